@@ -1,0 +1,1 @@
+"""LLM Twin's jobs: crawl, features, datasets, training, evaluation, rollout and serving."""

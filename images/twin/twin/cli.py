@@ -1,0 +1,49 @@
+"""`twin <stage> <job>`: the only way into the jobs."""
+
+import os
+
+# Before anything imports a model library: jobs never ask a model hub unless told to.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import typer
+
+from twin.crawl import commands as crawl
+from twin.datasets import commands as datasets
+from twin.evaluation import commands as evaluation
+from twin.features import commands as features
+from twin.laptop import commands as laptop
+from twin.rag import commands as rag
+from twin.rollout import commands as rollout
+from twin.serving import commands as serving
+from twin.stores import warehouse_commands as warehouse
+from twin.training import commands as training
+
+app = typer.Typer(
+    name="twin",
+    help="LLM Twin: crawl an author's writing, index it, train a twin on it, prove it, serve it.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+for name, stage in {
+    "crawl": crawl,
+    "warehouse": warehouse,
+    "features": features,
+    "datasets": datasets,
+    "training": training,
+    "evaluation": evaluation,
+    "rollout": rollout,
+    "serving": serving,
+    "rag": rag,
+    "laptop": laptop,
+}.items():
+    app.add_typer(stage.app, name=name)
+
+
+def main() -> None:
+    """Entry point of the `twin` command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

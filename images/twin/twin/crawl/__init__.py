@@ -1,0 +1,1 @@
+"""Stage: what the author has published, fetched into the warehouse."""

@@ -1,0 +1,1 @@
+"""Stage: chunks become training samples."""

@@ -1,0 +1,1 @@
+"""Stage: a candidate is measured, and promoted if the gate lets it pass."""

@@ -1,0 +1,1 @@
+"""Stage: documents become chunks, chunks become an index."""

@@ -1,0 +1,190 @@
+"""The contract of every job: recipe in, progress out, a small JSON result, an honest exit code."""
+
+import json
+import logging
+import os
+import resource
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import fsspec
+import structlog
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from twin.domain.errors import ExitCode, TwinError
+from twin.domain.result import Counts, JobResult
+from twin.recipes import Recipe, load_recipe
+from twin.settings import Settings, get_settings
+
+RecipeOption = Annotated[
+    str, typer.Option("--recipe", help="Recipe by name (include/recipes) or file.")
+]
+RunIdOption = Annotated[
+    str | None,
+    typer.Option("--run-id", help="Id of the run that this job belongs to; made up if not given."),
+]
+ResultOption = Annotated[
+    str | None,
+    typer.Option("--result", help="Where to write the JSON result: a path or an s3:// URI."),
+]
+
+MAX_FAILURES_IN_RESULT = 50
+SECONDS_BETWEEN_PROGRESS_LINES = 15
+
+log = structlog.get_logger("twin")
+
+
+@dataclass
+class Job:
+    """What a job's body is given to work with and to report to."""
+
+    recipe: Recipe
+    settings: Settings
+    run_id: str
+    result: JobResult
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+
+    @property
+    def counts(self) -> Counts:
+        """Counts of the result, to be added to as the job goes."""
+        return self.result.counts
+
+    def fail_item(self, item: str, reason: str) -> None:
+        """Record an item that could not be used; the job itself goes on."""
+        self.counts.failed += 1
+        if len(self.result.failures) < MAX_FAILURES_IN_RESULT:
+            self.result.failures[item] = reason
+        log.warning("item failed", item=item, reason=reason)
+
+    @contextmanager
+    def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """Show progress: a bar on a terminal, a log line now and then elsewhere.
+
+        Yields a function to call with the number of items done since the last call.
+        """
+        if self.console.is_terminal:
+            with _bar(self.console) as bar:
+                task = bar.add_task(what, total=total)
+                yield lambda done: bar.advance(task, done)
+        else:
+            yield _progress_lines(what, total)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _progress_lines(what: str, total: int | None) -> Callable[[int], None]:
+    done = 0
+    last = time.monotonic()
+
+    def advance(more: int) -> None:
+        nonlocal done, last
+        done += more
+        if done == total or time.monotonic() - last > SECONDS_BETWEEN_PROGRESS_LINES:
+            last = time.monotonic()
+            log.info(what, done=done, total=total)
+
+    return advance
+
+
+def configure_logging() -> None:
+    """Log to standard error: readable on a terminal, one JSON object a line elsewhere."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: structlog.types.Processor = (
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[*shared, renderer],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def run_job(
+    name: str,
+    body: Callable[[Job], None],
+    *,
+    recipe: str,
+    run_id: str | None = None,
+    result: str | None = None,
+) -> None:
+    """Run ``body`` under the job contract and leave by `typer.Exit` with its exit code.
+
+    A `TwinError` becomes one line on standard error and its own exit code; anything else is a
+    defect and keeps its traceback. The result is written whichever way the job ends.
+    """
+    configure_logging()
+    run_id = run_id or uuid.uuid4().hex[:12]
+    outcome = JobResult(job=name, recipe=recipe, run_id=run_id)
+    started = time.monotonic()
+    code = ExitCode.FAILED
+    try:
+        settings = get_settings()
+        body(Job(load_recipe(recipe, settings.recipes), settings, run_id, outcome))
+        code = ExitCode.DONE
+    except TwinError as error:
+        code = error.exit_code
+        outcome.message = str(error)
+        outcome.status = "skipped" if code is ExitCode.NOTHING_TO_DO else "failed"
+        _say(name, error)
+    except BaseException as error:
+        outcome.status, outcome.message = "failed", f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        outcome.seconds = round(time.monotonic() - started, 3)
+        outcome.peak_memory_mb = round(_peak_memory_mb(), 1)
+        _report(outcome, result)
+    raise typer.Exit(code)
+
+
+def _say(name: str, error: TwinError) -> None:
+    word = "nothing to do" if error.exit_code is ExitCode.NOTHING_TO_DO else "error"
+    print(f"twin {name}: {word}: {error}", file=sys.stderr, flush=True)
+
+
+def _peak_memory_mb() -> float:
+    """Largest resident set of this process or one of its children, in MiB (Linux: KiB units)."""
+    usage = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return max(usage) / 1024
+
+
+def _report(outcome: JobResult, destination: str | None) -> None:
+    log.info("result", **json.loads(outcome.model_dump_json()))
+    if destination is None:
+        return
+    text = outcome.model_dump_json(indent=2)
+    if "://" in destination:
+        with fsspec.open(destination, "w", encoding="utf-8", auto_mkdir=True) as remote:
+            remote.write(text)
+        return
+    # Renamed into place, so that a reader never sees half a result.
+    path = Path(destination)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

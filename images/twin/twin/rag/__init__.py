@@ -1,0 +1,1 @@
+"""Query, retrieve, context, prompt, answer, cite."""

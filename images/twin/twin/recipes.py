@@ -1,0 +1,329 @@
+"""Recipes: one YAML file per twin with its author, its sources and the knobs of every stage.
+
+A recipe is checked when it is loaded: an unknown key, a missing one or a value out of range is
+refused in one line that names file, key and what is allowed.
+"""
+
+import difflib
+import hashlib
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from twin.domain.document import Author
+from twin.domain.errors import BadDataError
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+
+
+class Section(BaseModel):
+    """A part of a recipe: immutable, and closed to keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class AuthorSection(Section):
+    """Whose writing this is."""
+
+    id: Slug
+    name: str = Field(min_length=1)
+
+
+class FolderSource(Section):
+    """A local folder of Markdown or HTML files."""
+
+    kind: Literal["folder"]
+    name: Slug
+    path: Path = Field(description="relative to the working directory")
+    include: tuple[str, ...] = ("**/*.md", "**/*.html")
+    url_prefix: str | None = Field(
+        default=None,
+        description="canonical URL of a file is this plus its relative path; "
+        "unset means folder://<source name>/",
+    )
+
+
+class WebSource(Section):
+    """A web site, entered by start URLs, a sitemap or a feed; never left for another host."""
+
+    kind: Literal["web"]
+    name: Slug
+    start_urls: tuple[str, ...] = ()
+    sitemaps: tuple[str, ...] = ()
+    feeds: tuple[str, ...] = ()
+    include: tuple[str, ...] = Field(
+        default=(), description="regular expressions on the canonical URL; none means all"
+    )
+    exclude: tuple[str, ...] = ()
+    follow_links: bool = True
+    hosts: dict[str, str] = Field(
+        default_factory=dict,
+        description="host to base URL of a copy: pages are fetched there, named by the host",
+    )
+    allow_private: tuple[str, ...] = Field(
+        default=(), description="host:port of private or loopback addresses that may be fetched"
+    )
+
+    @model_validator(mode="after")
+    def _has_an_entry(self) -> "WebSource":
+        if not (self.start_urls or self.sitemaps or self.feeds):
+            raise ValueError("a web source needs start_urls, sitemaps or feeds")
+        return self
+
+
+Source = Annotated[FolderSource | WebSource, Field(discriminator="kind")]
+
+
+class CrawlSection(Section):
+    """How politely and how far to crawl."""
+
+    max_pages: PositiveInt = 5_000
+    max_page_bytes: PositiveInt = Field(default=10_000_000, description="a larger page is refused")
+    min_words: int = Field(
+        default=50, ge=0, description="a shorter page is no article and goes to quarantine"
+    )
+    download_timeout_seconds: PositiveInt = 30
+    delay_seconds: float = Field(default=0.5, ge=0, description="AutoThrottle's first delay")
+    concurrency_per_host: PositiveInt = 2
+    user_agent: str = "llm-twin/0.1 (set crawl.user_agent to how you can be reached)"
+    obey_robots: bool = True
+    max_failed_share: Fraction = Field(
+        default=0.2, description="a crawl with a larger share of failed pages fails"
+    )
+
+
+class FeaturesSection(Section):
+    """How documents become chunks, and chunks vectors."""
+
+    embedder: str = "all-minilm-l6-v2"
+    chunk_tokens: PositiveInt = Field(
+        default=200, description="budget of a chunk with its heading path, in embedder tokens"
+    )
+    overlap_tokens: int = Field(default=0, ge=0)
+    batch_size: PositiveInt = 32
+
+
+class DatasetsSection(Section):
+    """How chunks become training samples."""
+
+    validation_share: Fraction = 0.1
+    test_share: Fraction = 0.2
+    min_answer_words: PositiveInt = 30
+    max_answer_words: PositiveInt = 200
+    grounded_share: Fraction = Field(
+        default=0.5, description="share of samples whose prompt shows passages, as serving does"
+    )
+    context_passages: PositiveInt = 2
+    max_samples: PositiveInt = 2_000
+    max_preference_pairs: PositiveInt = 200
+    rejected_max_tokens: PositiveInt = 96
+    seed: int = 13
+
+
+class LoraSection(Section):
+    """Size and place of the adapter."""
+
+    rank: PositiveInt = 16
+    alpha: PositiveInt = 32
+    dropout: Fraction = 0.0
+
+
+class SftSection(Section):
+    """Supervised fine-tuning."""
+
+    epochs: float = Field(default=1.0, gt=0)
+    max_steps: int = Field(default=-1, ge=-1, description="-1: by epochs")
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_size: PositiveInt = 4
+    gradient_accumulation: PositiveInt = 1
+    max_length: PositiveInt = Field(default=768, description="tokens; longer samples are refused")
+    warmup_share: Fraction = 0.05
+    save_steps: PositiveInt = 50
+
+
+class DpoSection(Section):
+    """Direct preference optimisation."""
+
+    enabled: bool = True
+    epochs: float = Field(default=1.0, gt=0)
+    max_steps: int = Field(default=-1, ge=-1)
+    learning_rate: float = Field(default=5e-6, gt=0)
+    batch_size: PositiveInt = 2
+    gradient_accumulation: PositiveInt = 1
+    beta: float = Field(default=0.1, gt=0)
+    max_length: PositiveInt = 768
+    save_steps: PositiveInt = 50
+
+
+class TrainingSection(Section):
+    """How the base model becomes the twin."""
+
+    base_model: str = "gemma3-270m"
+    seed: int = 13
+    lora: LoraSection = LoraSection()
+    sft: SftSection = SftSection()
+    dpo: DpoSection = DpoSection()
+
+
+class GateSection(Section):
+    """What a candidate must show before it becomes champion."""
+
+    min_perplexity_gain: float = Field(
+        default=0.02,
+        description="relative fall of perplexity against the base, at the interval's worse end",
+    )
+    max_rouge_loss: float = Field(
+        default=0.02, description="ROUGE-L the candidate may lose, at the interval's worse end"
+    )
+    max_similarity_loss: float = 0.05
+    min_recall: Fraction = Field(default=0.5, description="retrieval recall@k below this blocks")
+    require_approval: bool = False
+
+
+class EvaluationSection(Section):
+    """What is measured on the test split."""
+
+    max_samples: PositiveInt = 40
+    max_new_tokens: PositiveInt = 96
+    recall_k: PositiveInt = 5
+    bootstrap_resamples: PositiveInt = 2_000
+    seed: int = 13
+    gate: GateSection = GateSection()
+
+
+class ServingSection(Section):
+    """How the twin answers."""
+
+    replicas: PositiveInt = 2
+    max_question_characters: PositiveInt = 4_000
+    max_new_tokens: PositiveInt = 192
+    max_context_tokens: PositiveInt = Field(
+        default=800, description="budget of the passages in the prompt"
+    )
+    passages: PositiveInt = Field(default=3, description="passages retrieved for an answer")
+    temperature: float = Field(default=0.3, ge=0)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    repetition_penalty: float = Field(default=1.1, gt=0)
+    cpus_per_replica: float = Field(default=0.5, ge=0)
+    gpus_per_replica: float = Field(default=0, ge=0)
+    probe_question: str = "What do you write about?"
+    start_timeout_seconds: PositiveInt = 300
+
+
+class Recipe(Section):
+    """One twin: its author, its sources, and the knobs of every stage."""
+
+    name: Slug
+    author: AuthorSection
+    sources: tuple[Source, ...] = Field(min_length=1)
+    crawl: CrawlSection = CrawlSection()
+    features: FeaturesSection = FeaturesSection()
+    datasets: DatasetsSection = DatasetsSection()
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    serving: ServingSection = ServingSection()
+
+    @model_validator(mode="after")
+    def _source_names_differ(self) -> "Recipe":
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError("two sources have the same name")
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """Name of the registered model."""
+        return f"twin-{self.name}"
+
+    def domain_author(self) -> Author:
+        """The author as the rest of the system knows them."""
+        return Author(id=self.author.id, name=self.author.name)
+
+    def digest(self, *sections: str) -> str:
+        """SHA-256 (first 12 hex digits) of the named sections, or of the whole recipe."""
+        data = self.model_dump(mode="json", include=set(sections) or None)
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def find_recipe(name_or_path: str, folder: Path) -> Path:
+    """The file of a recipe given by path, or by name within ``folder``.
+
+    Raises:
+        BadDataError: no such file; the message lists the recipes there are.
+    """
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} and path.is_file():
+        return path
+    path = folder / f"{name_or_path}.yaml"
+    if path.is_file():
+        return path
+    known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
+    raise BadDataError(f"no recipe {name_or_path!r}: give a file, or one of {folder}/: {known}")
+
+
+def load_recipe(name_or_path: str, folder: Path) -> Recipe:
+    """Read and check a recipe.
+
+    Raises:
+        BadDataError: in one line: file, key, and what is allowed.
+    """
+    path = find_recipe(name_or_path, folder)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadDataError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(data, dict):
+        raise BadDataError(f"{path}: a recipe is a mapping with the keys {_keys_of(Recipe)}")
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise BadDataError(f"{path}: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    return "; ".join(_explain_one(item) for item in error.errors()[:3])
+
+
+def _explain_one(item: Any) -> str:
+    location = [part for part in item["loc"] if part not in {"folder", "web"}]
+    key = ".".join(str(part) for part in location) or "recipe"
+    if item["type"] == "extra_forbidden":
+        section = _section_at(item["loc"][:-1])
+        close = difflib.get_close_matches(str(item["loc"][-1]), section.model_fields, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"unknown key {key!r}: {hint}allowed are {_keys_of(section)}"
+    if item["type"] == "missing":
+        return f"missing key {key!r}"
+    message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    return f"{key} = {item['input']!r:.60}: {message}" if location else message
+
+
+def _keys_of(section: type[BaseModel]) -> str:
+    return ", ".join(section.model_fields)
+
+
+def _section_at(location: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model that owns ``location``; walks unions by the discriminator pydantic reports."""
+    section: type[BaseModel] = Recipe
+    for part in location:
+        if part in section.model_fields:
+            section = _model_in(section.model_fields[str(part)].annotation) or section
+        elif part in {"folder", "web"}:
+            section = FolderSource if part == "folder" else WebSource
+    return section
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in {tuple, types.UnionType, Annotated}:
+        for argument in typing.get_args(annotation):
+            if found := _model_in(argument):
+                return found
+    return None

@@ -1,0 +1,1 @@
+"""Stage: the champion is brought into service, or taken out again."""

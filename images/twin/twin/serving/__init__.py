@@ -1,0 +1,1 @@
+"""Stage: the HTTP endpoint that answers as the author."""

@@ -1,0 +1,1 @@
+"""Warehouse (MongoDB), index (Qdrant), files (folder or S3), registry (MLflow)."""

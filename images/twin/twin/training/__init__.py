@@ -1,0 +1,1 @@
+"""Stage: the base model becomes the twin (SFT, DPO, package)."""

@@ -1,0 +1,47 @@
+"""Fixtures of the jobs' tests: real stores, shared by a test session, one database a test."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from tests import servers
+from twin.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def warehouse_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URI of a MongoDB-protocol server that the session's tests share."""
+    with servers.warehouse_server(tmp_path_factory.mktemp("warehouse") / "data") as (uri, _, _):
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an MLflow server that the session's tests share."""
+    with servers.mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
+@pytest.fixture
+def settings(tmp_path: Path, root: Path) -> Settings:
+    """Settings of one test: its own home; no server is started (see `stores_settings`)."""
+    return Settings(
+        home=tmp_path / "home",
+        recipes=root / "include" / "recipes",
+        mongo_uri=SecretStr("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300"),
+        mlflow_tracking_uri="http://127.0.0.1:1",
+    )
+
+
+@pytest.fixture
+def stores_settings(settings: Settings, warehouse_uri: str) -> Settings:
+    """`settings` with a live warehouse and a database of the test's own."""
+    return settings.model_copy(
+        update={
+            "mongo_uri": SecretStr(warehouse_uri),
+            "mongo_database": f"twin_{uuid.uuid4().hex[:8]}",
+        }
+    )
