@@ -5,6 +5,8 @@ import os
 # Before anything imports a model library: jobs never ask a model hub unless told to.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# MLflow reports usage to its makers unless this is set before it is imported.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import typer
 

@@ -4,15 +4,18 @@ Every setting is ``TWIN_<NAME>`` in the environment. The defaults are those of a
 ``make up``; a cluster sets them from ConfigMaps and Secrets.
 """
 
+import os
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import SecretStr, ValidationError
 from pydantic.functional_validators import field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from twin.domain.errors import BadConfigurationError
+
+S = TypeVar("S", bound=BaseSettings)
 
 
 class Settings(BaseSettings):
@@ -41,6 +44,11 @@ class Settings(BaseSettings):
 
     mlflow_tracking_uri: str = "http://127.0.0.1:5100"
     """Tracking server and model registry."""
+    mlflow_ui_url: str | None = None
+    """MLflow as people's browsers reach it; unset means ``mlflow_tracking_uri``."""
+    mlflow_username: str | None = None
+    mlflow_password: SecretStr | None = None
+    """Basic auth of MLflow, when its server asks for it."""
 
     serve_api_url: str = "http://127.0.0.1:8265"
     """Ray's dashboard, which carries the Serve REST API."""
@@ -48,6 +56,21 @@ class Settings(BaseSettings):
     """Where the twin answers."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Keys that callers of the endpoint may present, comma-separated."""
+    max_body_bytes: int = 1_048_576
+    """Largest request body that the endpoint reads."""
+    router_replicas: int = 2
+    """Processes that take requests in; with one, replacing it interrupts service."""
+    ray_cpus: int | None = None
+    """CPUs that ``twin serving start`` lets Ray hand out; unset means the machine's own."""
+    ray_object_store_bytes: int = 200_000_000
+    """Ray's shared memory: only requests and answers pass through it, never weights."""
+
+    ray_service: str | None = None
+    """KubeRay's RayService as ``namespace/name``; unset means that Serve runs at
+    ``serve_api_url`` and is told directly."""
+    kubernetes_api_url: str = "https://kubernetes.default.svc"
+    service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    """Folder with ``token`` and ``ca.crt``, as Kubernetes mounts it into every pod."""
 
     models: Path | None = None
     """Folder of prepared base models; unset means ``home/models``."""
@@ -78,6 +101,32 @@ class Settings(BaseSettings):
         return self.home.resolve() / "index"
 
 
+class LaptopSettings(BaseSettings):
+    """Ports and folders of the platform on one machine (``make up``): ``TWIN_LAPTOP_<NAME>``.
+
+    Other than the standard ports where those are often taken (27017, 5000).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TWIN_LAPTOP_", extra="ignore", frozen=True)
+
+    project: Path = Path()
+    """The checkout: where ``dags/``, ``plugins/`` and ``include/`` lie."""
+    home: Path = Path(".twin")
+    """Folder of everything that the platform writes; deleting it starts afresh."""
+    airflow_environment: Path = Path(".venvs/airflow")
+    """Virtual environment of Airflow (the jobs' own is the one that runs this)."""
+
+    warehouse_port: int = 27117
+    mlflow_port: int = 5100
+    ray_dashboard_port: int = 8265
+    endpoint_port: int = 8000
+    airflow_port: int = 8080
+    worker_log_port: int = 8793
+    triggerer_log_port: int = 8794
+    start_timeout_seconds: int = 240
+    """Patience with the slowest component; a first start on two busy cores takes over a minute."""
+
+
 @cache
 def get_settings() -> Settings:
     """The settings of this process, read once.
@@ -85,9 +134,29 @@ def get_settings() -> Settings:
     Raises:
         BadConfigurationError: a variable holds something else than its setting allows.
     """
+    return _read(Settings)
+
+
+@cache
+def get_laptop_settings() -> LaptopSettings:
+    """The laptop platform's settings, read once.
+
+    Raises:
+        BadConfigurationError: a variable holds something else than its setting allows.
+    """
+    return _read(LaptopSettings)
+
+
+def inherited_environment() -> dict[str, str]:
+    """A copy of this process's environment, for child processes to start from."""
+    return dict(os.environ)
+
+
+def _read(kind: type[S]) -> S:
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
         first = error.errors()[0]
-        name = "TWIN_" + "_".join(str(part) for part in first["loc"]).upper()
+        prefix = kind.model_config["env_prefix"]
+        name = prefix + "_".join(str(part) for part in first["loc"]).upper()
         raise BadConfigurationError(f"environment variable {name}: {first['msg']}") from None
