@@ -1,0 +1,198 @@
+"""The demo: trigger `crawl`, follow the chain that it sets off, ask the twin a question."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from twin.domain.answer import Answer
+from twin.domain.errors import TwinError
+from twin.laptop.airflow_api import AirflowApi, DagRun
+from twin.laptop.platform import Platform
+from twin.laptop.processes import proportional_memory_mb
+from twin.recipes import Recipe
+
+#: Pipelines that every run of `crawl` walks through. `rollout` follows only a new champion.
+CHAIN = ("crawl", "features", "datasets", "training", "evaluation")
+SECONDS_BETWEEN_LOOKS = 1.0
+#: A run that an asset sets off appears within seconds; this is for a busy machine.
+SECONDS_FOR_NEXT_STAGE = 180
+SECONDS_FOR_ROLLOUT = 600
+
+
+@dataclass
+class Demo:
+    """One walk through the whole loop on a platform that is up."""
+
+    platform: Platform
+    recipe: Recipe
+    recipe_name: str
+
+    def __post_init__(self) -> None:
+        self.console: Console = self.platform.console
+        self.airflow = AirflowApi(self.platform.addresses.airflow)
+        self.endpoint = httpx.Client(
+            base_url=self.platform.addresses.endpoint,
+            headers={"authorization": f"Bearer {self.platform.secrets.api_key}"},
+            timeout=120,
+        )
+
+    def run(self, question: str) -> Answer:
+        """Walk the loop and ask; prints each stage as it ends.
+
+        Raises:
+            TwinError: a stage failed (with the end of its log), or no model passed the gate.
+        """
+        started = time.monotonic()
+        with self._watched_memory() as peak:
+            self._wait_for_dags()
+            since = datetime.now(UTC)
+            self.airflow.trigger("crawl", {"recipe": self.recipe_name})
+            for dag_id in CHAIN:
+                self._follow(dag_id, since)
+            self._wait_for_champion(since)
+            answer = self.ask(question)
+        self._show_answer(answer)
+        self._show_evaluation()
+        self._show_addresses()
+        self.console.print(
+            f"\nthe loop took {time.monotonic() - started:.0f} s; "
+            f"memory of all processes at its peak: {peak[0] / 1024:.1f} GiB"
+        )
+        return answer
+
+    def ask(self, question: str) -> Answer:
+        """One question to the endpoint, as any program would ask it."""
+        body = {"question": question, "model": self.recipe.model_name}
+        response = self.endpoint.post("/v1/answers", json=body)
+        if response.is_error:
+            raise TwinError(f"the endpoint refuses the question: {response.text[:500]}")
+        return Answer.model_validate(response.json())
+
+    def _wait_for_dags(self) -> None:
+        deadline = time.monotonic() + SECONDS_FOR_NEXT_STAGE
+        for dag_id in (*CHAIN, "rollout"):
+            while not self.airflow.knows(dag_id):
+                if time.monotonic() > deadline:
+                    raise TwinError(
+                        f"Airflow does not know the DAG {dag_id}: see its import errors"
+                    )
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            self.airflow.unpause(dag_id)
+
+    def _follow(self, dag_id: str, since: datetime) -> None:
+        with self.console.status(f"{dag_id} …"):
+            run = self._next_run(dag_id, since)
+            while not run.finished:
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+                run = self._next_run(dag_id, since)
+        self._say(run)
+
+    def _next_run(self, dag_id: str, since: datetime) -> DagRun:
+        deadline = time.monotonic() + SECONDS_FOR_NEXT_STAGE
+        while not (runs := self.airflow.runs_since(dag_id, since)):
+            if time.monotonic() > deadline:
+                raise TwinError(f"{dag_id} did not start: its asset was not updated")
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        return runs[0]
+
+    def _say(self, run: DagRun) -> None:
+        if run.state == "success":
+            word = "unchanged" if self.airflow.skipped_everything(run) else "done"
+            self.console.print(f"  {run.dag_id:<18} {word:<9} {run.seconds:5.0f} s")
+            return
+        failures = self.airflow.failed_tasks(run)
+        for task_id, log in failures:
+            self.console.print(f"[red]{run.dag_id}.{task_id} failed[/red]\n{escape(log)}")
+        url = f"{self.platform.addresses.airflow}/dags/{run.dag_id}/runs/{run.run_id}"
+        raise TwinError(f"the pipeline {run.dag_id} failed; look at {url}")
+
+    def _wait_for_champion(self, since: datetime) -> None:
+        """Wait until the endpoint answers as the champion that the registry names."""
+        champion = self._champion()
+        if champion is None:
+            raise TwinError(
+                "no model has passed the gate yet: see the evaluation report in MLflow, "
+                f"{self.platform.addresses.mlflow}"
+            )
+        deadline = time.monotonic() + SECONDS_FOR_ROLLOUT
+        rollout: DagRun | None = None
+        with self.console.status(f"rollout of version {champion} …"):
+            while self._served_version() != champion:
+                runs = self.airflow.runs_since("rollout", since)
+                rollout = runs[-1] if runs else None
+                if rollout is not None and rollout.state == "failed":
+                    break
+                if time.monotonic() > deadline:
+                    raise TwinError(f"version {champion} is champion but not in service")
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        if rollout is not None:
+            self._say(self._settled(rollout, since))
+
+    def _settled(self, rollout: DagRun, since: datetime) -> DagRun:
+        while not rollout.finished:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+            rollout = self.airflow.runs_since("rollout", since)[-1]
+        return rollout
+
+    def _champion(self) -> str | None:
+        from twin.stores.registry import Registry
+
+        found = Registry(self.platform.jobs_settings).by_alias(self.recipe.model_name, "champion")
+        return found.version if found else None
+
+    def _served_version(self) -> str | None:
+        try:
+            models = self.endpoint.get("/v1/models").json().get("data", [])
+        except (httpx.HTTPError, ValueError):
+            return None
+        served = {row["id"]: row.get("version") for row in models}
+        return served.get(self.recipe.model_name)
+
+    @contextmanager
+    def _watched_memory(self) -> Iterator[list[float]]:
+        """Yield a one-item list that holds the peak so far, in MiB."""
+        peak, stop = [0.0], threading.Event()
+
+        def watch() -> None:
+            while not stop.wait(5):
+                peak[0] = max(peak[0], proportional_memory_mb(self.platform.processes.pids()))
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield peak
+        finally:
+            stop.set()
+            thread.join()
+
+    def _show_answer(self, answer: Answer) -> None:
+        self.console.rule("answer")
+        self.console.print(f"[bold]{escape(answer.question)}[/bold]\n\n{escape(answer.answer)}\n")
+        for source in answer.sources:
+            path = " > ".join((source.title, *source.headings))
+            self.console.print(f"  [{source.rank}] {path}  {source.url}", markup=False)
+        self.console.print(
+            f"\n  {answer.model} version {answer.model_version}, trace {answer.trace_id}"
+        )
+
+    def _show_evaluation(self) -> None:
+        self.console.rule("evaluation")
+        self.platform.run_job("evaluation", "report", "--recipe", self.recipe_name)
+
+    def _show_addresses(self) -> None:
+        table = Table(show_header=False, box=None, padding=(0, 2))
+        addresses = self.platform.addresses
+        key = self.platform.laptop.home / "secrets.json"
+        table.add_row("Airflow", addresses.airflow)
+        table.add_row("MLflow", addresses.mlflow)
+        table.add_row("endpoint", f"{addresses.endpoint}/v1 (key: api_key in {key})")
+        self.console.rule("where it runs")
+        self.console.print(table)
