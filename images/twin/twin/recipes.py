@@ -212,8 +212,36 @@ class ServingSection(Section):
     repetition_penalty: float = Field(default=1.1, gt=0)
     cpus_per_replica: float = Field(default=0.5, ge=0)
     gpus_per_replica: float = Field(default=0, ge=0)
-    probe_question: str = "What do you write about?"
+    answers_at_once: PositiveInt = Field(
+        default=1, description="generations that a replica runs at the same time"
+    )
+    max_queued_requests: PositiveInt = Field(
+        default=16, description="requests that wait for a replica; one more is told to retry"
+    )
+    max_history_tokens: int = Field(
+        default=600, ge=0, description="budget of the conversation's earlier turns in the prompt"
+    )
+    answer_timeout_seconds: PositiveInt = Field(
+        default=120, description="a longer generation is cut short, which bounds every shutdown"
+    )
+    probe_question: str = Field(
+        default="What do you write about?", description="asked of a version before it gets traffic"
+    )
+    traffic_steps: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        default=(10, 50, 100), description="shares of traffic, in percent, that a rollout goes by"
+    )
+    step_seconds: float = Field(
+        default=2.0, ge=0, description="how long each share is watched before the next"
+    )
     start_timeout_seconds: PositiveInt = 300
+
+    @model_validator(mode="after")
+    def _traffic_rises_to_all(self) -> "ServingSection":
+        if not self.traffic_steps or self.traffic_steps[-1] != 100:
+            raise ValueError("traffic_steps must end with 100")
+        if list(self.traffic_steps) != sorted(set(self.traffic_steps)):
+            raise ValueError("traffic_steps must rise")
+        return self
 
 
 class Recipe(Section):
@@ -287,7 +315,13 @@ def load_recipe(name_or_path: str, folder: Path) -> Recipe:
 
 
 def _explain(error: ValidationError) -> str:
-    return "; ".join(_explain_one(item) for item in error.errors()[:3])
+    """The first three faults; a list that is short only for its faulty items is not one."""
+    faults = error.errors()
+    inner = {fault["loc"][:1] for fault in faults if len(fault["loc"]) > 1}
+    shown = [
+        fault for fault in faults if fault["type"] != "too_short" or fault["loc"][:1] not in inner
+    ]
+    return "; ".join(_explain_one(fault) for fault in shown[:3])
 
 
 def _explain_one(item: Any) -> str:

@@ -1,0 +1,113 @@
+"""Recipes are refused in one line that names file, key and what is allowed."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin.domain.errors import BadDataError
+from twin.recipes import FolderSource, Recipe, load_recipe
+
+MINIMAL = {
+    "name": "ada",
+    "author": {"id": "ada", "name": "Ada Lovelace"},
+    "sources": [{"kind": "folder", "name": "notes", "path": "notes"}],
+}
+
+
+def refusal(folder: Path, data: object) -> str:
+    path = folder / "ada.yaml"
+    path.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
+    with pytest.raises(BadDataError) as caught:
+        load_recipe(str(path), folder)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: "), "names the file"
+    assert "\n" not in message, "one line"
+    return message
+
+
+def test_a_minimal_recipe_has_every_section(tmp_path: Path) -> None:
+    (tmp_path / "ada.yaml").write_text(yaml.safe_dump(MINIMAL))
+    recipe = load_recipe("ada", tmp_path)
+    assert recipe.model_name == "twin-ada"
+    assert isinstance(recipe.sources[0], FolderSource)
+    assert recipe.features.chunk_tokens > 0
+
+
+def test_every_shipped_recipe_loads(root: Path) -> None:
+    folder = root / "include" / "recipes"
+    names = [path.stem for path in folder.glob("*.yaml")]
+    assert {"handbook", "lilianweng"} <= set(names)
+    for name in names:
+        assert load_recipe(name, folder).name == name
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"feature": {}}, "unknown key 'feature': did you mean 'features'? allowed are name"),
+        ({"features": {"chunk_token": 3}}, "did you mean 'chunk_tokens'? allowed are embedder"),
+        ({"training": {"sft": {"epoch": 3}}}, "unknown key 'training.sft.epoch': did you mean"),
+        ({"features": {"chunk_tokens": -3}}, "features.chunk_tokens = -3: should be greater"),
+        ({"crawl": {"max_page_bytes": 0}}, "crawl.max_page_bytes = 0: should be greater than 0"),
+        ({"datasets": {"test_share": 1.5}}, "datasets.test_share = 1.5: should be less than or"),
+        ({"author": {"id": "ada"}}, "missing key 'author.name'"),
+        ({"author": {"id": "Ada L", "name": "x"}}, "author.id = 'Ada L': String should match"),
+        ({"sources": []}, "sources = []: Tuple should have at least 1 item"),
+        ({"sources": [{"kind": "ftp", "name": "x"}]}, "sources.0"),
+        ({"sources": [{"kind": "web", "name": "x"}]}, "needs start_urls, sitemaps or feeds"),
+        ({"sources": MINIMAL["sources"] * 2}, "two sources have the same name"),
+        (
+            {"sources": [{"kind": "folder", "name": "x", "path": "y", "inclde": ["a"]}]},
+            "unknown key 'sources.0.inclde': did you mean 'include'? allowed are kind, name, path",
+        ),
+    ],
+)
+def test_a_wrong_recipe_is_refused_in_one_line(
+    tmp_path: Path, change: dict[str, object], expected: str
+) -> None:
+    assert expected in refusal(tmp_path, {**MINIMAL, **change})
+
+
+def test_a_faulty_source_is_not_called_a_missing_one_too(tmp_path: Path) -> None:
+    message = refusal(tmp_path, {**MINIMAL, "sources": [{"kind": "ftp", "name": "x"}]})
+    assert "'folder', 'web'" in message
+    assert "at least 1 item" not in message
+
+
+def test_a_missing_author_is_named(tmp_path: Path) -> None:
+    data = {key: value for key, value in MINIMAL.items() if key != "author"}
+    assert "missing key 'author'" in refusal(tmp_path, data)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- just\n- a list\n", "", "\x00"])
+def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    refusal(tmp_path, text)
+
+
+def test_an_unknown_name_lists_the_recipes_there_are(tmp_path: Path) -> None:
+    (tmp_path / "ada.yaml").write_text(yaml.safe_dump(MINIMAL))
+    with pytest.raises(BadDataError, match=r"no recipe 'adda': .*: ada$"):
+        load_recipe("adda", tmp_path)
+
+
+def test_the_digest_follows_only_the_named_sections() -> None:
+    one = Recipe.model_validate(MINIMAL)
+    other = Recipe.model_validate({**MINIMAL, "features": {"chunk_tokens": 64}})
+    assert re.fullmatch(r"[0-9a-f]{12}", one.digest("features"))
+    assert one.digest("features") != other.digest("features")
+    assert one.digest("training", "datasets") == other.digest("training", "datasets")
+    assert one.digest() != other.digest()
+
+
+@given(key=st.text(st.characters(categories=["Ll"]), min_size=1, max_size=12))
+def test_no_unknown_key_is_ever_taken_silently(
+    tmp_path_factory: pytest.TempPathFactory, key: str
+) -> None:
+    if key in Recipe.model_fields:
+        return
+    message = refusal(tmp_path_factory.mktemp("recipe"), {**MINIMAL, key: 1})
+    assert f"unknown key {key!r}" in message
