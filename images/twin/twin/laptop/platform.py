@@ -21,7 +21,7 @@ from twin.laptop.environment import (
     platform_environment,
     socket_path,
 )
-from twin.laptop.processes import Processes
+from twin.laptop.processes import STARTED, Processes
 from twin.settings import LaptopSettings, Settings
 
 #: One slot: a training that shares two cores with another is slower than two in turn.
@@ -92,8 +92,9 @@ class Platform:
         # The stores and Ray start while Airflow's database is made: both wait mostly on imports.
         for name in ("warehouse", "mlflow", "serving"):
             self.processes.start(name)
-        with self._timed("airflow database"):
-            self._prepare_airflow()
+        if self.processes.states()["airflow-scheduler"] not in STARTED:
+            with self._timed("airflow database"):
+                self._prepare_airflow()
         for name in AIRFLOW_PROGRAMS:
             self.processes.start(name)
         self._wait_for_all()
@@ -184,14 +185,6 @@ class Platform:
         started = time.monotonic()
         yield
         self.console.print(f"  {what:<18} ready {time.monotonic() - started:5.0f} s")
-
-
-def tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log, for an error that should show why."""
-    try:
-        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""
 
 
 def _is_taken(port: int) -> bool:

@@ -1,0 +1,144 @@
+"""The whole loop through a live Airflow: crawl to an answer, again for free, and again changed.
+
+Slow (minutes): the only test in which the DAGs, the assets that connect them, the registry's
+watcher, the real scheduler and the endpoint meet.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from openai import APIStatusError, OpenAI
+
+from tests.e2e.conftest import Stage
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1500)]
+
+STAGES = ("crawl", "features", "datasets", "training", "evaluation")
+
+
+@pytest.fixture(scope="module")
+def first_run(stage: Stage) -> tuple[str, float]:
+    started = time.monotonic()
+    done = stage.twin(
+        "laptop", "demo", "--recipe", "tiny", "--question", "What is the rule about ballast?",
+        seconds=1200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, time.monotonic() - started
+
+
+@pytest.fixture(scope="module")
+def key(stage: Stage) -> str:
+    home = Path(stage.environment["TWIN_LAPTOP_HOME"])
+    return json.loads((home / "secrets.json").read_text())["api_key"]
+
+
+@pytest.fixture(scope="module")
+def client(stage: Stage, key: str, first_run: tuple[str, float]) -> OpenAI:
+    return OpenAI(base_url=f"{stage.endpoint}/v1", api_key=key, max_retries=0)
+
+
+def served_version(client: OpenAI) -> str:
+    found = client.models.retrieve("twin-tiny").model_dump()
+    return str(found["version"])
+
+
+def test_the_demo_walks_every_stage_and_answers_with_sources(first_run: tuple[str, float]) -> None:
+    output, _ = first_run
+    for name in STAGES:
+        assert f"{name}" in output
+    assert "What is the rule about ballast?" in output
+    assert "On ballast" in output, "the answer's sources are of the asked topic"
+    assert "twin-tiny version 1" in output
+    assert "perplexity" in output
+
+
+def test_an_answer_carries_its_lineage(stage: Stage, key: str, client: OpenAI) -> None:
+    answer = httpx.post(
+        f"{stage.endpoint}/v1/answers",
+        json={"question": "How is an anchor laid out?", "model": "twin-tiny"},
+        headers={"authorization": f"Bearer {key}"},
+        timeout=120,
+    ).raise_for_status().json()  # fmt: skip
+    assert answer["model_version"] == "1"
+    assert answer["trace_id"].startswith("tr-")
+    assert {"url", "title", "text", "chunk_id", "document_id", "revision"} <= set(
+        answer["sources"][0]
+    )
+    listed = stage.twin("warehouse", "list", "--json")
+    assert answer["sources"][0]["document_id"] in listed.stdout, listed.stderr
+
+
+def test_the_official_client_works_in_both_modes(client: OpenAI) -> None:
+    messages = [{"role": "user", "content": "What do you write in the log?"}]
+    whole = client.chat.completions.create(model="twin-tiny", messages=messages)
+    assert whole.choices[0].finish_reason in {"stop", "length"}
+    assert whole.usage.completion_tokens > 0
+    parts = list(client.chat.completions.create(model="twin-tiny", messages=messages, stream=True))
+    assert parts[-1].choices[0].finish_reason in {"stop", "length"}
+    assert "".join(part.choices[0].delta.content or "" for part in parts)
+
+
+def test_wrong_input_gets_a_4xx_with_a_json_body(stage: Stage, key: str, client: OpenAI) -> None:
+    messages = [{"role": "user", "content": "a" * 100_000}]
+    with pytest.raises(APIStatusError) as caught:
+        client.chat.completions.create(model="twin-tiny", messages=messages)
+    assert 400 <= caught.value.status_code < 500
+    headers = {"authorization": f"Bearer {key}"}
+    url = f"{stage.endpoint}/v1/answers"
+    malformed = httpx.post(url, content=b"{not json", headers=headers)
+    assert malformed.status_code == 400
+    assert malformed.json()["error"]["message"]
+    assert httpx.post(url, json={"question": "x"}).status_code == 401
+    unknown = httpx.post(url, json={"question": "x", "model": "twin-nobody"}, headers=headers)
+    assert unknown.status_code == 404
+
+
+def test_a_second_demo_changes_nothing_and_is_quick(
+    stage: Stage, first_run: tuple[str, float], client: OpenAI
+) -> None:
+    _, first_seconds = first_run
+    started = time.monotonic()
+    again = stage.twin("laptop", "demo", "--recipe", "tiny", seconds=600)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert again.stdout.count("unchanged") == len(STAGES), again.stdout
+    assert served_version(client) == "1"
+    assert time.monotonic() - started < first_seconds
+
+
+def test_a_new_article_becomes_a_new_version_in_service(
+    stage: Stage, project: Path, client: OpenAI
+) -> None:
+    from tests.e2e.conftest import article
+
+    words = "hawser fender bollard gangway tide spring breast line"
+    (project / "articles" / "mooring.md").write_text(article("mooring", words))
+    done = stage.twin("laptop", "demo", "--recipe", "tiny", "--question", "What of mooring?")
+    found = stage.twin("rag", "search", "the bollard and the hawser", "--recipe", "tiny", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "On mooring" in done.stdout, "the served twin follows the new index"
+    assert found.returncode == 0, found.stderr
+
+
+def test_down_leaves_no_process(stage: Stage, client: OpenAI) -> None:
+    home = stage.environment["TWIN_LAPTOP_HOME"]
+
+    def ours() -> list[psutil.Process]:
+        return [process for process in psutil.process_iter() if _belongs(process, home)]
+
+    assert ours()
+    down = stage.twin("laptop", "down", seconds=180)
+    assert down.returncode == 0, down.stderr
+    left = ours()
+    assert not left, [process.cmdline() for process in left]
+
+
+def _belongs(process: psutil.Process, home: str) -> bool:
+    try:
+        return process.environ().get("TWIN_HOME") == home
+    except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False
