@@ -1,0 +1,293 @@
+"""The file store: a folder or a bucket (``s3://bucket/prefix``) behind one small interface.
+
+Data sets, adapters, model weights and reports are *published folders*: they appear whole or not
+at all, and never change after that. A folder is complete when its marker ``.published.json`` is
+there; it lists every file with its size and SHA-256, and is written last.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+
+from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
+from twin.settings import Settings
+
+MARKER = ".published.json"
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_listing(folder: Path) -> dict[str, dict[str, Any]]:
+    """Relative name of every file under ``folder`` (markers aside) to its size and SHA-256."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MARKER)
+    return {
+        path.relative_to(folder).as_posix(): {
+            "size": path.stat().st_size,
+            "sha256": file_digest(path),
+        }
+        for path in files
+    }
+
+
+def listing_digest(listing: dict[str, dict[str, Any]]) -> str:
+    """SHA-256 (hex) over names and contents: equal folders have equal digests."""
+    text = "".join(f"{name}\0{listing[name]['sha256']}\n" for name in sorted(listing))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 (hex) over the names and contents of a local folder's files."""
+    return listing_digest(folder_listing(folder))
+
+
+class FileStore:
+    """Files under one root, named by relative POSIX paths such as ``datasets/handbook``.
+
+    Raises (all methods): `TryAgainError` when the store cannot be reached,
+    `BadConfigurationError` when it refuses, `BadDataError` when what is asked for is not there.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/")
+        with _plainly(self.root):
+            self._fs, self._base = fsspec.core.url_to_fs(self.root)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the root is a folder of this machine."""
+        protocol = self._fs.protocol
+        return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    def uri(self, relative: str) -> str:
+        """Full address of ``relative``, usable from other machines if the root is."""
+        return f"{self.root}/{relative.strip('/')}"
+
+    def relative(self, uri: str) -> str:
+        """The relative path of an address under this root.
+
+        Raises:
+            BadDataError: the address lies elsewhere.
+        """
+        if not uri.startswith(f"{self.root}/"):
+            raise BadDataError(f"{uri} is not in the file store {self.root}: check TWIN_FILES_URI")
+        return uri[len(self.root) + 1 :]
+
+    def exists(self, relative: str) -> bool:
+        """Whether there is a file or folder of this name."""
+        with _plainly(self.uri(relative)):
+            return bool(self._fs.exists(self._path(relative)))
+
+    def read_bytes(self, relative: str) -> bytes:
+        """Content of a file."""
+        with _plainly(self.uri(relative)):
+            content: bytes = self._fs.cat_file(self._path(relative))
+            return content
+
+    def read_text(self, relative: str) -> str:
+        """Content of a UTF-8 file."""
+        return self.read_bytes(relative).decode("utf-8")
+
+    def read_json(self, relative: str) -> Any:
+        """Content of a JSON file."""
+        try:
+            return json.loads(self.read_bytes(relative))
+        except ValueError as error:
+            raise BadDataError(f"{self.uri(relative)}: not JSON: {error}") from None
+
+    def write_bytes(self, relative: str, content: bytes) -> str:
+        """Write a file whole or not at all; returns its URI."""
+        path = self._path(relative)
+        with _plainly(self.uri(relative)):
+            if self.is_local:
+                _replace_file(Path(path), content)
+            else:  # an object appears only when its upload is complete
+                self._fs.pipe_file(path, content)
+        return self.uri(relative)
+
+    def write_text(self, relative: str, text: str) -> str:
+        """Write a UTF-8 file whole or not at all; returns its URI."""
+        return self.write_bytes(relative, text.encode("utf-8"))
+
+    def write_json(self, relative: str, value: Any) -> str:
+        """Write a JSON file whole or not at all; returns its URI."""
+        return self.write_text(relative, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+    def names(self, relative: str) -> list[str]:
+        """Sorted names directly under a folder; empty if there is no such folder."""
+        with _plainly(self.uri(relative)):
+            path = self._path(relative)
+            # Buckets cache listings; another machine may have written since.
+            self._fs.invalidate_cache()
+            if not self._fs.isdir(path):
+                return []
+            entries = self._fs.ls(path, detail=False)
+        return sorted(PurePosixPath(entry).name for entry in entries)
+
+    def remove(self, relative: str) -> None:
+        """Delete a file or folder; not being there is fine."""
+        with _plainly(self.uri(relative)):
+            # The marker first, so that a half-deleted folder does not look complete.
+            for path in (f"{self._path(relative)}/{MARKER}", self._path(relative)):
+                if self._fs.exists(path):
+                    self._fs.rm(path, recursive=True)
+
+    def is_published(self, relative: str) -> bool:
+        """Whether there is a complete folder of this name."""
+        return self.exists(f"{relative.strip('/')}/{MARKER}")
+
+    def published_digest(self, relative: str) -> str:
+        """SHA-256 over the files of a published folder, as recorded when it was published."""
+        return str(self._marker(relative)["digest"])
+
+    def publish_folder(self, local: Path, relative: str, *, replace: bool = False) -> str:
+        """Copy a local folder into the store so that readers see all of it or nothing.
+
+        A published folder of this name is left as it is (names carry a digest or a fingerprint),
+        unless ``replace``. Returns the folder's URI.
+        """
+        if self.is_published(relative):
+            if not replace:
+                return self.uri(relative)
+            self.remove(relative)
+        listing = folder_listing(local)
+        marker = {"digest": listing_digest(listing), "files": listing}
+        with _plainly(self.uri(relative)):
+            if self.is_local:
+                _publish_locally(local, Path(self._path(relative)), marker)
+            else:
+                self._upload(local, self._path(relative), listing)
+                self.write_json(f"{relative}/{MARKER}", marker)
+        return self.uri(relative)
+
+    def fetch_folder(self, relative_or_uri: str, cache: Path) -> Path:
+        """A local copy of a published folder: the folder itself if the store is local.
+
+        Downloads go to ``cache/<digest>``, are checked against the recorded sizes and digests,
+        and are done once.
+
+        Raises:
+            BadDataError: the folder is not (completely) there, or its bytes are not what was
+                published.
+        """
+        relative = relative_or_uri
+        if relative_or_uri.startswith(f"{self.root}/"):
+            relative = self.relative(relative_or_uri)
+        marker = self._marker(relative)
+        if self.is_local:
+            folder = Path(self._path(relative))
+            _check_sizes(folder, marker, self.uri(relative))
+            return folder
+        target = cache / marker["digest"]
+        if not target.is_dir():
+            with _plainly(self.uri(relative)):
+                self._download(self._path(relative), target, marker)
+        return target
+
+    def _marker(self, relative: str) -> dict[str, Any]:
+        if not self.is_published(relative):
+            raise BadDataError(f"{self.uri(relative)}: nothing complete has been published there")
+        marker: dict[str, Any] = self.read_json(f"{relative.strip('/')}/{MARKER}")
+        return marker
+
+    def _path(self, relative: str) -> str:
+        parts = PurePosixPath(relative.strip("/")).parts
+        if ".." in parts or relative.startswith("/"):
+            raise BadDataError(f"{relative!r} is not a path inside the file store")
+        return "/".join((self._base, *parts))
+
+    def _upload(self, local: Path, path: str, listing: dict[str, dict[str, Any]]) -> None:
+        for name in listing:
+            self._fs.put_file(str(local / name), f"{path}/{name}")
+
+    def _download(self, path: str, target: Path, marker: dict[str, Any]) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
+            folder = Path(scratch) / "folder"
+            for name in marker["files"]:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                self._fs.get_file(f"{path}/{name}", str(folder / name))
+            if folder_digest(folder) != marker["digest"]:
+                raise BadDataError(f"{self.root}/{path}: the bytes are not those published")
+            (folder / MARKER).write_text(json.dumps(marker), encoding="utf-8")
+            _rename_folder(folder, target)
+
+
+def open_files(settings: Settings) -> FileStore:
+    """The file store of these settings."""
+    return FileStore(settings.files_root)
+
+
+def _publish_locally(local: Path, target: Path, marker: dict[str, Any]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".publish-") as scratch:
+        folder = Path(scratch) / "folder"
+        shutil.copytree(local, folder)
+        (folder / MARKER).write_text(json.dumps(marker, indent=2), encoding="utf-8")
+        if target.is_dir():  # left by a publication that was killed on another kind of store
+            shutil.rmtree(target)
+        _rename_folder(folder, target)
+
+
+def _rename_folder(folder: Path, target: Path) -> None:
+    """Rename into place; if another process was first, its folder (the same content) stays."""
+    folder.chmod(0o755)
+    try:
+        folder.rename(target)
+    except OSError:
+        if not (target / MARKER).is_file():
+            raise
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _check_sizes(folder: Path, marker: dict[str, Any], uri: str) -> None:
+    for name, entry in marker["files"].items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != entry["size"]:
+            raise BadDataError(
+                f"{uri}: {name} is missing or not of the published size; "
+                "delete the folder and run the job that makes it again"
+            )
+
+
+@contextmanager
+def _plainly(what: str) -> Iterator[None]:
+    """Turn what file systems raise into the house's errors."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise BadDataError(f"{what}: no such file") from None
+    except PermissionError as error:
+        raise BadConfigurationError(f"{what}: access refused: {error}") from None
+    except (ImportError, ValueError) as error:
+        raise BadConfigurationError(f"TWIN_FILES_URI {what}: {error}") from None
+    except OSError as error:
+        raise TryAgainError(f"{what}: {type(error).__name__}: {error}") from None
+    except Exception as error:
+        # s3fs lets botocore's own errors (no credentials, no connection) through.
+        if type(error).__module__.startswith("botocore"):
+            raise TryAgainError(f"{what}: {' '.join(str(error).split())}") from None
+        raise
