@@ -1,0 +1,268 @@
+"""The registry against a real MLflow server."""
+
+import http.server
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from pydantic import SecretStr
+
+from tests import servers
+from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
+from twin.stores.registry import CANDIDATE, CHAMPION, PREVIOUS, Registry
+from twin.stores.tracking import tracking_run
+
+
+@pytest.fixture
+def live(settings, mlflow_url):
+    return settings.model_copy(update={"mlflow_tracking_uri": mlflow_url})
+
+
+@pytest.fixture
+def registry(live):
+    with Registry(live) as registry:
+        yield registry
+
+
+@pytest.fixture
+def name():
+    return f"twin-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="module")
+def run_id(mlflow_url):
+    client = MlflowClient(tracking_uri=mlflow_url)
+    return client.create_run(client.create_experiment(uuid.uuid4().hex)).info.run_id
+
+
+@pytest.fixture
+def register(registry, name, run_id):
+    def register(digest, **tags):
+        return registry.register(
+            name,
+            weights_uri=f"s3://bucket/models/{digest}",
+            weights_digest=digest,
+            run_id=run_id,
+            tags=tags,
+        )
+
+    return register
+
+
+def test_a_model_that_is_not_there_is_none(registry, name):
+    assert registry.by_alias(name, CHAMPION) is None
+    assert registry.version(name, "1") is None
+    assert name not in registry.models()
+
+
+def test_a_registered_version_carries_its_lineage(registry, register, name, run_id):
+    made = register("aa", dataset_version="d1", base_model="gemma3-270m")
+    assert (made.name, made.version, made.run_id) == (name, "1", run_id)
+    assert (made.weights_uri, made.weights_digest) == ("s3://bucket/models/aa", "aa")
+    assert made.tags["dataset_version"] == "d1"
+    assert registry.by_alias(name, CANDIDATE) == registry.version(name, "1") == made
+    assert name in registry.models()
+
+
+def test_an_unset_alias_of_a_known_model_is_none(registry, register, name):
+    register("aa")
+    assert registry.by_alias(name, CHAMPION) is None
+    assert registry.version(name, "99") is None
+
+
+def test_same_weights_are_the_same_version(registry, register, name):
+    first, second = register("aa"), register("bb")
+    again = register("aa")
+    assert again == first
+    assert second.version == "2"
+    assert registry.by_alias(name, CANDIDATE) == first
+    assert registry.version(name, "3") is None
+
+
+def test_the_source_is_a_manifest_and_not_the_weights(register, mlflow_url, name):
+    register("aa", base_digest="0f")
+    client = MlflowClient(tracking_uri=mlflow_url)
+    version = client.get_model_version(name, "1")
+    folder = client.download_artifacts(version.run_id, "model")
+    text = (Path(folder) / "manifest.json").read_text()
+    assert '"weights_uri": "s3://bucket/models/aa"' in text
+    assert '"base_digest": "0f"' in text
+    assert version.source.endswith("/model")
+
+
+def test_promotion_keeps_the_old_champion_as_previous(registry, register, name):
+    for digest in ("aa", "bb", "cc"):
+        register(digest)
+    registry.promote(name, "1")
+    assert registry.by_alias(name, CHAMPION).version == "1"
+    assert registry.by_alias(name, PREVIOUS) is None
+    registry.promote(name, "2")
+    registry.promote(name, "2")
+    assert registry.by_alias(name, CHAMPION).version == "2"
+    assert registry.by_alias(name, PREVIOUS).version == "1"
+
+
+def test_promotion_cut_off_half_way_is_completed_by_the_next(registry, register, name):
+    register("aa")
+    register("bb")
+    registry.promote(name, "1")
+    registry._set_alias(name, PREVIOUS, "1")  # what a kill between the two moves leaves
+    registry.promote(name, "2")
+    assert registry.by_alias(name, CHAMPION).version == "2"
+    assert registry.by_alias(name, PREVIOUS).version == "1"
+
+
+def test_rolling_back_is_promoting_the_previous(registry, register, name):
+    register("aa")
+    register("bb")
+    registry.promote(name, "1")
+    registry.promote(name, "2")
+    registry.promote(name, registry.by_alias(name, PREVIOUS).version)
+    assert registry.by_alias(name, CHAMPION).version == "1"
+    assert registry.by_alias(name, PREVIOUS).version == "2"
+
+
+def test_a_version_that_is_not_there_cannot_be_promoted(registry, register, name):
+    register("aa")
+    with pytest.raises(BadDataError, match=f"{name} has no version 7"):
+        registry.promote(name, "7")
+    with pytest.raises(BadDataError):
+        registry.tag(name, "7", "gate", "passed")
+
+
+def test_tags_are_set_and_overwritten(registry, register, name):
+    register("aa")
+    registry.tag(name, "1", "gate", "refused")
+    registry.tag(name, "1", "gate", "passed")
+    assert registry.version(name, "1").tags["gate"] == "passed"
+
+
+def test_an_unknown_run_is_refused_and_nothing_is_registered(registry, name):
+    with pytest.raises(BadDataError, match=r"(?i)run"):
+        registry.register(
+            name, weights_uri="/w", weights_digest="aa", run_id=uuid.uuid4().hex, tags={}
+        )
+    assert registry.by_alias(name, CANDIDATE) is None
+
+
+def test_a_version_made_by_hand_is_refused_in_plain_words(registry, name, mlflow_url, run_id):
+    client = MlflowClient(tracking_uri=mlflow_url, registry_uri=mlflow_url)
+    client.create_registered_model(name)
+    client.log_text(run_id, "x", "hand/made.txt")
+    client.create_model_version(name, f"runs:/{run_id}/hand", run_id=run_id)
+    client.set_registered_model_alias(name, CHAMPION, "1")
+    with pytest.raises(BadDataError, match="not registered by `twin training package`"):
+        registry.by_alias(name, CHAMPION)
+
+
+def test_models_lists_only_this_systems_and_all_of_them(live, run_id, monkeypatch):
+    monkeypatch.setattr("twin.stores.registry._PAGE", 2)
+    client = MlflowClient(live.mlflow_tracking_uri, live.mlflow_tracking_uri)
+    mark = uuid.uuid4().hex[:8]
+    names = [f"twin-{mark}-{number}" for number in range(5)]
+    for each in [*names, f"other-{mark}"]:
+        client.create_registered_model(each)
+    with Registry(live) as registry:
+        assert [each for each in registry.models() if mark in each] == names
+
+
+def test_two_jobs_that_register_a_first_version_at_once(live, name, run_id):
+    def work(digest):
+        with Registry(live) as registry:
+            registry.register(name, weights_uri="/w", weights_digest=digest, run_id=run_id, tags={})
+
+    threads = [threading.Thread(target=work, args=(digest,)) for digest in ("aa", "bb")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with Registry(live) as registry:
+        made = {registry.version(name, number).weights_digest for number in ("1", "2")}
+    assert made == {"aa", "bb"}
+
+
+def test_a_server_that_is_down_is_said_at_once(settings):
+    started = time.monotonic()
+    with pytest.raises(
+        TryAgainError, match=r"MLflow at http://127.0.0.1:1 does not answer.*make up"
+    ):
+        Registry(settings).models()
+    assert time.monotonic() - started < 5
+
+
+@contextmanager
+def _answering(status, body):
+    """A real HTTP server that answers everything alike."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "words"),
+    [
+        (503, b"busy", TryAgainError, "HTTP 503"),
+        (401, b"who?", BadConfigurationError, "refuses access"),
+        (200, b"<html>hello</html>", BadConfigurationError, "is not MLflow"),
+        (404, b"<html>no</html>", BadConfigurationError, "is not MLflow"),
+    ],
+)
+def test_other_answers_get_the_right_exit_code(settings, status, body, error, words):
+    with _answering(status, body) as url:
+        update = {
+            "mlflow_tracking_uri": url,
+            "mlflow_username": "twin",
+            "mlflow_password": SecretStr("s3cret"),
+        }
+        with pytest.raises(error, match=words) as raised:
+            Registry(settings.model_copy(update=update)).by_alias("twin-x", CHAMPION)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_reading_aliases_does_not_import_mlflow(registry, register, name, live):
+    """That import costs seconds, which `nothing to do` has not got."""
+    register("aa")
+    code = (
+        "import sys; from twin.settings import Settings; from twin.stores.registry import Registry;"
+        f"registry = Registry(Settings(mlflow_tracking_uri={live.mlflow_tracking_uri!r}));"
+        f"assert registry.by_alias({name!r}, 'candidate').version == '1';"
+        "assert 'mlflow' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.slow
+def test_what_was_registered_survives_a_restart_of_the_server(settings, tmp_path):
+    """~15 s for two server starts: shows that a crash of MLflow loses no version or alias."""
+    folder, port = tmp_path / "mlflow", servers.free_port()
+    live = settings.model_copy(update={"mlflow_tracking_uri": f"http://127.0.0.1:{port}"})
+    with servers.mlflow_server(folder, port), Registry(live) as registry:
+        with tracking_run(live, experiment="x", name="package") as run:
+            pass
+        made = registry.register(
+            "twin-x", weights_uri="/w", weights_digest="aa", run_id=run.id, tags={}
+        )
+        registry.promote("twin-x", made.version)
+    with servers.mlflow_server(folder, port), Registry(live) as registry:
+        assert registry.by_alias("twin-x", CHAMPION) == made
