@@ -1,6 +1,10 @@
 """Commands of `twin crawl`."""
 
+from typing import Annotated
+
 import typer
+
+from twin.job import RecipeOption, ResultOption, RunIdOption, run_job
 
 app = typer.Typer(
     help="Fetch what the author has published into the warehouse.", no_args_is_help=True
@@ -10,3 +14,46 @@ app = typer.Typer(
 @app.callback()
 def _group() -> None:
     """Keeps this a group while it has fewer than two commands."""
+
+
+@app.command()
+def run(
+    recipe: RecipeOption,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="Crawl only this source of the recipe; may be repeated."),
+    ] = None,
+    map_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map-host",
+            metavar="HOST=BASE_URL",
+            help="Fetch this host's pages from a copy, e.g. "
+            "example.org=http://127.0.0.1:8099; may be repeated. Documents keep their real URLs.",
+        ),
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read every page again, changed or not.")
+    ] = False,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Crawl the recipe's sources.
+
+    Reads: the folders and web sites under `sources` of the recipe, within the limits of `crawl`.
+
+    Writes: documents, their revisions, and what had to be set aside (quarantine) to the warehouse.
+
+    Exits with 99 if every source is as it was at the last crawl.
+    """
+    # Imported here, so that `twin --help` does not wait for it.
+    from twin.crawl.run import CrawlOptions, crawl
+
+    options = CrawlOptions(tuple(source or ()), tuple(map_host or ()), full)
+    run_job(
+        "crawl run",
+        lambda job: crawl(job, options),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+    )

@@ -1,0 +1,91 @@
+"""Which network addresses a crawl may reach: public ones, and what the recipe names.
+
+A page, a redirect or a sitemap is an outsider's text. Without this check it could make the crawl
+fetch a cloud's metadata service or a neighbour's admin page (server-side request forgery, see
+the OWASP cheat sheet of that name). Names are checked after they are resolved, on the very
+address that is then connected to, so a name that changes its address in between gains nothing.
+"""
+
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class RefusedAddressError(Exception):
+    """An address that the crawl must not reach; its text says which and how to allow it."""
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Host (lower case, no brackets) and port of an http(s) URL.
+
+    Raises:
+        RefusedAddressError: another scheme, or no valid host and port.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise RefusedAddressError(f"{url}: not a URL") from None
+    if parts.scheme not in DEFAULT_PORTS or not host:
+        raise RefusedAddressError(f"{url}: only http and https are fetched")
+    return host, port or DEFAULT_PORTS[parts.scheme]
+
+
+class AddressGuard:
+    """Refuses loopback, private, link-local and other addresses that are not public.
+
+    Args:
+        allowed: ``host:port`` of such addresses that may be fetched all the same.
+    """
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self._allowed = frozenset(entry.replace("[", "").replace("]", "") for entry in allowed)
+        self.allowed_hosts = frozenset(entry.rpartition(":")[0] for entry in self._allowed)
+
+    def check_url(self, url: str) -> None:
+        """Check what can be told before a name is resolved.
+
+        Raises:
+            RefusedAddressError: a literal address that is not public, or a host of which the
+                recipe allows other ports only.
+        """
+        host, port = host_and_port(url)
+        if self.allows(host, port):
+            return
+        if host in self.allowed_hosts:
+            raise RefusedAddressError(_refusal(f"{host}:{port}", "not the allowed port"))
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return  # a name: `check_resolved` sees its address
+        if not _is_public(address):
+            raise RefusedAddressError(_refusal(f"{host}:{port}", "not a public address"))
+
+    def allows(self, host: str, port: int) -> bool:
+        """Whether the recipe names this host and port."""
+        return f"{host}:{port}" in self._allowed
+
+    def check_resolved(self, host: str, address: str) -> None:
+        """Check the address that a name resolved to.
+
+        Raises:
+            RefusedAddressError: it is not public, and the recipe does not allow the name.
+        """
+        if host in self.allowed_hosts:
+            return  # its port was checked by `check_url`
+        if not _is_public(ipaddress.ip_address(address)):
+            raise RefusedAddressError(_refusal(host, f"resolves to {address}, which is not public"))
+
+
+def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is not None:
+            return _is_public(inner)
+    return address.is_global and not address.is_multicast
+
+
+def _refusal(host: str, why: str) -> str:
+    return f"{host} is refused: {why} (the source's allow_private lists exceptions as host:port)"

@@ -1,0 +1,107 @@
+"""HTML pages: main text as Markdown, and metadata.
+
+trafilatura with favor_precision is the best extractor we measured (F1 0.964 on 181 labelled
+pages); links are left out of the text because keeping them costs 5 points of F1.
+"""
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from twin.crawl.listing import is_listing
+from twin.crawl.markdown_article import language, published, tags, take_title, title_from_url
+from twin.crawl.page import Article, ListingError, UnusableError
+from twin.domain.document import normalise
+
+if TYPE_CHECKING:
+    from lxml.html import HtmlElement
+
+# Code stays as it is; `$...$` is taken for a formula where pandoc would: no space inside the
+# dollars, no digit behind.
+_CODE_OR_FORMULA = re.compile(
+    r"(?P<code>^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)|(?P<ticks>`+)[^`].*?(?P=ticks))"
+    r"|\$\$(?P<display>[^$]+)\$\$"
+    r"|(?<![\\$])\$(?=\S)(?P<inline>[^$\n]{1,400}?)(?<=\S)\$(?!\d)",
+    re.DOTALL | re.MULTILINE,
+)
+_ESCAPED = re.compile(r"(\\+)([*_`~\[\]<])")
+
+
+def read_html(text: str, url: str, *, listings: bool = False) -> Article:
+    """Extract the article of a page.
+
+    Args:
+        text: the page, decoded.
+        url: where it is; relative links are resolved against it.
+        listings: refuse pages that only lead to articles.
+
+    Raises:
+        ListingError: it is such a page.
+        UnusableError: there is no main text in it.
+    """
+    from trafilatura.utils import load_html
+
+    # It logs what we report as reasons ourselves.
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
+    logging.getLogger("htmldate").setLevel(logging.CRITICAL)
+    tree = load_html(text)
+    if tree is None:
+        raise UnusableError("not HTML")
+    if listings and is_listing(url, tree):
+        raise ListingError("a listing of articles, not an article")
+    found, content = _extract(tree, url)
+    title = found.title or title_from_url(url)
+    _, content = take_title(content, title)
+    return Article(
+        title=" ".join(title.split()),
+        content=normalise(restore_formulas(content)),
+        published=published(found.date),
+        language=language(tree.get("lang") or found.language),
+        tags=tags(found.tags),
+        canonical_url=_canonical(tree, url),
+    )
+
+
+def _extract(tree: "HtmlElement", url: str) -> tuple[Any, str]:
+    """Metadata (a trafilatura document) and Markdown text; the tree is used up."""
+    from lxml.html import tostring
+    from trafilatura import bare_extraction
+    from trafilatura.utils import normalize_unicode
+    from trafilatura.xml import xmltotxt
+
+    # extract() gives the text or the metadata as one string; these are the two calls within it.
+    found = bare_extraction(
+        tree,
+        url=url,
+        output_format="markdown",
+        favor_precision=True,
+        include_comments=False,
+        with_metadata=True,
+        # The date of publication; a date guessed from the page's text is worse than none.
+        date_extraction_params={"original_date": True, "extensive_search": False},
+    )
+    if found is None or found.body is None:
+        size = len(tostring(tree))
+        raise UnusableError(f"no main text found in {size:,} bytes of HTML")
+    return found, normalize_unicode(xmltotxt(found.body, include_formatting=True))
+
+
+def _canonical(tree: "HtmlElement", url: str) -> str | None:
+    from urllib.parse import urljoin
+
+    links = tree.xpath('//head/link[@rel="canonical"]/@href')
+    return urljoin(url, links[0].strip()) if links and links[0].strip() else None
+
+
+def restore_formulas(markdown: str) -> str:
+    r"""Undo Markdown escapes inside ``$...$``: there ``\_`` is LaTeX for something else."""
+
+    def restore(match: re.Match[str]) -> str:
+        return match[0] if match["code"] else _ESCAPED.sub(_unescape, match[0])
+
+    return _CODE_OR_FORMULA.sub(restore, markdown)
+
+
+def _unescape(match: re.Match[str]) -> str:
+    # The extractor wrote 2n+1 backslashes for n in the source.
+    return "\\" * (len(match[1]) // 2) + match[2]

@@ -1,0 +1,286 @@
+"""From pages to the warehouse: one intake per source and crawl, whatever kind the source is."""
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.metadata import version
+
+from twin.crawl.page import Article, ListingError, Page, UnusableError
+from twin.crawl.read_article import READER_VERSION, read_article
+from twin.crawl.site import same_page
+from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, crawl_id, quarantine_id
+from twin.domain.document import Document, document_id, revision_of
+from twin.domain.errors import BadDataError, TryAgainError, TwinError
+from twin.job import Job
+from twin.recipes import Source
+from twin.stores.warehouse import Warehouse
+
+
+class Outcome(StrEnum):
+    """What became of a page."""
+
+    STORED = "stored"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    ELSEWHERE = "elsewhere"
+    """Its canonical URL is another page of the site, which is to be fetched instead."""
+
+
+@dataclass
+class Tally:
+    """Pages of one source by what became of them."""
+
+    added: int = 0
+    changed: int = 0
+    restored: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+    @property
+    def documents(self) -> int:
+        """Pages that are documents now."""
+        return self.written + self.unchanged
+
+    @property
+    def written(self) -> int:
+        """Documents that the warehouse did not have like this."""
+        return self.added + self.changed + self.restored
+
+    @property
+    def failed_share(self) -> float:
+        """Failed pages among those that were to be documents."""
+        return self.failed / max(self.failed + self.documents, 1)
+
+
+@dataclass
+class Intake:
+    """Takes the pages of one source, in any order and from any thread.
+
+    Attributes:
+        full: read every page again, even if its bytes are those of the stored document.
+        fatal: what ended the crawl of every source (the warehouse is away); then no page is
+            taken any more.
+        entry_errors: start pages, sitemaps and feeds that could not be read.
+    """
+
+    job: Job
+    warehouse: Warehouse
+    source: Source
+    full: bool = False
+    advance: Callable[[int], None] = lambda _: None
+    tally: Tally = field(default_factory=Tally)
+    fatal: BaseException | None = None
+    entry_errors: list[TwinError] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+    _transient: int = 0
+    _reasons: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        author = self.job.recipe.author
+        self._author = author
+        self._started = datetime.now(UTC)
+        self._fetched = (
+            {} if self.full else self.warehouse.fetched_digests(author.id, self.source.name)
+        )
+        held = self.warehouse.quarantined(author.id, self.source.name)
+        self._quarantined = {item.id for item in held}
+        limits = self.job.recipe.crawl
+        self._reader = f"{READER_VERSION} {version('trafilatura')} {limits.min_words}"
+        self._previous = self.warehouse.last_crawl(self.job.recipe.name, self.source.name)
+        self.warehouse.save_crawl(self._record(CrawlStatus.RUNNING, ""))
+
+    def take(self, page: Page) -> tuple[Outcome, str]:
+        """Make a document of a page and store it.
+
+        Returns:
+            The outcome, and with `Outcome.ELSEWHERE` the URL to fetch instead, else the reason.
+
+        Raises:
+            TwinError: the warehouse is away; every later call raises the same at once.
+        """
+        if self.fatal is not None:
+            raise self.fatal
+        try:
+            return self._take(page)
+        except ListingError as error:
+            return self.skip(str(error))
+        except UnusableError as error:
+            return self._refuse(page, str(error))
+        except BaseException as error:
+            self.fatal = error
+            raise
+
+    def _take(self, page: Page) -> tuple[Outcome, str]:
+        digest = hashlib.sha256(self._reader.encode() + b"\n" + page.body).hexdigest()
+        identity = document_id(self._author.id, page.url)
+        if self._fetched.get(identity) == digest:
+            return self._stored(identity, page.url, Change.UNCHANGED)
+        article = read_article(page, self.job.recipe.crawl)
+        url = article.canonical_url or page.url
+        if not same_page(url, page.url):
+            self.skip(f"its canonical URL is {url}")
+            return Outcome.ELSEWHERE, url
+        document = self._document(url, article)
+        return self._stored(document.id, url, self.warehouse.upsert(document, fetched=digest))
+
+    def _document(self, url: str, article: Article) -> Document:
+        now = datetime.now(UTC)
+        return Document(
+            id=document_id(self._author.id, url),
+            author_id=self._author.id,
+            author_name=self._author.name,
+            source=self.source.name,
+            url=url,
+            title=article.title,
+            subtitle=article.subtitle,
+            published=article.published,
+            language=article.language,
+            tags=article.tags,
+            content=article.content,
+            revision=revision_of(article.title, article.content),
+            first_seen=now,
+            last_changed=now,
+        )
+
+    def _stored(self, identity: str, url: str, change: Change) -> tuple[Outcome, str]:
+        held = quarantine_id(self._author.id, self.source.name, url)
+        if held in self._quarantined:
+            self.warehouse.release(held)
+        with self._lock:
+            if identity in self._seen:  # two addresses of one document
+                return Outcome.STORED, url
+            self._seen.add(identity)
+            self.job.counts.read += 1
+            if change is Change.UNCHANGED:
+                self.job.counts.skipped += 1
+            else:
+                self.job.counts.written += 1
+            setattr(self.tally, change.value, getattr(self.tally, change.value) + 1)
+        self.advance(1)
+        return Outcome.STORED, url
+
+    def skip(self, reason: str) -> tuple[Outcome, str]:
+        """Note a page that is rightly no document."""
+        with self._lock:
+            self.tally.skipped += 1
+            self.job.counts.read += 1
+            self.job.counts.skipped += 1
+        self.advance(1)
+        return Outcome.SKIPPED, reason
+
+    def _refuse(self, page: Page, reason: str) -> tuple[Outcome, str]:
+        if page.expected:
+            return self.fail(page.url, reason)
+        self._hold(page.url, reason)
+        return self.skip(reason)
+
+    def fail(self, url: str, reason: str, *, transient: bool = False) -> tuple[Outcome, str]:
+        """Note a page or file that could not be had or used, and quarantine it.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        self._hold(url, reason)
+        with self._lock:
+            self.tally.failed += 1
+            self._transient += transient
+            self._reasons[reason] += 1
+            self.job.counts.read += 1
+            self.job.fail_item(url, reason)
+        self.advance(1)
+        return Outcome.FAILED, reason
+
+    def _hold(self, url: str, reason: str) -> None:
+        try:
+            self.warehouse.quarantine(
+                author_id=self._author.id, source=self.source.name, url=url, reason=reason
+            )
+        except TwinError as error:
+            self.fatal = error
+            raise
+
+    def conclude(self) -> TwinError | None:
+        """Close the books of this source: what was seen, the crawl's record, its verdict.
+
+        Returns:
+            What is wrong with this source as a whole, or None.
+        """
+        self.warehouse.mark_seen(self._seen, self._started)
+        error = self._verdict()
+        status = CrawlStatus.DONE if error is None else CrawlStatus.FAILED
+        record = self._record(status, str(error or ""))
+        fingerprint = self.warehouse.source_fingerprint(self._author.id, self.source.name)
+        self._news = self._previous is None or self._previous.fingerprint != fingerprint
+        self.warehouse.save_crawl(
+            record.model_copy(update={"finished": datetime.now(UTC), "fingerprint": fingerprint})
+        )
+        return error
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the source's documents differ from when a crawl of it last ended well.
+
+        Not the same as having written something now: a crawl that was killed after its last
+        write has told nobody, and the one that runs after it writes nothing.
+        """
+        return self._news
+
+    def _verdict(self) -> TwinError | None:
+        name = f"source {self.source.name!r}"
+        if self.entry_errors:
+            return joined(self.entry_errors)
+        if self.tally.documents == 0:
+            return self._error(f"{name} gave no document: {self._why_none()}")
+        limit = self.job.recipe.crawl.max_failed_share
+        if self.tally.failed_share > limit:
+            return self._error(
+                f"{name}: {self.tally.failed} of {self.tally.failed + self.tally.documents} pages "
+                f"failed, more than crawl.max_failed_share = {limit:.0%} "
+                f"(mostly: {self._commonest()})"
+            )
+        return None
+
+    def _error(self, message: str) -> TwinError:
+        """Bad data, or try again if most failures may pass."""
+        if self._transient * 2 > self.tally.failed:
+            return TryAgainError(message)
+        return BadDataError(message)
+
+    def _why_none(self) -> str:
+        if self.tally.failed:
+            return f"{self.tally.failed} pages failed (mostly: {self._commonest()})"
+        if self.tally.skipped:
+            return f"{self.tally.skipped} pages were read and none is an article: see its include"
+        return "nothing in it is included: see its include, exclude and follow_links"
+
+    def _commonest(self) -> str:
+        return self._reasons.most_common(1)[0][0]
+
+    def _record(self, status: CrawlStatus, message: str) -> CrawlRecord:
+        return CrawlRecord(
+            id=crawl_id(self.job.run_id, self.source.name),
+            run_id=self.job.run_id,
+            recipe=self.job.recipe.name,
+            author_id=self._author.id,
+            source=self.source.name,
+            started=self._started,
+            status=status,
+            counts=asdict(replace(self.tally)),
+            message=message,
+        )
+
+
+def joined(errors: list[TwinError]) -> TwinError:
+    """Several errors as one line; worth trying again if one of them is."""
+    if len(errors) == 1:
+        return errors[0]
+    message = "; ".join(dict.fromkeys(str(error) for error in errors))
+    if any(isinstance(error, TryAgainError) for error in errors):
+        return TryAgainError(message)
+    return BadDataError(message)

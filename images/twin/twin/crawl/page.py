@@ -1,0 +1,67 @@
+"""What sources hand over (pages) and what readers make of it (articles)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+MARKDOWN_TYPES = frozenset({"text/markdown", "text/x-markdown"})
+
+
+class UnusableError(Exception):
+    """A page that cannot become a document; its text is the reason, in plain words."""
+
+
+class ListingError(UnusableError):
+    """A page that is no article but leads to some: tags, archives, a home page."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page or file as it was fetched.
+
+    Attributes:
+        url: canonical URL.
+        body: the bytes, decompressed.
+        media_type: without parameters, e.g. ``text/html``.
+        encoding: as declared by the server or the page; None means UTF-8.
+        expected: the recipe says that this is an article, so being none is a failure.
+    """
+
+    url: str
+    body: bytes
+    media_type: str
+    encoding: str | None = None
+    expected: bool = True
+
+
+@dataclass(frozen=True)
+class Article:
+    """The text of a page, as Markdown without its title, and what is known about it."""
+
+    title: str
+    content: str
+    subtitle: str | None = None
+    published: datetime | None = None
+    language: str | None = None
+    tags: tuple[str, ...] = ()
+    canonical_url: str | None = None
+
+
+def decode(page: Page) -> str:
+    """The text of a page.
+
+    Strict, because a replacement character in a training text is silent damage.
+
+    Raises:
+        UnusableError: it is not in the encoding it claims.
+    """
+    encoding = page.encoding or "utf-8"
+    if encoding.replace("_", "-").lower() in {"utf-8", "utf8"}:
+        encoding = "utf-8-sig"  # takes a byte order mark off
+    try:
+        return page.body.decode(encoding)
+    except UnicodeDecodeError as error:
+        name = encoding.removesuffix("-sig")
+        raise UnusableError(f"invalid {name} at byte {error.start}") from None
+    except LookupError:
+        raise UnusableError(f"unknown encoding {encoding!r}") from None

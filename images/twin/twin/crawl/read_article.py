@@ -1,0 +1,40 @@
+"""From a page to an article, by its media type."""
+
+from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Article, Page, UnusableError, decode
+from twin.recipes import CrawlSection
+
+#: Part of what decides whether stored text is still what we would extract today: raise it when
+#: a change of these readers changes their output.
+READER_VERSION = "1"
+
+
+def read_article(page: Page, limits: CrawlSection) -> Article:
+    """Read a page within the recipe's limits.
+
+    Raises:
+        ListingError: the page only leads to articles.
+        UnusableError: too large, empty, too short, badly encoded or of an unknown type.
+    """
+    if len(page.body) > limits.max_page_bytes:
+        raise UnusableError(
+            f"{len(page.body):,} bytes, more than crawl.max_page_bytes = {limits.max_page_bytes:,}"
+        )
+    if not page.body.strip():
+        raise UnusableError("empty")
+    article = _read(page)
+    words = len(article.content.split())
+    if words < max(limits.min_words, 1):
+        raise UnusableError(f"{words} words, fewer than crawl.min_words = {limits.min_words}")
+    return article
+
+
+def _read(page: Page) -> Article:
+    if page.media_type in MARKDOWN_TYPES:
+        from twin.crawl.markdown_article import read_markdown
+
+        return read_markdown(decode(page), page.url)
+    if page.media_type in HTML_TYPES:
+        from twin.crawl.html_article import read_html
+
+        return read_html(decode(page), page.url, listings=not page.expected)
+    raise UnusableError(f"{page.media_type or 'of no type'}: neither HTML nor Markdown")

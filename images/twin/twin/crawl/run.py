@@ -1,0 +1,113 @@
+"""The crawl job: every source of a recipe into the warehouse."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from twin.crawl.folder_reader import read_folder
+from twin.crawl.intake import Intake, joined
+from twin.domain.errors import BadDataError, NothingToDo
+from twin.job import Job
+from twin.recipes import FolderSource, Source, WebSource
+
+if TYPE_CHECKING:
+    from twin.stores.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class CrawlOptions:
+    """What a caller may ask of one crawl.
+
+    Attributes:
+        sources: names of the sources to crawl; none means all.
+        copies: ``HOST=BASE_URL`` pairs added to the ``hosts`` of the recipe's web sources.
+        full: read every page again, even where its bytes have not changed.
+    """
+
+    sources: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
+    full: bool = False
+
+
+def crawl(job: Job, options: CrawlOptions) -> None:
+    """Crawl the sources of the job's recipe.
+
+    A source that fails does not stop the others, but fails the job when all are done.
+
+    Raises:
+        NothingToDo: every source is as it was when a crawl of it last ended well.
+        BadDataError: a source gives nothing, or fails in a way that will not pass.
+        TryAgainError: a site or the warehouse is away.
+    """
+    from twin.stores.warehouse import open_warehouse
+
+    sources = chosen_sources(job, options)
+    with open_warehouse(job.settings) as warehouse:
+        warehouse.prepare()
+        intakes = [Intake(job, warehouse, source, full=options.full) for source in sources]
+        _read(job, intakes)
+        errors = [error for intake in intakes if (error := intake.conclude())]
+        _report(job, warehouse, intakes)
+    if errors:
+        raise joined(errors)
+    if not any(intake.has_news for intake in intakes):
+        documents = sum(intake.tally.documents for intake in intakes)
+        raise NothingToDo(f"all {documents} documents are as they were at the last crawl")
+
+
+def _read(job: Job, intakes: Sequence[Intake]) -> None:
+    """Each kind of source by its reader; a new kind gets a line here."""
+    for intake in intakes:
+        if isinstance(intake.source, FolderSource):
+            read_folder(intake.source, intake)
+    sites = [(intake.source, intake) for intake in intakes if isinstance(intake.source, WebSource)]
+    if sites:
+        from twin.crawl.web_reader import crawl_sites
+
+        with job.progress("crawl sites", None) as advance:
+            for _, intake in sites:
+                intake.advance = advance
+            crawl_sites(sites, job.recipe.crawl)
+
+
+def chosen_sources(job: Job, options: CrawlOptions) -> list[Source]:
+    """The recipe's sources that are to be crawled, with the caller's copies of hosts.
+
+    Raises:
+        BadDataError: a name or a host that the recipe does not have, or a malformed copy.
+    """
+    known = {source.name: source for source in job.recipe.sources}
+    for name in options.sources:
+        if name not in known:
+            raise BadDataError(
+                f"no source {name!r} in recipe {job.recipe.name}: it has {', '.join(known)}"
+            )
+    chosen = [known[name] for name in options.sources or known]
+    copies = _copies(options.copies)
+    return [_with_copies(source, copies) for source in chosen]
+
+
+def _copies(pairs: Sequence[str]) -> dict[str, str]:
+    copies = {}
+    for pair in pairs:
+        host, _, base = pair.partition("=")
+        if not host or urlsplit(base).scheme not in {"http", "https"}:
+            raise BadDataError(
+                f"--map-host {pair}: give HOST=BASE_URL, as example.org=http://127.0.0.1:8099"
+            )
+        copies[host] = base
+    return copies
+
+
+def _with_copies(source: Source, copies: dict[str, str]) -> Source:
+    if not isinstance(source, WebSource) or not copies:
+        return source
+    return source.model_copy(update={"hosts": {**source.hosts, **copies}})
+
+
+def _report(job: Job, warehouse: "Warehouse", intakes: Sequence[Intake]) -> None:
+    author = job.recipe.author.id
+    job.result.ids["author"] = author
+    job.result.detail["sources"] = {intake.source.name: asdict(intake.tally) for intake in intakes}
+    job.result.detail["documents"] = len(warehouse.live_revisions(author))

@@ -1,0 +1,160 @@
+"""Web sources: one Scrapy process that crawls them side by side.
+
+A Twisted reactor runs once a process, so `crawl_sites` is called once in a job, with all sources.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from twin.crawl.addresses import AddressGuard
+from twin.crawl.intake import Intake
+from twin.crawl.site import HostCopies
+from twin.domain.errors import TryAgainError
+from twin.recipes import CrawlSection, WebSource
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler, CrawlerProcess
+
+# Extraction is what costs; a second thread overlaps it with the warehouse's round trips.
+READER_THREADS = 3
+# A copy is ours: nobody to be polite to.
+COPY_CONCURRENCY = 16
+REPORTED_ANYWAY = (
+    "scrapy.core.downloader.handlers.http11",
+    "scrapy.downloadermiddlewares.retry",
+    "scrapy.downloadermiddlewares.robotstxt",
+    "twisted",
+)
+
+
+def crawl_sites(sources: Sequence[tuple[WebSource, Intake]], limits: CrawlSection) -> None:
+    """Crawl web sources until each is exhausted; returns when all are.
+
+    Raises:
+        TryAgainError: a signal ended the crawl early.
+        TwinError: the warehouse went away.
+    """
+    from scrapy.crawler import CrawlerProcess
+
+    guards = [_guard(source) for source, _ in sources]
+    with _quiet_start():
+        process = CrawlerProcess(_process_settings(guards))
+    ends: dict[str, str] = {}
+    with ThreadPoolExecutor(READER_THREADS, thread_name_prefix="reader") as executor:
+        for (source, intake), guard in zip(sources, guards, strict=True):
+            _start(process, source, intake, limits, guard, executor, ends)
+        process.start()
+    for source, intake in sources:
+        if intake.fatal is not None:
+            raise intake.fatal
+        if ends.get(source.name) != "finished":
+            raise TryAgainError(
+                f"source {source.name!r}: stopped early ({ends.get(source.name, 'not started')}); "
+                "what was read is stored, run again for the rest"
+            )
+
+
+def _start(
+    process: "CrawlerProcess",
+    source: WebSource,
+    intake: Intake,
+    limits: CrawlSection,
+    guard: AddressGuard,
+    executor: Executor,
+    ends: dict[str, str],
+) -> None:
+    from scrapy import signals
+
+    from twin.crawl.web_spider import WebSpider
+
+    def on_defect(failure: Any) -> None:
+        intake.fatal = intake.fatal or failure.value
+
+    def on_closed(spider: WebSpider, reason: str) -> None:
+        ends[source.name] = reason
+        if spider.left_out:
+            intake.job.result.detail[f"{source.name}: beyond crawl.max_pages"] = spider.left_out
+
+    crawler: Crawler = process.create_crawler(WebSpider)
+    for name, value in _source_settings(source, limits).items():
+        crawler.settings.set(name, value, priority="spider")
+    crawler.signals.connect(on_defect, signals.spider_error, weak=False)
+    crawler.signals.connect(on_closed, signals.spider_closed, weak=False)
+    started = process.crawl(
+        crawler, source=source, limits=limits, intake=intake, guard=guard, executor=executor
+    )
+    started.addErrback(on_defect)
+
+
+def _guard(source: WebSource) -> AddressGuard:
+    return AddressGuard((*source.allow_private, *HostCopies(source.hosts).addresses))
+
+
+def _process_settings(guards: Sequence[AddressGuard]) -> dict[str, Any]:
+    """Settings that one process has once: reactor, threads, name resolution."""
+    from urllib.request import getproxies
+
+    from twin.crawl.addresses import RefusedAddressError, host_and_port
+    from twin.crawl.web_download import ALLOWED_HOSTS
+
+    allowed = {host for guard in guards for host in guard.allowed_hosts}
+    for proxy in getproxies().values():  # a proxy set by the operator may well be private
+        try:
+            allowed.add(host_and_port(proxy)[0])
+        except RefusedAddressError:
+            continue
+    return {
+        "TWISTED_DNS_RESOLVER": "twin.crawl.web_download.GuardedResolver",
+        ALLOWED_HOSTS: sorted(allowed),
+        # No port of a crawl is open to anybody.
+        "TELNETCONSOLE_ENABLED": False,
+        "REMOTE_CONTROL_ENABLED": False,
+        "LOG_INSTALL_ROOT_HANDLER": False,
+    }
+
+
+def _source_settings(source: WebSource, limits: CrawlSection) -> dict[str, Any]:
+    copies = HostCopies(source.hosts).hosts
+    handler = "twin.crawl.web_download.GuardedDownloadHandler"
+    return {
+        "DOWNLOAD_HANDLERS": {"http": handler, "https": handler, "ftp": None, "file": None,
+                              "data": None, "s3": None},
+        "USER_AGENT": limits.user_agent,
+        "ROBOTSTXT_OBEY": limits.obey_robots,
+        "COOKIES_ENABLED": False,
+        "REFERER_ENABLED": False,
+        "DOWNLOAD_TIMEOUT": limits.download_timeout_seconds,
+        "DOWNLOAD_MAXSIZE": limits.max_page_bytes,
+        "DOWNLOAD_WARNSIZE": 0,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": limits.concurrency_per_host,
+        "AUTOTHROTTLE_ENABLED": True,
+        "AUTOTHROTTLE_START_DELAY": limits.delay_seconds,
+        "AUTOTHROTTLE_TARGET_CONCURRENCY": limits.concurrency_per_host,
+        "DOWNLOAD_DELAY": 0,
+        "DOWNLOAD_SLOTS": {
+            host: {"delay": 0, "concurrency": COPY_CONCURRENCY, "throttle": False}
+            for host in copies
+        },
+        "DEPTH_LIMIT": 0,
+        "HTTPERROR_ALLOW_ALL": False,
+    }  # fmt: skip
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Keep Scrapy's greeting off, and afterwards what the intake reports with its reason."""
+    scrapy = logging.getLogger("scrapy")
+    silence = logging.NullHandler()
+    scrapy.addHandler(silence)
+    scrapy.propagate = False
+    try:
+        yield
+    finally:
+        scrapy.propagate = True
+        scrapy.removeHandler(silence)
+        scrapy.setLevel(logging.ERROR)  # its own defects stay visible
+        for name in REPORTED_ANYWAY:
+            logging.getLogger(name).setLevel(logging.CRITICAL)

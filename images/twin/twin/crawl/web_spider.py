@@ -1,0 +1,247 @@
+"""The spider of web sources: entries (start pages, sitemaps, feeds), pages, and links."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor
+from typing import Any
+
+import scrapy  # noqa: TID253 - base class of the spider; this module is imported lazily
+from scrapy.exceptions import CloseSpider, IgnoreRequest  # noqa: TID253 - as above
+from scrapy.http import HtmlResponse, Response, TextResponse, XmlResponse  # noqa: TID253
+from scrapy.linkextractors import LinkExtractor  # noqa: TID253 - as above
+from scrapy.selector import Selector  # noqa: TID253 - as above
+from scrapy.spidermiddlewares.httperror import HttpError  # noqa: TID253 - as above
+from scrapy.utils.gz import gunzip, gzip_magic_number  # noqa: TID253 - as above
+from scrapy.utils.sitemap import Sitemap  # noqa: TID253 - as above
+from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding, read_bom
+
+from twin.crawl.addresses import AddressGuard, RefusedAddressError
+from twin.crawl.intake import Intake, Outcome
+from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Page
+from twin.crawl.site import Site
+from twin.domain.errors import BadDataError, TryAgainError, TwinError
+from twin.recipes import CrawlSection, WebSource
+
+# Answers that may be different next time (RFC 9110; 429 is RFC 6585).
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+REASONS = {
+    "DownloadConnectionRefusedError": "connection refused",
+    "CannotResolveHostError": "host name not found",
+    "DownloadTimeoutError": "no answer in time (crawl.download_timeout_seconds)",
+    "ResponseDataLossError": "connection broke before the end",
+    "DownloadCancelledError": "larger than crawl.max_page_bytes",
+    "DownloadFailedError": "connection failed",
+}
+PERMANENT_FAILURES = frozenset({"DownloadCancelledError", "UnsupportedURLSchemeError"})
+_LINK_IN_FEED = (
+    "//item/link/text() | //entry/link[not(@rel) or @rel='alternate']/@href"
+    " | //item[not(link)]/guid[not(@isPermaLink='false')]/text()"
+)
+
+Requests = Iterator[scrapy.Request]
+
+
+class WebSpider(scrapy.Spider):
+    """Fetches the pages of one web source and hands them to its intake.
+
+    Extraction and storing run in ``executor``, so that the event loop goes on downloading;
+    Scrapy stops fetching while too many pages wait for it.
+    """
+
+    name = "web"
+
+    def __init__(
+        self,
+        source: WebSource,
+        limits: CrawlSection,
+        intake: Intake,
+        guard: AddressGuard,
+        executor: Executor,
+    ) -> None:
+        super().__init__(name=source.name)
+        self.source = source
+        self.site = Site(source)
+        # For Scrapy's offsite middleware, which also sees redirects.
+        self.allowed_domains = self.site.host_names
+        self.guard = guard
+        self.intake = intake
+        self._executor = executor
+        self._max_pages = limits.max_pages
+        self._requested: set[str] = set()
+        self.left_out = 0
+        self._links = LinkExtractor(canonicalize=False, unique=True)
+
+    async def start(self) -> AsyncIterator[scrapy.Request]:
+        """The entries of the source."""
+        for url in self.source.sitemaps:
+            yield self._entry(url, self.on_sitemap)
+        for url in self.source.feeds:
+            yield self._entry(url, self.on_feed)
+        for url in self.source.start_urls:
+            self._requested.add(self.site.canonical(url))
+            yield self._entry(url, self.on_page)
+
+    def _entry(self, url: str, callback: Callable[..., Any]) -> scrapy.Request:
+        return scrapy.Request(
+            self.site.canonical(url), callback, errback=self.on_failure,
+            dont_filter=True, priority=10, meta={"entry": True},
+        )  # fmt: skip
+
+    # Entries
+
+    def on_sitemap(self, response: Response) -> Requests:
+        """Pages of a sitemap, or the sitemaps of an index (sitemaps.org protocol)."""
+        body = gunzip(response.body) if gzip_magic_number(response) else response.body
+        try:
+            sitemap = Sitemap(body)
+        except (ValueError, StopIteration, SyntaxError):
+            sitemap = None
+        if sitemap is None or sitemap.type not in {"urlset", "sitemapindex"}:
+            self._entry_failed(response.url, "is no sitemap")
+            return
+        urls = (entry["loc"] for entry in sitemap if entry.get("loc"))
+        if sitemap.type == "urlset":
+            yield from self._pages(urls, response)
+            return
+        for url in urls:
+            name = self.site.canonical(response.urljoin(url))
+            if name not in self._requested:
+                self._requested.add(name)
+                yield self._entry(name, self.on_sitemap)
+
+    def on_feed(self, response: Response) -> Requests:
+        """Pages of an RSS or Atom feed."""
+        text = response.text if isinstance(response, TextResponse) else ""
+        selector = Selector(text=text or "<none/>", type="xml")
+        selector.remove_namespaces()
+        if selector.root.tag.lower() not in {"rss", "rdf", "feed"}:
+            self._entry_failed(response.url, "is no RSS or Atom feed")
+            return
+        yield from self._pages(selector.xpath(_LINK_IN_FEED).getall(), response)
+
+    def _pages(self, urls: Any, response: Response) -> Requests:
+        """Requests for pages not asked for yet, of those that this source may fetch."""
+        for url in urls:
+            try:
+                name = self.site.canonical(response.urljoin(url.strip()))
+            except ValueError:
+                continue  # a link that no browser could follow either
+            if name in self._requested or not self._is_wanted(name):
+                continue
+            self._requested.add(name)
+            if len(self._requested) > self._max_pages:
+                self.left_out += 1
+                continue
+            yield scrapy.Request(name, self.on_page, errback=self.on_failure)
+
+    def _is_wanted(self, url: str) -> bool:
+        # Without following links, a page that is no document is of no use.
+        useful = self.source.follow_links or self.site.may_be_document(url)
+        return useful and self.site.may_fetch(url)
+
+    # Pages
+
+    async def on_page(self, response: Response) -> AsyncIterator[scrapy.Request]:
+        """Links first, so that downloads go on; then the page itself."""
+        url = self.site.canonical(response.url)
+        if not self.site.is_ours(url):
+            self._failed(response.request, f"redirects to another host: {response.url}", False)
+            return
+        self._requested.add(url)
+        for request in self._linked(response):
+            yield request
+        if not self.site.may_be_document(url) or isinstance(response, XmlResponse):
+            self.intake.skip("not included")
+            return
+        outcome, where = await self._take(self._page(url, response))
+        if outcome is Outcome.ELSEWHERE:
+            for request in self._pages([where], response):
+                yield request
+
+    def _linked(self, response: Response) -> Requests:
+        if self.source.follow_links and isinstance(response, HtmlResponse):
+            yield from self._pages(
+                (link.url for link in self._links.extract_links(response)), response
+            )
+
+    def _page(self, url: str, response: Response) -> Page:
+        header = response.headers.get("Content-Type", b"").decode("latin-1")
+        media_type = header.partition(";")[0].strip().lower()
+        if media_type not in HTML_TYPES | MARKDOWN_TYPES and isinstance(response, HtmlResponse):
+            media_type = "text/html"
+        return Page(
+            url=url,
+            body=response.body,
+            media_type=media_type,
+            encoding=_encoding(response),
+            expected=self.site.is_expected(url),
+        )
+
+    async def _take(self, page: Page) -> tuple[Outcome, str]:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._executor, self.intake.take, page)
+        except BaseException as error:
+            self.intake.fatal = self.intake.fatal or error
+            raise CloseSpider("fatal") from None
+
+    # Failures
+
+    async def on_failure(self, failure: Any) -> None:
+        """A request that ended without a page."""
+        if _is_off_limits(failure.value) and not failure.request.meta.get("entry"):
+            self.intake.skip(str(failure.value))
+            return
+        reason, transient = explain(failure.value)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._executor, self._failed, failure.request, reason, transient)
+
+    def _failed(self, request: Any, reason: str, transient: bool) -> None:
+        if request.meta.get("entry"):
+            self._entry_failed(request.url, reason, transient)
+            return
+        try:
+            self.intake.fail(request.url, reason, transient=transient)
+        except TwinError:
+            raise CloseSpider("fatal") from None
+
+    def _entry_failed(self, url: str, reason: str, transient: bool = False) -> None:
+        message = f"source {self.source.name!r}: {url} {reason}"
+        fetched = self.site.copies.fetch_url(url)
+        if fetched != url:
+            message += f" (fetched from {fetched})"
+        kind = TryAgainError if transient else BadDataError
+        self.intake.entry_errors.append(kind(message))
+
+
+def _is_off_limits(error: BaseException) -> bool:
+    """Whether robots.txt or a redirect off the site kept us from a page: no failure of it."""
+    return isinstance(error, IgnoreRequest) and "redirections" not in str(error)
+
+
+def explain(error: BaseException) -> tuple[str, bool]:
+    """Why a request ended without a page, and whether that may pass."""
+    if isinstance(error, HttpError):
+        status = error.response.status
+        return f"answered {status}", status in TRANSIENT_STATUSES
+    if isinstance(error, RefusedAddressError):
+        return f"was not fetched: {error}", False
+    name = type(error).__name__
+    if isinstance(error, IgnoreRequest):
+        return f"was not fetched: {_line(error)}", False
+    reason = REASONS.get(name, f"failed: {_line(error)}")
+    return reason, name not in PERMANENT_FAILURES
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _encoding(response: Response) -> str | None:
+    """What the page or its server declares. A guess would hide damage, so none is made."""
+    header = response.headers.get("Content-Type", b"").decode("latin-1")
+    return (
+        read_bom(response.body)[0]
+        or http_content_type_encoding(header)
+        or html_body_declared_encoding(response.body)
+    )

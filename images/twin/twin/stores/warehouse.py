@@ -1,0 +1,368 @@
+"""The warehouse: every document of every author, with its history, in MongoDB.
+
+Collections, each keyed by ``_id``: ``documents`` (the text as it stands), ``revisions`` (every
+text a document has had, the current one too), ``quarantine`` (what could not be used) and
+``crawls`` (one record a crawl and source). A revision is written before the document that shows
+it, so that a kill between the two loses nothing and the next upsert finishes the work.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, QuarantinedItem, quarantine_id
+from twin.domain.document import Document, DocumentStatus, Revision
+from twin.domain.errors import BadConfigurationError, TryAgainError
+from twin.settings import Settings
+
+if TYPE_CHECKING:
+    from pymongo.collection import Collection
+    from pymongo.database import Database
+
+#: Fields of a stored document that are bookkeeping of the crawl, not part of `Document`.
+BOOKKEEPING = ("last_seen", "fetched")
+COLLECTIONS = ("revisions", "documents", "quarantine", "crawls")
+IDS_PER_COMMAND = 1_000
+ATTEMPTS = 5
+UNAUTHORISED = {13, 18}  # server codes: Unauthorized, AuthenticationFailed
+
+Record = dict[str, Any]
+
+
+@contextmanager
+def open_warehouse(settings: Settings) -> Iterator["Warehouse"]:
+    """Connect to the warehouse for the length of a ``with`` block.
+
+    Raises:
+        TryAgainError: nothing answers at the address; the message never shows the password.
+        BadConfigurationError: the URI is malformed or the credentials are refused.
+    """
+    from pymongo import MongoClient
+    from pymongo.errors import InvalidURI, PyMongoError
+
+    uri = settings.mongo_uri.get_secret_value()
+    try:
+        client = MongoClient[Record](uri, tz_aware=True, tzinfo=UTC)
+    except (InvalidURI, ValueError, PyMongoError) as error:
+        # The driver's own text may quote the URI, so only its class is shown.
+        raise BadConfigurationError(
+            f"TWIN_MONGO_URI is not a usable MongoDB URI ({type(error).__name__}): "
+            "it looks like mongodb://user:password@host:27017/"
+        ) from None
+    address = _address(uri)
+    try:
+        with _plain_errors(address):
+            client.admin.command("ping")
+        yield Warehouse(client[settings.mongo_database], address)
+    finally:
+        client.close()
+
+
+def _address(uri: str) -> str:
+    """Hosts and ports of a URI, without its credentials."""
+    from pymongo.uri_parser import parse_uri
+
+    return ", ".join(f"{host}:{port}" for host, port in parse_uri(uri)["nodelist"])
+
+
+@contextmanager
+def _plain_errors(address: str) -> Iterator[None]:
+    """Turn the driver's errors into the house's, in one line.
+
+    Raises:
+        TryAgainError: the server is away or in trouble.
+        BadConfigurationError: it refuses these credentials.
+    """
+    from pymongo.errors import ConfigurationError, ConnectionFailure, OperationFailure, PyMongoError
+
+    try:
+        yield
+    except ConnectionFailure:
+        raise TryAgainError(
+            f"the warehouse (MongoDB at {address}) does not answer: is it started? "
+            "`make up` starts the embedded one; TWIN_MONGO_URI names another"
+        ) from None
+    except ConfigurationError as error:
+        raise BadConfigurationError(f"the warehouse at {address}: {_line(error)}") from None
+    except OperationFailure as error:
+        if error.code in UNAUTHORISED:
+            raise BadConfigurationError(
+                f"the warehouse at {address} refuses these credentials: see TWIN_MONGO_URI"
+            ) from None
+        raise TryAgainError(f"the warehouse at {address} failed: {_line(error)}") from None
+    except PyMongoError as error:
+        raise TryAgainError(f"the warehouse at {address} failed: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+class Warehouse:
+    """Documents and their history. Every method raises `TryAgainError` if the server is away.
+
+    Safe to share between threads. See `open_warehouse`.
+    """
+
+    def __init__(self, database: "Database[Record]", address: str) -> None:
+        self._database = database
+        self._address = address
+
+    def _errors(self) -> AbstractContextManager[None]:
+        return _plain_errors(self._address)
+
+    def _of(self, collection: str) -> "Collection[Record]":
+        return self._database[collection]
+
+    def prepare(self) -> None:
+        """Create the indexes, if they are not there. Writers call it; readers need not."""
+        with self._errors():
+            self._of("documents").create_index([("author_id", 1), ("status", 1)])
+            self._of("documents").create_index([("author_id", 1), ("source", 1)])
+            self._of("documents").create_index("url")
+            self._of("revisions").create_index([("document_id", 1), ("seen", 1)])
+            self._of("quarantine").create_index([("author_id", 1), ("source", 1)])
+            self._of("crawls").create_index([("recipe", 1), ("source", 1), ("finished", -1)])
+
+    # Documents
+
+    def upsert(self, document: Document, fetched: str | None = None) -> Change:
+        """Store a document as it stands now; atomic per document.
+
+        Its ``first_seen`` is kept from the first time, its ``last_changed`` from the last time
+        its text changed. A document that was gone is live again.
+
+        Args:
+            document: as it was read; its ``status`` must be live.
+            fetched: digest of the bytes it was made from, see `fetched_digests`.
+        """
+        from pymongo.errors import DuplicateKeyError
+
+        with self._errors():
+            for _ in range(ATTEMPTS):
+                try:
+                    change = self._try_upsert(document, fetched)
+                except DuplicateKeyError:  # another crawl added it just now: look again
+                    continue
+                if change is not None:
+                    return change
+        raise TryAgainError(f"document {document.id} keeps being changed by another crawl")
+
+    def _try_upsert(self, document: Document, fetched: str | None) -> Change | None:
+        """One attempt; None if the document was changed between reading and writing it."""
+        documents = self._of("documents")
+        stored = documents.find_one({"_id": document.id}, {"content": 0})
+        change = _change(stored, document)
+        if change in {Change.ADDED, Change.CHANGED}:
+            self._keep_revision(document)
+        wanted = _merged(stored, document, change)
+        if fetched is not None:
+            wanted["fetched"] = fetched
+        if stored is None:
+            documents.insert_one({"_id": document.id, **wanted, "last_seen": document.last_changed})
+            return change
+        news = {key: value for key, value in wanted.items() if stored.get(key) != value}
+        if change is Change.UNCHANGED:
+            news.pop("content")  # was not read, and is the same
+        if not news:
+            return change
+        guard = {"_id": document.id, "revision": stored["revision"], "status": stored["status"]}
+        return change if documents.update_one(guard, {"$set": news}).matched_count else None
+
+    def _keep_revision(self, document: Document) -> None:
+        revision = Revision(
+            document_id=document.id,
+            revision=document.revision,
+            title=document.title,
+            content=document.content,
+            seen=document.last_changed,
+        )
+        self._of("revisions").update_one(
+            {"_id": revision_key(document.id, document.revision)},
+            {"$setOnInsert": revision.model_dump()},
+            upsert=True,
+        )
+
+    def document(self, document_id: str) -> Document | None:
+        """The document of this id, live or gone."""
+        with self._errors():
+            stored = self._of("documents").find_one({"_id": document_id})
+        return _document(stored) if stored else None
+
+    def documents_at(self, url: str) -> list[Document]:
+        """Documents of this canonical URL: one an author."""
+        with self._errors():
+            return [_document(stored) for stored in self._of("documents").find({"url": url})]
+
+    def live_documents(self, author_id: str) -> Iterator[Document]:
+        """Live documents of an author with their text, ordered by id."""
+        with self._errors():
+            for stored in self._of("documents").find(_live(author_id)).sort("_id", 1):
+                yield _document(stored)
+
+    def live_revisions(self, author_id: str) -> dict[str, str]:
+        """Document id to revision of an author's live documents; reads no text."""
+        with self._errors():
+            found = self._of("documents").find(_live(author_id), {"revision": 1})
+            return {stored["_id"]: stored["revision"] for stored in found}
+
+    def summaries(
+        self, author_id: str | None = None, status: DocumentStatus | None = None
+    ) -> Iterator[Document]:
+        """Documents without their text (``content`` is empty), by author, newest first."""
+        query: Record = {} if author_id is None else {"author_id": author_id}
+        if status is not None:
+            query["status"] = status.value
+        with self._errors():
+            found = self._of("documents").find(query, {"content": 0})
+            for stored in found.sort([("author_id", 1), ("published", -1), ("url", 1)]):
+                yield _document({**stored, "content": ""})
+
+    def revisions(self, document_id: str) -> list[Revision]:
+        """Every text that a document has had, by when it was first seen."""
+        with self._errors():
+            found = self._of("revisions").find({"document_id": document_id}).sort("seen", 1)
+            return [Revision.model_validate(stored) for stored in found]
+
+    # Bookkeeping of crawls
+
+    def fetched_digests(self, author_id: str, source: str) -> dict[str, str]:
+        """Live document id to digest of the bytes it was made from: equal bytes, equal text."""
+        query = {**_live(author_id), "source": source, "fetched": {"$ne": None}}
+        with self._errors():
+            found = self._of("documents").find(query, {"fetched": 1})
+            return {stored["_id"]: stored["fetched"] for stored in found}
+
+    def mark_seen(self, document_ids: Iterable[str], when: datetime) -> None:
+        """Note that these documents stood where they were published at ``when``."""
+        ids = sorted(document_ids)
+        with self._errors():
+            for start in range(0, len(ids), IDS_PER_COMMAND):
+                some = ids[start : start + IDS_PER_COMMAND]
+                self._of("documents").update_many(
+                    {"_id": {"$in": some}}, {"$set": {"last_seen": when}}
+                )
+
+    def source_fingerprint(self, author_id: str, source: str) -> str:
+        """SHA-256 of ids, revisions and states of a source's documents."""
+        digest = hashlib.sha256()
+        query = {"author_id": author_id, "source": source}
+        with self._errors():
+            found = self._of("documents").find(query, {"revision": 1, "status": 1})
+            for stored in found.sort("_id", 1):
+                line = f"{stored['_id']} {stored['revision']} {stored['status']}\n"
+                digest.update(line.encode())
+        return digest.hexdigest()
+
+    def save_crawl(self, record: CrawlRecord) -> None:
+        """Store a crawl's record, replacing what was said of it before."""
+        with self._errors():
+            self._of("crawls").replace_one({"_id": record.id}, _plain(record), upsert=True)
+
+    def last_crawl(self, recipe: str, source: str) -> CrawlRecord | None:
+        """The newest crawl of this source that ended well."""
+        query = {"recipe": recipe, "source": source, "status": CrawlStatus.DONE.value}
+        with self._errors():
+            stored = self._of("crawls").find_one(query, sort=[("finished", -1)])
+        return CrawlRecord.model_validate({**stored, "id": stored["_id"]}) if stored else None
+
+    def quarantine(self, *, author_id: str, source: str, url: str, reason: str) -> None:
+        """Set an item aside with the reason; again is an update of the same item."""
+        now = datetime.now(UTC)
+        with self._errors():
+            self._of("quarantine").update_one(
+                {"_id": quarantine_id(author_id, source, url)},
+                {
+                    "$set": {"reason": reason, "last_seen": now},
+                    "$setOnInsert": {
+                        "author_id": author_id, "source": source, "url": url, "first_seen": now,
+                    },
+                },
+                upsert=True,
+            )  # fmt: skip
+
+    def quarantined(self, author_id: str, source: str | None = None) -> list[QuarantinedItem]:
+        """What was set aside, ordered by URL."""
+        query = {"author_id": author_id} | ({} if source is None else {"source": source})
+        with self._errors():
+            found = self._of("quarantine").find(query).sort("url", 1)
+            return [QuarantinedItem.model_validate({**item, "id": item["_id"]}) for item in found]
+
+    def release(self, item_id: str) -> None:
+        """Take an item out of quarantine: it became a document after all."""
+        with self._errors():
+            self._of("quarantine").delete_one({"_id": item_id})
+
+    # Whole collections, for export and import
+
+    def records(self, collection: str, author_id: str | None = None) -> Iterator[Record]:
+        """Raw records of a collection, ordered by id, of one author or of all."""
+        with self._errors():
+            query: Record = {}
+            if author_id is not None and collection == "revisions":
+                ids = self._of("documents").distinct("_id", {"author_id": author_id})
+                query = {"document_id": {"$in": ids}}
+            elif author_id is not None:
+                query = {"author_id": author_id}
+            yield from self._of(collection).find(query).sort("_id", 1)
+
+    def restore(self, collection: str, records: Iterable[Record]) -> int:
+        """Write raw records, replacing those of the same id; returns how many were new."""
+        from pymongo import ReplaceOne
+
+        operations = [ReplaceOne({"_id": item["_id"]}, item, upsert=True) for item in records]
+        if not operations:
+            return 0
+        with self._errors():
+            done = self._of(collection).bulk_write(operations, ordered=False)
+        return done.upserted_count
+
+
+def revision_key(document_id: str, revision: str) -> str:
+    """Key of a text in ``revisions``."""
+    return f"{document_id}:{revision}"
+
+
+def _live(author_id: str) -> Record:
+    return {"author_id": author_id, "status": DocumentStatus.LIVE.value}
+
+
+def _document(stored: Mapping[str, Any]) -> Document:
+    return Document.model_validate({**stored, "id": stored["_id"]})
+
+
+def _plain(record: CrawlRecord | Document) -> Record:
+    """A model as MongoDB stores it: without its id, tuples as lists, times cut to milliseconds."""
+    data = record.model_dump(exclude={"id"})
+    return {key: _storable(value) for key, value in data.items()}
+
+
+def _storable(value: object) -> object:
+    if isinstance(value, datetime):  # MongoDB keeps milliseconds
+        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return aware.replace(microsecond=aware.microsecond // 1000 * 1000)
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, str) else value
+
+
+def _change(stored: Mapping[str, Any] | None, document: Document) -> Change:
+    if stored is None:
+        return Change.ADDED
+    if stored["revision"] != document.revision:
+        return Change.CHANGED
+    if stored["status"] != document.status.value:
+        return Change.RESTORED
+    return Change.UNCHANGED
+
+
+def _merged(stored: Mapping[str, Any] | None, document: Document, change: Change) -> Record:
+    """What to store: the document, with the times that its history dictates."""
+    wanted = _plain(document)
+    if stored is not None:
+        wanted["first_seen"] = stored["first_seen"]
+        if change is not Change.CHANGED:
+            wanted["last_changed"] = stored["last_changed"]
+    return wanted
