@@ -159,6 +159,16 @@ def run_job(
     raise typer.Exit(code)
 
 
+@contextmanager
+def plain_errors(name: str) -> Iterator[None]:
+    """For commands that are no jobs: a `TwinError` ends them in one line, by its exit code."""
+    try:
+        yield
+    except TwinError as error:
+        _say(name, error)
+        raise typer.Exit(error.exit_code) from None
+
+
 def _say(name: str, error: TwinError) -> None:
     word = "nothing to do" if error.exit_code is ExitCode.NOTHING_TO_DO else "error"
     print(f"twin {name}: {word}: {error}", file=sys.stderr, flush=True)

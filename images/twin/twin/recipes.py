@@ -7,19 +7,41 @@ refused in one line that names file, key and what is allowed.
 import difflib
 import hashlib
 import json
+import re
 import types
 import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from twin.domain.document import Author
 from twin.domain.errors import BadDataError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_compiles)]
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+HostAndPort = Annotated[str, Field(pattern=r"^[^/\s]+:\d{1,5}$")]
 
 
 class Section(BaseModel):
@@ -54,19 +76,24 @@ class WebSource(Section):
 
     kind: Literal["web"]
     name: Slug
-    start_urls: tuple[str, ...] = ()
-    sitemaps: tuple[str, ...] = ()
-    feeds: tuple[str, ...] = ()
-    include: tuple[str, ...] = Field(
-        default=(), description="regular expressions on the canonical URL; none means all"
+    start_urls: tuple[HttpUrl, ...] = ()
+    sitemaps: tuple[HttpUrl, ...] = ()
+    feeds: tuple[HttpUrl, ...] = ()
+    include: tuple[Pattern, ...] = Field(
+        default=(),
+        description="regular expressions on the canonical URL of pages that become documents "
+        "(such a page that is no article counts as failed); none means any article",
     )
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[Pattern, ...] = Field(
+        default=(), description="regular expressions on the URL of pages that are not fetched"
+    )
     follow_links: bool = True
-    hosts: dict[str, str] = Field(
+    hosts: dict[str, HttpUrl] = Field(
         default_factory=dict,
-        description="host to base URL of a copy: pages are fetched there, named by the host",
+        description="host to base URL of a copy: pages are fetched there, named by the host; "
+        "this allows that very address, private or not",
     )
-    allow_private: tuple[str, ...] = Field(
+    allow_private: tuple[HostAndPort, ...] = Field(
         default=(), description="host:port of private or loopback addresses that may be fetched"
     )
 
