@@ -11,7 +11,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-BIN = Path(sys.prefix) / "bin"
+#: The servers are programs of the jobs' environment, also if Airflow's environment runs the test.
+BIN = next(
+    (
+        folder
+        for folder in (
+            Path(sys.prefix) / "bin",
+            Path(__file__).parent.parent / ".venvs" / "jobs" / "bin",
+        )
+        if (folder / "secantusd-py").exists()
+    ),
+    Path(sys.prefix) / "bin",
+)
 
 
 def free_port() -> int:

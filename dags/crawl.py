@@ -1,0 +1,80 @@
+"""
+# Crawl
+
+Fetches what the author has published into the warehouse: every night, or by hand with the form.
+
+One run walks the whole chain. When the documents of a recipe are known to be current, the asset
+`documents` is updated, and *features*, *datasets*, *training*, *evaluation* and *rollout* follow
+of themselves; each finds out within seconds if nothing changed.
+
+**Reads** the recipe's sources. **Writes** documents and their revisions to the warehouse.
+"""
+
+from airflow.sdk import DAG, Param, chain, task, task_group
+from airflow.sdk.exceptions import AirflowException
+
+from include.assets import documents
+from include.jobs import JobOperator
+from include.pipelines import (
+    RECIPE_OF_JOB,
+    RECIPE_OF_TASK,
+    pipeline,
+    publish,
+    which_recipes,
+)
+from include.recipe_files import author_id
+
+MONGO_CONNECTION = "mongo_default"
+
+
+@task(map_index_template=RECIPE_OF_TASK, trigger_rule="none_failed")
+def count_documents(recipe: str) -> int:
+    """Count the author's live documents; none at all is an error, whatever the crawl said."""
+    from airflow.providers.mongo.hooks.mongo import MongoHook
+
+    author = author_id(recipe)
+    with MongoHook(MONGO_CONNECTION) as warehouse:
+        count = warehouse.get_collection("documents").count_documents(
+            {"author_id": author, "status": "live"}
+        )
+    if count == 0:
+        raise AirflowException(
+            f"the warehouse holds no live document of author {author!r}: does recipe "
+            f"{recipe!r} name the right sources, and does connection {MONGO_CONNECTION} lead to "
+            "the warehouse that the jobs write to?"
+        )
+    return int(count)
+
+
+with DAG(
+    "crawl",
+    description="Fetch what the author has published into the warehouse.",
+    doc_md=__doc__,
+    schedule="0 3 * * *",
+    **pipeline(
+        tags=["nightly"],
+        params={
+            "full": Param(
+                False,
+                type="boolean",
+                title="Fetch everything again",
+                description="Also fetch what has not changed since the last crawl.",
+            )
+        },
+    ),
+) as dag:
+
+    @task_group
+    def one_author(recipe: str) -> None:
+        """Crawl for one recipe."""
+        crawl = JobOperator(
+            task_id="crawl",
+            job="crawl run",
+            profile="crawl",
+            recipe=recipe,
+            options=["{{ '--full' if params.full else '' }}"],
+            map_index_template=RECIPE_OF_JOB,
+        )
+        chain(crawl, count_documents(recipe), publish(documents)(recipe))
+
+    one_author.expand(recipe=which_recipes())

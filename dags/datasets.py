@@ -1,0 +1,38 @@
+"""
+# Datasets
+
+Makes instruct samples and preference pairs of the author's own passages.
+
+**Reads** chunks from the index. **Writes** Parquet files, split by document, and a card, under a
+version that is a hash of everything they were made of. The rejected texts of the preference
+pairs are written by the base model, hence the pool `gpu`.
+"""
+
+from airflow.sdk import DAG, chain, task_group
+
+from include.assets import index, samples
+from include.jobs import JobOperator
+from include.pipelines import GPU_POOL, RECIPE_OF_JOB, pipeline, publish, which_recipes
+
+with DAG(
+    "datasets",
+    description="Make training samples of the author's passages.",
+    doc_md=__doc__,
+    schedule=[index],
+    **pipeline(),
+) as dag:
+
+    @task_group
+    def one_sample_set(recipe: str) -> None:
+        """Make the samples of one recipe."""
+        make = JobOperator(
+            task_id="make",
+            job="datasets make",
+            profile="gpu",
+            pool=GPU_POOL,
+            recipe=recipe,
+            map_index_template=RECIPE_OF_JOB,
+        )
+        chain(make, publish(samples)(recipe))
+
+    one_sample_set.expand(recipe=which_recipes())

@@ -1,0 +1,93 @@
+"""
+# Evaluation
+
+Measures the candidate on the test split against the base model and against the champion, and
+promotes it if it passes the recipe's gate.
+
+With `evaluation.gate.require_approval` in the recipe, a candidate that passed waits for a person:
+the task `approve` shows its figures under *Required Actions*. Rejecting leaves the champion as
+it is.
+
+**Reads** the candidate, the champion and the test split. **Writes** a report to MLflow and the
+file store, and the alias `champion`.
+"""
+
+import datetime
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, chain, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.assets import candidate, champion
+from include.jobs import JobOperator
+from include.pipelines import (
+    GPU_POOL,
+    RECIPE_OF_JOB,
+    RECIPE_OF_TASK,
+    pipeline,
+    publish,
+    which_recipes,
+)
+from include.promotion import MODEL_PREFIX, champion_of
+from include.recipe_files import needs_approval
+
+#: What the person who decides is shown: the figures that the evaluation left.
+FIGURES = """
+{% set detail = ti.xcom_pull(
+    task_ids='one_candidate.evaluate', key='detail', map_indexes=ti.map_index) or {} %}
+{% for name, value in detail.items() %}
+- **{{ name }}**: {{ value }}
+{% endfor %}
+"""
+
+
+@task(map_index_template=RECIPE_OF_TASK)
+def needs_a_person(recipe: str) -> None:
+    """Skip what follows unless the recipe wants a person to decide."""
+    if not needs_approval(recipe):
+        raise AirflowSkipException(f"recipe {recipe!r} leaves the decision to the gate")
+
+
+def no_champion(recipe: str) -> str | None:
+    """The reason not to roll out: no version has passed the gate yet."""
+    model = f"{MODEL_PREFIX}{recipe}"
+    return None if champion_of(model) else f"{model} has no champion yet"
+
+
+with DAG(
+    "evaluation",
+    description="Measure the candidate and promote it if it passes the gate.",
+    doc_md=__doc__,
+    schedule=[candidate],
+    **pipeline(),
+) as dag:
+
+    @task_group
+    def one_candidate(recipe: Any) -> None:
+        """Evaluate the candidate of one recipe."""
+        evaluate = JobOperator(
+            task_id="evaluate",
+            job="evaluation run",
+            profile="gpu",
+            pool=GPU_POOL,
+            recipe=recipe,
+            map_index_template=RECIPE_OF_JOB,
+        )
+        approve = ApprovalOperator(
+            task_id="approve",
+            subject="Promote the candidate?",
+            body=FIGURES,
+            response_timeout=datetime.timedelta(days=7),
+            execution_timeout=None,
+        )
+        promote = JobOperator(
+            task_id="promote",
+            job="evaluation promote",
+            recipe=recipe,
+            map_index_template=RECIPE_OF_JOB,
+        )
+        done = publish(champion, only_if=no_champion)(recipe)
+        chain(evaluate, needs_a_person(recipe), approve, promote, done)
+
+    one_candidate.expand(recipe=which_recipes())

@@ -1,0 +1,41 @@
+"""
+# Rollout
+
+Brings the champion into service: starts it beside the serving version, asks it real questions,
+shifts the traffic, and puts the old version back if anything fails.
+
+It runs when a model was promoted: by *evaluation*, or by anyone who moved the alias `champion`
+in the MLflow UI. Rolling back is moving the alias back.
+
+**Reads** the model registry. **Writes** the configuration of Ray Serve.
+"""
+
+import datetime
+
+from airflow.sdk import DAG, task_group
+
+from include.assets import champion
+from include.jobs import JobOperator
+from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
+
+with DAG(
+    "rollout",
+    description="Bring the champion into service.",
+    doc_md=__doc__,
+    schedule=[champion],
+    **pipeline(),
+) as dag:
+
+    @task_group
+    def one_twin(recipe: str) -> None:
+        """Roll out the champion of one recipe."""
+        JobOperator(
+            task_id="rollout",
+            job="rollout start",
+            profile="rollout",
+            recipe=recipe,
+            map_index_template=RECIPE_OF_JOB,
+            execution_timeout=datetime.timedelta(hours=1),
+        )
+
+    one_twin.expand(recipe=which_recipes())

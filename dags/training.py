@@ -1,0 +1,47 @@
+"""
+# Training
+
+Fine-tunes the base model on the newest samples: supervised (`sft`), then by preference (`dpo`),
+then merges the adapter and registers the model (`package`).
+
+**Reads** sample sets. **Writes** adapters and weights to the file store, runs to MLflow, and a
+version with alias `candidate` to the model registry. A training that was killed goes on from its
+last checkpoint.
+"""
+
+import datetime
+
+from airflow.sdk import DAG, TriggerRule, chain, task_group
+
+from include.assets import candidate, samples
+from include.jobs import JobOperator
+from include.pipelines import GPU_POOL, RECIPE_OF_JOB, pipeline, publish, which_recipes
+
+with DAG(
+    "training",
+    description="Fine-tune the base model on the samples and register it.",
+    doc_md=__doc__,
+    schedule=[samples],
+    **pipeline(),
+) as dag:
+
+    @task_group
+    def one_model(recipe: str) -> None:
+        """Train the model of one recipe."""
+        steps = [
+            JobOperator(
+                task_id=step,
+                job=f"training {step}",
+                profile="gpu",
+                pool=GPU_POOL,
+                recipe=recipe,
+                map_index_template=RECIPE_OF_JOB,
+                # A step that had nothing to do is no reason to leave the next one out.
+                trigger_rule=TriggerRule.NONE_FAILED,
+                execution_timeout=datetime.timedelta(hours=24),
+            )
+            for step in ("sft", "dpo", "package")
+        ]
+        chain(*steps, publish(candidate)(recipe))
+
+    one_model.expand(recipe=which_recipes())

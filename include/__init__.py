@@ -1,0 +1,1 @@
+"""What the DAGs share: light imports only, and nothing that connects to anything at import."""

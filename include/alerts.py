@@ -1,0 +1,84 @@
+"""Tells people that a task has failed for good."""
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseNotifier
+
+from include.runtime import read_runtime
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+SECONDS = 10
+#: Longest subject that Amazon SNS takes.
+SUBJECT_CHARACTERS = 100
+
+
+class Alert(BaseNotifier):
+    """Logs the failure and, if ``[twin] alert_connection`` names a connection, sends it there.
+
+    The connection's type decides how: ``aws`` publishes to the SNS topic ``topic_arn`` of its
+    extra; ``http`` posts ``{"text": …}`` to its address, as Slack, Teams and Mattermost take it.
+    An alert that cannot be sent is logged and hurts nothing else.
+    """
+
+    def notify(self, context: "Context") -> None:
+        """Report the failed task of this context."""
+        text = _text(context)
+        self.log.error("%s", text)
+        try:
+            name = read_runtime().alert_connection
+            if name:
+                self._send(name, text)
+        except Exception as error:  # whatever it is: the task's own failure must stay visible
+            # Not the error's text: it may repeat the address, which is a secret with webhooks.
+            self.log.error("The alert could not be sent: %s", type(error).__name__)
+
+    def _send(self, name: str, text: str) -> None:
+        from airflow.sdk import Connection
+
+        connection = Connection.get(name)
+        if connection.conn_type == "aws":
+            self._publish(name, connection.extra_dejson["topic_arn"], text)
+        elif connection.conn_type in ("http", "https"):
+            self._post(connection, text)
+        else:
+            self.log.error(
+                "alert_connection %r is of type %r: only aws and http can carry alerts",
+                name,
+                connection.conn_type,
+            )
+
+    def _publish(self, name: str, topic: str, text: str) -> None:
+        from airflow.providers.amazon.aws.hooks.sns import SnsHook
+
+        SnsHook(aws_conn_id=name).publish_to_target(
+            target_arn=topic, message=text, subject=text.splitlines()[0][:SUBJECT_CHARACTERS]
+        )
+
+    def _post(self, connection: Any, text: str) -> None:
+        import requests
+
+        response = requests.post(_address(connection), json={"text": text}, timeout=SECONDS)
+        response.raise_for_status()
+
+
+def _address(connection: Any) -> str:
+    """Address of an http connection; its schema field holds https where that is meant."""
+    host = str(connection.host)
+    if "://" in host:
+        return host
+    port = f":{connection.port}" if connection.port else ""
+    path = str(connection.extra_dejson.get("path", ""))
+    return f"{connection.schema or connection.conn_type}://{host}{port}{path}"
+
+
+def _text(context: "Context") -> str:
+    ti = context["ti"]
+    what = f"{ti.dag_id}.{ti.task_id}"
+    if ti.map_index is not None and ti.map_index >= 0:
+        what += f"[{ti.map_index}]"
+    reason = str(context.get("exception") or "no reason given")
+    lines = [f"LLM Twin: {what} failed (run {ti.run_id}, try {ti.try_number})", reason]
+    url = getattr(ti, "log_url", None)
+    return "\n".join([*lines, str(url)] if url else lines)

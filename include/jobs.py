@@ -1,0 +1,300 @@
+"""JobOperator: the one way in which a DAG runs a job.
+
+A job is ``twin <stage> <job> --recipe NAME``. On a cluster it runs as a pod; on a laptop the
+base container's command of the very same pod runs as a child process. Which of the two is read
+when the task runs (`include.runtime`), so the DAG is the same.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+
+from include.child_process import ChildProcess
+from include.runtime import (
+    PROJECT,
+    Mode,
+    Runtime,
+    as_jobs_see_it,
+    child_environment,
+    read_runtime,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+    from kubernetes.client import models as k8s
+
+PROFILES = PROJECT / "include" / "profiles"
+
+#: Target of images/twin/Dockerfile that carries what a stage needs.
+IMAGE_OF_STAGE = {
+    "crawl": "crawl",
+    "features": "features",
+    "datasets": "train",
+    "training": "train",
+    "evaluation": "train",
+    "rollout": "serve",
+}
+
+#: Exit statuses of `twin.domain.errors`.
+DONE, BAD_DATA, TRY_AGAIN, BAD_CONFIGURATION, NOTHING_TO_DO = 0, 65, 75, 78, 99
+
+#: XCom under which the web UI finds the link to the MLflow run (plugins/mlflow_link.py).
+MLFLOW_RUN_URL = "mlflow_run_url"
+
+_SAID = re.compile(r"twin [\w -]+: (?:error|nothing to do): (?P<message>.+)")
+
+
+class JobOperator(KubernetesPodOperator):
+    """Runs one job for one recipe.
+
+    Args:
+        job: stage and job, e.g. ``"crawl run"``.
+        recipe: name of the recipe (templated, may be mapped).
+        profile: name of a complete pod template in ``include/profiles``. The operator adds
+            neither resources nor tolerations, since those would replace the template's whole.
+        options: more arguments (templated); those that render to nothing are left out.
+
+    The task ends by the job's exit status: 0 success, 99 skipped, 65 and 78 failed for good,
+    anything else failed and retried. What the job said last is the exception's text. From the
+    job's result these XComs are pushed: ``counts``, ``detail`` and, if it logged to MLflow,
+    ``mlflow_run_url``.
+    """
+
+    template_fields: Sequence[str] = ("recipe", "options")
+    ui_color = "#e8f0fe"
+
+    def __init__(
+        self,
+        *,
+        job: str,
+        recipe: str,
+        profile: str = "cpu",
+        options: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        stage = job.split(maxsplit=1)[0]
+        if stage not in IMAGE_OF_STAGE:
+            raise ValueError(f"job {job!r}: no image is known for stage {stage!r}")
+        if not (PROFILES / f"{profile}.yaml").is_file():
+            known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.yaml")))
+            raise ValueError(f"no profile {profile!r} in include/profiles: there are {known}")
+        # A node pool may have to grow first, and an image with CUDA takes minutes to pull.
+        kwargs.setdefault("schedule_timeout_seconds", 1800)
+        kwargs.setdefault("startup_timeout_seconds", 900)
+        super().__init__(
+            name="twin-" + job.replace(" ", "-"),
+            cmds=["twin"],
+            deferrable=True,
+            # Each look wakes a worker for ~2 s, and shows people what the job wrote meanwhile.
+            logging_interval=60,
+            startup_check_interval_seconds=1,
+            on_finish_action="delete_pod",
+            on_kill_action="delete_pod",
+            skip_on_exit_code=NOTHING_TO_DO,
+            log_events_on_failure=True,
+            log_pod_spec_on_failure=False,
+            # What a job said last then stands in the pod's status, and so in the task's error.
+            termination_message_policy="FallbackToLogsOnError",
+            **kwargs,
+        )
+        self.job = job
+        self.recipe = recipe
+        self.profile = profile
+        self.options = options
+        self._child: ChildProcess | None = None
+
+    @property
+    def stage(self) -> str:
+        """Stage of the job, e.g. ``crawl``."""
+        return self.job.split()[0]
+
+    def build_pod_request_obj(
+        self, context: "Context | None" = None, *, dry_run: bool = False
+    ) -> "k8s.V1Pod":
+        """The pod of this task: the profile, completed by image, command and labels."""
+        runtime = read_runtime()
+        self.namespace = runtime.namespace
+        self.image = runtime.image(IMAGE_OF_STAGE[self.stage])
+        profile = "cpu" if self.profile == "gpu" and not runtime.gpus else self.profile
+        self.pod_template_file = str(PROFILES / f"{profile}.yaml")
+        self.labels = {
+            "app.kubernetes.io/component": self.stage,
+            "llm-twin/recipe": str(self.recipe),
+        }
+        self.arguments = self._arguments(runtime, context)
+        return super().build_pod_request_obj(context, dry_run=dry_run)
+
+    def execute(self, context: "Context") -> None:
+        """Run the job to its end, in a pod or as a child process.
+
+        Raises:
+            AirflowSkipException: there was nothing to do.
+            AirflowFailException: data, recipe or configuration is wrong.
+            AirflowException: the job failed otherwise, was killed, or left no result.
+        """
+        runtime = read_runtime()
+        if runtime.runtime is Mode.LOCAL:
+            self._execute_locally(context, runtime)
+            return
+        # Defers; goes on in `trigger_reentry`.
+        super().execute(context)
+
+    def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> None:
+        """Go on after the pod has ended (or with its logs so far)."""
+        super().trigger_reentry(context, event)
+        self._push(context, self._read_result(context))
+
+    def cleanup(
+        self,
+        pod: "k8s.V1Pod",
+        remote_pod: "k8s.V1Pod",
+        xcom_result: dict[str, Any] | None = None,
+        context: "Context | None" = None,
+    ) -> None:
+        """Delete the ended pod and say in the job's own words how it ended."""
+        try:
+            super().cleanup(pod, remote_pod, xcom_result, context)
+        except AirflowException as error:
+            status = _exit_status(remote_pod, self.base_container_name)
+            lines = _last_words(remote_pod, self.base_container_name)
+            raise self._ending(status, lines, context) from error
+
+    def on_kill(self) -> None:
+        """End the job: the child with its whole tree, or the pod."""
+        if self._child is not None:
+            self._child.stop()
+            return
+        super().on_kill()
+
+    def _arguments(self, runtime: Runtime, context: "Context | None") -> list[str]:
+        arguments = [*self.job.split(), "--recipe", str(self.recipe)]
+        arguments += [option for option in self.options if option]
+        if context is not None:
+            result = as_jobs_see_it(self._result_uri(runtime, context))
+            arguments += ["--run-id", str(context["run_id"]), "--result", result]
+        return arguments
+
+    def _execute_locally(self, context: "Context", runtime: Runtime) -> None:
+        pod = self.build_pod_request_obj(context, dry_run=True)
+        container = next(c for c in pod.spec.containers if c.name == self.base_container_name)
+        explicit = {one.name: one.value for one in container.env or () if one.value is not None}
+        command = [*container.command, *container.args]
+        self._child = child = ChildProcess(
+            command, child_environment(runtime, explicit), folder=PROJECT
+        )
+        self.log.info("Running as a child process: %s", " ".join(command))
+        try:
+            status = child.run(self.log.info)
+        except FileNotFoundError as error:
+            raise AirflowFailException(
+                f"there is no command {error}: set [twin] jobs_bin "
+                f"(AIRFLOW__TWIN__JOBS_BIN, now {runtime.jobs_bin}) to its folder"
+            ) from None
+        if child.stopped:
+            raise AirflowException(f"{self.job} was stopped")
+        if status != DONE:
+            raise self._ending(status, child.last_lines, context)
+        self._push(context, self._read_result(context))
+
+    def _ending(
+        self, status: int | None, lines: Iterable[str], context: "Context | None"
+    ) -> AirflowException:
+        """The exception by which a job that ended with this status ends its task."""
+        said = [line for line in lines if line.strip()]
+        message = next((m["message"] for m in map(_SAID.search, reversed(said)) if m), None)
+        own_words = (BAD_DATA, TRY_AGAIN, BAD_CONFIGURATION, NOTHING_TO_DO)
+        if message is None and status in own_words and context is not None:
+            message = self._message_in_result(context)
+        message = message or (said[-1] if said else "it said nothing")
+        if status == NOTHING_TO_DO:
+            self._push_if_there(context)
+            return AirflowSkipException(f"{self.job}: nothing to do: {message}")
+        text = f"{self.job} for recipe {self.recipe} {_how(status)}: {message}"
+        if status in (BAD_DATA, BAD_CONFIGURATION):
+            return AirflowFailException(text)
+        return AirflowException(text)
+
+    def _result_uri(self, runtime: Runtime, context: "Context") -> str:
+        ti = context["ti"]
+        map_index = -1 if ti.map_index is None else ti.map_index
+        return runtime.result_uri(ti.dag_id, ti.run_id, ti.task_id, map_index)
+
+    def _read_result(self, context: "Context") -> dict[str, Any]:
+        from airflow.sdk import ObjectStoragePath
+
+        uri = self._result_uri(read_runtime(), context)
+        try:
+            result = json.loads(ObjectStoragePath(uri).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise AirflowException(
+                f"{self.job} left no result at {uri}: do Airflow ([twin] files_uri) and the "
+                "jobs (TWIN_FILES_URI) name the same store?"
+            ) from None
+        if not isinstance(result, dict):
+            raise AirflowException(f"{uri} is no job's result")
+        return result
+
+    def _message_in_result(self, context: "Context") -> str | None:
+        try:
+            message = self._read_result(context).get("message")
+        except (AirflowException, ValueError, OSError) as error:
+            self.log.warning("The job's result could not be read: %s", error)
+            return None
+        return str(message) if message else None
+
+    def _push_if_there(self, context: "Context | None") -> None:
+        if context is None:
+            return
+        try:
+            self._push(context, self._read_result(context))
+        except (AirflowException, ValueError, OSError) as error:
+            self.log.warning("The job's result could not be read: %s", error)
+
+    def _push(self, context: "Context", result: dict[str, Any]) -> None:
+        ti = context["ti"]
+        ti.xcom_push(key="counts", value=result.get("counts", {}))
+        ti.xcom_push(key="detail", value=result.get("detail", {}))
+        url = str(result.get("uris", {}).get("mlflow_run", ""))
+        # It becomes a link in the web UI, so nothing but a web address may stand there.
+        if url.startswith(("http://", "https://")):
+            ti.xcom_push(key=MLFLOW_RUN_URL, value=url)
+
+
+def _how(status: int | None) -> str:
+    if status is None:
+        return "never ended by itself"
+    if status < 0:
+        return f"was killed by signal {-status}"
+    return f"ended with status {status}"
+
+
+def _container_state(pod: "k8s.V1Pod", container: str) -> "k8s.V1ContainerState | None":
+    statuses = (pod.status.container_statuses if pod.status else None) or ()
+    return next((one.state for one in statuses if one.name == container), None)
+
+
+def _exit_status(pod: "k8s.V1Pod", container: str) -> int | None:
+    state = _container_state(pod, container)
+    return state.terminated.exit_code if state and state.terminated else None
+
+
+def _last_words(pod: "k8s.V1Pod", container: str) -> list[str]:
+    """What there is to know of an ended or never started pod, the most telling line last."""
+    words: list[str] = []
+    state = _container_state(pod, container)
+    if state and state.terminated:
+        words += (state.terminated.message or "").splitlines()
+        if state.terminated.reason not in (None, "Error", "Completed"):
+            words.append(state.terminated.reason)  # such as OOMKilled
+    if state and state.waiting:
+        words.append(f"{state.waiting.reason}: {state.waiting.message or 'container waits'}")
+    for condition in (pod.status.conditions if pod.status else None) or ():
+        if condition.type == "PodScheduled" and condition.status == "False":
+            words.append(f"{condition.reason}: {condition.message}")
+    if pod.status and pod.status.reason:  # such as Evicted, DeadlineExceeded
+        words.append(f"{pod.status.reason}: {pod.status.message or ''}".rstrip(": "))
+    return words

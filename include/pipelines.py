@@ -1,0 +1,129 @@
+"""What the DAGs of all pipelines have in common.
+
+Every pipeline has the same shape: find out which recipes it is about, work on each of them on
+its own (one that fails holds up no other), and update an asset for each that succeeded. A job
+with nothing to do counts as success: its output is known to be current. So any run of the crawl
+walks the whole chain and repairs a link that broke last time.
+"""
+
+import datetime
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param, TriggerRule, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.alerts import Alert
+from include.recipe_files import recipe_names
+from include.runtime import read_runtime
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset
+    from airflow.sdk.definitions.xcom_arg import XComArg
+
+OWNER = "llm-twin"
+#: How a task of one recipe is called in the web UI.
+RECIPE_OF_JOB = "{{ task.recipe }}"
+RECIPE_OF_TASK = "{{ task.op_kwargs['recipe'] }}"
+#: The pool of tasks that load a model; it counts deferred tasks too.
+GPU_POOL = "gpu"
+
+
+def pipeline(**more: Any) -> dict[str, Any]:
+    """Arguments of `airflow.sdk.DAG` that all pipelines share, and ``more``.
+
+    Failures that may pass (a store away, a node gone) are retried with growing pauses;
+    `include.jobs.JobOperator` says which are not worth it.
+    """
+    tags = ["llm-twin", *more.pop("tags", ())]
+    params = {"recipe": recipe_param(), **more.pop("params", {})}
+    defaults = {
+        "owner": OWNER,
+        "retries": 3,
+        "retry_delay": datetime.timedelta(seconds=30),
+        "retry_exponential_backoff": 2,
+        "max_retry_delay": datetime.timedelta(minutes=15),
+        "execution_timeout": datetime.timedelta(hours=6),
+        "on_failure_callback": [Alert()],
+    }
+    return {
+        "start_date": datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC),
+        "catchup": False,
+        "max_active_runs": 1,
+        "default_args": defaults,
+        "tags": tags,
+        "params": params,
+        "render_template_as_native_obj": False,
+        **more,
+    }
+
+
+def recipe_param() -> Param:
+    """The field of the form in which one picks a recipe."""
+    names = recipe_names()
+    return Param(
+        names[0] if names else None,
+        type="string",
+        enum=names,
+        title="Recipe",
+        description="The twin to work on: a file of include/recipes.",
+    )
+
+
+@task(retries=0, execution_timeout=datetime.timedelta(minutes=5))
+def which_recipes(
+    *, params: dict[str, Any], triggering_asset_events: Any = None, dag_run: Any = None
+) -> list[str]:
+    """The recipes of this run: those its input was updated for, or the one picked in the form.
+
+    A model registry may be shared with others, so names that no recipe here has are left out.
+    """
+    import logging
+
+    named = [
+        name
+        for events in (triggering_asset_events or {}).values()
+        for event in events
+        for name in recipes_of_event(event.extra)
+    ]
+    if not named and str(getattr(dag_run, "run_type", "")) == "scheduled":
+        named = list(read_runtime().nightly_recipes)
+    named = named or [params["recipe"]]
+    unknown = sorted(set(named) - set(recipe_names()))
+    if unknown:
+        logging.getLogger(__name__).warning("No recipe here is named %s", ", ".join(unknown))
+    return sorted(set(named) - set(unknown))
+
+
+def recipes_of_event(extra: dict[str, Any]) -> list[str]:
+    """The recipes that an asset event names: one of ours, or one of `ChampionTrigger`."""
+    if extra.get("from_trigger"):
+        return [str(extra["payload"]["recipe"])]
+    return [str(name) for name in extra.get("recipes", ())]
+
+
+def publish(
+    asset: "Asset", *, only_if: Callable[[str], str | None] | None = None
+) -> Callable[[Any], "XComArg"]:
+    """A task ``publish`` that updates ``asset`` for the recipe it is called with.
+
+    It runs if no task before it failed, also if they had nothing to do.
+
+    Args:
+        asset: what to update.
+        only_if: asked with the recipe's name for a reason not to update; None means do.
+    """
+
+    @task(
+        task_id="publish",
+        outlets=[asset],
+        trigger_rule=TriggerRule.NONE_FAILED,
+        map_index_template=RECIPE_OF_TASK,
+        execution_timeout=datetime.timedelta(minutes=5),
+    )
+    def publish_asset(recipe: str, *, outlet_events: Any = None) -> None:
+        if only_if and (reason := only_if(recipe)):
+            raise AirflowSkipException(reason)
+        outlet_events[asset].extra = {"recipes": [recipe]}
+
+    return publish_asset

@@ -1,0 +1,155 @@
+"""Notices that a model has been promoted, whoever did it: evaluation's gate or a person.
+
+The model registry is the truth: the alias ``champion`` of every registered model ``twin-*`` is
+looked at again and again, and each change is told once to the asset `include.assets.champion`.
+"""
+
+import asyncio
+import urllib.parse
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from include.runtime import read_runtime
+
+if TYPE_CHECKING:
+    import aiohttp
+
+MODEL_PREFIX = "twin-"
+ALIAS = "champion"
+REQUEST_SECONDS = 10
+LONGEST_PAUSE_SECONDS = 300.0
+MODELS_A_PAGE = "200"
+#: Key of the watermark in the asset's state store.
+SEEN = "champions"
+
+
+class RegistryError(Exception):
+    """The model registry did not answer, or answered something else than asked for."""
+
+
+async def champions(session: "aiohttp.ClientSession", url: str) -> dict[str, str]:
+    """Version that bears the alias ``champion``, by registered model.
+
+    Uses MLflow's REST API ``registered-models/search``, of which one page names every alias.
+
+    Raises:
+        RegistryError: in one line, without the credentials that the URL may carry.
+    """
+    found: dict[str, str] = {}
+    page: str | None = None
+    while True:
+        query = {"filter": f"name LIKE '{MODEL_PREFIX}%'", "max_results": MODELS_A_PAGE}
+        answer = await _search(session, url, {**query, **({"page_token": page} if page else {})})
+        for model in answer.get("registered_models", ()):
+            for alias in model.get("aliases", ()):
+                if alias["alias"] == ALIAS:
+                    found[model["name"]] = str(alias["version"])
+        page = answer.get("next_page_token")
+        if not page:
+            return found
+
+
+async def _search(
+    session: "aiohttp.ClientSession", url: str, query: dict[str, str]
+) -> dict[str, Any]:
+    import aiohttp
+
+    where = f"{url.rstrip('/')}/api/2.0/mlflow/registered-models/search"
+    shown = _without_credentials(where)
+    try:
+        async with session.get(
+            where, params=query, timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        ) as response:
+            if response.status != 200:
+                raise RegistryError(f"{shown} answered with HTTP {response.status}")
+            answer = await response.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise RegistryError(f"{shown}: {type(error).__name__}") from None
+    if not isinstance(answer, dict):
+        raise RegistryError(f"{shown} did not answer with a JSON object")
+    return cast(dict[str, Any], answer)
+
+
+def _without_credentials(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def champion_of(model: str) -> str | None:
+    """Version of the model that bears the alias ``champion`` now, or None.
+
+    Raises:
+        RegistryError: the registry could not be asked.
+    """
+
+    async def ask() -> dict[str, str]:
+        import aiohttp
+
+        async with aiohttp.ClientSession() as session:
+            return await champions(session, read_runtime().mlflow_url)
+
+    return asyncio.run(ask()).get(model)
+
+
+class ChampionTrigger(BaseEventTrigger):
+    """Fires ``{"recipe", "model", "version"}`` once for each change of a champion.
+
+    What has been told is kept in the asset's state store, so that a restarted triggerer tells
+    only what changed meanwhile. It is kept after the event has gone out: if the triggerer dies
+    in between, a change is told twice, and the second rollout finds nothing to do. While the
+    registry is away, it is asked at growing intervals.
+
+    Args:
+        poll_seconds: pause between two looks at the registry.
+    """
+
+    def __init__(self, poll_seconds: float = 15.0) -> None:
+        super().__init__()
+        self.poll_seconds = poll_seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """What the triggerer makes this trigger from."""
+        return "include.promotion.ChampionTrigger", {"poll_seconds": self.poll_seconds}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Look at the registry for ever."""
+        import aiohttp
+
+        seen = await self._seen()
+        pause = self.poll_seconds
+        async with aiohttp.ClientSession() as session:
+            while True:
+                try:
+                    now = await champions(session, read_runtime().mlflow_url)
+                except RegistryError as error:
+                    pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                    self.log.warning(
+                        "The model registry cannot be asked, again in %.0f s: %s", pause, error
+                    )
+                    await asyncio.sleep(pause)
+                    continue
+                pause = self.poll_seconds
+                for model in sorted(now):
+                    if seen.get(model) != now[model]:
+                        self.log.info("%s: version %s is champion", model, now[model])
+                        yield TriggerEvent(_event(model, now[model]))
+                if now != seen:
+                    await self._remember(now)
+                    seen = now
+                await asyncio.sleep(pause)
+
+    async def _seen(self) -> dict[str, str]:
+        if self.asset_state_store is None:
+            return {}
+        stored = await self.asset_state_store.aget(SEEN)
+        return dict(stored) if isinstance(stored, dict) else {}
+
+    async def _remember(self, champions_now: dict[str, str]) -> None:
+        if self.asset_state_store is not None:
+            await self.asset_state_store.aset(SEEN, champions_now)
+
+
+def _event(model: str, version: str) -> dict[str, str]:
+    return {"recipe": model.removeprefix(MODEL_PREFIX), "model": model, "version": version}

@@ -1,0 +1,140 @@
+"""Where jobs run and where their results lie: section ``[twin]`` of Airflow's configuration.
+
+Every option can be given in the environment as ``AIRFLOW__TWIN__<OPTION>``. It is read when a
+task runs, never when a DAG is parsed, so one serialised DAG serves a laptop and a cluster.
+"""
+
+import os
+import urllib.parse
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+#: The folder that holds ``dags``, ``include`` and ``plugins``.
+PROJECT = Path(__file__).resolve().parent.parent
+
+#: Variables of Airflow's own processes that a job must not see: they carry the credentials of
+#: Airflow's database and API, and the Python path of another environment.
+_AIRFLOWS_OWN = ("AIRFLOW", "_AIRFLOW", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+
+
+class Mode(StrEnum):
+    """What a job runs in."""
+
+    LOCAL = "local"
+    KUBERNETES = "kubernetes"
+
+
+class Runtime(BaseModel):
+    """The options of section ``[twin]``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    runtime: Mode = Mode.LOCAL
+    """``local``: child processes; ``kubernetes``: pods."""
+
+    jobs_bin: Path | None = None
+    """Folder of the `twin` command for local jobs; unset means the one on PATH."""
+
+    namespace: str = "twin-jobs"
+    """Kubernetes namespace of the pods; Airflow needs rights in no other."""
+
+    image_repository: str = "ghcr.io/llm-twin"
+    """Registry and path before the image's name, e.g. an ECR address."""
+
+    image_tag: str = "latest"
+    """Tag of all job images; a deployment names the release it was made with."""
+
+    gpus: bool = True
+    """Whether the cluster has GPU nodes; without them, jobs of profile ``gpu`` take ``cpu``."""
+
+    files_uri: str = (PROJECT / ".twin" / "files").as_uri()
+    """Folder or bucket of results: the same store as the jobs' TWIN_FILES_URI. A bucket may
+    name the Airflow connection to reach it with: ``s3://aws_default@bucket/prefix``."""
+
+    mlflow_url: str = "http://127.0.0.1:5100"
+    """Model registry that the champion is looked up in."""
+
+    nightly_recipes: Annotated[tuple[str, ...], "comma-separated"] = ()
+    """Recipes of the nightly crawl; unset means the default of the crawl's form."""
+
+    alert_connection: str | None = None
+    """Airflow connection that failures are reported to; see `include.alerts`."""
+
+    @field_validator("nightly_recipes", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("files_uri")
+    @classmethod
+    def _as_uri(cls, value: str) -> str:
+        uri = value if "://" in value else Path(value).resolve().as_uri()
+        return uri.rstrip("/")
+
+    def image(self, target: str) -> str:
+        """Reference of the job image that was built from this target of the Dockerfile."""
+        return f"{self.image_repository.rstrip('/')}/twin-{target}:{self.image_tag}"
+
+    def result_uri(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+        """Where the job of this task leaves its result, as Airflow's object storage names it."""
+        run = urllib.parse.quote(run_id, safe="+:")
+        return f"{self.files_uri}/results/{dag_id}/{run}/{task_id}-{map_index}.json"
+
+
+def read_runtime() -> Runtime:
+    """The options as they stand now.
+
+    Raises:
+        AirflowConfigException: in one line, naming the option and what it may be.
+    """
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import AirflowConfigException
+
+    given: dict[str, Any] = {}
+    for option in Runtime.model_fields:
+        value = conf.get("twin", option, fallback=None)
+        if value not in (None, ""):
+            given[option] = value
+    try:
+        return Runtime.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = str(first["loc"][0])
+        raise AirflowConfigException(
+            f"[twin] {option} (AIRFLOW__TWIN__{option.upper()}) = {given[option]!r}: {first['msg']}"
+        ) from None
+
+
+def as_jobs_see_it(uri: str) -> str:
+    """A URI of Airflow's object storage as the jobs' fsspec takes it.
+
+    A local file becomes a plain path (results are then renamed into place), and the Airflow
+    connection that a bucket's URI may name is left out.
+    """
+    parts = urllib.parse.urlsplit(uri)
+    if parts.scheme == "file":
+        return urllib.parse.unquote(parts.path)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def child_environment(runtime: Runtime, explicit: Mapping[str, str]) -> dict[str, str]:
+    """Environment of a job that runs as a child process.
+
+    Args:
+        runtime: names the folder of the `twin` command, which goes first on PATH.
+        explicit: variables that the pod's container sets; they win.
+    """
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(_AIRFLOWS_OWN)
+    }
+    if runtime.jobs_bin:
+        inherited["PATH"] = os.pathsep.join(
+            [str(runtime.jobs_bin), inherited.get("PATH", os.defpath)]
+        )
+    return {**inherited, **explicit}

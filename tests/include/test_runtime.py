@@ -1,0 +1,101 @@
+"""Section [twin] of Airflow's configuration."""
+
+import os
+from pathlib import Path
+
+import pytest
+from airflow.sdk.exceptions import AirflowConfigException
+
+from include.runtime import (
+    PROJECT,
+    Mode,
+    Runtime,
+    as_jobs_see_it,
+    child_environment,
+    read_runtime,
+)
+
+
+def test_defaults_are_those_of_a_laptop() -> None:
+    runtime = read_runtime()
+    assert runtime.runtime is Mode.LOCAL
+    assert runtime.files_uri == (PROJECT / ".twin" / "files").as_uri()
+
+
+def test_every_option_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "RUNTIME": "kubernetes",
+        "JOBS_BIN": "/opt/jobs/bin",
+        "NAMESPACE": "twins",
+        "IMAGE_REPOSITORY": "example.com/team/",
+        "IMAGE_TAG": "1.0",
+        "GPUS": "false",
+        "FILES_URI": "s3://aws_default@bucket/twin/",
+        "MLFLOW_URL": "http://mlflow:5000",
+        "NIGHTLY_RECIPES": "handbook, other",
+        "ALERT_CONNECTION": "pager",
+    }
+    assert {name.lower() for name in given} == set(Runtime.model_fields)
+    for name, value in given.items():
+        monkeypatch.setenv(f"AIRFLOW__TWIN__{name}", value)
+    runtime = read_runtime()
+    assert runtime.runtime is Mode.KUBERNETES
+    assert runtime.image("crawl") == "example.com/team/twin-crawl:1.0"
+    assert runtime.gpus is False
+    assert runtime.nightly_recipes == ("handbook", "other")
+    assert runtime.files_uri == "s3://aws_default@bucket/twin"
+
+
+def test_it_is_read_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TWIN__NAMESPACE", "one")
+    assert read_runtime().namespace == "one"
+    monkeypatch.setenv("AIRFLOW__TWIN__NAMESPACE", "two")
+    assert read_runtime().namespace == "two"
+
+
+def test_a_wrong_value_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TWIN__RUNTIME", "docker")
+    with pytest.raises(AirflowConfigException) as caught:
+        read_runtime()
+    message = str(caught.value)
+    assert "AIRFLOW__TWIN__RUNTIME" in message
+    assert "'docker'" in message
+    assert "'kubernetes'" in message
+    assert "\n" not in message
+
+
+def test_a_folder_may_be_given_as_path() -> None:
+    assert Runtime(files_uri="/data/my files").files_uri == "file:///data/my%20files"
+
+
+@pytest.mark.parametrize(
+    ("uri", "job"),
+    [
+        ("file:///data/my%20files/a.json", "/data/my files/a.json"),
+        ("s3://bucket/a.json", "s3://bucket/a.json"),
+        ("s3://aws_default@bucket/a.json", "s3://bucket/a.json"),
+    ],
+)
+def test_result_uri_as_the_job_sees_it(uri: str, job: str) -> None:
+    assert as_jobs_see_it(uri) == job
+
+
+def test_result_uri_keeps_run_ids_apart_and_within_the_folder() -> None:
+    runtime = Runtime(files_uri="file:///data")
+    one = runtime.result_uri("crawl", "manual__2026-01-01T00:00:00+00:00", "a.b", 0)
+    assert one == "file:///data/results/crawl/manual__2026-01-01T00:00:00+00:00/a.b-0.json"
+    assert "/../" not in runtime.result_uri("crawl", "../../etc", "a", -1)
+
+
+def test_a_job_sees_nothing_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://u:secret@db/airflow")
+    monkeypatch.setenv("AIRFLOW_CONN_MONGO_DEFAULT", "mongo://u:secret@db")
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    monkeypatch.setenv("TWIN_HOME", "/data/twin")
+    monkeypatch.setenv("TWIN_X", "inherited")
+    made = child_environment(Runtime(jobs_bin=Path("/opt/jobs/bin")), {"TWIN_X": "explicit"})
+    assert not any("secret" in value for value in made.values())
+    assert "PYTHONPATH" not in made
+    assert made["PATH"].split(os.pathsep)[0] == "/opt/jobs/bin"
+    assert made["TWIN_HOME"] == "/data/twin"
+    assert made["TWIN_X"] == "explicit"
