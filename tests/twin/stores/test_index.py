@@ -1,0 +1,275 @@
+"""The contract of the index, held to both stores; and what they share."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.twin.stores.chunks import DIMENSION, SPEC, document, vector
+from twin.domain.errors import BadDataError
+from twin.stores.embedded_index import EmbeddedIndex
+from twin.stores.index import (
+    ChunkFilter,
+    DocumentState,
+    Index,
+    IndexState,
+    open_index,
+    sparse_question,
+)
+from twin.stores.qdrant_index import QdrantIndex
+
+PODS = document("pods", ["Every task is a pod of its own.", "A pod ends with an exit code."])
+GATE = document("gate", ["The gate compares perplexity with the champion."], source="blog")
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+
+
+@pytest.fixture(params=["embedded", "server"])
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Index:
+    if request.param == "embedded":
+        return EmbeddedIndex(tmp_path / "index" / "toy", "toy")
+    from qdrant_client import QdrantClient
+
+    return QdrantIndex(QdrantClient(":memory:"), "toy", "memory")
+
+
+@pytest.fixture
+def filled(index: Index) -> Index:
+    fill(index, PODS, GATE)
+    return index
+
+
+def fill(index: Index, *documents, spec=SPEC, **options) -> str:
+    with index.write(spec, DIMENSION, **options) as writer:
+        writer.upsert(documents)
+        return writer.publish()
+
+
+def texts(hits) -> list[str]:
+    return [hit.chunk.text for hit in hits]
+
+
+def test_reading_before_anything_is_published_says_what_to_run(index):
+    assert index.state() is None
+    with pytest.raises(BadDataError, match="twin features build --recipe toy"):
+        index.read()
+
+
+def test_what_was_published_is_read_back_whole(filled):
+    reader = filled.read()
+    assert list(reader.chunks()) == [*GATE.chunks, *PODS.chunks]
+    assert reader.count() == 3
+    assert reader.spec == SPEC
+    assert filled.state().documents["pods"] == DocumentState(revision="r1", chunks=2)
+
+
+def test_the_dense_arm_finds_the_nearest_vector(filled):
+    hits = filled.read().search(vector(GATE.chunks[0].text), None, 2)
+    assert hits[0].chunk == GATE.chunks[0]
+    assert hits[0].score == pytest.approx(1, abs=1e-3)
+    assert len(hits) == 2
+
+
+def test_the_sparse_arm_finds_words_by_their_stem(filled):
+    hits = filled.read().search(None, "comparing", 5)
+    assert texts(hits) == [GATE.chunks[0].text]
+
+
+def test_fusion_is_reciprocal_rank_with_k_60(filled):
+    text = GATE.chunks[0].text
+    best = filled.read().search(vector(text), text, 3)[0]
+    assert best.chunk.text == text
+    # First in both arms; ranks count from 0.
+    assert best.score == pytest.approx(2 / 60, rel=1e-3)
+
+
+def test_both_stores_rank_alike(tmp_path):
+    from qdrant_client import QdrantClient
+
+    choose = random.Random(7)
+    words = "pod gate job model index recipe chunk trace alias vector".split()
+    documents = [
+        document(f"d{n}", [" ".join(choose.choices(words, range(1, 11), k=6 + n % 17))])
+        for n in range(80)
+    ]
+    found = []
+    for index in (
+        EmbeddedIndex(tmp_path / "toy", "toy"),
+        QdrantIndex(QdrantClient(":memory:"), "toy", "memory"),
+    ):
+        fill(index, *documents)
+        reader = index.read()
+        hits = reader.search(vector("x"), "the jobs of a pod and its gate", 10)
+        found.append([hit.chunk.id for hit in hits])
+    assert len(set(found[0]) & set(found[1])) >= 9  # equal BM25 scores may be ordered differently
+
+
+@pytest.mark.parametrize("question", ["?!… —", "", "🙂🙂", "the of and"])
+def test_a_question_without_terms_leaves_the_dense_arm(filled, question):
+    reader = filled.read()
+    assert reader.search(None, question, 5) == []
+    assert len(reader.search(vector("x"), question, 2)) == 2
+
+
+def test_languages_without_spaces_have_words():
+    assert len(sparse_question("日本語のテスト").indices) > 1
+    assert len(sparse_question("שלום עולם").indices) == 2
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (ChunkFilter(equal={"document_id": ["gate"]}), {"gate"}),
+        (ChunkFilter(equal={"document_id": ["gate", "pods"]}), {"gate", "pods"}),
+        (ChunkFilter(equal={"source": ["blog"]}), {"gate"}),
+        (ChunkFilter(equal={"source": ["blog"], "document_id": ["pods"]}), set()),
+        (ChunkFilter(published_from=datetime(2024, 5, 1, tzinfo=UTC)), {"gate", "pods"}),
+        (ChunkFilter(published_before=datetime(2024, 5, 1, tzinfo=UTC)), set()),
+        (ChunkFilter(), {"gate", "pods"}),
+    ],
+)
+def test_filters_hold_for_every_arm(filled, condition, expected):
+    reader = filled.read()
+    for text in (None, "pod gate champion code"):
+        hits = reader.search(vector("x"), text, 10, condition)
+        assert {hit.chunk.document_id for hit in hits} == expected
+
+
+def test_a_filter_on_an_unknown_field_is_refused():
+    with pytest.raises(BadDataError, match="colour.*document_id"):
+        ChunkFilter(equal={"colour": ["red"]})
+
+
+def test_a_new_revision_replaces_all_chunks_of_the_old(filled):
+    reader = filled.read()
+    before = reader.fingerprint()
+    fill(filled, document("pods", ["Pods, rewritten."], revision="r2"))
+    assert [chunk.text for chunk in reader.chunks()] == [GATE.chunks[0].text, "Pods, rewritten."]
+    assert reader.search(None, "exit code", 5) == []
+    assert reader.fingerprint() != before
+
+
+def test_a_deleted_document_is_found_no_more(filled):
+    with filled.write(SPEC, DIMENSION) as writer:
+        writer.delete(["pods", "never heard of"])
+        writer.publish()
+    reader = filled.read()
+    assert {hit.chunk.document_id for hit in reader.search(vector("x"), "pod", 9)} == {"gate"}
+    assert set(filled.state().documents) == {"gate"}
+
+
+def test_a_document_without_words_is_remembered_but_never_found(index):
+    fill(index, document("empty", []), GATE)
+    assert index.state().documents["empty"] == DocumentState(revision="r1", chunks=0)
+    assert len(index.read().search(vector("x"), "gate", 9)) == 1
+
+
+def test_an_empty_index_finds_nothing(index):
+    fill(index)
+    reader = index.read()
+    assert reader.search(vector("x"), "pod", 5) == []
+    assert list(reader.chunks()) == []
+
+
+def test_the_same_document_twice_counts_once(index):
+    fill(index, PODS, document("pods", ["Only this."], revision="r2"))
+    assert [chunk.text for chunk in index.read().chunks()] == ["Only this."]
+
+
+def test_the_fingerprint_depends_on_the_chunks_alone(index, tmp_path):
+    fill(index, GATE, document("empty", []))
+    fill(index, PODS)
+    other = EmbeddedIndex(tmp_path / "other", "other")
+    fill(other, PODS, GATE)
+    assert index.read().fingerprint() == other.read().fingerprint()
+
+
+def test_vectors_of_another_dimension_are_refused(index):
+    wrong = replace(PODS, vectors=[[1.0, 0.0], [0.0, 1.0]])
+    with index.write(SPEC, DIMENSION) as writer, pytest.raises(BadDataError, match="length 8"):
+        writer.upsert([wrong])
+
+
+def test_chunks_of_another_revision_are_refused(index):
+    with index.write(SPEC, DIMENSION) as writer, pytest.raises(ValueError, match="chunk ids"):
+        writer.upsert([replace(PODS, revision="r9")])
+
+
+@pytest.mark.parametrize("change", [{"chunker": "markdown-2:100"}, {"embedder": "other@2"}])
+def test_another_spec_starts_from_nothing_and_is_published_at_one_moment(filled, change):
+    spec = SPEC.model_copy(update=change)
+    old = filled.read()
+    with filled.write(spec, DIMENSION) as writer:
+        assert writer.state.documents == {}
+        writer.upsert([document("gate", ["Made anew."], spec=spec)])
+        assert filled.state().spec == SPEC
+        assert old.count() == 3
+        writer.publish()
+    assert filled.state().spec == spec
+    assert [chunk.text for chunk in filled.read().chunks()] == ["Made anew."]
+
+
+def test_a_reader_never_follows_to_another_embedder(filled, monkeypatch):
+    monkeypatch.setattr("twin.stores.qdrant_index.FOLLOW_SECONDS", 0)
+    reader = filled.read()
+    spec = SPEC.model_copy(update={"embedder": "other@2"})
+    fill(filled, document("gate", ["Made anew."], spec=spec), spec=spec)
+    assert reader.spec == SPEC
+    assert reader.search(None, "champion", 1)[0].chunk == GATE.chunks[0]
+
+
+def test_a_reader_follows_to_another_chunker(filled, monkeypatch):
+    monkeypatch.setattr("twin.stores.qdrant_index.FOLLOW_SECONDS", 0)
+    reader = filled.read()
+    spec = SPEC.model_copy(update={"chunker": "markdown-2:100"})
+    fill(filled, document("gate", ["Made anew."], spec=spec), spec=spec)
+    assert texts(reader.search(vector("x"), None, 5)) == ["Made anew."]
+    assert reader.spec == spec
+
+
+def test_a_rebuild_forgets_what_was_there(filled):
+    fill(filled, GATE, rebuild=True)
+    assert set(filled.state().documents) == {"gate"}
+    assert {chunk.document_id for chunk in filled.read().chunks()} == {"gate"}
+
+
+def test_many_publications_keep_two_releases(filled):
+    for number in range(4):
+        fill(filled, document("gate", ["Again."], revision=f"r{number}"), rebuild=True)
+    kept = filled.releases() if isinstance(filled, EmbeddedIndex) else filled.collections()
+    assert len(kept) == 2
+
+
+def test_open_index_chooses_by_the_settings(settings, root):
+    from twin.recipes import load_recipe
+
+    recipe = load_recipe("handbook", root / "include" / "recipes")
+    embedded = open_index(settings, recipe)
+    assert isinstance(embedded, EmbeddedIndex)
+    assert embedded.folder == settings.index_root / "handbook"
+    server = open_index(settings.model_copy(update={"index_url": "http://127.0.0.1:1"}), recipe)
+    assert isinstance(server, QdrantIndex)
+
+
+def fingerprint_of(**documents: tuple[str, int]) -> str:
+    states = {
+        name: DocumentState(revision=revision, chunks=chunks)
+        for name, (revision, chunks) in documents.items()
+    }
+    return IndexState(spec=SPEC, documents=states).fingerprint
+
+
+def test_fingerprints_differ_where_chunk_ids_would():
+    base = fingerprint_of(a=("r1", 2), b=("r1", 1))
+    assert base == fingerprint_of(b=("r1", 1), a=("r1", 2))
+    assert base == fingerprint_of(a=("r1", 2), b=("r1", 1), empty=("r1", 0))
+    others: list[Callable[[], str]] = [
+        lambda: fingerprint_of(a=("r2", 2), b=("r1", 1)),
+        lambda: fingerprint_of(a=("r1", 1), b=("r1", 1)),
+        lambda: fingerprint_of(a=("r1", 2)),
+    ]
+    assert all(other() != base for other in others)
