@@ -205,6 +205,14 @@ class GateSection(Section):
         default=0.02,
         description="relative fall of perplexity against the base, at the interval's worse end",
     )
+    max_perplexity_loss: float = Field(
+        default=0.02,
+        ge=0,
+        description="relative rise of perplexity against the champion that is tolerated",
+    )
+    max_broken_share: Fraction = Field(
+        default=0.1, description="share of answers that may be empty, or that may end in a loop"
+    )
     max_rouge_loss: float = Field(
         default=0.02, description="ROUGE-L the candidate may lose, at the interval's worse end"
     )
