@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic.functional_validators import field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -74,6 +74,9 @@ class Settings(BaseSettings):
 
     models: Path | None = None
     """Folder of prepared base models; unset means ``home/models``."""
+
+    threads: int | None = Field(default=None, ge=1)
+    """CPU threads of the model libraries; unset means one a core. Set it to the reserved CPUs."""
 
     code_version: str = "unknown"
     """Git commit or image digest of this code, recorded with every model."""

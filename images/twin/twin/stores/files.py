@@ -189,7 +189,7 @@ class FileStore:
             folder = Path(self._path(relative))
             _check_sizes(folder, marker, self.uri(relative))
             return folder
-        target = cache / marker["digest"]
+        target: Path = cache / str(marker["digest"])
         if not target.is_dir():
             with _plainly(self.uri(relative)):
                 self._download(self._path(relative), target, marker)

@@ -1,0 +1,128 @@
+"""Language models behind one small protocol: generate, stream, and score a given answer."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypedDict
+
+from twin.settings import Settings
+
+FinishReason = Literal["stop", "length"]
+
+
+class Message(TypedDict):
+    """One turn of a conversation; ``role`` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How to write: temperature 0 is greedy and deterministic.
+
+    ``stop`` holds texts at which to stop (they are not part of the answer). ``seed`` makes
+    sampling repeatable.
+    """
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A finished answer. ``finish_reason`` is "length" when the token budget ended it."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class TokenStream:
+    """Text as it is written: iterate for the pieces, then read ``generation``.
+
+    Closing the stream (or the caller's ``should_stop``) ends the writing after the current token.
+    """
+
+    def __init__(self, pieces: Iterator[str | Generation]) -> None:
+        self._pieces = pieces
+        self._generation: Generation | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the pieces; each is a non-empty string."""
+        for piece in self._pieces:
+            if isinstance(piece, Generation):
+                self._generation = piece
+            else:
+                yield piece
+
+    @property
+    def generation(self) -> Generation:
+        """The whole answer with its counts; only after the last piece.
+
+        Raises:
+            RuntimeError: the stream has not been read to its end.
+        """
+        if self._generation is None:
+            raise RuntimeError("read the stream to its end before asking for its generation")
+        return self._generation
+
+
+class LanguageModel(Protocol):
+    """What the house needs of a language model, whichever engine runs it."""
+
+    @property
+    def id(self) -> str:
+        """What names it in samples and reports, e.g. ``gemma3-270m``."""
+
+    def count_tokens(self, text: str) -> int:
+        """Number of tokens of a text, without special tokens."""
+
+    def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
+        """Number of tokens of a rendered conversation, generation prompt included."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Largest number of tokens of prompt and answer together."""
+
+    def generate(self, messages: Sequence[Message], params: SamplingParams) -> Generation:
+        """Write one answer."""
+
+    def generate_batch(
+        self, conversations: Sequence[Sequence[Message]], params: SamplingParams
+    ) -> list[Generation]:
+        """Write an answer to each conversation, in their order, several at a time."""
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        params: SamplingParams,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> TokenStream:
+        """Write one answer piece by piece."""
+
+    def answer_log_likelihood(
+        self, conversations: Sequence[Sequence[Message]], answers: Sequence[str]
+    ) -> list[tuple[float, int]]:
+        """For each answer the sum of its tokens' log-probabilities (nats) and their number.
+
+        The end of the turn counts as a token of the answer: knowing when to stop is part of it.
+        """
+
+
+def load_language_model(folder: Path, settings: Settings, name: str | None = None) -> LanguageModel:
+    """Load a packaged or prepared model from a local folder, on the GPU if there is one.
+
+    ``name`` is what the model calls itself (`LanguageModel.id`); unset means the folder's name.
+
+    Raises:
+        BadDataError: the folder holds no complete model.
+    """
+    from twin.models.transformers_model import TransformersModel
+
+    return TransformersModel.load(folder, name or folder.name, settings.threads)

@@ -1,0 +1,350 @@
+"""A language model run by transformers: bf16, on the CPU or one GPU.
+
+The decoding loop is our own, on transformers' cache and logits processors, so that a stream can be
+stopped between any two tokens, finished rows leave a batch at once, and greedy text is the same
+alone and in a batch of equals.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin.domain.errors import BadDataError
+from twin.models.chat_template import END_OF_TURN
+from twin.models.language_model import Generation, Message, SamplingParams, TokenStream
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_BATCH_TOKENS = 16_384
+"""Prompt and answer tokens of one batch (padding included): bounds the memory of its cache."""
+MAX_BATCH = 64
+MAX_SCORED_TOKENS = 4_096
+"""Tokens (padding included) scored in one forward pass."""
+
+
+class TransformersModel:
+    """See `twin.models.language_model.LanguageModel` for the contract."""
+
+    def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.id = name
+        self._end_ids = _end_ids(model, tokenizer)
+
+    @classmethod
+    def load(cls, folder: Path, name: str, threads: int | None = None) -> "TransformersModel":
+        """Load weights (safetensors only) and tokenizer from a local folder.
+
+        Raises:
+            BadDataError: the folder holds no complete model with a chat template.
+        """
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()
+        if threads is not None:
+            torch.set_num_threads(threads)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise BadDataError(f"{folder} holds no complete model: {reason}") from None
+        if not tokenizer.chat_template:
+            raise BadDataError(f"{folder}: the tokenizer has no chat template")
+        tokenizer.padding_side = "left"
+        return cls(model.to(device), tokenizer, name)
+
+    @property
+    def context_tokens(self) -> int:
+        """Largest number of tokens of prompt and answer together."""
+        return int(self.model.config.get_text_config().max_position_embeddings)
+
+    def count_tokens(self, text: str) -> int:
+        """Number of tokens of a text, without special tokens."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
+        """Number of tokens of a rendered conversation, generation prompt included."""
+        return len(self._prompt_ids(messages))
+
+    def generate(self, messages: Sequence[Message], params: SamplingParams) -> Generation:
+        """Write one answer."""
+        return self.generate_batch([messages], params)[0]
+
+    def generate_batch(
+        self, conversations: Sequence[Sequence[Message]], params: SamplingParams
+    ) -> list[Generation]:
+        """Write an answer to each conversation; those of like length go together."""
+        prompts = [self._prompt_ids(messages) for messages in conversations]
+        results: list[Generation | None] = [None] * len(prompts)
+        for rows in _batches([len(p) + params.max_new_tokens for p in prompts]):
+            written: list[list[int]] = [[] for _ in rows]
+            writers = [_TextWriter(self.tokenizer, params.stop) for _ in rows]
+            for row, token in self._decode([prompts[i] for i in rows], params, writers):
+                written[row].append(token)
+            for row, index in enumerate(rows):
+                writers[row].close()
+                results[index] = self._generation(
+                    writers[row], len(prompts[index]), written[row], params
+                )
+        return [result for result in results if result is not None]
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        params: SamplingParams,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> TokenStream:
+        """Write one answer piece by piece."""
+        return TokenStream(self._pieces(self._prompt_ids(messages), params, should_stop))
+
+    def answer_log_likelihood(
+        self, conversations: Sequence[Sequence[Message]], answers: Sequence[str]
+    ) -> list[tuple[float, int]]:
+        """Sum of log-probabilities (nats) and number of tokens of each answer, its end included."""
+        prompts = [self._prompt_ids(messages) for messages in conversations]
+        ends = [
+            self.tokenizer.encode(answer.strip() + END_OF_TURN, add_special_tokens=False)
+            for answer in answers
+        ]
+        results: list[tuple[float, int]] = [(0.0, 0)] * len(prompts)
+        lengths = [len(prompt) + len(end) for prompt, end in zip(prompts, ends, strict=True)]
+        for rows in _batches(lengths, MAX_SCORED_TOKENS):
+            sums = self._score([prompts[i] for i in rows], [ends[i] for i in rows])
+            for index, total in zip(rows, sums, strict=True):
+                results[index] = (total, len(ends[index]))
+        return results
+
+    def _score(self, prompts: list[list[int]], ends: list[list[int]]) -> list[float]:
+        import torch
+
+        from twin.models.token_log_probabilities import token_log_probabilities
+
+        sequences = [prompt + end for prompt, end in zip(prompts, ends, strict=True)]
+        # Padded on the right: what is left of a causal model's position decides, so no mask of
+        # positions is needed.
+        width = max(map(len, sequences))
+        ids = torch.zeros((len(sequences), width), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        rows: list[int] = []
+        columns: list[int] = []
+        for row, sequence in enumerate(sequences):
+            ids[row, : len(sequence)] = torch.tensor(sequence)
+            mask[row, : len(sequence)] = 1
+            predicting = range(len(prompts[row]) - 1, len(sequence) - 1)
+            rows += [row] * len(predicting)
+            columns += predicting
+        device = self.model.device
+        with torch.inference_mode():
+            hidden = self.model.base_model(
+                input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
+            ).last_hidden_state
+            log_probabilities = token_log_probabilities(
+                hidden[rows, columns],
+                self.model.get_output_embeddings().weight,
+                torch.tensor([token for end in ends for token in end], device=device),
+            ).cpu()
+        parts = log_probabilities.double().split([len(end) for end in ends])
+        return [float(part.sum()) for part in parts]
+
+    def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        ids: list[int] = self.tokenizer.apply_chat_template(
+            list(messages), add_generation_prompt=True, tokenize=True, return_dict=True
+        )["input_ids"]
+        return ids
+
+    def _pieces(
+        self, prompt: list[int], params: SamplingParams, should_stop: Callable[[], bool] | None
+    ) -> Iterator[str | Generation]:
+        writer = _TextWriter(self.tokenizer, params.stop)
+        written: list[int] = []
+        shown = 0
+        for _, token in self._decode([prompt], params, [writer]):
+            written.append(token)
+            if should_stop is not None and should_stop():
+                break
+            if ready := writer.ready[shown:]:
+                shown += len(ready)
+                yield ready
+        writer.close()
+        if rest := writer.ready[shown:]:
+            yield rest
+        yield self._generation(writer, len(prompt), written, params)
+
+    def _generation(
+        self, writer: "_TextWriter", prompt_tokens: int, written: list[int], params: SamplingParams
+    ) -> Generation:
+        ended = bool(written) and written[-1] in self._end_ids
+        spent = len(written) >= params.max_new_tokens and not ended and not writer.stopped
+        return Generation(writer.ready, "length" if spent else "stop", prompt_tokens, len(written))
+
+    def _decode(
+        self, prompts: list[list[int]], params: SamplingParams, writers: list["_TextWriter"]
+    ) -> Iterator[tuple[int, int]]:
+        """Yield (row, token) as tokens are chosen, the end token included; feeds the writers."""
+        import torch
+
+        with torch.inference_mode():
+            batch = _Batch(self.model, prompts, self.tokenizer.pad_token_id or 0)
+            choose = _chooser(params, self.model.device)
+            for _ in range(params.max_new_tokens):
+                chosen = choose(batch.history, batch.logits()).tolist()
+                going = []
+                for position, (row, token) in enumerate(zip(batch.rows, chosen, strict=True)):
+                    if token not in self._end_ids:
+                        writers[row].add(token)
+                        if not writers[row].stopped:
+                            going.append(position)
+                    yield row, token
+                if not going:
+                    return
+                batch.advance(chosen, going)
+
+
+class _Batch:
+    """The running rows of a batch: their cache, their tokens so far, and which rows they are."""
+
+    def __init__(self, model: Any, prompts: list[list[int]], pad: int) -> None:
+        import torch
+        from transformers import DynamicCache
+
+        width = max(map(len, prompts))
+        self._model = model
+        self._cache = DynamicCache(config=model.config)
+        self._mask = torch.tensor(
+            [[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device
+        )
+        self.history = torch.tensor(
+            [[pad] * (width - len(p)) + p for p in prompts], device=model.device
+        )
+        self.rows = list(range(len(prompts)))
+        self._new = self.history
+
+    def logits(self) -> "torch.Tensor":
+        """(rows, words) in float32: what may follow each row."""
+        positions = (self._mask.cumsum(-1) - 1).clamp(min=0)[:, -self._new.shape[1] :]
+        output = self._model(
+            input_ids=self._new,
+            attention_mask=self._mask,
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: torch.Tensor = output.logits[:, -1].float()
+        return logits
+
+    def advance(self, chosen: list[int], going: list[int]) -> None:
+        """Append the chosen tokens and keep only the rows at the positions ``going``."""
+        import torch
+
+        new = torch.tensor([chosen[position] for position in going], device=self.history.device)
+        if len(going) < len(self.rows):
+            self._cache.batch_select_indices(torch.tensor(going, device=new.device))
+            self._mask, self.history = self._mask[going], self.history[going]
+            self.rows = [self.rows[position] for position in going]
+        self._new = new.unsqueeze(1)
+        self.history = torch.cat([self.history, self._new], dim=1)
+        self._mask = torch.cat([self._mask, torch.ones_like(self._new)], dim=1)
+
+
+class _TextWriter:
+    """Turns tokens into text that can be shown: no half characters, nothing past a stop text."""
+
+    def __init__(self, tokenizer: Any, stop: tuple[str, ...]) -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self._tokenizer = tokenizer
+        self._backend = tokenizer.backend_tokenizer
+        self._stream = DecodeStream(skip_special_tokens=True)
+        self._stop = tuple(text for text in stop if text)
+        self._tokens: list[int] = []
+        self._text = ""
+        self.ready = ""
+        self.stopped = False
+
+    def add(self, token: int) -> None:
+        """Take the next token; ``ready`` grows by what can be shown."""
+        self._tokens.append(token)
+        self._text += self._stream.step(self._backend, token) or ""
+        found = [at for text in self._stop if (at := self._text.find(text)) >= 0]
+        if found:
+            self._text, self.stopped = self._text[: min(found)], True
+            self.ready = self._text
+        else:
+            self.ready = self._text[: len(self._text) - self._held_back()]
+
+    def close(self) -> None:
+        """No more tokens: what was held back can be shown, half characters as U+FFFD."""
+        if self.stopped:
+            return
+        text = self._tokenizer.decode(self._tokens, skip_special_tokens=True)
+        self.ready = text if text.startswith(self.ready) else self._text
+
+    def _held_back(self) -> int:
+        """Length of the longest end of the text that may be the beginning of a stop text."""
+        lengths = (
+            n
+            for text in self._stop
+            for n in range(min(len(text) - 1, len(self._text)), 0, -1)
+            if self._text.endswith(text[:n])
+        )
+        return max(lengths, default=0)
+
+
+def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Tokens that end an answer: the model's own and the end of a turn."""
+    configured = model.generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured, tokenizer.eos_token_id]
+    turn_end = tokenizer.convert_tokens_to_ids(END_OF_TURN)
+    return frozenset(i for i in (*ids, turn_end) if isinstance(i, int))
+
+
+def _chooser(
+    params: SamplingParams, device: Any
+) -> Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]:
+    """A function from (tokens so far, logits) to the next token of each row."""
+    import torch
+    from transformers import (
+        LogitsProcessorList,
+        RepetitionPenaltyLogitsProcessor,
+        TemperatureLogitsWarper,
+        TopPLogitsWarper,
+    )
+
+    processors = LogitsProcessorList()
+    if params.repetition_penalty != 1.0:
+        processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
+    if params.temperature > 0:
+        processors.append(TemperatureLogitsWarper(params.temperature))
+        if params.top_p < 1.0:
+            processors.append(TopPLogitsWarper(params.top_p))
+    generator = torch.Generator(device)
+    if params.seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(params.seed)
+
+    def choose(history: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        scores = processors(history, logits)
+        if params.temperature <= 0:
+            return scores.argmax(-1)
+        probabilities = torch.softmax(scores, dim=-1)
+        return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+
+    return choose
+
+
+def _batches(lengths: list[int], most: int = MAX_BATCH_TOKENS) -> Iterator[list[int]]:
+    """Indices in batches of like length, each at most ``most`` tokens with padding."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    while order:
+        size = max(1, min(MAX_BATCH, most // max(lengths[order[0]], 1)))
+        yield order[:size]
+        order = order[size:]

@@ -1,0 +1,176 @@
+"""Generation, streaming and scoring, against transformers' own results."""
+
+import math
+
+import pytest
+import torch
+
+from twin.domain.errors import BadDataError
+from twin.models.language_model import SamplingParams, load_language_model
+from twin.models.transformers_model import _TextWriter
+
+QUESTIONS = ["Why pods?", "What would you do when a candidate is worse than the base?", "Hi"]
+GREEDY = SamplingParams(max_new_tokens=12)
+
+
+def asked(text):
+    return [{"role": "user", "content": text}]
+
+
+@pytest.fixture(scope="module")
+def model(tiny, tmp_path_factory):
+    from twin.settings import Settings
+
+    loaded = load_language_model(tiny, Settings(home=tmp_path_factory.mktemp("home")), "tiny")
+    # Random bf16 weights give near-ties that padding may tip; float32 makes greedy exact.
+    loaded.model.float()
+    # Larger random weights, or the model repeats the last token for ever.
+    with torch.no_grad():
+        for parameter in loaded.model.base_model.layers.parameters():
+            parameter.mul_(15)
+    return loaded
+
+
+def reference(model, messages, tokens):
+    """Text by transformers' own `generate`."""
+    inputs = model.tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    output = model.model.generate(
+        **inputs, max_new_tokens=tokens, do_sample=False, eos_token_id=sorted(model._end_ids)
+    )
+    return model.tokenizer.decode(
+        output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+    )
+
+
+def test_greedy_text_is_transformers_own_alone_and_in_a_batch(model):
+    expected = [reference(model, asked(question), 12) for question in QUESTIONS]
+    alone = [model.generate(asked(question), GREEDY).text for question in QUESTIONS]
+    together = [g.text for g in model.generate_batch([asked(q) for q in QUESTIONS], GREEDY)]
+    assert alone == expected
+    assert together == expected
+    assert len(set(expected)) > 1
+
+
+def test_a_stream_gives_the_same_text_in_pieces(model):
+    whole = model.generate(asked(QUESTIONS[0]), GREEDY)
+    stream = model.stream(asked(QUESTIONS[0]), GREEDY)
+    with pytest.raises(RuntimeError, match="to its end"):
+        _ = stream.generation
+    pieces = list(stream)
+    assert "".join(pieces) == whole.text
+    assert len(pieces) > 1
+    assert all(pieces)
+    assert stream.generation == whole
+
+
+def test_a_stream_stops_when_asked_to(model):
+    seen = []
+    stream = model.stream(
+        asked("Why?"), SamplingParams(max_new_tokens=500), should_stop=lambda: len(seen) >= 3
+    )
+    seen.extend(stream)
+    assert stream.generation.completion_tokens < 10
+    assert stream.generation.text.startswith("".join(seen))
+
+
+def test_token_counts_and_reasons(model):
+    generation = model.generate(asked("Why pods?"), SamplingParams(max_new_tokens=5))
+    assert generation.finish_reason == "length"
+    assert generation.completion_tokens == 5
+    assert generation.prompt_tokens == model.count_prompt_tokens(asked("Why pods?"))
+    assert model.count_tokens("") == 0
+    assert model.count_tokens("pods") > 0
+    assert model.context_tokens == 2048
+    assert model.id == "tiny"
+
+
+def test_it_stops_at_the_end_of_a_turn(model):
+    """Make the end of turn the likeliest word: nothing is written, and the reason is stop."""
+    weight = model.model.get_output_embeddings().weight
+    end = model.tokenizer.convert_tokens_to_ids("<end_of_turn>")
+    before = weight.detach().clone()
+    first = model.generate(asked("Why pods?"), SamplingParams(max_new_tokens=1))
+    likeliest = model.tokenizer.encode(first.text, add_special_tokens=False)
+    assert len(likeliest) == 1
+    try:
+        with torch.no_grad():
+            weight[end] = weight[likeliest[0]] * 1.5
+        stopped = model.generate(asked("Why pods?"), GREEDY)
+    finally:
+        with torch.no_grad():
+            weight.copy_(before)
+    assert stopped.text == ""
+    assert stopped.finish_reason == "stop"
+    assert stopped.completion_tokens == 1
+
+
+def test_stop_texts_cut_and_are_never_shown(model):
+    whole = model.generate(asked(QUESTIONS[1]), GREEDY).text
+    assert len(whole) > 6
+    stop = whole[4:6]
+    params = SamplingParams(max_new_tokens=12, stop=(stop, ""))
+    expected = whole[: whole.index(stop)]
+    generation = model.generate(asked(QUESTIONS[1]), params)
+    assert generation.text == expected
+    assert generation.finish_reason == "stop"
+    stream = model.stream(asked(QUESTIONS[1]), params)
+    assert "".join(stream) == expected
+
+
+def test_sampling_repeats_with_a_seed_and_varies_without(model):
+    def sample(seed):
+        params = SamplingParams(max_new_tokens=16, temperature=1.5, top_p=0.95, seed=seed)
+        return model.generate(asked("Why?"), params).text
+
+    assert sample(1) == sample(1)
+    assert len({sample(seed) for seed in range(4)}) > 1
+
+
+def test_a_repetition_penalty_forbids_what_was_said(model):
+    def tokens(penalty):
+        params = SamplingParams(max_new_tokens=40, repetition_penalty=penalty)
+        writer = _TextWriter(model.tokenizer, ())
+        return [token for _, token in model._decode([[2, 40, 41]], params, [writer])]
+
+    free, penalised = tokens(1.0), tokens(50.0)
+    assert len(set(free)) < len(free)
+    assert len(set(penalised)) == len(penalised)
+
+
+def test_log_likelihood_is_that_of_the_full_logits(model):
+    answers = ["Because they end.", "No.", "I move the alias back and read the report. Å 🎉"]
+    conversations = [asked(question) for question in QUESTIONS]
+    scored = model.answer_log_likelihood(conversations, answers)
+    for messages, answer, (total, count) in zip(conversations, answers, scored, strict=True):
+        prompt = model._prompt_ids(messages)
+        both = [*messages, {"role": "assistant", "content": answer}]
+        ids = model.tokenizer.apply_chat_template(both, return_dict=True)["input_ids"]
+        assert ids[: len(prompt)] == prompt
+        ids = ids[:-1]  # the newline after the end of the turn is the template's, not the model's
+        with torch.no_grad():
+            logits = model.model(torch.tensor([ids])).logits[0].double()
+        steps = torch.log_softmax(logits[len(prompt) - 1 : -1], -1)
+        targets = torch.tensor(ids[len(prompt) :])
+        assert count == len(targets)
+        expected = float(steps.gather(1, targets[:, None]).sum())
+        assert math.isclose(total, expected, rel_tol=1e-4)
+
+
+def test_system_messages_reach_the_model(model):
+    system = {"role": "system", "content": "Be brief."}
+    with_system = [system, *asked("Why?")]
+    assert model.count_prompt_tokens(with_system) > model.count_prompt_tokens(asked("Why?"))
+
+
+def test_a_folder_without_a_model_is_bad_data(tmp_path, settings):
+    with pytest.raises(BadDataError, match="no complete model"):
+        load_language_model(tmp_path, settings)
+
+
+def test_half_a_model_is_bad_data(tiny, tmp_path, settings):
+    for path in tiny.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(BadDataError, match="no complete model"):
+        load_language_model(tmp_path, settings)
