@@ -1,4 +1,8 @@
-"""The report's plots, as PNG files. Colours are Okabe and Ito's, which colour-blind people tell apart."""
+"""The report's plots, as PNG files.
+
+The colours are Okabe and Ito's ("Color Universal Design", 2008), which colour-blind people can
+tell apart.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -59,7 +63,8 @@ def _draw_gains(path: Path, checks: Sequence[Check]) -> None:
     (axes,) = _row(canvas, 1)
     for position, check in enumerate(reversed(shown)):
         colour = "#009E73" if check.passed else "#D55E00"
-        axes.plot([check.low, check.high], [position, position], color=colour, linewidth=2)
+        ends = [check.low or 0.0, check.high or 0.0]
+        axes.plot(ends, [position, position], color=colour, linewidth=2)
         axes.plot(check.measured, position, "o", color=colour)
         axes.plot(check.threshold, position, "|", color="black", markersize=14)
     axes.axvline(0, color="#999999", linewidth=0.8)

@@ -38,11 +38,14 @@ FAMILIES = ("words", "trigrams", "punctuation", "sentences")
 
 _WORD = r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?"
 _MARK = r"[^\w\s]"
-#: Full stop, exclamation and question mark and ellipsis, with their full-width forms.
-_END = ".!?\u2026\u3002\uff01\uff1f"
+_HALF_END = ".!?\u2026"
+#: Full-width full stop, exclamation and question mark: no space follows them.
+_FULL_END = "\u3002\uff01\uff1f"
 _CLOSING = "\"'\u201d\u2019)\\]"
-_SENTENCE_END = re.compile(rf"(?<=[{_END}])[{_CLOSING}]*\s+")
-_ENDED = re.compile(rf"[{_END}][{_CLOSING}]*\s*$")
+_SENTENCE_END = re.compile(
+    rf"(?<=[{_HALF_END}])[{_CLOSING}]*\s+|(?<=[{_FULL_END}])[{_CLOSING}]*\s*"
+)
+_ENDED = re.compile(rf"[{_HALF_END}{_FULL_END}][{_CLOSING}]*\s*$")
 #: Upper bounds, in words, of the classes of sentence length.
 _LENGTHS = (3, 6, 9, 12, 16, 20, 25, 30, 40, 60)
 
