@@ -1,0 +1,129 @@
+{{/* Serve's configuration before the first rollout: a router that knows no model. */}}
+{{- define "llm-twin.emptyRouter" -}}
+proxy_location: EveryNode
+http_options:
+  host: 0.0.0.0
+  port: 8000
+applications:
+  - name: {{ .Values.serving.router.application }}
+    route_prefix: /
+    import_path: {{ .Values.serving.router.importPath }}
+    deployments:
+      - name: Router
+        num_replicas: {{ .Values.serving.router.replicas }}
+        user_config:
+          models: {}
+{{- end }}
+
+{{/* A pod of the Ray cluster. KubeRay adds the command, /dev/shm, and an init container like it. */}}
+{{- define "llm-twin.rayPod" -}}
+{{- $root := .root -}}
+metadata:
+  labels:
+    {{- include "llm-twin.servingSelector" $root | nindent 4 }}
+    app.kubernetes.io/part-of: llm-twin
+    app.kubernetes.io/component: {{ .component }}
+spec:
+  serviceAccountName: twin-serving
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ .grace }}
+  {{- with $root.Values.images.pullSecrets }}
+  imagePullSecrets:
+    {{- range . }}
+    - name: {{ . }}
+    {{- end }}
+  {{- end }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    runAsGroup: 10001
+    fsGroup: 10001
+    seccompProfile:
+      type: RuntimeDefault
+  {{- with .group.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .group.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- if eq .component "worker" }}
+  topologySpreadConstraints:
+    - maxSkew: 1
+      topologyKey: kubernetes.io/hostname
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "llm-twin.servingSelector" $root | nindent 10 }}
+          app.kubernetes.io/component: worker
+  {{- end }}
+  containers:
+    - name: {{ .container }}
+      image: {{ include "llm-twin.serveImage" $root }}
+      imagePullPolicy: {{ $root.Values.images.pullPolicy }}
+      envFrom:
+        - configMapRef:
+            name: twin-settings
+        - secretRef:
+            name: twin-credentials
+      env:
+        - name: RAY_USAGE_STATS_ENABLED
+          value: "0"
+      ports:
+        {{- if eq .component "head" }}
+        - {name: gcs, containerPort: 6379}
+        - {name: dashboard, containerPort: 8265}
+        - {name: client, containerPort: 10001}
+        {{- end }}
+        - {name: serve, containerPort: 8000}
+        - {name: metrics, containerPort: 8080}
+      # Of our own: those that KubeRay injects call wget, which the image does not carry.
+      {{- if eq .component "head" }}
+      livenessProbe:
+        httpGet: {path: /api/gcs_healthz, port: dashboard}
+        initialDelaySeconds: 30
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 12
+      readinessProbe:
+        httpGet: {path: /api/gcs_healthz, port: dashboard}
+        initialDelaySeconds: 10
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: 10
+      {{- else }}
+      livenessProbe:
+        httpGet: {path: /api/local_raylet_healthz, port: 52365}
+        initialDelaySeconds: 30
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 12
+      # Ready when Serve's proxy on this pod takes requests.
+      readinessProbe:
+        httpGet: {path: /-/healthz, port: serve}
+        initialDelaySeconds: 10
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: 3
+      {{- end }}
+      resources:
+        {{- toYaml .group.resources | nindent 8 }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        runAsNonRoot: true
+        capabilities:
+          drop: [ALL]
+      volumeMounts:
+        - {name: tmp, mountPath: /tmp}
+        - {name: home, mountPath: /home/twin}
+  volumes:
+    - name: tmp
+      emptyDir:
+        sizeLimit: 2Gi
+    - name: home
+      emptyDir:
+        sizeLimit: {{ .homeSize }}
+{{- end }}
