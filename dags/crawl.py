@@ -75,6 +75,6 @@ with DAG(
             options=["{{ '--full' if params.full else '' }}"],
             map_index_template=RECIPE_OF_JOB,
         )
-        chain(crawl, count_documents(recipe), publish(documents)(recipe))
+        chain(crawl, count_documents(recipe=recipe), publish(documents)(recipe=recipe))
 
     one_author.expand(recipe=which_recipes())

@@ -33,6 +33,6 @@ with DAG(
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,
         )
-        chain(make, publish(samples)(recipe))
+        chain(make, publish(samples)(recipe=recipe))
 
     one_sample_set.expand(recipe=which_recipes())

@@ -87,7 +87,7 @@ with DAG(
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,
         )
-        done = publish(champion, only_if=no_champion)(recipe)
-        chain(evaluate, needs_a_person(recipe), approve, promote, done)
+        done = publish(champion, only_if=no_champion)(recipe=recipe)
+        chain(evaluate, needs_a_person(recipe=recipe), approve, promote, done)
 
     one_candidate.expand(recipe=which_recipes())

@@ -30,6 +30,6 @@ with DAG(
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,
         )
-        chain(build, publish(index)(recipe))
+        chain(build, publish(index)(recipe=recipe))
 
     one_index.expand(recipe=which_recipes())

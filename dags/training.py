@@ -42,6 +42,6 @@ with DAG(
             )
             for step in ("sft", "dpo", "package")
         ]
-        chain(*steps, publish(candidate)(recipe))
+        chain(*steps, publish(candidate)(recipe=recipe))
 
     one_model.expand(recipe=which_recipes())

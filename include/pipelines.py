@@ -104,8 +104,8 @@ def recipes_of_event(extra: dict[str, Any]) -> list[str]:
 
 def publish(
     asset: "Asset", *, only_if: Callable[[str], str | None] | None = None
-) -> Callable[[Any], "XComArg"]:
-    """A task ``publish`` that updates ``asset`` for the recipe it is called with.
+) -> "Callable[..., XComArg]":
+    """A task ``publish`` that updates ``asset``; to be called with ``recipe=…``.
 
     It runs if no task before it failed, also if they had nothing to do.
 
@@ -126,4 +126,5 @@ def publish(
             raise AirflowSkipException(reason)
         outlet_events[asset].extra = {"recipes": [recipe]}
 
-    return publish_asset
+    made: "Callable[..., XComArg]" = publish_asset
+    return made

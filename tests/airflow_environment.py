@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 ROOT = Path(__file__).parent.parent
 
 #: The stand-in keeps the job contract (arguments, result, exit status, last words) and does as
@@ -72,6 +74,14 @@ def prepare() -> None:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
         }
     )
+
+
+def gone(pid: int) -> bool:
+    """Whether the process has ended; a zombie, which only waits for its parent, has."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 class StandIn:

@@ -9,10 +9,10 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from include.child_process import ChildProcess
+from tests.airflow_environment import gone
 from tests.servers import wait_until
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -30,13 +30,6 @@ time.sleep(600)
 
 def python(program: str, folder: Path) -> ChildProcess:
     return ChildProcess([sys.executable, "-c", program], ENVIRONMENT, folder)
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @pytest.mark.parametrize("status", [0, 1, 65, 75, 78, 99])

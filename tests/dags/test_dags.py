@@ -1,0 +1,217 @@
+"""The DAG files: they load, fast, and say what they are; their pods are valid."""
+
+import ast
+import datetime
+import itertools
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.serialization.serialized_objects import DagSerialization
+from kubernetes.client import ApiClient
+
+from include.jobs import JobOperator
+from tests.airflow_environment import ROOT
+
+CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
+#: Commands of `twin` that the pipelines may call; issue and CLI name them.
+JOBS = {
+    "crawl run",
+    "features build",
+    "datasets make",
+    "training sft",
+    "training dpo",
+    "training package",
+    "evaluation run",
+    "evaluation promote",
+    "rollout start",
+}
+#: Kubernetes quantities: what the schema validator takes for any string.
+QUANTITY = re.compile(r"^([0-9]+(\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
+DNS_NAME = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+LABEL_VALUE = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")
+
+
+@pytest.fixture(scope="module")
+def bag() -> DagBag:
+    return DagBag(ROOT / "dags")
+
+
+def jobs(bag: DagBag) -> Iterator[JobOperator]:
+    for dag in bag.dags.values():
+        for task in dag.tasks:
+            made = task.unmap({}) if isinstance(task, MappedOperator) else task
+            if isinstance(made, JobOperator):
+                yield made
+
+
+def test_all_load(bag: DagBag) -> None:
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == sorted(CHAIN)
+
+
+@pytest.mark.parametrize("name", CHAIN)
+def test_each_says_what_it_is(bag: DagBag, name: str) -> None:
+    dag = bag.dags[name]
+    assert dag.doc_md
+    assert dag.description
+    assert "llm-twin" in dag.tags
+    assert dag.max_active_runs == 1
+    assert not dag.catchup
+    assert Path(dag.fileloc).stem == name
+    for task in dag.tasks:
+        assert task.owner == "llm-twin"
+        assert task.on_failure_callback
+        assert (task.execution_timeout is None) == (task.task_id == "one_candidate.approve")
+
+
+def test_the_chain_hangs_together(bag: DagBag) -> None:
+    """Each pipeline is started by what the one before it publishes."""
+    for earlier, later in itertools.pairwise(CHAIN):
+        published = {asset.name for t in bag.dags[earlier].tasks for asset in t.outlets}
+        assert published == {asset.name for asset in bag.dags[later].schedule}
+
+
+def test_every_job_of_the_loop_is_run(bag: DagBag) -> None:
+    assert {task.job for task in jobs(bag)} == JOBS
+
+
+def test_tasks_that_load_a_model_share_the_gpu_pool(bag: DagBag) -> None:
+    for task in jobs(bag):
+        assert (task.pool == "gpu") == (task.profile == "gpu"), task.task_id
+
+
+def test_all_can_be_serialised_and_read_back(bag: DagBag) -> None:
+    for dag in bag.dags.values():
+        again = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        assert again.task_dict.keys() == dag.task_dict.keys()
+
+
+def test_the_form_offers_the_recipes_that_there_are(bag: DagBag) -> None:
+    recipes = sorted(path.stem for path in (ROOT / "include" / "recipes").glob("*.yaml"))
+    for dag in bag.dags.values():
+        param = dag.params.get_param("recipe")
+        assert sorted(param.schema["enum"]) == recipes
+        assert param.value == "handbook"
+
+
+def test_parsing_takes_under_two_cpu_seconds() -> None:
+    """In a process of its own, with everything that the files import beyond Airflow itself."""
+    program = (
+        "import time; from airflow.dag_processing.dagbag import DagBag; "
+        "start = time.process_time(); bag = DagBag('dags'); "
+        "print('seconds', time.process_time() - start, len(bag.dags))"
+    )
+    # The best of three, since a first run may have to compile the libraries' bytecode.
+    best = 99.0
+    for _ in range(3):
+        output = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        _, seconds, count = output.strip().splitlines()[-1].split()
+        assert int(count) == len(CHAIN)
+        best = min(best, float(seconds))
+        if best < 2:
+            break
+    print(f"\nDAG parsing: {best:.2f} CPU seconds for {len(CHAIN)} files")
+    assert best < 2
+
+
+@pytest.mark.parametrize("folder", ["dags", "include", "plugins"])
+def test_nothing_heavy_is_imported_when_a_file_is_parsed(folder: str) -> None:
+    heavy = {"aiohttp", "requests", "yaml", "pymongo", "mlflow", "boto3", "pandas"}
+    for path in (ROOT / folder).rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            for name in names:
+                assert name.split(".")[0] not in heavy, f"{path} imports {name}"
+                assert not name.startswith("airflow.providers.mongo"), path
+                assert not name.startswith("airflow.providers.amazon"), path
+
+
+def rendered(task: JobOperator, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setenv("AIRFLOW__TWIN__IMAGE_TAG", "1.2.3")
+    task.recipe = "handbook"
+    pod = task.build_pod_request_obj(dry_run=True)
+    made: dict[str, Any] = ApiClient().sanitize_for_serialization(pod)
+    return made
+
+
+def test_every_pod_is_valid_kubernetes(bag: DagBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    for task in jobs(bag):
+        pod = rendered(task, monkeypatch)
+        kubernetes_validate.validate(pod, "1.35", strict=True)
+        assert DNS_NAME.match(pod["metadata"]["name"]), pod["metadata"]["name"]
+        for value in pod["metadata"]["labels"].values():
+            assert LABEL_VALUE.match(value), value
+        (container,) = pod["spec"]["containers"]
+        assert container["image"].endswith(":1.2.3")
+        for kind in ("requests", "limits"):
+            amounts = container["resources"][kind]
+            assert {"cpu", "memory", "ephemeral-storage"} <= amounts.keys()
+            assert all(QUANTITY.match(str(amount)) for amount in amounts.values())
+        gpus = container["resources"]["limits"].get("nvidia.com/gpu")
+        assert gpus == container["resources"]["requests"].get("nvidia.com/gpu")
+        assert (gpus == "1") == (task.profile == "gpu")
+
+
+def test_every_pod_is_as_restricted_as_pod_security_asks(
+    bag: DagBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Level "restricted" of the Pod Security Standards, and a read-only root beyond it."""
+    for task in jobs(bag):
+        spec = rendered(task, monkeypatch)["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert spec["automountServiceAccountToken"] == (task.profile == "rollout")
+        assert spec["activeDeadlineSeconds"] > 0
+        assert not any(spec.get(f"host{kind}") for kind in ("Network", "PID", "IPC"))
+        assert all(set(volume) == {"name", "emptyDir"} for volume in spec["volumes"])
+        (container,) = spec["containers"]
+        security = container["securityContext"]
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        assert {"/tmp", "/home/twin"} <= mounts.keys()
+        assert set(mounts.values()) == {volume["name"] for volume in spec["volumes"]}
+        assert container["envFrom"] == [
+            {"configMapRef": {"name": "twin-settings"}},
+            {"secretRef": {"name": "twin-credentials"}},
+        ]
+
+
+def test_airflow_gives_up_before_the_pod_does(bag: DagBag) -> None:
+    """Or the pod's deadline would end a job that Airflow still waits for."""
+    for task in jobs(bag):
+        path = ROOT / "include" / "profiles" / f"{task.profile}.yaml"
+        deadline = yaml.safe_load(path.read_text())["spec"]["activeDeadlineSeconds"]
+        assert task.execution_timeout.total_seconds() <= deadline, task.task_id
+
+
+def test_jobs_that_may_go_again_do_so_with_growing_pauses(bag: DagBag) -> None:
+    for task in jobs(bag):
+        assert task.retries == 3
+        assert task.retry_exponential_backoff == 2
+        assert task.max_retry_delay < datetime.timedelta(hours=1)

@@ -1,0 +1,205 @@
+"""The operator on the local runtime, with a stand-in `twin` that keeps the job contract."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
+from airflow.sdk.execution_time.timeout import timeout
+
+from include.jobs import IMAGE_OF_STAGE, PROFILES, JobOperator
+from tests.airflow_environment import ROOT, StandIn, gone
+
+RUN = "manual__2026-01-01T00:00:00+00:00"
+
+
+class Instance(SimpleNamespace):
+    """The little of a task instance that the operator asks for."""
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+
+def operator(job: str = "crawl run", **more: Any) -> JobOperator:
+    with DAG("tests"):
+        return JobOperator(task_id="a_task", job=job, recipe="handbook", **more)
+
+
+def context(task: JobOperator, map_index: int = 0) -> dict[str, Any]:
+    ti = Instance(
+        dag_id="tests", run_id=RUN, task_id=task.task_id, map_index=map_index, try_number=1,
+        xcoms={},
+    )  # fmt: skip
+    return {"ti": ti, "run_id": RUN, "dag": task.dag, "task": task}
+
+
+def run(task: JobOperator) -> dict[str, Any]:
+    made = context(task)
+    task.execute(made)
+    return dict(made["ti"].xcoms)
+
+
+def test_a_job_that_ends_well(stand_in: StandIn, tmp_path: Path) -> None:
+    url = "http://127.0.0.1:5100/#/experiments/1/runs/2"
+    stand_in.does("training sft", uris={"mlflow_run": url}, detail={"loss": 1.5})
+    xcoms = run(operator("training sft", options=["--full", "", "--limit", "3"]))
+    assert xcoms == {
+        "counts": {"read": 3, "written": 2},
+        "detail": {"loss": 1.5},
+        "mlflow_run_url": url,
+    }
+    (call,) = stand_in.calls
+    result = tmp_path / "files" / "results" / "tests" / RUN / "a_task-0.json"
+    assert call["options"] == [
+        "--recipe", "handbook", "--full", "--limit", "3", "--run-id", RUN, "--result", str(result),
+    ]  # fmt: skip
+    assert result.is_file()
+    # Folders in recipes are relative to the project's root.
+    assert call["folder"] == str(ROOT)
+    assert not any(name.startswith("AIRFLOW") for name in call["environment"])
+
+
+def test_nothing_but_a_web_address_becomes_a_link(stand_in: StandIn) -> None:
+    stand_in.does("crawl run", uris={"mlflow_run": "javascript:alert(1)"})
+    assert "mlflow_run_url" not in run(operator())
+
+
+def test_nothing_to_do_is_a_skip_that_keeps_its_counts(stand_in: StandIn) -> None:
+    stand_in.does("crawl run", status=99, message="the index matches the warehouse")
+    task = operator()
+    made = context(task)
+    with pytest.raises(AirflowSkipException, match="the index matches the warehouse"):
+        task.execute(made)
+    assert made["ti"].xcoms["counts"] == {"read": 3, "written": 2}
+
+
+@pytest.mark.parametrize("status", [65, 78])
+def test_what_no_retry_can_cure_fails_for_good(stand_in: StandIn, status: int) -> None:
+    stand_in.does("crawl run", status=status, message="unknown key 'sorces'")
+    with pytest.raises(AirflowFailException) as caught:
+        run(operator())
+    assert str(caught.value) == (
+        f"crawl run for recipe handbook ended with status {status}: unknown key 'sorces'"
+    )
+
+
+@pytest.mark.parametrize("status", [1, 2, 75])
+def test_anything_else_is_retried(stand_in: StandIn, status: int) -> None:
+    stand_in.does("crawl run", status=status, message="the warehouse is away")
+    with pytest.raises(AirflowException, match="the warehouse is away") as caught:
+        run(operator())
+    assert not isinstance(caught.value, AirflowFailException | AirflowSkipException)
+
+
+def test_success_without_a_result_is_none(stand_in: StandIn) -> None:
+    stand_in.does("crawl run", no_result=True)
+    with pytest.raises(AirflowException, match=r"left no result at file://.*TWIN_FILES_URI"):
+        run(operator())
+
+
+def test_no_twin_to_run(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TWIN__JOBS_BIN", "/nowhere")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    with pytest.raises(AirflowFailException, match="AIRFLOW__TWIN__JOBS_BIN, now /nowhere"):
+        run(operator())
+
+
+def tree(stand_in: StandIn) -> list[psutil.Process]:
+    job = psutil.Process(stand_in.calls[0]["pid"])
+    return [job, *job.children(recursive=True)]
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_killing_the_task_ends_the_whole_job(stand_in: StandIn, stubborn: bool) -> None:
+    """As Airflow does it: SIGTERM to the task process, whose handler calls `on_kill`."""
+    stand_in.does("crawl run", seconds=60, grandchild=True, stubborn=stubborn)
+    task = operator()
+    family: list[psutil.Process] = []
+
+    def kill() -> None:
+        family.extend(tree(stand_in))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
+    threading.Timer(1.5, kill).start()
+    try:
+        with pytest.raises(AirflowException, match="crawl run was stopped"):
+            run(task)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(family) == 2
+    assert all(gone(one.pid) for one in family)
+
+
+def test_execution_timeout_ends_the_whole_job(stand_in: StandIn) -> None:
+    stand_in.does("crawl run", seconds=60, grandchild=True, stubborn=True)
+    task = operator()
+    family: list[psutil.Process] = []
+    threading.Timer(1.5, lambda: family.extend(tree(stand_in))).start()
+    with pytest.raises(AirflowTaskTimeout), timeout(2):
+        run(task)
+    assert len(family) == 2
+    assert all(gone(one.pid) for one in family)
+
+
+def test_a_job_killed_from_outside_is_retried(stand_in: StandIn) -> None:
+    stand_in.does("crawl run", seconds=60)
+    threading.Timer(
+        1.5, lambda: os.kill(stand_in.calls[0]["pid"], signal.SIGKILL)
+    ).start()  # as the kernel does when memory runs out
+    with pytest.raises(AirflowException, match="was killed by signal 9: at work for handbook"):
+        run(operator())
+
+
+def test_an_unknown_profile_is_refused_when_the_dag_is_parsed() -> None:
+    with pytest.raises(ValueError, match=r"no profile 'gpv'.*there are cpu, crawl, gpu"):
+        operator(profile="gpv")
+
+
+def test_an_unknown_stage_is_refused_when_the_dag_is_parsed() -> None:
+    with pytest.raises(ValueError, match="no image is known for stage 'crwl'"):
+        operator("crwl run")
+
+
+@pytest.mark.parametrize("stage", sorted(IMAGE_OF_STAGE))
+def test_each_stage_names_a_target_of_the_dockerfile(stage: str) -> None:
+    dockerfile = (ROOT / "images" / "twin" / "Dockerfile").read_text(encoding="utf-8")
+    assert f" AS {IMAGE_OF_STAGE[stage]}\n" in dockerfile
+
+
+@pytest.mark.parametrize("profile", sorted(path.stem for path in PROFILES.glob("*.yaml")))
+def test_the_pod_is_the_profile_completed(
+    profile: str, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TWIN__NAMESPACE", "twins")
+    monkeypatch.setenv("AIRFLOW__TWIN__IMAGE_REPOSITORY", "example.com/team")
+    task = operator("training sft", profile=profile)
+    pod = task.build_pod_request_obj(context(task), dry_run=True)
+    assert pod.metadata.namespace == "twins"
+    assert pod.metadata.labels["llm-twin/profile"] == profile
+    assert pod.metadata.labels["llm-twin/recipe"] == "handbook"
+    (container,) = pod.spec.containers
+    assert container.image == "example.com/team/twin-train:1.2.3"
+    assert [*container.command, *container.args][:5] == [
+        "twin", "training", "sft", "--recipe", "handbook",
+    ]  # fmt: skip
+    assert container.termination_message_policy == "FallbackToLogsOnError"
+    assert container.resources.limits["memory"]
+
+
+def test_a_cluster_without_gpus(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TWIN__GPUS", "False")
+    pod = operator("training sft", profile="gpu").build_pod_request_obj(dry_run=True)
+    assert pod.metadata.labels["llm-twin/profile"] == "cpu"
+    assert not pod.spec.tolerations

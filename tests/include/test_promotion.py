@@ -1,0 +1,182 @@
+"""Promotions are noticed, on a real model registry that may go away and come back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from include.promotion import SEEN, ChampionTrigger, RegistryError, champion_of, champions
+from tests import servers
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.mlflow_server(tmp_path_factory.mktemp("mlflow")) as url:
+        yield url
+
+
+class Store(dict[str, Any]):
+    """An asset's state store, as the triggerer gives it to a trigger."""
+
+    async def aget(self, key: str) -> Any:
+        return self.get(key)
+
+    async def aset(self, key: str, value: Any) -> None:
+        self[key] = value
+
+
+async def promote(url: str, model: str, version: int) -> None:
+    """Make the version if need be, and move the alias to it, as a person does in the UI."""
+    api = f"{url}/api/2.0/mlflow"
+    async with aiohttp.ClientSession() as session:
+        await session.post(f"{api}/registered-models/create", json={"name": model})
+        for _ in range(version):
+            answer = await session.get(
+                f"{api}/model-versions/get", params={"name": model, "version": str(version)}
+            )
+            if answer.status == 200:
+                break
+            answer = await session.post(
+                f"{api}/model-versions/create", json={"name": model, "source": "s3://b/weights"}
+            )
+            assert answer.status == 200, await answer.text()
+        answer = await session.post(
+            f"{api}/registered-models/alias",
+            json={"name": model, "alias": "champion", "version": str(version)},
+        )
+        assert answer.status == 200, await answer.text()
+
+
+@pytest.fixture
+def trigger(monkeypatch: pytest.MonkeyPatch, registry: str) -> ChampionTrigger:
+    monkeypatch.setenv("AIRFLOW__TWIN__MLFLOW_URL", registry)
+    made = ChampionTrigger(poll_seconds=0.1)
+    made.asset_state_store = Store()
+    return made
+
+
+async def next_event(events: AsyncIterator[Any], seconds: float = 10) -> dict[str, str]:
+    event = await asyncio.wait_for(anext(events), seconds)
+    return dict(event.payload)
+
+
+async def nothing_comes(events: AsyncIterator[Any]) -> None:
+    # Shielded and left to run: cancelling it would close the generator.
+    waiting = asyncio.ensure_future(anext(events))
+    done, _ = await asyncio.wait({waiting}, timeout=1.0)
+    assert not done, waiting.result().payload
+    waiting.cancel()
+
+
+def test_each_change_is_told_once(trigger: ChampionTrigger, registry: str) -> None:
+    async def scenario() -> None:
+        await promote(registry, "twin-told", 1)
+        await promote(registry, "stranger", 1)
+        events = trigger.run()
+        assert await next_event(events) == {
+            "recipe": "told",
+            "model": "twin-told",
+            "version": "1",
+        }
+        second = asyncio.ensure_future(next_event(events))
+        await asyncio.sleep(0.5)
+        assert not second.done(), "told twice"
+        await promote(registry, "twin-told", 2)
+        assert (await second)["version"] == "2"
+        # Rolling back is moving the alias back.
+        third = asyncio.ensure_future(next_event(events))
+        await promote(registry, "twin-told", 1)
+        assert (await third)["version"] == "1"
+        await nothing_comes(events)
+
+    asyncio.run(scenario())
+
+
+def test_a_restarted_triggerer_tells_only_what_changed(
+    trigger: ChampionTrigger, registry: str
+) -> None:
+    async def scenario() -> None:
+        await promote(registry, "twin-restart", 1)
+        store = trigger.asset_state_store
+        async with aiohttp.ClientSession() as session:
+            await store.aset(SEEN, await champions(session, registry))
+        await nothing_comes(trigger.run())
+        await promote(registry, "twin-restart", 2)
+        again = ChampionTrigger(poll_seconds=0.1)
+        again.asset_state_store = store
+        events = again.run()
+        assert await next_event(events) == {
+            "recipe": "restart",
+            "model": "twin-restart",
+            "version": "2",
+        }
+        await nothing_comes(events)
+        # Kept after the event went out, so that none is lost.
+        assert store[SEEN]["twin-restart"] == "2"
+
+    asyncio.run(scenario())
+
+
+def test_a_registry_that_is_away_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = servers.free_port()
+    url = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("AIRFLOW__TWIN__MLFLOW_URL", url)
+
+    async def scenario() -> None:
+        trigger = ChampionTrigger(poll_seconds=0.1)
+        trigger.asset_state_store = Store()
+        waiting = asyncio.ensure_future(next_event(trigger.run(), 60))
+        await asyncio.sleep(1)
+        assert not waiting.done(), "it gave up"
+        with servers.mlflow_server(tmp_path / "mlflow", port):
+            await promote(url, "twin-late", 1)
+            assert (await waiting)["model"] == "twin-late"
+
+    asyncio.run(scenario())
+
+
+def test_all_pages_are_read(registry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("include.promotion.MODELS_A_PAGE", "1")
+
+    async def scenario() -> dict[str, str]:
+        for name in ("twin-page-one", "twin-page-two", "twin-page-three"):
+            await promote(registry, name, 1)
+        async with aiohttp.ClientSession() as session:
+            return await champions(session, registry)
+
+    found = asyncio.run(scenario())
+    assert {"twin-page-one", "twin-page-two", "twin-page-three"} <= found.keys()
+
+
+def test_the_champion_of_one_model(registry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TWIN__MLFLOW_URL", registry)
+    asyncio.run(promote(registry, "twin-one", 2))
+    assert champion_of("twin-one") == "2"
+    assert champion_of("twin-none") is None
+
+
+def test_errors_are_one_line_without_the_password(tmp_path: Path, root: Path) -> None:
+    async def ask(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            await champions(session, url)
+
+    with pytest.raises(RegistryError) as caught:
+        asyncio.run(ask("http://user:secret@127.0.0.1:1"))
+    assert "secret" not in str(caught.value)
+    assert "http://127.0.0.1:1/api" in str(caught.value)
+    # Something else than MLflow answers there.
+    with servers.web_server(tmp_path) as url, pytest.raises(RegistryError, match="HTTP 404"):
+        asyncio.run(ask(url))
+
+
+def test_what_the_triggerer_makes_it_from() -> None:
+    path, arguments = ChampionTrigger(poll_seconds=3).serialize()
+    module, _, name = path.rpartition(".")
+    made = getattr(__import__(module, fromlist=[name]), name)(**arguments)
+    assert isinstance(made, ChampionTrigger)
+    assert made.poll_seconds == 3
