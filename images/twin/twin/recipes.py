@@ -129,10 +129,11 @@ class FeaturesSection(Section):
     """How documents become chunks, and chunks vectors."""
 
     embedder: str = "all-minilm-l6-v2"
-    chunk_tokens: PositiveInt = Field(
-        default=200, description="budget of a chunk with its heading path, in embedder tokens"
+    chunk_tokens: int = Field(
+        default=200,
+        ge=32,
+        description="budget of a chunk with its title and headings, in embedder tokens",
     )
-    overlap_tokens: int = Field(default=0, ge=0)
     batch_size: PositiveInt = 32
 
 

@@ -1,10 +1,82 @@
 """Commands of `twin serving`."""
 
+import signal
+import subprocess
+import sys
+import time
+from types import FrameType
+
 import typer
 
+from twin.domain.errors import TryAgainError, TwinError
+from twin.job import configure_logging, log
+from twin.settings import Settings, get_settings
+
 app = typer.Typer(help="The HTTP endpoint that answers.", no_args_is_help=True)
+
+START_SECONDS = 180.0
 
 
 @app.callback()
 def _group() -> None:
     """Keeps this a group while it has fewer than two commands."""
+
+
+@app.command()
+def start() -> None:
+    """Run the endpoint until this process is ended: Ray, Ray Serve, and what was in service.
+
+    Reads `rollouts/` in the file store (else the champions in the registry), the weights and the
+    index. Listens on the ports of TWIN_ENDPOINT_URL and TWIN_SERVE_API_URL, asks callers for one
+    of TWIN_API_KEYS, and writes Ray's logs under `<home>/ray`. On a cluster KubeRay does this.
+    """
+    configure_logging()
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        _serve(get_settings())
+    except TwinError as error:
+        print(f"twin serving start: error: {error}", file=sys.stderr, flush=True)
+        raise typer.Exit(error.exit_code) from None
+
+
+def _serve(settings: Settings) -> None:
+    from twin.serving.access import Keys
+    from twin.serving.local_ray import local_ray, wait_for_dashboard
+    from twin.serving.restore import states_to_serve
+    from twin.stores.ray_serve import RayServe
+    from twin.stores.serve_config import render
+
+    Keys(settings.api_keys)
+    started = time.monotonic()
+    with local_ray(settings) as ray:
+        wait_for_dashboard(settings, ray, START_SECONDS)
+        RayServe(settings).apply(render(states_to_serve(settings), settings))
+        _wait_for_health(settings, ray, START_SECONDS)
+        seconds = round(time.monotonic() - started, 1)
+        log.info("serving", endpoint=settings.endpoint_url, seconds=seconds)
+        code = ray.wait()
+    raise TryAgainError(f"Ray ended by itself (exit code {code}): its log says why")
+
+
+def _wait_for_health(settings: Settings, ray: "subprocess.Popen[bytes]", seconds: float) -> None:
+    import httpx
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if ray.poll() is not None:
+            raise TryAgainError(f"Ray ended at its start (exit code {ray.returncode})")
+        try:
+            if httpx.get(f"{settings.endpoint_url}/healthz", timeout=2).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise TryAgainError(
+        f"the endpoint {settings.endpoint_url} is not healthy after {seconds:.0f} s: "
+        f"see {settings.serve_api_url}"
+    )
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """End in order (which ends Ray) when a supervisor says so."""
+    raise SystemExit(0)

@@ -1,0 +1,79 @@
+"""What is in service: model versions, their shares of traffic, and how it came to that."""
+
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+#: Percent of a model's traffic; the weights of a model's versions sum to it, or to nothing.
+ALL = 100
+
+MAX_EVENTS = 50
+
+
+class ServedVersion(BaseModel):
+    """A model version with all that a replica needs to answer as it, so that it asks no registry.
+
+    ``recipe`` is the whole recipe as it was when the rollout started.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str = Field(pattern=r"^[0-9]+$")
+    weights_uri: str
+    weights_digest: str
+    recipe: dict[str, Any]
+
+
+class RolloutEvent(BaseModel):
+    """One line of a model's rollout history."""
+
+    model_config = ConfigDict(frozen=True)
+
+    time: datetime
+    run_id: str
+    event: str
+    version: str
+    message: str = ""
+
+
+class RolloutState(BaseModel):
+    """What should be in service for one registered model.
+
+    ``versions`` should run, ``weights`` (version to percent) says who answers callers that do
+    not pin a version, and ``previous`` is what a rollback goes back to.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    versions: tuple[ServedVersion, ...] = ()
+    weights: dict[str, int] = Field(default_factory=dict)
+    previous: ServedVersion | None = None
+    history: tuple[RolloutEvent, ...] = ()
+
+    @model_validator(mode="after")
+    def _weights_are_of_versions(self) -> Self:
+        unknown = set(self.weights) - {item.version for item in self.versions}
+        if unknown:
+            raise ValueError(f"weights of versions that should not run: {sorted(unknown)}")
+        if self.weights and sum(self.weights.values()) != ALL:
+            raise ValueError(f"weights sum to {sum(self.weights.values())}, not {ALL}")
+        return self
+
+    @property
+    def serving(self) -> ServedVersion | None:
+        """The version with the largest share of traffic, if any has one."""
+        if not self.weights:
+            return None
+        largest = max(self.weights, key=lambda version: self.weights[version])
+        return self.version(largest)
+
+    def version(self, version: str) -> ServedVersion | None:
+        """One of the versions that should run."""
+        return next((item for item in self.versions if item.version == version), None)
+
+
+def application_name(model: str, version: str) -> str:
+    """Name of the Serve application of a model version; also how a caller pins it."""
+    return f"{model}-v{version}"

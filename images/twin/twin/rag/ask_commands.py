@@ -1,0 +1,91 @@
+"""`twin rag ask`: the whole chain in this process, without the endpoint."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from twin.domain.answer import Answer
+from twin.domain.errors import BadDataError
+from twin.job import Job, RecipeOption, ResultOption, RunIdOption, run_job
+
+if TYPE_CHECKING:
+    from twin.rag.chain import Chain
+
+QuestionArgument = Annotated[str, typer.Argument(help="What to ask.")]
+VersionOption = Annotated[
+    str | None, typer.Option("--version", help="Registered version; the champion if not given.")
+]
+BaseOption = Annotated[
+    bool, typer.Option("--base", help="Ask the recipe's base model, before any training.")
+]
+CountOption = Annotated[
+    int | None, typer.Option("--k", min=1, help="Passages to retrieve; the recipe's if not given.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+
+
+def ask(
+    question: QuestionArgument,
+    recipe: RecipeOption,
+    version: VersionOption = None,
+    base: BaseOption = False,
+    k: CountOption = None,
+    as_json: JsonOption = False,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Answer a question in the author's voice, and show the sources.
+
+    Reads the index, and the weights of the champion (or of --version, or the base model) from
+    the file store. Writes nothing; prints the answer. The model is loaded for this one answer:
+    to ask often, ask the endpoint.
+    """
+
+    def body(job: Job) -> None:
+        from twin.rag.query import Query
+
+        answer = _load(job, version, base=base).answer(Query(question=question, passages=k))
+        job.counts.read += len(answer.sources)
+        job.counts.written += 1
+        job.result.ids.update(model=answer.model, model_version=answer.model_version)
+        typer.echo(answer.model_dump_json(indent=2) if as_json else _readable(answer))
+
+    run_job("rag ask", body, recipe=recipe, run_id=run_id, result=result)
+
+
+def _load(job: Job, version: str | None, *, base: bool) -> "Chain":
+    name = "base" if base else ""
+    if base:
+        from twin.models.base_models import prepare_base_model
+
+        weights = prepare_base_model(job.recipe.training.base_model, job.settings)
+    else:
+        name, weights = _registered(job, version)
+    from twin.rag.chain import load_chain
+
+    model = job.recipe.training.base_model if base else job.recipe.model_name
+    return load_chain(job.recipe, weights, job.settings, model_name=model, version=name)
+
+
+def _registered(job: Job, version: str | None) -> tuple[str, Path]:
+    from twin.stores.files import open_files
+    from twin.stores.registry import CHAMPION, Registry
+
+    model = job.recipe.model_name
+    with Registry(job.settings) as registry:
+        found = registry.version(model, version) if version else registry.by_alias(model, CHAMPION)
+    if found is None:
+        wanted = f"version {version}" if version else "champion yet"
+        raise BadDataError(f"{model} has no {wanted}: name another by --version, or use --base")
+    cache = job.settings.home.resolve() / "weights"
+    return found.version, open_files(job.settings).fetch_folder(found.weights_uri, cache)
+
+
+def _readable(answer: Answer) -> str:
+    sources = "\n".join(
+        f"  [{number}] {source.title}  {source.url}"
+        for number, source in enumerate(answer.sources, start=1)
+    )
+    who = f"{answer.model} version {answer.model_version}"
+    return f"{answer.answer}\n\nSources ({who}):\n{sources or '  none'}"

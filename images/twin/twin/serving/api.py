@@ -1,0 +1,116 @@
+"""The HTTP interface, over whatever answers behind it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from twin.domain.answer import Answer
+from twin.rag.query import AnswerPart
+from twin.serving.access import BearerAccess, Keys
+from twin.serving.backend import Backend
+from twin.serving.completions import Completion
+from twin.serving.errors import ApiError, install
+from twin.serving.limits import BodyLimit
+from twin.serving.requests_log import RequestsLog
+from twin.serving.routing import Target
+from twin.serving.schema import AnswerRequest, ChatCompletionRequest
+
+#: Proxies that buffer would turn a stream into one late piece.
+STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+def create_app(backend: Backend, keys: Keys, max_body_bytes: int) -> FastAPI:
+    """The ASGI application.
+
+    A request passes, from the outside in: its log line, its key, the limit on its size.
+    """
+    app = FastAPI(title="LLM Twin", docs_url=None, redoc_url=None)
+    # Starlette puts the middleware that is added last outermost.
+    app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(BearerAccess, keys=keys)
+    app.add_middleware(RequestsLog)
+    install(app)
+    _add_reads(app, backend)
+    _add_answers(app, backend)
+    return app
+
+
+def _add_reads(app: FastAPI, backend: Backend) -> None:
+    @app.get("/healthz")
+    async def health() -> dict[str, Any]:
+        """Whether requests are taken in; names the models in service. Needs no key."""
+        return {"status": "ok", "models": backend.table.names()}
+
+    @app.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        """The models that may be asked for, and each running version by its pinned name."""
+        return {"object": "list", "data": [_model(name, backend) for name in backend.table.names()]}
+
+    @app.get("/v1/models/{name}")
+    async def model(name: str) -> dict[str, Any]:
+        """One model."""
+        backend.table.target(name)
+        return _model(name, backend)
+
+
+def _add_answers(app: FastAPI, backend: Backend) -> None:
+    @app.post("/v1/answers")
+    async def answers(request: AnswerRequest) -> Answer:
+        """Answer a question in the author's voice, with the sources that it came from."""
+        target = backend.table.target(request.model)
+        _check_length(request.question, target)
+        return await backend.answer(target, request.query())
+
+    @app.post("/v1/chat/completions", response_model=None)
+    async def chat_completions(request: ChatCompletionRequest) -> Response:
+        """OpenAI's chat completions: the last message is the question."""
+        target = backend.table.target(request.model)
+        query = request.query()
+        _check_length(query.question, target)
+        completion = Completion(target)
+        if not request.stream:
+            answer = await backend.answer(target, query)
+            return JSONResponse(completion.whole(answer))
+        # The first part is awaited here, so that a refusal is a status and not an event.
+        parts = await _begun(backend.stream(target, query))
+        with_usage = bool(request.stream_options and request.stream_options.include_usage)
+        return StreamingResponse(
+            completion.events(parts, with_usage=with_usage),
+            media_type="text/event-stream",
+            headers=STREAM_HEADERS,
+        )
+
+
+def _model(name: str, backend: Backend) -> dict[str, Any]:
+    """OpenAI's fields, and for a model that is not pinned its versions' shares of traffic."""
+    card: dict[str, Any] = {"id": name, "object": "model", "created": 0, "owned_by": "llm-twin"}
+    route = backend.table.models.get(name)
+    return card | {"versions": route.versions} if route else card
+
+
+def _check_length(question: str, target: Target) -> None:
+    """Refuse what is too long before it reaches a replica.
+
+    Raises:
+        ApiError: 400, in the words of OpenAI's code for it.
+    """
+    if len(question) > target.max_question_characters:
+        raise ApiError(
+            400,
+            f"the question has {len(question):,} characters: at most "
+            f"{target.max_question_characters:,} are read",
+            code="context_length_exceeded",
+        )
+
+
+async def _begun(parts: AsyncIterator[AnswerPart]) -> AsyncIterator[AnswerPart]:
+    first = await anext(parts)
+
+    async def rest() -> AsyncIterator[AnswerPart]:
+        yield first
+        async for part in parts:
+            yield part
+
+    return rest()

@@ -1,0 +1,25 @@
+"""What stands behind the HTTP interface: something that answers a query as a model version."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from twin.domain.answer import Answer
+from twin.rag.query import AnswerPart, Query
+from twin.serving.routing import RoutingTable, Target
+
+
+class Backend(Protocol):
+    """Model versions that answer. Both methods raise `ApiError` for what callers should know."""
+
+    @property
+    def table(self) -> RoutingTable:
+        """Which models and versions there are, and who gets the traffic."""
+
+    async def answer(self, target: Target, query: Query) -> Answer:
+        """Answer in one piece."""
+
+    def stream(self, target: Target, query: Query) -> AsyncIterator[AnswerPart]:
+        """Answer piece by piece; the last part holds the whole answer.
+
+        Closing the iterator stops the generation.
+        """

@@ -1,0 +1,57 @@
+"""One log line and one id a request; nothing of what was asked or answered."""
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from twin.serving.errors import ApiError
+
+HEADER = "x-request-id"
+
+#: A caller's own id is taken over if it can do no harm in a log or a header.
+ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,80}")
+
+log = structlog.get_logger("twin.serving")
+
+
+class RequestsLog:
+    """ASGI middleware: gives each request an id, logs it, and turns a defect into a JSON 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection (https://asgi.readthedocs.io/en/latest/specs/main.html)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope).get(HEADER))
+        status = 0
+        started = time.perf_counter()
+
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, named)
+            except Exception:
+                log.exception("request failed", path=scope["path"])
+                if status:
+                    raise  # The response is on its way: all that is left is to break it off.
+                await ApiError.failed().response()(scope, receive, named)
+            finally:
+                seconds = round(time.perf_counter() - started, 4)
+                log.info("request", path=scope["path"], status=status, seconds=seconds)
+
+
+def _request_id(given: str | None) -> str:
+    return given if given and ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex

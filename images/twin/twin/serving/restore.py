@@ -1,0 +1,62 @@
+"""What a Serve that starts anew is told to run: what ran before, else the champions."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import structlog
+
+from twin.domain.errors import TwinError
+from twin.domain.rollout import ALL, RolloutEvent, RolloutState, ServedVersion
+from twin.recipes import load_recipe
+from twin.settings import Settings
+from twin.stores.registry import CHAMPION, MODEL_PREFIX, Registry
+from twin.stores.rollout_states import RolloutStates
+
+log = structlog.get_logger("twin")
+
+
+def states_to_serve(settings: Settings) -> list[RolloutState]:
+    """The state of every model that was ever rolled out, else one for every champion.
+
+    A registry that does not answer, or a champion whose recipe is not here, is no reason not to
+    start: `twin rollout start` brings it into service later.
+    """
+    states = RolloutStates(settings)
+    return states.all() or list(_champions(settings, states))
+
+
+def _champions(settings: Settings, states: RolloutStates) -> Iterable[RolloutState]:
+    with Registry(settings) as registry:
+        try:
+            models = registry.models()
+        except TwinError as error:
+            log.info("starting with no model in service", reason=str(error))
+            return
+        for model in models:
+            try:
+                state = _champion(registry, model, settings)
+            except TwinError as error:
+                log.warning("champion is left out", model=model, reason=str(error))
+                continue
+            if state:
+                states.save(state)
+                yield state
+
+
+def _champion(registry: Registry, model: str, settings: Settings) -> RolloutState | None:
+    found = registry.by_alias(model, CHAMPION)
+    if found is None:
+        return None
+    recipe = load_recipe(model.removeprefix(MODEL_PREFIX), settings.recipes)
+    served = ServedVersion(
+        version=found.version,
+        weights_uri=found.weights_uri,
+        weights_digest=found.weights_digest,
+        recipe=recipe.model_dump(mode="json"),
+    )
+    event = RolloutEvent(
+        time=datetime.now(UTC), run_id="serving", event="restored", version=found.version
+    )
+    return RolloutState(
+        model=model, versions=(served,), weights={served.version: ALL}, history=(event,)
+    )

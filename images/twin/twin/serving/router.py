@@ -1,0 +1,141 @@
+"""The Serve application that callers reach: HTTP in front, model versions behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ray import serve  # noqa: TID253 - only Serve imports this module
+from ray.exceptions import RayActorError, RayError  # noqa: TID253
+from ray.serve.exceptions import (  # noqa: TID253
+    BackPressureError,
+    DeploymentUnavailableError,
+    RayServeException,
+)
+
+from twin.domain.answer import Answer
+from twin.domain.errors import BadDataError
+from twin.job import configure_logging
+from twin.rag.query import AnswerPart, Query
+from twin.serving.access import Keys
+from twin.serving.api import create_app
+from twin.serving.errors import ApiError
+from twin.serving.routing import RoutingTable, Target
+from twin.settings import get_settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from ray.serve import Application
+    from ray.serve.handle import DeploymentHandle
+
+#: A replica that dies, or an application that a rollout has just taken away. Nothing of the
+#: answer was sent and answering changes nothing, so the question is asked once more.
+GONE = (RayActorError, DeploymentUnavailableError, RayServeException)
+ATTEMPTS = 3
+SECONDS_BETWEEN_ATTEMPTS = 0.3
+
+
+class RayBackend:
+    """`twin.serving.backend.Backend` over the handles of version applications."""
+
+    def __init__(self) -> None:
+        self.table = RoutingTable.empty()
+        self._handles: dict[str, DeploymentHandle] = {}
+
+    def follow(self, table: RoutingTable) -> None:
+        """Route by this table from now on; requests under way end where they are."""
+        self.table = table
+        gone = set(self._handles) - table.applications()
+        for application in gone:
+            del self._handles[application]
+
+    async def answer(self, target: Target, query: Query) -> Answer:
+        """Answer in one piece; see `Backend.answer`."""
+        data = query.model_dump(mode="json")
+
+        async def ask(handle: "DeploymentHandle") -> Any:
+            return await handle.answer.remote(data)
+
+        return Answer.model_validate(await self._try(target, ask))
+
+    async def stream(self, target: Target, query: Query) -> AsyncIterator[AnswerPart]:
+        """Answer piece by piece; see `Backend.stream`."""
+        data = query.model_dump(mode="json")
+
+        async def begin(handle: "DeploymentHandle") -> tuple[Any, Any]:
+            parts = handle.options(stream=True).stream.remote(data)
+            return await anext(parts), parts
+
+        first, parts = await self._try(target, begin)
+        try:
+            yield AnswerPart.model_validate(first)
+            async for part in parts:
+                yield AnswerPart.model_validate(part)
+        except RayError as error:
+            raise _told(error, target) from error
+        finally:
+            # Nobody listens any more, or it has ended, where this does nothing.
+            parts.cancel()
+
+    async def _try(
+        self, target: Target, ask: "Callable[[DeploymentHandle], Awaitable[Any]]"
+    ) -> Any:
+        for attempt in range(ATTEMPTS):
+            try:
+                return await ask(self._handle(target))
+            except BackPressureError:
+                raise ApiError.overloaded() from None
+            except GONE as error:
+                if attempt == ATTEMPTS - 1:
+                    raise ApiError.unavailable(target.application) from error
+                await asyncio.sleep(SECONDS_BETWEEN_ATTEMPTS)
+                target = self._again(target)
+            except RayError as error:
+                raise _told(error, target) from error
+        raise AssertionError("unreachable")
+
+    def _again(self, target: Target) -> Target:
+        """The same version if it is still in service, else what its model's traffic goes to."""
+        if target.application in self.table.applications():
+            return target
+        return self.table.target(target.model)
+
+    def _handle(self, target: Target) -> "DeploymentHandle":
+        name = target.application
+        if name not in self._handles:
+            self._handles[name] = serve.get_app_handle(name)
+        return self._handles[name]
+
+
+def _told(error: Exception, target: Target) -> Exception:
+    """What a caller is told of an exception in a replica."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, BadDataError):
+        return ApiError(400, str(cause), code="invalid_value")
+    if isinstance(error, RayActorError):
+        return ApiError.unavailable(target.application)
+    return error
+
+
+class Router:
+    """A replica of the router. Its ``user_config`` is the routing table."""
+
+    def __init__(self) -> None:
+        configure_logging()
+        self._backend = RayBackend()
+
+    def reconfigure(self, config: dict[str, Any]) -> None:
+        """Take over a new routing table; Serve calls this at the start and at each change."""
+        self._backend.follow(RoutingTable.model_validate(config))
+
+    def __serve_build_asgi_app__(self) -> "FastAPI":
+        """The HTTP interface; Serve calls this once."""
+        settings = get_settings()
+        return create_app(self._backend, Keys(settings.api_keys), settings.max_body_bytes)
+
+
+def build(_: dict[str, Any]) -> "Application":
+    """The router's application."""
+    deployment = serve.deployment(name="Router", max_constructor_retry_count=2)(
+        serve.ingress()(Router)
+    )
+    return deployment.bind()

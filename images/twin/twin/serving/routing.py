@@ -1,0 +1,119 @@
+"""Which version answers: by pin, or by the weights that the rollout has set."""
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from twin.domain.rollout import application_name
+from twin.serving.errors import ApiError
+
+PINNED = re.compile(r"(?P<model>.+)-v(?P<version>[0-9]+)")
+
+Percent = Annotated[int, Field(ge=0, le=100)]
+
+
+class ModelRoute(BaseModel):
+    """A model's running versions with their weights (0: answers only those who pin it)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    versions: dict[str, Percent]
+    max_question_characters: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """The application that a request goes to."""
+
+    model: str
+    version: str
+    max_question_characters: int
+
+    @property
+    def application(self) -> str:
+        """Name of the Serve application."""
+        return application_name(self.model, self.version)
+
+
+class RoutingTable(BaseModel):
+    """Everything that the router knows; replaced as a whole, so a request sees one state of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    models: dict[str, ModelRoute] = Field(default_factory=dict)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """The table of a router before its first rollout."""
+        return cls()
+
+    def target(self, name: str | None, *, draw: float | None = None) -> Target:
+        """The version that answers a request for ``name``: a model, or one pinned (``…-v7``).
+
+        ``draw`` in [0, 1) decides among weighted versions; drawn at random if not given.
+
+        Raises:
+            ApiError: 404 if it is not in service, 400 if no name is given and there are several.
+        """
+        if name is None:
+            name = self._only()
+        if name in self.models:
+            version = self._draw(name, random.random() if draw is None else draw)  # noqa: S311
+            return self._target(name, version)
+        pinned = PINNED.fullmatch(name)
+        if pinned and pinned["version"] in self._versions(pinned["model"]):
+            return self._target(pinned["model"], pinned["version"])
+        raise ApiError.unknown_model(name, sorted(self._served()))
+
+    def names(self) -> list[str]:
+        """What may be asked for: every model with traffic, and every running version."""
+        pinned = [
+            application_name(model, version)
+            for model, route in self.models.items()
+            for version in route.versions
+        ]
+        return sorted(self._served() + pinned)
+
+    def applications(self) -> set[str]:
+        """Names of all applications that requests may go to."""
+        return {
+            application_name(model, version)
+            for model, route in self.models.items()
+            for version in route.versions
+        }
+
+    def _only(self) -> str:
+        served = self._served()
+        if len(served) == 1:
+            return served[0]
+        if not served:
+            raise ApiError.unknown_model("", [])
+        raise ApiError(
+            400,
+            f"several models are in service, name one: {', '.join(sorted(served))}",
+            code="model_required",
+            param="model",
+        )
+
+    def _served(self) -> list[str]:
+        return [model for model, route in self.models.items() if any(route.versions.values())]
+
+    def _versions(self, model: str) -> dict[str, int]:
+        route = self.models.get(model)
+        return route.versions if route else {}
+
+    def _draw(self, model: str, draw: float) -> str:
+        weights = self._versions(model)
+        point = draw * sum(weights.values())
+        for version, weight in weights.items():
+            if point < weight:
+                return version
+            point -= weight
+        raise ApiError.unknown_model(model, sorted(self._served()))
+
+    def _target(self, model: str, version: str) -> Target:
+        limit = self.models[model].max_question_characters
+        return Target(model, version, limit)

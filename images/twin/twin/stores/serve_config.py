@@ -1,0 +1,112 @@
+"""The one Serve configuration: an application per model version, and the router before them.
+
+Pure functions. What they render is what Ray's REST API takes as ``PUT /api/serve/applications/``
+and what KubeRay takes as ``serveConfigV2``
+(https://docs.ray.io/en/latest/serve/production-guide/config.html). It is declarative: an
+application that is left out is deleted, so it is always rendered from the state of every model.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from twin.domain.rollout import RolloutState, ServedVersion, application_name
+from twin.recipes import Recipe
+from twin.settings import Settings
+
+ROUTER = "router"
+VERSION_IMPORT_PATH = "twin.serving.version:build"
+ROUTER_IMPORT_PATH = "twin.serving.router:build"
+
+#: Requests that one router replica holds at a time; they wait for replicas, and cost little.
+ROUTER_ONGOING_REQUESTS = 200
+#: Beyond the longest answer, what a replica that is told to stop may take.
+SHUTDOWN_MARGIN_SECONDS = 15
+
+Config = dict[str, Any]
+
+
+def render(states: Iterable[RolloutState], settings: Settings) -> Config:
+    """The configuration that serves exactly these models."""
+    ordered = sorted(states, key=lambda state: state.model)
+    versions = [
+        _version_application(state.model, served) for state in ordered for served in state.versions
+    ]
+    return {**_http(settings), "applications": [_router(ordered, settings), *versions]}
+
+
+def routes(states: Iterable[RolloutState]) -> Config:
+    """What the router is told: every model's running versions, weights and limits."""
+    return {"models": {state.model: _route(state) for state in states if state.versions}}
+
+
+def _http(settings: Settings) -> Config:
+    # Fixed when Serve starts; on a cluster every node runs a proxy behind the service.
+    address = urlsplit(settings.endpoint_url)
+    if settings.ray_service:
+        return {"proxy_location": "EveryNode", "http_options": {"host": "0.0.0.0", "port": 8000}}  # noqa: S104 - in a pod
+    return {
+        "proxy_location": "HeadOnly",
+        "http_options": {"host": address.hostname, "port": address.port or 80},
+    }
+
+
+def _router(states: list[RolloutState], settings: Settings) -> Config:
+    return {
+        "name": ROUTER,
+        "route_prefix": "/",
+        "import_path": ROUTER_IMPORT_PATH,
+        "deployments": [
+            {
+                "name": "Router",
+                "num_replicas": settings.router_replicas,
+                "max_ongoing_requests": ROUTER_ONGOING_REQUESTS,
+                "graceful_shutdown_timeout_s": _longest_answer(states) + SHUTDOWN_MARGIN_SECONDS,
+                # It only waits for others, so it takes no CPU from them.
+                "ray_actor_options": {"num_cpus": 0},
+                "user_config": routes(states),
+            }
+        ],
+    }
+
+
+def _longest_answer(states: list[RolloutState]) -> int:
+    recipes = [_recipe(served) for state in states for served in state.versions]
+    return max((recipe.serving.answer_timeout_seconds for recipe in recipes), default=60)
+
+
+def _version_application(model: str, served: ServedVersion) -> Config:
+    serving = _recipe(served).serving
+    return {
+        "name": application_name(model, served.version),
+        "route_prefix": None,
+        "import_path": VERSION_IMPORT_PATH,
+        "args": {"model": model, **served.model_dump(mode="json")},
+        "deployments": [
+            {
+                "name": "Version",
+                "num_replicas": serving.replicas,
+                "max_ongoing_requests": serving.answers_at_once,
+                "max_queued_requests": serving.max_queued_requests,
+                "graceful_shutdown_timeout_s": (
+                    serving.answer_timeout_seconds + SHUTDOWN_MARGIN_SECONDS
+                ),
+                "ray_actor_options": {
+                    "num_cpus": serving.cpus_per_replica,
+                    "num_gpus": serving.gpus_per_replica,
+                },
+            }
+        ],
+    }
+
+
+def _route(state: RolloutState) -> Config:
+    recipe = _recipe(state.serving or state.versions[-1])
+    return {
+        "versions": {item.version: state.weights.get(item.version, 0) for item in state.versions},
+        "max_question_characters": recipe.serving.max_question_characters,
+    }
+
+
+def _recipe(served: ServedVersion) -> Recipe:
+    return Recipe.model_validate(served.recipe)

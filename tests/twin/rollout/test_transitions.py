@@ -1,0 +1,93 @@
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin.domain.rollout import MAX_EVENTS, RolloutState, ServedVersion
+from twin.rollout.transitions import (
+    baseline,
+    dark,
+    event,
+    noted,
+    settled,
+    shares,
+    shifted,
+)
+
+
+def version(number, replicas=2):
+    return ServedVersion(
+        version=str(number),
+        weights_uri=f"/w/{number}",
+        weights_digest=str(number),
+        recipe={"serving": {"replicas": replicas}},
+    )
+
+
+NOTHING = RolloutState(model="twin-a")
+SEVEN = RolloutState(model="twin-a", versions=(version(7),), weights={"7": 100})
+
+
+def test_a_new_version_starts_dark_beside_what_serves():
+    state = dark(SEVEN, version(8))
+    assert [item.version for item in state.versions] == ["7", "8"]
+    assert state.weights == {"7": 100}
+
+
+def test_traffic_is_shared_between_the_two():
+    state = shifted(dark(SEVEN, version(8)), version(8), 10)
+    assert state.weights == {"7": 90, "8": 10}
+    assert shifted(state, version(8), 100).weights == {"7": 0, "8": 100}
+
+
+def test_at_the_end_the_new_one_runs_alone_and_the_old_one_is_remembered():
+    state = settled(shifted(dark(SEVEN, version(8)), version(8), 100), version(8))
+    assert state.versions == (version(8),)
+    assert state.weights == {"8": 100}
+    assert state.previous == version(7)
+
+
+def test_the_first_version_has_nobody_to_share_with_and_nothing_to_go_back_to():
+    assert shares(NOTHING, version(1), (10, 100)) == (100,)
+    state = dark(NOTHING, version(1))
+    assert state.weights == {}
+    state = shifted(state, version(1), 100)
+    assert state.weights == {"1": 100}
+    assert settled(state, version(1)).previous is None
+    assert baseline(state.model_copy(update={"weights": {}}), version(1)).versions == ()
+
+
+def test_the_same_version_with_another_recipe_takes_its_own_place():
+    wider = version(7, replicas=4)
+    state = dark(SEVEN, wider)
+    assert state.versions == (wider,)
+    assert state.weights == {"7": 100}
+    assert baseline(SEVEN, wider) == SEVEN
+    assert shares(SEVEN, wider, (10, 100)) == (100,)
+    assert settled(state, wider).previous is None
+
+
+def test_a_rollout_that_was_killed_has_a_baseline_too():
+    killed = shifted(dark(SEVEN, version(8)), version(8), 50)
+    assert baseline(killed, version(8)).weights == {"7": 100}
+    # The champion has moved on in the meantime: 8 is dropped, 7 still serves.
+    assert [item.version for item in dark(killed, version(9)).versions] == ["7", "9"]
+
+
+@given(st.integers(1, 100), st.integers(1, 100))
+def test_whenever_it_is_killed_running_it_again_ends_the_same(first, second):
+    new = version(8)
+    killed = shifted(dark(SEVEN, new), new, first)
+    again = shifted(dark(killed, new), new, second)
+    assert baseline(again, new).versions == (version(7),)
+    end = settled(again, new)
+    assert (end.versions, end.weights, end.previous) == ((new,), {"8": 100}, version(7))
+
+
+def test_history_keeps_the_newest():
+    state = NOTHING
+    for number in range(MAX_EVENTS + 5):
+        line = event(datetime(2026, 1, 1, tzinfo=UTC), "run", "starting", str(number))
+        state = noted(state, line)
+    assert len(state.history) == MAX_EVENTS
+    assert state.history[-1].version == str(MAX_EVENTS + 4)

@@ -1,0 +1,75 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from twin.serving.errors import ApiError
+from twin.serving.routing import RoutingTable
+
+
+def table(**models):
+    return RoutingTable.model_validate(
+        {
+            "models": {
+                name.replace("_", "-"): {"versions": versions, "max_question_characters": 4000}
+                for name, versions in models.items()
+            }
+        }
+    )
+
+
+def test_all_traffic_goes_to_the_version_with_all_the_weight():
+    routes = table(twin_handbook={"7": 100, "8": 0})
+    assert {routes.target("twin-handbook", draw=d / 10).version for d in range(10)} == {"7"}
+
+
+def test_a_version_without_weight_answers_those_who_pin_it():
+    target = table(twin_handbook={"7": 100, "8": 0}).target("twin-handbook-v8")
+    assert (target.model, target.version) == ("twin-handbook", "8")
+    assert target.application == "twin-handbook-v8"
+
+
+@given(st.integers(0, 100), st.floats(0, 1, exclude_max=True))
+def test_a_draw_falls_to_a_version_by_its_weight(weight, draw):
+    routes = table(twin_a={"1": 100 - weight, "2": weight})
+    assert routes.target("twin-a", draw=draw).version == ("1" if draw * 100 < 100 - weight else "2")
+
+
+def test_traffic_follows_the_weights():
+    routes = table(twin_a={"1": 90, "2": 10})
+    hits = sum(routes.target("twin-a").version == "2" for _ in range(5_000))
+    assert 350 < hits < 650  # six standard deviations around 500
+
+
+def test_a_model_whose_name_looks_pinned_is_itself_first():
+    routes = table(twin_foo={"2": 100}, twin_foo_v2={"1": 100})
+    assert routes.target("twin-foo-v2").model == "twin-foo-v2"
+    assert routes.target("twin-foo-v2-v1").version == "1"
+
+
+@pytest.mark.parametrize("name", ["twin-b", "twin-a-v9", "twin-a-v", "-v1", "", "twin-a-v1-v1"])
+def test_an_unknown_model_is_a_404_that_names_what_there_is(name):
+    with pytest.raises(ApiError, match="twin-a") as error:
+        table(twin_a={"1": 100}).target(name)
+    assert error.value.status == 404
+
+
+def test_a_model_without_weights_is_not_in_service_but_its_versions_are():
+    routes = table(twin_a={"1": 0})
+    assert routes.names() == ["twin-a-v1"]
+    with pytest.raises(ApiError, match="no model"):
+        routes.target("twin-a")
+
+
+def test_the_model_may_be_left_out_while_there_is_one():
+    assert table(twin_a={"1": 100}).target(None).model == "twin-a"
+    with pytest.raises(ApiError, match="name one: twin-a, twin-b") as error:
+        table(twin_a={"1": 100}, twin_b={"1": 100}).target(None)
+    assert error.value.status == 400
+    with pytest.raises(ApiError, match="none yet"):
+        RoutingTable.empty().target(None)
+
+
+def test_a_weight_out_of_range_is_refused():
+    with pytest.raises(ValidationError):
+        table(twin_a={"1": 101})
