@@ -1,0 +1,248 @@
+"""The chart renders, and what it renders is valid and fits what the rest of the project expects."""
+
+import ast
+import base64
+import re
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.helm.manifests import (
+    CHART,
+    ROOT,
+    every_values_file,
+    find,
+    only,
+    profiles,
+    ray_pods,
+)
+from twin.settings import Settings
+
+#: Kinds that Kubernetes itself knows nothing of.
+CUSTOM = {"RayService", "ExternalSecret", "PodMonitor"}
+
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@every_values_file
+def test_lint_is_clean(run_helm, values):
+    options = ["--values", values] if values else []
+    done = run_helm("lint", "--strict", CHART, *options)
+    assert done.returncode == 0, done.stdout
+    assert "[ERROR]" not in done.stdout and "[WARNING]" not in done.stdout
+
+
+@every_values_file
+def test_manifests_are_valid(render, values):
+    manifests = render(values)
+    assert len(manifests) > 10
+    for item in manifests:
+        if item["kind"] not in CUSTOM:
+            kubernetes_validate.validate(item, "1.35", strict=True)
+        assert LABEL.fullmatch(item["metadata"]["name"])
+        if item["kind"] != "Namespace":
+            assert item["metadata"]["namespace"] in {"twin", "twin-jobs"}
+    for pod in ray_pods(manifests):
+        kubernetes_validate.validate(pod, "1.35", strict=True)
+
+
+@every_values_file
+def test_no_manifest_is_rendered_twice(render, values):
+    ids = [
+        (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"])
+        for item in render(values)
+    ]
+    assert len(ids) == len(set(ids))
+
+
+def test_validation_would_notice_a_field_that_does_not_exist(render):
+    broken = {**only(render(), "NetworkPolicy", "twin-jobs-deny")}
+    broken["spec"] = {**broken["spec"], "podSelectors": {}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, "1.35", strict=True)
+
+
+@every_values_file
+def test_pods_find_what_they_refer_to(render, values):
+    """Profiles name a service account, a ConfigMap and a Secret: the chart makes those."""
+    manifests = render(values)
+    jobs_namespace = only(manifests, "Role", "twin-airflow")["metadata"]["namespace"]
+
+    def made(kind, namespace):
+        return {
+            item["metadata"]["name"]
+            for item in find(manifests, kind)
+            if item["metadata"]["namespace"] == namespace
+        }
+
+    referring = [(pod, jobs_namespace) for pod in profiles().values()]
+    referring += [(pod, "twin") for pod in ray_pods(manifests)]
+    assert len(referring) >= 5
+    for pod, namespace in referring:
+        assert pod["spec"]["serviceAccountName"] in made("ServiceAccount", namespace)
+        sources = pod["spec"]["containers"][0]["envFrom"]
+        assert {"configMapRef": {"name": "twin-settings"}} in sources
+        assert {"secretRef": {"name": "twin-credentials"}} in sources
+        assert "twin-settings" in made("ConfigMap", namespace)
+
+
+@every_values_file
+def test_settings_are_settings(render, values):
+    """Every TWIN_ variable is one that the jobs read, and makes valid settings."""
+    for config in find(render(values), "ConfigMap"):
+        names = {name.removeprefix("TWIN_").lower() for name in config["data"] if "TWIN_" in name}
+        assert names <= set(Settings.model_fields)
+        assert {"files_uri", "mlflow_tracking_uri", "ray_service", "endpoint_url"} <= names
+        Settings(**{name: config["data"][f"TWIN_{name.upper()}"] for name in names})
+
+
+def test_addresses_follow_from_names(render):
+    data = only(render(None, "serving.name=echo", "jobs.namespace=twin"), "ConfigMap")["data"]
+    assert data["TWIN_RAY_SERVICE"] == "twin/echo"
+    assert data["TWIN_ENDPOINT_URL"] == "http://echo-serve-svc.twin.svc.cluster.local:8000"
+    given = render(None, "settings.TWIN_ENDPOINT_URL=https://twin.example.com")
+    assert {item["data"]["TWIN_ENDPOINT_URL"] for item in find(given, "ConfigMap")} == {
+        "https://twin.example.com"
+    }
+
+
+def test_without_serving_nothing_of_it_is_left(render):
+    manifests = render(None, "serving.enabled=false")
+    assert not find(manifests, "RayService") and not find(manifests, "PodDisruptionBudget")
+    assert {item["metadata"]["name"] for item in find(manifests, "ServiceAccount")} == {"twin-job"}
+    for config in find(manifests, "ConfigMap"):
+        assert "TWIN_RAY_SERVICE" not in config["data"]
+
+
+class TestCredentials:
+    SECRETS = ("example-key", "example-secret")
+
+    def test_none_are_made_by_default(self, render):
+        assert not find(render(), "Secret")
+
+    def test_given_ones_are_in_the_secret_and_nowhere_else(self, render):
+        manifests = render(CHART / "ci" / "laptop-values.yaml")
+        secret = only(manifests, "Secret", "twin-credentials")
+        held = {base64.b64decode(value).decode() for value in secret["data"].values()}
+        assert set(self.SECRETS) <= held
+        rest = yaml.safe_dump([item for item in manifests if item["kind"] != "Secret"])
+        for value in held:
+            assert value not in rest
+
+    def test_external_ones_are_fetched_into_both_namespaces(self, render):
+        manifests = render(CHART / "ci" / "cloud-values.yaml")
+        assert not find(manifests, "Secret")
+        external = find(manifests, "ExternalSecret")
+        assert {item["metadata"]["namespace"] for item in external} == {"twin", "twin-jobs"}
+        assert {item["spec"]["target"]["name"] for item in external} == {"twin-credentials"}
+
+
+class TestRayService:
+    def test_serve_configuration_is_one_that_serve_accepts(self, render):
+        from ray.serve.schema import ServeDeploySchema
+
+        service = only(render(), "RayService")
+        config = yaml.safe_load(service["spec"]["serveConfigV2"])
+        schema = ServeDeploySchema.model_validate(config)
+        (router,) = schema.applications
+        assert router.route_prefix == "/"
+        assert router.deployments[0].num_replicas >= 2
+
+    def test_router_is_where_the_configuration_says(self, render):
+        """Parsed, not imported: this takes Ray."""
+        service = only(render(), "RayService")
+        application = yaml.safe_load(service["spec"]["serveConfigV2"])["applications"][0]
+        module, name = application["import_path"].split(":")
+        source = ROOT / "images" / "twin" / (module.replace(".", "/") + ".py")
+        tree = ast.parse(source.read_text())
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert application["deployments"][0]["name"] in {
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+
+    def test_ray_is_the_one_in_the_image(self, render):
+        locked = (ROOT / "images/twin/requirements/serve.txt").read_text()
+        version = only(render(), "RayService")["spec"]["rayClusterConfig"]["rayVersion"]
+        assert f"\nray=={version} " in locked
+
+    @every_values_file
+    def test_head_computes_nothing_and_workers_spread(self, render, values):
+        cluster = only(render(values), "RayService")["spec"]["rayClusterConfig"]
+        assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+        for group in cluster["workerGroupSpecs"]:
+            assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+            spread = group["template"]["spec"]["topologySpreadConstraints"]
+            labels = group["template"]["metadata"]["labels"]
+            assert spread[0]["labelSelector"]["matchLabels"].items() <= labels.items()
+
+    def test_gpu_workers_go_to_the_gpu_pool(self, render):
+        _, worker = ray_pods(render(CHART / "ci" / "cloud-values.yaml"))
+        resources = worker["spec"]["containers"][0]["resources"]
+        gpu = profiles()["gpu"]["spec"]
+        assert resources["limits"]["nvidia.com/gpu"] == resources["requests"]["nvidia.com/gpu"]
+        assert worker["spec"]["nodeSelector"] == gpu["nodeSelector"]
+        assert worker["spec"]["tolerations"] == gpu["tolerations"]
+
+    def test_disruption_budget_selects_the_workers_and_leaves_one(self, render):
+        manifests = render()
+        budget = only(manifests, "PodDisruptionBudget")["spec"]
+        head, worker = (pod["metadata"]["labels"] for pod in ray_pods(manifests))
+        selector = budget["selector"]["matchLabels"].items()
+        assert selector <= worker.items() and not selector <= head.items()
+        group = only(manifests, "RayService")["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
+        assert budget["maxUnavailable"] < group["minReplicas"]
+
+    @pytest.mark.parametrize(
+        ("tag", "image"),
+        [
+            ("1.2.3", "ghcr.io/llm-twin/serve:1.2.3"),
+            ("sha256:" + "a" * 64, "ghcr.io/llm-twin/serve@sha256:" + "a" * 64),
+        ],
+    )
+    def test_image_by_tag_or_digest(self, render, tag, image):
+        for pod in ray_pods(render(None, f"images.tag={tag}")):
+            assert pod["spec"]["containers"][0]["image"] == image
+
+
+class TestIngress:
+    def test_there_is_none_by_default(self, render):
+        assert not find(render(), "Ingress")
+
+    def test_it_leads_to_the_endpoint_and_always_over_tls(self, render):
+        spec = only(render(CHART / "ci" / "cloud-values.yaml"), "Ingress")["spec"]
+        assert spec["tls"] == [{"hosts": ["twin.example.com"], "secretName": "twin-tls"}]
+        (path,) = spec["rules"][0]["http"]["paths"]
+        assert path["backend"]["service"] == {"name": "twin-serve-svc", "port": {"number": 8000}}
+
+    def test_it_is_refused_without_serving(self, run_helm):
+        values = CHART / "ci" / "cloud-values.yaml"
+        done = run_helm(
+            "template", "t", CHART, "--values", values, "--set", "serving.enabled=false"
+        )
+        assert done.returncode != 0
+        assert "there is nothing to reach while serving.enabled is false" in done.stderr
+
+
+def test_namespace_of_jobs_enforces_restricted_pods_and_outlives_the_release(render):
+    metadata = only(render(), "Namespace")["metadata"]
+    assert metadata["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert metadata["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert not find(render(None, "jobs.namespace=twin"), "Namespace")
+    assert not find(render(None, "jobs.createNamespace=false"), "Namespace")
+
+
+@pytest.mark.parametrize(
+    ("sets", "expected"),
+    [
+        (["--set", "credentials.source=existing"], "create secret generic twin-credentials"),
+        (["--set", "networkPolicy.enabled=false"], "WARNING: networkPolicy.enabled is false"),
+        (["--values", CHART / "ci" / "cloud-values.yaml"], "https://twin.example.com/v1/models"),
+    ],
+)
+def test_notes_tell_what_to_do_next(run_helm, sets, expected):
+    done = run_helm("install", "twin", CHART, "--namespace", "twin", "--dry-run=client", *sets)
+    assert done.returncode == 0, done.stderr
+    assert expected in done.stdout.partition("NOTES:")[2]

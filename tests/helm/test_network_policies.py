@@ -1,0 +1,218 @@
+"""What the network policies allow, asked as the cluster would be: may this pod reach that one?"""
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.helm.manifests import every_values_file, find, profiles, ray_pods
+
+
+@dataclass(frozen=True)
+class Place:
+    """One end of a connection: a pod with its namespace, or an address outside the cluster."""
+
+    namespace: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    address: str | None = None
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    assert set(selector) <= {"matchLabels"}, "this test knows no matchExpressions"
+    return selector.get("matchLabels", {}).items() <= labels.items()
+
+
+def is_peer(peer: dict[str, Any], place: Place, own_namespace: str) -> bool:
+    if "ipBlock" in peer:
+        if place.address is None:
+            return False
+        address = ipaddress.ip_address(place.address)
+        blocks = [peer["ipBlock"]["cidr"], *peer["ipBlock"].get("except", [])]
+        cidr, *excluded = (ipaddress.ip_network(block) for block in blocks)
+        inside = address.version == cidr.version and address in cidr
+        return inside and not any(
+            address in block for block in excluded if block.version == address.version
+        )
+    if place.namespace is None:
+        return False
+    if "namespaceSelector" in peer:
+        named = {"kubernetes.io/metadata.name": place.namespace}
+        if not selects(peer["namespaceSelector"], named):
+            return False
+    elif place.namespace != own_namespace:
+        return False
+    return selects(peer.get("podSelector", {}), place.labels)
+
+
+def side_allows(policies, pod: Place, other: Place, port: int, side: str) -> bool:
+    """Whether the policies on one end of a connection let it pass (Ingress or Egress)."""
+    applying = [
+        policy
+        for policy in policies
+        if policy["metadata"]["namespace"] == pod.namespace
+        and selects(policy["spec"]["podSelector"], pod.labels)
+        and side in policy["spec"]["policyTypes"]
+    ]
+    if not applying:
+        return True
+    rules, peers = ("egress", "to") if side == "Egress" else ("ingress", "from")
+    return any(
+        any(is_peer(peer, other, policy["metadata"]["namespace"]) for peer in rule[peers])
+        and any(item["port"] == port for item in rule.get("ports", [{"port": port}]))
+        for policy in applying
+        for rule in policy["spec"].get(rules, [])
+    )
+
+
+def allowed(policies, source: Place, target: Place, port: int) -> bool:
+    out = source.namespace is None or side_allows(policies, source, target, port, "Egress")
+    into = target.namespace is None or side_allows(policies, target, source, port, "Ingress")
+    return out and into
+
+
+def job(profile: str) -> Place:
+    return Place("twin-jobs", profiles()[profile]["metadata"]["labels"])
+
+
+def outside(address: str) -> Place:
+    return Place(address=address)
+
+
+PRIVATE = [
+    "10.1.2.3", "172.20.0.1", "192.168.1.1", "127.0.0.1", "169.254.169.254", "100.64.0.1",
+    "0.0.0.0", "224.0.0.1", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1",
+]  # fmt: skip
+PUBLIC = ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
+DNS = Place("kube-system", {"k8s-app": "kube-dns"})
+INGRESS = Place("ingress-nginx", {"app": "controller"})
+
+
+@pytest.fixture(scope="module")
+def policies(render):
+    return find(render(), "NetworkPolicy")
+
+
+@pytest.fixture(scope="module")
+def head(render):
+    return Place("twin", ray_pods(render())[0]["metadata"]["labels"])
+
+
+@pytest.fixture(scope="module")
+def worker(render):
+    return Place("twin", ray_pods(render())[1]["metadata"]["labels"])
+
+
+class TestCrawler:
+    @pytest.mark.parametrize("address", PUBLIC)
+    @pytest.mark.parametrize("port", [80, 443])
+    def test_reaches_the_web(self, policies, address, port):
+        assert allowed(policies, job("crawl"), outside(address), port)
+
+    @pytest.mark.parametrize("address", PRIVATE)
+    @pytest.mark.parametrize("port", [80, 443])
+    def test_reaches_no_private_address(self, policies, address, port):
+        assert not allowed(policies, job("crawl"), outside(address), port)
+
+    def test_reaches_no_other_port_of_the_web(self, policies):
+        for port in (22, 25, 6379, 8265, 27017):
+            assert not allowed(policies, job("crawl"), outside(PUBLIC[0]), port)
+
+    def test_reaches_neither_the_api_server_nor_serving(self, policies, head, worker):
+        assert not allowed(policies, job("crawl"), outside("10.96.0.1"), 443)
+        for pod in (head, worker):
+            for port in (8000, 8265):
+                assert not allowed(policies, job("crawl"), pod, port)
+
+
+class TestOtherJobs:
+    @pytest.mark.parametrize("profile", sorted(profiles()))
+    def test_all_reach_names_and_stores(self, policies, profile):
+        assert allowed(policies, job(profile), DNS, 53)
+        for port in (27017, 6333, 5000):
+            assert allowed(policies, job(profile), Place("stores", {"app": "x"}), port)
+        assert not allowed(policies, job(profile), Place("stores", {"app": "x"}), 22)
+        assert not allowed(policies, job(profile), Place("elsewhere", {"app": "x"}), 27017)
+
+    @pytest.mark.parametrize("profile", sorted(set(profiles()) - {"crawl"}))
+    def test_only_the_crawler_reads_the_web(self, policies, profile):
+        assert not allowed(policies, job(profile), outside(PUBLIC[0]), 80)
+
+    def test_only_the_rollout_reaches_the_api_server_and_the_endpoint(self, policies, worker):
+        for profile in profiles():
+            asks = profile == "rollout"
+            assert allowed(policies, job(profile), outside("10.96.0.1"), 443) == asks
+            assert allowed(policies, job(profile), worker, 8000) == asks
+            assert not allowed(policies, job(profile), worker, 8265)
+
+    def test_nobody_reaches_a_job(self, policies, worker):
+        for source in (INGRESS, worker, job("cpu"), Place("airflow", {"app": "x"})):
+            for port in (80, 8000, 8080):
+                assert not allowed(policies, source, job("gpu"), port)
+
+    def test_a_stranger_in_the_namespace_of_jobs_is_cut_off(self, policies):
+        stranger = Place("twin-jobs", {"app": "stranger"})
+        assert not allowed(policies, stranger, outside(PUBLIC[0]), 443)
+        assert not allowed(policies, stranger, DNS, 53)
+
+
+class TestServing:
+    def test_callers_come_in_through_the_ingress_only(self, policies, worker):
+        assert allowed(policies, INGRESS, worker, 8000)
+        for other in (
+            outside(PUBLIC[0]),
+            Place("default", {"app": "x"}),
+            Place("twin", {"a": "b"}),
+        ):
+            assert not allowed(policies, other, worker, 8000)
+
+    def test_the_dashboard_hears_the_operator_only(self, policies, head, worker):
+        assert allowed(policies, Place("kuberay-system", {"app": "operator"}), head, 8265)
+        for other in (INGRESS, job("rollout"), job("cpu"), Place("twin", {"a": "b"})):
+            assert not allowed(policies, other, head, 8265)
+
+    def test_ray_talks_to_itself_on_any_port(self, policies, head, worker):
+        for port in (6379, 10002, 52365, 8265):
+            assert allowed(policies, worker, head, port)
+            assert allowed(policies, head, worker, port)
+
+    def test_replicas_reach_stores_and_not_the_web(self, policies, worker):
+        assert allowed(policies, worker, Place("stores", {"app": "x"}), 6333)
+        assert allowed(policies, worker, outside(PUBLIC[0]), 443)  # the object store
+        assert not allowed(policies, worker, outside(PUBLIC[0]), 80)
+        assert not allowed(policies, worker, outside("169.254.169.254"), 80)
+        assert not allowed(policies, worker, outside("10.0.0.7"), 443)
+
+    def test_metrics_are_read_by_the_monitoring_only(self, policies, worker):
+        assert allowed(policies, Place("monitoring", {"app": "prometheus"}), worker, 8080)
+        assert not allowed(policies, INGRESS, worker, 8080)
+
+
+@every_values_file
+def test_every_pod_of_ours_starts_from_nothing(render, values):
+    """Each is selected by a policy of both directions, wherever it lives."""
+    manifests = render(values)
+    policies = find(manifests, "NetworkPolicy")
+    namespaces = {item["metadata"]["namespace"] for item in find(manifests, "ServiceAccount")}
+    jobs_namespace = "twin-jobs" if "twin-jobs" in namespaces else "twin"
+    pods = [(jobs_namespace, pod["metadata"]["labels"]) for pod in profiles().values()]
+    pods += [("twin", pod["metadata"]["labels"]) for pod in ray_pods(manifests)]
+    for namespace, labels in pods:
+        applying = [
+            policy["spec"]["policyTypes"]
+            for policy in policies
+            if policy["metadata"]["namespace"] == namespace
+            and selects(policy["spec"]["podSelector"], labels)
+        ]
+        assert ["Ingress", "Egress"] in applying
+
+
+def test_neighbours_in_a_shared_namespace_are_left_alone(render):
+    policies = find(render(None, "jobs.namespace=twin"), "NetworkPolicy")
+    airflow = Place("twin", {"component": "scheduler"})
+    assert allowed(policies, airflow, outside(PUBLIC[0]), 443)
+    assert allowed(policies, INGRESS, airflow, 8080)
+
+
+def test_they_can_be_switched_off(render):
+    assert not find(render(None, "networkPolicy.enabled=false"), "NetworkPolicy")

@@ -1,0 +1,53 @@
+"""The schema refuses wrong values, and says which."""
+
+import json
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.helm.manifests import CHART
+
+WRONG = {
+    "serving.nam=x": "/serving",
+    "serving.workers.replicas=0": "/serving/workers/replicas",
+    "serving.workers.replicas=many": "/serving/workers/replicas",
+    "serving.workers.resources.limits.memory=8GB": "/serving/workers/resources/limits/memory",
+    "serving.router.importPath=twin.serving.router": "/serving/router/importPath",
+    "serving.name=Twin": "/serving/name",
+    "images.tag=latest": "/images/tag",
+    "images.pullPolicy=Sometimes": "/images/pullPolicy",
+    "images.repository=https://example.com/twin:1": "/images/repository",
+    "jobs.namespace=Twin_Jobs": "/jobs/namespace",
+    "jobs.quota.cpu=lots": "/jobs/quota/cpu",
+    "airflow.serviceAccounts=null": "airflow",
+    "airflow.serviceAccounts[0].name=x": "/airflow/serviceAccounts/0",
+    "settings.TWIN_MONGO_URI=mongodb://u:p@h": "TWIN_MONGO_URI",
+    "settings.AWS_SECRET_ACCESS_KEY=x": "AWS_SECRET_ACCESS_KEY",
+    "settings.PATH=/bin": "PATH",
+    "credentials.source=plain": "/credentials/source",
+    "credentials.source=external": "/credentials/external/storeName",
+    "credentials.source=values": "/credentials/values",
+    "credentials.values.TWIN_API_KEYS=x": "/credentials/values",
+    "ingress.enabled=true": "/ingress/host",
+    "ingress.enabled=true,ingress.host=twin.example.com": "/ingress/tlsSecretName",
+    "networkPolicy.crawlerExcept.ipv4=null": "/networkPolicy/crawlerExcept",
+    "networkPolicy.apiServer.cidrs={10.0.0.1}": "/networkPolicy/apiServer/cidrs/0",
+    "podMonitor.interval=often": "/podMonitor/interval",
+}
+
+
+@pytest.mark.parametrize("sets", WRONG)
+def test_wrong_value_is_refused(run_helm, sets):
+    done = run_helm("template", "twin", CHART, "--set", sets)
+    assert done.returncode != 0
+    assert "don't meet the specifications of the schema" in done.stderr
+    assert WRONG[sets] in done.stderr
+
+
+def test_schema_is_a_schema_and_knows_every_value():
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(values) <= set(schema["properties"])
+    assert schema["additionalProperties"] is False
