@@ -147,7 +147,12 @@ class DatasetsSection(Section):
     grounded_share: Fraction = Field(
         default=0.5, description="share of samples whose prompt shows passages, as serving does"
     )
-    context_passages: PositiveInt = 2
+    context_passages: PositiveInt = Field(
+        default=2, description="passages shown in a grounded sample, the right one included"
+    )
+    samples_per_passage: PositiveInt = Field(
+        default=2, description="ways in which each passage is asked for"
+    )
     max_samples: PositiveInt = 2_000
     max_preference_pairs: PositiveInt = 200
     rejected_max_tokens: PositiveInt = 96

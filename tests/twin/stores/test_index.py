@@ -91,7 +91,7 @@ def test_both_stores_rank_alike(tmp_path):
     from qdrant_client import QdrantClient
 
     choose = random.Random(7)
-    words = "pod gate job model index recipe chunk trace alias vector".split()
+    words = ["pod", "gate", "job", "model", "index", "recipe", "chunk", "trace", "alias", "vector"]
     documents = [
         document(f"d{n}", [" ".join(choose.choices(words, range(1, 11), k=6 + n % 17))])
         for n in range(80)
@@ -140,7 +140,7 @@ def test_filters_hold_for_every_arm(filled, condition, expected):
 
 
 def test_a_filter_on_an_unknown_field_is_refused():
-    with pytest.raises(BadDataError, match="colour.*document_id"):
+    with pytest.raises(BadDataError, match=r"colour.*document_id"):
         ChunkFilter(equal={"colour": ["red"]})
 
 

@@ -1,10 +1,67 @@
 """Commands of `twin rag`."""
 
+import json
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Annotated
+
 import typer
 
+from twin.domain.answer import Passage
+from twin.job import RecipeOption, plain_errors
+from twin.recipes import load_recipe
+from twin.settings import get_settings
+
 app = typer.Typer(help="Search and ask on the command line.", no_args_is_help=True)
+
+LINES_SHOWN = 4
+WIDTH = 96
+
+# Stored text comes from outside: on a terminal it may not move the cursor or set colours.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @app.callback()
 def _group() -> None:
     """Keeps this a group while it has fewer than two commands."""
+
+
+@app.command()
+def search(
+    question: Annotated[str, typer.Argument(help="What to look for.")],
+    recipe: RecipeOption,
+    k: Annotated[int, typer.Option("--k", min=1, max=1_000, help="Passages to show.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Find the passages that a question would be answered from, best first.
+
+    Dense and BM25 search, joined by reciprocal rank fusion.
+
+    Reads: the recipe's index (built by `twin features build`). Writes: nothing.
+    """
+    from twin.rag.retrieve import open_retriever
+
+    with plain_errors("rag search"):
+        settings = get_settings()
+        retriever = open_retriever(load_recipe(recipe, settings.recipes), settings)
+        passages = retriever.search(question, k)
+    if as_json:
+        data = [passage.model_dump(mode="json") for passage in passages]
+        print(json.dumps(data, ensure_ascii=False, indent=2))
+    else:
+        _print(passages)
+
+
+def _print(passages: Sequence[Passage]) -> None:
+    if not passages:
+        print("Nothing found.")
+    for passage in passages:
+        where = " > ".join((passage.title, *passage.headings))
+        text = textwrap.shorten(passage.text, WIDTH * LINES_SHOWN, placeholder=" …")
+        lines = [
+            f"{passage.rank:>3}  {passage.score:.4f}  {where}",
+            f"     {passage.url}",
+            textwrap.indent(textwrap.fill(text, WIDTH), "     "),
+        ]
+        print(_CONTROL.sub("", "\n".join(lines)), end="\n\n")

@@ -28,7 +28,7 @@ from twin.recipes import Recipe
 from twin.settings import Settings
 
 if TYPE_CHECKING:
-    from qdrant_edge import SparseVector
+    from qdrant_edge import Bm25, SparseVector
 
 DENSE = "dense"
 SPARSE = "bm25"
@@ -311,7 +311,7 @@ def sparse_question(text: str) -> "SparseVector":
 
 
 @cache
-def _bm25() -> Any:
+def _bm25() -> "Bm25":
     from qdrant_edge import Bm25, Bm25Config, TokenizerType
 
     # Multilingual: the default tokenizer takes a whole run of Chinese or Japanese for one word.
