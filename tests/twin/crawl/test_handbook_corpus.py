@@ -18,7 +18,11 @@ import yaml
 from typer.core import TyperGroup
 
 from twin.cli import app
+from twin.crawl.folder_reader import file_url
+from twin.datasets.splits import split_documents
+from twin.domain.document import document_id
 from twin.domain.errors import ExitCode
+from twin.domain.sample import Split
 from twin.recipes import Recipe, load_recipe
 from twin.settings import Settings
 
@@ -121,6 +125,22 @@ def test_voice_is_recognisable(name: str) -> None:
     assert "—" not in text and "!" not in text
 
 
+def test_enough_articles_are_held_out() -> None:
+    """Places are drawn from ids, and with few articles a draw can leave one for the test."""
+    recipe = load_recipe("handbook", ROOT / "include" / "recipes")
+    source = recipe.sources[0]
+    urls = [file_url(source, source.path / name) for name in ARTICLES]
+    splits = split_documents(
+        [document_id(recipe.author.id, url) for url in urls],
+        validation=recipe.datasets.validation_share,
+        test=recipe.datasets.test_share,
+        seed=recipe.datasets.seed,
+    )
+    counts = Counter(splits.values())
+    assert counts[Split.TEST] >= 3
+    assert counts[Split.VALIDATION] >= 1
+
+
 # The truth
 
 
@@ -148,12 +168,17 @@ def parse(arguments: list[str]) -> None:
     [
         ("crawl walk", "no command 'twin crawl walk'"),
         ("rollout status --recipes handbook", "No such option: --recipes"),
-        ("rag search", "Missing argument"),
+        ("rag search", "question"),
     ],
 )
 def test_a_wrong_command_would_be_found(line: str, complaint: str) -> None:
     with pytest.raises(Exception, match=complaint):
         parse(shlex.split(line))
+
+
+def test_links_into_the_handbook_lead_somewhere() -> None:
+    links = re.findall(r"\(include/handbook/([^)#]+)\)", (ROOT / "README.md").read_text())
+    assert [name for name in links if name not in ARTICLES] == []
 
 
 @every_article
