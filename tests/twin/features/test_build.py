@@ -1,0 +1,226 @@
+"""`twin features build` against a real warehouse and the real embedder."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.servers import BIN, wait_until
+from tests.twin.features.documents import make
+from twin.domain.document import Document, DocumentStatus
+from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
+from twin.domain.result import JobResult
+from twin.features.build import build, plan
+from twin.job import Job
+from twin.recipes import Recipe
+from twin.settings import Settings
+from twin.stores.index import DocumentState, IndexSpec, IndexState, open_index
+from twin.stores.warehouse import open_warehouse
+
+RECIPE = Recipe.model_validate(
+    {
+        "name": "toy",
+        "author": {"id": "ann", "name": "Ann"},
+        "sources": [{"name": "site", "kind": "folder", "path": "."}],
+    }
+)
+PODS = make("Why pods", "# Why pods\n\nEvery task runs in a pod of its own.\n\n" * 3)
+GATE = make("The gate", "The gate compares the candidate with the champion.")
+EMPTY = make("Empty", "***\n")
+
+
+def store(settings: Settings, *documents: Document) -> None:
+    with open_warehouse(settings) as warehouse:
+        for document in documents:
+            warehouse.upsert(document)
+
+
+def run(settings: Settings, recipe: Recipe = RECIPE, **options: bool) -> JobResult:
+    result = JobResult(job="features build", recipe=recipe.name, run_id="r1")
+    build(Job(recipe, settings, "r1", result), **options)
+    return result
+
+
+def indexed(settings: Settings) -> list[str]:
+    reader = open_index(settings, RECIPE).read()
+    return sorted({chunk.title for chunk in reader.chunks()})
+
+
+def command(settings: Settings, folder: Path, *options: str) -> tuple[list[str], dict[str, str]]:
+    """The command line of a build in a process of its own, and its environment."""
+    recipe = folder / "toy.yaml"
+    recipe.write_text(json.dumps(RECIPE.model_dump(mode="json", exclude_defaults=True)))
+    environment = {
+        **os.environ,
+        "TWIN_HOME": str(settings.home),
+        "TWIN_MONGO_URI": settings.mongo_uri.get_secret_value(),
+        "TWIN_MONGO_DATABASE": settings.mongo_database,
+    }
+    line = [str(BIN / "twin"), "features", "build", "--recipe", str(recipe), *options]
+    return line, environment
+
+
+def test_documents_become_an_index(stores_settings):
+    store(stores_settings, PODS, GATE, EMPTY)
+    result = run(stores_settings)
+    assert (result.counts.read, result.counts.written, result.counts.failed) == (3, 3, 0)
+    state = open_index(stores_settings, RECIPE).state()
+    assert set(state.documents) == {PODS.id, GATE.id, EMPTY.id}
+    assert state.documents[EMPTY.id].chunks == 0
+    assert result.ids["index"] == state.fingerprint
+    assert indexed(stores_settings) == ["The gate", "Why pods"]
+
+
+def test_the_second_run_has_nothing_to_do(stores_settings):
+    store(stores_settings, PODS, EMPTY)
+    run(stores_settings)
+    with pytest.raises(NothingToDo, match="all 2 documents"):
+        run(stores_settings)
+
+
+def test_only_what_changed_is_worked_on(stores_settings):
+    store(stores_settings, PODS, GATE)
+    first = run(stores_settings)
+    before = open_index(stores_settings, RECIPE).state()
+    store(stores_settings, make("The gate", "The gate was rewritten."), make("New", "A new one."))
+    second = run(stores_settings)
+    assert (second.counts.read, second.counts.written, second.counts.skipped) == (3, 2, 1)
+    assert second.detail["chunks_written"] == 2
+    after = open_index(stores_settings, RECIPE).state()
+    assert after.documents[PODS.id] == before.documents[PODS.id]
+    texts = [chunk.text for chunk in open_index(stores_settings, RECIPE).read().chunks()]
+    assert "The gate was rewritten." in texts
+    assert not any("compares" in text for text in texts)
+    assert first.ids["index"] != second.ids["index"]
+
+
+def test_a_document_that_is_gone_leaves_the_index(stores_settings):
+    store(stores_settings, PODS, GATE)
+    run(stores_settings)
+    store(stores_settings, GATE.model_copy(update={"status": DocumentStatus.GONE}))
+    result = run(stores_settings)
+    assert result.detail["documents_removed"] == 1
+    assert indexed(stores_settings) == ["Why pods"]
+
+
+def test_another_author_is_left_out(stores_settings):
+    store(stores_settings, PODS, make("Of Bob", "Bob wrote this.", author="bob"))
+    run(stores_settings)
+    assert indexed(stores_settings) == ["Why pods"]
+
+
+def test_another_budget_makes_the_index_anew(stores_settings):
+    store(stores_settings, PODS)
+    run(stores_settings)
+    features = RECIPE.features.model_copy(update={"chunk_tokens": 64})
+    run(stores_settings, RECIPE.model_copy(update={"features": features}))
+    assert "/64/" in open_index(stores_settings, RECIPE).state().spec.chunker
+
+
+def test_a_rebuild_repairs_a_damaged_index(stores_settings):
+    store(stores_settings, PODS)
+    run(stores_settings)
+    index = open_index(stores_settings, RECIPE)
+    (index.release(index.current()) / "state.json").write_text("{")
+    with pytest.raises(BadDataError, match="--rebuild"):
+        run(stores_settings)
+    run(stores_settings, rebuild=True)
+    assert indexed(stores_settings) == ["Why pods"]
+
+
+def test_an_author_without_documents_is_told_what_to_run(stores_settings):
+    store(stores_settings, PODS)
+    run(stores_settings)
+    store(stores_settings, PODS.model_copy(update={"status": DocumentStatus.GONE}))
+    with pytest.raises(BadDataError, match="twin crawl run --recipe toy"):
+        run(stores_settings)
+    assert indexed(stores_settings) == ["Why pods"]
+
+
+def test_an_unreachable_warehouse_is_worth_another_try(settings):
+    with pytest.raises(TryAgainError):
+        run(settings)
+
+
+def test_a_second_build_at_the_same_time_is_refused(stores_settings):
+    store(stores_settings, PODS)
+    index = open_index(stores_settings, RECIPE)
+    spec = IndexSpec(embedder="e", chunker="c")
+    with index.write(spec, 8), pytest.raises(TryAgainError, match="another process"):
+        run(stores_settings)
+
+
+def test_the_command_exits_99_on_the_second_run_without_loading_a_model(stores_settings, tmp_path):
+    store(stores_settings, PODS)
+    run(stores_settings)
+    line, environment = command(stores_settings, tmp_path)
+    # A module of this name that can't be imported stands before the real one.
+    (tmp_path / "torch.py").write_text("raise RuntimeError('torch was imported')")
+    done = subprocess.run(
+        line,
+        env={**environment, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 99, done.stderr
+    assert "nothing to do: the index holds all 1 documents" in done.stderr
+
+
+def test_a_killed_build_harms_nothing_and_the_next_one_completes(stores_settings, tmp_path):
+    store(stores_settings, PODS)
+    run(stores_settings)
+    many = [make(f"Post {n}", f"Post {n} says this. " * 400) for n in range(15)]
+    store(stores_settings, *many)
+    line, environment = command(stores_settings, tmp_path)
+    work = open_index(stores_settings, RECIPE).folder / "work"
+    with subprocess.Popen(
+        line, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        wait_until(work.exists, "the build at work")
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert work.exists(), "killed too late to show anything"
+    assert indexed(stores_settings) == ["Why pods"]
+    run(stores_settings)
+    with open_warehouse(stores_settings) as warehouse:
+        live = warehouse.live_revisions("ann")
+    state = open_index(stores_settings, RECIPE).state()
+    assert {id_: document.revision for id_, document in state.documents.items()} == live
+    assert len(list(open_index(stores_settings, RECIPE).read().chunks())) == state.chunks
+
+
+def test_the_plan_is_the_difference():
+    spec = IndexSpec(embedder="e", chunker="c")
+    documents = {
+        name: DocumentState(revision=revision, chunks=1)
+        for name, revision in {"same": "1", "old": "1", "gone": "1", "unfinished": ""}.items()
+    }
+    state = IndexState(spec=spec, documents=documents)
+    live = {"same": "1", "old": "2", "new": "1", "unfinished": "1"}
+    todo = plan(live, state, spec)
+    assert todo.changed == {"old", "new", "unfinished"}
+    assert todo.gone == {"gone"}
+    assert todo.unchanged == 1
+    assert plan(live, state, IndexSpec(embedder="e", chunker="c2")).changed == set(live)
+    assert plan(live, None, spec).changed == set(live)
+
+
+@pytest.mark.parametrize("option", ["--recipe", "--rebuild", "--result", "--run-id"])
+def test_help_says_what_is_read_and_written(option):
+    done = subprocess.run(
+        [sys.executable, "-m", "twin.cli", "features", "build", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+    )
+    assert done.returncode == 0
+    assert "Reads:" in done.stdout
+    assert "Writes:" in done.stdout
+    assert option in done.stdout

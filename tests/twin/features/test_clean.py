@@ -1,0 +1,63 @@
+"""Cleaning keeps what the author wrote and drops what nobody can see."""
+# ruff: noqa: RUF001 - letters that look like others are what is tested
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin.features.clean import clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It's the author's own — isn't it? well-known, C++ & C#, 50 % off (§ 3).\n",
+        "10² is not 102, ½ is not 1⁄2, and x₁ ≤ x₂…\n",
+        "# Title\n\n- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n",
+        "[a link](https://example.org/?a=1&b=2#c) and <https://example.org>\n",
+        "Emoji stay: 👩‍👩‍👧 🚀. Persian joiners too: می\u200cخواهم\n",
+        "中文，没有空格。日本語のテスト！ עברית עם ניקוד: שָׁלוֹם\n",
+        "```\n𝐛𝐨𝐥𝐝 in code,\xa0untouched\n```\n",
+        "Inline `𝐛𝐨𝐥𝐝` and $$𝑥 = 𝑦$$ are untouched.\n",
+        "    indented code    # with  spaces\n\n> ```py\n> 𝐱 = 1\n> ```\n",
+    ],
+)
+def test_what_the_author_wrote_stays(text):
+    assert clean(text).strip() == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("𝐇𝐞𝐥𝐥𝐨 𝓌ℴ𝓇𝓁𝒹".replace("ℴ", "𝑜"), "Hello world"),
+        ("ＡＢＣ１２３ ﬁne Ⓐ", "ABC123 fine A"),
+        ("zero\u200bwidth soft\u00adhyphen \ufeffmark", "zerowidth softhyphen mark"),
+        ("a\xa0b\u2009c\u3000d", "a b c d"),
+        ("cafe\u0301", "café"),
+        ("ignore\U000e0069\U000e0067 this", "ignore this"),
+        ("one\r\ntwo\rthree\u2028four\x0cfive", "one\ntwo\nthree\nfour\nfive"),
+        ("bell\x07 null\x00 \x1b[31mred", "bell null [31mred"),
+        ("![x](data:image/png;base64," + "A" * 500 + ")", "![x]()"),
+        ("after ``` code\n```\n𝐚\n```\n𝐛", "after ``` code\n```\n𝐚\n```\nb"),
+        ("```\nnever closed 𝐚", "```\nnever closed 𝐚"),
+        ("\ud800lone surrogate", "lone surrogate"),
+        ("", ""),
+        (" \n\u200b\n ", ""),
+    ],
+)
+def test_what_stands_in_the_way_goes(text, expected):
+    assert clean(text) == expected + "\n"
+
+
+@given(st.text(st.sampled_from("ab𝐛\u200b\xa0 \n#-.é\u0301中")))
+def test_cleaning_twice_is_cleaning_once(text):
+    assert clean(clean(text)) == clean(text)
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_any_text_can_be_cleaned(text):
+    assert clean(text).encode()
+
+
+def test_a_line_of_a_megabyte_is_cleaned_in_no_time():
+    assert len(clean("word `code " * 100_000)) > 1_000_000
