@@ -60,7 +60,7 @@ def prepare_base_model(name_or_path: str, settings: Settings) -> Path:
         return _checked(folder.resolve())
     if _HUB_ID.fullmatch(name_or_path):
         return _from_hub(name_or_path)
-    raise _unknown(name_or_path)
+    raise unknown_base_model(name_or_path)
 
 
 def base_model_is_known(name_or_path: str) -> bool:
@@ -72,7 +72,8 @@ def base_model_is_known(name_or_path: str) -> bool:
     )
 
 
-def _unknown(name: str) -> BadDataError:
+def unknown_base_model(name: str) -> BadDataError:
+    """The error for a base model that nobody knows; it lists the known ones."""
     return BadDataError(
         f"unknown base model {name!r}: give a folder, a hub id (owner/name) that is on this "
         f"machine, or one of {', '.join(sorted(CATALOGUE))}"
@@ -105,7 +106,7 @@ def _from_hub(name: str) -> Path:
     except Exception as error:
         # Offline (the default), gated, misspelt and unreachable are all errors of their own there.
         if isinstance(error, OSError | ValueError):
-            raise _unknown(name) from None
+            raise unknown_base_model(name) from None
         raise TryAgainError(f"model hub: {name}: {' '.join(str(error).split())[:200]}") from None
     return _checked(Path(folder))
 

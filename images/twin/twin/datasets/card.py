@@ -1,0 +1,73 @@
+"""The data set's card: what a person should know before training on it."""
+
+from collections.abc import Sequence
+
+from twin.domain.sample import InstructSample, Split
+from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest
+
+_SHOWN = 3
+
+
+def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> str:
+    """The card in Markdown, with Hugging Face's front matter so that `datasets` can load it."""
+    return "\n".join(
+        [
+            *_front_matter(),
+            f"# Samples of {manifest.author_name}",
+            "",
+            f"Version `{manifest.version}` of recipe `{manifest.recipe}`, made from index "
+            f"`{manifest.index_fingerprint}`. Every answer is a passage by {manifest.author_name}, "
+            "word for word, and carries the ids of its document, revision and chunk. Instructions "
+            "come from titles, headings and the passages' key phrases; no other model wrote them.",
+            "",
+            *_table(manifest, samples),
+            "",
+            "Documents are split as a whole. Passages that occur in several documents are kept "
+            "once, on the side that is measured on. Grounded samples show passages of their own "
+            "split only.",
+            "",
+            f"Rejected texts: {manifest.rejected_by}.",
+            "",
+            *_left_out(manifest),
+            *_examples(samples),
+        ]
+    )
+
+
+def _front_matter() -> list[str]:
+    lines = ["---", "configs:"]
+    for kind in (INSTRUCT, PREFERENCES):
+        lines += [f"- config_name: {kind}", "  data_files:"]
+        lines += [f"  - {{split: {s.value}, path: {kind}/{s.value}.parquet}}" for s in Split]
+    return [*lines, "---", ""]
+
+
+def _table(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> list[str]:
+    lines = [
+        "| split | documents | instruct | of them grounded | preferences |",
+        "|---|---|---|---|---|",
+    ]
+    for split in Split:
+        documents = sum(1 for place in manifest.documents.values() if place is split)
+        grounded = sum(1 for sample in samples if sample.split is split and sample.context)
+        instruct = manifest.counts[INSTRUCT][split.value]
+        pairs = manifest.counts[PREFERENCES][split.value]
+        lines.append(f"| {split.value} | {documents} | {instruct} | {grounded} | {pairs} |")
+    return lines
+
+
+def _left_out(manifest: SampleSetManifest) -> list[str]:
+    if not manifest.skipped:
+        return []
+    lines = [f"- {reason}: {count}" for reason, count in sorted(manifest.skipped.items())]
+    return ["Chunks left out:", "", *lines, ""]
+
+
+def _examples(samples: Sequence[InstructSample]) -> list[str]:
+    lines = ["## Examples", ""]
+    for sample in [s for s in samples if s.split is Split.TRAIN][:_SHOWN]:
+        kind = f"{len(sample.context)} passages shown" if sample.context else "from memory"
+        quoted = sample.answer.replace("\n", "\n> ")
+        lines += [f"**{sample.instruction}** ({kind}; from “{sample.title}”)", "", f"> {quoted}"]
+        lines.append("")
+    return lines

@@ -1,0 +1,54 @@
+"""Passages that say the same twice: kept once, and never on both sides of the split."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from twin.datasets.passages import Passage
+from twin.domain.sample import Split
+
+SHINGLE = 8
+"""Words in a row that count as copied when they occur in two passages."""
+COPIED_SHARE = 0.5
+"""A training passage with a larger share of held-out shingles is a copy."""
+
+#: Who keeps a passage that occurs in several documents: what is measured on, first.
+_KEEPERS = (Split.TEST, Split.VALIDATION, Split.TRAIN)
+
+
+def without_duplicates(
+    passages: Sequence[Passage], splits: dict[str, Split]
+) -> tuple[list[Passage], int]:
+    """The passages to use, in their order, and how many were dropped as copies."""
+    seen: set[tuple[str, ...]] = set()
+    held_out: set[tuple[str, ...]] = set()
+    kept: set[str] = set()
+    for split in _KEEPERS:
+        for passage in passages:
+            if splits[passage.chunk.document_id] is not split:
+                continue
+            words = tuple(re.findall(r"\w+", passage.answer.lower()))
+            shingles = _shingles(words)
+            if words in seen or _is_copy(shingles, held_out):
+                continue
+            seen.add(words)
+            kept.add(passage.chunk.id)
+        # Compared with earlier splits only: an author may well repeat themselves in one.
+        if split is not Split.TRAIN:
+            held_out |= _all_shingles(p for p in passages if p.chunk.id in kept)
+    chosen = [passage for passage in passages if passage.chunk.id in kept]
+    return chosen, len(passages) - len(chosen)
+
+
+def _is_copy(shingles: set[tuple[str, ...]], held_out: set[tuple[str, ...]]) -> bool:
+    return bool(shingles) and len(shingles & held_out) / len(shingles) > COPIED_SHARE
+
+
+def _all_shingles(passages: Iterable[Passage]) -> set[tuple[str, ...]]:
+    found: set[tuple[str, ...]] = set()
+    for passage in passages:
+        found |= _shingles(tuple(re.findall(r"\w+", passage.answer.lower())))
+    return found
+
+
+def _shingles(words: tuple[str, ...]) -> set[tuple[str, ...]]:
+    return {words[i : i + SHINGLE] for i in range(len(words) - SHINGLE + 1)}

@@ -1,0 +1,139 @@
+"""Instruct samples: an instruction, passages or none, and the author's own words in answer."""
+
+import hashlib
+import random
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from twin.datasets.duplicates import without_duplicates
+from twin.datasets.instructions import gives_away, instructions
+from twin.datasets.keyphrases import key_phrases
+from twin.datasets.passages import Passage, passage_of
+from twin.datasets.splits import split_documents
+from twin.domain.chunk import Chunk
+from twin.domain.document import NAMESPACE
+from twin.domain.sample import InstructSample, Split
+from twin.rag.prompt import format_passage
+from twin.recipes import DatasetsSection
+
+
+@dataclass
+class InstructSet:
+    """Samples with the split of every document, and why chunks were left out."""
+
+    samples: list[InstructSample]
+    documents: dict[str, Split]
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+def make_instruct_set(chunks: Iterable[Chunk], knobs: DatasetsSection) -> InstructSet:
+    """Make the samples of a recipe's chunks: the same every time from the same chunks."""
+    ordered = sorted(chunks, key=lambda chunk: (chunk.document_id, chunk.ordinal))
+    skipped: Counter[str] = Counter()
+    passages = []
+    for chunk in ordered:
+        found = passage_of(chunk, knobs)
+        if isinstance(found, Passage):
+            passages.append(found)
+        else:
+            skipped[found] += 1
+    splits = split_documents(
+        (passage.chunk.document_id for passage in passages),
+        validation=knobs.validation_share,
+        test=knobs.test_share,
+        seed=knobs.seed,
+    )
+    passages, copies = without_duplicates(passages, splits)
+    skipped.update({"said before": copies} if copies else {})
+    samples, unasked = _samples(passages, splits, knobs)
+    skipped.update({"no instruction of its own": unasked} if unasked else {})
+    return InstructSet(_at_most(samples, knobs), splits, skipped)
+
+
+def _samples(
+    passages: Sequence[Passage], splits: dict[str, Split], knobs: DatasetsSection
+) -> tuple[list[InstructSample], int]:
+    phrases = key_phrases([passage.answer for passage in passages]) if passages else []
+    shelves: dict[Split, list[Chunk]] = defaultdict(list)
+    for passage in passages:
+        shelves[splits[passage.chunk.document_id]].append(passage.chunk)
+    taken: set[str] = set()
+    samples: list[InstructSample] = []
+    unasked = 0
+    for passage, found in zip(passages, phrases, strict=True):
+        split = splits[passage.chunk.document_id]
+        asked = _choose(passage, found, taken, knobs)
+        unasked += not asked
+        for number, instruction in enumerate(asked):
+            context = _context(passage.chunk, shelves[split], knobs, number)
+            samples.append(_sample(passage, split, instruction, context))
+    return samples, unasked
+
+
+def _choose(
+    passage: Passage, phrases: list[str], taken: set[str], knobs: DatasetsSection
+) -> list[str]:
+    """Instructions for a passage that nobody else was asked with, and that tell nothing of it."""
+    chunk = passage.chunk
+    chosen: list[str] = []
+    for instruction in instructions(
+        chunk.title, chunk.headings, phrases, f"{knobs.seed}:{chunk.id}"
+    ):
+        if len(chosen) == knobs.samples_per_passage:
+            break
+        if instruction.lower() in taken or gives_away(instruction, passage.answer):
+            continue
+        taken.add(instruction.lower())
+        chosen.append(instruction)
+    return chosen
+
+
+def _context(
+    chunk: Chunk, shelf: list[Chunk], knobs: DatasetsSection, number: int
+) -> tuple[str, ...]:
+    """Passages as serving shows them, the right one anywhere among them; empty for from-memory.
+
+    The others come from the same split, so that no test passage is ever read in training.
+    """
+    draw = random.Random(f"{knobs.seed}:{chunk.id}:{number}")  # noqa: S311 - repeatable, not secret
+    # Dealt evenly: a passage's samples alternate between the two kinds as the share says.
+    start = draw.random()
+    if (start + number * knobs.grounded_share) % 1.0 >= knobs.grounded_share:
+        return ()
+    others = [other for other in shelf if other.id != chunk.id]
+    shown = draw.sample(others, min(knobs.context_passages - 1, len(others)))
+    shown.insert(draw.randint(0, len(shown)), chunk)
+    return tuple(format_passage(passage) for passage in shown)
+
+
+def _sample(
+    passage: Passage, split: Split, instruction: str, context: tuple[str, ...]
+) -> InstructSample:
+    chunk = passage.chunk
+    kind = "grounded" if context else "memory"
+    return InstructSample(
+        id=str(uuid.uuid5(NAMESPACE, f"{chunk.id}\n{kind}\n{instruction}")),
+        split=split,
+        instruction=instruction,
+        context=context,
+        answer=passage.answer,
+        document_id=chunk.document_id,
+        revision=chunk.revision,
+        chunk_id=chunk.id,
+        title=chunk.title,
+        url=chunk.url,
+    )
+
+
+def _at_most(samples: list[InstructSample], knobs: DatasetsSection) -> list[InstructSample]:
+    """At most ``max_samples``, drawn by id, in their order."""
+    drawn = sorted(samples, key=lambda sample: draw_key(sample.id, knobs.seed))
+    kept = {sample.id for sample in drawn[: knobs.max_samples]}
+    return [sample for sample in samples if sample.id in kept]
+
+
+def draw_key(sample_id: str, seed: int) -> str:
+    """A sort key that shuffles samples the same way every time."""
+    return hashlib.sha256(f"{seed}\n{sample_id}".encode()).hexdigest()

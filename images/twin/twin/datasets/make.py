@@ -1,0 +1,182 @@
+"""`twin datasets make`: the index's chunks become a published version of samples."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+from twin.datasets.card import render_card
+from twin.datasets.instruct import InstructSet, make_instruct_set
+from twin.datasets.preferences import (
+    Rejected,
+    choose_samples,
+    make_pairs,
+    reusable,
+    sampling,
+    write_rejected,
+)
+from twin.domain.errors import BadDataError, NothingToDo
+from twin.domain.sample import InstructSample, PreferencePair, Split
+from twin.job import Job
+from twin.models.base_models import base_model_is_known, prepare_base_model, unknown_base_model
+from twin.models.language_model import load_language_model
+from twin.rag.prompt import PROMPT_VERSION
+from twin.recipes import Recipe
+from twin.stores.files import FileStore, open_files
+from twin.stores.index import IndexReader, nothing_published, open_index
+from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest, SampleSets
+
+MAKER = "1"
+"""Version of this stage's code, part of every data set's version: raise it when samples change."""
+
+
+def make_samples(job: Job) -> None:
+    """Make the samples unless the newest version was made from the same inputs.
+
+    Raises:
+        NothingToDo: it was.
+        BadDataError: there is no index yet, or no passage in it can be an answer.
+    """
+    recipe, files = job.recipe, open_files(job.settings)
+    if not base_model_is_known(recipe.training.base_model):
+        raise unknown_base_model(recipe.training.base_model)
+    index = open_index(job.settings, recipe)
+    state = index.state()
+    if state is None:
+        raise nothing_published(recipe.name)
+    sets = SampleSets(files, recipe.name)
+    version = sample_set_version(recipe, state.fingerprint)
+    job.result.ids["dataset_version"] = version
+    job.result.uris["dataset"] = files.uri(sets.folder(version))
+    if sets.is_published(version):
+        _adopt(sets, version)
+    reader = index.read()
+    try:
+        if (found := reader.fingerprint()) != state.fingerprint:  # published in between
+            version = sample_set_version(recipe, found)
+        _make(job, files, version, reader)
+    finally:
+        reader.close()
+
+
+def sample_set_version(recipe: Recipe, index_fingerprint: str) -> str:
+    """SHA-256 (first 12 hex digits) of everything that shapes the samples."""
+    parts = (
+        MAKER,
+        PROMPT_VERSION,
+        index_fingerprint,
+        recipe.digest("author", "datasets"),
+        recipe.training.base_model,
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
+def _adopt(sets: SampleSets, version: str) -> None:
+    """The version exists: make it the newest, and say that nothing is to be done."""
+    newest = sets.find_latest()
+    if newest is None or newest.version != version:
+        sets.make_latest(version)
+    raise NothingToDo(f"samples {version} are those of the index and the recipe as they are")
+
+
+def _make(job: Job, files: FileStore, version: str, reader: IndexReader) -> None:
+    sets = SampleSets(files, job.recipe.name)
+    with job.progress("reading chunks", reader.count()) as advance:
+        chunks = []
+        for chunk in reader.chunks():
+            chunks.append(chunk)
+            advance(1)
+    made = make_instruct_set(chunks, job.recipe.datasets)
+    job.counts.read = len(chunks)
+    job.counts.skipped = sum(made.skipped.values())
+    _check(made)
+    chosen = choose_samples(made.samples, job.recipe.datasets)
+    pairs = _pairs(job, files, sets, version, chosen)
+    manifest = _manifest(job, version, reader.fingerprint(), made, pairs)
+    uri = sets.publish(manifest, made.samples, pairs, render_card(manifest, made.samples))
+    files.remove(_work(job, version))
+    job.counts.written = len(made.samples) + len(pairs)
+    job.result.ids["dataset_version"] = version
+    job.result.uris["dataset"] = uri
+    job.result.detail.update(counts=manifest.counts, skipped=manifest.skipped)
+
+
+def _check(made: InstructSet) -> None:
+    for split in (Split.TRAIN, Split.TEST):
+        if not any(sample.split is split for sample in made.samples):
+            why = "; ".join(f"{reason}: {n}" for reason, n in made.skipped.items()) or "no chunks"
+            raise BadDataError(
+                f"no {split.value} samples from {len(made.documents)} usable documents "
+                f"(chunks left out: {why}): crawl at least three articles, or loosen datasets.*"
+            )
+
+
+def _pairs(
+    job: Job, files: FileStore, sets: SampleSets, version: str, chosen: list[InstructSample]
+) -> list[PreferencePair]:
+    """Pairs for the chosen samples; the model is loaded only if something is to be written."""
+    rejected = _known(job, files, sets, version, chosen)
+    missing = len(chosen) - len(rejected)
+    if missing:
+        folder = prepare_base_model(job.recipe.training.base_model, job.settings)
+        model = load_language_model(folder, job.settings)
+        author, knobs = job.recipe.author.name, job.recipe.datasets
+        with job.progress("writing rejected texts", missing) as advance:
+            for known, done in write_rejected(chosen, model, author, knobs, rejected):
+                files.write_json(_work(job, version), known)
+                rejected = known
+                advance(done)
+    return make_pairs(chosen, rejected, _rejected_by(job.recipe), job.fail_item)
+
+
+def _known(
+    job: Job, files: FileStore, sets: SampleSets, version: str, chosen: Sequence[InstructSample]
+) -> Rejected:
+    """What a killed attempt at this version, or an earlier version, has written already."""
+    known: Rejected = {}
+    earlier = sets.find_latest()
+    if earlier is not None and earlier.rejected_by == _rejected_by(job.recipe):
+        for split in Split:
+            known |= reusable(chosen, sets.preferences(earlier.version, split))
+    if files.exists(_work(job, version)):
+        known |= files.read_json(_work(job, version))
+    wanted = {sample.id for sample in chosen}
+    return {sample_id: text for sample_id, text in known.items() if sample_id in wanted}
+
+
+def _work(job: Job, version: str) -> str:
+    return f"datasets/{job.recipe.name}/unfinished/{version}.json"
+
+
+def _rejected_by(recipe: Recipe) -> str:
+    params = sampling(recipe.datasets)
+    return (
+        f"{recipe.training.base_model}, at most {params.max_new_tokens} tokens at temperature "
+        f"{params.temperature}, top-p {params.top_p}, repetition penalty "
+        f"{params.repetition_penalty}, seed {params.seed}, prompt {PROMPT_VERSION}"
+    )
+
+
+def _manifest(
+    job: Job, version: str, fingerprint: str, made: InstructSet, pairs: list[PreferencePair]
+) -> SampleSetManifest:
+    recipe = job.recipe
+    counts = {
+        kind: {split.value: tally[split] for split in Split}
+        for kind, tally in {
+            INSTRUCT: Counter(sample.split for sample in made.samples),
+            PREFERENCES: Counter(pair.split for pair in pairs),
+        }.items()
+    }
+    return SampleSetManifest(
+        version=version,
+        recipe=recipe.name,
+        author_id=recipe.author.id,
+        author_name=recipe.author.name,
+        index_fingerprint=fingerprint,
+        recipe_digest=recipe.digest("author", "datasets"),
+        prompt_version=PROMPT_VERSION,
+        rejected_by=_rejected_by(recipe),
+        documents=made.documents,
+        counts=counts,
+        skipped=dict(made.skipped),
+    )

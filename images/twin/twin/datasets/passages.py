@@ -1,0 +1,63 @@
+"""What of a chunk can be an answer: prose of the right length, word for word."""
+
+import re
+from dataclasses import dataclass
+
+from twin.domain.chunk import Chunk
+from twin.recipes import DatasetsSection
+
+MIN_PROSE_SHARE = 0.6
+"""Share of a passage's words that must stand in sentences, not in code, lists or tables."""
+
+_FENCE = re.compile(r"^(```|~~~).*?(^\1|\Z)", re.MULTILINE | re.DOTALL)
+_NOT_PROSE = re.compile(r"^(\s*([-*+]|\d+[.)])\s|\s*\||#{1,6}\s| {4}|\t|>\s)")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A chunk together with the part of its text that serves as an answer."""
+
+    chunk: Chunk
+    answer: str
+
+
+def word_count(text: str) -> int:
+    """Words as separated by blanks; a text without blanks (Chinese) counts characters by two."""
+    words = len(text.split())
+    return max(words, len(text) // 20)
+
+
+def passage_of(chunk: Chunk, limits: DatasetsSection) -> Passage | str:
+    """The answer that a chunk holds, or the reason why it holds none.
+
+    A chunk longer than the limit gives its first whole paragraphs.
+    """
+    if _prose_share(chunk.text) < MIN_PROSE_SHARE:
+        return "code, list or table"
+    answer = _first_paragraphs(chunk.text.strip(), limits.max_answer_words)
+    if answer is None:
+        return "paragraph longer than max_answer_words"
+    if word_count(answer) < limits.min_answer_words:
+        return "shorter than min_answer_words"
+    if answer.endswith(":"):
+        return "leads to something that is cut off"
+    return Passage(chunk, answer)
+
+
+def _prose_share(text: str) -> float:
+    words = word_count(text)
+    prose = [line for line in _FENCE.sub("", text).splitlines() if not _NOT_PROSE.match(line)]
+    return word_count("\n".join(prose)) / words if words else 0.0
+
+
+def _first_paragraphs(text: str, most_words: int) -> str | None:
+    if word_count(text) <= most_words:
+        return text
+    end = None
+    for match in re.finditer(r"\n\s*\n", text):
+        if word_count(text[: match.start()]) > most_words:
+            break
+        end = match.start()
+    if end is None or text[:end].count("```") % 2:
+        return None
+    return text[:end].rstrip()
