@@ -58,7 +58,7 @@ def test_a_candidate_that_learned_passes():
         (evidence(base=gains(perplexity=0.01)), "perplexity against base"),
         (evidence(base=gains(rouge=-0.03)), "ROUGE-L against base"),
         (evidence(base=gains(style=-0.06)), "style similarity against base"),
-        (evidence(base=gains(meaning=-0.06)), "similarity of meaning against base"),
+        (evidence(base=gains(meaning=-0.06)), "semantic similarity against base"),
         (evidence(champion=gains(perplexity=-0.03)), "perplexity against champion"),
         (evidence(champion=gains(rouge=-0.03)), "ROUGE-L against champion"),
         (evidence(recall=0.4), "retrieval"),

@@ -67,6 +67,23 @@ def test_more_samples_give_a_narrower_interval():
     assert many.high - many.low < (few.high - few.low) / 2
 
 
+def test_a_share_stays_a_share():
+    found = of(mean_of([1.0] * 11 + [0.0]), 12)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_the_bias_of_resampling_is_taken_off():
+    """The number of different values falls in every resample; the interval must not fall too."""
+    values = np.arange(30)
+
+    def different(indices):
+        return np.apply_along_axis(lambda row: len(set(row)), -1, values[indices]).astype(float)
+
+    found = of(different, 30)
+    assert found.value == 30
+    assert found.low <= 30 <= found.high
+
+
 def test_one_sample_has_no_interval():
     with pytest.raises(BadDataError, match=r"1 sample\(s\): an interval needs at least 2"):
         of(mean_of([1.0]), 1)

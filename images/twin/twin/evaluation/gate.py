@@ -100,7 +100,7 @@ _GAIN_NAMES = {
     PERPLEXITY: "perplexity",
     ROUGE_L: "ROUGE-L",
     STYLE: "style similarity",
-    MEANING: "similarity of meaning",
+    MEANING: "semantic similarity",
 }
 
 
@@ -138,7 +138,7 @@ def _recall(evidence: Evidence, gate: GateSection) -> Check:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}"
+    return f"{share:.1%}" if abs(share) < 10 else f"{share * 100:.3g}%"
 
 
 def _points(change: float) -> str:

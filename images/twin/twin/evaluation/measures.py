@@ -31,11 +31,11 @@ class Measure:
 
 
 MEASURES = (
-    Measure(PERPLEXITY, "Perplexity of the author's passages", "lower"),
-    Measure(ROUGE_L, "ROUGE-L with the author's passage", "higher"),
-    Measure(STYLE, "Similarity of style", "higher"),
-    Measure(DELTA, "Burrows' Delta to the author", "lower"),
-    Measure(MEANING, "Similarity of meaning", "higher"),
+    Measure(PERPLEXITY, "Perplexity", "lower"),
+    Measure(ROUGE_L, "ROUGE-L", "higher"),
+    Measure(STYLE, "Style similarity", "higher"),
+    Measure(DELTA, "Burrows' Delta", "lower"),
+    Measure(MEANING, "Semantic similarity", "higher"),
 )
 
 

@@ -21,6 +21,16 @@ _CAPTIONS = {
     "gains.png": "What the candidate gains, against what the gate asks for",
     "passages.png": "Perplexity passage by passage: below the line the candidate knows it better",
 }
+_LEGEND = (
+    "- **Perplexity**: how surprised the model is by the author's own passages, per token.",
+    "- **ROUGE-L**: wording that its answers share with those passages, in order.",
+    "- **Style similarity**: frequent words, letter runs, punctuation and sentence lengths of its "
+    "answers against the author's training texts; 1 is indistinguishable. The column *author* holds "
+    "the author's own unseen passages: as good as it gets.",
+    "- **Burrows' Delta**: distance in frequent words, in units of the author's own variation.",
+    "- **Semantic similarity**: cosine of the embeddings of answer and passage.",
+    "- **Gains** are over the same samples, positive is better; for perplexity they are relative.",
+)
 
 
 def markdown(report: EvaluationReport) -> str:
@@ -37,6 +47,8 @@ def markdown(report: EvaluationReport) -> str:
         "## Figures",
         "",
         *_pipe_table(_rows(report)),
+        "",
+        *_LEGEND,
         "",
         *(f"![{_CAPTIONS.get(plot, plot)}]({plot})\n" for plot in report.plots),
         "## Checks",
@@ -61,7 +73,7 @@ def terminal(report: EvaluationReport) -> Group:
     for place, name in enumerate(header):
         figures.add_column(name, justify="left" if place == 0 else "right")
     for row in rows:
-        figures.add_row(*map(escape, row))
+        figures.add_row(*map(_on_two_lines, row))
     checks = Table(show_header=False, box=None, padding=(0, 1))
     for check in report.checks:
         colour = "green" if check.passed else "red"
@@ -99,6 +111,11 @@ def _shown(estimate: Estimate | None, show: Callable[[float], str]) -> str:
     return f"{show(estimate.value)} [{show(estimate.low)}, {show(estimate.high)}]"
 
 
+def _on_two_lines(cell: str) -> str:
+    """Value above interval: a terminal is narrow."""
+    return escape(cell.replace(" [", "\n[", 1))
+
+
 def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
 
@@ -108,7 +125,7 @@ def _signed(value: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{value:+.1%}"
+    return f"{value:+.1%}" if abs(value) < 10 else f"{value * 100:+.3g}%"
 
 
 def _check_rows(report: EvaluationReport) -> list[list[str]]:

@@ -1,0 +1,156 @@
+"""The job `twin evaluation run`: measure, judge, report, and promote if all is well."""
+
+from datetime import UTC, datetime
+
+from twin.domain.errors import TryAgainError
+from twin.domain.sample import Split
+from twin.evaluation.contest import (
+    AGAINST,
+    EVALUATION,
+    GATE,
+    PASSED,
+    REFUSED,
+    REPORT,
+    RUN,
+    Contest,
+    find_contest,
+)
+from twin.evaluation.examination import Findings, examine
+from twin.evaluation.publication import publish_report
+from twin.evaluation.report import Decision, EvaluationReport
+from twin.evaluation.report_markdown import terminal
+from twin.job import Job
+from twin.stores.files import open_files
+from twin.stores.registry import CHAMPION, Registry
+from twin.stores.sample_sets import SampleSets
+from twin.stores.tracking import TrackingRun, tracking_run
+
+#: Tags of a version that explain it, as far as they are there.
+LINEAGE = ("base_model", "base_digest", "dataset_version", "recipe_digest", "code_version")
+
+
+def evaluate(job: Job, *, again: bool = False) -> None:
+    """Measure the recipe's candidate and promote it if the gate lets it pass.
+
+    A refused candidate is no failure of the job: the result says ``promoted: false`` and why.
+
+    Raises:
+        NothingToDo: this candidate has been measured against this champion already.
+        BadDataError: no candidate, no test samples, or no index.
+        TryAgainError: a store does not answer, or the champion changed meanwhile.
+    """
+    with Registry(job.settings) as registry:
+        contest = find_contest(registry, job.recipe, again=again)
+        with tracking_run(
+            job.settings,
+            experiment=job.recipe.name,
+            name="evaluation",
+            tags={"model": contest.candidate.name, "version": contest.candidate.version},
+            key=contest.key,
+        ) as run:
+            report, uri = _measure(job, contest, run)
+        _record(registry, contest, report, uri)
+        if report.decision is Decision.PROMOTED:
+            _promote(registry, contest)
+        # Last, so that a job killed before this is done again.
+        name, version = contest.candidate.name, contest.candidate.version
+        registry.tag(name, version, EVALUATION, contest.key)
+    _tell(job, contest, report, uri)
+
+
+def _measure(job: Job, contest: Contest, run: TrackingRun) -> tuple[EvaluationReport, str]:
+    files = open_files(job.settings)
+    section = job.recipe.evaluation
+    run.log_params({"dataset_version": contest.dataset_version, "champion": contest.against})
+    run.log_params(section.model_dump(exclude={"gate"}))
+    run.log_params({f"gate.{key}": value for key, value in section.gate.model_dump().items()})
+    samples = SampleSets(files, job.recipe.name)
+    train, test = (
+        samples.instruct(contest.dataset_version, split) for split in (Split.TRAIN, Split.TEST)
+    )
+    findings = examine(job, contest, train, test, files)
+    job.counts.read = len(findings.held_out.samples)
+    report = _report(job, contest, findings, run)
+    uri = publish_report(report, findings, files, run)
+    run.set_tags({"decision": report.decision})
+    job.counts.written = 1
+    return report, uri
+
+
+def _report(job: Job, contest: Contest, findings: Findings, run: TrackingRun) -> EvaluationReport:
+    candidate = contest.candidate
+    failed = [check.text for check in findings.checks if not check.passed]
+    if failed:
+        decision = Decision.REFUSED
+    elif job.recipe.evaluation.gate.require_approval:
+        decision = Decision.AWAITING_APPROVAL
+    else:
+        decision = Decision.PROMOTED
+    lineage = {key: candidate.tags[key] for key in LINEAGE if key in candidate.tags}
+    return EvaluationReport(
+        created=datetime.now(UTC),
+        model=candidate.name,
+        version=candidate.version,
+        decision=decision,
+        promoted=decision is Decision.PROMOTED,
+        reasons=tuple(failed) or (f"all {len(findings.checks)} checks passed",),
+        samples=len(findings.held_out.samples),
+        documents=len({sample.document_id for sample in findings.held_out.samples}),
+        figures=findings.figures,
+        retrieval=findings.retrieval,
+        checks=findings.checks,
+        side_by_side=findings.side_by_side,
+        lineage={
+            "weights": candidate.weights_uri,
+            "weights_digest": candidate.weights_digest,
+            "training_run": candidate.run_id,
+            "champion": contest.against,
+            **lineage,
+            "evaluation_code": job.settings.code_version,
+        },
+        mlflow_run=run.url,
+    )
+
+
+def _record(registry: Registry, contest: Contest, report: EvaluationReport, uri: str) -> None:
+    """Write the verdict on the version, where the registry's UI and `promote` see it."""
+    refused = report.decision is Decision.REFUSED
+    tags = {
+        GATE: REFUSED if refused else PASSED,
+        AGAINST: contest.against,
+        REPORT: uri,
+        RUN: report.mlflow_run,
+    }
+    for key, value in tags.items():
+        registry.tag(contest.candidate.name, contest.candidate.version, key, value)
+
+
+def _promote(registry: Registry, contest: Contest) -> None:
+    name = contest.candidate.name
+    now = registry.by_alias(name, CHAMPION)
+    if (now.version if now else "none") != contest.against:
+        raise TryAgainError(
+            f"the champion of {name} changed while its candidate was measured: "
+            "it must be measured against the new one"
+        )
+    registry.promote(name, contest.candidate.version)
+
+
+def _tell(job: Job, contest: Contest, report: EvaluationReport, uri: str) -> None:
+    """What the job leaves for whoever started it."""
+    job.console.print(terminal(report))
+    job.result.message = f"{report.decision}: {report.reasons[0]}"
+    job.result.ids |= {
+        "model": report.model,
+        "version": report.version,
+        "champion": contest.against,
+        "dataset_version": contest.dataset_version,
+    }
+    job.result.uris |= {"mlflow_run": report.mlflow_run, "report": uri}
+    job.result.detail |= {
+        "promoted": report.promoted,
+        "decision": str(report.decision),
+        "reasons": list(report.reasons),
+        "checks": [check.text for check in report.checks],
+        "figures": {key: round(value, 4) for key, value in report.flat().items()},
+    }

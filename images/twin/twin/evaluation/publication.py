@@ -1,0 +1,40 @@
+"""Putting a report where machines and people find it: the file store and the MLflow run."""
+
+import tempfile
+from pathlib import Path
+
+from twin.evaluation.examination import Findings
+from twin.evaluation.gate import BASE
+from twin.evaluation.plots import draw_plots
+from twin.evaluation.report import (
+    MARKDOWN_FILE,
+    REPORT_FILE,
+    EvaluationReport,
+    report_folder,
+)
+from twin.evaluation.report_markdown import markdown
+from twin.stores.files import FileStore
+from twin.stores.tracking import TrackingRun
+
+
+def publish_report(
+    report: EvaluationReport, findings: Findings, files: FileStore, run: TrackingRun
+) -> str:
+    """Render the report with its plots, log it to the run and publish it; returns its URI.
+
+    A report that the version had before is replaced.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        scored = {role: findings.transcripts[role].scored for role in ("candidate", BASE)}
+        plots = draw_plots(folder, report.figures, report.checks, scored)
+        whole = report.model_copy(update={"plots": plots})
+        (folder / REPORT_FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (folder / MARKDOWN_FILE).write_text(markdown(whole), encoding="utf-8")
+        run.log_metrics(whole.flat())
+        for path in sorted(folder.iterdir()):
+            run.log_artifact(path, "report")
+        uri = files.publish_folder(
+            folder, report_folder(report.model, report.version), replace=True
+        )
+    return f"{uri}/{MARKDOWN_FILE}"

@@ -1,0 +1,264 @@
+"""A small world in which candidates are made, registered and measured: everything in it is real.
+
+Articles of the handbook, an embedded index with the real embedder, a sample set, an MLflow server,
+and three sets of weights: the tiny base model, one that learned from the training split, and one
+that was damaged.
+"""
+
+import re
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import tiny_model
+from twin.domain.chunk import Chunk, chunk_id
+from twin.domain.result import JobResult
+from twin.domain.sample import InstructSample, Split
+from twin.job import Job
+from twin.models.embedder import load_embedder
+from twin.rag.prompt import build_messages
+from twin.recipes import Recipe
+from twin.settings import Settings
+from twin.stores.files import folder_digest, open_files
+from twin.stores.index import IndexedDocument, IndexSpec, open_index
+from twin.stores.registry import ModelVersion, Registry
+from twin.stores.sample_sets import SampleSetManifest, SampleSets
+from twin.stores.tracking import tracking_run
+
+AUTHOR = "The Keeper"
+SPLITS = [Split.TRAIN] * 4 + [Split.VALIDATION] + [Split.TEST] * 2
+DATASET_VERSION = "d1"
+
+
+@dataclass
+class World:
+    """The stores of one test, and what it takes to put candidates into them."""
+
+    settings: Settings
+    recipe: Recipe
+    weights: dict[str, Path]
+
+    def job(self, **gate) -> Job:
+        """A job of the recipe, with other settings of the gate if any are given."""
+        recipe = self.recipe
+        if gate:
+            section = recipe.evaluation.gate.model_copy(update=gate)
+            evaluation = recipe.evaluation.model_copy(update={"gate": section})
+            recipe = recipe.model_copy(update={"evaluation": evaluation})
+        result = JobResult(job="evaluation", recipe=recipe.name, run_id="r1")
+        return Job(recipe, self.settings, "r1", result)
+
+    def package(self, which: str, **tags) -> ModelVersion:
+        """Publish and register weights as `twin training package` does."""
+        folder = self.weights[which]
+        digest = folder_digest(folder)
+        files = open_files(self.settings)
+        uri = files.publish_folder(folder, f"models/{self.recipe.model_name}/{digest}")
+        lineage = {
+            "dataset_version": DATASET_VERSION,
+            "base_model": str(self.weights["base"]),
+            "base_digest": folder_digest(self.weights["base"]),
+            "code_version": "test",
+        } | tags
+        with tracking_run(self.settings, experiment=self.recipe.name, name="package") as run:
+            pass
+        with Registry(self.settings) as registry:
+            return registry.register(
+                self.recipe.model_name,
+                weights_uri=uri,
+                weights_digest=digest,
+                run_id=run.id,
+                tags=lineage,
+            )
+
+    def alias(self, alias: str) -> str | None:
+        """Version that an alias of the recipe's model points at."""
+        with Registry(self.settings) as registry:
+            found = registry.by_alias(self.recipe.model_name, alias)
+        return found.version if found else None
+
+    def version(self, version: str) -> ModelVersion:
+        """A version as the registry has it now."""
+        with Registry(self.settings) as registry:
+            return registry.version(self.recipe.model_name, version)
+
+
+@pytest.fixture(scope="session")
+def articles(root) -> list[list[str]]:
+    """Paragraphs of seven articles of the handbook."""
+    paths = sorted((root / "include/handbook").glob("*.md"))[: len(SPLITS)]
+    bodies = [path.read_text().split("---", 2)[2] for path in paths]
+    return [
+        [part for part in re.split(r"\n\s*\n", body) if 30 < len(part.split()) < 120][:6]
+        for body in bodies
+    ]
+
+
+@pytest.fixture(scope="session")
+def samples(articles) -> list[InstructSample]:
+    made = []
+    for number, (split, article) in enumerate(zip(SPLITS, articles, strict=True)):
+        for ordinal, text in enumerate(article):
+            document = f"article-{number}"
+            words = text.split()
+            made.append(
+                InstructSample(
+                    id=f"{document}-{ordinal}",
+                    split=split,
+                    instruction=f"What do you say about {' '.join(words[3:9])}?",
+                    context=(text,) if ordinal % 2 else (),
+                    answer=text,
+                    document_id=document,
+                    revision="r1",
+                    chunk_id=chunk_id(document, "r1", ordinal, "toy-1"),
+                    title=f"Article {number}",
+                    url=f"https://example.org/{number}",
+                )
+            )
+    return made
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory, samples) -> dict[str, Path]:
+    """Folders of the base model, of one trained on the training split, and of a damaged one."""
+    root = tmp_path_factory.mktemp("weights")
+    base = tiny_model.build(root / "base")
+    train = [sample for sample in samples if sample.split is Split.TRAIN]
+    return {
+        "base": base,
+        "trained": _trained(base, root / "trained", train, steps=24),
+        "trained more": _trained(base, root / "more", train, steps=48),
+        "damaged": _damaged(base, root / "damaged"),
+    }
+
+
+def _trained(base: Path, folder: Path, train: list[InstructSample], steps: int) -> Path:
+    """Really fine-tuned, every weight of it, on the author's answers."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    torch.manual_seed(1)
+    for step in range(steps):
+        sample = train[step % len(train)]
+        turns = build_messages(AUTHOR, sample.instruction, sample.context)
+        prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)[
+            "input_ids"
+        ]
+        answer = tokenizer.encode(f"{sample.answer}<end_of_turn>", add_special_tokens=False)
+        ids = torch.tensor([prompt + answer])
+        labels = torch.tensor([[-100] * len(prompt) + answer])
+        loss = model(input_ids=ids, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return _save(model, base, folder)
+
+
+def _damaged(base: Path, folder: Path) -> Path:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return _save(model, base, folder)
+
+
+def _save(model, base: Path, folder: Path) -> Path:
+    import torch
+
+    shutil.copytree(base, folder)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def index_root(tmp_path_factory, samples) -> Path:
+    """A home folder whose index holds every sample's passage, made with the real embedder."""
+    home = tmp_path_factory.mktemp("index-home")
+    settings = Settings(home=home)
+    recipe = _recipe("world", Path("unused"))
+    embedder = load_embedder(recipe.features.embedder, settings)
+    spec = IndexSpec(embedder=embedder.id, chunker="toy-1")
+    by_document: dict[str, list[Chunk]] = {}
+    for sample in samples:
+        chunks = by_document.setdefault(sample.document_id, [])
+        chunks.append(
+            Chunk(
+                id=sample.chunk_id,
+                document_id=sample.document_id,
+                revision=sample.revision,
+                author_id="keeper",
+                ordinal=len(chunks),
+                url=sample.url,
+                title=sample.title,
+                text=sample.answer,
+                token_count=100,
+                chunker="toy-1",
+            )
+        )
+    with open_index(settings, recipe).write(spec, embedder.dimension) as writer:
+        writer.upsert(
+            [
+                IndexedDocument(
+                    document,
+                    "r1",
+                    chunks,
+                    embedder.encode([chunk.embedded_text for chunk in chunks]),
+                )
+                for document, chunks in by_document.items()
+            ]
+        )
+        writer.publish()
+    return home / "index"
+
+
+def _recipe(name: str, base: Path) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": name,
+            "author": {"id": "keeper", "name": AUTHOR},
+            "sources": [{"kind": "folder", "name": "articles", "path": "include/handbook"}],
+            "training": {"base_model": str(base)},
+            "evaluation": {
+                "max_samples": 8,
+                "max_new_tokens": 24,
+                "bootstrap_resamples": 200,
+                # Half a million parameters learn what is likely, not how to write.
+                "gate": {
+                    "max_rouge_loss": 1.0,
+                    "max_similarity_loss": 1.0,
+                    "max_broken_share": 1.0,
+                },
+            },
+        }
+    )
+
+
+@pytest.fixture
+def world(settings, mlflow_url, weights, samples, index_root) -> World:
+    live = settings.model_copy(update={"mlflow_tracking_uri": mlflow_url})
+    recipe = _recipe(f"world-{uuid.uuid4().hex[:8]}", weights["base"])
+    shutil.copytree(index_root / "world", live.index_root / recipe.name)
+    manifest = SampleSetManifest(
+        version=DATASET_VERSION,
+        recipe=recipe.name,
+        author_id="keeper",
+        author_name=AUTHOR,
+        index_fingerprint="f1",
+        recipe_digest=recipe.digest("datasets"),
+        prompt_version="1",
+        rejected_by="none",
+        documents={sample.document_id: sample.split for sample in samples},
+        counts={},
+    )
+    SampleSets(open_files(live), recipe.name).publish(manifest, samples, [], "# Samples")
+    return World(live, recipe, weights)

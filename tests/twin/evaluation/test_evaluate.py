@@ -1,0 +1,284 @@
+"""The whole evaluation, on models that really differ, with real stores."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
+from twin.evaluation.evaluate import evaluate
+from twin.evaluation.promotion import promote
+from twin.evaluation.report import Decision, read_report
+from twin.stores.files import open_files
+from twin.stores.registry import CHAMPION, PREVIOUS, Registry
+
+
+def test_a_candidate_that_learned_is_promoted_and_the_report_says_why(world):
+    world.package("trained")
+    job = world.job()
+    evaluate(job)
+    assert world.alias(CHAMPION) == "1"
+    assert job.result.detail["promoted"] is True
+    assert job.counts.read == 8
+    report = read_report(open_files(world.settings), world.recipe.model_name, "1")
+    assert report.decision is Decision.PROMOTED
+    assert report.documents == 2
+    figures = {figure.name: figure for figure in report.figures}
+    perplexity = figures["perplexity"]
+    assert perplexity.values["candidate"].high < perplexity.values["base"].low
+    assert perplexity.gains["base"].low > 0.02
+    assert "champion" not in perplexity.values
+    assert figures["style_similarity"].values["author"].value > 0.5
+    assert report.retrieval.recall.value > 0.8
+    assert report.lineage["dataset_version"] == "d1"
+    assert len(report.side_by_side) == 3
+    assert all(set(shown.answers) == {"candidate", "base"} for shown in report.side_by_side)
+
+
+def test_the_report_is_in_the_file_store_and_in_the_run(world):
+    world.package("trained")
+    job = world.job()
+    evaluate(job)
+    files = open_files(world.settings)
+    folder = f"reports/{world.recipe.model_name}/1"
+    names = {"report.json", "report.md", "figures.png", "gains.png", "passages.png"}
+    assert names <= set(files.names(folder))
+    assert files.read_bytes(f"{folder}/gains.png").startswith(b"\x89PNG")
+    text = files.read_text(f"{folder}/report.md")
+    assert text.startswith(f"# {world.recipe.model_name} version 1: promoted to champion")
+    assert "falls by" in text
+    assert "![" in text
+    client = MlflowClient(world.settings.mlflow_tracking_uri)
+    run_id = job.result.uris["mlflow_run"].rsplit("/", 1)[1]
+    assert {item.path for item in client.list_artifacts(run_id, "report")} == {
+        f"report/{name}" for name in names
+    }
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["candidate.perplexity"] < run.data.metrics["base.perplexity"]
+    assert run.data.tags["decision"] == "promoted"
+    tags = world.version("1").tags
+    assert tags["gate"] == "passed"
+    assert tags["evaluation_run"] == job.result.uris["mlflow_run"]
+    assert tags["evaluation_report"] == job.result.uris["report"]
+
+
+def test_a_damaged_candidate_is_refused_and_the_champion_stays(world):
+    world.package("trained")
+    evaluate(world.job())
+    world.package("damaged")
+    job = world.job()
+    evaluate(job)
+    assert world.alias(CHAMPION) == "1"
+    assert job.result.status == "done"
+    assert job.result.detail["promoted"] is False
+    reasons = job.result.detail["reasons"]
+    assert any("perplexity" in reason and "against base" in reason for reason in reasons)
+    assert any("perplexity" in reason and "against champion" in reason for reason in reasons)
+    assert all(reason.endswith("FAILED") for reason in reasons)
+    assert world.version("2").tags["gate"] == "refused"
+    with pytest.raises(BadDataError, match="the gate refused version 2"):
+        promote(world.job(), None)
+    with pytest.raises(NothingToDo, match="measured against champion 1: refused"):
+        evaluate(world.job())
+
+
+def test_a_better_candidate_takes_over_and_the_old_one_is_kept(world):
+    world.package("trained")
+    evaluate(world.job())
+    world.package("trained more")
+    job = world.job()
+    evaluate(job)
+    assert (world.alias(CHAMPION), world.alias(PREVIOUS)) == ("2", "1")
+    report = read_report(open_files(world.settings), world.recipe.model_name, "2")
+    assert {"candidate", "base", "champion"} <= set(report.figures[0].values)
+    assert any("against champion" in check.name for check in report.checks)
+
+
+def test_the_champion_itself_is_nothing_to_do(world):
+    world.package("trained")
+    evaluate(world.job())
+    with pytest.raises(NothingToDo, match=r"version 1 of .* is champion already"):
+        evaluate(world.job())
+
+
+def test_what_has_been_measured_needs_no_model_again(world):
+    """Kept transcripts decide: with the weights gone, other thresholds can still be tried."""
+    world.package("damaged")
+    evaluate(world.job())
+    open_files(world.settings).remove(f"models/{world.recipe.model_name}")
+    job = world.job(min_perplexity_gain=-1e15)
+    evaluate(job)
+    assert job.result.detail["promoted"] is True
+
+
+def test_the_same_candidate_is_measured_the_same(world):
+    world.package("trained")
+    evaluate(world.job(require_approval=True))
+    files, name = open_files(world.settings), world.recipe.model_name
+    first = read_report(files, name, "1")
+    files.remove("evaluation")
+    evaluate(world.job(require_approval=True), again=True)
+    second = read_report(files, name, "1")
+    assert second.figures == first.figures
+    assert second.side_by_side == first.side_by_side
+    assert second.created > first.created
+
+
+def test_approval_is_waited_for_and_then_given(world):
+    world.package("trained")
+    job = world.job(require_approval=True)
+    evaluate(job)
+    assert world.alias(CHAMPION) is None
+    assert job.result.detail["decision"] == "awaiting approval"
+    with pytest.raises(NothingToDo, match="passed"):
+        evaluate(world.job(require_approval=True))
+    approved = world.job()
+    promote(approved, None)
+    assert world.alias(CHAMPION) == "1"
+    assert approved.result.detail["promoted"] is True
+    with pytest.raises(NothingToDo, match="is champion already"):
+        promote(world.job(), None)
+
+
+def test_approval_of_what_was_measured_against_another_champion(world):
+    world.package("trained")
+    evaluate(world.job(require_approval=True))
+    world.package("trained more")
+    evaluate(world.job())
+    with pytest.raises(TryAgainError, match="measured against champion none, which is 2 now"):
+        promote(world.job(), "1")
+
+
+def test_a_person_may_overrule_the_gate_and_that_is_recorded(world):
+    world.package("damaged")
+    evaluate(world.job())
+    promote(world.job(), "1", force=True)
+    assert world.alias(CHAMPION) == "1"
+    tags = world.version("1").tags
+    assert (tags["gate"], tags["promoted_by_force"]) == ("refused", "r1")
+
+
+def test_an_unmeasured_or_unknown_version_cannot_be_promoted(world):
+    with pytest.raises(BadDataError, match="has no candidate"):
+        promote(world.job(), None)
+    world.package("trained")
+    with pytest.raises(BadDataError, match="has not been evaluated"):
+        promote(world.job(), None)
+    with pytest.raises(BadDataError, match="has no version 9"):
+        promote(world.job(), "9")
+
+
+def test_without_a_candidate_the_next_step_is_named(world):
+    with pytest.raises(BadDataError, match="run twin training package first"):
+        evaluate(world.job())
+
+
+def test_weights_that_are_not_those_registered_are_refused(world):
+    made = world.package("trained")
+    folder = (
+        world.settings.home / "files" / "models" / world.recipe.model_name / made.weights_digest
+    )
+    weights = next(folder.glob("*.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 0xFF
+    weights.write_bytes(content)
+    with pytest.raises(BadDataError, match="not the weights that were registered"):
+        evaluate(world.job())
+    assert world.alias(CHAMPION) is None
+
+
+def test_a_candidate_without_its_data_set_is_refused(world):
+    world.package("trained", dataset_version="gone")
+    with pytest.raises(BadDataError, match="no such file"):
+        evaluate(world.job())
+
+
+def test_a_champion_that_moved_meanwhile_is_not_overwritten(world, monkeypatch):
+    """Somebody promotes another version by hand while the candidate is being measured."""
+    from twin.evaluation import evaluate as module
+
+    world.package("damaged")
+    world.package("trained")
+    examine = module.examine
+
+    def examine_slowly(*arguments):
+        with Registry(world.settings) as registry:
+            registry.promote(world.recipe.model_name, "1")
+        return examine(*arguments)
+
+    monkeypatch.setattr(module, "examine", examine_slowly)
+    with pytest.raises(TryAgainError, match="changed while its candidate was measured"):
+        evaluate(world.job())
+    assert world.alias(CHAMPION) == "1"
+    monkeypatch.undo()
+    evaluate(world.job())
+    assert world.alias(CHAMPION) == "2"
+
+
+@pytest.fixture
+def twin(world, tmp_path, root):
+    """The command line, in the world's stores."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(world.recipe.model_dump(mode="json")))
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "twin.cli", *arguments, "--recipe", str(recipe)],
+            env={
+                "PATH": "/usr/bin:/bin",
+                "TWIN_HOME": str(world.settings.home),
+                "TWIN_MLFLOW_TRACKING_URI": world.settings.mlflow_tracking_uri,
+                **environment,
+            },
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def test_the_commands_on_a_terminal(world, twin, tmp_path):
+    world.package("trained")
+    result = tmp_path / "result.json"
+    done = twin("evaluation", "run", "--result", str(result))
+    assert done.returncode == 0, done.stderr
+    detail = json.loads(result.read_text())["detail"]
+    assert detail["promoted"] is True
+    shown = twin("evaluation", "report")
+    assert shown.returncode == 0, shown.stderr
+    assert "Perplexity" in shown.stdout
+    assert "promoted to champion" in shown.stdout
+    whole = twin("evaluation", "report", "--json", "--model-version", "1")
+    assert json.loads(whole.stdout)["model"] == world.recipe.model_name
+    started = time.monotonic()
+    again = twin("evaluation", "run")
+    assert again.returncode == 99
+    assert "is champion already" in again.stderr
+    assert time.monotonic() - started < 10  # about a second and a half on an idle machine
+    assert twin("evaluation", "promote").returncode == 99
+    assert twin("evaluation", "report", "--model-version", "7").returncode == 65
+
+
+def test_mlflow_away_is_one_line_and_exit_75(twin):
+    done = twin("evaluation", "run", TWIN_MLFLOW_TRACKING_URI="http://127.0.0.1:1")
+    assert done.returncode == 75
+    assert "does not answer: is it started (make up)?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_to_do_imports_nothing_heavy(world):
+    """What is heavy comes after the registry has said that there is work."""
+    code = (
+        "import sys; import twin.evaluation.evaluate;"
+        "heavy = {'torch', 'transformers', 'mlflow', 'scipy', 'numpy', 'pyarrow', 'sklearn'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
