@@ -8,7 +8,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from opentelemetry.trace import INVALID_TRACE_ID, Span, set_span_in_context
 
 from twin.domain.answer import Answer, Passage
 from twin.domain.errors import BadDataError
-from twin.models.embedder import load_embedder
 from twin.models.language_model import (
     Generation,
     LanguageModel,
@@ -26,12 +25,11 @@ from twin.models.language_model import (
     load_language_model,
 )
 from twin.rag.context import fit_context
-from twin.rag.prompt import build_messages, format_passage
+from twin.rag.prompt import build_messages, format_passage, harmless
 from twin.rag.query import AnswerPart, Query, Turn
-from twin.rag.retrieve import Retriever
+from twin.rag.retrieve import Retriever, open_retriever
 from twin.recipes import Recipe, ServingSection
 from twin.settings import Settings
-from twin.stores.index import open_index
 
 #: Tokens of the prompt that are neither question, history nor passages: its fixed words, marks of
 #: turns and numbers of passages, generously.
@@ -55,9 +53,9 @@ def load_chain(
     Raises:
         BadDataError: no model in the folder, no index yet, or no such embedder.
     """
+    # The index first: it is the quickest to say that something is missing.
+    retriever = open_retriever(recipe, settings)
     model = load_language_model(weights, settings, name=f"{model_name}-v{version}")
-    embedder = load_embedder(recipe.features.embedder, settings)
-    retriever = Retriever(open_index(settings, recipe).read(), embedder)
     return Chain(recipe, model, retriever, model_name=model_name, version=version)
 
 
@@ -109,8 +107,12 @@ class Chain:
                 stream = self._model.stream(prompt.messages, prompt.params, should_stop)
                 for text in stream:
                     yield AnswerPart(text=text)
-                _record_generation(inner, stream.generation)
-            answer = self._finish(query, prompt, stream.generation, _trace_id(span))
+                generation = stream.generation
+                if should_stop and should_stop():
+                    # Cut short: to its reader it is as if the budget of tokens had run out.
+                    generation = replace(generation, finish_reason="length")
+                _record_generation(inner, generation)
+            answer = self._finish(query, prompt, generation, _trace_id(span))
             _record_answer(span, answer)
         yield AnswerPart(answer=answer)
 
@@ -128,7 +130,7 @@ class Chain:
             passages = fit_context(found, budget, self._model.count_tokens)
             _record_passages(span, passages)
         shown = [format_passage(passage) for passage in passages]
-        messages = [Message(role=turn.role, content=turn.content) for turn in history]
+        messages = [Message(role=turn.role, content=harmless(turn.content)) for turn in history]
         messages += build_messages(self._author, instruction, shown)
         return Prompt(messages, tuple(passages), params)
 

@@ -10,6 +10,7 @@ import typer
 
 from twin.domain.answer import Passage
 from twin.job import RecipeOption, plain_errors
+from twin.rag.ask_commands import ask
 from twin.recipes import load_recipe
 from twin.settings import get_settings
 
@@ -22,9 +23,7 @@ WIDTH = 96
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps this a group while it has fewer than two commands."""
+app.command()(ask)
 
 
 @app.command()
