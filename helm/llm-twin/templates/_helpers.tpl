@@ -28,6 +28,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if .Values.serving.enabled -}}
 {{- $host := printf "%s.svc.cluster.local" .Release.Namespace -}}
 {{- $_ := set $derived "TWIN_RAY_SERVICE" (printf "%s/%s" .Release.Namespace .Values.serving.name) -}}
+{{- $_ := set $derived "TWIN_ROUTER_REPLICAS" .Values.serving.router.replicas -}}
 {{- $_ := set $derived "TWIN_SERVE_API_URL" (printf "http://%s-head-svc.%s:8265" .Values.serving.name $host) -}}
 {{- $_ := set $derived "TWIN_ENDPOINT_URL" (printf "http://%s-serve-svc.%s:8000" .Values.serving.name $host) -}}
 {{- end -}}

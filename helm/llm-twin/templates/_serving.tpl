@@ -1,16 +1,23 @@
-{{/* Serve's configuration before the first rollout: a router that knows no model. */}}
+{{/*
+Serve's configuration before the first rollout: a router that knows no model. The same as
+twin.stores.serve_config.render makes of no models; a test compares them.
+*/}}
 {{- define "llm-twin.emptyRouter" -}}
 proxy_location: EveryNode
 http_options:
   host: 0.0.0.0
   port: 8000
 applications:
-  - name: {{ .Values.serving.router.application }}
+  - name: router
     route_prefix: /
-    import_path: {{ .Values.serving.router.importPath }}
+    import_path: twin.serving.router:build
     deployments:
       - name: Router
         num_replicas: {{ .Values.serving.router.replicas }}
+        max_ongoing_requests: 200
+        graceful_shutdown_timeout_s: 75
+        ray_actor_options:
+          num_cpus: 0
         user_config:
           models: {}
 {{- end }}
