@@ -109,9 +109,9 @@ def test_a_heading_too_long_for_a_path_is_text():
 
 PIECES = st.sampled_from(
     ["# H\n", "## H 2\n", "para one. two!\n", "- item\n", "  - nested\n", "1. n\n", "```\n",
-     "~~~\n",      "code()\n", "    indented\n", "| a | b |\n", "|---|---|\n", "> quote\n", "\n", "\n\n", 
-     "---\n",     "===\n", "[r]: http://e.org\n", "<div>\n", "</div>\n", "\t\n", "text\\\n", "![i](u)\n",
-     "日本。\n"]
+     "~~~\n", "code()\n", "    indented\n", "| a | b |\n", "|---|---|\n", "> quote\n", "\n",
+     "\n\n", "---\n", "===\n", "[r]: http://e.org\n", "<div>\n", "</div>\n", "\t\n", "text\\\n",
+     "![i](u)\n", "日本。\n"]
 )  # fmt: skip
 
 

@@ -115,8 +115,14 @@ def test_a_question_without_terms_leaves_the_dense_arm(filled, question):
     assert len(reader.search(vector("x"), question, 2)) == 2
 
 
+def test_numbers_are_words():
+    assert len(sparse_question("exit code 75").indices) == 3
+
+
 def test_languages_without_spaces_have_words():
-    assert len(sparse_question("日本語のテスト").indices) > 1
+    whole = set(sparse_question("日本語のテスト").indices)
+    assert len(whole) == 6
+    assert set(sparse_question("日本語").indices) < whole
     assert len(sparse_question("שלום עולם").indices) == 2
 
 

@@ -12,12 +12,13 @@
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -302,20 +303,36 @@ def hits_in_order(hits: list[Hit], k: int) -> list[Hit]:
 
 def sparse_passage(chunk: Chunk) -> "SparseVector":
     """BM25 term weights of a chunk in its context; the store adds the inverse frequencies."""
-    return _bm25().embed_document(chunk.embedded_text)
+    return _bm25().embed_document(_with_bigrams(chunk.embedded_text))
 
 
 def sparse_question(text: str) -> "SparseVector":
     """The terms of a question, each of weight 1; empty if it has none but stop words."""
-    return _bm25().embed_query(text)
+    return _bm25().embed_query(_with_bigrams(text))
+
+
+#: Runs of the scripts that are written without spaces.
+_UNSPACED = re.compile(
+    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0002ffff]{2,}"
+)
+
+
+def _with_bigrams(text: str) -> str:
+    """Chinese, Japanese and Korean runs as overlapping pairs of characters, as Lucene has them.
+
+    The engine's word tokenizer takes such a run for one word; its multilingual one knows these
+    scripts but drops numbers, and "exit code 75" must find the passage with the 75.
+    """
+    return _UNSPACED.sub(
+        lambda run: " ".join(one + two for one, two in pairwise(run.group())), text
+    )
 
 
 @cache
 def _bm25() -> "Bm25":
     from qdrant_edge import Bm25, Bm25Config, TokenizerType
 
-    # Multilingual: the default tokenizer takes a whole run of Chinese or Japanese for one word.
-    return Bm25(Bm25Config(tokenizer=TokenizerType.Multilingual, avg_len=AVERAGE_TERMS))
+    return Bm25(Bm25Config(tokenizer=TokenizerType.Word, avg_len=AVERAGE_TERMS))
 
 
 AVERAGE_TERMS = 100.0
