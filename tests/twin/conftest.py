@@ -8,6 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from tests import servers
+from tests.twin import twins
+from tests.twin.serving_platform import Platform, running, settings_of
 from twin.settings import Settings
 
 
@@ -45,3 +47,20 @@ def stores_settings(settings: Settings, warehouse_uri: str) -> Settings:
             "mongo_database": f"twin_{uuid.uuid4().hex[:8]}",
         }
     )
+
+
+@pytest.fixture(scope="session")
+def serving_platform(
+    tmp_path_factory: pytest.TempPathFactory, mlflow_url: str
+) -> Iterator[Platform]:
+    """`twin serving start` with two tiny versions registered, neither rolled out; one a session.
+
+    Its tests leave it with whichever version in service; those that need one bring it there.
+    """
+    home = tmp_path_factory.mktemp("platform")
+    settings, environment = settings_of(home, mlflow_url)
+    recipe = twins.write_recipe(settings.recipes, step_seconds=0.5)
+    twins.index_texts(recipe, settings)
+    twins.register(settings, home, ["1", "2"])
+    with running(settings, environment) as platform:
+        yield platform

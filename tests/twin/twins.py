@@ -1,5 +1,6 @@
 """A small twin that is real in every part: tiny weights, the real embedder, a real index."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from twin.recipes import Recipe, load_recipe
 from twin.settings import Settings
 from twin.stores.files import open_files
 from twin.stores.index import IndexedDocument, IndexSpec, open_index
+from twin.stores.registry import Registry
+from twin.stores.tracking import tracking_run
 
 TEXTS = {
     "pods": "Every job runs in a pod of its own. A pod states what it needs and gives it back.",
@@ -61,16 +64,27 @@ def _document(name, text, spec, embedder) -> IndexedDocument:
     return IndexedDocument(name, "r1", [chunk], embedder.encode([chunk.embedded_text]))
 
 
-def publish_weights(settings: Settings, folder: Path, scale: float = 1.0) -> tuple[str, str]:
-    """Publish tiny weights, their output scaled so that versions differ; returns URI, digest."""
+def publish_weights(settings: Settings, folder: Path, name: str = "1") -> tuple[str, str]:
+    """Publish tiny weights that differ by ``name``; returns URI and digest."""
     tiny_model.build(folder)
     path = folder / "model.safetensors"
     weights = load_file(path)
-    weights["model.norm.weight"] *= scale
+    weights["model.norm.weight"] += int(name) / 8
     save_file(weights, path, metadata={"format": "pt"})
     files = open_files(settings)
-    uri = files.publish_folder(folder, f"models/twin-tiny/{scale}")
-    return uri, files.published_digest(f"models/twin-tiny/{scale}")
+    uri = files.publish_folder(folder, f"models/twin-tiny/{name}")
+    return uri, files.published_digest(f"models/twin-tiny/{name}")
+
+
+def register(settings: Settings, folder: Path, names: Sequence[str]) -> None:
+    """Register weights by these names as versions 1, 2, … of ``twin-tiny``."""
+    with Registry(settings) as registry:
+        for name in names:
+            uri, digest = publish_weights(settings, folder / f"weights-{name}", name)
+            with tracking_run(settings, experiment="tiny", name="package", tags={}) as run:
+                registry.register(
+                    "twin-tiny", weights_uri=uri, weights_digest=digest, run_id=run.id, tags={}
+                )
 
 
 def served(recipe: Recipe, version: str, uri: str, digest: str) -> ServedVersion:

@@ -9,6 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from twin.domain.errors import BadDataError
+
 RETRY_AFTER_SECONDS = 5
 
 
@@ -93,6 +95,7 @@ def _type(status: int) -> str:
 def install(app: FastAPI) -> None:
     """Make every error of ``app`` leave as JSON in OpenAI's shape."""
     app.add_exception_handler(ApiError, _refused)
+    app.add_exception_handler(BadDataError, _bad_data)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
 
@@ -100,6 +103,10 @@ def install(app: FastAPI) -> None:
 async def _refused(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)  # noqa: S101 - narrows what Starlette hands over
     return error.response()
+
+
+async def _bad_data(_: Request, error: Exception) -> JSONResponse:
+    return ApiError(400, str(error), code="invalid_value").response()
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

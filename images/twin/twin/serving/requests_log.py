@@ -2,6 +2,7 @@
 
 import re
 import time
+import traceback
 import uuid
 
 import structlog
@@ -44,7 +45,8 @@ class RequestsLog:
             try:
                 await self._app(scope, receive, named)
             except Exception:
-                log.exception("request failed", path=scope["path"])
+                # As text: a renderer that shows local variables would show the question.
+                log.error("request failed", path=scope["path"], trace=traceback.format_exc())
                 if status:
                     raise  # The response is on its way: all that is left is to break it off.
                 await ApiError.failed().response()(scope, receive, named)

@@ -8,7 +8,7 @@ fields that this does not know are ignored, as other compatible servers do.
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from twin.rag.query import Query, Turn
 
@@ -18,13 +18,25 @@ MAX_MESSAGES = 200
 UNSUPPORTED = ("tools", "functions", "audio", "logprobs", "web_search_options")
 
 
+def _is_text(text: str) -> str:
+    """JSON can escape halves of characters, which no tokenizer or store takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half a character (an unpaired surrogate)") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(_is_text)]
+
+
 class TextPart(BaseModel):
     """A part of a message; only text is understood."""
 
     model_config = ConfigDict(extra="ignore")
 
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class ChatMessage(BaseModel):
@@ -33,7 +45,7 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart] | None = None
+    content: Text | list[TextPart] | None = None
 
     @property
     def text(self) -> str:
@@ -61,7 +73,7 @@ class Sampling(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: Text | Annotated[list[Text], Field(max_length=4)] | None = None
 
     def overrides(self) -> dict[str, Any]:
         """As the fields of a `Query`."""
@@ -78,7 +90,7 @@ class Sampling(BaseModel):
 class ChatCompletionRequest(Sampling):
     """``POST /v1/chat/completions``: the last message is the question."""
 
-    model: str = Field(min_length=1, max_length=200)
+    model: Text = Field(min_length=1, max_length=200)
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: bool = False
     stream_options: StreamOptions | None = None
@@ -125,8 +137,8 @@ def _system(messages: Sequence[ChatMessage]) -> str | None:
 class AnswerRequest(Sampling):
     """``POST /v1/answers``: a question, and how many passages to answer from."""
 
-    question: str
-    model: str | None = Field(
+    question: Text
+    model: Text | None = Field(
         default=None, max_length=200, description="may be left out while one model is in service"
     )
     k: int | None = Field(default=None, ge=1, le=20, description="passages to retrieve")

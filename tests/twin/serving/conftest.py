@@ -1,0 +1,81 @@
+"""The endpoint over a real chain in this process; Ray has tests of its own."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+
+from tests import servers
+from tests.twin import twins
+from twin.rag.chain import Chain, load_chain
+from twin.serving.access import Keys
+from twin.serving.answering import Answering
+from twin.serving.api import create_app
+from twin.serving.routing import RoutingTable
+from twin.settings import Settings
+
+KEY = "test-key"
+MAX_BODY_BYTES = 300_000
+
+
+@dataclass
+class ChainBackend:
+    """`twin.serving.backend.Backend` over one chain in this process."""
+
+    answering: Answering
+    table: RoutingTable
+    streams_left: list[int] = field(default_factory=list)
+
+    async def answer(self, target, query):
+        return await self.answering.answer(query)
+
+    async def stream(self, target, query):
+        sent = 0
+        try:
+            async for part in self.answering.stream(query):
+                sent += 1
+                yield part
+        finally:
+            self.streams_left.append(sent)
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory) -> Chain:
+    home = tmp_path_factory.mktemp("chain")
+    settings = Settings(home=home / "home", recipes=home / "recipes")
+    recipe = twins.write_recipe(settings.recipes, max_new_tokens=400)
+    twins.index_texts(recipe, settings)
+    twins.publish_weights(settings, home / "weights")
+    return load_chain(recipe, home / "weights", settings, model_name="twin-tiny", version="1")
+
+
+@pytest.fixture(scope="session")
+def backend(chain) -> ChainBackend:
+    table = {"models": {"twin-tiny": {"versions": {"1": 100}, "max_question_characters": 4_000}}}
+    answering = Answering(chain, at_once=2, timeout_seconds=60)
+    return ChainBackend(answering, RoutingTable.model_validate(table))
+
+
+@pytest.fixture(scope="session")
+def endpoint(backend) -> Iterator[str]:
+    """URL of the endpoint, served by uvicorn on a real socket."""
+    app = create_app(backend, Keys([SecretStr(KEY)]), MAX_BODY_BYTES)
+    port = servers.free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    servers.wait_until(lambda: server.started, "uvicorn")
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def client(endpoint) -> Iterator[httpx.Client]:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=endpoint, headers=headers, timeout=60) as client:
+        yield client
