@@ -2,9 +2,43 @@
 
 import typer
 
+from twin.job import RecipeOption, ResultOption, RunIdOption, run_job
+from twin.training.dpo import run_dpo
+from twin.training.package import run_package
+from twin.training.sft import run_sft
+
 app = typer.Typer(help="Fine-tune the base model on the samples.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps this a group while it has fewer than two commands."""
+@app.command()
+def sft(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """Fine-tune a LoRA adapter on the author's passages.
+
+    Reads the newest samples (datasets/RECIPE) and the base model. Writes the adapter to
+    training/RECIPE/FINGERPRINT/sft in the file store, checkpoints there while it trains, and
+    parameters and metrics to an MLflow run. A killed or interrupted training goes on from its
+    last checkpoint.
+    """
+    run_job("training sft", run_sft, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def dpo(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """Train the adapter further on the preference pairs.
+
+    Reads the newest samples, the SFT adapter and the base model. Writes the adapter to
+    training/RECIPE/FINGERPRINT/dpo-FINGERPRINT in the file store, and parameters and metrics to
+    an MLflow run. With training.dpo.enabled: false it passes the SFT adapter on.
+    """
+    run_job("training dpo", run_dpo, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def package(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """Merge adapter and base into one model and register it as a candidate.
+
+    Reads the DPO adapter and the base model. Writes bf16 safetensors with tokenizer and chat
+    template to models/twin-RECIPE/DIGEST in the file store, and a version of the registered model
+    twin-RECIPE with its lineage and the alias `candidate` to MLflow.
+    """
+    run_job("training package", run_package, recipe=recipe, run_id=run_id, result=result)

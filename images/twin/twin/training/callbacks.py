@@ -1,0 +1,88 @@
+"""What happens around training steps: progress, metrics to MLflow, checkpoints to the store."""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback  # noqa: TID253 - imported by the training functions only
+
+from twin.stores.files import FileStore
+from twin.stores.tracking import TrackingRun
+from twin.training.lean_head import UNMEASURED
+
+
+class Reporting(TrainerCallback):
+    """Moves the progress bar and sends every logged number to the tracking run."""
+
+    def __init__(self, run: TrackingRun, advance: Callable[[int], None]) -> None:
+        self._run = run
+        self._advance = advance
+        self._shown = 0
+
+    def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        """Show the steps of an earlier attempt as done, and send what it may not have sent."""
+        self._move(state.global_step)
+        for entry in state.log_history:
+            self._send(entry, int(entry["step"]))
+
+    def on_step_end(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        """One step further."""
+        self._move(state.global_step)
+
+    def on_log(
+        self,
+        _args: Any,
+        state: Any,
+        _control: Any,
+        logs: dict[str, Any] | None = None,
+        **_kwargs: Any,
+    ) -> None:
+        """Send what the trainer logs."""
+        self._send(logs or {}, state.global_step)
+
+    def _move(self, step: int) -> None:
+        self._advance(step - self._shown)
+        self._shown = step
+
+    def _send(self, entry: dict[str, Any], step: int) -> None:
+        metrics = {
+            name: float(value)
+            for name, value in entry.items()
+            if isinstance(value, int | float)
+            and math.isfinite(value)
+            and name != "step"
+            and name.removeprefix("eval_") not in UNMEASURED
+        }
+        self._run.log_metrics(metrics, step)
+
+
+class Checkpoints(TrainerCallback):
+    """Publishes each checkpoint, so that another machine may go on from it; keeps the newest."""
+
+    def __init__(self, files: FileStore, folder: str) -> None:
+        self._files = files
+        self._folder = folder
+
+    def on_save(self, args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        """Publish the checkpoint just saved, then drop the older ones."""
+        name = f"checkpoint-{state.global_step}"
+        self._files.publish_folder(
+            Path(args.output_dir) / name, f"{self._folder}/{name}", replace=True
+        )
+        for other in self._files.names(self._folder):
+            if other != name and other.startswith("checkpoint-"):
+                self._files.remove(f"{self._folder}/{other}")
+
+    def newest(self, cache: Path) -> Path | None:
+        """The newest whole checkpoint, on this machine's disk."""
+        steps = sorted(
+            (int(found[1]), name)
+            for name in self._files.names(self._folder)
+            if (found := re.fullmatch(r"checkpoint-(\d+)", name))
+            and self._files.is_published(f"{self._folder}/{name}")
+        )
+        if not steps:
+            return None
+        return self._files.fetch_folder(f"{self._folder}/{steps[-1][1]}", cache)

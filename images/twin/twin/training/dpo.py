@@ -1,0 +1,128 @@
+"""`twin training dpo`: the SFT adapter, moved from the base model's manner to the author's.
+
+Direct preference optimisation (Rafailov et al., 2023, arXiv:2305.18290).
+"""
+
+from typing import Any
+
+from twin.domain.errors import BadDataError, NothingToDo
+from twin.domain.sample import Split
+from twin.job import Job
+from twin.stores.files import FileStore, open_files
+from twin.stores.sample_sets import SampleSets
+from twin.stores.tracking import TrackingRun, tracking_run
+from twin.training.engine import (
+    Rows,
+    Workshop,
+    dpo_trainer,
+    load_for_training,
+    scratch_folder,
+    train,
+)
+from twin.training.plan import TrainingPlan, plan_training
+from twin.training.tokens import preference_rows
+
+
+def run_dpo(job: Job) -> None:
+    """Train on the preference pairs unless that was done from the same inputs.
+
+    With ``training.dpo.enabled: false`` the SFT adapter is what comes out.
+
+    Raises:
+        NothingToDo: it was, or DPO is switched off and the adapter is passed on already.
+        BadDataError: there is no SFT adapter yet, or no pair that fits.
+        TryAgainError: MLflow did not answer. What was trained is kept in checkpoints.
+    """
+    files = open_files(job.settings)
+    plan = plan_training(job.recipe, job.settings, files)
+    job.result.ids["dataset_version"] = plan.manifest.version
+    job.result.uris["adapter"] = files.uri(plan.dpo_adapter)
+    if files.is_published(plan.dpo_adapter):
+        raise NothingToDo(f"the pairs of samples {plan.manifest.version} are trained on already")
+    if not files.is_published(plan.sft_adapter):
+        raise BadDataError(
+            f"no SFT adapter for samples {plan.manifest.version}: "
+            f"run `twin training sft --recipe {job.recipe.name}`"
+        )
+    if job.recipe.training.dpo.enabled:
+        _run_tracked(job, files, plan)
+    else:
+        cache = job.settings.home.resolve() / "adapters"
+        files.publish_folder(files.fetch_folder(plan.sft_adapter, cache), plan.dpo_adapter)
+        job.result.detail["dpo"] = "switched off in the recipe: the SFT adapter is passed on"
+
+
+def _run_tracked(job: Job, files: FileStore, plan: TrainingPlan) -> None:
+    tags = {"dataset_version": plan.manifest.version, "stage": "dpo", "run_id": job.run_id}
+    with tracking_run(
+        job.settings, experiment=job.recipe.name, name="dpo", tags=tags, key=plan.dpo
+    ) as run:
+        job.result.uris["mlflow_run"] = run.url
+        job.result.ids["mlflow_run"] = run.id
+        knobs = job.recipe.training.dpo.model_dump()
+        run.log_params(
+            {
+                "base_model": job.recipe.training.base_model,
+                "dataset_version": plan.manifest.version,
+                "recipe_digest": job.recipe.digest(),
+                "code_version": job.settings.code_version,
+                **{f"dpo.{key}": value for key, value in knobs.items()},
+            }
+        )
+        with scratch_folder(job.settings, f"dpo-{job.recipe.name}") as scratch:
+            _train(job, files, plan, Workshop(files, scratch, f"{plan.dpo}/checkpoints"), run)
+
+
+def _train(
+    job: Job, files: FileStore, plan: TrainingPlan, workshop: Workshop, run: TrackingRun
+) -> None:
+    from peft import PeftModel
+
+    base, tokenizer = load_for_training(plan.base_folder, job.settings)
+    rows = _rows(job, files, plan, tokenizer)
+    if not rows:
+        raise BadDataError(
+            "no preference pair fits: raise training.dpo.max_length "
+            f"({job.recipe.training.dpo.max_length}), or set training.dpo.enabled to false"
+        )
+    before = files.fetch_folder(plan.sft_adapter, workshop.scratch / "sft")
+    model = PeftModel.from_pretrained(base, before, is_trainable=True)
+    scratch = workshop.scratch / "trainer"
+    trainer = dpo_trainer(model, tokenizer, job.recipe.training, scratch, rows)
+    summary = train(trainer, job, run, workshop, "preference training (DPO)")
+    job.counts.written = trainer.state.global_step
+    job.result.detail.update(
+        steps=trainer.state.global_step,
+        train_loss=summary["train_loss"],
+        train_seconds=summary["train_runtime"],
+        **_last_rewards(trainer),
+    )
+    adapter = workshop.scratch / "adapter"
+    trainer.model.save_pretrained(adapter, selected_adapters=["default"])
+    run.flush()  # before the adapter is published: after that, nobody would send them
+    files.publish_folder(adapter, plan.dpo_adapter)
+    files.remove(workshop.checkpoints)
+
+
+def _last_rewards(trainer: Any) -> dict[str, float]:
+    """How the policy judged the last pairs: margin of the chosen, and how often it won."""
+    entries = [entry for entry in trainer.state.log_history if "rewards/margins" in entry]
+    if not entries:
+        return {}
+    tail = entries[-10:]
+    return {
+        name: sum(entry[f"rewards/{name}"] for entry in tail) / len(tail)
+        for name in ("margins", "accuracies")
+    }
+
+
+def _rows(job: Job, files: FileStore, plan: TrainingPlan, tokenizer: Any) -> Rows:
+    pairs = SampleSets(files, job.recipe.name).preferences(plan.manifest.version, Split.TRAIN)
+    job.counts.read = len(pairs)
+
+    def too_long(pair_id: str, length: int) -> None:
+        job.counts.skipped += 1
+        job.result.failures[pair_id] = f"{length} tokens, more than training.dpo.max_length"
+
+    most = job.recipe.training.dpo.max_length
+    return preference_rows(tokenizer, job.recipe.author.name, pairs, most, too_long)

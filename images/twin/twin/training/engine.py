@@ -1,0 +1,191 @@
+"""The two TRL trainers, set up from a recipe, and one way to run either."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from twin.job import Job
+from twin.recipes import DpoSection, LoraSection, SftSection, TrainingSection
+from twin.settings import Settings
+from twin.stores.files import FileStore
+from twin.stores.tracking import TrackingRun
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where a training works: its scratch folder here, its checkpoints in the store."""
+
+    files: FileStore
+    scratch: Path
+    checkpoints: str
+
+
+def load_for_training(folder: Path, settings: Settings) -> tuple[Any, Any]:
+    """Base model (bf16, no adapter) and tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16
+    )
+    return model, tokenizer
+
+
+def lora_config(lora: LoraSection) -> Any:
+    """LoRA on every linear layer of the body; the head is never adapted."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def sft_trainer(
+    model: Any,
+    tokenizer: Any,
+    recipe: TrainingSection,
+    scratch: Path,
+    rows: Rows,
+    validation: Rows,
+) -> Any:
+    """TRL's SFT trainer on tokenised rows, with a new adapter on ``model``."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    from twin.training.lean_head import use_lean_head
+
+    knobs = recipe.sft
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(
+            **_common(knobs, recipe.seed, scratch),
+            warmup_steps=knobs.warmup_share,
+            max_length=None,  # longer samples have been refused
+            # Samples of like length together, so that little is spent on padding.
+            train_sampling_strategy="group_by_length",
+            per_device_eval_batch_size=knobs.batch_size,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        eval_dataset=Dataset.from_list(validation) if validation else None,
+        processing_class=tokenizer,
+        peft_config=lora_config(recipe.lora),
+    )
+    use_lean_head(trainer)
+    return trainer
+
+
+def dpo_trainer(
+    model: Any, tokenizer: Any, recipe: TrainingSection, scratch: Path, rows: Rows
+) -> Any:
+    """TRL's DPO trainer on tokenised pairs; ``model`` carries the SFT adapter, trainable.
+
+    The reference is a frozen copy of that adapter on the same base, which TRL switches to.
+    """
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    from twin.training.lean_head import use_lean_head
+
+    class PretokenisedDPOTrainer(DPOTrainer):
+        """Takes rows as `twin.training.tokens` makes them, and leaves them as they are."""
+
+        def _prepare_dataset(self, dataset: Any, *_args: Any, **_kwargs: Any) -> Any:
+            return dataset
+
+    trainer = PretokenisedDPOTrainer(
+        model=model,
+        args=DPOConfig(
+            **_common(recipe.dpo, recipe.seed, scratch),
+            beta=recipe.dpo.beta,
+            max_length=None,  # longer pairs have been refused
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+    )
+    use_lean_head(trainer)
+    return trainer
+
+
+def _common(knobs: SftSection | DpoSection, seed: int, scratch: Path) -> dict[str, Any]:
+    import torch
+
+    accelerated = torch.cuda.is_available()
+    return {
+        "output_dir": str(scratch),
+        "num_train_epochs": knobs.epochs,
+        "max_steps": knobs.max_steps,
+        "learning_rate": knobs.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "per_device_train_batch_size": knobs.batch_size,
+        "gradient_accumulation_steps": knobs.gradient_accumulation,
+        "save_steps": knobs.save_steps,
+        "logging_steps": 1,
+        "seed": seed,
+        "data_seed": seed,
+        "bf16": True,  # autocast: float32 LoRA weights, bf16 arithmetic
+        "use_cpu": not accelerated,
+        # Recomputing the activations saves memory that a CPU has, for time that it has not.
+        "gradient_checkpointing": accelerated,
+        "disable_tqdm": True,
+        "report_to": [],
+        "dataloader_pin_memory": accelerated,
+    }
+
+
+def train(
+    trainer: Any, job: Job, run: TrackingRun, workshop: Workshop, what: str
+) -> dict[str, float]:
+    """Train to the end, from the newest checkpoint if there is one; returns the trainer's summary.
+
+    The last step is saved as a checkpoint too: should MLflow not take the metrics afterwards, the
+    next attempt has nothing to train.
+    """
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    from twin.training.callbacks import Checkpoints, Reporting
+
+    checkpoints = Checkpoints(workshop.files, workshop.checkpoints)
+    newest = checkpoints.newest(workshop.scratch / "fetched")
+    for noisy in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(noisy)
+    trainer.add_callback(checkpoints)
+    if newest is not None:
+        job.result.detail["resumed_from"] = newest.name
+    with job.progress(what, _total_steps(trainer)) as advance:
+        trainer.add_callback(Reporting(run, advance))
+        summary = trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    return {name: float(value) for name, value in summary.metrics.items()}
+
+
+def _total_steps(trainer: Any) -> int:
+    *_, steps = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())
+    return int(steps)
+
+
+@contextmanager
+def scratch_folder(settings: Settings, name: str) -> Iterator[Path]:
+    """An empty folder for work in progress, under the home folder; gone afterwards.
+
+    Its name is fixed, so what a killed attempt left is cleared by the next one.
+    """
+    folder = settings.home.resolve() / "work" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

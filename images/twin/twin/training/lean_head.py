@@ -1,0 +1,69 @@
+"""TRL's trainers on a CPU: the head only where an answer is predicted, in bf16, once.
+
+TRL computes log-probabilities with a fused head. On a GPU that is a Triton kernel which skips the
+prompt's positions; elsewhere (TRL 1.16) it scores every position against all 262,144 words, folds
+them in float32 for entropy and other metrics, recomputes the logits in the backward pass and
+multiplies the gradient in float32. Here the same interface is answered by
+`twin.models.token_log_probabilities`, which does none of that and gives the same log-probabilities
+and gradients. Entropy and mean logits are not computed (they are metrics only, and read zero).
+"""
+
+import functools
+from typing import Any
+
+import torch  # noqa: TID253 - imported by the training functions only
+from trl.trainer.utils import FusedCausalLMOutput  # noqa: TID253 - as torch above
+
+from twin.models.token_log_probabilities import token_log_probabilities
+
+UNMEASURED = frozenset({"entropy", "logits/chosen", "logits/rejected", "mean_token_accuracy"})
+"""Metrics of TRL that need all logits; they are not reported."""
+
+
+def use_lean_head(trainer: Any) -> None:
+    """Give a TRL trainer on the CPU the lean head; on an accelerator TRL's own is as good."""
+    if trainer.accelerator.device.type != "cpu":
+        return
+    for model in {trainer.model, getattr(trainer, "ref_model", None)} - {None}:
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        _patch(base)
+        _keep_activations_in_bf16(model)
+
+
+def _patch(model: Any) -> None:
+    original = model.forward
+
+    @functools.wraps(type(model).forward)
+    def forward(
+        *args: Any, fused_lm_head: bool = False, labels: torch.Tensor | None = None, **kwargs: Any
+    ) -> Any:
+        if not fused_lm_head or labels is None:
+            return original(*args, labels=labels, **kwargs)
+        kwargs.pop("num_items_in_batch", None)
+        return _answer_log_probabilities(model, labels, *args, **{**kwargs, "use_cache": False})
+
+    model.forward = forward
+
+
+def _answer_log_probabilities(model: Any, labels: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    hidden = model.base_model(*args, **kwargs).last_hidden_state[:, :-1]
+    targets = labels[:, 1:]
+    mask = targets != -100
+    head = model.get_output_embeddings().weight
+    found = token_log_probabilities(hidden[mask].to(head.dtype), head, targets[mask])
+    unmeasured = torch.zeros(mask.shape)
+    return FusedCausalLMOutput(
+        loss=-found.sum() / mask.sum().clamp(min=1),
+        log_probs=unmeasured.masked_scatter(mask, found),
+        entropy=unmeasured,
+        mean_logits=unmeasured,
+        is_top1=torch.zeros_like(mask),
+        label_mask=mask,
+    )
+
+
+def _keep_activations_in_bf16(model: Any) -> None:
+    """Let autocast cast LoRA's small float32 weights, instead of PEFT casting every activation."""
+    for module in model.modules():
+        if hasattr(module, "cast_input_dtype_enabled"):
+            module.cast_input_dtype_enabled = False

@@ -1,0 +1,74 @@
+"""What a training job reads and where its outputs go: names made of their inputs.
+
+``training/<recipe>/<fingerprint>/sft/adapter`` and ``.../dpo-<fingerprint>/adapter`` hold the
+adapters; ``checkpoints`` beside them is there only while a training is unfinished.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from twin.models.base_models import prepare_base_model
+from twin.rag.prompt import PROMPT_VERSION
+from twin.recipes import Recipe
+from twin.settings import Settings
+from twin.stores.files import FileStore, folder_digest
+from twin.stores.sample_sets import SampleSetManifest, SampleSets
+
+TRAINER = "1"
+"""Version of this stage's code, part of every fingerprint: raise it when results change."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """The inputs of a recipe's training and the names of its outputs in the file store."""
+
+    manifest: SampleSetManifest
+    base_folder: Path
+    base_digest: str
+    sft: str
+    dpo: str
+
+    @property
+    def sft_adapter(self) -> str:
+        """Folder of the adapter after SFT."""
+        return f"{self.sft}/adapter"
+
+    @property
+    def dpo_adapter(self) -> str:
+        """Folder of the adapter after DPO."""
+        return f"{self.dpo}/adapter"
+
+
+def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> TrainingPlan:
+    """Look up the newest samples and the base model, and name the outputs.
+
+    Raises:
+        BadDataError: there are no samples yet, or the base model is unknown.
+    """
+    manifest = SampleSets(files, recipe.name).latest()
+    base = prepare_base_model(recipe.training.base_model, settings)
+    digest = folder_digest(base)
+    training = recipe.training
+    sft = _fingerprint(
+        manifest.version,
+        digest,
+        recipe.author.name,
+        str(training.seed),
+        training.lora.model_dump_json(),
+        training.sft.model_dump_json(),
+    )
+    root = f"training/{recipe.name}/{sft}"
+    return TrainingPlan(
+        manifest=manifest,
+        base_folder=base,
+        base_digest=digest,
+        sft=f"{root}/sft",
+        dpo=f"{root}/dpo-{_fingerprint(training.dpo.model_dump_json())}",
+    )
+
+
+def _fingerprint(*parts: str) -> str:
+    text = json.dumps([TRAINER, PROMPT_VERSION, *parts])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

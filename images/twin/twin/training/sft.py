@@ -1,0 +1,113 @@
+"""`twin training sft`: supervised fine-tuning of a LoRA adapter on the author's passages."""
+
+from typing import Any
+
+from twin.domain.errors import BadDataError, NothingToDo
+from twin.domain.sample import Split
+from twin.job import Job
+from twin.stores.files import FileStore, open_files
+from twin.stores.sample_sets import SampleSets
+from twin.stores.tracking import TrackingRun, tracking_run
+from twin.training.engine import (
+    Rows,
+    Workshop,
+    load_for_training,
+    scratch_folder,
+    sft_trainer,
+    train,
+)
+from twin.training.plan import TrainingPlan, plan_training
+from twin.training.tokens import instruct_rows
+
+
+def run_sft(job: Job) -> None:
+    """Train the adapter unless one was trained from the same inputs.
+
+    Raises:
+        NothingToDo: it was.
+        BadDataError: there are no samples, or none that fits ``training.sft.max_length``.
+        TryAgainError: MLflow did not answer. What was trained is kept in checkpoints.
+    """
+    files = open_files(job.settings)
+    plan = plan_training(job.recipe, job.settings, files)
+    job.result.ids["dataset_version"] = plan.manifest.version
+    job.result.uris["adapter"] = files.uri(plan.sft_adapter)
+    if files.is_published(plan.sft_adapter):
+        raise NothingToDo(f"the adapter of samples {plan.manifest.version} is trained already")
+    tags = {"dataset_version": plan.manifest.version, "stage": "sft", "run_id": job.run_id}
+    with tracking_run(
+        job.settings, experiment=job.recipe.name, name="sft", tags=tags, key=plan.sft
+    ) as run:
+        job.result.uris["mlflow_run"] = run.url
+        job.result.ids["mlflow_run"] = run.id
+        run.log_params({**_parameters(job, plan), "base_digest": plan.base_digest})
+        with scratch_folder(job.settings, f"sft-{job.recipe.name}") as scratch:
+            workshop = Workshop(files, scratch, f"{plan.sft}/checkpoints")
+            _train(job, files, plan, workshop, run)
+
+
+def _train(
+    job: Job, files: FileStore, plan: TrainingPlan, workshop: Workshop, run: TrackingRun
+) -> None:
+    model, tokenizer = load_for_training(plan.base_folder, job.settings)
+    rows = _rows(job, files, plan, tokenizer, Split.TRAIN)
+    validation = _rows(job, files, plan, tokenizer, Split.VALIDATION)
+    if not rows:
+        raise BadDataError(
+            "no training sample fits: raise training.sft.max_length "
+            f"({job.recipe.training.sft.max_length}) or lower datasets.context_passages"
+        )
+    trainer = sft_trainer(
+        model, tokenizer, job.recipe.training, workshop.scratch / "trainer", rows, validation
+    )
+    summary = train(trainer, job, run, workshop, "fine-tuning (SFT)")
+    if validation:
+        loss = float(trainer.evaluate()["eval_loss"])
+        job.result.detail["validation_loss"] = loss
+        run.log_metrics({"validation_loss": loss}, trainer.state.global_step)
+    _report(job, run, trainer, summary, rows)
+    adapter = workshop.scratch / "adapter"
+    trainer.model.save_pretrained(adapter)
+    run.flush()  # before the adapter is published: after that, nobody would send them
+    files.publish_folder(adapter, plan.sft_adapter)
+    files.remove(workshop.checkpoints)
+
+
+def _report(
+    job: Job, run: TrackingRun, trainer: Any, summary: dict[str, float], rows: Rows
+) -> None:
+    """Speed of this attempt, in tokens of prompt and answer a second."""
+    seconds = summary["train_runtime"]
+    epochs = trainer.state.epoch or 0.0
+    tokens = sum(row["length"] for row in rows) * epochs
+    job.counts.written = trainer.state.global_step
+    job.result.detail.update(
+        steps=trainer.state.global_step, train_loss=summary["train_loss"], train_seconds=seconds
+    )
+    if "resumed_from" not in job.result.detail:
+        job.result.detail["tokens_per_second"] = round(tokens / max(seconds, 1e-9), 1)
+        run.log_metrics({"tokens_per_second": tokens / max(seconds, 1e-9)})
+
+
+def _rows(job: Job, files: FileStore, plan: TrainingPlan, tokenizer: Any, split: Split) -> Rows:
+    samples = SampleSets(files, job.recipe.name).instruct(plan.manifest.version, split)
+    job.counts.read += len(samples)
+    most = job.recipe.training.sft.max_length
+
+    def too_long(sample_id: str, length: int) -> None:
+        job.counts.skipped += 1
+        job.result.failures[sample_id] = f"{length} tokens, more than training.sft.max_length"
+
+    return instruct_rows(tokenizer, job.recipe.author.name, samples, most, too_long)
+
+
+def _parameters(job: Job, plan: TrainingPlan) -> dict[str, object]:
+    training = job.recipe.training
+    return {
+        "base_model": training.base_model,
+        "dataset_version": plan.manifest.version,
+        "recipe_digest": job.recipe.digest(),
+        "code_version": job.settings.code_version,
+        **{f"lora.{key}": value for key, value in training.lora.model_dump().items()},
+        **{f"sft.{key}": value for key, value in training.sft.model_dump().items()},
+    }

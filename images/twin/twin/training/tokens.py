@@ -1,0 +1,91 @@
+"""Samples as the tokens that are trained on: the serving prompt, then the answer and its end."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from twin.models.chat_template import END_OF_TURN
+from twin.rag.prompt import build_messages
+
+IGNORED = -100
+"""Label of a token that is read and not learned (PyTorch's convention)."""
+
+
+class Prompted(Protocol):
+    """What instruct samples and preference pairs have in common."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def instruction(self) -> str:
+        """What is asked."""
+
+    @property
+    def context(self) -> tuple[str, ...]:
+        """Passages shown."""
+
+
+def prompt_tokens(tokenizer: Any, author: str, sample: Prompted) -> list[int]:
+    """The prompt exactly as `twin.models` shows it when serving."""
+    messages = build_messages(author, sample.instruction, sample.context)
+    ids: list[int] = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, return_dict=True
+    )["input_ids"]
+    return ids
+
+
+def answer_tokens(tokenizer: Any, answer: str) -> list[int]:
+    """An answer and the end of its turn, which the model has to learn to write."""
+    ids: list[int] = tokenizer.encode(answer.strip() + END_OF_TURN, add_special_tokens=False)
+    return ids
+
+
+def instruct_rows(
+    tokenizer: Any,
+    author: str,
+    samples: Sequence[Any],
+    max_length: int,
+    too_long: Callable[[str, int], None],
+) -> list[dict[str, Any]]:
+    """Rows with ``input_ids``, ``labels`` (the answer's tokens only) and ``length``.
+
+    A sample longer than ``max_length`` tokens is reported to ``too_long`` and left out: cut off,
+    it would teach the model to stop in mid-sentence.
+    """
+    rows = []
+    for sample in samples:
+        prompt = prompt_tokens(tokenizer, author, sample)
+        answer = answer_tokens(tokenizer, sample.answer)
+        length = len(prompt) + len(answer)
+        if length > max_length:
+            too_long(sample.id, length)
+            continue
+        labels = [IGNORED] * len(prompt) + answer
+        rows.append({"input_ids": prompt + answer, "labels": labels, "length": length})
+    return rows
+
+
+def preference_rows(
+    tokenizer: Any,
+    author: str,
+    pairs: Sequence[Any],
+    max_length: int,
+    too_long: Callable[[str, int], None],
+) -> list[dict[str, Any]]:
+    """Rows with ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``.
+
+    The rejected text was cut by a token budget, not ended, so it gets no end of turn: nothing
+    should teach the model that ending is bad.
+    """
+    rows = []
+    for pair in pairs:
+        prompt = prompt_tokens(tokenizer, author, pair)
+        chosen = answer_tokens(tokenizer, pair.chosen)
+        rejected = tokenizer.encode(pair.rejected.strip(), add_special_tokens=False)
+        length = len(prompt) + max(len(chosen), len(rejected))
+        if length > max_length:
+            too_long(pair.id, length)
+            continue
+        rows.append({"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected})
+    return rows
