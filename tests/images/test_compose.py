@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.images.test_dockerfiles import stages
+from tests.images.test_dockerfiles import hashed, stages
 from twin.settings import Settings
 
 COMPOSE = ROOT / "docker-compose.yaml"
@@ -241,6 +241,12 @@ class TestJobs:
         files = environment["AIRFLOW__TWIN__FILES_URI"].replace("aws_default@", "")
         assert files == environment["TWIN_FILES_URI"]
         assert environment["AIRFLOW__TWIN__MLFLOW_URL"] == environment["TWIN_MLFLOW_TRACKING_URI"]
+
+    def test_airflow_carries_the_drivers_of_its_stores(self):
+        """Postgres for its database; s3fs, without which a path in a bucket cannot be opened."""
+        locked = hashed(ROOT / "requirements.txt")
+        locked |= hashed(ROOT / "images/airflow/requirements-postgres.txt")
+        assert {"psycopg2-binary", "asyncpg", "s3fs"} <= set(locked)
 
     def test_the_pool_of_models_is_made(self):
         pool = re.search(r'GPU_POOL = "(\w+)"', Path(ROOT / "include/pipelines.py").read_text())
