@@ -1,6 +1,7 @@
 """Retrieval: the passages that a question is answered from."""
 
 import re
+import unicodedata
 
 from twin.domain.answer import Passage
 from twin.domain.errors import BadDataError
@@ -35,7 +36,8 @@ class Retriever:
         Raises:
             BadDataError: the question is empty.
         """
-        if not question.strip():
+        question = _plain(question)
+        if not question:
             raise BadDataError("the question is empty")
         if not _WORD.search(question):
             return []
@@ -58,6 +60,11 @@ def open_retriever(recipe: Recipe, settings: Settings) -> Retriever:
     # The index first: an error about it should not wait for a model.
     reader = open_index(settings, recipe).read()
     return Retriever(reader, load_embedder(recipe.features.embedder, settings))
+
+
+def _plain(question: str) -> str:
+    """Styled letters as plain ones, as passages have them; no half characters, which JSON allows."""
+    return unicodedata.normalize("NFKC", question.encode("utf-8", "ignore").decode()).strip()
 
 
 def _passage(rank: int, hit: Hit) -> Passage:

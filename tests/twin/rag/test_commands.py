@@ -1,0 +1,81 @@
+"""`twin rag search` on the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.twin.rag.test_retrieve import filled
+from twin import cli
+from twin.models.embedder import load_embedder
+from twin.settings import Settings, get_settings
+from twin.stores.embedded_index import EmbeddedIndex
+
+RECIPE = """
+name: toy
+author: {id: ann, name: Ann}
+sources: [{name: site, kind: folder, path: .}]
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("home")
+    embedder = load_embedder("all-minilm-l6-v2", Settings())
+    filled(EmbeddedIndex(home / "index" / "toy", "toy"), embedder)
+    (home / "toy.yaml").write_text(RECIPE)
+    (home / "none.yaml").write_text(RECIPE.replace("toy", "none"))
+    return home
+
+
+@pytest.fixture
+def search(home, monkeypatch):
+    monkeypatch.setenv("TWIN_HOME", str(home))
+    monkeypatch.setenv("TWIN_RECIPES", str(home))
+    get_settings.cache_clear()
+    yield lambda *arguments: CliRunner().invoke(cli.app, ["rag", "search", *arguments])
+    get_settings.cache_clear()
+
+
+def test_json_has_what_a_program_needs(search):
+    result = search("What does 75 mean?", "--recipe", "toy", "--k", "2", "--json")
+    assert result.exit_code == 0
+    found = json.loads(result.stdout)
+    assert [item["rank"] for item in found] == [1, 2]
+    assert {"rank", "score", "chunk_id", "document_id", "url", "title", "text"} <= set(found[0])
+    assert found[0]["title"] == "Codes"
+
+
+def test_text_has_what_a_person_needs(search):
+    result = search("What does 75 mean?", "--recipe", "toy", "--k", "1")
+    assert "Codes" in result.stdout
+    assert "https://example.org/codes" in result.stdout
+    assert "try again later" in result.stdout
+
+
+def test_nothing_found_is_said(search):
+    assert "Nothing found." in search("?!", "--recipe", "toy").stdout
+    assert json.loads(search("?!", "--recipe", "toy", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["why", "--recipe", "none"], 65, "twin features build --recipe none"),
+        (["why", "--recipe", "nowhere"], 65, "none, toy"),
+        ([" ", "--recipe", "toy"], 65, "the question is empty"),
+        (["why", "--recipe", "toy", "--k", "0"], 2, "--k"),
+    ],
+)
+def test_errors_are_one_plain_line(search, arguments, code, words):
+    result = search(*arguments)
+    assert result.exit_code == code
+    assert words in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_control_characters_of_stored_text_never_reach_a_terminal(search, home):
+    from twin.rag.commands import _CONTROL
+
+    assert _CONTROL.sub("", "a\x1b[31mb\x07") == "a[31mb"
