@@ -6,7 +6,9 @@ looked up in the code, so a rename that forgets the documentation fails here.
 
 import re
 import shlex
+import typing
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -15,7 +17,7 @@ import frontmatter
 import pytest
 import typer
 import yaml
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from twin.cli import app
 from twin.crawl.folder_reader import file_url
@@ -155,12 +157,25 @@ def test_twin_commands_parse(name: str) -> None:
 
 def parse(arguments: list[str]) -> None:
     """Parse as the command line does, without running anything."""
+    command, words, rest = command_of(arguments)
+    command.make_context(" ".join(words), rest)
+
+
+def command_of(arguments: list[str]) -> tuple[TyperCommand, list[str], list[str]]:
+    """The command, the words that name it, and what is left."""
     command, words = typer.main.get_command(app), ["twin"]
     while isinstance(command, TyperGroup):
         words.append(arguments[0])
         assert arguments[0] in command.commands, f"no command {' '.join(words)!r}"
         command, arguments = command.commands[arguments[0]], arguments[1:]
-    command.make_context(" ".join(words), arguments)
+    return command, words, arguments
+
+
+@every_article
+def test_commands_spoken_of_exist(name: str) -> None:
+    for text in in_backticks(name):
+        if text.startswith("twin "):
+            command_of(text.split()[1:])
 
 
 @pytest.mark.parametrize(
@@ -202,6 +217,25 @@ def test_recipe_keys_exist(name: str) -> None:
         section, *rest = key.split(".")
         if rest and section in Recipe.model_fields:
             assert exists_in_recipe(key), key
+
+
+@every_article
+def test_snake_case_names_are_recipe_keys(name: str) -> None:
+    known = set(keys_below(Recipe))
+    names = [text for text in in_backticks(name) if re.fullmatch(r"[a-z]+(_[a-z]+)+", text)]
+    assert [text for text in names if text not in known] == []
+
+
+def keys_below(model: type) -> Iterator[str]:
+    """Every key of a section and of the sections in it, lists of sources included."""
+    for key, field in model.model_fields.items():
+        yield key
+        parts = [field.annotation, *typing.get_args(field.annotation)]
+        while parts:
+            part = parts.pop()
+            parts += typing.get_args(part)
+            if hasattr(part, "model_fields"):
+                yield from keys_below(part)
 
 
 def exists_in_recipe(key: str) -> bool:
