@@ -8,6 +8,8 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
+from twin.crawl.code_blocks import put_code_back, take_code
+from twin.crawl.html_repair import repair
 from twin.crawl.listing import is_listing
 from twin.crawl.markdown_article import language, published, tags, take_title, title_from_url
 from twin.crawl.page import Article, ListingError, UnusableError
@@ -49,16 +51,19 @@ def read_html(text: str, url: str, *, listings: bool = False) -> Article:
         raise UnusableError("not HTML")
     if listings and is_listing(url, tree):
         raise ListingError("a listing of articles, not an article")
-    found, content = _extract(tree, url)
+    canonical_url = _canonical(tree, url)
+    code = take_code(tree)
+    found, content = _extract(repair(tree), url)
     title = found.title or title_from_url(url)
     _, content = take_title(content, title)
     return Article(
         title=" ".join(title.split()),
-        content=normalise(restore_formulas(content)),
+        # Formulas first: what is in the code is not ours to unescape.
+        content=normalise(put_code_back(restore_formulas(content), code)),
         published=published(found.date),
         language=language(tree.get("lang") or found.language),
         tags=tags(found.tags),
-        canonical_url=_canonical(tree, url),
+        canonical_url=canonical_url,
     )
 
 

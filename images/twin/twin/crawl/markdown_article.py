@@ -41,15 +41,27 @@ def read_markdown(text: str, url: str) -> Article:
 
 
 def _split(text: str) -> tuple[dict[str, Any], str]:
-    import frontmatter
     import yaml
+    from frontmatter.default_handlers import YAMLHandler
 
+    handler = YAMLHandler()
+    if not handler.detect(text):
+        return {}, text
     try:
-        front, body = frontmatter.parse(text)
-    except (yaml.YAMLError, ValueError, TypeError) as error:
+        block, body = handler.split(text)
+    except ValueError:  # a rule at the top, and no second one
+        return {}, text
+    try:
+        front = handler.load(block)
+    except yaml.YAMLError as error:
         reason = " ".join(str(error).split())[:200]
-        raise UnusableError(f"front matter is not a YAML mapping: {reason}") from None
-    return dict(front), body
+        raise UnusableError(f"front matter is not YAML: {reason}") from None
+    if front is None:
+        return {}, body
+    if not isinstance(front, dict):
+        # Left alone, it would vanish from the text.
+        raise UnusableError("front matter is not a YAML mapping of keys to values")
+    return front, body
 
 
 def take_title(body: str, title: str | None) -> tuple[str | None, str]:

@@ -73,6 +73,9 @@ def _start(
     def on_defect(failure: Any) -> None:
         intake.fatal = intake.fatal or failure.value
 
+    def on_dropped(request: Any, spider: WebSpider) -> None:
+        spider.on_dropped(request)
+
     def on_closed(spider: WebSpider, reason: str) -> None:
         ends[source.name] = reason
         if spider.left_out:
@@ -82,6 +85,7 @@ def _start(
     for name, value in _source_settings(source, limits).items():
         crawler.settings.set(name, value, priority="spider")
     crawler.signals.connect(on_defect, signals.spider_error, weak=False)
+    crawler.signals.connect(on_dropped, signals.request_dropped, weak=False)
     crawler.signals.connect(on_closed, signals.spider_closed, weak=False)
     started = process.crawl(
         crawler, source=source, limits=limits, intake=intake, guard=guard, executor=executor
@@ -138,8 +142,9 @@ def _source_settings(source: WebSource, limits: CrawlSection) -> dict[str, Any]:
             host: {"delay": 0, "concurrency": COPY_CONCURRENCY, "throttle": False}
             for host in copies
         },
-        "DEPTH_LIMIT": 0,
-        "HTTPERROR_ALLOW_ALL": False,
+        # In the order of the sitemap or page, near pages before far ones.
+        "DEPTH_PRIORITY": 1,
+        "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",
     }  # fmt: skip
 
 

@@ -33,6 +33,8 @@ REASONS = {
     "DownloadFailedError": "connection failed",
 }
 PERMANENT_FAILURES = frozenset({"DownloadCancelledError", "UnsupportedURLSchemeError"})
+# What Scrapy's middlewares say when they drop a request.
+OFF_LIMITS = ("Forbidden by robots.txt", "Filtered offsite request")
 _LINK_IN_FEED = (
     "//item/link/text() | //entry/link[not(@rel) or @rel='alternate']/@href"
     " | //item[not(link)]/guid[not(@isPermaLink='false')]/text()"
@@ -145,7 +147,7 @@ class WebSpider(scrapy.Spider):
         """Links first, so that downloads go on; then the page itself."""
         url = self.site.canonical(response.url)
         if not self.site.is_ours(url):
-            self._failed(response.request, f"redirects to another host: {response.url}", False)
+            self._failed(response.request, "leads to another host", False)
             return
         self._requested.add(url)
         for request in self._linked(response):
@@ -196,12 +198,20 @@ class WebSpider(scrapy.Spider):
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._executor, self._failed, failure.request, reason, transient)
 
+    def on_dropped(self, request: scrapy.Request) -> None:
+        """A request that was made before: rightly dropped, unless it goes round in a circle."""
+        if request.url in request.meta.get("redirect_urls", ()):
+            self.intake.fail(request.meta["redirect_urls"][0], "redirects in a circle")
+
     def _failed(self, request: Any, reason: str, transient: bool) -> None:
+        url = request.url
+        if hops := request.meta.get("redirect_urls"):
+            url, reason = hops[0], f"{reason} (after a redirect to {url})"
         if request.meta.get("entry"):
-            self._entry_failed(request.url, reason, transient)
+            self._entry_failed(url, reason, transient)
             return
         try:
-            self.intake.fail(request.url, reason, transient=transient)
+            self.intake.fail(url, reason, transient=transient)
         except TwinError:
             raise CloseSpider("fatal") from None
 
@@ -216,7 +226,7 @@ class WebSpider(scrapy.Spider):
 
 def _is_off_limits(error: BaseException) -> bool:
     """Whether robots.txt or a redirect off the site kept us from a page: no failure of it."""
-    return isinstance(error, IgnoreRequest) and "redirections" not in str(error)
+    return isinstance(error, IgnoreRequest) and str(error).startswith(OFF_LIMITS)
 
 
 def explain(error: BaseException) -> tuple[str, bool]:
@@ -228,6 +238,8 @@ def explain(error: BaseException) -> tuple[str, bool]:
         return f"was not fetched: {error}", False
     name = type(error).__name__
     if isinstance(error, IgnoreRequest):
+        if "exceeded DOWNLOAD_MAXSIZE" in str(error):  # while it was decompressed
+            return REASONS["DownloadCancelledError"], False
         return f"was not fetched: {_line(error)}", False
     reason = REASONS.get(name, f"failed: {_line(error)}")
     return reason, name not in PERMANENT_FAILURES

@@ -1,0 +1,96 @@
+"""A web site that answers what a test tells it to, misbehaviour included."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Answer:
+    """What a path answers."""
+
+    body: bytes | str = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    media_type: str = "text/html; charset=utf-8"
+
+
+Route = Answer | Callable[[BaseHTTPRequestHandler], None]
+
+
+@dataclass
+class SiteServer:
+    """A running site: change ``routes`` as the test goes; ``requests`` has what was asked."""
+
+    url: str
+    routes: dict[str, Route]
+    requests: list[str] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return self.url.removeprefix("http://")
+
+
+@contextmanager
+def serve(routes: dict[str, Route]) -> Iterator[SiteServer]:
+    """Serve ``routes`` on loopback; every other path is a 404."""
+    site: SiteServer
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            site.requests.append(self.path)
+            route = site.routes.get(self.path, Answer("<h1>not here</h1>", status=404))
+            if callable(route):
+                route(self)
+                return
+            body = route.body.encode() if isinstance(route.body, str) else route.body
+            self.send_response(route.status)
+            headers = {"Content-Type": route.media_type, "Content-Length": str(len(body))}
+            for name, value in {**headers, **route.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *arguments: object) -> None:
+            pass  # a client that was killed, or gave up
+
+    server = Server(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    site = SiteServer(f"http://127.0.0.1:{server.server_port}", routes)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def article(title: str, words: int = 120, head: str = "", body: str = "") -> str:
+    """An HTML page with one article of so many words."""
+    sentence = f"This sentence of {title} says something that an author might have said once."
+    count = max(words // len(sentence.split()), 1)
+    paragraphs = "".join(f"<p>{number}. {sentence}</p>" for number in range(count))
+    return (
+        f'<html lang="en-GB"><head><title>{title}</title>{head}</head><body>'
+        f'<nav><a href="/">Home</a></nav>'
+        f"<article><h1>{title}</h1>{paragraphs}{body}</article>"
+        "<footer>Subscribe to my newsletter</footer></body></html>"
+    )
+
+
+def sitemap(*urls: str) -> Answer:
+    """A sitemap of these URLs."""
+    entries = "".join(f"<url><loc>{url}</loc></url>" for url in urls)
+    return Answer(
+        '<?xml version="1.0"?><urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+        f"{entries}</urlset>",
+        media_type="application/xml",
+    )

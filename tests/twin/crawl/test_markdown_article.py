@@ -1,0 +1,79 @@
+"""Markdown files as articles."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from twin.crawl.markdown_article import language, published, read_markdown, tags, title_from_url
+from twin.crawl.page import UnusableError
+
+URL = "folder://f/why-pods.md"
+
+
+def test_front_matter_says_what_is_known() -> None:
+    article = read_markdown(
+        "---\ntitle: Why Pods\nsubtitle: One job, one box\ndate: 2026-03-01\nlang: en-GB\n"
+        "tags: [ops, pods]\n---\n# Why Pods\n\nBecause.\n\n## More\n\nText.\n",
+        URL,
+    )
+    assert article.title == "Why Pods" and article.subtitle == "One job, one box"
+    assert article.published == datetime(2026, 3, 1, tzinfo=UTC)
+    assert article.language == "en" and article.tags == ("ops", "pods")
+    assert article.content == "Because.\n\n## More\n\nText.\n"
+
+
+def test_the_first_heading_is_the_title_and_leaves_the_text() -> None:
+    article = read_markdown("Some words before.\n\n# The `Title` #\n\nText.", URL)
+    assert article.title == "The `Title`"
+    assert article.content == "Some words before.\n\n\nText.\n"
+
+
+def test_a_heading_that_says_something_else_than_the_title_stays() -> None:
+    article = read_markdown("---\ntitle: One\n---\n# Two\n\nText.", URL)
+    assert article.title == "One" and article.content.startswith("# Two")
+
+
+def test_code_is_no_title_and_stays_as_it_is() -> None:
+    code = "```python\n# not a title\nif x:\n    y = 1\n```"
+    article = read_markdown(f"{code}\n\nText.", URL)
+    assert article.title == "why pods" and code in article.content
+
+
+@pytest.mark.parametrize("front", ["title: [unclosed", "- a\n- list", "just a line"])
+def test_bad_front_matter_is_refused_with_the_reason(front: str) -> None:
+    with pytest.raises(UnusableError, match="front matter"):
+        read_markdown(f"---\n{front}\n---\n\nText.", URL)
+
+
+def test_a_draft_is_not_published() -> None:
+    with pytest.raises(UnusableError, match="draft"):
+        read_markdown("---\ndraft: true\n---\nText.", URL)
+
+
+def test_horizontal_rules_are_no_front_matter() -> None:
+    assert read_markdown("Text.\n\n---\n\nMore: text.\n\n---\n", URL).content.count("---") == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2026-03-01", datetime(2026, 3, 1, tzinfo=UTC)),
+        ("2026-03-01T10:00:00+02:00", datetime.fromisoformat("2026-03-01T10:00:00+02:00")),
+        (datetime(2026, 3, 1, 4, 5), datetime(2026, 3, 1, 4, 5, tzinfo=UTC)),
+        ("last spring", None),
+        (None, None),
+        (20260301, None),
+    ],
+)
+def test_dates(value: object, expected: datetime | None) -> None:
+    assert published(value) == expected
+
+
+def test_small_readings() -> None:
+    assert [language(tag) for tag in ("en-us", "DE", "und-x", "english", "", None)] == [
+        "en", "de", "und", None, None, None,
+    ]  # fmt: skip
+    assert tags(["a, b", "b", " c "]) == ("a", "b", "c") and tags("x,y") == ("x", "y")
+    assert tags(None) == ()
+    assert title_from_url("https://e.org/posts/a%20b_c-d/") == "a b c d"
+    assert title_from_url("https://e.org/") == "e.org"
