@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 AS_IN_A_POD = [
     "--rm", "--read-only", "--network", "none", "--cap-drop", "ALL",
     "--security-opt", "no-new-privileges", "--user", "10001:10001",
-    "--tmpfs", "/tmp:mode=1777", "--tmpfs", "/home/twin:mode=1777",
+    "--tmpfs", "/tmp:mode=1777", "--tmpfs", "/home/twin:uid=10001,gid=10001,mode=0700",
 ]  # fmt: skip
 
 

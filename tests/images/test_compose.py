@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.images.test_dockerfiles import hashed, stages
+from tests.images.test_dockerfiles import hashed, lineage, stages
 from twin.settings import Settings
 
 COMPOSE = ROOT / "docker-compose.yaml"
@@ -197,6 +197,22 @@ class TestServices:
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert "privileged" not in service
+
+    @pytest.mark.parametrize(
+        "name", sorted(name for name, item in services().items() if "build" in item)
+    )
+    def test_what_is_written_to_belongs_to_the_user(self, name):
+        """Each folder that the image declares writable is a tmpfs of its user's, or a volume."""
+        service = services()[name]
+        made = lineage(ROOT / service["build"]["dockerfile"], service["build"]["target"])
+        user, group = [rest for kind, rest in made if kind == "USER"][-1].split(":")
+        declared = set(json.loads(next(rest for kind, rest in made if kind == "VOLUME")))
+        mounted = {volume.split(":")[1] for volume in service.get("volumes", [])}
+        for mount in service["tmpfs"]:
+            folder, _, options = mount.partition(":")
+            mounted.add(folder)
+            assert folder == "/tmp" or options.startswith(f"uid={user},gid={group},")
+        assert mounted == declared
 
 
 class TestJobs:
