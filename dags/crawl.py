@@ -10,7 +10,9 @@ of themselves; each finds out within seconds if nothing changed.
 **Reads** the recipe's sources. **Writes** documents and their revisions to the warehouse.
 """
 
-from airflow.sdk import DAG, Param, chain, task, task_group
+import datetime
+
+from airflow.sdk import DAG, CronTriggerTimetable, Param, chain, task, task_group
 from airflow.sdk.exceptions import AirflowException
 
 from include.assets import documents
@@ -25,6 +27,8 @@ from include.pipelines import (
 from include.recipe_files import author_id
 
 MONGO_CONNECTION = "mongo_default"
+#: Where the jobs keep documents, unless the connection's schema names another database.
+DATABASE = "twin"
 
 
 @task(map_index_template=RECIPE_OF_TASK, trigger_rule="none_failed")
@@ -34,7 +38,8 @@ def count_documents(recipe: str) -> int:
 
     author = author_id(recipe)
     with MongoHook(MONGO_CONNECTION) as warehouse:
-        count = warehouse.get_collection("documents").count_documents(
+        database = warehouse.connection.schema or DATABASE
+        count = warehouse.get_collection("documents", database).count_documents(
             {"author_id": author, "status": "live"}
         )
     if count == 0:
@@ -50,7 +55,10 @@ with DAG(
     "crawl",
     description="Fetch what the author has published into the warehouse.",
     doc_md=__doc__,
-    schedule="0 3 * * *",
+    # Without a start date and with no look back, a new installation waits for its first night.
+    schedule=CronTriggerTimetable(
+        "0 3 * * *", timezone="UTC", run_immediately=datetime.timedelta(0)
+    ),
     **pipeline(
         tags=["nightly"],
         params={

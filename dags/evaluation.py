@@ -30,23 +30,37 @@ from include.pipelines import (
     which_recipes,
 )
 from include.promotion import MODEL_PREFIX, champion_of
-from include.recipe_files import needs_approval
 
-#: What the person who decides is shown: the figures that the evaluation left.
-FIGURES = """
-{% set detail = ti.xcom_pull(
-    task_ids='one_candidate.evaluate', key='detail', map_indexes=ti.map_index) or {} %}
-{% for name, value in detail.items() %}
-- **{{ name }}**: {{ value }}
-{% endfor %}
+#: What `twin evaluation run` says of a candidate that passed the gate but waits for a person.
+AWAITS = "awaiting approval"
+
+EVALUATE = "one_candidate.evaluate"
+#: What the person who decides is shown: the checks and figures that the evaluation left.
+FIGURES = f"""
+{{% set told = ti.xcom_pull(
+    task_ids='{EVALUATE}', key='detail', map_indexes=ti.map_index) or {{}} %}}
+{{% for check in told.get('checks', []) %}}
+- {{{{ check }}}}
+{{% endfor %}}
+
+{{% for name, value in told.get('figures', {{}}).items() %}}
+- `{{{{ name }}}}`: {{{{ value }}}}
+{{% endfor %}}
 """
+#: The version that was measured, and so the one that is approved: a newer candidate may wait.
+VERSION = (
+    f"{{{{ (ti.xcom_pull(task_ids='{EVALUATE}', key='ids', map_indexes=ti.map_index) or {{}})"
+    ".get('version', '') }}"
+)
 
 
 @task(map_index_template=RECIPE_OF_TASK)
-def needs_a_person(recipe: str) -> None:
-    """Skip what follows unless the recipe wants a person to decide."""
-    if not needs_approval(recipe):
-        raise AirflowSkipException(f"recipe {recipe!r} leaves the decision to the gate")
+def needs_a_person(recipe: str, *, ti: Any = None) -> None:
+    """Skip what follows unless the candidate waits for a person's decision."""
+    told = ti.xcom_pull(task_ids=EVALUATE, key="detail", map_indexes=ti.map_index) or {}
+    decision = told.get("decision", "not evaluated")
+    if decision != AWAITS:
+        raise AirflowSkipException(f"nobody is asked about recipe {recipe!r}: {decision}")
 
 
 def no_champion(recipe: str) -> str | None:
@@ -60,7 +74,8 @@ with DAG(
     description="Measure the candidate and promote it if it passes the gate.",
     doc_md=__doc__,
     schedule=[candidate],
-    **pipeline(),
+    # A run that waits for a person must not hold up the evaluation of the next candidate.
+    **pipeline(max_active_runs=4),
 ) as dag:
 
     @task_group
@@ -76,7 +91,7 @@ with DAG(
         )
         approve = ApprovalOperator(
             task_id="approve",
-            subject="Promote the candidate?",
+            subject="Promote the candidate? (see the task evaluate for its MLflow run)",
             body=FIGURES,
             response_timeout=datetime.timedelta(days=7),
             execution_timeout=None,
@@ -85,6 +100,7 @@ with DAG(
             task_id="promote",
             job="evaluation promote",
             recipe=recipe,
+            options=["--model-version", VERSION],
             map_index_template=RECIPE_OF_JOB,
         )
         done = publish(champion, only_if=no_champion)(recipe=recipe)

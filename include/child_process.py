@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ import psutil
 GRACE_SECONDS = 3.0
 SECONDS_BETWEEN_LOOKS = 0.1
 LAST_LINES = 80
+#: Variable by which the descendants of one child are known.
+MARK = "TWIN_CHILD_PROCESS"
 
 
 class ChildProcess:
@@ -22,20 +25,26 @@ class ChildProcess:
 
     The child stays in the task's process group, so that whoever kills the group kills the job.
     Where util-linux is installed, it also dies if the task process is killed by SIGKILL.
+    Descendants are known by a variable in their environment, since those whose parent was killed
+    first can be found by no other trace.
     """
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], folder: Path
     ) -> None:
         self.command = list(command)
-        self.environment = dict(environment)
+        self._mark = uuid.uuid4().hex
+        self.environment = {**environment, MARK: self._mark}
         self.folder = folder
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self.stopped = False
         self._process: subprocess.Popen[str] | None = None
+        self._over = False
 
     def run(self, write_line: Callable[[str], object]) -> int:
         """Run the command, giving each line of its output to ``write_line`` as it comes.
+
+        Like a container, it leaves nothing behind that the command has started.
 
         Returns:
             The exit status; negative is the signal that ended it. If `stop` was called
@@ -53,26 +62,20 @@ class ChildProcess:
             while process.poll() is None:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         finally:
-            self.stop()  # does nothing if it has ended; else a timeout is being raised
-            # A grandchild may hold the pipe open for ever.
+            self._end_all(process)
             reader.join(timeout=2)
+            self._over = True
         return process.returncode
 
     def stop(self) -> None:
-        """End the process and its descendants: SIGTERM, after `GRACE_SECONDS` SIGKILL."""
-        process = self._process
-        if process is None or process.poll() is not None:
+        """End the process and its descendants: SIGTERM, after `GRACE_SECONDS` SIGKILL.
+
+        The process may have ended just now: Airflow signals the whole process group.
+        """
+        if self._process is None or self._over:
             return
         self.stopped = True
-        family = _descendants(process.pid)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            process.send_signal(number)
-            for member in family:
-                _signal(member, number)
-            if self._ended(process, family, GRACE_SECONDS):
-                return
-            # Some may have been born since.
-            family = [*family, *_descendants(process.pid)]
+        self._end_all(self._process)
 
     def _start(self) -> subprocess.Popen[str]:
         program = shutil.which(self.command[0], path=self.environment.get("PATH"))
@@ -98,23 +101,35 @@ class ChildProcess:
             self.last_lines.append(line.rstrip())
             write_line(line.rstrip())
 
-    def _ended(
-        self, process: subprocess.Popen[str], family: list[psutil.Process], seconds: float
-    ) -> bool:
+    def _end_all(self, process: subprocess.Popen[str]) -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            # Looked up again, since some may have been born meanwhile.
+            family = _marked(self._mark)
+            if process.poll() is not None and not family:
+                return
+            for member in family:
+                _signal(member, number)
+            self._wait(process, family)
+
+    def _wait(self, process: subprocess.Popen[str], family: list[psutil.Process]) -> None:
         # psutil must not wait for the child itself: it would reap it and take its exit status.
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + GRACE_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None and not any(_alive(member) for member in family):
-                return True
+                return
             time.sleep(0.05)
-        return False
 
 
-def _descendants(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
+def _marked(mark: str) -> list[psutil.Process]:
+    """Living processes whose environment carries this mark."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and _alive(process):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue  # ended meanwhile, or somebody else's
+    return found
 
 
 def _alive(process: psutil.Process) -> bool:

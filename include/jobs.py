@@ -60,8 +60,8 @@ class JobOperator(KubernetesPodOperator):
 
     The task ends by the job's exit status: 0 success, 99 skipped, 65 and 78 failed for good,
     anything else failed and retried. What the job said last is the exception's text. From the
-    job's result these XComs are pushed: ``counts``, ``detail`` and, if it logged to MLflow,
-    ``mlflow_run_url``.
+    job's result these XComs are pushed: ``counts``, ``ids``, ``detail`` and, if it logged to
+    MLflow, ``mlflow_run_url``.
     """
 
     template_fields: Sequence[str] = ("recipe", "options")
@@ -257,6 +257,7 @@ class JobOperator(KubernetesPodOperator):
     def _push(self, context: "Context", result: dict[str, Any]) -> None:
         ti = context["ti"]
         ti.xcom_push(key="counts", value=result.get("counts", {}))
+        ti.xcom_push(key="ids", value=result.get("ids", {}))
         ti.xcom_push(key="detail", value=result.get("detail", {}))
         url = str(result.get("uris", {}).get("mlflow_run", ""))
         # It becomes a link in the web UI, so nothing but a web address may stand there.

@@ -47,7 +47,6 @@ def pipeline(**more: Any) -> dict[str, Any]:
         "on_failure_callback": [Alert()],
     }
     return {
-        "start_date": datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC),
         "catchup": False,
         "max_active_runs": 1,
         "default_args": defaults,
@@ -126,5 +125,5 @@ def publish(
             raise AirflowSkipException(reason)
         outlet_events[asset].extra = {"recipes": [recipe]}
 
-    made: "Callable[..., XComArg]" = publish_asset
+    made: Callable[..., XComArg] = publish_asset
     return made

@@ -48,11 +48,3 @@ def author_id(name: str) -> str:
     if not isinstance(author, dict) or not isinstance(author.get("id"), str):
         raise AirflowFailException(f"{RECIPES / name}.yaml: missing key 'author.id'")
     return str(author["id"])
-
-
-def needs_approval(name: str) -> bool:
-    """Whether a person decides on the promotion (``evaluation.gate.require_approval``)."""
-    section: Any = read_recipe(name)
-    for key in ("evaluation", "gate", "require_approval"):
-        section = section.get(key) if isinstance(section, dict) else None
-    return section is True

@@ -39,7 +39,7 @@ time.sleep(plan.get("seconds", 0))
 status = plan.get("status", 0)
 message = plan.get("message", "")
 result = {{"job": job, "recipe": option("--recipe"), "status": "done", "message": message,
-          "counts": {{"read": 3, "written": 2}}, "uris": plan.get("uris", {{}}),
+          "counts": {{"read": 3, "written": 2}}, "uris": plan.get("uris", {{}}), "ids": plan.get("ids", {{}}),
           "detail": plan.get("detail", {{}})}}
 if status:
     word = "nothing to do" if status == 99 else "error"

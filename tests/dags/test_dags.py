@@ -17,6 +17,7 @@ import yaml
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.timetables.base import TimeRestriction
 from kubernetes.client import ApiClient
 
 from include.jobs import JobOperator
@@ -65,7 +66,8 @@ def test_each_says_what_it_is(bag: DagBag, name: str) -> None:
     assert dag.doc_md
     assert dag.description
     assert "llm-twin" in dag.tags
-    assert dag.max_active_runs == 1
+    # A person may take days to approve; nothing else waits.
+    assert dag.max_active_runs == (4 if name == "evaluation" else 1)
     assert not dag.catchup
     assert Path(dag.fileloc).stem == name
     for task in dag.tasks:
@@ -215,3 +217,21 @@ def test_jobs_that_may_go_again_do_so_with_growing_pauses(bag: DagBag) -> None:
         assert task.retries == 3
         assert task.retry_exponential_backoff == 2
         assert task.max_retry_delay < datetime.timedelta(hours=1)
+
+
+def test_a_new_installation_waits_for_its_first_night(
+    bag: DagBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the first `make up` would crawl at once, beside the run that a person asked for."""
+    restriction = TimeRestriction(earliest=None, latest=None, catchup=False)
+    for hour in (2, 3, 4, 23):
+        now = datetime.datetime(2026, 1, 10, hour, 30, tzinfo=datetime.UTC)
+        monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda now=now: now)
+        timetable = DagSerialization.from_dict(
+            DagSerialization.to_dict(bag.dags["crawl"])
+        ).timetable
+        info = timetable.next_dagrun_info(
+            last_automated_data_interval=None, restriction=restriction
+        )
+        assert info.run_after > now
+        assert (info.run_after.hour, info.run_after.minute) == (3, 0)

@@ -66,16 +66,40 @@ def test_unknown_command(tmp_path: Path) -> None:
         ChildProcess(["no-such-command"], ENVIRONMENT, tmp_path).run(print)
 
 
-def test_a_grandchild_that_holds_the_pipe_does_not_hold_the_task(tmp_path: Path) -> None:
+def test_what_the_command_leaves_behind_is_ended(tmp_path: Path) -> None:
+    """Like a container does; and a grandchild that holds the pipe does not hold the task."""
     child = python(
-        "import subprocess, sys; p = subprocess.Popen(['sleep', '600']); print(p.pid)", tmp_path
+        "import subprocess; p = subprocess.Popen(['sleep', '600'], start_new_session=True); "
+        "print(p.pid)",
+        tmp_path,
     )
     started = time.monotonic()
+    assert child.run(print) == 0
+    assert time.monotonic() - started < 5
+    assert gone(int(child.last_lines[0]))
+    assert not child.stopped
+
+
+def test_stop_finds_those_whose_parent_was_killed_first(tmp_path: Path) -> None:
+    """Airflow signals the whole process group, so the job may be dead before `stop` looks."""
+    child = python(
+        STUBBORN.replace("signal.signal(signal.SIGTERM, signal.SIG_IGN)", "", 1), tmp_path
+    )
+
+    def on_term(*_: object) -> None:
+        parent = int(child.last_lines[0].split()[0])
+        os.kill(parent, signal.SIGTERM)
+        wait_until(lambda: gone(parent), "the parent has ended", seconds=5)
+        child.stop()
+
+    before = signal.signal(signal.SIGTERM, on_term)
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     try:
-        assert child.run(print) == 0
-        assert time.monotonic() - started < 5
+        child.run(print)
     finally:
-        os.kill(int(child.last_lines[0]), signal.SIGKILL)
+        signal.signal(signal.SIGTERM, before)
+    assert child.stopped
+    assert all(gone(int(pid)) for pid in child.last_lines[0].split())
 
 
 def test_stop_ends_a_stubborn_tree_before_airflow_loses_patience(tmp_path: Path) -> None:

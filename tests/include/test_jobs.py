@@ -52,10 +52,13 @@ def run(task: JobOperator) -> dict[str, Any]:
 
 def test_a_job_that_ends_well(stand_in: StandIn, tmp_path: Path) -> None:
     url = "http://127.0.0.1:5100/#/experiments/1/runs/2"
-    stand_in.does("training sft", uris={"mlflow_run": url}, detail={"loss": 1.5})
+    stand_in.does(
+        "training sft", uris={"mlflow_run": url}, detail={"loss": 1.5}, ids={"version": "3"}
+    )
     xcoms = run(operator("training sft", options=["--full", "", "--limit", "3"]))
     assert xcoms == {
         "counts": {"read": 3, "written": 2},
+        "ids": {"version": "3"},
         "detail": {"loss": 1.5},
         "mlflow_run_url": url,
     }

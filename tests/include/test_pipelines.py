@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include import recipe_files
 from include.pipelines import pipeline, recipes_of_event, which_recipes
-from include.recipe_files import author_id, needs_approval, recipe_names
+from include.recipe_files import author_id, recipe_names
 
 ask = which_recipes.function
 
@@ -92,17 +92,3 @@ def test_a_broken_recipe_is_named(recipes, text: str, message: str) -> None:
 def test_no_such_recipe(recipes, name: str) -> None:
     with pytest.raises(AirflowFailException, match="there are handbook, alpha, beta"):
         author_id(name)
-
-
-@pytest.mark.parametrize(
-    ("text", "asks"),
-    [
-        ("evaluation: {gate: {require_approval: true}}", True),
-        ("evaluation: {gate: {require_approval: false}}", False),
-        ("evaluation: {gate: }", False),
-        ("author: {id: x}", False),
-    ],
-)
-def test_whether_a_person_decides(recipes, text: str, asks: bool) -> None:
-    (recipes / "one.yaml").write_text(text)
-    assert needs_approval("one") is asks
