@@ -25,8 +25,8 @@ _LEGEND = (
     "- **Perplexity**: how surprised the model is by the author's own passages, per token.",
     "- **ROUGE-L**: wording that its answers share with those passages, in order.",
     "- **Style similarity**: frequent words, letter runs, punctuation and sentence lengths of its "
-    "answers against the author's training texts; 1 is indistinguishable. The column *author* holds "
-    "the author's own unseen passages: as good as it gets.",
+    "answers against the author's training texts; 1 is indistinguishable. The column *author* "
+    "holds the author's own unseen passages: as good as it gets.",
     "- **Burrows' Delta**: distance in frequent words, in units of the author's own variation.",
     "- **Semantic similarity**: cosine of the embeddings of answer and passage.",
     "- **Gains** are over the same samples, positive is better; for perplexity they are relative.",

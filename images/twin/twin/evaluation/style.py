@@ -27,7 +27,7 @@ from twin.evaluation.resampling import Statistic
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from sklearn.feature_extraction.text import CountVectorizer  # type: ignore[import-untyped]
+    from sklearn.feature_extraction.text import CountVectorizer
 
 WORDS = 100
 TRIGRAMS = 300
