@@ -78,6 +78,13 @@ def test_command_starts_with_what_the_image_carries(target):
     assert done.returncode == 0, done.stderr
 
 
+def test_compose_runs_every_job_beside_airflow():
+    """`airflow-jobs` carries crawl and train in one environment; serving is a container's own."""
+    commands = [job for target in COMMANDS.values() for job in target if job != "serving start"]
+    done = run(carried("crawl", "train", "weights"), *commands)
+    assert done.returncode == 0, done.stderr
+
+
 def test_hiding_hides():
     """Without a package that `twin` starts with, the test above would fail."""
     done = run(carried("crawl") - {"structlog"}, "crawl run")
