@@ -1,5 +1,6 @@
 """The part of Airflow's REST API (v2) that the demo needs."""
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,9 @@ import httpx
 from twin.domain.errors import TwinError
 
 FINISHED = {"success", "failed"}
+IDEMPOTENT = {"GET", "PATCH"}
+#: Seconds between tries: Airflow answers 500 while another process holds its SQLite database.
+PAUSES = (1, 3, 9)
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ class AirflowApi:
 
     def unpause(self, dag_id: str) -> None:
         """Let the DAG's runs start: a paused DAG leaves triggered runs queued for ever."""
-        self._call("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
+        if self._call("GET", f"/api/v2/dags/{dag_id}")["is_paused"]:
+            self._call("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": False})
 
     def runs_since(self, dag_id: str, since: datetime) -> list[DagRun]:
         """Runs of a DAG that came into being after ``since``, oldest first."""
@@ -93,6 +98,11 @@ class AirflowApi:
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         answer = self._request(method, path, **arguments)
+        for pause in PAUSES if method in IDEMPOTENT else ():
+            if not answer.is_server_error:
+                break
+            time.sleep(pause)
+            answer = self._request(method, path, **arguments)
         if answer.is_error:
             raise TwinError(f"Airflow refuses {method} {path}: {answer.text[:500]}")
         body: dict[str, Any] = answer.json()
