@@ -63,7 +63,7 @@ def open_retriever(recipe: Recipe, settings: Settings) -> Retriever:
 
 
 def _plain(question: str) -> str:
-    """Styled letters as plain ones, as passages have them; no half characters, which JSON allows."""
+    """Styled letters as plain ones, as in passages; no half characters, which JSON allows."""
     return unicodedata.normalize("NFKC", question.encode("utf-8", "ignore").decode()).strip()
 
 
