@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.twin.crawl.site_server import article
 from twin.crawl.run import CrawlOptions, crawl
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.result import JobResult
@@ -52,6 +53,17 @@ def test_files_become_documents(stores_settings: Settings, notes: Path) -> None:
     assert one.content.strip() == WORDS.strip()
     assert first.counts.model_dump() == {"read": 3, "written": 3, "skipped": 0, "failed": 0}
     assert first.result.detail["documents"] == 3
+
+
+def test_a_file_is_called_what_its_page_says(stores_settings: Settings, tmp_path: Path) -> None:
+    """An export of a static site: the page is at /a/, its file at a/index.html."""
+    folder = tmp_path / "public"
+    (folder / "a").mkdir(parents=True)
+    head = '<link rel="canonical" href="https://e.org/a/">'
+    (folder / "a" / "index.html").write_text(article("A", head=head))
+    crawl(job(stores_settings, folder, source={"url_prefix": "https://e.org/"}), CrawlOptions())
+    with open_warehouse(stores_settings) as warehouse:
+        assert [item.url for item in warehouse.live_documents("tester")] == ["https://e.org/a/"]
 
 
 def test_only_what_changed_is_a_new_revision(stores_settings: Settings, notes: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.twin.crawl.site_server import article
+from twin.crawl import html_article
 from twin.crawl.html_article import read_html, restore_formulas
 from twin.crawl.page import ListingError, Page, UnusableError
 from twin.crawl.read_article import read_article
@@ -31,6 +32,38 @@ def test_text_and_metadata_of_a_page() -> None:
     assert "- one\n- two" in found.content
     assert "newsletter" not in found.content and "Home" not in found.content
     assert "# Why Pods" not in found.content
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("/posts/whole/?utm_source=x", "https://e.org/posts/whole/"),
+        ("https://www.e.org/a", "https://www.e.org/a"),
+        ("https://medium.example/cross-post", None),
+        ("http://[broken", None),
+        ("", "https://e.org/posts/pods/"),
+    ],
+)
+def test_the_canonical_url_is_one_of_the_same_host(link: str, expected: str | None) -> None:
+    html = article("A", head=f'<link rel="canonical" href="{link}">')
+    assert read_html(html, URL).canonical_url == expected
+
+
+def test_a_page_that_breaks_the_extractor_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(tree: object) -> None:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(html_article, "repair", broken)
+    with pytest.raises(UnusableError, match="the extractor failed: RecursionError: too deep"):
+        read_html(article("A"), URL)
+
+
+def test_deep_nesting_is_no_trouble() -> None:
+    deep = "<div>" * 3000 + "deep" + "</div>" * 3000
+    try:
+        assert read_html(article("Deep", body=deep), URL).title
+    except UnusableError as error:
+        assert "extractor failed" in str(error) or "no main text" in str(error)
 
 
 def test_a_page_without_a_date_gets_none() -> None:

@@ -39,7 +39,9 @@ def test_code_is_no_title_and_stays_as_it_is() -> None:
     assert article.title == "why pods" and code in article.content
 
 
-@pytest.mark.parametrize("front", ["title: [unclosed", "- a\n- list", "just a line"])
+@pytest.mark.parametrize(
+    "front", ["title: [unclosed", "- a\n- list", "just a line", "date: 2026-02-30"]
+)
 def test_bad_front_matter_is_refused_with_the_reason(front: str) -> None:
     with pytest.raises(UnusableError, match="front matter"):
         read_markdown(f"---\n{front}\n---\n\nText.", URL)
@@ -48,6 +50,10 @@ def test_bad_front_matter_is_refused_with_the_reason(front: str) -> None:
 def test_a_draft_is_not_published() -> None:
     with pytest.raises(UnusableError, match="draft"):
         read_markdown("---\ndraft: true\n---\nText.", URL)
+
+
+def test_empty_front_matter_is_none() -> None:
+    assert read_markdown("---\n---\n# T\n\nText.", URL).title == "T"
 
 
 def test_horizontal_rules_are_no_front_matter() -> None:

@@ -7,12 +7,14 @@ pages); links are left out of the text because keeping them costs 5 points of F1
 import logging
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from twin.crawl.code_blocks import put_code_back, take_code
 from twin.crawl.html_repair import repair
 from twin.crawl.listing import is_listing
 from twin.crawl.markdown_article import language, published, tags, take_title, title_from_url
 from twin.crawl.page import Article, ListingError, UnusableError
+from twin.crawl.site import canonical, same_host
 from twin.domain.document import normalise
 
 if TYPE_CHECKING:
@@ -53,7 +55,12 @@ def read_html(text: str, url: str, *, listings: bool = False) -> Article:
         raise ListingError("a listing of articles, not an article")
     canonical_url = _canonical(tree, url)
     code = take_code(tree)
-    found, content = _extract(repair(tree), url)
+    try:
+        found, content = _extract(repair(tree), url)
+    except UnusableError:
+        raise
+    except Exception as error:  # a defect that one page brings out must not end the crawl
+        raise UnusableError(f"the extractor failed: {type(error).__name__}: {error}") from error
     title = found.title or title_from_url(url)
     _, content = take_title(content, title)
     return Article(
@@ -92,10 +99,14 @@ def _extract(tree: "HtmlElement", url: str) -> tuple[Any, str]:
 
 
 def _canonical(tree: "HtmlElement", url: str) -> str | None:
-    from urllib.parse import urljoin
-
-    links = tree.xpath('//head/link[@rel="canonical"]/@href')
-    return urljoin(url, links[0].strip()) if links and links[0].strip() else None
+    """The page's own name for itself, unless it is on another host: that is a cross-post."""
+    for link in tree.xpath('//head/link[@rel="canonical"]/@href'):
+        try:
+            name = canonical(urljoin(url, link.strip()))
+        except ValueError:
+            return None
+        return name if same_host(name, url) else None
+    return None
 
 
 def restore_formulas(markdown: str) -> str:

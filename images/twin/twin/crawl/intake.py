@@ -123,7 +123,7 @@ class Intake:
             return self._stored(identity, page.url, Change.UNCHANGED)
         article = read_article(page, self.job.recipe.crawl)
         url = article.canonical_url or page.url
-        if not same_page(url, page.url):
+        if page.has_siblings and not same_page(url, page.url):
             self.skip(f"its canonical URL is {url}")
             return Outcome.ELSEWHERE, url
         document = self._document(url, article)

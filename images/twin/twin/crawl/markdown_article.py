@@ -53,7 +53,7 @@ def _split(text: str) -> tuple[dict[str, Any], str]:
         return {}, text
     try:
         front = handler.load(block)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter for 2026-02-30
         reason = " ".join(str(error).split())[:200]
         raise UnusableError(f"front matter is not YAML: {reason}") from None
     if front is None:

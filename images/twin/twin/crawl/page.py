@@ -25,6 +25,7 @@ class Page:
         media_type: without parameters, e.g. ``text/html``.
         encoding: as declared by the server or the page; None means UTF-8.
         expected: the recipe says that this is an article, so being none is a failure.
+        has_siblings: the source can fetch the page that this one calls its canonical one.
     """
 
     url: str
@@ -32,6 +33,7 @@ class Page:
     media_type: str
     encoding: str | None = None
     expected: bool = True
+    has_siblings: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,11 @@ def same_page(one: str, other: str) -> bool:
     return _bare(one) == _bare(other)
 
 
+def same_host(one: str, other: str) -> bool:
+    """Whether two URLs are on one host, with or without ``www.``."""
+    return _host(one) == _host(other)
+
+
 def _bare(url: str) -> tuple[str, str, str]:
     parts = urlsplit(url)
     return parts.netloc.removeprefix("www."), parts.path.rstrip("/"), parts.query

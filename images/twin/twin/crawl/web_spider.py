@@ -177,6 +177,7 @@ class WebSpider(scrapy.Spider):
             media_type=media_type,
             encoding=_encoding(response),
             expected=self.site.is_expected(url),
+            has_siblings=True,
         )
 
     async def _take(self, page: Page) -> tuple[Outcome, str]:
