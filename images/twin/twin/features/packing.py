@@ -17,8 +17,8 @@ HARSH = 0.5
 PARAGRAPH = 0.05
 """Cost of breaking between the paragraphs of one section."""
 
-CROSSING = 0.6
-"""Cost of joining two sections: worth it only if they are small (under a third of the budget)."""
+CROSSING = 0.8
+"""Cost of joining two sections: worth it only if each is under a third of the budget."""
 
 Path = tuple[str, ...]
 
