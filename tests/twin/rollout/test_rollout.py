@@ -1,0 +1,247 @@
+"""Rollouts on a real Ray Serve, shared by the session; about a minute and a half in all.
+
+What that buys: the promise that no request is lost while versions change, that a version that
+can't serve changes nothing, and that a rollout may be killed at any point, are shown and not
+believed.
+"""
+
+import concurrent.futures
+import json
+import os
+import signal
+import subprocess
+import time
+
+import openai
+import pytest
+
+from tests import servers
+from tests.twin import twins
+from tests.twin.rollout.load import asking
+from tests.twin.serving_platform import KEY, TWIN
+from twin.domain.errors import ExitCode
+from twin.recipes import load_recipe
+from twin.stores.registry import CHAMPION, Registry
+from twin.stores.rollout_states import RolloutStates
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def registry(serving_platform):
+    with Registry(serving_platform.settings) as registry:
+        yield registry
+
+
+@pytest.fixture
+def bring(serving_platform, registry):
+    """Make a version champion and roll it out."""
+
+    def to(version: str, expected: int = ExitCode.DONE):
+        registry.promote("twin-tiny", version)
+        done = serving_platform.twin("rollout", "start", "--recipe", "tiny")
+        assert done.returncode in (expected, ExitCode.NOTHING_TO_DO), done.stderr
+        return done
+
+    return to
+
+
+def weights(platform):
+    models = platform.client().get("/v1/models").json()["data"]
+    return next(item["versions"] for item in models if item["id"] == "twin-tiny")
+
+
+def test_the_champion_is_brought_into_service_once(serving_platform, bring):
+    bring("1")
+    assert weights(serving_platform) == {"1": 100}
+    again = serving_platform.twin("rollout", "start", "--recipe", "tiny")
+    assert again.returncode == ExitCode.NOTHING_TO_DO
+    assert "twin-tiny version 1 is in service" in again.stderr
+
+
+def test_no_request_is_lost_while_versions_change(serving_platform, bring):
+    bring("1")
+    with asking(serving_platform) as load:
+        time.sleep(1)
+        bring("2")
+        assert weights(serving_platform) == {"2": 100}
+        back = serving_platform.twin("rollout", "rollback", "--recipe", "tiny")
+        assert back.returncode == ExitCode.DONE, back.stderr
+        time.sleep(1)
+    assert load.failures == []
+    assert {version for version, _ in load.answers} == {"1", "2"}
+    # Greedy answers of one version are one text, and the versions' texts differ: none is mixed.
+    one, two = load.texts("1"), load.texts("2")
+    assert len(one) == len(two) == 1
+    assert one != two
+    print(f"{len(load.answers)} requests, 0 lost")
+
+
+def test_a_rollback_moves_the_champion_too(serving_platform, bring, registry):
+    bring("1")
+    bring("2")
+    assert serving_platform.twin("rollout", "rollback", "--recipe", "tiny").returncode == 0
+    assert registry.by_alias("twin-tiny", CHAMPION).version == "1"
+    assert weights(serving_platform) == {"1": 100}
+    named = serving_platform.twin("rollout", "rollback", "--recipe", "tiny", "--to", "2")
+    assert named.returncode == 0, named.stderr
+    assert registry.by_alias("twin-tiny", CHAMPION).version == "2"
+    assert weights(serving_platform) == {"2": 100}
+
+
+def test_a_version_that_can_not_load_changes_nothing(serving_platform, bring, registry, tmp_path):
+    bring("1")
+    uri, _ = twins.publish_weights(serving_platform.settings, tmp_path / "weights", "9")
+    run = registry.version("twin-tiny", "1").run_id
+    broken = registry.register(
+        "twin-tiny", weights_uri=uri, weights_digest="0" * 64, run_id=run, tags={}
+    )
+    registry.promote("twin-tiny", broken.version)
+    with asking(serving_platform, callers=2) as load:
+        failed = serving_platform.twin("rollout", "start", "--recipe", "tiny")
+    assert failed.returncode == ExitCode.BAD_DATA
+    [line] = [line for line in failed.stderr.splitlines() if line.startswith("twin rollout")]
+    assert "version 1 serves on" in line
+    assert "not the weights that were registered" in line
+    assert load.failures == []
+    assert {version for version, _ in load.answers} == {"1"}
+    assert weights(serving_platform) == {"1": 100}
+    assert RolloutStates(serving_platform.settings).load("twin-tiny").history[-1].event == "failed"
+
+
+def test_a_rollout_that_is_killed_is_run_again(serving_platform, bring, registry):
+    bring("1")
+    registry.promote("twin-tiny", "2")
+    states = RolloutStates(serving_platform.settings)
+    process = subprocess.Popen(
+        [TWIN, "rollout", "start", "--recipe", "tiny"],
+        env={**os.environ, **serving_platform.environment},
+        stderr=subprocess.DEVNULL,
+    )
+    servers.wait_until(lambda: len(states.load("twin-tiny").weights) == 2, "shared traffic")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert serving_platform.client().post("/v1/answers", json={"question": "a b"}).is_success
+    bring("2")
+    assert weights(serving_platform) == {"2": 100}
+    assert states.load("twin-tiny").previous.version == "1"
+
+
+def test_another_recipe_changes_the_replicas_in_their_place(serving_platform, bring):
+    bring("1")
+    recipes = serving_platform.settings.recipes
+    knobs = load_recipe("tiny", recipes).serving.model_dump(exclude_unset=True)
+    twins.write_recipe(recipes, **{**knobs, "max_question_characters": 50})
+    try:
+        with asking(serving_platform, callers=2) as load:
+            bring("1")
+        response = serving_platform.client().post("/v1/answers", json={"question": "x" * 60})
+        assert response.status_code == 400
+        assert load.failures == []
+    finally:
+        twins.write_recipe(recipes, **knobs)
+        bring("1")
+
+
+def test_status_says_what_serves(serving_platform, bring):
+    bring("1")
+    shown = serving_platform.twin("rollout", "status", "--recipe", "tiny", "--json")
+    found = json.loads(shown.stdout)
+    assert found["versions"]["1"]["status"] == "RUNNING"
+    assert found["router"] == {"1": 100}
+    assert "v1" in serving_platform.twin("rollout", "status", "--recipe", "tiny").stdout
+
+
+def test_the_official_client_works_through_ray(serving_platform, bring):
+    bring("1")
+    client = openai.OpenAI(
+        base_url=f"{serving_platform.settings.endpoint_url}/v1", api_key=KEY, max_retries=0
+    )
+    assert [model.id for model in client.models.list()] == ["twin-tiny", "twin-tiny-v1"]
+    asked = {
+        "model": "twin-tiny",
+        "messages": [{"role": "user", "content": "Why pods?"}],
+        "max_tokens": 12,
+    }
+    whole = client.chat.completions.create(**asked)
+    chunks = client.chat.completions.create(**asked, stream=True)
+    text = "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+    assert text.strip() == whole.choices[0].message.content
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(**{**asked, "model": "twin-tiny-v77"})
+
+
+def test_bad_input_is_refused_through_ray(serving_platform, bring):
+    bring("1")
+    client = serving_platform.client()
+    assert client.post("/v1/answers", content=b"{not json").status_code == 400
+    assert client.post("/v1/answers", json={"question": "x" * 100_000}).status_code == 400
+    assert client.post("/v1/answers", content=b"x" * 1_100_000).status_code == 413
+    assert serving_platform.client("wrong").get("/v1/models").status_code == 401
+    too_much = "\N{GRINNING FACE}" * 3_900
+    for response in (
+        client.post("/v1/answers", json={"question": too_much}),
+        client.post("/v1/nothing"),
+    ):
+        assert 400 <= response.status_code < 500
+        assert response.json()["error"]["message"]
+
+
+def test_beyond_the_queue_callers_are_told_when_to_come_again(serving_platform, bring):
+    bring("1")
+    body = {"question": "Tell me everything.", "max_tokens": 60, "temperature": 1.5}
+
+    def ask(_):
+        with serving_platform.client() as client:
+            return client.post("/v1/answers", json=body)
+
+    with concurrent.futures.ThreadPoolExecutor(80) as threads:
+        responses = list(threads.map(ask, range(80)))
+    assert {response.status_code for response in responses} == {200, 503}
+    refused = next(response for response in responses if response.status_code == 503)
+    assert refused.json()["error"]["code"] == "overloaded"
+    assert int(refused.headers["retry-after"]) > 0
+    assert ask(0).status_code == 200
+
+
+def test_a_caller_who_leaves_stops_the_generation(serving_platform, bring):
+    bring("1")
+    body = {
+        "model": "twin-tiny",
+        "messages": [{"role": "user", "content": f"Everything {time.time_ns()}"}],
+        "stream": True,
+        "temperature": 1.5,
+        "seed": 1,
+    }
+    client = serving_platform.client()
+    with client.stream("POST", "/v1/chat/completions", json=body) as response:
+        next(response.iter_lines())
+    import mlflow
+
+    mlflow.set_tracking_uri(serving_platform.settings.mlflow_tracking_uri)
+
+    def cancelled():
+        experiment = mlflow.get_experiment_by_name("tiny")
+        found = mlflow.search_traces(
+            locations=[experiment.experiment_id], return_type="list", max_results=20
+        )
+        asked = body["messages"][0]["content"]
+        return any(
+            trace.data.spans[0].inputs == {"question": asked}
+            and any(span.get_attribute("twin.cancelled") for span in trace.data.spans)
+            for trace in found
+        )
+
+    servers.wait_until(cancelled, "the trace of a cancelled generation", 30)
+
+
+def test_without_a_champion_there_is_nothing_to_roll_out(serving_platform):
+    recipes = serving_platform.settings.recipes
+    text = (recipes / "tiny.yaml").read_text().replace("name: tiny", "name: other")
+    (recipes / "other.yaml").write_text(text)
+    done = serving_platform.twin("rollout", "start", "--recipe", "other")
+    assert done.returncode == ExitCode.BAD_DATA
+    assert "twin-other has no champion yet" in done.stderr
+    back = serving_platform.twin("rollout", "rollback", "--recipe", "other")
+    assert back.returncode == ExitCode.BAD_DATA
+    assert "no version served before" in back.stderr
