@@ -232,6 +232,7 @@ def twin(world, tmp_path, root):
             env={
                 "PATH": "/usr/bin:/bin",
                 "TWIN_HOME": str(world.settings.home),
+                "TWIN_THREADS": "1",
                 "TWIN_MLFLOW_TRACKING_URI": world.settings.mlflow_tracking_uri,
                 **environment,
             },
