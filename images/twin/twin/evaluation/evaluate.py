@@ -48,6 +48,8 @@ def evaluate(job: Job, *, again: bool = False) -> None:
             tags={"model": contest.candidate.name, "version": contest.candidate.version},
             key=contest.key,
         ) as run:
+            job.result.uris["mlflow_run"] = run.url
+            job.result.ids["mlflow_run"] = run.id
             report, uri = _measure(job, contest, run)
         _record(registry, contest, report, uri)
         if report.decision is Decision.PROMOTED:
@@ -146,7 +148,7 @@ def _tell(job: Job, contest: Contest, report: EvaluationReport, uri: str) -> Non
         "champion": contest.against,
         "dataset_version": contest.dataset_version,
     }
-    job.result.uris |= {"mlflow_run": report.mlflow_run, "report": uri}
+    job.result.uris["report"] = uri
     job.result.detail |= {
         "promoted": report.promoted,
         "decision": str(report.decision),
