@@ -91,3 +91,13 @@ def test_history_keeps_the_newest():
         state = noted(state, line)
     assert len(state.history) == MAX_EVENTS
     assert state.history[-1].version == str(MAX_EVENTS + 4)
+
+
+def test_only_what_a_replica_reads_makes_another_service():
+    recipe = {"name": "a", "serving": {"replicas": 2}, "crawl": {"max_pages": 1}}
+    one = version(7).model_copy(update={"recipe": recipe})
+    crawled = one.model_copy(update={"recipe": {**recipe, "crawl": {"max_pages": 2}}})
+    wider = one.model_copy(update={"recipe": {**recipe, "serving": {"replicas": 3}}})
+    assert one.serves_like(crawled)
+    assert not one.serves_like(wider)
+    assert not one.serves_like(one.model_copy(update={"version": "8"}))

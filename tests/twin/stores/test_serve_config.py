@@ -1,9 +1,10 @@
 import pytest
 from ray.serve.schema import ServeDeploySchema
 
+from twin.domain.errors import BadDataError
 from twin.domain.rollout import RolloutState, ServedVersion
 from twin.recipes import load_recipe
-from twin.stores.serve_config import render, routes
+from twin.stores.serve_config import recipe_of, render, routes
 
 
 @pytest.fixture
@@ -94,3 +95,10 @@ def test_no_secret_is_in_it(state, settings):
 def test_serve_listens_where_the_endpoint_is_said_to_be(settings):
     here = settings.model_copy(update={"endpoint_url": "http://127.0.0.1:8123"})
     assert render([], here)["http_options"] == {"host": "127.0.0.1", "port": 8123}
+
+
+def test_a_recipe_of_another_code_is_refused_in_one_line(state):
+    served = state(v7=100).versions[0]
+    old = served.model_copy(update={"recipe": {**served.recipe, "gone": 1}})
+    with pytest.raises(BadDataError, match=r"version 7 .*gone"):
+        recipe_of(old)

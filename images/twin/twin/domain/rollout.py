@@ -10,6 +10,9 @@ ALL = 100
 
 MAX_EVENTS = 50
 
+#: Sections of a recipe that a replica reads; a change of others is no reason to restart it.
+SERVED_SECTIONS = ("name", "author", "features", "serving")
+
 
 class ServedVersion(BaseModel):
     """A model version with all that a replica needs to answer as it, so that it asks no registry.
@@ -23,6 +26,18 @@ class ServedVersion(BaseModel):
     weights_uri: str
     weights_digest: str
     recipe: dict[str, Any]
+
+    def serves_like(self, other: Self) -> bool:
+        """Whether replicas of both would answer alike: same weights, same sections."""
+        mine, others = (
+            {section: item.recipe.get(section) for section in SERVED_SECTIONS}
+            for item in (self, other)
+        )
+        return (self.version, self.weights_digest, mine) == (
+            other.version,
+            other.weights_digest,
+            others,
+        )
 
 
 class RolloutEvent(BaseModel):

@@ -1,6 +1,8 @@
 """Commands of `twin rollout`."""
 
 import json
+import signal
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -90,13 +92,15 @@ def _start(job: Job) -> None:
 
 def _rollback(job: Job, to: str | None) -> None:
     from twin.stores.rollout_states import RolloutStates
+    from twin.stores.serve_config import recipe_of
 
     state = RolloutStates(job.settings).load(job.recipe.model_name)
     version = _registered(job, to) if to else state.previous
     if version is None:
         raise BadDataError(f"{state.model}: no version served before this one; name one by --to")
+    recipe = recipe_of(version)
     _move_champion(job, version)
-    _switch(job, version, Recipe.model_validate(version.recipe))
+    _switch(job, version, recipe)
 
 
 def _registered(job: Job, version: str) -> ServedVersion:
@@ -148,6 +152,8 @@ def _switch(job: Job, version: ServedVersion, recipe: Recipe) -> None:
     job.counts.read += 1
     files = open_files(job.settings)
     steps = len(recipe.serving.traffic_steps) + 4
+    # Ended by its supervisor, a rollout puts the old weights back as after any other failure.
+    signal.signal(signal.SIGTERM, _ended)
     with one_rollout(job.settings), job.progress(f"rollout of {name}", steps) as advance:
         deployments = open_deployments(job.settings)
         shift = Shift(
@@ -207,3 +213,7 @@ def _table(found: dict[str, object]) -> str:
         for item in history
     ]
     return "\n".join(lines)
+
+
+def _ended(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + signal.SIGTERM)

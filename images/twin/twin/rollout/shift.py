@@ -65,7 +65,9 @@ class Shift:
     def is_serving(self, version: ServedVersion) -> bool:
         """Whether ``version`` alone should serve, and does."""
         state = self._states.load(self.model)
-        if state.versions != (version,) or state.weights != {version.version: ALL}:
+        if len(state.versions) != 1 or not state.versions[0].serves_like(version):
+            return False
+        if state.weights != {version.version: ALL}:
             return False
         found = self._deployments.applications()
         running = {name for name, app in found.items() if app.status is ApplicationStatus.RUNNING}
@@ -87,7 +89,8 @@ class Shift:
             for share in shares(before, new, serving.traffic_steps):
                 self._give(new, share, serving)
             self._probe(self.model, new, serving)
-        except (TwinError, KeyboardInterrupt) as error:
+        except BaseException as error:
+            # Whatever it is, a signal or a defect of ours: traffic must not stay half moved.
             self._back_out(baseline(before, new), new, error)
             raise _with_outcome(error, self.model, new, baseline(before, new)) from None
         self._retire(before, new)

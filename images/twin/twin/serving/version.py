@@ -17,6 +17,7 @@ from twin.recipes import Recipe
 from twin.serving.answering import Answering
 from twin.settings import Settings, get_settings
 from twin.stores.files import folder_digest, open_files
+from twin.stores.serve_config import recipe_of
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -30,7 +31,7 @@ class Version:
         from twin.serving.traces import send_traces
 
         configure_logging()
-        recipe = Recipe.model_validate(served.recipe)
+        recipe = recipe_of(served)
         settings = _replica_settings(get_settings(), recipe)
         send_traces(settings, experiment=recipe.name)
         weights = fetch_weights(served, settings)

@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
+from twin.domain.errors import BadDataError
 from twin.domain.rollout import RolloutState, ServedVersion, application_name
 from twin.recipes import Recipe
 from twin.settings import Settings
@@ -71,12 +74,12 @@ def _router(states: list[RolloutState], settings: Settings) -> Config:
 
 
 def _longest_answer(states: list[RolloutState]) -> int:
-    recipes = [_recipe(served) for state in states for served in state.versions]
+    recipes = [recipe_of(served) for state in states for served in state.versions]
     return max((recipe.serving.answer_timeout_seconds for recipe in recipes), default=60)
 
 
 def _version_application(model: str, served: ServedVersion) -> Config:
-    serving = _recipe(served).serving
+    serving = recipe_of(served).serving
     return {
         "name": application_name(model, served.version),
         "route_prefix": None,
@@ -101,12 +104,25 @@ def _version_application(model: str, served: ServedVersion) -> Config:
 
 
 def _route(state: RolloutState) -> Config:
-    recipe = _recipe(state.serving or state.versions[-1])
+    recipe = recipe_of(state.serving or state.versions[-1])
     return {
         "versions": {item.version: state.weights.get(item.version, 0) for item in state.versions},
         "max_question_characters": recipe.serving.max_question_characters,
     }
 
 
-def _recipe(served: ServedVersion) -> Recipe:
-    return Recipe.model_validate(served.recipe)
+def recipe_of(served: ServedVersion) -> Recipe:
+    """The recipe that a version is served with.
+
+    Raises:
+        BadDataError: it was written down by a code whose recipes had other keys.
+    """
+    try:
+        return Recipe.model_validate(served.recipe)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BadDataError(
+            f"version {served.version} was rolled out with a recipe that this code can't read "
+            f"({key}: {first['msg']}): run `twin rollout start` with today's"
+        ) from None
