@@ -1,0 +1,34 @@
+import pytest
+from pydantic import SecretStr
+
+from tests import servers
+from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
+from twin.rollout.endpoint import Endpoint
+
+
+@pytest.fixture
+def endpoint(settings):
+    def at(url):
+        keyed = {"endpoint_url": url, "api_keys": (SecretStr("topsecret"),)}
+        return Endpoint(settings.model_copy(update=keyed))
+
+    return at
+
+
+def test_without_a_key_no_rollout_is_begun(settings):
+    with pytest.raises(BadConfigurationError, match="TWIN_API_KEYS"):
+        Endpoint(settings)
+
+
+def test_an_endpoint_that_is_down_is_tried_again(endpoint):
+    with pytest.raises(TryAgainError, match="does not answer") as error:
+        endpoint(f"http://127.0.0.1:{servers.free_port()}").weights("twin-a")
+    assert "topsecret" not in str(error.value)
+
+
+def test_another_server_at_its_place_is_no_endpoint(endpoint, tmp_path):
+    with servers.web_server(tmp_path) as url:
+        with pytest.raises(BadDataError, match="refused /v1/models: HTTP 404"):
+            endpoint(url).weights("twin-a")
+        with pytest.raises(BadDataError, match="refused /v1/answers: HTTP 501"):
+            endpoint(url).ask("twin-a", "Why?", 5)
