@@ -12,7 +12,7 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
     """The card in Markdown, with Hugging Face's front matter so that `datasets` can load it."""
     return "\n".join(
         [
-            *_front_matter(),
+            *_front_matter(manifest),
             f"# Samples of {manifest.author_name}",
             "",
             f"Version `{manifest.version}` of recipe `{manifest.recipe}`, made from index "
@@ -34,11 +34,13 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
     )
 
 
-def _front_matter() -> list[str]:
+def _front_matter(manifest: SampleSetManifest) -> list[str]:
     lines = ["---", "configs:"]
     for kind in (INSTRUCT, PREFERENCES):
+        # `datasets` cannot read a Parquet file without rows, so empty splits are not offered.
+        held = [split.value for split in Split if manifest.counts[kind][split.value]]
         lines += [f"- config_name: {kind}", "  data_files:"]
-        lines += [f"  - {{split: {s.value}, path: {kind}/{s.value}.parquet}}" for s in Split]
+        lines += [f"  - {{split: {name}, path: {kind}/{name}.parquet}}" for name in held]
     return [*lines, "---", ""]
 
 

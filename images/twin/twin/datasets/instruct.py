@@ -97,11 +97,11 @@ def _context(
 
     The others come from the same split, so that no test passage is ever read in training.
     """
-    draw = random.Random(f"{knobs.seed}:{chunk.id}:{number}")  # noqa: S311 - repeatable, not secret
-    # Dealt evenly: a passage's samples alternate between the two kinds as the share says.
-    start = draw.random()
+    # Dealt evenly: a passage's samples take turns between the two kinds, as the share says.
+    start = random.Random(f"{knobs.seed}:{chunk.id}").random()  # noqa: S311 - no secret
     if (start + number * knobs.grounded_share) % 1.0 >= knobs.grounded_share:
         return ()
+    draw = random.Random(f"{knobs.seed}:{chunk.id}:{number}")  # noqa: S311 - no secret
     others = [other for other in shelf if other.id != chunk.id]
     shown = draw.sample(others, min(knobs.context_passages - 1, len(others)))
     shown.insert(draw.randint(0, len(shown)), chunk)

@@ -1,6 +1,7 @@
 """Which document goes where: whole documents, so no passage of a test article is trained on."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 
 from twin.domain.sample import Split
@@ -13,8 +14,8 @@ def split_documents(
 
     A document's place is drawn from its id and the seed alone, so it stays where it is while
     others come and go: what a champion was trained on never becomes a candidate's test. Only
-    where a wanted split would be empty does the nearest document move there (training needs one
-    first, then test, then validation).
+    where a wanted split would be empty does another document move there (training gets one first,
+    then test, then validation).
     """
     drawn = sorted((_draw(document_id, seed), document_id) for document_id in set(document_ids))
     splits = {
@@ -23,18 +24,18 @@ def split_documents(
         else (Split.VALIDATION if place < test + validation else Split.TRAIN)
         for place, document_id in drawn
     }
-    if drawn and Split.TRAIN not in splits.values():
-        splits[drawn[-1][1]] = Split.TRAIN
-    for split, share in ((Split.TEST, test), (Split.VALIDATION, validation)):
+    for split, share in ((Split.TRAIN, 1.0), (Split.TEST, test), (Split.VALIDATION, validation)):
         if share > 0 and split not in splits.values():
             _fill(splits, [document_id for _, document_id in drawn], split)
     return splits
 
 
 def _fill(splits: dict[str, Split], order: list[str], split: Split) -> None:
-    training = [document_id for document_id in order if splits[document_id] is Split.TRAIN]
-    if len(training) > 1:
-        splits[training[0]] = split
+    """Give ``split`` a document of the split that has most of them, if that has two."""
+    held = Counter(splits.values()).most_common(1)
+    if held and held[0][1] > 1:
+        spare = [document_id for document_id in order if splits[document_id] is held[0][0]]
+        splits[spare[-1] if split is Split.TRAIN else spare[0]] = split
 
 
 def _draw(document_id: str, seed: int) -> float:

@@ -22,6 +22,10 @@ class Reporting(TrainerCallback):
         self._shown = 0
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
+        """Start where an earlier attempt ended."""
+        self.catch_up(state)
+
+    def catch_up(self, state: Any) -> None:
         """Show the steps of an earlier attempt as done, and send what it may not have sent."""
         self._move(state.global_step)
         for entry in state.log_history:

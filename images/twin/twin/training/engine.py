@@ -165,10 +165,28 @@ def train(
     trainer.add_callback(checkpoints)
     if newest is not None:
         job.result.detail["resumed_from"] = newest.name
-    with job.progress(what, _total_steps(trainer)) as advance:
-        trainer.add_callback(Reporting(run, advance))
+    total = _total_steps(trainer)
+    with job.progress(what, total) as advance:
+        reporting = Reporting(run, advance)
+        trainer.add_callback(reporting)
+        if newest is not None and _take_over_finished(trainer, newest, total):
+            reporting.catch_up(trainer.state)
+            losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+            return {"train_loss": sum(losses) / max(len(losses), 1), "train_runtime": 0.0}
         summary = trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     return {name: float(value) for name, value in summary.metrics.items()}
+
+
+def _take_over_finished(trainer: Any, checkpoint: Path, total: int) -> bool:
+    """Load a checkpoint of the last step; the trainer would do one more if it were resumed."""
+    from transformers import TrainerState
+
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    if state.global_step < total:
+        return False
+    trainer._load_from_checkpoint(str(checkpoint))
+    trainer.state = state
+    return True
 
 
 def _total_steps(trainer: Any) -> int:

@@ -1,0 +1,165 @@
+"""`twin datasets make` as a process: what it writes, when it does nothing, and after kill -9."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import tiny_model
+from tests.twin import corpora
+from twin.datasets.make import make_samples
+from twin.domain.errors import BadDataError, NothingToDo
+from twin.domain.result import JobResult
+from twin.domain.sample import Split
+from twin.job import Job
+from twin.stores.files import open_files
+from twin.stores.sample_sets import SampleSets
+
+TWIN = str(Path(sys.executable).with_name("twin"))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return tiny_model.build(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def ann(settings, tiny, tmp_path):
+    """Settings, recipe and a published index of an author's corpus."""
+    settings = settings.model_copy(update={"recipes": tmp_path / "recipes"})
+    recipe = corpora.write_recipe(settings.recipes, tiny)
+    corpora.publish(corpora.corpus(), recipe, settings)
+    return settings, recipe
+
+
+def make(settings, recipe) -> JobResult:
+    job = Job(recipe, settings, "r1", JobResult(job="datasets make", recipe="ann", run_id="r1"))
+    make_samples(job)
+    return job.result
+
+
+def test_samples_are_published_with_card_and_manifest(ann):
+    settings, recipe = ann
+    result = make(settings, recipe)
+    files = open_files(settings)
+    sets = SampleSets(files, "ann")
+    manifest = sets.latest()
+    assert manifest.version == result.ids["dataset_version"]
+    assert result.uris["dataset"] == files.uri(f"datasets/ann/{manifest.version}")
+    assert result.counts.read == 32
+    for split in Split:
+        instruct = sets.instruct(manifest.version, split)
+        pairs = sets.preferences(manifest.version, split)
+        assert len(instruct) == manifest.counts["instruct"][split.value] > 0
+        assert len(pairs) == manifest.counts["preferences"][split.value]
+        assert {s.split for s in [*instruct, *pairs]} <= {split}
+    pairs = sets.preferences(manifest.version, Split.TRAIN)
+    assert pairs
+    assert all(pair.rejected and pair.rejected != pair.chosen for pair in pairs)
+    assert all(str(recipe.training.base_model) in pair.rejected_by for pair in pairs)
+    assert len(result.failures) + sum(manifest.counts["preferences"].values()) == 12
+    card = files.read_text(f"datasets/ann/{manifest.version}/README.md")
+    assert "# Samples of Ann" in card
+    assert "| train |" in card
+    assert not files.exists(f"datasets/ann/unfinished/{manifest.version}.json")
+
+
+def test_the_card_lets_the_datasets_library_load_it(ann, tmp_path):
+    from datasets import load_dataset
+
+    settings, recipe = ann
+    make(settings, recipe)
+    files = open_files(settings)
+    version = SampleSets(files, "ann").latest().version
+    folder = files.fetch_folder(f"datasets/ann/{version}", tmp_path)
+    cache = str(tmp_path / "cache")
+    instruct = load_dataset(str(folder), "instruct", cache_dir=cache)
+    assert set(instruct) == {"train", "validation", "test"}
+    preferences = load_dataset(str(folder), "preferences", cache_dir=cache)
+    assert "rejected" in preferences["train"].column_names
+
+
+def test_the_same_inputs_are_nothing_to_do_and_other_inputs_another_version(ann):
+    settings, recipe = ann
+    first = make(settings, recipe).ids["dataset_version"]
+    with pytest.raises(NothingToDo, match=first):
+        make(settings, recipe)
+    corpora.publish([*corpora.corpus(), *corpora.document("new")], recipe, settings)
+    second = make(settings, recipe).ids["dataset_version"]
+    assert second != first
+    # Back to the earlier index: its samples are there, and become the newest again.
+    corpora.publish(corpora.corpus(), recipe, settings)
+    with pytest.raises(NothingToDo):
+        make(settings, recipe)
+    assert SampleSets(open_files(settings), "ann").latest().version == first
+
+
+def test_rejected_texts_are_written_once_per_prompt(ann, monkeypatch):
+    settings, recipe = ann
+    make(settings, recipe)
+    changed = recipe.model_copy(
+        update={"datasets": recipe.datasets.model_copy(update={"min_answer_words": 29})}
+    )
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("the model was loaded although every rejected text is known")
+
+    monkeypatch.setattr("twin.datasets.make.load_language_model", refuse)
+    before = SampleSets(open_files(settings), "ann").latest()
+    after = make(settings, changed).ids["dataset_version"]
+    assert after != before.version
+
+
+def test_there_must_be_an_index_and_enough_articles(settings, tiny, tmp_path):
+    settings = settings.model_copy(update={"recipes": tmp_path / "recipes"})
+    recipe = corpora.write_recipe(settings.recipes, tiny)
+    with pytest.raises(BadDataError, match="twin features build"):
+        make(settings, recipe)
+    corpora.publish(corpora.document("only"), recipe, settings)
+    with pytest.raises(BadDataError, match="no test samples from 1 usable documents"):
+        make(settings, recipe)
+    unknown = recipe.model_copy(
+        update={"training": recipe.training.model_copy(update={"base_model": "gemma9"})}
+    )
+    with pytest.raises(BadDataError, match="unknown base model 'gemma9'"):
+        make(settings, unknown)
+
+
+@pytest.mark.slow
+def test_kill_9_while_writing_rejected_texts_loses_a_group_at_most(settings, tiny, tmp_path):
+    """Three processes that import torch. Buys: what was written before is not written again."""
+    settings = settings.model_copy(update={"recipes": tmp_path / "recipes"})
+    recipe = corpora.write_recipe(
+        settings.recipes,
+        tiny,
+        datasets={"rejected_max_tokens": 64, "max_preference_pairs": 96},
+    )
+    corpora.publish(corpora.corpus(24), recipe, settings)
+    environment = {**os.environ, **corpora.environment(settings)}
+    command = [TWIN, "datasets", "make", "--recipe", "ann", "--result", str(tmp_path / "r.json")]
+    unfinished = Path(settings.files_root) / "datasets" / "ann" / "unfinished"
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not list(unfinished.glob("*.json")) and time.monotonic() < deadline:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    (kept,) = unfinished.glob("*.json")
+    written = json.loads(kept.read_text())
+    assert written
+    assert SampleSets(open_files(settings), "ann").find_latest() is None
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    sets = SampleSets(open_files(settings), "ann")
+    version = sets.latest().version
+    texts = {p.rejected for split in Split for p in sets.preferences(version, split)}
+    assert {text for text in written.values() if text} <= texts
+    assert not kept.exists()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 99
+    assert json.loads((tmp_path / "r.json").read_text())["status"] == "skipped"

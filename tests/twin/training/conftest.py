@@ -1,0 +1,60 @@
+"""One world for all tests of training: samples of an author, a tiny base model, a live MLflow."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests import tiny_model
+from tests.twin import corpora
+from twin.datasets.make import make_samples
+from twin.domain.result import JobResult
+from twin.job import Job
+from twin.recipes import Recipe
+from twin.settings import Settings
+from twin.stores.files import FileStore, open_files
+
+
+@dataclass
+class World:
+    """Stores with samples in them; jobs to run on them."""
+
+    settings: Settings
+    recipe: Recipe
+
+    @property
+    def files(self) -> FileStore:
+        return open_files(self.settings)
+
+    def run(self, body, **training) -> JobResult:
+        """Run a job's body in this process; ``training`` replaces parts of that section."""
+        recipe = self.recipe
+        if training:
+            section = recipe.training.model_copy(
+                update={
+                    key: getattr(recipe.training, key).model_copy(update=value)
+                    for key, value in training.items()
+                }
+            )
+            recipe = recipe.model_copy(update={"training": section})
+        result = JobResult(job=body.__name__, recipe="ann", run_id="r1")
+        body(Job(recipe, self.settings, "r1", result))
+        return result
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """Folder of the tiny base model."""
+    return tiny_model.build(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def world(settings, tiny, tmp_path, mlflow_url):
+    """A world of the test's own; MLflow is shared."""
+    settings = settings.model_copy(
+        update={"recipes": tmp_path / "recipes", "mlflow_tracking_uri": mlflow_url, "threads": 1}
+    )
+    recipe = corpora.write_recipe(settings.recipes, tiny)
+    corpora.publish(corpora.corpus(), recipe, settings)
+    made = World(settings, recipe)
+    made.run(make_samples)
+    return made

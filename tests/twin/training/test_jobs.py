@@ -1,0 +1,242 @@
+"""SFT, DPO and packaging, by real trainings of a tiny model against a live MLflow."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+from safetensors.torch import load_file
+
+from tests import servers
+from tests.twin import corpora
+from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
+from twin.domain.sample import Split
+from twin.models.language_model import load_language_model
+from twin.rag.prompt import build_messages
+from twin.stores.registry import CANDIDATE, Registry
+from twin.stores.sample_sets import SampleSets
+from twin.stores.weights import fetch_weights
+from twin.training.dpo import run_dpo
+from twin.training.package import run_package
+from twin.training.plan import plan_training
+from twin.training.sft import run_sft
+
+TWIN = str(Path(sys.executable).with_name("twin"))
+
+
+def client(world):
+    return mlflow.MlflowClient(world.settings.mlflow_tracking_uri)
+
+
+def likelihood(folder, world, split=Split.TRAIN):
+    """Mean log-probability of a token of the author's answers."""
+    version = SampleSets(world.files, "ann").latest().version
+    samples = SampleSets(world.files, "ann").instruct(version, split)
+    model = load_language_model(folder, world.settings)
+    prompts = [build_messages("Ann", s.instruction, s.context) for s in samples]
+    scored = model.answer_log_likelihood(prompts, [s.answer for s in samples])
+    return sum(total for total, _ in scored) / sum(count for _, count in scored)
+
+
+def test_the_whole_way_from_samples_to_a_registered_candidate(world, tiny, tmp_path):
+    with pytest.raises(BadDataError, match="twin training sft"):
+        world.run(run_dpo)
+    with pytest.raises(BadDataError, match="twin training sft"):
+        world.run(run_package)
+
+    sft = world.run(run_sft)
+    assert sft.detail["steps"] == 6
+    assert sft.counts.read > 0
+    run = client(world).get_run(sft.ids["mlflow_run"])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["lora.rank"] == "16"
+    assert run.data.params["dataset_version"] == sft.ids["dataset_version"]
+    losses = client(world).get_metric_history(run.info.run_id, "loss")
+    assert [point.step for point in losses] == [1, 2, 3, 4, 5, 6]
+    assert losses[-1].value < losses[0].value
+    assert {"validation_loss", "learning_rate", "grad_norm"} <= run.data.metrics.keys()
+    assert not {"entropy", "mean_token_accuracy"} & run.data.metrics.keys()
+
+    dpo = world.run(run_dpo)
+    run = client(world).get_run(dpo.ids["mlflow_run"])
+    assert run.info.status == "FINISHED"
+    assert "rewards/margins" in run.data.metrics
+    assert dpo.detail["steps"] == 3
+
+    packaged = world.run(run_package)
+    with Registry(world.settings) as registry:
+        version = registry.by_alias("twin-ann", CANDIDATE)
+    assert version.version == packaged.ids["model_version"]
+    assert version.tags["dataset_version"] == sft.ids["dataset_version"]
+    assert version.tags["base_model"] == str(tiny)
+    assert {"recipe_digest", "code_version", "base_digest"} <= version.tags.keys()
+    folder = fetch_weights(version.weights_uri, version.weights_digest, world.settings)
+    assert all(
+        str(t.dtype) == "torch.bfloat16" for t in load_file(folder / "model.safetensors").values()
+    )
+    assert "start_of_turn" in (folder / "chat_template.jinja").read_text()
+    assert likelihood(folder, world) > likelihood(tiny, world) + 0.1
+
+    for body in (run_sft, run_dpo, run_package):
+        with pytest.raises(NothingToDo):
+            world.run(body)
+    assert not list((world.settings.home / "work").iterdir())
+    assert not world.files.exists(f"{Path(plan_folder(world)).as_posix()}/checkpoints")
+
+
+def plan_folder(world):
+    return plan_training(world.recipe, world.settings, world.files).sft
+
+
+def test_dpo_moves_the_adapter_towards_the_chosen(world):
+    world.run(run_sft)
+    result = world.run(run_dpo, dpo={"max_steps": 12, "learning_rate": 5e-3})
+    history = client(world).get_metric_history(result.ids["mlflow_run"], "rewards/margins")
+    # The reference is the SFT adapter itself, so the first margin is (nearly) nothing.
+    assert abs(history[0].value) < 0.05
+    assert history[-1].value > history[0].value + 0.05
+
+
+def test_switched_off_dpo_passes_the_adapter_on(world):
+    world.run(run_sft)
+    result = world.run(run_dpo, dpo={"enabled": False})
+    assert "passed on" in result.detail["dpo"]
+    files = world.files
+    passed = files.relative(result.uris["adapter"])
+    assert files.published_digest(passed) == files.published_digest(f"{plan_folder(world)}/adapter")
+    assert "mlflow_run" not in result.uris
+
+
+def test_other_inputs_are_another_training(world):
+    before = plan_training(world.recipe, world.settings, world.files)
+    corpora.publish([*corpora.corpus(), *corpora.document("new")], world.recipe, world.settings)
+    assert plan_training(world.recipe, world.settings, world.files) == before
+    sft = world.recipe.training.sft.model_copy(update={"learning_rate": 1e-5})
+    training = world.recipe.training.model_copy(update={"sft": sft})
+    other = plan_training(
+        world.recipe.model_copy(update={"training": training}), world.settings, world.files
+    )
+    assert other.sft != before.sft
+
+
+def test_samples_that_do_not_fit_are_named(world):
+    with pytest.raises(BadDataError, match=r"raise training\.sft\.max_length"):
+        world.run(run_sft, sft={"max_length": 20})
+
+
+def test_there_must_be_samples(settings, tiny, tmp_path):
+    from tests.twin.training.conftest import World
+
+    settings = settings.model_copy(update={"recipes": tmp_path / "recipes"})
+    recipe = corpora.write_recipe(settings.recipes, tiny)
+    with pytest.raises(BadDataError, match="twin datasets make --recipe ann"):
+        World(settings, recipe).run(run_sft)
+
+
+def test_mlflow_that_is_down_at_the_start_is_try_again(world):
+    away = world.settings.model_copy(update={"mlflow_tracking_uri": "http://127.0.0.1:1"})
+    world.settings, here = away, world.settings
+    with pytest.raises(TryAgainError):
+        world.run(run_sft)
+    world.settings = here
+    assert world.run(run_sft).detail["steps"] == 6
+
+
+def test_mlflow_down_in_mid_training_loses_nothing(world, tmp_path, monkeypatch):
+    """The training ends, the job says try again, and the next attempt only sends what waited."""
+    port = servers.free_port()
+    steps = []
+
+    with servers.mlflow_server(tmp_path / "mlflow", port) as url:
+        world.settings = world.settings.model_copy(update={"mlflow_tracking_uri": url})
+        stopped = _stop_after(2, steps, monkeypatch, port)
+        with pytest.raises(TryAgainError, match="MLflow"):
+            world.run(run_sft)
+        assert stopped
+    adapter = plan_training(world.recipe, world.settings, world.files).sft_adapter
+    assert not world.files.is_published(adapter)
+    assert max(steps) == 6
+    monkeypatch.undo()
+
+    with servers.mlflow_server(tmp_path / "mlflow", port):
+        result = world.run(run_sft)
+        assert result.detail["resumed_from"] == "checkpoint-6"
+        history = client(world).get_metric_history(result.ids["mlflow_run"], "loss")
+        assert {point.step for point in history} == {1, 2, 3, 4, 5, 6}
+        assert client(world).get_run(result.ids["mlflow_run"]).info.status == "FINISHED"
+    assert world.files.is_published(adapter)
+
+
+def _stop_after(step, steps, monkeypatch, port):
+    """Kill the MLflow server that listens on ``port`` when the trainer has done so many steps."""
+    import psutil
+
+    from twin.training.callbacks import Reporting
+
+    original = Reporting.on_step_end
+    stopped = []
+
+    def on_step_end(self, args, state, control, **kwargs):
+        steps.append(state.global_step)
+        if state.global_step == step and not stopped:
+            for process in psutil.process_iter(["cmdline"]):
+                if str(port) in (process.info["cmdline"] or []):
+                    stopped.append(process.pid)
+                    for child in process.children(recursive=True):
+                        child.kill()
+                    process.kill()
+        return original(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(Reporting, "on_step_end", on_step_end)
+    return stopped
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["sft", "dpo"])
+def test_kill_9_in_mid_training_goes_on_from_the_checkpoint(world, stage):
+    """Two processes that import torch and trl. Buys: resuming is real, for both trainers."""
+    steps = {"max_steps": 400, "save_steps": 2}
+    world.recipe = corpora.write_recipe(
+        world.settings.recipes, Path(world.recipe.training.base_model), training={stage: steps}
+    )
+    if stage == "dpo":
+        world.run(run_sft)
+    environment = {**os.environ, **corpora.environment(world.settings)}
+    command = [TWIN, "training", stage, "--recipe", "ann"]
+    plan = plan_training(world.recipe, world.settings, world.files)
+    checkpoints = Path(world.settings.files_root) / getattr(plan, stage) / "checkpoints"
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 200
+        while not list(checkpoints.glob("checkpoint-*/.published.json")):
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline, "no checkpoint"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    reached = max(int(path.name.split("-")[1]) for path in checkpoints.glob("checkpoint-*"))
+    assert reached < 400
+
+    # The same training with fewer steps left would be another one, so go on with the same recipe.
+    result = Path(world.settings.home) / "result.json"
+    done = subprocess.run(
+        [*command, "--result", str(result)], env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(result.read_text())
+    assert int(told["detail"]["resumed_from"].split("-")[1]) >= 2
+    assert told["detail"]["steps"] == 400
+    runs = client(world).search_runs(
+        [client(world).get_experiment_by_name("ann").experiment_id],
+        f"tags.`twin.key` = '{getattr(plan, stage)}'",
+    )
+    assert [run.info.status for run in runs] == ["FINISHED"]
+    started = time.monotonic()
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode == 99
+    assert "nothing to do" in again.stderr
+    # It must not load torch to find out: that alone takes longer than this.
+    assert time.monotonic() - started < 30
