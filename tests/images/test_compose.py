@@ -261,7 +261,6 @@ class TestJobs:
     def test_airflow_carries_the_drivers_of_its_stores(self):
         """Postgres for its database; s3fs, without which a path in a bucket cannot be opened."""
         locked = hashed(ROOT / "requirements.txt")
-        locked |= hashed(ROOT / "images/airflow/requirements-postgres.txt")
         assert {"psycopg2-binary", "asyncpg", "s3fs"} <= set(locked)
 
     def test_the_pool_of_models_is_made(self):

@@ -161,7 +161,6 @@ LOCKS = [
     *(REQUIREMENTS / f"{name}.txt" for name in ("crawl", "features", "train", "serve", "weights")),
     *(REQUIREMENTS / f"{name}.txt" for name in ("build", "embedder", "torch-cpu", "torch-cuda")),
     ROOT / "requirements.txt",
-    ROOT / "images/airflow/requirements-postgres.txt",
     ROOT / "images/mlflow/requirements.txt",
 ]
 
@@ -172,14 +171,11 @@ def test_every_package_is_locked_with_hashes(lock):
 
 
 def test_locks_that_meet_in_one_environment_agree():
-    """`airflow-jobs` installs crawl and train into one environment; Airflow gets its driver."""
+    """`airflow-jobs` installs crawl and train into one environment."""
     seen: dict[str, str] = {}
     for name in ("crawl", "features", "train", "serve"):
         for package, version in hashed(REQUIREMENTS / f"{name}.txt").items():
             assert seen.setdefault(package, version) == version, package
-    airflow = hashed(ROOT / "requirements.txt")
-    for package, version in hashed(ROOT / "images/airflow/requirements-postgres.txt").items():
-        assert airflow.get(package, version) == version, package
 
 
 def test_parts_of_weights_and_torch_are_those_of_the_whole():
