@@ -37,11 +37,11 @@ class Platform:
             timeout=timeout,
         )
 
-    def twin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a job against it."""
+    def twin(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        """Run a job against it; ``changes`` are of its environment variables."""
         return subprocess.run(
             [TWIN, *arguments],
-            env={**os.environ, **self.environment},
+            env={**os.environ, **self.environment, **changes},
             capture_output=True,
             text=True,
             timeout=240,

@@ -245,3 +245,43 @@ def test_without_a_champion_there_is_nothing_to_roll_out(serving_platform):
     back = serving_platform.twin("rollout", "rollback", "--recipe", "other")
     assert back.returncode == ExitCode.BAD_DATA
     assert "no version served before" in back.stderr
+
+
+def test_a_serve_or_a_registry_that_is_down_is_tried_again(serving_platform, bring):
+    bring("1")
+    nowhere = f"http://127.0.0.1:{servers.free_port()}"
+    start = ("rollout", "start", "--recipe", "tiny")
+    done = serving_platform.twin(*start, TWIN_SERVE_API_URL=nowhere)
+    assert done.returncode == ExitCode.TRY_AGAIN
+    assert "twin serving start" in done.stderr
+    done = serving_platform.twin(*start, TWIN_MLFLOW_TRACKING_URI=nowhere)
+    assert done.returncode == ExitCode.TRY_AGAIN
+    assert weights(serving_platform) == {"1": 100}
+
+
+def test_a_rollback_works_while_mlflow_is_down(serving_platform, bring, registry):
+    bring("1")
+    bring("2")
+    nowhere = f"http://127.0.0.1:{servers.free_port()}"
+    back = serving_platform.twin(
+        "rollout", "rollback", "--recipe", "tiny", TWIN_MLFLOW_TRACKING_URI=nowhere
+    )
+    assert back.returncode == 0, back.stderr
+    assert "alias champion is not moved" in back.stderr
+    assert weights(serving_platform) == {"1": 100}
+    assert registry.by_alias("twin-tiny", CHAMPION).version == "2"
+
+
+def test_a_rollout_that_is_told_to_end_puts_the_old_weights_back(serving_platform, bring, registry):
+    bring("1")
+    registry.promote("twin-tiny", "2")
+    states = RolloutStates(serving_platform.settings)
+    process = subprocess.Popen(
+        [TWIN, "rollout", "start", "--recipe", "tiny"],
+        env={**os.environ, **serving_platform.environment},
+        stderr=subprocess.DEVNULL,
+    )
+    servers.wait_until(lambda: len(states.load("twin-tiny").weights) == 2, "shared traffic")
+    process.terminate()
+    assert process.wait(60) != 0
+    assert weights(serving_platform) == {"1": 100}
