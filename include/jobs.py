@@ -89,8 +89,8 @@ class JobOperator(KubernetesPodOperator):
             name="twin-" + job.replace(" ", "-"),
             cmds=["twin"],
             deferrable=True,
-            # Each look wakes a worker for ~2 s, and shows people what the job wrote meanwhile.
-            logging_interval=60,
+            # The triggerer itself fetches what the job wrote meanwhile: no worker wakes for it.
+            logging_interval=10,
             startup_check_interval_seconds=1,
             on_finish_action="delete_pod",
             on_kill_action="delete_pod",
@@ -106,6 +106,7 @@ class JobOperator(KubernetesPodOperator):
         self.profile = profile
         self.options = options
         self._child: ChildProcess | None = None
+        self._seen_last = ""
 
     @property
     def stage(self) -> str:
@@ -145,6 +146,7 @@ class JobOperator(KubernetesPodOperator):
 
     def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> None:
         """Go on after the pod has ended (or with its logs so far)."""
+        self._seen_last = str(event.get("message") or "")
         super().trigger_reentry(context, event)
         self._push(context, self._read_result(context))
 
@@ -160,7 +162,7 @@ class JobOperator(KubernetesPodOperator):
             super().cleanup(pod, remote_pod, xcom_result, context)
         except AirflowException as error:
             status = _exit_status(remote_pod, self.base_container_name)
-            lines = _last_words(remote_pod, self.base_container_name)
+            lines = _last_words(remote_pod, self.base_container_name) or [self._seen_last]
             raise self._ending(status, lines, context) from error
 
     def on_kill(self) -> None:

@@ -39,8 +39,8 @@ time.sleep(plan.get("seconds", 0))
 status = plan.get("status", 0)
 message = plan.get("message", "")
 result = {{"job": job, "recipe": option("--recipe"), "status": "done", "message": message,
-          "counts": {{"read": 3, "written": 2}}, "uris": plan.get("uris", {{}}), "ids": plan.get("ids", {{}}),
-          "detail": plan.get("detail", {{}})}}
+          "counts": {{"read": 3, "written": 2}}, "uris": plan.get("uris", {{}}),
+          "ids": plan.get("ids", {{}}), "detail": plan.get("detail", {{}})}}
 if status:
     word = "nothing to do" if status == 99 else "error"
     print(f"twin {{job}}: {{word}}: {{message}}", file=sys.stderr, flush=True)
@@ -67,6 +67,8 @@ def prepare() -> None:
         {
             "STAND_IN_HOME": home,
             "AIRFLOW_HOME": home,
+            # Read when the Kubernetes client is imported; see tests/kubernetes_api.py.
+            "KUBECONFIG": f"{home}/kubeconfig",
             "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

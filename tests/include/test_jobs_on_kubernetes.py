@@ -1,0 +1,127 @@
+"""The operator's pods: the real Kubernetes branch, deferred, against a small API of pods."""
+
+import datetime
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.xcom import XComModel
+from airflow.utils.db import initdb
+from airflow.utils.session import create_session
+from sqlalchemy import select
+
+from tests.airflow_environment import ROOT, StandIn
+from tests.kubernetes_api import FakeKubernetes, fake_kubernetes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _metadata_database() -> None:
+    initdb()
+
+
+@pytest.fixture
+def cluster(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeKubernetes]:
+    """The runtime switched to a cluster whose pods find the stand-in on their PATH."""
+    path = os.pathsep.join([str(stand_in.bin), os.environ["PATH"]])
+    with fake_kubernetes({**stand_in.environment, "PATH": path}) as made:
+        monkeypatch.setenv("AIRFLOW__TWIN__RUNTIME", "kubernetes")
+        monkeypatch.setenv("AIRFLOW__TWIN__NAMESPACE", "twins")
+        monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", '{"conn_type": "kubernetes"}')
+        yield made
+
+
+def run(**more: Any) -> tuple[str, dict[str, Any]]:
+    """Let Airflow run the features pipeline; the state of its job and the XComs that it left."""
+    dag = DagBag(ROOT / "dags").dags["features"]
+    for task in dag.tasks:
+        task.retries = 0
+    for name, value in more.items():
+        setattr(dag.task_dict["one_index.build"], name, value)
+    made = dag.test(run_conf={"recipe": "handbook"})
+    (ti,) = (ti for ti in made.get_task_instances() if ti.task_id == "one_index.build")
+    with create_session() as session:
+        rows = session.execute(
+            select(XComModel.key, XComModel.value).where(
+                XComModel.run_id == made.run_id, XComModel.task_id == ti.task_id
+            )
+        ).all()
+    return str(ti.state), {key: _json(value) for key, value in rows}
+
+
+def _json(value: Any) -> Any:
+    try:
+        return json.loads(value)
+    except (TypeError, ValueError):
+        return value
+
+
+def test_a_pod_that_ends_well(stand_in: StandIn, cluster: FakeKubernetes) -> None:
+    stand_in.does("features build", seconds=3, ids={"version": "7"})
+    state, xcoms = run()
+    assert state == "success"
+    assert xcoms["counts"] == {"read": 3, "written": 2}
+    assert xcoms["ids"] == {"version": "7"}
+    (pod,) = cluster.created
+    assert pod["metadata"]["namespace"] == "twins"
+    assert pod["metadata"]["labels"]["dag_id"] == "features"
+    assert pod["spec"]["containers"][0]["image"].endswith("/twin-features:1.2.3")
+    assert cluster.pods == {}, "the pod is left behind"
+
+
+def test_nothing_to_do_is_a_skip(
+    stand_in: StandIn, cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in.does("features build", status=99, message="nothing new at the sources")
+    state, xcoms = run()
+    assert state == "skipped"
+    assert xcoms["counts"] == {"read": 3, "written": 2}
+    assert "features build: nothing to do: nothing new at the sources" in capsys.readouterr().out
+    assert cluster.pods == {}
+
+
+@pytest.mark.parametrize("status", [65, 78])
+def test_what_no_retry_can_cure_fails_for_good(
+    stand_in: StandIn,
+    cluster: FakeKubernetes,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+) -> None:
+    stand_in.does("features build", status=status, message="unknown key 'sorces'")
+    state, _ = run(retries=2)
+    assert state == "failed"
+    assert len(cluster.created) == 1, "it was tried again"
+    shown = capsys.readouterr().out
+    assert f"features build for recipe handbook ended with status {status}: unknown key" in shown
+    assert cluster.pods == {}
+
+
+def test_the_message_is_found_behind_a_result_longer_than_kubernetes_keeps(
+    stand_in: StandIn, cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in.does(
+        "features build", status=65, message="too many pages failed", detail={"x": "y" * 4000}
+    )
+    state, _ = run()
+    assert state == "failed"
+    assert "ended with status 65: too many pages failed" in capsys.readouterr().out
+
+
+def test_what_may_pass_is_retried_in_a_new_pod(stand_in: StandIn, cluster: FakeKubernetes) -> None:
+    stand_in.does("features build", status=75, message="the warehouse is away")
+    state, _ = run(retries=1, retry_delay=datetime.timedelta(seconds=1))
+    assert state == "failed"
+    assert len(cluster.created) == 2
+    assert cluster.pods == {}
+
+
+def test_a_pod_that_no_node_takes(
+    stand_in: StandIn, cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.unschedulable = True
+    state, _ = run(schedule_timeout_seconds=2, startup_timeout_seconds=2)
+    assert state == "failed"
+    assert "Unschedulable: 0/1 nodes are available" in capsys.readouterr().out
+    assert cluster.pods == {}, "the pod would start later, unwatched"
