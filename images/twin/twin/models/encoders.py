@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 POOLINGS = ("cls", "mean")
 
+PAD_TO = 16
+"""Lengths of batches are multiples of this."""
+
 
 class Encoder(Protocol):
     """A loaded model that turns one batch of texts into vectors."""
@@ -78,7 +81,9 @@ class PoolingEncoder:
         import torch
         from tokenizers import Tokenizer
         from transformers import AutoModel
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # of loading weights: the command shows its own
         self._torch = torch
         self._pooling = pooling
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -88,7 +93,10 @@ class PoolingEncoder:
         self._model.eval().to(self._device)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(max_tokens)
-        self._tokenizer.enable_padding(pad_id=self._model.config.pad_token_id or 0)
+        # Few different lengths: oneDNN compiles and keeps a kernel for each shape it meets.
+        self._tokenizer.enable_padding(
+            pad_id=self._model.config.pad_token_id or 0, pad_to_multiple_of=PAD_TO
+        )
         self._bfloat16 = self._multiplies_bfloat16()
         self.dimension = int(self._model.config.hidden_size)
 
