@@ -23,8 +23,9 @@ import structlog
 from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.settings import Settings, inherited_environment
 
-#: Ray puts sockets under its folder, in a path of up to 60 more bytes; a socket's may have 107.
-LONGEST_FOLDER = 45
+#: A socket's path may have 107 bytes, and Ray adds up to 68 to its folder's, as in
+#: /session_2026-11-21_23-25-00_611691_1234567/sockets/dash_MetricsHead
+LONGEST_FOLDER = 39
 
 #: How long Ray's processes get to end before they are killed.
 GRACE_SECONDS = 10.0
@@ -80,6 +81,8 @@ def ray_command(settings: Settings) -> list[str]:
     command = [
         str(Path(sys.executable).with_name("ray")), "start", "--head", "--block",
         "--node-ip-address=127.0.0.1", "--port=0",
+        # Asked for explicitly, since else Ray goes on without a dashboard that fails to start.
+        "--include-dashboard=true",
         "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard.port or 80}",
         "--dashboard-agent-listen-port=0", "--dashboard-agent-grpc-port=0",
         "--min-worker-port=0", "--max-worker-port=0",
