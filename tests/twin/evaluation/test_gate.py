@@ -53,8 +53,8 @@ def test_a_candidate_that_learned_passes():
     ("found", "name"),
     [
         (evidence(leaking=1), "no special tokens"),
-        (evidence(empty=3), "no empty answers"),
-        (evidence(looping=3), "no loops"),
+        (evidence(empty=6), "no empty answers"),
+        (evidence(looping=6), "no loops"),
         (evidence(base=gains(perplexity=0.01)), "perplexity against base"),
         (evidence(base=gains(rouge=-0.03)), "ROUGE-L against base"),
         (evidence(base=gains(style=-0.06)), "style similarity against base"),
@@ -69,7 +69,7 @@ def test_each_fault_alone_is_refused_and_named(found, name):
 
 
 def test_a_few_broken_answers_are_borne_but_not_a_leak():
-    assert failed(evidence(empty=2, looping=2)) == set()
+    assert failed(evidence(empty=5, looping=5)) == set()
     assert failed(evidence(leaking=1), GateSection(max_broken_share=1.0)) == {"no special tokens"}
 
 
