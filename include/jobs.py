@@ -87,7 +87,6 @@ class JobOperator(KubernetesPodOperator):
         kwargs.setdefault("startup_timeout_seconds", 900)
         super().__init__(
             name="twin-" + job.replace(" ", "-"),
-            cmds=["twin"],
             deferrable=True,
             # The triggerer itself fetches what the job wrote meanwhile: no worker wakes for it.
             logging_interval=10,
@@ -173,7 +172,8 @@ class JobOperator(KubernetesPodOperator):
         super().on_kill()
 
     def _arguments(self, runtime: Runtime, context: "Context | None") -> list[str]:
-        arguments = [*self.job.split(), "--recipe", str(self.recipe)]
+        # No `command`, which would replace the image's entry point, an init that reaps.
+        arguments = ["twin", *self.job.split(), "--recipe", str(self.recipe)]
         arguments += [option for option in self.options if option]
         if context is not None:
             result = as_jobs_see_it(self._result_uri(runtime, context))
@@ -184,7 +184,7 @@ class JobOperator(KubernetesPodOperator):
         pod = self.build_pod_request_obj(context, dry_run=True)
         container = next(c for c in pod.spec.containers if c.name == self.base_container_name)
         explicit = {one.name: one.value for one in container.env or () if one.value is not None}
-        command = [*container.command, *container.args]
+        command = [*(container.command or ()), *container.args]
         self._child = child = ChildProcess(
             command, child_environment(runtime, explicit), folder=PROJECT
         )

@@ -42,10 +42,10 @@ class Runtime(BaseModel):
     namespace: str = "twin-jobs"
     """Kubernetes namespace of the pods; Airflow needs rights in no other."""
 
-    image_repository: str = "ghcr.io/llm-twin"
+    image_repository: str = "llm-twin"
     """Registry and path before the image's name, e.g. an ECR address."""
 
-    image_tag: str = "latest"
+    image_tag: str = "dev"
     """Tag of all job images; a deployment names the release it was made with."""
 
     gpus: bool = True
@@ -79,7 +79,7 @@ class Runtime(BaseModel):
 
     def image(self, target: str) -> str:
         """Reference of the job image that was built from this target of the Dockerfile."""
-        return f"{self.image_repository.rstrip('/')}/twin-{target}:{self.image_tag}"
+        return f"{self.image_repository.rstrip('/')}/{target}:{self.image_tag}"
 
     def result_uri(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
         """Where the job of this task leaves its result, as Airflow's object storage names it."""

@@ -73,7 +73,7 @@ class FakeKubernetes:
         (container,) = pod["spec"]["containers"]
         explicit = {one["name"]: one.get("value", "") for one in container.get("env", ())}
         process = self._processes[name] = await asyncio.create_subprocess_exec(
-            *container["command"],
+            *container.get("command", ()),
             *container["args"],
             env={**self.environment, **explicit},
             stdout=asyncio.subprocess.PIPE,

@@ -193,8 +193,10 @@ def test_the_pod_is_the_profile_completed(
     assert pod.metadata.labels["llm-twin/profile"] == profile
     assert pod.metadata.labels["llm-twin/recipe"] == "handbook"
     (container,) = pod.spec.containers
-    assert container.image == "example.com/team/twin-train:1.2.3"
-    assert [*container.command, *container.args][:5] == [
+    assert container.image == "example.com/team/train:1.2.3"
+    # The image's own entry point, an init that reaps, stays.
+    assert not container.command
+    assert container.args[:5] == [
         "twin", "training", "sft", "--recipe", "handbook",
     ]  # fmt: skip
     assert container.termination_message_policy == "FallbackToLogsOnError"

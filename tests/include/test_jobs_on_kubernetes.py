@@ -67,7 +67,7 @@ def test_a_pod_that_ends_well(stand_in: StandIn, cluster: FakeKubernetes) -> Non
     (pod,) = cluster.created
     assert pod["metadata"]["namespace"] == "twins"
     assert pod["metadata"]["labels"]["dag_id"] == "features"
-    assert pod["spec"]["containers"][0]["image"].endswith("/twin-features:1.2.3")
+    assert pod["spec"]["containers"][0]["image"].endswith("/features:1.2.3")
     assert cluster.pods == {}, "the pod is left behind"
 
 

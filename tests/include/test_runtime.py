@@ -40,7 +40,7 @@ def test_every_option_can_come_from_the_environment(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(f"AIRFLOW__TWIN__{name}", value)
     runtime = read_runtime()
     assert runtime.runtime is Mode.KUBERNETES
-    assert runtime.image("crawl") == "example.com/team/twin-crawl:1.0"
+    assert runtime.image("crawl") == "example.com/team/crawl:1.0"
     assert runtime.gpus is False
     assert runtime.nightly_recipes == ("handbook", "other")
     assert runtime.files_uri == "s3://aws_default@bucket/twin"
