@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from tests import servers
+from twin.serving.local_ray import ray_folder
 from twin.settings import Settings
 
 TWIN = Path(sys.prefix) / "bin" / "twin"
@@ -79,6 +80,7 @@ def running(settings: Settings, environment: dict[str, str]) -> Iterator[Platfor
         yield Platform(settings, environment, process, log, round(seconds, 1))
         process.terminate()
         process.wait(30)
+    servers.remove(ray_folder(settings.home))
 
 
 def _healthy(settings: Settings) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
@@ -65,11 +66,15 @@ def _document(name, text, spec, embedder) -> IndexedDocument:
 
 
 def publish_weights(settings: Settings, folder: Path, name: str = "1") -> tuple[str, str]:
-    """Publish tiny weights that differ by ``name``; returns URI and digest."""
+    """Publish tiny weights that differ, and answer differently, by name; returns URI, digest."""
     tiny_model.build(folder)
     path = folder / "model.safetensors"
     weights = load_file(path)
-    weights["model.norm.weight"] += int(name) / 8
+    name_of_embedding = "model.embed_tokens.weight"
+    noise = torch.randn(
+        weights[name_of_embedding].shape, generator=torch.Generator().manual_seed(int(name))
+    )
+    weights[name_of_embedding] += noise.to(torch.bfloat16) * weights[name_of_embedding].std()
     save_file(weights, path, metadata={"format": "pt"})
     files = open_files(settings)
     uri = files.publish_folder(folder, f"models/twin-tiny/{name}")

@@ -4,7 +4,14 @@ import pytest
 
 from tests import servers
 from twin.domain.errors import BadConfigurationError
-from twin.serving.local_ray import LONGEST_FOLDER, local_ray, ray_command, ray_folder
+from twin.serving.local_ray import (
+    LONGEST_FOLDER,
+    SESSIONS_KEPT,
+    _forget_old_sessions,
+    local_ray,
+    ray_command,
+    ray_folder,
+)
 
 
 def test_ray_lives_under_the_home_folder(settings):
@@ -36,3 +43,13 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(settings, tmp_path)
         with pytest.raises(BadConfigurationError, match="something else listens"), local_ray(busy):
             pass
     assert not ray_folder(busy.home).exists()
+
+
+def test_the_logs_of_the_last_starts_are_kept(tmp_path):
+    names = [f"session_2026-11-{day:02}_10-00-00_1_1" for day in range(1, 8)]
+    for name in names:
+        (tmp_path / name / "logs").mkdir(parents=True)
+    (tmp_path / "session_latest").symlink_to(tmp_path / names[-1])
+    _forget_old_sessions(tmp_path)
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == [*names[-SESSIONS_KEPT:], "session_latest"]

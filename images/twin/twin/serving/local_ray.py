@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,6 +31,9 @@ LONGEST_FOLDER = 39
 #: How long Ray's processes get to end before they are killed.
 GRACE_SECONDS = 10.0
 
+#: Starts whose logs are kept.
+SESSIONS_KEPT = 3
+
 #: From Linux's <sys/prctl.h>.
 PR_SET_PDEATHSIG = 1
 
@@ -50,6 +54,7 @@ def local_ray(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
         _check_free(url)
     folder = ray_folder(settings.home)
     folder.mkdir(parents=True, exist_ok=True)
+    _forget_old_sessions(folder)
     process = subprocess.Popen(  # noqa: S603 - our own interpreter's ray
         command,
         env={**inherited_environment(), **ray_environment(settings)},
@@ -116,6 +121,13 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+def _forget_old_sessions(folder: Path) -> None:
+    """Delete the logs of all starts but the last few: Ray itself never does."""
+    sessions = sorted(path for path in folder.glob("session_2*") if path.is_dir())
+    for path in sessions[:-SESSIONS_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _check_free(url: str) -> None:
