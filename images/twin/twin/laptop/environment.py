@@ -113,12 +113,20 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "PLUGINS_FOLDER": str(project / "plugins"),
         "LOAD_EXAMPLES": "False",
         "EXECUTOR": "LocalExecutor",
+        # Thirty seconds are little where training has both cores.
+        "DAGBAG_IMPORT_TIMEOUT": "120",
         "PARALLELISM": "4",
         "SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "DAGS_ARE_PAUSED_AT_CREATION": "False",
         "EXECUTION_API_SERVER_URL": f"{url}/execution/",
     }
-    mongo = {"conn_type": "mongo", "host": "127.0.0.1", "port": laptop.warehouse_port}
+    mongo = {
+        "conn_type": "mongo",
+        "host": "127.0.0.1",
+        "port": laptop.warehouse_port,
+        "schema": "twin",
+        "extra": {"directConnection": True},
+    }
     sections = {
         "CORE": core,
         "DATABASE": {"SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow/airflow.db"},
@@ -134,8 +142,13 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
             "WORKER_LOG_SERVER_PORT": str(laptop.worker_log_port),
             "TRIGGER_LOG_SERVER_PORT": str(laptop.triggerer_log_port),
         },
-        # Ten seconds instead of five minutes, so that an edited DAG file is seen soon.
-        "DAG_PROCESSOR": {"REFRESH_INTERVAL": "10"},
+        # A new DAG file is seen within ten seconds. Known files are read every two minutes only:
+        # each reading imports the Kubernetes client, seconds of one of two cores.
+        "DAG_PROCESSOR": {
+            "REFRESH_INTERVAL": "10",
+            "MIN_FILE_PROCESS_INTERVAL": "120",
+            "PARSING_PROCESSES": "1",
+        },
         "TWIN": {
             "RUNTIME": "local",
             "JOBS_BIN": str(Path(sys.prefix) / "bin"),
