@@ -7,7 +7,7 @@ import torch
 
 from twin.domain.errors import BadDataError
 from twin.models.language_model import SamplingParams, load_language_model
-from twin.models.transformers_model import _TextWriter
+from twin.models.transformers_model import _chooser, _TextWriter
 
 QUESTIONS = ["Why pods?", "What would you do when a candidate is worse than the base?", "Hi"]
 GREEDY = SamplingParams(max_new_tokens=12)
@@ -128,6 +128,20 @@ def test_sampling_repeats_with_a_seed_and_varies_without(model):
     assert len({sample(seed) for seed in range(4)}) > 1
 
 
+def test_a_nucleus_is_the_smallest_set_of_words_with_that_probability():
+    logits = torch.log(torch.tensor([[0.05, 0.5, 0.15, 0.3]])).repeat(4000, 1)
+    history = torch.zeros((4000, 1), dtype=torch.long)
+
+    def shares(top_p):
+        params = SamplingParams(max_new_tokens=1, temperature=1.0, top_p=top_p, seed=3)
+        chosen = _chooser(params, "cpu")(history, logits)
+        return (torch.bincount(chosen, minlength=4) / len(chosen)).tolist()
+
+    assert shares(0.4) == [0, 1, 0, 0]
+    assert shares(0.7) == pytest.approx([0, 5 / 8, 0, 3 / 8], abs=0.03)
+    assert shares(1.0) == pytest.approx([0.05, 0.5, 0.15, 0.3], abs=0.03)
+
+
 def test_a_repetition_penalty_forbids_what_was_said(model):
     def tokens(penalty):
         params = SamplingParams(max_new_tokens=40, repetition_penalty=penalty)
@@ -174,3 +188,13 @@ def test_half_a_model_is_bad_data(tiny, tmp_path, settings):
         (tmp_path / path.name).write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(BadDataError, match="no complete model"):
         load_language_model(tmp_path, settings)
+
+
+def test_the_head_is_never_copied_for_the_rows_of_a_batch(model):
+    """With a view that has gaps, PyTorch copies the head's weights once a row."""
+    from torch.profiler import ProfilerActivity, profile
+
+    prompts = [asked(question) for question in QUESTIONS]
+    with profile(activities=[ProfilerActivity.CPU]) as measured:
+        model.generate_batch(prompts, SamplingParams(max_new_tokens=2))
+    assert "aten::bmm" not in {event.key for event in measured.key_averages()}

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_BATCH_TOKENS = 16_384
 """Prompt and answer tokens of one batch (padding included): bounds the memory of its cache."""
 MAX_BATCH = 64
+MAX_CANDIDATES = 256
+"""Words among which nucleus sampling chooses. Sorting all 262,144, as transformers' own top-p does,
+takes longer than the model itself on a CPU; what it would add lies beyond any sensible nucleus."""
 MAX_SCORED_TOKENS = 4_096
 """Tokens (padding included) scored in one forward pass."""
 
@@ -31,6 +34,11 @@ class TransformersModel:
         self.tokenizer = tokenizer
         self.id = name
         self._end_ids = _end_ids(model, tokenizer)
+        # transformers cuts the last position out of a batch and hands the head a view with gaps,
+        # for which PyTorch copies the head's weights once a row: gigabytes, and half a minute.
+        model.get_output_embeddings().register_forward_pre_hook(
+            lambda _, inputs: (inputs[0].contiguous(),)
+        )
 
     @classmethod
     def load(cls, folder: Path, name: str, threads: int | None = None) -> "TransformersModel":
@@ -315,7 +323,6 @@ def _chooser(
         LogitsProcessorList,
         RepetitionPenaltyLogitsProcessor,
         TemperatureLogitsWarper,
-        TopPLogitsWarper,
     )
 
     processors = LogitsProcessorList()
@@ -323,8 +330,6 @@ def _chooser(
         processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
     if params.temperature > 0:
         processors.append(TemperatureLogitsWarper(params.temperature))
-        if params.top_p < 1.0:
-            processors.append(TopPLogitsWarper(params.top_p))
     generator = torch.Generator(device)
     if params.seed is None:
         generator.seed()
@@ -335,8 +340,13 @@ def _chooser(
         scores = processors(history, logits)
         if params.temperature <= 0:
             return scores.argmax(-1)
-        probabilities = torch.softmax(scores, dim=-1)
-        return torch.multinomial(probabilities, 1, generator=generator).squeeze(1)
+        candidates = MAX_CANDIDATES if params.top_p < 1.0 else scores.shape[-1]
+        best, words = scores.topk(min(candidates, scores.shape[-1]))
+        probabilities = torch.exp(best - scores.logsumexp(-1, keepdim=True))
+        likelier = probabilities.cumsum(-1) - probabilities
+        probabilities = probabilities.masked_fill(likelier >= params.top_p, 0.0)
+        picked = torch.multinomial(probabilities, 1, generator=generator)
+        return words.gather(1, picked).squeeze(1)
 
     return choose
 
