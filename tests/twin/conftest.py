@@ -59,7 +59,13 @@ def serving_platform(
     """
     home = tmp_path_factory.mktemp("platform")
     settings, environment = settings_of(home, mlflow_url)
-    recipe = twins.write_recipe(settings.recipes, step_seconds=0.5, max_new_tokens=200)
+    recipe = twins.write_recipe(
+        settings.recipes,
+        replicas=1,
+        max_new_tokens=200,
+        traffic_steps=[50, 100],
+        step_seconds=0.5,
+    )
     twins.index_texts(recipe, settings)
     twins.register(settings, home, ["1", "2"])
     with running(settings, environment) as platform:

@@ -1,8 +1,8 @@
-"""Rollouts on a real Ray Serve, shared by the session; about a minute and a half in all.
+"""Rollouts on a real Ray Serve, shared by the session; about two minutes in all.
 
 What that buys: the promise that no request is lost while versions change, that a version that
 can't serve changes nothing, and that a rollout may be killed at any point, are shown and not
-believed.
+believed. Each test brings the version that it needs, in an order in which that is seldom work.
 """
 
 import concurrent.futures
@@ -57,90 +57,6 @@ def test_the_champion_is_brought_into_service_once(serving_platform, bring):
     again = serving_platform.twin("rollout", "start", "--recipe", "tiny")
     assert again.returncode == ExitCode.NOTHING_TO_DO
     assert "twin-tiny version 1 is in service" in again.stderr
-
-
-def test_no_request_is_lost_while_versions_change(serving_platform, bring):
-    bring("1")
-    with asking(serving_platform) as load:
-        time.sleep(1)
-        bring("2")
-        assert weights(serving_platform) == {"2": 100}
-        back = serving_platform.twin("rollout", "rollback", "--recipe", "tiny")
-        assert back.returncode == ExitCode.DONE, back.stderr
-        time.sleep(1)
-    assert load.failures == []
-    assert {version for version, _ in load.answers} == {"1", "2"}
-    # Greedy answers of one version are one text, and the versions' texts differ: none is mixed.
-    one, two = load.texts("1"), load.texts("2")
-    assert len(one) == len(two) == 1
-    assert one != two
-    print(f"{len(load.answers)} requests, 0 lost")
-
-
-def test_a_rollback_moves_the_champion_too(serving_platform, bring, registry):
-    bring("1")
-    bring("2")
-    assert serving_platform.twin("rollout", "rollback", "--recipe", "tiny").returncode == 0
-    assert registry.by_alias("twin-tiny", CHAMPION).version == "1"
-    assert weights(serving_platform) == {"1": 100}
-    named = serving_platform.twin("rollout", "rollback", "--recipe", "tiny", "--to", "2")
-    assert named.returncode == 0, named.stderr
-    assert registry.by_alias("twin-tiny", CHAMPION).version == "2"
-    assert weights(serving_platform) == {"2": 100}
-
-
-def test_a_version_that_can_not_load_changes_nothing(serving_platform, bring, registry, tmp_path):
-    bring("1")
-    uri, _ = twins.publish_weights(serving_platform.settings, tmp_path / "weights", "9")
-    run = registry.version("twin-tiny", "1").run_id
-    broken = registry.register(
-        "twin-tiny", weights_uri=uri, weights_digest="0" * 64, run_id=run, tags={}
-    )
-    registry.promote("twin-tiny", broken.version)
-    with asking(serving_platform, callers=2) as load:
-        failed = serving_platform.twin("rollout", "start", "--recipe", "tiny")
-    assert failed.returncode == ExitCode.BAD_DATA
-    [line] = [line for line in failed.stderr.splitlines() if line.startswith("twin rollout")]
-    assert "version 1 serves on" in line
-    assert "not the weights that were registered" in line
-    assert load.failures == []
-    assert {version for version, _ in load.answers} == {"1"}
-    assert weights(serving_platform) == {"1": 100}
-    assert RolloutStates(serving_platform.settings).load("twin-tiny").history[-1].event == "failed"
-
-
-def test_a_rollout_that_is_killed_is_run_again(serving_platform, bring, registry):
-    bring("1")
-    registry.promote("twin-tiny", "2")
-    states = RolloutStates(serving_platform.settings)
-    process = subprocess.Popen(
-        [TWIN, "rollout", "start", "--recipe", "tiny"],
-        env={**os.environ, **serving_platform.environment},
-        stderr=subprocess.DEVNULL,
-    )
-    servers.wait_until(lambda: len(states.load("twin-tiny").weights) == 2, "shared traffic")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert serving_platform.client().post("/v1/answers", json={"question": "a b"}).is_success
-    bring("2")
-    assert weights(serving_platform) == {"2": 100}
-    assert states.load("twin-tiny").previous.version == "1"
-
-
-def test_another_recipe_changes_the_replicas_in_their_place(serving_platform, bring):
-    bring("1")
-    recipes = serving_platform.settings.recipes
-    knobs = load_recipe("tiny", recipes).serving.model_dump(exclude_unset=True)
-    twins.write_recipe(recipes, **{**knobs, "max_question_characters": 50})
-    try:
-        with asking(serving_platform, callers=2) as load:
-            bring("1")
-        response = serving_platform.client().post("/v1/answers", json={"question": "x" * 60})
-        assert response.status_code == 400
-        assert load.failures == []
-    finally:
-        twins.write_recipe(recipes, **knobs)
-        bring("1")
 
 
 def test_status_says_what_serves(serving_platform, bring):
@@ -220,7 +136,7 @@ def test_a_caller_who_leaves_stops_the_generation(serving_platform, bring):
 
     mlflow.set_tracking_uri(serving_platform.settings.mlflow_tracking_uri)
 
-    def cancelled():
+    def stopped():
         experiment = mlflow.get_experiment_by_name("tiny")
         found = mlflow.search_traces(
             locations=[experiment.experiment_id], return_type="list", max_results=20
@@ -228,11 +144,11 @@ def test_a_caller_who_leaves_stops_the_generation(serving_platform, bring):
         asked = body["messages"][0]["content"]
         return any(
             trace.data.spans[0].inputs == {"question": asked}
-            and any(span.get_attribute("twin.cancelled") for span in trace.data.spans)
+            and any(span.get_attribute("twin.stopped") for span in trace.data.spans)
             for trace in found
         )
 
-    servers.wait_until(cancelled, "the trace of a cancelled generation", 30)
+    servers.wait_until(stopped, "the trace of a stopped generation", 30)
 
 
 def test_without_a_champion_there_is_nothing_to_roll_out(serving_platform):
@@ -259,17 +175,44 @@ def test_a_serve_or_a_registry_that_is_down_is_tried_again(serving_platform, bri
     assert weights(serving_platform) == {"1": 100}
 
 
-def test_a_rollback_works_while_mlflow_is_down(serving_platform, bring, registry):
+def test_no_request_is_lost_while_versions_change(serving_platform, bring, registry):
     bring("1")
-    bring("2")
-    nowhere = f"http://127.0.0.1:{servers.free_port()}"
-    back = serving_platform.twin(
-        "rollout", "rollback", "--recipe", "tiny", TWIN_MLFLOW_TRACKING_URI=nowhere
-    )
-    assert back.returncode == 0, back.stderr
-    assert "alias champion is not moved" in back.stderr
+    with asking(serving_platform) as load:
+        time.sleep(1)
+        bring("2")
+        assert weights(serving_platform) == {"2": 100}
+        back = serving_platform.twin("rollout", "rollback", "--recipe", "tiny")
+        assert back.returncode == ExitCode.DONE, back.stderr
+        time.sleep(1)
     assert weights(serving_platform) == {"1": 100}
-    assert registry.by_alias("twin-tiny", CHAMPION).version == "2"
+    assert registry.by_alias("twin-tiny", CHAMPION).version == "1"
+    assert load.failures == []
+    assert {version for version, _ in load.answers} == {"1", "2"}
+    # Greedy answers of one version are one text, and the versions' texts differ: none is mixed.
+    one, two = load.texts("1"), load.texts("2")
+    assert len(one) == len(two) == 1
+    assert one != two
+    print(f"{len(load.answers)} requests, 0 lost")
+
+
+def test_a_version_that_can_not_load_changes_nothing(serving_platform, bring, registry, tmp_path):
+    bring("1")
+    uri, _ = twins.publish_weights(serving_platform.settings, tmp_path / "weights", "9")
+    run = registry.version("twin-tiny", "1").run_id
+    broken = registry.register(
+        "twin-tiny", weights_uri=uri, weights_digest="0" * 64, run_id=run, tags={}
+    )
+    registry.promote("twin-tiny", broken.version)
+    with asking(serving_platform, callers=2) as load:
+        failed = serving_platform.twin("rollout", "start", "--recipe", "tiny")
+    assert failed.returncode == ExitCode.BAD_DATA
+    [line] = [line for line in failed.stderr.splitlines() if line.startswith("twin rollout")]
+    assert "version 1 serves on" in line
+    assert "not the weights that were registered" in line
+    assert load.failures == []
+    assert {version for version, _ in load.answers} == {"1"}
+    assert weights(serving_platform) == {"1": 100}
+    assert RolloutStates(serving_platform.settings).load("twin-tiny").history[-1].event == "failed"
 
 
 def test_a_rollout_that_is_told_to_end_puts_the_old_weights_back(serving_platform, bring, registry):
@@ -285,3 +228,53 @@ def test_a_rollout_that_is_told_to_end_puts_the_old_weights_back(serving_platfor
     process.terminate()
     assert process.wait(60) != 0
     assert weights(serving_platform) == {"1": 100}
+
+
+def test_a_rollout_that_is_killed_is_run_again(serving_platform, bring, registry):
+    bring("1")
+    registry.promote("twin-tiny", "2")
+    states = RolloutStates(serving_platform.settings)
+    process = subprocess.Popen(
+        [TWIN, "rollout", "start", "--recipe", "tiny"],
+        env={**os.environ, **serving_platform.environment},
+        stderr=subprocess.DEVNULL,
+    )
+    servers.wait_until(lambda: len(states.load("twin-tiny").weights) == 2, "shared traffic")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert serving_platform.client().post("/v1/answers", json={"question": "a b"}).is_success
+    bring("2")
+    assert weights(serving_platform) == {"2": 100}
+    assert states.load("twin-tiny").previous.version == "1"
+
+
+def test_a_rollback_works_while_mlflow_is_down(serving_platform, bring, registry):
+    bring("2")
+    nowhere = f"http://127.0.0.1:{servers.free_port()}"
+    back = serving_platform.twin(
+        "rollout", "rollback", "--recipe", "tiny", TWIN_MLFLOW_TRACKING_URI=nowhere
+    )
+    assert back.returncode == 0, back.stderr
+    assert "alias champion is not moved" in back.stderr
+    assert weights(serving_platform) == {"1": 100}
+    assert registry.by_alias("twin-tiny", CHAMPION).version == "2"
+
+
+def test_a_rollback_may_name_its_version(serving_platform, bring, registry):
+    bring("1")
+    named = serving_platform.twin("rollout", "rollback", "--recipe", "tiny", "--to", "2")
+    assert named.returncode == 0, named.stderr
+    assert registry.by_alias("twin-tiny", CHAMPION).version == "2"
+    assert weights(serving_platform) == {"2": 100}
+
+
+def test_another_recipe_changes_the_replicas_in_their_place(serving_platform, bring):
+    bring("2")
+    recipes = serving_platform.settings.recipes
+    knobs = load_recipe("tiny", recipes).serving.model_dump(exclude_unset=True)
+    twins.write_recipe(recipes, **{**knobs, "max_question_characters": 50})
+    with asking(serving_platform, callers=2) as load:
+        bring("2")
+    response = serving_platform.client().post("/v1/answers", json={"question": "x" * 60})
+    assert response.status_code == 400
+    assert load.failures == []

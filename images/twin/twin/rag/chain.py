@@ -36,6 +36,10 @@ from twin.settings import Settings
 PROMPT_OVERHEAD_TOKENS = 120
 
 
+#: Attribute of spans that ended early: the caller went away, or the time was up.
+STOPPED = "twin.stopped"
+
+
 @dataclass(frozen=True)
 class Prompt:
     """What the model is shown, and the passages of it that become the answer's sources."""
@@ -111,6 +115,7 @@ class Chain:
                 if should_stop and should_stop():
                     # Cut short: to its reader it is as if the budget of tokens had run out.
                     generation = replace(generation, finish_reason="length")
+                    inner.set_attribute(STOPPED, True)
                 _record_generation(inner, generation)
             answer = self._finish(query, prompt, generation, _trace_id(span))
             _record_answer(span, answer)
@@ -189,7 +194,7 @@ class Chain:
         try:
             yield span
         except GeneratorExit:
-            span.set_attribute("twin.cancelled", True)
+            span.set_attribute(STOPPED, True)
             raise
         except Exception as error:
             span.record_exception(error)
