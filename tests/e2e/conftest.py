@@ -85,7 +85,12 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "max_new_tokens": 16,
             "bootstrap_resamples": 200,
             # A two-million-parameter model learns what is likely, not to write.
-            "gate": {"max_rouge_loss": 1.0, "max_similarity_loss": 1.0, "min_recall": 0.0},
+            "gate": {
+                "max_rouge_loss": 1.0,
+                "max_similarity_loss": 1.0,
+                "max_broken_share": 1.0,
+                "min_recall": 0.0,
+            },
         },
         "serving": {"replicas": 1, "max_new_tokens": 24, "cpus_per_replica": 0.2},
     }

@@ -11,6 +11,9 @@ from pydantic import BaseModel, Field, SecretStr
 
 from twin.settings import LaptopSettings, Settings, inherited_environment
 
+#: Logical ones: a rollout needs room for two versions of each twin, whatever the cores.
+RAY_CPUS = 8
+
 
 class Secrets(BaseModel):
     """Keys that the platform makes for itself at its first start."""
@@ -83,6 +86,7 @@ def jobs_settings(laptop: LaptopSettings, keys: Secrets) -> Settings:
         serve_api_url=f"http://127.0.0.1:{laptop.ray_dashboard_port}",
         endpoint_url=f"http://127.0.0.1:{laptop.endpoint_port}",
         api_keys=(SecretStr(keys.api_key),),
+        ray_cpus=RAY_CPUS,
     )
 
 
@@ -97,6 +101,7 @@ def _twin(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "TWIN_SERVE_API_URL": settings.serve_api_url,
         "TWIN_ENDPOINT_URL": settings.endpoint_url,
         "TWIN_API_KEYS": keys.api_key,
+        "TWIN_RAY_CPUS": str(settings.ray_cpus),
     }
 
 
