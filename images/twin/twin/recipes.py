@@ -177,7 +177,7 @@ class SftSection(Section):
     gradient_accumulation: PositiveInt = 1
     max_length: PositiveInt = Field(default=768, description="tokens; longer samples are refused")
     warmup_share: Fraction = 0.05
-    save_steps: PositiveInt = 50
+    save_steps: PositiveInt = 20
 
 
 class DpoSection(Section):
@@ -191,7 +191,7 @@ class DpoSection(Section):
     gradient_accumulation: PositiveInt = 1
     beta: float = Field(default=0.1, gt=0)
     max_length: PositiveInt = 768
-    save_steps: PositiveInt = 50
+    save_steps: PositiveInt = 20
 
 
 class TrainingSection(Section):

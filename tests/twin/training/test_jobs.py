@@ -147,8 +147,9 @@ def test_mlflow_that_is_down_at_the_start_is_try_again(world):
     assert world.run(run_sft).detail["steps"] == 6
 
 
+@pytest.mark.slow
 def test_mlflow_down_in_mid_training_loses_nothing(world, tmp_path, monkeypatch):
-    """The training ends, the job says try again, and the next attempt only sends what waited."""
+    """Starts MLflow twice. Buys: the job says try again, and the next only sends what waited."""
     port = servers.free_port()
     steps = []
 
