@@ -122,6 +122,8 @@ def environment(
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports["worker"]),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports["triggerer"]),
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
         "AIRFLOW__TWIN__RUNTIME": "local",
         "AIRFLOW__TWIN__JOBS_BIN": str(stand_in.bin),
         "AIRFLOW__TWIN__FILES_URI": (home / "files").as_uri(),

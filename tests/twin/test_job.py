@@ -1,5 +1,6 @@
 """The job contract: exit codes, one-line errors, and a result whichever way a job ends."""
 
+import io
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
 import typer
 
 from twin.domain import errors
@@ -116,6 +118,19 @@ def test_progress_without_a_terminal_is_log_lines(
     outcome(tmp_path, body)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "pages" in line]
     assert [(line["done"], line["total"]) for line in lines] == [(2, 2)]
+
+
+def test_logging_outlives_the_standard_error_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that runs a job in-process may replace and close standard error afterwards."""
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", first)
+    outcome(tmp_path, lambda job: None)
+    first.close()
+    monkeypatch.setattr(sys, "stderr", second)
+    structlog.get_logger("twin").warning("still here")
+    assert "still here" in second.getvalue()
 
 
 def test_sigterm_leaves_no_half_result(tmp_path: Path, root: Path) -> None:

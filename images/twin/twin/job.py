@@ -116,7 +116,8 @@ def configure_logging() -> None:
     )
     structlog.configure(
         processors=[*shared, renderer],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Standard error as it is at each line: whoever replaced it may have closed the old one.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
