@@ -125,7 +125,7 @@ class Demo:
         deadline = time.monotonic() + SECONDS_FOR_ROLLOUT
         rollout: DagRun | None = None
         with self.console.status(f"rollout of version {champion} …"):
-            while self._served_version() != champion:
+            while self._served_versions() != {champion}:
                 runs = self.airflow.runs_since("rollout", since)
                 rollout = runs[-1] if runs else None
                 if rollout is not None and rollout.state == "failed":
@@ -148,13 +148,14 @@ class Demo:
         found = Registry(self.platform.jobs_settings).by_alias(self.recipe.model_name, "champion")
         return found.version if found else None
 
-    def _served_version(self) -> str | None:
+    def _served_versions(self) -> set[str]:
+        """Versions of the model that get a share of the questions."""
         try:
             models = self.endpoint.get("/v1/models").json().get("data", [])
         except (httpx.HTTPError, ValueError):
-            return None
-        served = {row["id"]: row.get("version") for row in models}
-        return served.get(self.recipe.model_name)
+            return set()
+        shares = {row["id"]: row.get("versions", {}) for row in models}
+        return {v for v, share in shares.get(self.recipe.model_name, {}).items() if share}
 
     @contextmanager
     def _watched_memory(self) -> Iterator[list[float]]:
