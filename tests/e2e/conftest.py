@@ -1,6 +1,7 @@
 """A whole platform of the test's own: real Airflow, MLflow, Ray Serve and stores on free ports."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -52,11 +53,18 @@ class Stage:
 
     def twin(self, *arguments: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
         """Run `twin <arguments>` against this platform."""
+        environment = self.environment if arguments[0] == "laptop" else self._of_jobs()
         return subprocess.run(
             [str(servers.BIN / "twin"), *arguments],
-            env=self.environment, cwd=self.project, capture_output=True, text=True,
+            env=environment, cwd=self.project, capture_output=True, text=True,
             timeout=seconds, check=False,
         )  # fmt: skip
+
+    def _of_jobs(self) -> dict[str, str]:
+        """The environment that a person gets by `eval "$(twin laptop environment)"`."""
+        exports = self.twin("laptop", "environment").stdout
+        pairs = (word.partition("=") for word in shlex.split(exports) if word != "export")
+        return {**self.environment, **{name: value for name, _, value in pairs}}
 
 
 @pytest.fixture(scope="session")
