@@ -219,7 +219,7 @@ class GateSection(Section):
     max_broken_share: Fraction = Field(
         default=0.25,
         description="share of answers that may be empty, or end in a loop, when written greedily "
-        "(where small models loop most: the 270M base model does in one of six)",
+        "(where small models loop most)",
     )
     max_rouge_loss: float = Field(
         default=0.02, description="ROUGE-L the candidate may lose, at the interval's worse end"
