@@ -40,13 +40,15 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(ready: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_until(
+    ready: Callable[[], bool], what: str, seconds: float = 60, pause: float = 0.05
+) -> None:
     """Wait until ``ready()``; fail the test with ``what`` after so many seconds."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not after {seconds:.0f} s")
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
 @contextmanager
