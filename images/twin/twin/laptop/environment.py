@@ -110,6 +110,18 @@ def _mlflow() -> dict[str, str]:
     return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
+def _mongo_connection(laptop: LaptopSettings) -> str:
+    return json.dumps(
+        {
+            "conn_type": "mongo",
+            "host": "127.0.0.1",
+            "port": laptop.warehouse_port,
+            "schema": "twin",
+            "extra": {"directConnection": True},
+        }
+    )
+
+
 def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
     home, project = laptop.home.resolve(), laptop.project.resolve()
     url = f"http://127.0.0.1:{laptop.airflow_port}"
@@ -124,13 +136,6 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "DAGS_ARE_PAUSED_AT_CREATION": "False",
         "EXECUTION_API_SERVER_URL": f"{url}/execution/",
-    }
-    mongo = {
-        "conn_type": "mongo",
-        "host": "127.0.0.1",
-        "port": laptop.warehouse_port,
-        "schema": "twin",
-        "extra": {"directConnection": True},
     }
     sections = {
         "CORE": core,
@@ -164,7 +169,7 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
     return {
         "AIRFLOW_HOME": str(home / "airflow"),
         "PYTHONPATH": str(project),
-        "AIRFLOW_CONN_MONGO_DEFAULT": json.dumps(mongo),
+        "AIRFLOW_CONN_MONGO_DEFAULT": _mongo_connection(laptop),
         **{
             f"AIRFLOW__{section}__{key}": value
             for section, values in sections.items()

@@ -4,20 +4,18 @@ A replica reads no registry: its arguments say all, so it starts and answers whi
 """
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray import serve  # noqa: TID253 - only Serve imports this module
 
-from twin.domain.errors import BadDataError
 from twin.domain.rollout import ServedVersion
 from twin.job import configure_logging
 from twin.rag.query import Query
 from twin.recipes import Recipe
 from twin.serving.answering import Answering
 from twin.settings import Settings, get_settings
-from twin.stores.files import folder_digest, open_files
 from twin.stores.serve_config import recipe_of
+from twin.stores.weights import fetch_weights
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -34,7 +32,7 @@ class Version:
         recipe = recipe_of(served)
         settings = _replica_settings(get_settings(), recipe)
         send_traces(settings, experiment=recipe.name)
-        weights = fetch_weights(served, settings)
+        weights = fetch_weights(served.weights_uri, served.weights_digest, settings)
         chain = load_chain(recipe, weights, settings, model_name=model, version=served.version)
         chain.warm_up()
         self._answering = Answering(
@@ -61,22 +59,6 @@ def build(args: dict[str, Any]) -> "Application":
     # Loading fails for reasons that trying again seldom mends: two more attempts are enough.
     deployment = serve.deployment(name="Version", max_constructor_retry_count=2)(Version)
     return deployment.bind(model, served)
-
-
-def fetch_weights(served: ServedVersion, settings: Settings) -> Path:
-    """A local folder with the version's weights, whose bytes are those that were registered.
-
-    Raises:
-        BadDataError: they are missing, or other bytes.
-    """
-    cache = settings.home.resolve() / "weights"
-    folder = open_files(settings).fetch_folder(served.weights_uri, cache)
-    if folder_digest(folder) != served.weights_digest:
-        raise BadDataError(
-            f"{served.weights_uri}: not the weights that were registered (digest differs); "
-            "run `twin training package` again"
-        )
-    return folder
 
 
 def _replica_settings(settings: Settings, recipe: Recipe) -> Settings:
