@@ -178,6 +178,9 @@ class SftSection(Section):
     max_length: PositiveInt = Field(default=768, description="tokens; longer samples are refused")
     warmup_share: Fraction = 0.05
     save_steps: PositiveInt = 20
+    max_validation_samples: PositiveInt = Field(
+        default=200, description="of the validation split; its loss is measured after training"
+    )
 
 
 class DpoSection(Section):

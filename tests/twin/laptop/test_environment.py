@@ -30,7 +30,30 @@ def test_jobs_read_back_the_settings_that_the_platform_wrote(tmp_path: Path, mon
     for name, value in platform_environment(laptop(tmp_path), keys).items():
         if name.startswith("TWIN_"):
             monkeypatch.setenv(name, value)
-    assert Settings() == jobs_settings(laptop(tmp_path), keys)
+    assert Settings().model_dump() == jobs_settings(laptop(tmp_path), keys).model_dump()
+
+
+def test_what_a_shell_has_for_production_stays_out(tmp_path: Path, monkeypatch) -> None:
+    """A laptop's crawl must not rewrite the production index that a shell happens to name."""
+    foreign = {
+        "TWIN_INDEX_URL": "https://qdrant.production.example",
+        "TWIN_MONGO_DATABASE": "production",
+        "TWIN_RAY_SERVICE": "twin/serving",
+        "AIRFLOW__LOGGING__REMOTE_LOGGING": "True",
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+        "MLFLOW_TRACKING_TOKEN": "t",
+    }
+    for name, value in foreign.items():
+        monkeypatch.setenv(name, value)
+    keys = load_secrets(tmp_path / "home")
+    environment = platform_environment(laptop(tmp_path), keys)
+    assert not foreign.keys() & environment.keys()
+    settings = jobs_settings(laptop(tmp_path), keys)
+    assert (settings.index_url, settings.mongo_database, settings.ray_service) == (
+        None,
+        "twin",
+        None,
+    )
 
 
 def test_every_address_follows_its_port(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from twin.datasets.instruct import draw_key
 from twin.domain.document import NAMESPACE
 from twin.domain.sample import InstructSample, PreferencePair
 from twin.models.language_model import LanguageModel, SamplingParams
-from twin.rag.prompt import build_messages
+from twin.rag.prompt import END_MARKS, build_messages
 from twin.recipes import DatasetsSection
 
 GROUP = 32
@@ -45,6 +45,7 @@ def sampling(knobs: DatasetsSection) -> SamplingParams:
         top_p=0.9,
         repetition_penalty=1.1,
         seed=knobs.seed,
+        stop=END_MARKS,
     )
 
 

@@ -21,6 +21,7 @@ from twin.job import Job
 from twin.models.base_models import prepare_base_model
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.language_model import SamplingParams
+from twin.rag.prompt import END_MARKS
 from twin.rag.retrieve import Retriever
 from twin.stores.files import FileStore, folder_digest
 from twin.stores.index import open_index
@@ -98,6 +99,7 @@ def _transcripts(
         max_new_tokens=job.recipe.evaluation.max_new_tokens,
         temperature=0.0,
         repetition_penalty=job.recipe.serving.repetition_penalty,
+        stop=END_MARKS,
     )
     total = len(contestants) * len(held_out.samples)
     with job.progress("measuring", total) as advance:

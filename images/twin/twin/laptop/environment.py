@@ -8,11 +8,16 @@ import tempfile
 from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from twin.settings import LaptopSettings, Settings, inherited_environment
 
 #: Logical ones: a rollout needs room for two versions of each twin, whatever the cores.
 RAY_CPUS = 8
+
+
+#: What production may have put into a shell, which would lead the platform astray.
+_NOT_INHERITED = ("TWIN_", "AIRFLOW_", "MLFLOW_")
 
 
 class Secrets(BaseModel):
@@ -52,11 +57,20 @@ def platform_environment(laptop: LaptopSettings, keys: Secrets) -> dict[str, str
     everyone in as admin and therefore listens on loopback only.
     """
     return {
-        **inherited_environment(),
+        **_inherited(),
         **_platform(laptop),
         **_twin(laptop, keys),
         **_mlflow(),
         **_airflow(laptop, keys),
+    }
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment without addresses of some other platform."""
+    return {
+        name: value
+        for name, value in inherited_environment().items()
+        if name.startswith("TWIN_LAPTOP_") or not name.startswith(_NOT_INHERITED)
     }
 
 
@@ -71,11 +85,26 @@ def _platform(laptop: LaptopSettings) -> dict[str, str]:
     }
 
 
+class _OfPlatform(Settings):
+    """Settings of which none is read from the environment."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        *_others: PydanticBaseSettingsSource,
+        **_more: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is said here."""
+        return (init_settings,)
+
+
 def jobs_settings(laptop: LaptopSettings, keys: Secrets) -> Settings:
     """The jobs' settings on this platform, whatever this process's own environment says."""
     home = laptop.home.resolve()
     mongo = f"mongodb://127.0.0.1:{laptop.warehouse_port}"
-    return Settings(
+    return _OfPlatform(
         home=home,
         recipes=laptop.project.resolve() / "include" / "recipes",
         mongo_uri=SecretStr(

@@ -25,7 +25,7 @@ from twin.models.language_model import (
     load_language_model,
 )
 from twin.rag.context import fit_context
-from twin.rag.prompt import build_messages, format_passage, harmless
+from twin.rag.prompt import END_MARKS, build_messages, format_passage, harmless
 from twin.rag.query import AnswerPart, Query, Turn
 from twin.rag.retrieve import Retriever, open_retriever
 from twin.recipes import Recipe, ServingSection
@@ -213,7 +213,7 @@ def _params(query: Query, limits: ServingSection) -> SamplingParams:
         top_p=limits.top_p if query.top_p is None else query.top_p,
         repetition_penalty=limits.repetition_penalty,
         seed=query.seed,
-        stop=query.stop,
+        stop=(*query.stop, *END_MARKS),
     )
 
 

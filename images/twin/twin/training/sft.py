@@ -1,5 +1,6 @@
 """`twin training sft`: supervised fine-tuning of a LoRA adapter on the author's passages."""
 
+import math
 from typing import Any
 
 from twin.domain.errors import BadDataError, NothingToDo
@@ -52,6 +53,8 @@ def _train(
     model, tokenizer = load_for_training(plan.base_folder, job.settings)
     rows = _rows(job, files, plan, tokenizer, Split.TRAIN)
     validation = _rows(job, files, plan, tokenizer, Split.VALIDATION)
+    most = job.recipe.training.sft.max_validation_samples
+    validation = validation[:: max(1, math.ceil(len(validation) / most))]
     if not rows:
         raise BadDataError(
             "no training sample fits: raise training.sft.max_length "
