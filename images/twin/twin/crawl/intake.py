@@ -22,7 +22,6 @@ from twin.job import Job
 from twin.recipes import Source
 from twin.stores.warehouse import Warehouse
 
-
 log = structlog.get_logger("twin.crawl")
 
 
