@@ -82,6 +82,8 @@ with DAG(
             recipe=recipe,
             options=["{{ '--full' if params.full else '' }}"],
             map_index_template=RECIPE_OF_JOB,
+            # Politeness takes time; the pod of the profile has as much.
+            execution_timeout=datetime.timedelta(hours=12),
         )
         chain(crawl, count_documents(recipe=recipe), publish(documents)(recipe=recipe))
 

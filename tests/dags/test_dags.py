@@ -212,6 +212,13 @@ def test_airflow_gives_up_before_the_pod_does(bag: DagBag) -> None:
         assert task.execution_timeout.total_seconds() <= deadline, task.task_id
 
 
+def test_a_crawl_may_take_as_long_as_its_profile_says(bag: DagBag) -> None:
+    (crawl,) = (task for task in jobs(bag) if task.profile == "crawl")
+    hours = crawl.execution_timeout.total_seconds() / 3600
+    header = (ROOT / "include" / "profiles" / "crawl.yaml").read_text().splitlines()[0]
+    assert hours == 12 and f"{hours:.0f} hours to be polite in" in header
+
+
 def test_jobs_that_may_go_again_do_so_with_growing_pauses(bag: DagBag) -> None:
     for task in jobs(bag):
         assert task.retries == 3

@@ -94,3 +94,13 @@ def sitemap(*urls: str) -> Answer:
         f"{entries}</urlset>",
         media_type="application/xml",
     )
+
+
+def sitemap_index(*urls: str) -> Answer:
+    """An index of these sitemaps."""
+    entries = "".join(f"<sitemap><loc>{url}</loc></sitemap>" for url in urls)
+    return Answer(
+        '<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
+        f"{entries}</sitemapindex>",
+        media_type="application/xml",
+    )

@@ -1,5 +1,6 @@
 """Folders into the warehouse, good files and bad ones."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -105,27 +106,55 @@ def test_bad_files_go_to_quarantine_with_the_reason(
     (notes / "short.md").write_text("# Short\n\nToo few words.")
     (notes / "large.md").write_text("word " * 5_000)
     (notes / "yaml.md").write_text(f"---\ntitle: [\n---\n{WORDS}")
+    (notes / "half.md").write_text(f'---\ntitle: "Hi \\ud83d"\n---\n{WORDS}')
+    (notes / "tag.md").write_text(f'---\ntags: ["\\ude00"]\n---\n{WORDS}')
+    (notes / "deep.md").write_text(f"---\ntitle: {'[' * 9_000}{']' * 9_000}\n---\n{WORDS}")
     (tmp_path / "secret.md").write_text(WORDS)
     (notes / "link.md").symlink_to(tmp_path / "secret.md")
     bad = job(stores_settings, notes, max_failed_share=0.9, max_page_bytes=20_000)
     crawl(bad, CrawlOptions())
     reasons = {url.rsplit("/", 1)[1]: reason for url, reason in bad.result.failures.items()}
     assert reasons.pop("yaml.md").startswith("front matter")
+    assert reasons.pop("deep.md").startswith("cannot be read: RecursionError: ")
     assert reasons == {
         "binary.md": "invalid utf-8 at byte 5",
         "empty.md": "empty",
         "short.md": "3 words, fewer than crawl.min_words = 20",
         "large.md": "25,000 bytes, more than crawl.max_page_bytes = 20,000",
         "link.md": "a link out of the folder",
+        "half.md": "holds half a character (a surrogate without its pair)",
+        "tag.md": "holds half a character (a surrogate without its pair)",
     }
     with open_warehouse(stores_settings) as warehouse:
-        assert len(warehouse.quarantined("tester", "notes")) == 6
+        assert len(warehouse.quarantined("tester", "notes")) == 9
         assert len(warehouse.live_revisions("tester")) == 3
     # Mended, it leaves the quarantine.
     (notes / "empty.md").write_text(WORDS)
     crawl(job(stores_settings, notes, max_failed_share=0.9, max_page_bytes=20_000), CrawlOptions())
     with open_warehouse(stores_settings) as warehouse:
         assert "folder://notes/empty.md" not in {i.url for i in warehouse.quarantined("tester")}
+
+
+def test_front_matter_as_json_spells_characters_by_halves(
+    stores_settings: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    front = r'{"title": "Hi \ud83d\ude00", "subtitle": "\ud83c\udf0d", "tags": ["\ud83e\udd80"]}'
+    (folder / "one.md").write_text(f"---\n{front}\n---\n{WORDS}")
+    crawl(job(stores_settings, folder), CrawlOptions())
+    with open_warehouse(stores_settings) as warehouse:
+        (document,) = warehouse.live_documents("tester")
+    assert (document.title, document.subtitle, document.tags) == ("Hi 😀", "🌍", ("🦀",))
+
+
+def test_a_file_s_name_need_not_be_utf_8(stores_settings: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / os.fsdecode(b"caf\xe9.md")).write_text(WORDS)
+    crawl(job(stores_settings, folder), CrawlOptions())
+    with open_warehouse(stores_settings) as warehouse:
+        assert [d.url for d in warehouse.live_documents("tester")] == ["folder://notes/caf%E9.md"]
 
 
 def test_too_many_bad_files_fail_the_crawl_but_the_good_ones_are_kept(

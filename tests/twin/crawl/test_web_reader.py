@@ -12,7 +12,15 @@ import pytest
 
 from tests import servers
 from tests.twin.crawl.crawls import Crawl, run_crawl, web
-from tests.twin.crawl.site_server import Answer, SiteServer, article, serve, sitemap
+from tests.twin.crawl.site_server import (
+    Answer,
+    Route,
+    SiteServer,
+    article,
+    serve,
+    sitemap,
+    sitemap_index,
+)
 from twin.settings import Settings
 from twin.stores.warehouse import open_warehouse
 
@@ -80,11 +88,7 @@ def test_sitemap_index_feed_and_gzip(
     crawl: Crawl, site: SiteServer, stores_settings: Settings
 ) -> None:
     inner = sitemap(f"{site.url}/a", f"{site.url}/b", f"{site.url}/about")
-    index = (
-        '<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
-        f"<sitemap><loc>{site.url}/inner.xml.gz</loc></sitemap>"
-        f"<sitemap><loc>{site.url}/index.xml</loc></sitemap></sitemapindex>"  # itself
-    )
+    index = sitemap_index(f"{site.url}/inner.xml.gz", f"{site.url}/index.xml")  # itself
     feed = (
         '<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><entry>'
         f'<link rel="alternate" href="{site.url}/c"/><link rel="edit" href="/edit"/></entry></feed>'
@@ -95,7 +99,7 @@ def test_sitemap_index_feed_and_gzip(
     )
     site.routes.update(
         {
-            "/index.xml": Answer(index, media_type="application/xml"),
+            "/index.xml": index,
             "/inner.xml.gz": Answer(
                 gzip.compress(inner.body.encode()), media_type="application/gzip"
             ),
@@ -114,6 +118,66 @@ def test_sitemap_index_feed_and_gzip(
     assert done.code == 0, done.error
     assert stored(stores_settings) == {"/a": "a", "/b": "b", "/c": "c", "/d": "d"}
     assert not {"/about", "/edit"} & set(site.requests)
+    assert site.requests.count("/index.xml") == 1
+
+
+def test_bad_sitemaps_of_an_index_fail_alone(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings
+) -> None:
+    """Whatever an index names, the good sitemaps beside it are read, and other hosts left alone."""
+    packed = gzip.compress(sitemap(f"{site.url}/never").body.encode() * 20)  # type: ignore[union-attr]
+    with serve({"/map.xml": sitemap(f"{site.url}/b")}) as elsewhere:
+        other = f"localhost:{elsewhere.address.split(':')[1]}"
+        site.routes.update(
+            {
+                "/index.xml": sitemap_index(
+                    "http://[x", "http://x:99999/", f"http://{other}/map.xml",
+                    *(f"{site.url}/{name}" for name in (
+                        "gone.xml", "bomb.xml.gz", "broken.xml.gz", "cut.xml.gz", "page",
+                        "away.xml", "good.xml",
+                    )),
+                ),
+                "/bomb.xml.gz": Answer(gzip.compress(b" " * 3_000_000)),
+                "/broken.xml.gz": Answer(packed[:12] + b"\xff" * 40),
+                "/cut.xml.gz": Answer(packed[:12]),
+                "/page": Answer(article("Page")),
+                "/away.xml": Answer(status=302, headers={"Location": f"http://{other}/map.xml"}),
+                "/good.xml": sitemap(f"{site.url}/a"),
+                "/a": Answer(article("A")),
+                "/b": Answer(article("B")),
+            }
+        )  # fmt: skip
+        source = web(site.url, sitemaps=[f"{site.url}/index.xml"], follow_links=False)
+        source["allow_private"] += [other]
+        done = crawl(source, max_page_bytes=300_000, max_failed_share=0.9)
+        assert done.code == 0, done.error
+        assert elsewhere.requests == []
+    assert stored(stores_settings) == {"/a": "A"}
+    assert quarantine(stores_settings) == {
+        "/gone.xml": "answered 404",
+        "/bomb.xml.gz": "larger than crawl.max_page_bytes",
+        "/broken.xml.gz": "is no sitemap",
+        "/cut.xml.gz": "is no sitemap",
+        "/page": "is no sitemap",
+    }
+
+
+def test_an_index_that_never_ends_is_left(crawl: Crawl, site: SiteServer) -> None:
+    """Every sitemap names the next one, as a calendar does that is written on demand."""
+
+    class Endless(dict[str, Route]):
+        def get(self, path: str, default: Route) -> Route:  # type: ignore[override]
+            found = re.fullmatch(r"/(\d+)\.xml", path)
+            if found is None:
+                return super().get(path, default)
+            return sitemap_index(f"{site.url}/{int(found[1]) + 1}.xml", f"{site.url}/good.xml")
+
+    site.routes = Endless({"/good.xml": sitemap(f"{site.url}/a"), "/a": Answer(article("A"))})
+    done = crawl(web(site.url, sitemaps=[f"{site.url}/0.xml"], follow_links=False), max_pages=5)
+    assert done.code == 0, done.error
+    assert done.tally() == {"added": 1}
+    assert done.result["detail"]["site: beyond crawl.max_pages"] == 1
+    assert sum(path.endswith(".xml") for path in site.requests) == 5
 
 
 def test_every_bad_page_is_reported_with_its_reason_and_the_good_ones_are_kept(
@@ -141,6 +205,8 @@ def test_every_bad_page_is_reported_with_its_reason_and_the_good_ones_are_kept(
         "/large": Answer("x" * 400_000),
         "/bomb": Answer(bomb, headers={"Content-Encoding": "gzip"}),
         "/latin": Answer(article("Caf\u00e9").encode("latin-1")),
+        "/codec": Answer("w\u00f6rd " * 80, media_type="text/markdown; charset=undefined"),
+        "/half": Answer(article(r"\ud83dHalf"), media_type="text/html; charset=unicode_escape"),
         "/empty": Answer(""),
         "/short": Answer(article("Short", words=1)),
         "/pdf": Answer(b"%PDF-1.7", media_type="application/pdf"),
@@ -167,6 +233,8 @@ def test_every_bad_page_is_reported_with_its_reason_and_the_good_ones_are_kept(
         "/large": "larger than crawl.max_page_bytes",
         "/bomb": "larger than crawl.max_page_bytes",
         "/latin": "invalid utf-8 at byte 35",
+        "/codec": "invalid undefined at byte 0",
+        "/half": "holds half a character (a surrogate without its pair)",
         "/empty": "empty",
         "/short": "14 words, fewer than crawl.min_words = 20",
         "/pdf": "application/pdf: neither HTML nor Markdown",
@@ -245,9 +313,11 @@ def test_a_start_page_that_answers_an_error(
 
 def test_entries_that_are_something_else_are_named(crawl: Crawl, site: SiteServer) -> None:
     site.routes["/page"] = Answer(article("Page"))
-    page = f"{site.url}/page"
-    done = crawl(web(site.url, sitemaps=[page]), web(site.url, name="feed", feeds=[page]))
+    site.routes["/bomb"] = Answer(gzip.compress(b" " * 20_000_000))
+    page, bomb = f"{site.url}/page", f"{site.url}/bomb"
+    done = crawl(web(site.url, sitemaps=[page, bomb]), web(site.url, name="feed", feeds=[page]))
     assert done.code == 65
+    assert f"source 'site': {bomb} larger than crawl.max_page_bytes" in done.line
     assert f"source 'site': {page} is no sitemap" in done.line
     assert f"source 'feed': {page} is no RSS or Atom feed" in done.line
 

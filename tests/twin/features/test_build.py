@@ -9,13 +9,22 @@ import time
 from pathlib import Path
 
 import pytest
+from pymongo import monitoring
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 
 from tests.servers import BIN, wait_until
 from tests.twin.features.documents import make
+from twin.domain.chunk import Chunk
 from twin.domain.document import Document, DocumentStatus
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.result import JobResult
 from twin.features.build import build, plan
+from twin.features.chunker import Chunker
 from twin.job import Job
 from twin.recipes import Recipe
 from twin.settings import Settings
@@ -106,6 +115,87 @@ def test_a_document_that_is_gone_leaves_the_index(stores_settings):
     result = run(stores_settings)
     assert result.detail["documents_removed"] == 1
     assert indexed(stores_settings) == ["Why pods"]
+
+
+@pytest.fixture
+def uncuttable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents titled "Bad" fail as the chunker's contract has it; no text is known that does."""
+    chunks = Chunker.chunks
+
+    def refuse_bad(self: Chunker, document: Document) -> list[Chunk]:
+        if document.title == "Bad":
+            raise BadDataError("'Bad' can't be cut into chunks of 200 tokens")
+        return chunks(self, document)
+
+    monkeypatch.setattr(Chunker, "chunks", refuse_bad)
+
+
+BAD = make("Bad", "This one can't be cut.")
+
+
+@pytest.mark.usefixtures("uncuttable")
+def test_a_document_that_fails_every_night_stops_nothing(stores_settings):
+    store(stores_settings, PODS, GATE, BAD)
+    first = run(stores_settings)
+    assert (first.counts.written, first.counts.failed) == (2, 1)
+    # The second night: it alone is left to do, and cannot be done.
+    index = open_index(stores_settings, RECIPE)
+    release = index.current()
+    with pytest.raises(NothingToDo, match=r"all but 1 .*example.org/bad: 'Bad' can't be cut"):
+        run(stores_settings)
+    assert index.current() == release
+    # The third: a document has gone.
+    store(stores_settings, GATE.model_copy(update={"status": DocumentStatus.GONE}))
+    third = run(stores_settings)
+    assert (third.detail["documents_removed"], third.counts.failed) == (1, 1)
+    assert indexed(stores_settings) == ["Why pods"]
+
+
+@pytest.mark.usefixtures("uncuttable")
+def test_a_former_revision_of_a_failing_document_is_answered_from_no_more(stores_settings):
+    store(stores_settings, PODS, GATE)
+    run(stores_settings)
+    bad = make("Bad", "This one can't be cut.").model_copy(update={"id": GATE.id, "url": GATE.url})
+    store(stores_settings, bad)
+    assert run(stores_settings).counts.failed == 1
+    assert indexed(stores_settings) == ["Why pods"]
+
+
+@pytest.mark.usefixtures("uncuttable")
+def test_an_index_of_nothing_but_failures_is_refused(stores_settings):
+    store(stores_settings, BAD)
+    with pytest.raises(BadDataError, match="none of 1 documents could be indexed: 'Bad' can't"):
+        run(stores_settings)
+    assert open_index(stores_settings, RECIPE).state() is None
+
+
+class TextsRead(CommandListener):
+    """Counts the texts of documents that the warehouse's server sends."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def started(self, event: CommandStartedEvent) -> None:
+        pass
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        cursor = event.reply.get("cursor", {})
+        batch = cursor.get("firstBatch", []) + cursor.get("nextBatch", [])
+        self.count += sum("content" in record for record in batch)
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+def test_only_the_texts_that_changed_are_read(stores_settings):
+    texts = TextsRead()
+    monitoring.register(texts)
+    store(stores_settings, PODS, GATE, EMPTY)
+    run(stores_settings)
+    assert texts.count == 3
+    store(stores_settings, make("The gate", "The gate was rewritten."))
+    run(stores_settings)
+    assert texts.count == 4
 
 
 def test_another_author_is_left_out(stores_settings):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from twin.domain.answer import Passage
 from twin.rag.context import fit_context
+from twin.rag.prompt import format_passage
 
 
 def words(text: str) -> int:
@@ -13,6 +14,7 @@ def words(text: str) -> int:
 
 
 def passages(*lengths: int) -> list[Passage]:
+    """Passages that are shown in so many words: those of the text, and the title's one."""
     return [
         Passage(
             rank=rank,
@@ -22,7 +24,7 @@ def passages(*lengths: int) -> list[Passage]:
             revision="r",
             url="https://example.org/d",
             title="D",
-            text=" ".join(f"w{n}" for n in range(length)),
+            text=" ".join(f"w{n}" for n in range(length - 1)),
         )
         for rank, length in enumerate(lengths, start=1)
     ]
@@ -48,11 +50,13 @@ def test_the_best_that_fit_are_kept_whole_and_in_order(lengths, budget, ranks):
 def test_where_not_one_fits_the_best_is_cut_between_words():
     [kept] = fit_context(passages(100, 50), 11, words)
     assert kept.rank == 1
-    assert kept.text == "w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 …"
+    assert kept.text == "w0 w1 w2 w3 w4 w5 w6 w7 w8 …"
 
 
-@given(st.lists(st.integers(1, 60), max_size=8), st.integers(-3, 120))
-def test_the_budget_is_never_passed(lengths, budget):
-    kept = fit_context(passages(*lengths), budget, words)
-    assert sum(words(passage.text) for passage in kept) <= max(0, budget)
+@given(st.lists(st.integers(1, 60), max_size=8), st.integers(-3, 120), st.integers(0, 30))
+def test_the_prompt_never_shows_more_than_the_budget(lengths, budget, headings):
+    path = tuple(f"h{n}" for n in range(headings))
+    found = [item.model_copy(update={"headings": path}) for item in passages(*lengths)]
+    kept = fit_context(found, budget, words)
+    assert sum(words(format_passage(passage)) for passage in kept) <= max(0, budget)
     assert [passage.rank for passage in kept] == sorted(passage.rank for passage in kept)

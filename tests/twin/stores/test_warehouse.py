@@ -42,6 +42,18 @@ def test_a_document_comes_back_as_it_was_stored(warehouse: Warehouse) -> None:
     assert warehouse.document("nobody") is None
 
 
+def test_documents_of_some_ids(warehouse: Warehouse) -> None:
+    some = [document(f"post-{number}") for number in range(5)]
+    for item in [*some, document("theirs", author="bob")]:
+        warehouse.upsert(item)
+    warehouse.upsert(some[1].model_copy(update={"status": DocumentStatus.GONE}))
+    theirs = document("theirs", author="bob").id
+    wanted = [some[0].id, some[1].id, some[2].id, theirs, "nobody", *(f"x{n}" for n in range(2500))]
+    found = [item.id for item in warehouse.live_documents("ann", wanted)]
+    assert found == sorted([some[0].id, some[2].id])
+    assert list(warehouse.live_documents("ann", [])) == []
+
+
 def test_the_same_again_changes_nothing(warehouse: Warehouse) -> None:
     first = document("one")
     warehouse.upsert(first)

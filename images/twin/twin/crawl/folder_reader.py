@@ -71,4 +71,5 @@ def _read_file(source: FolderSource, path: Path, intake: Intake) -> None:
 def file_url(source: FolderSource, path: Path) -> str:
     """Canonical URL of a file: the source's prefix and the file's path within its folder."""
     prefix = source.url_prefix or f"folder://{source.name}/"
-    return prefix + quote(path.relative_to(source.path).as_posix())
+    # Bytes, since a name need not be UTF-8.
+    return prefix + quote(bytes(path.relative_to(source.path)))

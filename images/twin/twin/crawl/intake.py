@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
+from traceback import format_exc
+
+import structlog
 
 from twin.crawl.page import Article, ListingError, Page, UnusableError
 from twin.crawl.read_article import READER_VERSION, read_article
@@ -18,6 +21,8 @@ from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.job import Job
 from twin.recipes import Source
 from twin.stores.warehouse import Warehouse
+
+log = structlog.get_logger("twin.crawl")
 
 
 class Outcome(StrEnum):
@@ -64,7 +69,7 @@ class Intake:
     Attributes:
         full: read every page again, even if its bytes are those of the stored document.
         fatal: what ended the crawl of every source (the warehouse is away); then no page is
-            taken any more.
+            taken any more. A page that breaks its reader fails alone.
         entry_errors: start pages, sitemaps and feeds that could not be read.
     """
 
@@ -112,9 +117,12 @@ class Intake:
             return self.skip(str(error))
         except UnusableError as error:
             return self._refuse(page, str(error))
-        except BaseException as error:
+        except TwinError as error:
             self.fatal = error
             raise
+        except Exception as error:  # a defect that one page brings out must not end the crawl
+            log.warning("page broke its reader", page=page.url, exception=format_exc())
+            return self.fail(page.url, _broken(error))
 
     def _take(self, page: Page) -> tuple[Outcome, str]:
         digest = hashlib.sha256(self._reader.encode() + b"\n" + page.body).hexdigest()
@@ -274,6 +282,12 @@ class Intake:
             counts=asdict(replace(self.tally)),
             message=message,
         )
+
+
+def _broken(error: Exception) -> str:
+    """The reason of a page that broke its reader: one line that every store can hold."""
+    text = " ".join(str(error).split())[:200].encode(errors="replace").decode()
+    return f"cannot be read: {type(error).__name__}: {text}"
 
 
 def joined(errors: list[TwinError]) -> TwinError:

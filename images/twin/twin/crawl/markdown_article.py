@@ -52,7 +52,8 @@ def _split(text: str) -> tuple[dict[str, Any], str]:
     except ValueError:  # a rule at the top, and no second one
         return {}, text
     try:
-        front = handler.load(block)
+        # Not libyaml: deep nesting makes it crash, and it refuses the surrogate pairs of JSON.
+        front = handler.load(block, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, ValueError) as error:  # the latter for 2026-02-30
         reason = " ".join(str(error).split())[:200]
         raise UnusableError(f"front matter is not YAML: {reason}") from None

@@ -55,15 +55,27 @@ def decode(page: Page) -> str:
     Strict, because a replacement character in a training text is silent damage.
 
     Raises:
-        UnusableError: it is not in the encoding it claims.
+        UnusableError: it is not in the encoding it claims, or see `whole`.
     """
     encoding = page.encoding or "utf-8"
     if encoding.replace("_", "-").lower() in {"utf-8", "utf8"}:
         encoding = "utf-8-sig"  # takes a byte order mark off
     try:
-        return page.body.decode(encoding)
-    except UnicodeDecodeError as error:
+        return whole(page.body.decode(encoding))
+    except UnicodeError as error:  # some codecs raise it without saying where
         name = encoding.removesuffix("-sig")
-        raise UnusableError(f"invalid {name} at byte {error.start}") from None
+        raise UnusableError(f"invalid {name} at byte {getattr(error, 'start', 0)}") from None
     except LookupError:
         raise UnusableError(f"unknown encoding {encoding!r}") from None
+
+
+def whole(text: str) -> str:
+    r"""Text in whole characters: surrogates that make a pair (``\ud83d\ude00``) become one.
+
+    Raises:
+        UnusableError: half of a pair stands alone, so the text has no UTF-8.
+    """
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise UnusableError("holds half a character (a surrogate without its pair)") from None

@@ -1,6 +1,16 @@
 """From a page to an article, by its media type."""
 
-from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Article, Page, UnusableError, decode
+from dataclasses import replace
+
+from twin.crawl.page import (
+    HTML_TYPES,
+    MARKDOWN_TYPES,
+    Article,
+    Page,
+    UnusableError,
+    decode,
+    whole,
+)
 from twin.recipes import CrawlSection
 
 #: Part of what decides whether stored text is still what we would extract today: raise it when
@@ -14,6 +24,7 @@ def read_article(page: Page, limits: CrawlSection) -> Article:
     Raises:
         ListingError: the page only leads to articles.
         UnusableError: too large, empty, too short, badly encoded or of an unknown type.
+        Exception: what a library raises that a page breaks.
     """
     if len(page.body) > limits.max_page_bytes:
         raise UnusableError(
@@ -21,7 +32,7 @@ def read_article(page: Page, limits: CrawlSection) -> Article:
         )
     if not page.body.strip():
         raise UnusableError("empty")
-    article = _read(page)
+    article = _in_whole_characters(_read(page))
     words = len(article.content.split())
     if words < max(limits.min_words, 1):
         raise UnusableError(f"{words} words, fewer than crawl.min_words = {limits.min_words}")
@@ -38,3 +49,14 @@ def _read(page: Page) -> Article:
 
         return read_html(decode(page), page.url, listings=not page.expected)
     raise UnusableError(f"{page.media_type or 'of no type'}: neither HTML nor Markdown")
+
+
+def _in_whole_characters(article: Article) -> Article:
+    """Escapes in front matter can spell what the page's own bytes, decoded strictly, can't hold."""
+    return replace(
+        article,
+        title=whole(article.title),
+        content=whole(article.content),
+        subtitle=article.subtitle and whole(article.subtitle),
+        tags=tuple(whole(tag) for tag in article.tags),
+    )

@@ -1,6 +1,7 @@
 """The spider of web sources: entries (start pages, sitemaps, feeds), pages, and links."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any
@@ -17,7 +18,7 @@ from w3lib.encoding import html_body_declared_encoding, http_content_type_encodi
 
 from twin.crawl.addresses import AddressGuard, RefusedAddressError
 from twin.crawl.intake import Intake, Outcome
-from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Page
+from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Page, UnusableError
 from twin.crawl.site import Site
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.recipes import CrawlSection, WebSource
@@ -32,6 +33,7 @@ REASONS = {
     "DownloadCancelledError": "larger than crawl.max_page_bytes",
     "DownloadFailedError": "connection failed",
 }
+NO_SITEMAP = "is no sitemap"
 PERMANENT_FAILURES = frozenset({"DownloadCancelledError", "UnsupportedURLSchemeError"})
 # What Scrapy's middlewares say when they drop a request.
 OFF_LIMITS = ("Forbidden by robots.txt", "Filtered offsite request")
@@ -69,13 +71,16 @@ class WebSpider(scrapy.Spider):
         self.intake = intake
         self._executor = executor
         self._max_pages = limits.max_pages
+        self._max_bytes = limits.max_page_bytes
         self._requested: set[str] = set()
+        self._sitemaps: set[str] = set()
         self.left_out = 0
         self._links = LinkExtractor(canonicalize=False, unique=True)
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
         """The entries of the source."""
         for url in self.source.sitemaps:
+            self._sitemaps.add(self.site.canonical(url))
             yield self._entry(url, self.on_sitemap)
         for url in self.source.feeds:
             yield self._entry(url, self.on_feed)
@@ -93,23 +98,28 @@ class WebSpider(scrapy.Spider):
 
     def on_sitemap(self, response: Response) -> Requests:
         """Pages of a sitemap, or the sitemaps of an index (sitemaps.org protocol)."""
-        body = gunzip(response.body) if gzip_magic_number(response) else response.body
         try:
-            sitemap = Sitemap(body)
-        except (ValueError, StopIteration, SyntaxError):
-            sitemap = None
-        if sitemap is None or sitemap.type not in {"urlset", "sitemapindex"}:
-            self._entry_failed(response.url, "is no sitemap")
+            sitemap = read_sitemap(response, self._max_bytes)
+        except UnusableError as error:
+            self._failed(response.request, str(error), False)
             return
         urls = (entry["loc"] for entry in sitemap if entry.get("loc"))
         if sitemap.type == "urlset":
             yield from self._pages(urls, response)
-            return
+        else:
+            yield from self._nested(urls, response)
+
+    def _nested(self, urls: Iterator[str], response: Response) -> Requests:
+        """Requests for the sitemaps of an index: like a page, each may fail on its own."""
         for url in urls:
-            name = self.site.canonical(response.urljoin(url))
-            if name not in self._requested:
-                self._requested.add(name)
-                yield self._entry(name, self.on_sitemap)
+            name = self._name(url, response)
+            if name is None or name in self._sitemaps or not self.site.is_ours(name):
+                continue
+            if len(self._sitemaps) >= self._max_pages:
+                self.left_out += 1
+                continue
+            self._sitemaps.add(name)
+            yield scrapy.Request(name, self.on_sitemap, errback=self.on_failure, priority=10)
 
     def on_feed(self, response: Response) -> Requests:
         """Pages of an RSS or Atom feed."""
@@ -124,17 +134,21 @@ class WebSpider(scrapy.Spider):
     def _pages(self, urls: Any, response: Response) -> Requests:
         """Requests for pages not asked for yet, of those that this source may fetch."""
         for url in urls:
-            try:
-                name = self.site.canonical(response.urljoin(url.strip()))
-            except ValueError:
-                continue  # a link that no browser could follow either
-            if name in self._requested or not self._is_wanted(name):
+            name = self._name(url, response)
+            if name is None or name in self._requested or not self._is_wanted(name):
                 continue
             self._requested.add(name)
             if len(self._requested) > self._max_pages:
                 self.left_out += 1
                 continue
             yield scrapy.Request(name, self.on_page, errback=self.on_failure)
+
+    def _name(self, url: str, response: Response) -> str | None:
+        """The canonical name of what a page calls ``url``; None if no browser could follow it."""
+        try:
+            return self.site.canonical(response.urljoin(url.strip()))
+        except ValueError:
+            return None
 
     def _is_wanted(self, url: str) -> bool:
         # Without following links, a page that is no document is of no use.
@@ -223,6 +237,29 @@ class WebSpider(scrapy.Spider):
             message += f" (fetched from {fetched})"
         kind = TryAgainError if transient else BadDataError
         self.intake.entry_errors.append(kind(message))
+
+
+def read_sitemap(response: Response, max_bytes: int) -> Sitemap:
+    """A sitemap or an index of sitemaps, packed or not.
+
+    Raises:
+        UnusableError: it is something else, or unpacks to more than ``max_bytes``.
+    """
+    body = response.body
+    try:
+        if gzip_magic_number(response):
+            body = gunzip(body, max_size=max_bytes)
+    except ValueError:
+        raise UnusableError(REASONS["DownloadCancelledError"]) from None
+    except (OSError, EOFError, zlib.error):
+        raise UnusableError(NO_SITEMAP) from None
+    try:
+        sitemap = Sitemap(body)
+    except (ValueError, StopIteration, SyntaxError):
+        raise UnusableError(NO_SITEMAP) from None
+    if sitemap.type not in {"urlset", "sitemapindex"}:
+        raise UnusableError(NO_SITEMAP)
+    return sitemap
 
 
 def _is_off_limits(error: BaseException) -> bool:

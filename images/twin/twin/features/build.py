@@ -28,6 +28,9 @@ from twin.stores.warehouse import Warehouse, open_warehouse
 WINDOW_CHUNKS = 512
 """Chunks embedded together: enough to batch texts of like length, and memory stays flat."""
 
+SHOWN_FAILURES = 3
+"""Failed documents named in a message; the job's result has more of them."""
+
 CHECKPOINT_CHUNKS = 5_000
 """Chunks between checkpoints: about a minute of embedding on two cores, seconds of copying."""
 
@@ -61,8 +64,8 @@ def build(job: Job, *, rebuild: bool = False) -> None:
     """Bring the recipe's index up to date with the warehouse.
 
     Raises:
-        NothingToDo: it is.
-        BadDataError: the author has no live document, or none of the changed ones is usable.
+        NothingToDo: it is, but for documents that can't be indexed.
+        BadDataError: the author has no live document, or none that can be indexed.
         TryAgainError: a store can't be reached, or another build is at work.
     """
     recipe, settings = job.recipe, job.settings
@@ -86,8 +89,17 @@ def build(job: Job, *, rebuild: bool = False) -> None:
         with index.write(spec, embedder.dimension, rebuild=rebuild) as writer:
             todo = plan(live, writer.state, spec)
             _Build(job, chunker, embedder, writer).run(warehouse, todo)
+            if writer.state == published:
+                _report_index(job, published)
+                raise NothingToDo(_all_but_failures(job))
             job.result.ids["release"] = writer.publish()
             _report_index(job, writer.state)
+
+
+def _all_but_failures(job: Job) -> str:
+    """What is left undone, and why, when nothing else was to be done."""
+    shown = [f"{url}: {reason}" for url, reason in job.result.failures.items()][:SHOWN_FAILURES]
+    return f"the index holds all but {job.counts.failed} documents ({'; '.join(shown)})"
 
 
 def _report_index(job: Job, state: IndexState) -> None:
@@ -118,11 +130,10 @@ class _Build:
         self.writer.delete(sorted(todo.gone))
         author = self.job.recipe.author.id
         with self.job.progress("documents indexed", len(todo.changed)) as advance:
-            for document in warehouse.live_documents(author):
-                if document.id in todo.changed:
-                    self._take(document, advance)
+            for document in warehouse.live_documents(author, todo.changed):
+                self._take(document, advance)
             self._embed(advance)
-        if todo.changed and counts.failed == len(todo.changed):
+        if not self.writer.state.documents:
             reason = next(iter(self.job.result.failures.values()))
             raise BadDataError(f"none of {counts.failed} documents could be indexed: {reason}")
         self.job.result.detail |= {
@@ -146,6 +157,8 @@ class _Build:
 
     def _embed(self, advance: Callable[[int], None]) -> None:
         """Embed the window and hand it to the index, a document whole or not at all."""
+        if not self.window:
+            return  # and load no model
         chunks = [chunk for _, chunks in self.window for chunk in chunks]
         started = time.monotonic()
         vectors = iter(self.embedder.encode([chunk.embedded_text for chunk in chunks]))

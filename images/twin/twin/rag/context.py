@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from twin.domain.answer import Passage
+from twin.rag.prompt import format_passage
 
 
 def fit_context(
@@ -15,34 +16,33 @@ def fit_context(
 
     Args:
         passages: best first.
-        budget_tokens: tokens of all texts together.
+        budget_tokens: tokens of all passages together, with the titles and headings shown.
         count_tokens: of the language model that will read them.
     """
     kept = []
     left = budget_tokens
     for passage in passages:
-        tokens = count_tokens(passage.text)
+        tokens = count_tokens(format_passage(passage))
         if tokens <= left:
             kept.append(passage)
             left -= tokens
     if passages and not kept:
-        text = _beginning(passages[0].text, budget_tokens, count_tokens)
-        return [passages[0].model_copy(update={"text": text})] if text else []
+        return _beginning(passages[0], budget_tokens, count_tokens)
     return kept
 
 
-def _beginning(text: str, budget: int, count_tokens: Callable[[str], int]) -> str:
-    """As many words from the beginning as fit, found by halving; then "…"."""
-    words = text.split(" ")
+def _beginning(passage: Passage, budget: int, count_tokens: Callable[[str], int]) -> list[Passage]:
+    """The passage with as many words of its text as fit, found by halving, then "…"; or none."""
+    words = passage.text.split(" ")
     fits, over = 0, len(words)
     while over - fits > 1:
         middle = (fits + over) // 2
-        if count_tokens(_cut(words, middle)) <= budget:
+        if count_tokens(format_passage(_cut(passage, words[:middle]))) <= budget:
             fits = middle
         else:
             over = middle
-    return _cut(words, fits) if fits else ""
+    return [_cut(passage, words[:fits])] if fits else []
 
 
-def _cut(words: list[str], count: int) -> str:
-    return " ".join(words[:count]).rstrip() + " …"
+def _cut(passage: Passage, words: Sequence[str]) -> Passage:
+    return passage.model_copy(update={"text": " ".join(words).rstrip() + " …"})

@@ -196,11 +196,17 @@ class Warehouse:
         with self._errors():
             return [_document(stored) for stored in self._of("documents").find({"url": url})]
 
-    def live_documents(self, author_id: str) -> Iterator[Document]:
-        """Live documents of an author with their text, ordered by id."""
+    def live_documents(
+        self, author_id: str, document_ids: Iterable[str] | None = None
+    ) -> Iterator[Document]:
+        """Live documents of an author with their text, ordered by id; of these ids, if given."""
+        queries = [_live(author_id)]
+        if document_ids is not None:
+            queries = [{**_live(author_id), "_id": {"$in": some}} for some in _slices(document_ids)]
         with self._errors():
-            for stored in self._of("documents").find(_live(author_id)).sort("_id", 1):
-                yield _document(stored)
+            for query in queries:
+                for stored in self._of("documents").find(query).sort("_id", 1):
+                    yield _document(stored)
 
     def live_revisions(self, author_id: str) -> dict[str, str]:
         """Document id to revision of an author's live documents; reads no text."""
@@ -237,10 +243,8 @@ class Warehouse:
 
     def mark_seen(self, document_ids: Iterable[str], when: datetime) -> None:
         """Note that these documents stood where they were published at ``when``."""
-        ids = sorted(document_ids)
         with self._errors():
-            for start in range(0, len(ids), IDS_PER_COMMAND):
-                some = ids[start : start + IDS_PER_COMMAND]
+            for some in _slices(document_ids):
                 self._of("documents").update_many(
                     {"_id": {"$in": some}}, {"$set": {"last_seen": when}}
                 )
@@ -323,6 +327,12 @@ class Warehouse:
 def revision_key(document_id: str, revision: str) -> str:
     """Key of a text in ``revisions``."""
     return f"{document_id}:{revision}"
+
+
+def _slices(ids: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), IDS_PER_COMMAND):
+        yield ordered[start : start + IDS_PER_COMMAND]
 
 
 def _live(author_id: str) -> Record:
