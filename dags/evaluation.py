@@ -6,7 +6,8 @@ promotes it if it passes the recipe's gate.
 
 With `evaluation.gate.require_approval` in the recipe, a candidate that passed waits for a person:
 the task `approve` shows its figures under *Required Actions*. Rejecting leaves the champion as
-it is.
+it is, and is recorded on the version: nobody is asked about it again. Without an answer in seven
+days `approve` fails, and the next run asks again.
 
 **Reads** the candidate, the champion and the test split. **Writes** a report to MLflow and the
 file store, and the alias `champion`.
@@ -15,7 +16,7 @@ file store, and the alias `champion`.
 import datetime
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.operators.hitl import HITLBranchOperator
 from airflow.sdk import DAG, chain, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -89,21 +90,32 @@ with DAG(
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,
         )
-        approve = ApprovalOperator(
+        approve = HITLBranchOperator(
             task_id="approve",
             subject="Promote the candidate? (see the task evaluate for its MLflow run)",
             body=FIGURES,
+            options=["Approve", "Reject"],
+            options_mapping={
+                "Approve": "one_candidate.promote",
+                "Reject": "one_candidate.reject",
+            },
+            # As long as `twin evaluation run` lets nobody else ask. A retry would ask for a second
+            # week, while a new run asks already.
             response_timeout=datetime.timedelta(days=7),
+            retries=0,
             execution_timeout=None,
         )
-        promote = JobOperator(
-            task_id="promote",
-            job="evaluation promote",
-            recipe=recipe,
-            options=["--model-version", VERSION],
-            map_index_template=RECIPE_OF_JOB,
-        )
+        decisions = [
+            JobOperator(
+                task_id=decision,
+                job=f"evaluation {decision}",
+                recipe=recipe,
+                options=["--model-version", VERSION],
+                map_index_template=RECIPE_OF_JOB,
+            )
+            for decision in ("promote", "reject")
+        ]
         done = publish(champion, only_if=no_champion)(recipe=recipe)
-        chain(evaluate, needs_a_person(recipe=recipe), approve, promote, done)
+        chain(evaluate, needs_a_person(recipe=recipe), approve, decisions, done)
 
     one_candidate.expand(recipe=which_recipes())

@@ -34,6 +34,7 @@ JOBS = {
     "training package",
     "evaluation run",
     "evaluation promote",
+    "evaluation reject",
     "rollout start",
 }
 #: Kubernetes quantities: what the schema validator takes for any string.

@@ -73,9 +73,3 @@ def test_errors_are_one_plain_line(search, arguments, code, words):
     assert result.exit_code == code
     assert words in result.stderr
     assert "Traceback" not in result.output
-
-
-def test_control_characters_of_stored_text_never_reach_a_terminal(search, home):
-    from twin.rag.commands import _CONTROL
-
-    assert _CONTROL.sub("", "a\x1b[31mb\x07") == "a[31mb"

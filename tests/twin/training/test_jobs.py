@@ -14,8 +14,11 @@ from safetensors.torch import load_file
 
 from tests import servers
 from tests.twin import corpora
-from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
+from twin.datasets.make import make_samples
+from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import Split
+from twin.job import MAX_FAILURES_IN_RESULT
+from twin.models.base_models import CATALOGUE, PackagedModel
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import build_messages
 from twin.stores.registry import CANDIDATE, Registry
@@ -127,6 +130,39 @@ def test_other_inputs_are_another_training(world):
 def test_samples_that_do_not_fit_are_named(world):
     with pytest.raises(BadDataError, match=r"raise training\.sft\.max_length"):
         world.run(run_sft, sft={"max_length": 20})
+
+
+def test_of_many_samples_that_do_not_fit_the_first_fifty_are_named(world):
+    """The result of a job stays small, however large the corpus."""
+    corpora.publish(corpora.corpus(40), world.recipe, world.settings)
+    world.run(make_samples)
+    job = world.job(run_sft, sft={"max_length": 20})
+    with pytest.raises(BadDataError, match="no training sample fits"):
+        run_sft(job)
+    assert job.counts.skipped > MAX_FAILURES_IN_RESULT
+    assert len(job.result.failures) == MAX_FAILURES_IN_RESULT
+    assert all("training.sft.max_length" in reason for reason in job.result.failures.values())
+
+
+def test_nothing_to_do_prepares_no_model(world, monkeypatch):
+    """Three jobs a night ask this, each in a pod whose home is empty."""
+    monkeypatch.setitem(
+        CATALOGUE, "packaged", PackagedModel("no_such_module", "no-such==1", "none")
+    )
+    training = world.recipe.training.model_copy(update={"base_model": "packaged"})
+    world.recipe = world.recipe.model_copy(update={"training": training})
+    with pytest.raises(BadConfigurationError, match="pip install no-such==1"):
+        world.run(run_sft)
+    plan = plan_training(world.recipe, world.settings, world.files)
+    scratch = world.settings.home / "adapter"
+    scratch.mkdir()
+    (scratch / "adapter.txt").write_text("trained elsewhere")
+    for adapter in (plan.sft_adapter, plan.dpo_adapter):
+        world.files.publish_folder(scratch, adapter)
+    for body in (run_sft, run_dpo):
+        with pytest.raises(NothingToDo):
+            world.run(body)
+    assert not world.settings.models_root.exists()
 
 
 def test_there_must_be_samples(settings, tiny, tmp_path):
