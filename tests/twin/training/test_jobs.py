@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 
 from tests import servers
 from tests.twin import corpora
-from twin.datasets.make import make_samples
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import Split
 from twin.job import MAX_FAILURES_IN_RESULT
@@ -132,16 +131,36 @@ def test_samples_that_do_not_fit_are_named(world):
         world.run(run_sft, sft={"max_length": 20})
 
 
-def test_of_many_samples_that_do_not_fit_the_first_fifty_are_named(world):
+@pytest.mark.parametrize("body", [run_sft, run_dpo])
+def test_of_many_samples_that_do_not_fit_the_first_fifty_are_named(world, body):
     """The result of a job stays small, however large the corpus."""
-    corpora.publish(corpora.corpus(40), world.recipe, world.settings)
-    world.run(make_samples)
-    job = world.job(run_sft, sft={"max_length": 20})
-    with pytest.raises(BadDataError, match="no training sample fits"):
-        run_sft(job)
-    assert job.counts.skipped > MAX_FAILURES_IN_RESULT
-    assert len(job.result.failures) == MAX_FAILURES_IN_RESULT
-    assert all("training.sft.max_length" in reason for reason in job.result.failures.values())
+    sets = SampleSets(world.files, "ann")
+    known = sets.latest()
+    samples = sets.instruct(known.version, Split.TRAIN)
+    pairs = sets.preferences(known.version, Split.TRAIN)
+    sets.publish(
+        known.model_copy(update={"version": "many"}),
+        [samples[0].model_copy(update={"id": str(number)}) for number in range(60)],
+        [pairs[0].model_copy(update={"id": str(number)}) for number in range(60)],
+        "# Many",
+    )
+    short = {"sft": {"max_length": 20}, "dpo": {"max_length": 20}}
+    job = world.job(body, **short)
+    if body is run_dpo:
+        adapter = plan_training(job.recipe, world.settings, world.files).sft_adapter
+        world.files.publish_folder(_trained_elsewhere(world), adapter)
+    with pytest.raises(BadDataError, match="fits"):
+        body(job)
+    assert job.counts.skipped == 60
+    assert list(job.result.failures) == [str(number) for number in range(MAX_FAILURES_IN_RESULT)]
+    assert all("max_length" in reason for reason in job.result.failures.values())
+
+
+def _trained_elsewhere(world):
+    folder = world.settings.home / "adapter"
+    folder.mkdir(parents=True)
+    (folder / "adapter.txt").write_text("trained elsewhere")
+    return folder
 
 
 def test_nothing_to_do_prepares_no_model(world, monkeypatch):
@@ -154,11 +173,9 @@ def test_nothing_to_do_prepares_no_model(world, monkeypatch):
     with pytest.raises(BadConfigurationError, match="pip install no-such==1"):
         world.run(run_sft)
     plan = plan_training(world.recipe, world.settings, world.files)
-    scratch = world.settings.home / "adapter"
-    scratch.mkdir()
-    (scratch / "adapter.txt").write_text("trained elsewhere")
+    elsewhere = _trained_elsewhere(world)
     for adapter in (plan.sft_adapter, plan.dpo_adapter):
-        world.files.publish_folder(scratch, adapter)
+        world.files.publish_folder(elsewhere, adapter)
     for body in (run_sft, run_dpo):
         with pytest.raises(NothingToDo):
             world.run(body)
