@@ -16,7 +16,7 @@ file store, and the alias `champion`.
 import datetime
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import HITLBranchOperator
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, chain, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -36,6 +36,7 @@ from include.promotion import MODEL_PREFIX, champion_of
 AWAITS = "awaiting approval"
 
 EVALUATE = "one_candidate.evaluate"
+APPROVE = "one_candidate.approve"
 #: What the person who decides is shown: the checks and figures that the evaluation left.
 FIGURES = f"""
 {{% set told = ti.xcom_pull(
@@ -64,6 +65,18 @@ def needs_a_person(recipe: str, *, ti: Any = None) -> None:
         raise AirflowSkipException(f"nobody is asked about recipe {recipe!r}: {decision}")
 
 
+@task(map_index_template=RECIPE_OF_TASK)
+def answered(answer: str, recipe: str, *, ti: Any = None) -> None:
+    """Skip what follows unless this is what the person answered.
+
+    An approval or branch operator would not do: what it leaves out runs all the same in a mapped
+    task group, because Airflow looks for its note under map index -1.
+    """
+    told = ti.xcom_pull(task_ids=APPROVE, map_indexes=ti.map_index)
+    if told["chosen_options"] != [answer]:
+        raise AirflowSkipException(f"the answer about recipe {recipe!r} is another")
+
+
 def no_champion(recipe: str) -> str | None:
     """The reason not to roll out: no version has passed the gate yet."""
     model = f"{MODEL_PREFIX}{recipe}"
@@ -90,32 +103,35 @@ with DAG(
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,
         )
-        approve = HITLBranchOperator(
+        approve = HITLOperator(
             task_id="approve",
             subject="Promote the candidate? (see the task evaluate for its MLflow run)",
             body=FIGURES,
             options=["Approve", "Reject"],
-            options_mapping={
-                "Approve": "one_candidate.promote",
-                "Reject": "one_candidate.reject",
-            },
             # As long as `twin evaluation run` lets nobody else ask. A retry would ask for a second
             # week, while a new run asks already.
             response_timeout=datetime.timedelta(days=7),
             retries=0,
             execution_timeout=None,
         )
-        decisions = [
-            JobOperator(
-                task_id=decision,
-                job=f"evaluation {decision}",
+        done = publish(champion, only_if=no_champion)(recipe=recipe)
+        chain(evaluate, needs_a_person(recipe=recipe), approve)
+        for answer, gate, step in (
+            ("Approve", "approved", "promote"),
+            ("Reject", "rejected", "reject"),
+        ):
+            recorded = JobOperator(
+                task_id=step,
+                job=f"evaluation {step}",
                 recipe=recipe,
                 options=["--model-version", VERSION],
                 map_index_template=RECIPE_OF_JOB,
             )
-            for decision in ("promote", "reject")
-        ]
-        done = publish(champion, only_if=no_champion)(recipe=recipe)
-        chain(evaluate, needs_a_person(recipe=recipe), approve, decisions, done)
+            chain(
+                approve,
+                answered.override(task_id=gate)(answer=answer, recipe=recipe),
+                recorded,
+                done,
+            )
 
     one_candidate.expand(recipe=which_recipes())
