@@ -6,7 +6,8 @@ promotes it if it passes the recipe's gate.
 
 With `evaluation.gate.require_approval` in the recipe, a candidate that passed waits for a person:
 the task `approve` shows its figures under *Required Actions*. Rejecting leaves the champion as
-it is.
+it is, and is recorded on the version: nobody is asked about it again. Without an answer in seven
+days `approve` fails, and the next run asks again.
 
 **Reads** the candidate, the champion and the test split. **Writes** a report to MLflow and the
 file store, and the alias `champion`.
@@ -15,7 +16,7 @@ file store, and the alias `champion`.
 import datetime
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, chain, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -35,6 +36,7 @@ from include.promotion import MODEL_PREFIX, champion_of
 AWAITS = "awaiting approval"
 
 EVALUATE = "one_candidate.evaluate"
+APPROVE = "one_candidate.approve"
 #: What the person who decides is shown: the checks and figures that the evaluation left.
 FIGURES = f"""
 {{% set told = ti.xcom_pull(
@@ -63,6 +65,18 @@ def needs_a_person(recipe: str, *, ti: Any = None) -> None:
         raise AirflowSkipException(f"nobody is asked about recipe {recipe!r}: {decision}")
 
 
+@task(map_index_template=RECIPE_OF_TASK)
+def answered(answer: str, recipe: str, *, ti: Any = None) -> None:
+    """Skip what follows unless this is what the person answered.
+
+    An approval or branch operator would not do: what it leaves out runs all the same in a mapped
+    task group, because Airflow looks for its note under map index -1.
+    """
+    told = ti.xcom_pull(task_ids=APPROVE, map_indexes=ti.map_index)
+    if told["chosen_options"] != [answer]:
+        raise AirflowSkipException(f"the answer about recipe {recipe!r} is another")
+
+
 def no_champion(recipe: str) -> str | None:
     """The reason not to roll out: no version has passed the gate yet."""
     model = f"{MODEL_PREFIX}{recipe}"
@@ -89,21 +103,35 @@ with DAG(
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,
         )
-        approve = ApprovalOperator(
+        approve = HITLOperator(
             task_id="approve",
             subject="Promote the candidate? (see the task evaluate for its MLflow run)",
             body=FIGURES,
+            options=["Approve", "Reject"],
+            # As long as `twin evaluation run` lets nobody else ask. A retry would ask for a second
+            # week, while a new run asks already.
             response_timeout=datetime.timedelta(days=7),
+            retries=0,
             execution_timeout=None,
         )
-        promote = JobOperator(
-            task_id="promote",
-            job="evaluation promote",
-            recipe=recipe,
-            options=["--model-version", VERSION],
-            map_index_template=RECIPE_OF_JOB,
-        )
         done = publish(champion, only_if=no_champion)(recipe=recipe)
-        chain(evaluate, needs_a_person(recipe=recipe), approve, promote, done)
+        chain(evaluate, needs_a_person(recipe=recipe), approve)
+        for answer, gate, step in (
+            ("Approve", "approved", "promote"),
+            ("Reject", "rejected", "reject"),
+        ):
+            recorded = JobOperator(
+                task_id=step,
+                job=f"evaluation {step}",
+                recipe=recipe,
+                options=["--model-version", VERSION],
+                map_index_template=RECIPE_OF_JOB,
+            )
+            chain(
+                approve,
+                answered.override(task_id=gate)(answer=answer, recipe=recipe),
+                recorded,
+                done,
+            )
 
     one_candidate.expand(recipe=which_recipes())

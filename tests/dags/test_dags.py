@@ -8,7 +8,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import kubernetes_validate
@@ -16,6 +18,7 @@ import pytest
 import yaml
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from kubernetes.client import ApiClient
@@ -34,6 +37,7 @@ JOBS = {
     "training package",
     "evaluation run",
     "evaluation promote",
+    "evaluation reject",
     "rollout start",
 }
 #: Kubernetes quantities: what the schema validator takes for any string.
@@ -85,6 +89,38 @@ def test_the_chain_hangs_together(bag: DagBag) -> None:
 
 def test_every_job_of_the_loop_is_run(bag: DagBag) -> None:
     assert {task.job for task in jobs(bag)} == JOBS
+
+
+def test_an_unanswered_question_is_given_up_when_another_run_may_ask(bag: DagBag) -> None:
+    """`twin evaluation run` holds other runs back as long (QUESTION_OPEN)."""
+    approve = bag.dags["evaluation"].get_task("one_candidate.approve")
+    assert approve.response_timeout == datetime.timedelta(days=7)
+    assert approve.retries == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "gate", "job"),
+    [("Approve", "approved", "promote"), ("Reject", "rejected", "reject")],
+)
+def test_a_persons_answer_runs_the_job_that_records_it_and_no_other(
+    bag: DagBag, answer: str, gate: str, job: str
+) -> None:
+    dag = bag.dags["evaluation"]
+    approve, asked = (dag.get_task(f"one_candidate.{name}") for name in ("approve", gate))
+    # What a skipping operator leaves out would run in a mapped task group.
+    assert not approve.inherits_from_skipmixin
+    before = dag.get_task(f"one_candidate.{job}").upstream_task_ids - {"which_recipes"}
+    assert before == {asked.task_id}
+    assert asked.upstream_task_ids - {"which_recipes"} == {approve.task_id}
+    for chosen in approve.options:
+        answers = {(approve.task_id, 0): {"chosen_options": [chosen]}}
+        instance = SimpleNamespace(
+            map_index=0,
+            xcom_pull=lambda task_ids, map_indexes, answers=answers: answers[task_ids, map_indexes],
+        )
+        expected = nullcontext() if chosen == answer else pytest.raises(AirflowSkipException)
+        with expected:
+            asked.python_callable(asked.op_kwargs["answer"], "handbook", ti=instance)
 
 
 def test_tasks_that_load_a_model_share_the_gpu_pool(bag: DagBag) -> None:

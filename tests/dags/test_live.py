@@ -266,6 +266,25 @@ def test_a_candidate_that_passed_waits_for_a_person(live: Live) -> None:
     live.reaches("evaluation", run, "publish", "success")
     (promoted,) = [call for call in live.stand_in.calls if call["job"] == "evaluation promote"]
     assert promoted["options"][2:4] == ["--model-version", "7"]
+    assert live.states("evaluation", run)["reject"] == "skipped"
+
+
+def test_a_rejection_is_recorded_on_the_version(live: Live) -> None:
+    """Buys: proof that a person's no reaches the job that keeps it, and promotes nothing."""
+    live.stand_in.does(
+        "evaluation run", detail={"decision": "awaiting approval"}, ids={"version": "8"}
+    )
+    before = len(live.stand_in.calls)
+    run = live.trigger("evaluation", recipe="handbook")
+    live.reaches("evaluation", run, "approve", "awaiting_input")
+    path = f"/dags/evaluation/dagRuns/{run}/taskInstances/one_candidate.approve/0/hitlDetails"
+    time.sleep(10)  # as above
+    live.call("PATCH", path, json={"chosen_options": ["Reject"], "params_input": {}})
+    live.reaches("evaluation", run, "reject", "success")
+    live.reaches("evaluation", run, "promote", "skipped")
+    jobs = [call for call in live.stand_in.calls[before:] if call["job"].startswith("evaluation")]
+    assert [call["job"] for call in jobs] == ["evaluation run", "evaluation reject"]
+    assert jobs[-1]["options"][2:4] == ["--model-version", "8"]
 
 
 def test_marking_a_task_failed_ends_its_job(live: Live) -> None:

@@ -60,9 +60,17 @@ class Job:
     def fail_item(self, item: str, reason: str) -> None:
         """Record an item that could not be used; the job itself goes on."""
         self.counts.failed += 1
+        self._name(item, reason)
+        log.warning("item failed", item=item, reason=reason)
+
+    def skip_item(self, item: str, reason: str) -> None:
+        """Record an item that was left out as the recipe wants it."""
+        self.counts.skipped += 1
+        self._name(item, reason)
+
+    def _name(self, item: str, reason: str) -> None:
         if len(self.result.failures) < MAX_FAILURES_IN_RESULT:
             self.result.failures[item] = reason
-        log.warning("item failed", item=item, reason=reason)
 
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Callable[[int], None]]:

@@ -6,17 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests import tiny_model
 from tests.twin import corpora
-from twin.datasets.make import make_samples
-from twin.domain.errors import BadDataError, NothingToDo
+from twin.datasets.make import make_samples, sample_set_version
+from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.result import JobResult
 from twin.domain.sample import Split
 from twin.job import Job
+from twin.models.language_model import load_language_model
+from twin.stores.embedded_index import EmbeddedReader
 from twin.stores.files import open_files
 from twin.stores.sample_sets import SampleSets
 
@@ -113,6 +116,73 @@ def test_rejected_texts_are_written_once_per_prompt(ann, monkeypatch):
     before = SampleSets(open_files(settings), "ann").latest()
     after = make(settings, changed).ids["dataset_version"]
     assert after != before.version
+
+
+def test_an_index_published_while_it_is_read_is_read_again(ann, monkeypatch):
+    """The version is a hash of the index, so samples of another index may not bear its name."""
+    settings, recipe = ann
+    count = EmbeddedReader.count
+
+    def count_late(reader):
+        corpora.publish([*corpora.corpus(), *corpora.document("new")], recipe, settings)
+        return count(reader)
+
+    monkeypatch.setattr(EmbeddedReader, "count", count_late)
+    with pytest.raises(TryAgainError, match="index changed while its chunks were read"):
+        make(settings, recipe)
+    sets = SampleSets(open_files(settings), "ann")
+    assert sets.find_latest() is None
+    monkeypatch.undo()
+    made = make(settings, recipe)
+    manifest = sets.latest()
+    assert "new" in manifest.documents
+    assert made.ids["dataset_version"] == manifest.version
+    assert sample_set_version(recipe, manifest.index_fingerprint) == manifest.version
+
+
+def test_rejected_texts_for_another_name_are_not_reused(ann):
+    """The author's name stands in every prompt."""
+    settings, recipe = ann
+    make(settings, recipe)
+    author = recipe.author.model_copy(update={"name": "Bea"})
+    asked = []
+
+    def listen(*arguments):
+        model = load_language_model(*arguments)
+        generate = model.generate_batch
+
+        def generate_batch(prompts, params):
+            asked.extend(prompts)
+            return generate(prompts, params)
+
+        model.generate_batch = generate_batch
+        return model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("twin.datasets.make.load_language_model", listen)
+        make(settings, recipe.model_copy(update={"author": author}))
+    assert len(asked) == recipe.datasets.max_preference_pairs
+    assert all("Bea" in prompt[0]["content"] for prompt in asked)
+
+
+def test_splits_of_few_documents_are_pointed_out(ann):
+    settings, recipe = ann
+    result = make(settings, recipe)
+    files = open_files(settings)
+    manifest = SampleSets(files, "ann").latest()
+    held = Counter(manifest.documents.values())
+    few = {split.value: held[split] for split in Split if held[split] < 3}
+    assert few, "eight documents leave no split with fewer than three"
+    card = files.read_text(f"datasets/ann/{manifest.version}/README.md")
+    for name, count in few.items():
+        assert f"the {name} split has only {count}" in card
+        assert f"the {name} split has only {count}" in result.detail["warning"]
+    corpora.publish(corpora.corpus(60), recipe, settings)
+    result = make(settings, recipe)
+    manifest = SampleSets(files, "ann").latest()
+    assert min(Counter(manifest.documents.values()).values()) >= 3
+    assert "has only" not in files.read_text(f"datasets/ann/{manifest.version}/README.md")
+    assert "warning" not in result.detail
 
 
 def test_there_must_be_an_index_and_enough_articles(settings, tiny, tmp_path):

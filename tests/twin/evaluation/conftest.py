@@ -41,15 +41,15 @@ class World:
     recipe: Recipe
     weights: dict[str, Path]
 
-    def job(self, **gate) -> Job:
+    def job(self, run_id: str = "r1", **gate) -> Job:
         """A job of the recipe, with other settings of the gate if any are given."""
         recipe = self.recipe
         if gate:
             section = recipe.evaluation.gate.model_copy(update=gate)
             evaluation = recipe.evaluation.model_copy(update={"gate": section})
             recipe = recipe.model_copy(update={"evaluation": evaluation})
-        result = JobResult(job="evaluation", recipe=recipe.name, run_id="r1")
-        return Job(recipe, self.settings, "r1", result)
+        result = JobResult(job="evaluation", recipe=recipe.name, run_id=run_id)
+        return Job(recipe, self.settings, run_id, result)
 
     def package(self, which: str, **tags) -> ModelVersion:
         """Publish and register weights as `twin training package` does."""
@@ -84,6 +84,11 @@ class World:
         """A version as the registry has it now."""
         with Registry(self.settings) as registry:
             return registry.version(self.recipe.model_name, version)
+
+    def tag(self, version: str, key: str, value: str) -> None:
+        """Set a tag of a version."""
+        with Registry(self.settings) as registry:
+            registry.tag(self.recipe.model_name, version, key, value)
 
 
 @pytest.fixture(scope="session")

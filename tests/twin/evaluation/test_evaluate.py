@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from mlflow import MlflowClient
 
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.evaluation.evaluate import evaluate
-from twin.evaluation.promotion import promote
+from twin.evaluation.promotion import promote, reject
 from twin.evaluation.report import Decision, read_report
 from twin.stores.files import open_files
 from twin.stores.registry import CHAMPION, PREVIOUS, Registry
@@ -135,14 +136,75 @@ def test_approval_is_waited_for_and_then_given(world):
     evaluate(job)
     assert world.alias(CHAMPION) is None
     assert job.result.detail["decision"] == "awaiting approval"
-    with pytest.raises(NothingToDo, match="passed"):
-        evaluate(world.job(require_approval=True))
+    with pytest.raises(NothingToDo, match=r"a person was asked on .* in run r1"):
+        evaluate(world.job("r2", require_approval=True))
     approved = world.job()
     promote(approved, None)
     assert world.alias(CHAMPION) == "1"
     assert approved.result.detail["promoted"] is True
     with pytest.raises(NothingToDo, match="is champion already"):
         promote(world.job(), None)
+
+
+def test_a_retry_of_the_run_that_asked_tells_it_once_more(world):
+    """Airflow may lose the result of a job that ended well; nobody would ever be asked."""
+    world.package("trained")
+    first = world.job(require_approval=True)
+    evaluate(first)
+    open_files(world.settings).remove(f"models/{world.recipe.model_name}")
+    open_files(world.settings).remove("evaluation")  # nothing could be measured again
+    retry = world.job(require_approval=True)
+    evaluate(retry)
+    assert retry.result.detail == first.result.detail
+    assert (retry.result.ids, retry.result.uris) == (first.result.ids, first.result.uris)
+    assert retry.result.message == first.result.message
+
+
+def test_a_question_that_nobody_answered_is_asked_again_in_a_week(world):
+    world.package("trained")
+    evaluate(world.job("night 1", require_approval=True))
+    with pytest.raises(NothingToDo, match="in run night 1"):
+        evaluate(world.job("night 2", require_approval=True))
+    asked = datetime.fromisoformat(world.version("1").tags["approval_asked"])
+    world.tag("1", "approval_asked", (asked - timedelta(days=7)).isoformat())
+    later = world.job("night 8", require_approval=True)
+    evaluate(later)
+    assert later.result.detail["decision"] == "awaiting approval"
+    with pytest.raises(NothingToDo, match="in run night 8"):
+        evaluate(world.job("night 9", require_approval=True))
+
+
+def test_a_rejection_is_not_questioned(world):
+    world.package("trained")
+    with pytest.raises(BadDataError, match="has not been evaluated"):
+        reject(world.job(), "1")
+    evaluate(world.job(require_approval=True))
+    said = world.job()
+    reject(said, "1")
+    assert "rejected" in said.result.message
+    world.tag("1", "approval_asked", "2020-01-01T00:00:00+00:00")
+    for run_id in ("r1", "r2"):
+        with pytest.raises(NothingToDo, match="a person has rejected it"):
+            evaluate(world.job(run_id, require_approval=True))
+    # Whoever measures it again means to be asked again, and a mind may be changed.
+    again = world.job(require_approval=True)
+    evaluate(again, again=True)
+    assert again.result.detail["decision"] == "awaiting approval"
+    promote(world.job(), "1")
+    assert world.alias(CHAMPION) == "1"
+    with pytest.raises(BadDataError, match="is champion"):
+        reject(world.job(), "1")
+
+
+def test_without_its_report_the_candidate_is_measured_again(world):
+    world.package("trained")
+    evaluate(world.job(require_approval=True))
+    files = open_files(world.settings)
+    files.remove("reports")
+    job = world.job(require_approval=True)
+    evaluate(job)
+    assert job.result.detail["decision"] == "awaiting approval"
+    assert read_report(files, world.recipe.model_name, "1").version == "1"
 
 
 def test_approval_of_what_was_measured_against_another_champion(world):

@@ -1,13 +1,21 @@
 """Preparing base models: the catalogue's, a folder's, and what is refused."""
 
+import json
 import multiprocessing
+import os
 import shutil
 
 import pytest
 
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.models import base_models
-from twin.models.base_models import PackagedModel, base_model_is_known, prepare_base_model
+from twin.models.base_models import (
+    PackagedModel,
+    base_model_digest,
+    base_model_is_known,
+    prepare_base_model,
+)
+from twin.models.chat_template import END_OF_TURN
 
 
 def test_a_local_folder_is_taken_as_it_is(tiny, settings):
@@ -42,6 +50,91 @@ def test_an_incomplete_folder_says_what_is_missing(tiny, tmp_path, settings, mis
         (folder / "tokenizer_config.json").write_text("{}")
     with pytest.raises(BadDataError, match=words):
         prepare_base_model(str(folder), settings)
+
+
+def _retold(tiny, folder, token):
+    """The tiny model with another mark at the end of a turn, as other families have it."""
+    shutil.copytree(tiny, folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        path = folder / name
+        path.write_text(path.read_text("utf-8").replace(END_OF_TURN, token), encoding="utf-8")
+    return folder
+
+
+def test_a_model_of_another_family_is_refused(tiny, tmp_path, settings):
+    """Its answers would be taught to end with a mark that it does not know."""
+    folder = _retold(tiny, tmp_path / "qwen", "<|im_end|>")
+    assert "start" in (folder / "chat_template.jinja").read_text()
+    with pytest.raises(BadDataError, match=r"no token <end_of_turn>.*Gemma") as refused:
+        prepare_base_model(str(folder), settings)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_template_of_another_family_is_refused(tiny, tmp_path, settings):
+    folder = tmp_path / "mixed"
+    shutil.copytree(tiny, folder)
+    (folder / "chat_template.jinja").write_text("<|im_start|>user {{ messages }}")
+    with pytest.raises(BadDataError, match=r"chat template.*<end_of_turn>"):
+        prepare_base_model(str(folder), settings)
+
+
+def test_a_template_in_the_tokenizers_configuration_will_do(tiny, tmp_path, settings):
+    folder = tmp_path / "older"
+    shutil.copytree(tiny, folder)
+    template = folder / "chat_template.jinja"
+    configuration = folder / "tokenizer_config.json"
+    known = json.loads(configuration.read_text("utf-8"))
+    configuration.write_text(json.dumps({**known, "chat_template": template.read_text("utf-8")}))
+    template.unlink()
+    assert prepare_base_model(str(folder), settings) == folder
+
+
+def test_what_a_packaged_model_is_is_known_without_its_files(settings, monkeypatch):
+    known = base_model_digest("gemma3-270m", settings)
+    assert not settings.models_root.exists()
+    assert base_model_digest("gemma3-270m", settings) == known
+    monkeypatch.setattr(base_models, "PREPARATION", "other")
+    assert base_model_digest("gemma3-270m", settings) != known
+    with pytest.raises(BadDataError, match="unknown base model"):
+        base_model_digest("gemma9", settings)
+
+
+def test_a_folders_digest_is_kept_while_sizes_and_times_stay(tiny, tmp_path, settings):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    first = base_model_digest(str(folder), settings)
+    weights = folder / "model.safetensors"
+    content, before = bytearray(weights.read_bytes()), weights.stat()
+    content[-1] ^= 0xFF
+    weights.write_bytes(content)
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert base_model_digest(str(folder), settings) == first, "the weights were read again"
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert base_model_digest(str(folder), settings) != first
+    (folder / "notes.txt").write_text("not loaded, so of no consequence")
+    other = settings.model_copy(update={"models": tmp_path / "other"})
+    assert base_model_digest(str(folder), settings) == base_model_digest(str(folder), other)
+
+
+def test_a_digest_is_found_where_nothing_can_be_kept(tiny, tmp_path, settings):
+    (tmp_path / "file").write_text("no folder can be made in here")
+    settings = settings.model_copy(update={"models": tmp_path / "file" / "models"})
+    digest = base_model_digest(str(tiny), settings)
+    assert base_model_digest(str(tiny), settings) == digest
+
+
+def test_a_hub_models_digest_is_its_commit(tiny, tmp_path, settings, monkeypatch):
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    hub = tmp_path / "hub" / "models--ann--tiny"
+    shutil.copytree(tiny, hub / "snapshots" / commit)
+    (hub / "refs").mkdir()
+    (hub / "refs" / "main").write_text(commit)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_OFFLINE", True)
+    assert base_model_digest("ann/tiny", settings) == commit
+    assert prepare_base_model("ann/tiny", settings).name == commit
+    with pytest.raises(BadDataError, match="unknown base model 'ann/none'"):
+        base_model_digest("ann/none", settings)
 
 
 def test_a_package_that_is_not_installed_says_how_to_get_it(monkeypatch, settings):

@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 
 from tests.twin.rag.test_retrieve import filled
 from twin import cli
+from twin.domain.answer import Passage
 from twin.models.embedder import load_embedder
+from twin.rag.retrieve import Retriever
 from twin.settings import Settings, get_settings
 from twin.stores.embedded_index import EmbeddedIndex
 
@@ -75,7 +77,18 @@ def test_errors_are_one_plain_line(search, arguments, code, words):
     assert "Traceback" not in result.output
 
 
-def test_control_characters_of_stored_text_never_reach_a_terminal(search, home):
-    from twin.rag.commands import _CONTROL
-
-    assert _CONTROL.sub("", "a\x1b[31mb\x07") == "a[31mb"
+def test_what_is_shown_of_stored_text_may_not_drive_the_terminal(search, monkeypatch):
+    passage = Passage(
+        rank=1,
+        score=1.0,
+        chunk_id="c",
+        document_id="d",
+        revision="r",
+        url="https://example.org/\x9b2J",
+        title="Bell\x07",
+        text="red \x1b[31malert",
+    )
+    monkeypatch.setattr(Retriever, "search", lambda *arguments: [passage])
+    shown = search("why", "--recipe", "toy").stdout
+    assert "red �[31malert" in shown
+    assert not set("\x07\x1b\x9b") & set(shown)

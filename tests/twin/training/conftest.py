@@ -27,6 +27,12 @@ class World:
 
     def run(self, body, **training) -> JobResult:
         """Run a job's body in this process; ``training`` replaces parts of that section."""
+        job = self.job(body, **training)
+        body(job)
+        return job.result
+
+    def job(self, body, **training) -> Job:
+        """What ``body`` is given by `run`."""
         recipe = self.recipe
         if training:
             section = recipe.training.model_copy(
@@ -37,8 +43,7 @@ class World:
             )
             recipe = recipe.model_copy(update={"training": section})
         result = JobResult(job=body.__name__, recipe="ann", run_id="r1")
-        body(Job(recipe, self.settings, "r1", result))
-        return result
+        return Job(recipe, self.settings, "r1", result)
 
 
 @pytest.fixture(scope="session")

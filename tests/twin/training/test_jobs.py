@@ -14,8 +14,10 @@ from safetensors.torch import load_file
 
 from tests import servers
 from tests.twin import corpora
-from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
+from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import Split
+from twin.job import MAX_FAILURES_IN_RESULT
+from twin.models.base_models import CATALOGUE, PackagedModel
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import build_messages
 from twin.stores.registry import CANDIDATE, Registry
@@ -127,6 +129,57 @@ def test_other_inputs_are_another_training(world):
 def test_samples_that_do_not_fit_are_named(world):
     with pytest.raises(BadDataError, match=r"raise training\.sft\.max_length"):
         world.run(run_sft, sft={"max_length": 20})
+
+
+@pytest.mark.parametrize("body", [run_sft, run_dpo])
+def test_of_many_samples_that_do_not_fit_the_first_fifty_are_named(world, body):
+    """The result of a job stays small, however large the corpus."""
+    sets = SampleSets(world.files, "ann")
+    known = sets.latest()
+    samples = sets.instruct(known.version, Split.TRAIN)
+    pairs = sets.preferences(known.version, Split.TRAIN)
+    sets.publish(
+        known.model_copy(update={"version": "many"}),
+        [samples[0].model_copy(update={"id": str(number)}) for number in range(60)],
+        [pairs[0].model_copy(update={"id": str(number)}) for number in range(60)],
+        "# Many",
+    )
+    short = {"sft": {"max_length": 20}, "dpo": {"max_length": 20}}
+    job = world.job(body, **short)
+    if body is run_dpo:
+        adapter = plan_training(job.recipe, world.settings, world.files).sft_adapter
+        world.files.publish_folder(_trained_elsewhere(world), adapter)
+    with pytest.raises(BadDataError, match="fits"):
+        body(job)
+    assert job.counts.skipped == 60
+    assert list(job.result.failures) == [str(number) for number in range(MAX_FAILURES_IN_RESULT)]
+    assert all("max_length" in reason for reason in job.result.failures.values())
+
+
+def _trained_elsewhere(world):
+    folder = world.settings.home / "adapter"
+    folder.mkdir(parents=True)
+    (folder / "adapter.txt").write_text("trained elsewhere")
+    return folder
+
+
+def test_nothing_to_do_prepares_no_model(world, monkeypatch):
+    """Three jobs a night ask this, each in a pod whose home is empty."""
+    monkeypatch.setitem(
+        CATALOGUE, "packaged", PackagedModel("no_such_module", "no-such==1", "none")
+    )
+    training = world.recipe.training.model_copy(update={"base_model": "packaged"})
+    world.recipe = world.recipe.model_copy(update={"training": training})
+    with pytest.raises(BadConfigurationError, match="pip install no-such==1"):
+        world.run(run_sft)
+    plan = plan_training(world.recipe, world.settings, world.files)
+    elsewhere = _trained_elsewhere(world)
+    for adapter in (plan.sft_adapter, plan.dpo_adapter):
+        world.files.publish_folder(elsewhere, adapter)
+    for body in (run_sft, run_dpo):
+        with pytest.raises(NothingToDo):
+            world.run(body)
+    assert not world.settings.models_root.exists()
 
 
 def test_there_must_be_samples(settings, tiny, tmp_path):

@@ -1,11 +1,15 @@
 """The data set's card: what a person should know before training on it."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from twin.domain.sample import InstructSample, Split
 from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest
 
 _SHOWN = 3
+
+FEW_DOCUMENTS = 3
+"""A split with fewer says more about its documents than about their author."""
 
 
 def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> str:
@@ -22,6 +26,7 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
             "",
             *_table(manifest, samples),
             "",
+            *([f"Mind that {warning}.", ""] if (warning := few_documents(manifest)) else []),
             "Documents are split as a whole. Passages that occur in several documents are kept "
             "once, on the side that is measured on. Grounded samples show passages of their own "
             "split only.",
@@ -32,6 +37,23 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
             *_examples(samples),
         ]
     )
+
+
+def few_documents(manifest: SampleSetManifest) -> str:
+    """Which splits have fewer than `FEW_DOCUMENTS` documents, and what to do; "" if none has.
+
+    Shares cut exactly would do without this, but would move documents from one split to another
+    whenever one is added (`twin.datasets.splits`). A split that is not wanted has no documents.
+    """
+    held = Counter(manifest.documents.values())
+    few = [
+        f"the {split.value} split has only {held[split]} of {len(manifest.documents)} documents"
+        for split in Split
+        if 0 < held[split] < FEW_DOCUMENTS
+    ]
+    if not few:
+        return ""
+    return f"{', '.join(few)}: crawl more, or change the shares or the seed under datasets"
 
 
 def _front_matter(manifest: SampleSetManifest) -> list[str]:

@@ -1,6 +1,5 @@
 """Instruct samples: an instruction, passages or none, and the author's own words in answer."""
 
-import hashlib
 import random
 import uuid
 from collections import Counter, defaultdict
@@ -14,7 +13,7 @@ from twin.datasets.passages import Passage, passage_of
 from twin.datasets.splits import split_documents
 from twin.domain.chunk import Chunk
 from twin.domain.document import NAMESPACE
-from twin.domain.sample import InstructSample, Split
+from twin.domain.sample import InstructSample, Split, draw_key
 from twin.rag.prompt import format_passage
 from twin.recipes import DatasetsSection
 
@@ -132,8 +131,3 @@ def _at_most(samples: list[InstructSample], knobs: DatasetsSection) -> list[Inst
     drawn = sorted(samples, key=lambda sample: draw_key(sample.id, knobs.seed))
     kept = {sample.id for sample in drawn[: knobs.max_samples]}
     return [sample for sample in samples if sample.id in kept]
-
-
-def draw_key(sample_id: str, seed: int) -> str:
-    """A sort key that shuffles samples the same way every time."""
-    return hashlib.sha256(f"{seed}\n{sample_id}".encode()).hexdigest()

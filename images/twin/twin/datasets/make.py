@@ -4,7 +4,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
-from twin.datasets.card import render_card
+import structlog
+
+from twin.datasets.card import few_documents, render_card
 from twin.datasets.instruct import InstructSet, make_instruct_set
 from twin.datasets.preferences import (
     Rejected,
@@ -14,7 +16,7 @@ from twin.datasets.preferences import (
     sampling,
     write_rejected,
 )
-from twin.domain.errors import BadDataError, NothingToDo
+from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.job import Job
 from twin.models.base_models import base_model_is_known, prepare_base_model, unknown_base_model
@@ -24,6 +26,8 @@ from twin.recipes import Recipe
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import IndexReader, nothing_published, open_index
 from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest, SampleSets
+
+log = structlog.get_logger("twin")
 
 MAKER = "1"
 """Version of this stage's code, part of every data set's version: raise it when samples change."""
@@ -35,6 +39,7 @@ def make_samples(job: Job) -> None:
     Raises:
         NothingToDo: it was.
         BadDataError: there is no index yet, or no passage in it can be an answer.
+        TryAgainError: another index was published while this one was read.
     """
     recipe, files = job.recipe, open_files(job.settings)
     if not base_model_is_known(recipe.training.base_model):
@@ -51,9 +56,7 @@ def make_samples(job: Job) -> None:
         _adopt(sets, version)
     reader = index.read()
     try:
-        if (found := reader.fingerprint()) != state.fingerprint:  # published in between
-            version = sample_set_version(recipe, found)
-        _make(job, files, version, reader)
+        _make(job, files, reader)
     finally:
         reader.close()
 
@@ -78,26 +81,33 @@ def _adopt(sets: SampleSets, version: str) -> None:
     raise NothingToDo(f"samples {version} are those of the index and the recipe as they are")
 
 
-def _make(job: Job, files: FileStore, version: str, reader: IndexReader) -> None:
+def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
     sets = SampleSets(files, job.recipe.name)
+    fingerprint = reader.fingerprint()  # another index may have been published in between
+    version = sample_set_version(job.recipe, fingerprint)
     with job.progress("reading chunks", reader.count()) as advance:
         chunks = []
         for chunk in reader.chunks():
             chunks.append(chunk)
             advance(1)
+    if reader.fingerprint() != fingerprint:
+        raise TryAgainError("the index changed while its chunks were read: run this again")
     made = make_instruct_set(chunks, job.recipe.datasets)
     job.counts.read = len(chunks)
     job.counts.skipped = sum(made.skipped.values())
     _check(made)
     chosen = choose_samples(made.samples, job.recipe.datasets)
     pairs = _pairs(job, files, sets, version, chosen)
-    manifest = _manifest(job, version, reader.fingerprint(), made, pairs)
+    manifest = _manifest(job, version, fingerprint, made, pairs)
     uri = sets.publish(manifest, made.samples, pairs, render_card(manifest, made.samples))
     files.remove(_work(job, version))
     job.counts.written = len(made.samples) + len(pairs)
     job.result.ids["dataset_version"] = version
     job.result.uris["dataset"] = uri
     job.result.detail.update(counts=manifest.counts, skipped=manifest.skipped)
+    if warning := few_documents(manifest):
+        job.result.detail["warning"] = warning
+        log.warning("few documents", reason=warning)
 
 
 def _check(made: InstructSet) -> None:
@@ -134,7 +144,12 @@ def _known(
     """What a killed attempt at this version, or an earlier version, has written already."""
     known: Rejected = {}
     earlier = sets.find_latest()
-    if earlier is not None and earlier.rejected_by == _rejected_by(job.recipe):
+    # The prompts, and so the texts, of another author's name are others.
+    if (
+        earlier is not None
+        and earlier.rejected_by == _rejected_by(job.recipe)
+        and earlier.author_name == job.recipe.author.name
+    ):
         for split in Split:
             known |= reusable(chosen, sets.preferences(earlier.version, split))
     if files.exists(_work(job, version)):

@@ -9,9 +9,8 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from twin.datasets.instruct import draw_key
 from twin.domain.document import NAMESPACE
-from twin.domain.sample import InstructSample, PreferencePair
+from twin.domain.sample import InstructSample, PreferencePair, draw_key
 from twin.models.language_model import LanguageModel, SamplingParams
 from twin.rag.prompt import END_MARKS, build_messages
 from twin.recipes import DatasetsSection

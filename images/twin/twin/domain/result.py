@@ -22,7 +22,7 @@ class JobResult(BaseModel):
     message: str = ""
     counts: Counts = Field(default_factory=Counts)
     failures: dict[str, str] = Field(
-        default_factory=dict, description="failed item to reason, the first 50"
+        default_factory=dict, description="failed or skipped item to reason, the first 50"
     )
     ids: dict[str, str] = Field(default_factory=dict)
     uris: dict[str, str] = Field(default_factory=dict)

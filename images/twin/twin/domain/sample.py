@@ -1,5 +1,6 @@
 """Training samples, each with the lineage back to the passage it was made from."""
 
+import hashlib
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -49,3 +50,8 @@ class PreferencePair(BaseModel):
     document_id: str
     revision: str
     chunk_id: str
+
+
+def draw_key(sample_id: str, seed: int) -> str:
+    """A sort key that shuffles samples the same way every time."""
+    return hashlib.sha256(f"{seed}\n{sample_id}".encode()).hexdigest()

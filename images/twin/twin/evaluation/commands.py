@@ -29,7 +29,9 @@ def run(
     the data set that the candidate was trained on, and the index. Writes a report (JSON, Markdown,
     plots) to the MLflow run and to <files>/reports/<model>/<version>/, tags on the version, and the
     alias `champion`. A refusal is a normal end (exit 0): the result says promoted: false and why.
-    With evaluation.gate.require_approval a candidate that passed waits for `evaluation promote`.
+    With evaluation.gate.require_approval a candidate that passed waits for `evaluation promote` or
+    `evaluation reject`. Until then, the run that asked tells so again when it is repeated; other
+    runs have nothing to do for a week, then one of them asks again.
     """
 
     def body(job: Job) -> None:
@@ -62,6 +64,28 @@ def promote(
         promote_version(job, model_version, force=force)
 
     run_job("evaluation promote", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def reject(
+    recipe: RecipeOption,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+    model_version: VersionOption = None,
+) -> None:
+    """Record that a person did not approve a version: nobody is asked about it again.
+
+    Reads and writes the tags of the version in the registry; the champion stays. Measured against
+    another champion or by another gate the version is asked about anew, and `evaluation promote`
+    takes it all the same.
+    """
+
+    def body(job: Job) -> None:
+        from twin.evaluation.promotion import reject as reject_version
+
+        reject_version(job, model_version)
+
+    run_job("evaluation reject", body, recipe=recipe, run_id=run_id, result=result)
 
 
 @app.command()

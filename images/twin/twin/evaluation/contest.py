@@ -1,7 +1,8 @@
 """Who is measured against whom, and whether that has been done already."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.recipes import Recipe
@@ -13,6 +14,14 @@ GATE = "gate"
 AGAINST = "evaluated_against"
 REPORT = "evaluation_report"
 RUN = "evaluation_run"
+#: When a person was asked to approve the version (ISO 8601), and in which run.
+ASKED = "approval_asked"
+ASKED_BY = "approval_asked_by"
+#: The ``key`` of the contest whose outcome a person did not approve.
+REJECTED = "approval_rejected"
+
+#: So long another run does not ask; dags/evaluation.py gives up waiting for the answer then.
+QUESTION_OPEN = timedelta(days=7)
 
 PASSED = "passed"
 REFUSED = "refused"
@@ -20,12 +29,16 @@ REFUSED = "refused"
 
 @dataclass(frozen=True)
 class Contest:
-    """A candidate and whom it must stand up to. ``key`` names everything the outcome depends on."""
+    """A candidate and whom it must stand up to. ``key`` names everything the outcome depends on.
+
+    One that is ``measured`` has passed already, and only a person's approval is wanting.
+    """
 
     candidate: ModelVersion
     champion: ModelVersion | None
     dataset_version: str
     key: str
+    measured: bool = False
 
     @property
     def against(self) -> str:
@@ -33,12 +46,19 @@ class Contest:
         return self.champion.version if self.champion else "none"
 
 
-def find_contest(registry: Registry, recipe: Recipe, *, again: bool = False) -> Contest:
+def find_contest(
+    registry: Registry, recipe: Recipe, *, run_id: str, again: bool = False
+) -> Contest:
     """The contest that is due. Light: two questions to the registry.
+
+    Where a person must approve, a candidate that passed is due again for the run that asked (its
+    retry, when the first answer was lost on the way), and for any run once the question has been
+    open for `QUESTION_OPEN`; not after a person has rejected it.
 
     Args:
         registry: where the aliases are.
         recipe: whose model, and how it is to be evaluated.
+        run_id: the run that wants to know; all attempts of a run have the same.
         again: measure even if the same has been measured before.
 
     Raises:
@@ -53,12 +73,32 @@ def find_contest(registry: Registry, recipe: Recipe, *, again: bool = False) -> 
     if champion is not None and champion.weights_digest == candidate.weights_digest:
         raise NothingToDo(f"version {champion.version} of {name} is champion already")
     contest = _contest(candidate, champion, recipe)
-    if candidate.tags.get(EVALUATION) == contest.key and not again:
+    if candidate.tags.get(EVALUATION) != contest.key or again:
+        return contest
+    _refuse_if_settled(contest, recipe, run_id)
+    return replace(contest, measured=True)
+
+
+def _refuse_if_settled(contest: Contest, recipe: Recipe, run_id: str) -> None:
+    """Raise `NothingToDo` unless a person is to be asked about this measured candidate."""
+    tags = contest.candidate.tags
+    verdict = tags.get(GATE, "no verdict")
+    known = (
+        f"version {contest.candidate.version} of {contest.candidate.name} has been measured "
+        f"against champion {contest.against}: {verdict}"
+    )
+    if verdict != PASSED or not recipe.evaluation.gate.require_approval:
+        raise NothingToDo(known)
+    if tags.get(REJECTED) == contest.key:
+        raise NothingToDo(f"{known}, but a person has rejected it")
+    asked, asked_by = tags.get(ASKED), tags.get(ASKED_BY)
+    if asked is None or asked_by == run_id:
+        return
+    if datetime.now(UTC) - datetime.fromisoformat(asked) < QUESTION_OPEN:
         raise NothingToDo(
-            f"version {candidate.version} of {name} has been measured against "
-            f"champion {contest.against}: {candidate.tags.get(GATE, 'no verdict')}"
+            f"{known}; a person was asked on {asked[:10]} in run {asked_by}: "
+            "answer there, or run twin evaluation promote"
         )
-    return contest
 
 
 def _contest(candidate: ModelVersion, champion: ModelVersion | None, recipe: Recipe) -> Contest:

@@ -6,6 +6,8 @@ from twin.domain.errors import TryAgainError
 from twin.domain.sample import Split
 from twin.evaluation.contest import (
     AGAINST,
+    ASKED,
+    ASKED_BY,
     EVALUATION,
     GATE,
     PASSED,
@@ -17,7 +19,7 @@ from twin.evaluation.contest import (
 )
 from twin.evaluation.examination import Findings, examine
 from twin.evaluation.publication import publish_report
-from twin.evaluation.report import Decision, EvaluationReport
+from twin.evaluation.report import Decision, EvaluationReport, has_report, read_report
 from twin.evaluation.report_markdown import terminal
 from twin.job import Job
 from twin.stores.files import open_files
@@ -34,30 +36,57 @@ def evaluate(job: Job, *, again: bool = False) -> None:
 
     A refused candidate is no failure of the job: the result says ``promoted: false`` and why.
 
+    One that passed already and only waits for a person is told of once more, from its kept report.
+
     Raises:
         NothingToDo: this candidate has been measured against this champion already.
         BadDataError: no candidate, no test samples, or no index.
         TryAgainError: a store does not answer, or the champion changed meanwhile.
     """
     with Registry(job.settings) as registry:
-        contest = find_contest(registry, job.recipe, again=again)
-        with tracking_run(
-            job.settings,
-            experiment=job.recipe.name,
-            name="evaluation",
-            tags={"model": contest.candidate.name, "version": contest.candidate.version},
-            key=contest.key,
-        ) as run:
-            job.result.uris["mlflow_run"] = run.url
-            job.result.ids["mlflow_run"] = run.id
-            report, uri = _measure(job, contest, run)
-        _record(registry, contest, report, uri)
-        if report.decision is Decision.PROMOTED:
-            _promote(registry, contest)
-        # Last, so that a job killed before this is done again.
-        name, version = contest.candidate.name, contest.candidate.version
-        registry.tag(name, version, EVALUATION, contest.key)
+        contest = find_contest(registry, job.recipe, run_id=job.run_id, again=again)
+        report, uri = _kept(job, contest) or _judge(job, contest, registry)
+        tags = {EVALUATION: contest.key}
+        if report.decision is Decision.AWAITING_APPROVAL:
+            tags = {ASKED: datetime.now(UTC).isoformat(), ASKED_BY: job.run_id, **tags}
+        # The key last, so that a job killed before this is done again.
+        for tag, value in tags.items():
+            registry.tag(contest.candidate.name, contest.candidate.version, tag, value)
     _tell(job, contest, report, uri)
+
+
+def _kept(job: Job, contest: Contest) -> tuple[EvaluationReport, str] | None:
+    """The report, and its URI, of a candidate that was measured; None if it must be (again)."""
+    files, candidate = open_files(job.settings), contest.candidate
+    if not contest.measured or not has_report(files, candidate.name, candidate.version):
+        return None
+    report = read_report(files, candidate.name, candidate.version)
+    # A later measurement that was killed may have left its own report.
+    if report.decision is not Decision.AWAITING_APPROVAL:
+        return None
+    if report.lineage["champion"] != contest.against:
+        return None
+    job.result.uris["mlflow_run"] = report.mlflow_run
+    job.result.ids["mlflow_run"] = report.mlflow_run.rsplit("/", 1)[-1]
+    return report, candidate.tags[REPORT]
+
+
+def _judge(job: Job, contest: Contest, registry: Registry) -> tuple[EvaluationReport, str]:
+    """Measure, record the verdict, and promote if it says so; the report and its URI."""
+    with tracking_run(
+        job.settings,
+        experiment=job.recipe.name,
+        name="evaluation",
+        tags={"model": contest.candidate.name, "version": contest.candidate.version},
+        key=contest.key,
+    ) as run:
+        job.result.uris["mlflow_run"] = run.url
+        job.result.ids["mlflow_run"] = run.id
+        report, uri = _measure(job, contest, run)
+    _record(registry, contest, report, uri)
+    if report.decision is Decision.PROMOTED:
+        _promote(registry, contest)
+    return report, uri
 
 
 def _measure(job: Job, contest: Contest, run: TrackingRun) -> tuple[EvaluationReport, str]:

@@ -1,13 +1,12 @@
 """The samples that are measured on: of documents that training has never seen."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
 from twin.domain.errors import BadDataError
-from twin.domain.sample import InstructSample, Split
+from twin.domain.sample import InstructSample, Split, draw_key
 from twin.models.language_model import Message
 from twin.rag.prompt import build_messages
 
@@ -52,12 +51,8 @@ def hold_out(
 def _spread(samples: Sequence[InstructSample], seed: int) -> list[InstructSample]:
     """One of each document, then a second of each, and so on."""
     by_document: dict[str, list[InstructSample]] = defaultdict(list)
-    for sample in sorted(samples, key=lambda sample: _draw(sample.id, seed)):
+    for sample in sorted(samples, key=lambda sample: draw_key(sample.id, seed)):
         by_document[sample.document_id].append(sample)
     columns = [by_document[document] for document in sorted(by_document)]
     rows = chain.from_iterable(zip_longest(*columns))
     return [sample for sample in rows if sample is not None]
-
-
-def _draw(sample_id: str, seed: int) -> str:
-    return hashlib.sha256(f"{seed}\n{sample_id}".encode()).hexdigest()

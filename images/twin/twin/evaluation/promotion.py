@@ -1,7 +1,7 @@
-"""The job `twin evaluation promote`: a person's (or a DAG's) word after the gate's."""
+"""The jobs `twin evaluation promote` and `reject`: a person's word after the gate's."""
 
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
-from twin.evaluation.contest import AGAINST, GATE, PASSED, REPORT
+from twin.evaluation.contest import AGAINST, EVALUATION, GATE, PASSED, REJECTED, REPORT
 from twin.job import Job
 from twin.stores.registry import CANDIDATE, CHAMPION, ModelVersion, Registry
 
@@ -41,6 +41,39 @@ def promote(job: Job, version: str | None, *, force: bool = False) -> None:
     job.result.detail |= {"promoted": True, "forced": force}
 
 
+def reject(job: Job, version: str | None) -> None:
+    """Record that a person did not approve a version, so that nobody is asked about it again.
+
+    It holds for what was measured: against another champion, or by another gate, the version is
+    measured anew and asked about anew. `promote` takes a rejected version all the same.
+
+    Args:
+        job: whose recipe names the model.
+        version: number of the version; None means the one with the alias ``candidate``.
+
+    Raises:
+        BadDataError: there is no such version, it has not been evaluated, or it is champion.
+        TryAgainError: the registry does not answer.
+    """
+    name = job.recipe.model_name
+    with Registry(job.settings) as registry:
+        chosen = _choose(registry, name, version)
+        measured = chosen.tags.get(EVALUATION)
+        if measured is None:
+            raise _not_evaluated(chosen)
+        champion = registry.by_alias(name, CHAMPION)
+        if champion is not None and champion.version == chosen.version:
+            raise BadDataError(
+                f"version {chosen.version} of {name} is champion: "
+                "promote another version, or run twin rollout rollback"
+            )
+        registry.tag(name, chosen.version, REJECTED, measured)
+    job.counts.read = job.counts.written = 1
+    job.result.message = f"{name} version {chosen.version} is rejected"
+    job.result.ids |= {"model": name, "version": chosen.version}
+    job.result.detail |= {"promoted": False}
+
+
 def _choose(registry: Registry, name: str, version: str | None) -> ModelVersion:
     if version is not None:
         chosen = registry.version(name, version)
@@ -56,10 +89,7 @@ def _choose(registry: Registry, name: str, version: str | None) -> ModelVersion:
 def _check(chosen: ModelVersion, champion: ModelVersion | None) -> None:
     verdict = chosen.tags.get(GATE)
     if verdict is None:
-        raise BadDataError(
-            f"version {chosen.version} of {chosen.name} has not been evaluated: "
-            "run twin evaluation run first"
-        )
+        raise _not_evaluated(chosen)
     if verdict != PASSED:
         raise BadDataError(
             f"the gate refused version {chosen.version} of {chosen.name}: "
@@ -71,3 +101,10 @@ def _check(chosen: ModelVersion, champion: ModelVersion | None) -> None:
             f"version {chosen.version} of {chosen.name} was measured against champion "
             f"{chosen.tags.get(AGAINST)}, which is {now} now: run twin evaluation run again"
         )
+
+
+def _not_evaluated(chosen: ModelVersion) -> BadDataError:
+    return BadDataError(
+        f"version {chosen.version} of {chosen.name} has not been evaluated: "
+        "run twin evaluation run first"
+    )

@@ -116,15 +116,21 @@ def report_folder(model: str, version: str) -> str:
     return f"reports/{model}/{version}"
 
 
+def has_report(files: FileStore, model: str, version: str) -> bool:
+    """Whether a version's report is kept."""
+    return files.exists(f"{report_folder(model, version)}/{REPORT_FILE}")
+
+
 def read_report(files: FileStore, model: str, version: str) -> EvaluationReport:
     """The report of a version.
 
     Raises:
         BadDataError: it has not been evaluated.
     """
-    path = f"{report_folder(model, version)}/{REPORT_FILE}"
-    if not files.exists(path):
+    if not has_report(files, model, version):
         raise BadDataError(
             f"{model} version {version} has no report: run twin evaluation run first"
         )
-    return EvaluationReport.model_validate_json(files.read_text(path))
+    return EvaluationReport.model_validate_json(
+        files.read_text(f"{report_folder(model, version)}/{REPORT_FILE}")
+    )

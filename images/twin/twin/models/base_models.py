@@ -1,16 +1,19 @@
 """Base models, prepared once: a folder of bf16 safetensors with a tokenizer and a chat template.
 
 A base model is named by the catalogue below, by a local folder, or by a hub id. The catalogue's
-models come as packages of a package index, so that no model hub is needed.
+models come as packages of a package index, so that no model hub is needed. All are models of the
+Gemma format: the prompt and the end of an answer are written with Gemma's marks of a turn.
 """
 
 import fcntl
+import hashlib
 import importlib.util
+import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +25,9 @@ from twin.settings import Settings
 
 PREPARATION = "1"
 """Part of a prepared folder's name: changes when preparing gives other bytes."""
+
+#: The files of a model that are loaded.
+_LOADED = ("*.json", "*.safetensors", "*.jinja")
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -50,8 +56,9 @@ def prepare_base_model(name_or_path: str, settings: Settings) -> Path:
     """The folder of a base model, ready to be loaded; the work is done once per machine.
 
     Raises:
-        BadDataError: no such model; the message lists the known ones.
+        BadDataError: no such model (the message lists the known ones), or not of the Gemma format.
         BadConfigurationError: the package that carries it is not installed.
+        TryAgainError: the model hub does not answer.
     """
     if packaged := CATALOGUE.get(name_or_path):
         return _prepare_packaged(name_or_path, packaged, settings.models_root)
@@ -72,6 +79,53 @@ def base_model_is_known(name_or_path: str) -> bool:
     )
 
 
+def base_model_digest(name_or_path: str, settings: Settings) -> str:
+    """What tells a base model from every other one, found without preparing it.
+
+    Of the catalogue's models: a hash of the package's pin and of how it is prepared, so no file is
+    read. Of a hub id: the commit. Of a folder: a hash of the files that are loaded, which is kept
+    in the folder of prepared models and found again while their sizes and times stay the same.
+
+    Raises:
+        BadDataError: no such model (the message lists the known ones), or not of the Gemma format.
+        TryAgainError: the model hub does not answer.
+    """
+    if packaged := CATALOGUE.get(name_or_path):
+        pin = f"{packaged.package}\n{packaged.module}\n{PREPARATION}"
+        return hashlib.sha256(pin.encode()).hexdigest()
+    folder = Path(name_or_path)
+    if folder.is_dir():
+        return _kept_digest(_checked(folder.resolve()), settings.models_root / "digests")
+    if _HUB_ID.fullmatch(name_or_path):
+        return _snapshot(name_or_path, ["config.json"]).name
+    raise unknown_base_model(name_or_path)
+
+
+def _kept_digest(folder: Path, kept: Path) -> str:
+    files = sorted(path for pattern in _LOADED for path in folder.glob(pattern))
+    stamp = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    note = kept / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}.json"
+    with suppress(OSError, ValueError):
+        known = json.loads(note.read_text("utf-8"))
+        if known["stamp"] == stamp:
+            return str(known["digest"])
+    digest = _digest_of(files)
+    with suppress(OSError):  # where nothing can be kept, it is read again next time
+        kept.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps({"stamp": stamp, "digest": digest}), encoding="utf-8")
+    return digest
+
+
+def _digest_of(files: list[Path]) -> str:
+    """SHA-256 (hex) over the names and contents of files."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
 def unknown_base_model(name: str) -> BadDataError:
     """The error for a base model that nobody knows; it lists the known ones."""
     return BadDataError(
@@ -85,30 +139,56 @@ def _checked(folder: Path) -> Path:
         name
         for name, pattern in {
             "config.json": "config.json",
-            "a tokenizer": "tokenizer*.json",
+            "tokenizer.json": "tokenizer.json",
             "safetensors weights": "*.safetensors",
         }.items()
         if not any(folder.glob(pattern))
     ]
     if missing:
         raise BadDataError(f"{folder} is no base model: it lacks {', '.join(missing)}")
-    templates = [folder / "chat_template.jinja", folder / "tokenizer_config.json"]
-    if not any(path.is_file() and "start" in path.read_text("utf-8") for path in templates):
-        raise BadDataError(f"{folder} has no chat template: add a chat_template.jinja")
+    # Searched, not parsed: a vocabulary of 262,144 words is 30 MB of JSON.
+    if json.dumps(END_OF_TURN).encode() not in (folder / "tokenizer.json").read_bytes():
+        raise BadDataError(_not_gemma(folder, f"no token {END_OF_TURN} in tokenizer.json"))
+    if END_OF_TURN not in _chat_template(folder):
+        raise BadDataError(_not_gemma(folder, f"no chat template that writes {END_OF_TURN}"))
     return folder
 
 
+def _not_gemma(folder: Path, why: str) -> str:
+    return (
+        f"{folder} has {why}: only models of the Gemma format are taken, because training "
+        "teaches answers to end with that mark"
+    )
+
+
+def _chat_template(folder: Path) -> str:
+    """The folder's template, of its own file or in the tokenizer's configuration; "" if none."""
+    template, configuration = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    if template.is_file():
+        return template.read_text("utf-8")
+    if not configuration.is_file():
+        return ""
+    try:
+        return str(json.loads(configuration.read_text("utf-8")).get("chat_template", ""))
+    except ValueError as error:
+        raise BadDataError(f"{configuration}: not JSON: {error}") from None
+
+
 def _from_hub(name: str) -> Path:
+    return _checked(_snapshot(name, _LOADED))
+
+
+def _snapshot(name: str, patterns: Sequence[str]) -> Path:
+    """Folder of a hub model's files; it is called as the commit."""
     from huggingface_hub import snapshot_download
 
     try:
-        folder = snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.jinja"])
+        return Path(snapshot_download(name, allow_patterns=list(patterns)))
     except Exception as error:
         # Offline (the default), gated, misspelt and unreachable are all errors of their own there.
         if isinstance(error, OSError | ValueError):
             raise unknown_base_model(name) from None
         raise TryAgainError(f"model hub: {name}: {' '.join(str(error).split())[:200]}") from None
-    return _checked(Path(folder))
 
 
 def _prepare_packaged(name: str, packaged: PackagedModel, root: Path) -> Path:

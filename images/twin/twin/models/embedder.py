@@ -5,15 +5,14 @@ to do stay light; the model is loaded at the first `encode`.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from twin.domain.errors import BadConfigurationError, BadDataError
-from twin.models.encoders import Encoder, load_encoder
+from twin.models.encoders import Encoder, load_encoder, read_configuration
 from twin.settings import Settings
 
 if TYPE_CHECKING:
@@ -85,9 +84,9 @@ class FolderEmbedder:
     def max_tokens(self) -> int:
         """What the folder's settings say, never more than the model has positions."""
         limits = (
-            _read(self.folder / "sentence_bert_config.json").get("max_seq_length"),
-            _read(self.folder / "tokenizer_config.json").get("model_max_length"),
-            _read(self.folder / "config.json").get("max_position_embeddings"),
+            read_configuration(self.folder / "sentence_bert_config.json").get("max_seq_length"),
+            read_configuration(self.folder / "tokenizer_config.json").get("model_max_length"),
+            read_configuration(self.folder / "config.json").get("max_position_embeddings"),
         )
         known = [int(limit) for limit in limits if limit]
         if not known:
@@ -166,13 +165,6 @@ def _hub_folder(name: str) -> Path:
             f"features.embedder {name!r}: neither known ({known}) nor a sentence-transformers "
             f"folder nor a hub model on this disk ({type(error).__name__})"
         ) from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return data
 
 
 @cache

@@ -48,12 +48,13 @@ def simple_pooling(folder: Path) -> str | None:
 
 def _changes_texts(folder: Path) -> bool:
     """Whether something is put before a text or done to it ahead of the tokenizer."""
-    transformer = _read(folder / "sentence_bert_config.json")
-    prompts = _read(folder / "config_sentence_transformers.json").get("prompts") or {}
+    transformer = read_configuration(folder / "sentence_bert_config.json")
+    prompts = read_configuration(folder / "config_sentence_transformers.json").get("prompts") or {}
     return bool(transformer.get("do_lower_case")) or any(prompts.values())
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_configuration(path: Path) -> dict[str, Any]:
+    """One of a folder's JSON files; empty if the folder has none of this name."""
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return data
 

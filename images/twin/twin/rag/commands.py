@@ -1,7 +1,6 @@
 """Commands of `twin rag`."""
 
 import json
-import re
 import textwrap
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,6 +8,7 @@ from typing import Annotated
 import typer
 
 from twin.domain.answer import Passage
+from twin.domain.terminal import printable
 from twin.job import RecipeOption, plain_errors
 from twin.rag.ask_commands import ask
 from twin.recipes import load_recipe
@@ -18,10 +18,6 @@ app = typer.Typer(help="Search and ask on the command line.", no_args_is_help=Tr
 
 LINES_SHOWN = 4
 WIDTH = 96
-
-# Stored text comes from outside: on a terminal it may not move the cursor or set colours.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
 
 app.command()(ask)
 
@@ -63,4 +59,4 @@ def _print(passages: Sequence[Passage]) -> None:
             f"     {passage.url}",
             textwrap.indent(textwrap.fill(text, WIDTH), "     "),
         ]
-        print(_CONTROL.sub("", "\n".join(lines)), end="\n\n")
+        print(printable("\n".join(lines)), end="\n\n")

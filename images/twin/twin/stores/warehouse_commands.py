@@ -1,13 +1,13 @@
 """Commands of `twin warehouse`."""
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from twin.domain.document import Document, DocumentStatus, Revision
+from twin.domain.terminal import printable
 from twin.job import plain_errors
 from twin.settings import get_settings
 
@@ -26,9 +26,6 @@ RecipeFilter = Annotated[
 ]
 
 COLUMNS_OF_A_FILE = 240
-
-# Stored text comes from outside: on a terminal it may not move the cursor or set colours.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @app.command("list")
@@ -145,10 +142,6 @@ def _print_json(data: object) -> None:
     typer.echo(json.dumps(data, ensure_ascii=False, indent=2))
 
 
-def _safe(text: str) -> str:
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def _print_table(documents: list[Document]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -161,7 +154,7 @@ def _print_table(documents: list[Document]) -> None:
     for item in documents:
         published = f"{item.published:%Y-%m-%d}" if item.published else ""
         row = (item.author_id, published, item.title, item.url, item.id)
-        table.add_row(*(Text(_safe(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console.width = COLUMNS_OF_A_FILE
@@ -173,13 +166,13 @@ def _print_document(document: Document) -> None:
     data = document.model_dump(mode="json", exclude={"content"}, exclude_none=True)
     for key, value in data.items():
         text = ", ".join(value) if isinstance(value, list) else str(value)
-        typer.echo(f"{key + ':':<14}{_safe(text)}")
+        typer.echo(f"{key + ':':<14}{printable(text)}")
     typer.echo()
-    typer.echo(_safe(document.content))
+    typer.echo(printable(document.content))
 
 
 def _print_history(document: Document, history: list[Revision]) -> None:
-    typer.echo(_safe(f"{document.title} ({document.url})"))
+    typer.echo(printable(f"{document.title} ({document.url})"))
     for item in history:
         stands = " stands today" if item.revision == document.revision else ""
         words = len(item.content.split())

@@ -8,6 +8,7 @@ from typing import Any
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.sample import Split
 from twin.job import Job
+from twin.models.base_models import prepare_base_model
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
 from twin.stores.tracking import TrackingRun, tracking_run
@@ -78,7 +79,8 @@ def _train(
 ) -> None:
     from peft import PeftModel
 
-    base, tokenizer = load_for_training(plan.base_folder, job.settings)
+    folder = prepare_base_model(job.recipe.training.base_model, job.settings)
+    base, tokenizer = load_for_training(folder, job.settings)
     rows = _rows(job, files, plan, tokenizer)
     if not rows:
         raise BadDataError(
@@ -121,8 +123,7 @@ def _rows(job: Job, files: FileStore, plan: TrainingPlan, tokenizer: Any) -> Row
     job.counts.read = len(pairs)
 
     def too_long(pair_id: str, length: int) -> None:
-        job.counts.skipped += 1
-        job.result.failures[pair_id] = f"{length} tokens, more than training.dpo.max_length"
+        job.skip_item(pair_id, f"{length} tokens, more than training.dpo.max_length")
 
     most = job.recipe.training.dpo.max_length
     return preference_rows(tokenizer, job.recipe.author.name, pairs, most, too_long)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
+from twin.models.base_models import prepare_base_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.stores.files import FileStore, folder_digest, open_files
 from twin.stores.registry import ModelVersion, Registry
@@ -79,7 +80,8 @@ def _stored(job: Job, files: FileStore, plan: TrainingPlan) -> tuple[str, str]:
     with scratch_folder(job.settings, f"package-{job.recipe.name}") as scratch:
         adapter = files.fetch_folder(plan.dpo_adapter, scratch / "fetched")
         with job.progress("merging", 2) as advance:
-            merge(plan.base_folder, adapter, scratch / "model", job)
+            base = prepare_base_model(job.recipe.training.base_model, job.settings)
+            merge(base, adapter, scratch / "model", job)
             advance(1)
             digest = folder_digest(scratch / "model")
             uri = files.publish_folder(

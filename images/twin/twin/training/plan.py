@@ -7,13 +7,12 @@ adapters; ``checkpoints`` beside them is there only while a training is unfinish
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
-from twin.models.base_models import prepare_base_model
+from twin.models.base_models import base_model_digest
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.settings import Settings
-from twin.stores.files import FileStore, folder_digest
+from twin.stores.files import FileStore
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 
 TRAINER = "1"
@@ -25,7 +24,6 @@ class TrainingPlan:
     """The inputs of a recipe's training and the names of its outputs in the file store."""
 
     manifest: SampleSetManifest
-    base_folder: Path
     base_digest: str
     sft: str
     dpo: str
@@ -42,14 +40,13 @@ class TrainingPlan:
 
 
 def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> TrainingPlan:
-    """Look up the newest samples and the base model, and name the outputs.
+    """Look up the newest samples and the base model, and name the outputs; prepares no model.
 
     Raises:
-        BadDataError: there are no samples yet, or the base model is unknown.
+        BadDataError: there are no samples yet, or the base model cannot be used.
     """
     manifest = SampleSets(files, recipe.name).latest()
-    base = prepare_base_model(recipe.training.base_model, settings)
-    digest = folder_digest(base)
+    digest = base_model_digest(recipe.training.base_model, settings)
     training = recipe.training
     sft = _fingerprint(
         manifest.version,
@@ -62,7 +59,6 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
     root = f"training/{recipe.name}/{sft}"
     return TrainingPlan(
         manifest=manifest,
-        base_folder=base,
         base_digest=digest,
         sft=f"{root}/sft",
         dpo=f"{root}/dpo-{_fingerprint(training.dpo.model_dump_json())}",

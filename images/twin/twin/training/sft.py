@@ -6,6 +6,7 @@ from typing import Any
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.sample import Split
 from twin.job import Job
+from twin.models.base_models import prepare_base_model
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
 from twin.stores.tracking import TrackingRun, tracking_run
@@ -50,7 +51,8 @@ def run_sft(job: Job) -> None:
 def _train(
     job: Job, files: FileStore, plan: TrainingPlan, workshop: Workshop, run: TrackingRun
 ) -> None:
-    model, tokenizer = load_for_training(plan.base_folder, job.settings)
+    base = prepare_base_model(job.recipe.training.base_model, job.settings)
+    model, tokenizer = load_for_training(base, job.settings)
     rows = _rows(job, files, plan, tokenizer, Split.TRAIN)
     validation = _rows(job, files, plan, tokenizer, Split.VALIDATION)
     most = job.recipe.training.sft.max_validation_samples
@@ -98,8 +100,7 @@ def _rows(job: Job, files: FileStore, plan: TrainingPlan, tokenizer: Any, split:
     most = job.recipe.training.sft.max_length
 
     def too_long(sample_id: str, length: int) -> None:
-        job.counts.skipped += 1
-        job.result.failures[sample_id] = f"{length} tokens, more than training.sft.max_length"
+        job.skip_item(sample_id, f"{length} tokens, more than training.sft.max_length")
 
     return instruct_rows(tokenizer, job.recipe.author.name, samples, most, too_long)
 
