@@ -2,12 +2,12 @@
 
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -133,19 +133,112 @@ def test_logging_outlives_the_standard_error_it_began_with(
     assert "still here" in second.getvalue()
 
 
-def test_sigterm_leaves_no_half_result(tmp_path: Path, root: Path) -> None:
-    """A pod that is told to end while it works leaves either no result or a whole one."""
+def ended(root: Path, body: str, *, signals: int = 1) -> subprocess.CompletedProcess[str]:
+    """A process that runs this body as a job and gets SIGTERM once it has said that it is up."""
     script = (
-        "import time; from twin.job import run_job\n"
-        f"run_job('x', lambda job: (print('up', flush=True), time.sleep(60)), recipe='handbook',"
-        f" result='{tmp_path}/result.json')"
+        "import os, pathlib, sys, time\n"
+        "from twin.job import run_job\n"
+        "up = lambda: print('up', flush=True)\n"
+        f"{body}"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=root, env=dict(os.environ)
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=root,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == b"up\n"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(10) != 0
-    time.sleep(0.1)
-    assert list(tmp_path.iterdir()) in ([], [tmp_path / "result.json"])
+    assert process.stdout.readline() == "up\n"
+    for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    _, said = process.communicate(timeout=20)
+    return subprocess.CompletedProcess([], process.returncode, "", said)
+
+
+def test_sigterm_leaves_a_whole_result_that_says_so(tmp_path: Path, root: Path) -> None:
+    """A pod that is deleted, a task that is cleared or out of time."""
+    path = tmp_path / "result.json"
+    done = ended(
+        root,
+        "body = lambda job: (up(), time.sleep(60))\n"
+        f"run_job('x', body, recipe='handbook', result={str(path)!r})",
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    result = json.loads(path.read_text())
+    assert (result["status"], result["message"]) == ("failed", "told to end (SIGTERM)")
+    assert "twin x: error: told to end (SIGTERM)" in done.stderr.splitlines()
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_second_sigterm_does_not_interrupt_the_end(tmp_path: Path, root: Path) -> None:
+    """Airflow signals the whole process group, and the task its child."""
+    path = tmp_path / "result.json"
+    done = ended(
+        root,
+        "def body(job):\n"
+        "    try:\n"
+        "        up(); time.sleep(60)\n"
+        "    finally:\n"
+        "        time.sleep(1); job.result.ids['ended'] = 'in order'\n"
+        f"run_job('x', body, recipe='handbook', result={str(path)!r})",
+        signals=3,
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert json.loads(path.read_text())["ids"] == {"ended": "in order"}
+
+
+def test_sigterm_leaves_no_half_published_folder(tmp_path: Path, root: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    for number in range(200):
+        (made / str(number)).write_bytes(b"w" * 500_000)
+    done = ended(
+        root,
+        "import threading\n"
+        "from twin.stores.files import FileStore\n"
+        f"made, files = pathlib.Path({str(made)!r}), pathlib.Path({str(tmp_path / 'files')!r})\n"
+        "def watch():\n"
+        "    while not list(files.glob('.publish-*/folder/*')): time.sleep(0.001)\n"
+        "    up()\n"
+        "threading.Thread(target=watch, daemon=True).start()\n"
+        "body = lambda job: (FileStore(str(files)).publish_folder(made, 'x'), time.sleep(60))\n"
+        "run_job('x', body, recipe='handbook')",
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert list((tmp_path / "files").glob(".publish-*")) == []
+
+
+def test_sigterm_marks_the_run_killed(mlflow_url: str, root: Path) -> None:
+    import mlflow
+
+    done = ended(
+        root,
+        "from twin.settings import Settings\n"
+        "from twin.stores.tracking import tracking_run\n"
+        f"settings = Settings(mlflow_tracking_uri={mlflow_url!r})\n"
+        "def body(job):\n"
+        "    with tracking_run(settings, experiment='ended', name='sft'):\n"
+        "        up(); time.sleep(60)\n"
+        "run_job('x', body, recipe='handbook')",
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    client = mlflow.MlflowClient(mlflow_url)
+    experiment = client.get_experiment_by_name("ended")
+    assert experiment is not None
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "KILLED"
+
+
+def test_a_job_gives_the_signal_back(tmp_path: Path) -> None:
+    """A program that runs jobs in-process keeps its own handler; in a thread none can be set."""
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+    outcome(tmp_path, lambda job: seen.append(signal.getsignal(signal.SIGTERM)))
+    assert seen != [before]
+    assert signal.getsignal(signal.SIGTERM) == before
+    with ThreadPoolExecutor(1) as threads:
+        code, _ = threads.submit(outcome, tmp_path, lambda job: None).result()
+    assert code == 0

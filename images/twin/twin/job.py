@@ -4,13 +4,16 @@ import json
 import logging
 import os
 import resource
+import signal
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import fsspec
@@ -40,6 +43,19 @@ MAX_FAILURES_IN_RESULT = 50
 SECONDS_BETWEEN_PROGRESS_LINES = 15
 
 log = structlog.get_logger("twin")
+
+
+class Stopped(SystemExit):
+    """SIGTERM has come: what is open is closed, then the process ends."""
+
+    exit_code = 128 + signal.SIGTERM
+
+    def __init__(self) -> None:
+        super().__init__(self.exit_code)
+
+    def __str__(self) -> str:
+        """For the result and the log."""
+        return "told to end (SIGTERM)"
 
 
 @dataclass
@@ -142,30 +158,65 @@ def run_job(
     """Run ``body`` under the job contract and leave by `typer.Exit` with its exit code.
 
     A `TwinError` becomes one line on standard error and its own exit code; anything else is a
-    defect and keeps its traceback. The result is written whichever way the job ends.
+    defect and keeps its traceback. SIGTERM (a pod that is deleted, a task that is cleared or out
+    of time) ends the body as an error would, with exit code 143. The result is written whichever
+    of these ways the job ends.
     """
     configure_logging()
     run_id = run_id or uuid.uuid4().hex[:12]
     outcome = JobResult(job=name, recipe=recipe, run_id=run_id)
+    with _stopped_by_sigterm():
+        code = _run(name, body, outcome, result)
+    raise typer.Exit(code)
+
+
+def _run(
+    name: str, body: Callable[[Job], None], outcome: JobResult, destination: str | None
+) -> ExitCode:
     started = time.monotonic()
-    code = ExitCode.FAILED
     try:
         settings = get_settings()
-        body(Job(load_recipe(recipe, settings.recipes), settings, run_id, outcome))
-        code = ExitCode.DONE
+        recipe = load_recipe(outcome.recipe, settings.recipes)
+        body(Job(recipe, settings, outcome.run_id, outcome))
     except TwinError as error:
-        code = error.exit_code
         outcome.message = str(error)
-        outcome.status = "skipped" if code is ExitCode.NOTHING_TO_DO else "failed"
+        skipped = error.exit_code is ExitCode.NOTHING_TO_DO
+        outcome.status = "skipped" if skipped else "failed"
         _say(name, error)
+        return error.exit_code
+    except Stopped as error:
+        outcome.status, outcome.message = "failed", str(error)
+        _say(name, error)
+        raise
     except BaseException as error:
         outcome.status, outcome.message = "failed", f"{type(error).__name__}: {error}"
         raise
     finally:
         outcome.seconds = round(time.monotonic() - started, 3)
         outcome.peak_memory_mb = round(_peak_memory_mb(), 1)
-        _report(outcome, result)
-    raise typer.Exit(code)
+        _report(outcome, destination)
+    return ExitCode.DONE
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM raise `Stopped`, once: whoever sends it may send it again meanwhile.
+
+    Only a program's main thread can; elsewhere the program's own handling stays.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped
 
 
 @contextmanager
@@ -178,7 +229,7 @@ def plain_errors(name: str) -> Iterator[None]:
         raise typer.Exit(error.exit_code) from None
 
 
-def _say(name: str, error: TwinError) -> None:
+def _say(name: str, error: TwinError | Stopped) -> None:
     word = "nothing to do" if error.exit_code is ExitCode.NOTHING_TO_DO else "error"
     print(f"twin {name}: {word}: {error}", file=sys.stderr, flush=True)
 

@@ -24,7 +24,6 @@ from pydantic import (
     model_validator,
 )
 
-from twin.domain.document import Author
 from twin.domain.errors import BadDataError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -314,10 +313,6 @@ class Recipe(Section):
     def model_name(self) -> str:
         """Name of the registered model."""
         return f"twin-{self.name}"
-
-    def domain_author(self) -> Author:
-        """The author as the rest of the system knows them."""
-        return Author(id=self.author.id, name=self.author.name)
 
     def digest(self, *sections: str) -> str:
         """SHA-256 (first 12 hex digits) of the named sections, or of the whole recipe."""

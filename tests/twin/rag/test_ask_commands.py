@@ -8,7 +8,10 @@ from tests import tiny_model
 from tests.twin import twins
 from twin.cli import app
 from twin.domain.errors import ExitCode
+from twin.recipes import load_recipe
 from twin.settings import get_settings
+from twin.stores.registry import Registry
+from twin.stores.tracking import tracking_run
 
 
 @pytest.fixture
@@ -33,8 +36,6 @@ def ask(tmp_path, monkeypatch):
 
 def test_the_base_model_answers_with_sources(ask):
     settings = get_settings()
-    from twin.recipes import load_recipe
-
     twins.index_texts(load_recipe("tiny", settings.recipes), settings)
     shown = ask("Why pods?", "--base")
     assert shown.exit_code == 0, shown.output
@@ -54,3 +55,29 @@ def test_without_mlflow_it_says_so(ask):
     done = ask("Why pods?")
     assert done.exit_code == ExitCode.TRY_AGAIN
     assert "MLflow at http://127.0.0.1:1 does not answer" in done.stderr
+
+
+def test_weights_that_are_not_the_registered_ones_do_not_answer(
+    ask, monkeypatch, mlflow_url, tmp_path
+):
+    monkeypatch.setenv("TWIN_MLFLOW_TRACKING_URI", mlflow_url)
+    get_settings.cache_clear()
+    settings = get_settings()
+    recipe = load_recipe("tiny", settings.recipes)
+    twins.index_texts(recipe, settings)
+    uri, digest = twins.publish_weights(settings, tmp_path / "weights")
+    with (
+        Registry(settings) as registry,
+        tracking_run(settings, experiment="tiny", name="package") as run,
+    ):
+        for claimed in (digest, "0" * 64):
+            made = registry.register(
+                "twin-tiny", weights_uri=uri, weights_digest=claimed, run_id=run.id, tags={}
+            )
+            done = ask("Why pods?", "--version", made.version)
+            if claimed == digest:
+                assert done.exit_code == ExitCode.DONE, done.output
+                assert f"twin-tiny version {made.version}" in done.stdout
+            else:
+                assert done.exit_code == ExitCode.BAD_DATA
+                assert "not the weights that were registered" in done.stderr

@@ -248,6 +248,26 @@ def test_a_rollout_that_is_killed_is_run_again(serving_platform, bring, registry
     assert states.load("twin-tiny").previous.version == "1"
 
 
+def test_a_rollback_after_a_kill_goes_to_what_was_settled(serving_platform, bring, registry):
+    bring("2")
+    bring("1")
+    registry.promote("twin-tiny", "2")
+    states = RolloutStates(serving_platform.settings)
+    process = subprocess.Popen(
+        [TWIN, "rollout", "start", "--recipe", "tiny"],
+        env={**os.environ, **serving_platform.environment},
+        stderr=subprocess.DEVNULL,
+    )
+    servers.wait_until(lambda: len(states.load("twin-tiny").weights) == 2, "shared traffic")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # Version 2 served before version 1, so the state also remembers it as `previous`.
+    back = serving_platform.twin("rollout", "rollback", "--recipe", "tiny")
+    assert back.returncode == ExitCode.DONE, back.stderr
+    assert weights(serving_platform) == {"1": 100}
+    assert registry.by_alias("twin-tiny", CHAMPION).version == "1"
+
+
 def test_a_rollback_works_while_mlflow_is_down(serving_platform, bring, registry):
     bring("2")
     nowhere = f"http://127.0.0.1:{servers.free_port()}"

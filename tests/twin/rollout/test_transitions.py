@@ -48,13 +48,14 @@ def test_at_the_end_the_new_one_runs_alone_and_the_old_one_is_remembered():
 
 
 def test_the_first_version_has_nobody_to_share_with_and_nothing_to_go_back_to():
-    assert shares(NOTHING, version(1), (10, 100)) == (100,)
     state = dark(NOTHING, version(1))
+    assert shares(state, version(1), (10, 100)) == (100,)
     assert state.weights == {}
     state = shifted(state, version(1), 100)
     assert state.weights == {"1": 100}
     assert settled(state, version(1)).previous is None
-    assert baseline(state.model_copy(update={"weights": {}}), version(1)).versions == ()
+    assert baseline(dark(NOTHING, version(1))).versions == ()
+    assert dark(dark(NOTHING, version(1)), version(2)).versions == (version(2),)
 
 
 def test_the_same_version_with_another_recipe_takes_its_own_place():
@@ -62,16 +63,32 @@ def test_the_same_version_with_another_recipe_takes_its_own_place():
     state = dark(SEVEN, wider)
     assert state.versions == (wider,)
     assert state.weights == {"7": 100}
-    assert baseline(SEVEN, wider) == SEVEN
-    assert shares(SEVEN, wider, (10, 100)) == (100,)
+    assert baseline(SEVEN) == SEVEN
+    assert shares(state, wider, (10, 100)) == (100,)
     assert settled(state, wider).previous is None
 
 
 def test_a_rollout_that_was_killed_has_a_baseline_too():
     killed = shifted(dark(SEVEN, version(8)), version(8), 50)
-    assert baseline(killed, version(8)).weights == {"7": 100}
+    assert baseline(killed).weights == {"7": 100}
     # The champion has moved on in the meantime: 8 is dropped, 7 still serves.
     assert [item.version for item in dark(killed, version(9)).versions] == ["7", "9"]
+
+
+@given(st.integers(1, 100))
+def test_after_a_kill_one_goes_back_to_what_is_proven_and_at_once(share):
+    """The version that a killed rollout left half proven never serves alone on the way."""
+    six = SEVEN.model_copy(update={"previous": version(6)})
+    killed = shifted(dark(six, version(8)), version(8), share)
+    assert killed.rollback_target == version(7)
+    for seven in (version(7), version(7, replicas=4)):
+        state = dark(killed, seven)
+        assert (state.versions, state.weights) == ((seven,), {"7": 100})
+        assert shares(state, seven, (10, 100)) == (100,)
+        assert baseline(killed).versions == (version(7),)
+        end = settled(shifted(state, seven, 100), seven)
+        assert (end.versions, end.weights) == ((seven,), {"7": 100})
+        assert end.rollback_target == version(6)
 
 
 @given(st.integers(1, 100), st.integers(1, 100))
@@ -79,7 +96,7 @@ def test_whenever_it_is_killed_running_it_again_ends_the_same(first, second):
     new = version(8)
     killed = shifted(dark(SEVEN, new), new, first)
     again = shifted(dark(killed, new), new, second)
-    assert baseline(again, new).versions == (version(7),)
+    assert baseline(again).versions == (version(7),)
     end = settled(again, new)
     assert (end.versions, end.weights, end.previous) == ((new,), {"8": 100}, version(7))
 

@@ -2,8 +2,9 @@ import asyncio
 import time
 
 import pytest
+import torch
 
-from twin.rag.query import Query
+from twin.rag.query import AnswerPart, Query
 from twin.serving.answering import SECONDS_BETWEEN_PARTS, Answering
 
 LONG = Query(question="Tell me everything.", temperature=1.5, seed=1)
@@ -11,9 +12,7 @@ LONG = Query(question="Tell me everything.", temperature=1.5, seed=1)
 
 @pytest.fixture
 def answering(chain):
-    made = Answering(chain, at_once=1, timeout_seconds=60)
-    yield made
-    made.close()
+    return Answering(chain, at_once=1, timeout_seconds=60)
 
 
 async def collect(answering, query):
@@ -70,3 +69,23 @@ def test_an_error_reaches_the_caller_and_the_next_is_answered(answering):
     with pytest.raises(Exception, match="tokens"):
         asyncio.run(answering.answer(Query(question="pod " * 3_000)))
     assert asyncio.run(answering.answer(Query(question="Why?", max_new_tokens=1))).sources
+
+
+class LostGpu:
+    """A chain whose GPU is in the state that a device-side assert leaves for good."""
+
+    def stream(self, query, should_stop):
+        yield AnswerPart(text="a")
+        raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+
+
+def test_a_replica_whose_gpu_is_lost_says_so(answering):
+    with pytest.raises(Exception, match="tokens"):
+        asyncio.run(answering.answer(Query(question="pod " * 3_000)))
+    answering.check_health()
+    lost = Answering(LostGpu(), at_once=1, timeout_seconds=60)
+    lost.check_health()
+    with pytest.raises(torch.AcceleratorError):
+        asyncio.run(lost.answer(Query(question="Why?")))
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        lost.check_health()

@@ -110,6 +110,22 @@ def test_a_conversation_goes_on(client):
     assert second["sources"][0]["title"] == "On revisions"
 
 
+@pytest.mark.parametrize(
+    "extreme",
+    [
+        {"temperature": 1e-40},
+        {"temperature": 1e-300},
+        {"temperature": 2, "top_p": 1e-300},
+        {"temperature": 1, "seed": 2**63 - 1},
+        {"temperature": 1, "seed": -(2**63)},
+    ],
+)
+def test_extremes_that_the_schema_lets_through_are_answered(client, extreme):
+    body = {"question": "Why pods?", "max_tokens": 3, **extreme}
+    response = client.post("/v1/answers", json=body)
+    assert response.status_code == 200, response.text
+
+
 @pytest.mark.parametrize("path", ["/v1/answers", "/v1/chat/completions", "/v1/models", "/v1/no"])
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
 def test_without_a_key_nothing_is_read(endpoint, path, headers):
@@ -164,7 +180,12 @@ def test_a_body_beyond_the_limit_is_a_413_announced_or_not(client):
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/v1/nothing", 404), ("GET", "/v1/answers", 405), ("GET", "/docs", 404)],
+    [
+        ("GET", "/v1/nothing", 404),
+        ("GET", "/v1/answers", 405),
+        ("GET", "/docs", 404),
+        ("GET", "/openapi.json", 404),
+    ],
 )
 def test_unknown_paths_and_methods_are_json_too(client, method, path, status):
     response = client.request(method, path)

@@ -46,6 +46,9 @@ def test_sampling_reaches_the_query():
     "more",
     [
         {"temperature": 3},
+        {"temperature": float("nan")},
+        {"seed": 2**63},
+        {"seed": -(2**63) - 1},
         {"top_p": 0},
         {"max_tokens": 0},
         {"n": 2},

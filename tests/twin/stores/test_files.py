@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
-from twin.stores.files import MARKER, FileStore, folder_digest, open_files
+from twin.stores.files import MARKER, FileStore, _publish_locally, folder_digest, open_files
 
 
 @pytest.fixture(params=["folder", "objects"])
@@ -163,3 +163,32 @@ def test_kill_9_while_publishing_leaves_nothing_that_looks_complete(tmp_path):
     store.publish_folder(source, "x")
     assert len(store.names("x")) == 401
     assert (Path(root) / "x" / MARKER).is_file()
+
+
+def test_what_a_kill_9_left_is_removed_a_day_later(made, tmp_path):
+    root = tmp_path / "files"
+    for prefix in (".publish-", ".fetch-"):
+        for name, hours in (("old", 25), ("new", 1)):
+            left = root / f"{prefix}{name}" / "folder"
+            left.mkdir(parents=True)
+            then = time.time() - hours * 3600
+            os.utime(left.parent, (then, then))
+    FileStore(str(root)).publish_folder(made, "x")
+    objects = FileStore(f"memory://{uuid.uuid4().hex}")
+    objects.publish_folder(made, "x")
+    objects.fetch_folder("x", root)
+    assert sorted(path.name for path in root.glob(".*")) == [".fetch-new", ".publish-new"]
+
+
+def test_a_late_publisher_leaves_a_complete_folder_alone(made, tmp_path):
+    """Two jobs saw that nothing was published; the slower one finds the other's, in use."""
+    store = FileStore(str(tmp_path / "files"))
+    store.publish_folder(made, "x")
+    target = tmp_path / "files" / "x"
+    first = (target / "weights.bin").stat().st_ino
+    _publish_locally(made, target, store.read_json(f"x/{MARKER}"))
+    assert (target / "weights.bin").stat().st_ino == first
+    (target / MARKER).unlink()
+    _publish_locally(made, target, {"digest": "", "files": {}})
+    assert (target / "weights.bin").stat().st_ino != first
+    assert (target / MARKER).is_file()

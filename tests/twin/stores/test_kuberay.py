@@ -126,7 +126,7 @@ def cluster(settings, api, tmp_path):
 
 def test_only_the_serve_config_is_patched(cluster, api):
     config = render([], cluster)
-    KubeRay(cluster).apply(config)
+    KubeRay(cluster).apply(lambda: config)
     assert yaml.safe_load(api.service["spec"]["serveConfigV2"]) == config
     assert api.service["spec"]["rayClusterConfig"] == {"image": "x"}
     assert config["http_options"]["host"] == "0.0.0.0"
@@ -136,7 +136,7 @@ def test_a_status_of_before_the_patch_is_not_believed(cluster, api):
     kuberay = KubeRay(cluster)
     api.reconcile(router="RUNNING")
     assert kuberay.applications()["router"].status is ApplicationStatus.RUNNING
-    kuberay.apply(render([], cluster))
+    kuberay.apply(lambda: render([], cluster))
     assert kuberay.applications()["router"].status is ApplicationStatus.DEPLOYING
     api.reconcile(router="DEPLOY_FAILED")
     found = kuberay.applications()["router"]
@@ -145,19 +145,35 @@ def test_a_status_of_before_the_patch_is_not_believed(cluster, api):
 
 def test_the_same_config_again_changes_nothing(cluster, api):
     kuberay = KubeRay(cluster)
-    kuberay.apply(render([], cluster))
+    kuberay.apply(lambda: render([], cluster))
     generation = api.service["metadata"]["generation"]
-    kuberay.apply(render([], cluster))
+    kuberay.apply(lambda: render([], cluster))
     assert api.service["metadata"]["generation"] == generation
 
 
 def test_a_change_by_others_in_between_is_met_by_another_try(cluster, api):
     api.conflicts = 2
-    KubeRay(cluster).apply(render([], cluster))
+    KubeRay(cluster).apply(lambda: render([], cluster))
     assert "router" in api.service["spec"]["serveConfigV2"]
     api.conflicts = 100
     with pytest.raises(TryAgainError, match="changed by others"):
-        KubeRay(cluster).apply({"applications": []})
+        KubeRay(cluster).apply(lambda: {"applications": []})
+
+
+def test_of_two_rollouts_at_once_neither_undoes_the_other(cluster, api):
+    """Each notes what should run, then renders all of it; here one renders too early."""
+    noted = ["a"]
+
+    def render_while_another_rollout_comes_between() -> dict:
+        config = {"applications": list(noted)}
+        if "b" not in noted:
+            noted.append("b")
+            KubeRay(cluster).apply(lambda: {"applications": list(noted)})
+        return config
+
+    KubeRay(cluster).apply(render_while_another_rollout_comes_between)
+    served = yaml.safe_load(api.service["spec"]["serveConfigV2"])
+    assert served == {"applications": ["a", "b"]}
 
 
 def test_a_renewed_token_is_read(cluster, api):

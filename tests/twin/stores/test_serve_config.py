@@ -97,8 +97,18 @@ def test_serve_listens_where_the_endpoint_is_said_to_be(settings):
     assert render([], here)["http_options"] == {"host": "127.0.0.1", "port": 8123}
 
 
-def test_a_recipe_of_another_code_is_refused_in_one_line(state):
+def test_keys_that_this_code_has_no_more_lock_nobody_out(state, settings):
     served = state(v7=100).versions[0]
-    old = served.model_copy(update={"recipe": {**served.recipe, "gone": 1}})
-    with pytest.raises(BadDataError, match=r"version 7 .*gone"):
+    serving = {**served.recipe["serving"], "gone": 1}
+    old = served.model_copy(update={"recipe": {**served.recipe, "gone": 1, "serving": serving}})
+    assert recipe_of(old) == recipe_of(served)
+    lived = state(v7=100).model_copy(update={"versions": (old,)})
+    assert "twin-handbook-v7" in applications(render([lived], settings))
+
+
+def test_a_value_that_this_code_does_not_take_is_refused_in_one_line(state):
+    served = state(v7=100).versions[0]
+    serving = {**served.recipe["serving"], "replicas": "many"}
+    old = served.model_copy(update={"recipe": {**served.recipe, "serving": serving}})
+    with pytest.raises(BadDataError, match=r"version 7 .*serving\.replicas"):
         recipe_of(old)

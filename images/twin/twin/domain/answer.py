@@ -1,7 +1,4 @@
-"""What the endpoint gives back, and what people say of it."""
-
-from datetime import datetime
-from enum import StrEnum
+"""What the endpoint gives back."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,21 +34,3 @@ class Answer(BaseModel):
     finish_reason: str = "stop"
     prompt_tokens: int
     completion_tokens: int
-
-
-class Verdict(StrEnum):
-    """A reader's judgement of an answer."""
-
-    GOOD = "good"
-    BAD = "bad"
-
-
-class Feedback(BaseModel):
-    """A reader's judgement, tied to the answer's trace."""
-
-    model_config = ConfigDict(frozen=True)
-
-    trace_id: str
-    verdict: Verdict
-    comment: str | None = None
-    given: datetime

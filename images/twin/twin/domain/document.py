@@ -1,4 +1,4 @@
-"""Authors, their documents, and the revisions a document goes through."""
+"""Documents, and the revisions a document goes through."""
 
 import hashlib
 import uuid
@@ -9,15 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 #: Namespace of every UUIDv5 of the house, so that ids never meet those of another system.
 NAMESPACE = uuid.UUID("6d0f0f0e-5a0e-5f6b-9d2a-3c1d5b7e9a41")
-
-
-class Author(BaseModel):
-    """The person whose writing is twinned."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    name: str
 
 
 class DocumentStatus(StrEnum):

@@ -55,8 +55,9 @@ class RolloutEvent(BaseModel):
 class RolloutState(BaseModel):
     """What should be in service for one registered model.
 
-    ``versions`` should run, ``weights`` (version to percent) says who answers callers that do
-    not pin a version, and ``previous`` is what a rollback goes back to.
+    ``versions`` should run, the settled one first and one that is being brought in after it;
+    ``weights`` (version to percent) says who answers callers that do not pin a version;
+    ``previous`` is what was settled before.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -83,6 +84,11 @@ class RolloutState(BaseModel):
             return None
         largest = max(self.weights, key=lambda version: self.weights[version])
         return self.version(largest)
+
+    @property
+    def rollback_target(self) -> ServedVersion | None:
+        """What a rollback goes back to: of two that run the settled one, else ``previous``."""
+        return self.versions[0] if len(self.versions) > 1 else self.previous
 
     def version(self, version: str) -> ServedVersion | None:
         """One of the versions that should run."""

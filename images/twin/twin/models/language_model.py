@@ -19,7 +19,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How to write: temperature 0 is greedy and deterministic.
+    """How to write: temperature 0 (and what is next to it) is greedy and deterministic.
 
     ``stop`` holds texts at which to stop (they are not part of the answer). ``seed`` makes
     sampling repeatable.
@@ -82,9 +82,6 @@ class LanguageModel(Protocol):
 
     def count_tokens(self, text: str) -> int:
         """Number of tokens of a text, without special tokens."""
-
-    def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
-        """Number of tokens of a rendered conversation, generation prompt included."""
 
     @property
     def context_tokens(self) -> int:

@@ -22,6 +22,8 @@ MAX_BATCH = 64
 MAX_CANDIDATES = 256
 """Words among which nucleus sampling chooses. Sorting all 262,144, as transformers' own top-p does,
 takes longer than the model itself on a CPU; what it would add lies beyond any sensible nucleus."""
+MIN_TEMPERATURE = 1e-3
+"""Below it the likeliest word is written: as good as certain, and closer to 0 scores overflow."""
 MAX_SCORED_TOKENS = 4_096
 """Tokens (padding included) scored in one forward pass."""
 
@@ -76,10 +78,6 @@ class TransformersModel:
     def count_tokens(self, text: str) -> int:
         """Number of tokens of a text, without special tokens."""
         return len(self.tokenizer.encode(text, add_special_tokens=False))
-
-    def count_prompt_tokens(self, messages: Sequence[Message]) -> int:
-        """Number of tokens of a rendered conversation, generation prompt included."""
-        return len(self._prompt_ids(messages))
 
     def generate(self, messages: Sequence[Message], params: SamplingParams) -> Generation:
         """Write one answer."""
@@ -328,7 +326,8 @@ def _chooser(
     processors = LogitsProcessorList()
     if params.repetition_penalty != 1.0:
         processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
-    if params.temperature > 0:
+    greedy = params.temperature < MIN_TEMPERATURE
+    if not greedy:
         processors.append(TemperatureLogitsWarper(params.temperature))
     generator = torch.Generator(device)
     if params.seed is None:
@@ -338,13 +337,15 @@ def _chooser(
 
     def choose(history: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         scores = processors(history, logits)
-        if params.temperature <= 0:
+        if greedy:
             return scores.argmax(-1)
         candidates = MAX_CANDIDATES if params.top_p < 1.0 else scores.shape[-1]
         best, words = scores.topk(min(candidates, scores.shape[-1]))
         probabilities = torch.exp(best - scores.logsumexp(-1, keepdim=True))
         likelier = probabilities.cumsum(-1) - probabilities
-        probabilities = probabilities.masked_fill(likelier >= params.top_p, 0.0)
+        outside = likelier >= params.top_p
+        outside[:, 0] = False  # the likeliest is in every nucleus, however small
+        probabilities = probabilities.masked_fill(outside, 0.0)
         picked = torch.multinomial(probabilities, 1, generator=generator)
         return words.gather(1, picked).squeeze(1)
 

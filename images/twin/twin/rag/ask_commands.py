@@ -69,8 +69,8 @@ def _load(job: Job, version: str | None, *, base: bool) -> "Chain":
 
 
 def _registered(job: Job, version: str | None) -> tuple[str, Path]:
-    from twin.stores.files import open_files
     from twin.stores.registry import CHAMPION, Registry
+    from twin.stores.weights import fetch_weights
 
     model = job.recipe.model_name
     with Registry(job.settings) as registry:
@@ -78,8 +78,8 @@ def _registered(job: Job, version: str | None) -> tuple[str, Path]:
     if found is None:
         wanted = f"version {version}" if version else "champion yet"
         raise BadDataError(f"{model} has no {wanted}: name another by --version, or use --base")
-    cache = job.settings.home.resolve() / "weights"
-    return found.version, open_files(job.settings).fetch_folder(found.weights_uri, cache)
+    weights = fetch_weights(found.weights_uri, found.weights_digest, job.settings)
+    return found.version, weights
 
 
 def _readable(answer: Answer) -> str:

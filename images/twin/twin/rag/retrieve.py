@@ -45,10 +45,6 @@ class Retriever:
         hits = self._reader.search(dense, question, k, filter)
         return [_passage(rank, hit) for rank, hit in enumerate(hits, start=1)]
 
-    def close(self) -> None:
-        """Let go of the index."""
-        self._reader.close()
-
 
 def open_retriever(recipe: Recipe, settings: Settings) -> Retriever:
     """The retriever of a recipe: its index, and the embedder that it names.

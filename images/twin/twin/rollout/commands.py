@@ -1,8 +1,6 @@
 """Commands of `twin rollout`."""
 
 import json
-import signal
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -43,8 +41,9 @@ def rollback(
 ) -> None:
     """Bring the version that served before back into service, and make it champion again.
 
-    Reads `rollouts/<model>.json`, so it works while MLflow is down; the alias `champion` is then
-    left to be moved by hand. Goes through the same steps as `start`.
+    After a rollout that was killed half-way, that is the version from which it started. Reads
+    `rollouts/<model>.json`, so it works while MLflow is down; the alias `champion` is then left
+    to be moved by hand. Goes through the same steps as `start`.
     """
     run_job(
         "rollout rollback",
@@ -95,7 +94,7 @@ def _rollback(job: Job, to: str | None) -> None:
     from twin.stores.serve_config import recipe_of
 
     state = RolloutStates(job.settings).load(job.recipe.model_name)
-    version = _registered(job, to) if to else state.previous
+    version = _registered(job, to) if to else state.rollback_target
     if version is None:
         raise BadDataError(f"{state.model}: no version served before this one; name one by --to")
     recipe = recipe_of(version)
@@ -152,8 +151,6 @@ def _switch(job: Job, version: ServedVersion, recipe: Recipe) -> None:
     job.counts.read += 1
     files = open_files(job.settings)
     steps = len(recipe.serving.traffic_steps) + 4
-    # Ended by its supervisor, a rollout puts the old weights back as after any other failure.
-    signal.signal(signal.SIGTERM, _ended)
     with one_rollout(job.settings), job.progress(f"rollout of {name}", steps) as advance:
         deployments = open_deployments(job.settings)
         shift = Shift(
@@ -181,6 +178,7 @@ def _report(model: str, settings: Settings) -> dict[str, object]:
     from twin.stores.rollout_states import RolloutStates
 
     state = RolloutStates(settings).load(model)
+    previous = state.rollback_target
     found = open_deployments(settings).applications()
     versions = {}
     for item in state.versions:
@@ -194,7 +192,7 @@ def _report(model: str, settings: Settings) -> dict[str, object]:
     return {
         "model": model,
         "versions": versions,
-        "previous": state.previous.version if state.previous else None,
+        "previous": previous.version if previous else None,
         "router": Endpoint(settings).weights(model),
         "history": [item.model_dump(mode="json") for item in state.history[-10:]],
     }
@@ -213,7 +211,3 @@ def _table(found: dict[str, object]) -> str:
         for item in history
     ]
     return "\n".join(lines)
-
-
-def _ended(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + signal.SIGTERM)

@@ -16,7 +16,7 @@ def one_rollout(settings: Settings) -> Iterator[None]:
     """Hold the lock; wait for a rollout that is under way, which is a matter of a minute.
 
     The lock ends with its process, however that ends. On a cluster rollouts come from different
-    pods: there the patch's resource version and `Shift`'s look at what runs do this.
+    pods: there `KubeRay.apply`, which renders anew when another was first, does this.
 
     Raises:
         TryAgainError: another rollout holds it for too long.

@@ -83,22 +83,23 @@ class Shift:
             TryAgainError: it did not start in time, or a store failed; likewise.
         """
         before = self._states.load(self.model)
+        beside = dark(before, new)
         try:
-            self._start_beside(before, new, serving)
+            self._start_beside(beside, new, serving)
             self._probe(application_name(self.model, new.version), new, serving)
-            for share in shares(before, new, serving.traffic_steps):
+            for share in shares(beside, new, serving.traffic_steps):
                 self._give(new, share, serving)
             self._probe(self.model, new, serving)
         except BaseException as error:
             # Whatever it is, a signal or a defect of ours: traffic must not stay half moved.
-            self._back_out(baseline(before, new), new, error)
-            raise _with_outcome(error, self.model, new, baseline(before, new)) from None
+            self._back_out(baseline(before), new, error)
+            raise _with_outcome(error, self.model, new, baseline(before)) from None
         self._retire(before, new)
 
     def _start_beside(
-        self, before: RolloutState, new: ServedVersion, serving: ServingSection
+        self, beside: RolloutState, new: ServedVersion, serving: ServingSection
     ) -> None:
-        self._make_so(self._noted(dark(before, new), "starting", new))
+        self._make_so(self._noted(beside, "starting", new))
         names = {ROUTER, application_name(self.model, new.version)}
         self._wait_for(names, serving.start_timeout_seconds)
         self._advance(1)
@@ -163,7 +164,7 @@ class Shift:
         self._apply()
 
     def _apply(self) -> None:
-        self._deployments.apply(render(self._states.all(), self._settings))
+        self._deployments.apply(lambda: render(self._states.all(), self._settings))
 
     def _noted(
         self, state: RolloutState, name: str, version: ServedVersion, message: str = ""

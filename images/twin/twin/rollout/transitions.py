@@ -11,17 +11,17 @@ from datetime import datetime
 from twin.domain.rollout import ALL, MAX_EVENTS, RolloutEvent, RolloutState, ServedVersion
 
 
-def baseline(state: RolloutState, new: ServedVersion) -> RolloutState:
-    """What to come back to if ``new`` fails: the version that served before it, alone.
+def baseline(state: RolloutState) -> RolloutState:
+    """What to come back to if a rollout fails: the settled version, alone.
 
     Taken from what is there rather than remembered, so that a rollout that was killed half-way
-    has one too. Where ``new`` is the version that serves, with another recipe, it is that
-    version as it was; at a first rollout it is nothing.
+    has one too: `dark` puts the settled version first, whatever is brought in after it. At a
+    first rollout it is nothing.
     """
-    before = _before(state, new) or _in_place(state, new)
-    if before is None:
+    if not (state.versions and state.weights):
         return state.model_copy(update={"versions": (), "weights": {}})
-    return state.model_copy(update={"versions": (before,), "weights": {before.version: ALL}})
+    first = state.versions[0]
+    return state.model_copy(update={"versions": (first,), "weights": {first.version: ALL}})
 
 
 def dark(state: RolloutState, new: ServedVersion) -> RolloutState:
@@ -30,13 +30,13 @@ def dark(state: RolloutState, new: ServedVersion) -> RolloutState:
     Where it is the version that serves, with another recipe, it takes its own place, and Serve
     replaces the replicas one after the other.
     """
-    base = baseline(state, new)
-    others = tuple(item for item in base.versions if item.version != new.version)
-    return base.model_copy(update={"versions": (*others, new)})
+    base = baseline(state)
+    before = _before(base, new)
+    return base.model_copy(update={"versions": (before, new) if before else (new,)})
 
 
 def shares(state: RolloutState, new: ServedVersion, steps: Sequence[int]) -> Sequence[int]:
-    """The shares that ``new`` goes by: all at once if there is nobody to share with."""
+    """The shares that ``new`` goes by, once it is `dark`: all if there is nobody to share with."""
     return steps if _before(state, new) else (ALL,)
 
 
@@ -71,11 +71,5 @@ def event(now: datetime, run_id: str, name: str, version: str, message: str = ""
 
 
 def _before(state: RolloutState, new: ServedVersion) -> ServedVersion | None:
-    """The version with the most traffic, ``new`` aside."""
-    others = [item for item in state.versions if item.version != new.version]
-    return max(others, key=lambda item: state.weights.get(item.version, 0), default=None)
-
-
-def _in_place(state: RolloutState, new: ServedVersion) -> ServedVersion | None:
-    """The version of ``new`` as it serves now, if it does, and alone."""
-    return state.version(new.version) if state.weights.get(new.version) == ALL else None
+    """The settled version, unless that is ``new``."""
+    return next((item for item in state.versions[:1] if item.version != new.version), None)

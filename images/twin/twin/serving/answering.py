@@ -33,6 +33,7 @@ class Answering:
         self._chain = chain
         self._timeout = timeout_seconds
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="generation")
+        self._lost_gpu: Exception | None = None
 
     async def answer(self, query: Query) -> Answer:
         """The whole answer."""
@@ -58,9 +59,14 @@ class Answering:
         finally:
             gone.set()
 
-    def close(self) -> None:
-        """Let no further generation begin."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def check_health(self) -> None:
+        """See whether this process can still answer.
+
+        Raises:
+            RuntimeError: a generation left the GPU in a state that only a new process ends.
+        """
+        if self._lost_gpu:
+            raise RuntimeError(f"the GPU is lost to this process: {self._lost_gpu}")
 
     def _produce(
         self, query: Query, gone: threading.Event, put: Callable[[AnswerPart | None], None]
@@ -72,8 +78,19 @@ class Answering:
             parts = self._chain.stream(query, lambda: gone.is_set() or time.monotonic() > deadline)
             for part in _gathered(parts):
                 put(part)
+        except Exception as error:
+            if _loses_gpu(error):
+                self._lost_gpu = error
+            raise
         finally:
             put(None)
+
+
+def _loses_gpu(error: Exception) -> bool:
+    """Whether CUDA refuses this process all further work; being out of memory does not."""
+    import torch
+
+    return isinstance(error, torch.AcceleratorError)
 
 
 def _gathered(parts: Iterator[AnswerPart]) -> Iterator[AnswerPart]:

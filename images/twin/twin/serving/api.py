@@ -26,7 +26,7 @@ def create_app(backend: Backend, keys: Keys, max_body_bytes: int) -> FastAPI:
 
     A request passes, from the outside in: its log line, its key, the limit on its size.
     """
-    app = FastAPI(title="LLM Twin", docs_url=None, redoc_url=None)
+    app = FastAPI(title="LLM Twin", openapi_url=None)
     # Starlette puts the middleware that is added last outermost.
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     app.add_middleware(BearerAccess, keys=keys)

@@ -50,7 +50,7 @@ def _serve(settings: Settings) -> None:
     started = time.monotonic()
     with local_ray(settings) as ray:
         wait_for_dashboard(settings, ray, START_SECONDS)
-        RayServe(settings).apply(render(states_to_serve(settings), settings))
+        RayServe(settings).apply(lambda: render(states_to_serve(settings), settings))
         _wait_for_health(settings, ray, START_SECONDS)
         seconds = round(time.monotonic() - started, 1)
         log.info("serving", endpoint=settings.endpoint_url, seconds=seconds)

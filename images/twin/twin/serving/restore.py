@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from twin.domain.errors import TwinError
+from twin.domain.errors import BadDataError, TwinError
 from twin.domain.rollout import ALL, RolloutEvent, RolloutState, ServedVersion
 from twin.recipes import load_recipe
 from twin.settings import Settings
 from twin.stores.registry import CHAMPION, MODEL_PREFIX, Registry
 from twin.stores.rollout_states import RolloutStates
+from twin.stores.serve_config import recipe_of
 
 log = structlog.get_logger("twin")
 
@@ -18,11 +19,25 @@ log = structlog.get_logger("twin")
 def states_to_serve(settings: Settings) -> list[RolloutState]:
     """The state of every model that was ever rolled out, else one for every champion.
 
-    A registry that does not answer, or a champion whose recipe is not here, is no reason not to
-    start: `twin rollout start` brings it into service later.
+    A state that can't be read, a registry that does not answer, or a champion whose recipe is
+    not here, is no reason not to start: `twin rollout start` brings it into service later.
     """
     states = RolloutStates(settings)
-    return states.all() or list(_champions(settings, states))
+    models = states.models()
+    if not models:
+        return list(_champions(settings, states))
+    return [state for model in models if (state := _readable(states, model))]
+
+
+def _readable(states: RolloutStates, model: str) -> RolloutState | None:
+    try:
+        state = states.load(model)
+        for served in state.versions:
+            recipe_of(served)
+    except BadDataError as error:
+        log.warning("model is left out", model=model, reason=str(error))
+        return None
+    return state
 
 
 def _champions(settings: Settings, states: RolloutStates) -> Iterable[RolloutState]:

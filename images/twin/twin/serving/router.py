@@ -13,7 +13,7 @@ from ray.serve.exceptions import (  # noqa: TID253
 )
 
 from twin.domain.answer import Answer
-from twin.domain.errors import BadDataError
+from twin.domain.errors import BadDataError, TryAgainError
 from twin.job import configure_logging
 from twin.rag.query import AnswerPart, Query
 from twin.serving.access import Keys
@@ -111,7 +111,8 @@ def _told(error: Exception, target: Target) -> Exception:
     cause = getattr(error, "cause", None)
     if isinstance(cause, BadDataError):
         return ApiError(400, str(cause), code="invalid_value")
-    if isinstance(error, RayActorError):
+    # A store that the replica needs may be away, such as the index.
+    if isinstance(cause, TryAgainError) or isinstance(error, RayActorError):
         return ApiError.unavailable(target.application)
     return error
 

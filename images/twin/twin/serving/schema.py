@@ -14,6 +14,9 @@ from twin.rag.query import Query, Turn
 
 MAX_MESSAGES = 200
 
+#: Seeds are signed 64-bit integers, as to those who draw the numbers.
+SEEDS = 2**63
+
 #: Asks for something that would silently be missing from the answer.
 UNSUPPORTED = ("tools", "functions", "audio", "logprobs", "web_search_options")
 
@@ -72,7 +75,7 @@ class Sampling(BaseModel):
     max_completion_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
-    seed: int | None = None
+    seed: int | None = Field(default=None, ge=-SEEDS, lt=SEEDS)
     stop: Text | Annotated[list[Text], Field(max_length=4)] | None = None
 
     def overrides(self) -> dict[str, Any]:

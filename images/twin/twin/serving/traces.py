@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from twin.settings import Settings
+from twin.stores.mlflow_connection import shown_url
 
 EXPERIMENT_HEADER = "x-mlflow-experiment-id"
 TIMEOUT_SECONDS = 5.0
@@ -37,6 +38,7 @@ class MlflowSpans(SpanExporter):
 
     def __init__(self, settings: Settings, experiment: str) -> None:
         self._url = settings.mlflow_tracking_uri.rstrip("/")
+        self._shown_url = shown_url(settings)
         self._experiment = experiment
         self._headers = _credentials(settings)
         self._exporter: OTLPSpanExporter | None = None
@@ -80,7 +82,7 @@ class MlflowSpans(SpanExporter):
 
     def _say_lost(self, reason: str) -> None:
         if not self._lost:
-            log.warning("traces are lost", mlflow=self._url, reason=reason)
+            log.warning("traces are lost", mlflow=self._shown_url, reason=reason)
         self._lost = True
 
 

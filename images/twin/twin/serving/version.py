@@ -41,6 +41,10 @@ class Version:
             timeout_seconds=recipe.serving.answer_timeout_seconds,
         )
 
+    def check_health(self) -> None:
+        """Serve asks now and then, and replaces a replica that raises."""
+        self._answering.check_health()
+
     async def answer(self, query: dict[str, Any]) -> dict[str, Any]:
         """A `Query` to an `Answer`, both as JSON-like data."""
         answer = await self._answering.answer(Query.model_validate(query))

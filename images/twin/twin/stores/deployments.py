@@ -4,6 +4,7 @@ Locally (and wherever Serve is reached directly) its REST API is told; on a clus
 RayService is patched, since KubeRay would revert a direct change.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -34,9 +35,11 @@ class Application:
 class Deployments(Protocol):
     """The control side of Ray Serve."""
 
-    def apply(self, config: dict[str, Any]) -> None:
-        """Make ``config`` (see `twin.stores.serve_config`) what should run.
+    def apply(self, render: Callable[[], dict[str, Any]]) -> None:
+        """Make what ``render`` gives (see `twin.stores.serve_config`) what should run.
 
+        ``render`` reads what should run when it is called, which may be more than once: what
+        another rollout writes down meanwhile must not be undone by a configuration of before.
         Returns when it is accepted, not when it runs: follow `applications`.
 
         Raises:

@@ -10,8 +10,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +22,9 @@ from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainErro
 from twin.settings import Settings
 
 MARKER = ".published.json"
+
+#: No copy takes so long: a scratch folder of this age was left by a process that was killed.
+STALE_SECONDS = 24 * 3600
 
 
 def file_digest(path: Path) -> str:
@@ -212,9 +216,7 @@ class FileStore:
             self._fs.put_file(str(local / name), f"{path}/{name}")
 
     def _download(self, path: str, target: Path, marker: dict[str, Any]) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
-            folder = Path(scratch) / "folder"
+        with _scratch(target.parent, ".fetch-") as folder:
             for name in marker["files"]:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 self._fs.get_file(f"{path}/{name}", str(folder / name))
@@ -230,14 +232,26 @@ def open_files(settings: Settings) -> FileStore:
 
 
 def _publish_locally(local: Path, target: Path, marker: dict[str, Any]) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".publish-") as scratch:
-        folder = Path(scratch) / "folder"
+    with _scratch(target.parent, ".publish-") as folder:
         shutil.copytree(local, folder)
         (folder / MARKER).write_text(json.dumps(marker, indent=2), encoding="utf-8")
-        if target.is_dir():  # left by a publication that was killed on another kind of store
+        # Left by a publication that was killed on another kind of store. One with a marker is
+        # complete, by a process that was first, and may be in use.
+        if target.is_dir() and not (target / MARKER).is_file():
             shutil.rmtree(target)
         _rename_folder(folder, target)
+
+
+@contextmanager
+def _scratch(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder yet to be made, beside the place that it will be renamed to."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{prefix}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as scratch:
+        yield Path(scratch) / "folder"
 
 
 def _rename_folder(folder: Path, target: Path) -> None:

@@ -1,11 +1,12 @@
 """KubeRay's RayService, through the Kubernetes API (https://docs.ray.io/en/latest/cluster/kubernetes/).
 
 Only ``spec.serveConfigV2`` is patched: KubeRay then updates Serve in place, without a new
-cluster. The patch names the resource version that it was made from, so that of two rollouts at
-once neither undoes the other unseen.
+cluster. The resource version is read before the configuration is rendered, and the patch names
+it: of two rollouts at once the one that rendered too early is refused, and renders again.
 """
 
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -42,13 +43,13 @@ class KubeRay:
             else True,
         )
 
-    def apply(self, config: dict[str, Any]) -> None:
-        """Make ``config`` what should run; see `Deployments.apply`."""
+    def apply(self, render: Callable[[], dict[str, Any]]) -> None:
+        """Make what ``render`` gives what should run; see `Deployments.apply`."""
         for _ in range(PATCH_ATTEMPTS):
             version = self._read()["metadata"]["resourceVersion"]
             patch = {
                 "metadata": {"resourceVersion": version},
-                "spec": {"serveConfigV2": yaml.safe_dump(config, sort_keys=False)},
+                "spec": {"serveConfigV2": yaml.safe_dump(render(), sort_keys=False)},
             }
             response = self._call(
                 "PATCH",

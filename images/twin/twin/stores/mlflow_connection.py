@@ -1,5 +1,6 @@
 """How MLflow is reached: its client with short timeouts, and its failures in plain words."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,15 +15,24 @@ HTTP_TIMEOUT_SECONDS = 10
 HTTP_RETRIES = 2
 
 
+#: The ``user:password@`` of a URL.
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#]*@")
+
+
+def shown_url(settings: Settings) -> str:
+    """MLflow's address as errors and logs may show it: without credentials."""
+    return _without_credentials(settings.mlflow_tracking_uri)
+
+
 def ui_url(settings: Settings) -> str:
-    """MLflow's address for people's browsers."""
-    return (settings.mlflow_ui_url or settings.mlflow_tracking_uri).rstrip("/")
+    """MLflow's address for people's browsers, without credentials."""
+    return _without_credentials(settings.mlflow_ui_url or settings.mlflow_tracking_uri)
 
 
 def unreachable(settings: Settings, reason: str) -> str:
     """The one line that says MLflow does not answer, and what to do."""
     return (
-        f"MLflow at {settings.mlflow_tracking_uri} does not answer: is it started (make up)? "
+        f"MLflow at {shown_url(settings)} does not answer: is it started (make up)? "
         f"TWIN_MLFLOW_TRACKING_URI says where it is ({reason})"
     )
 
@@ -30,7 +40,7 @@ def unreachable(settings: Settings, reason: str) -> str:
 def refused(settings: Settings) -> str:
     """The one line that says MLflow does not accept the credentials, and what to do."""
     return (
-        f"MLflow at {settings.mlflow_tracking_uri} refuses access: "
+        f"MLflow at {shown_url(settings)} refuses access: "
         "check TWIN_MLFLOW_USERNAME and TWIN_MLFLOW_PASSWORD and that user's permissions"
     )
 
@@ -71,6 +81,11 @@ def mlflow_errors(settings: Settings) -> Iterator[None]:
         raise TryAgainError(unreachable(settings, type(error).__name__)) from None
 
 
+def _without_credentials(url: str) -> str:
+    # No URL parser, which would raise on a URL that an error is about to call malformed.
+    return _CREDENTIALS.sub("", url).rstrip("/")
+
+
 def _translate(error: Any, settings: Settings) -> TwinError:
     status = error.get_http_status_code()
     if str(error.message).startswith("API request to") and "with exception" in error.message:
@@ -81,5 +96,5 @@ def _translate(error: Any, settings: Settings) -> TwinError:
         return BadConfigurationError(refused(settings))
     message = " ".join(str(error.message).split())
     if status == 429 or status >= 500:
-        return TryAgainError(f"MLflow at {settings.mlflow_tracking_uri} failed: {message:.300}")
+        return TryAgainError(f"MLflow at {shown_url(settings)} failed: {message:.300}")
     return BadDataError(f"MLflow refuses the request: {message:.300}")

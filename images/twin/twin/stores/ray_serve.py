@@ -1,6 +1,7 @@
 """Ray Serve's REST API, on Ray's dashboard
 (https://docs.ray.io/en/latest/serve/api/index.html#serve-rest-api)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -22,9 +23,9 @@ class RayServe:
         self._url = settings.serve_api_url
         self._http = httpx.Client(base_url=self._url, timeout=TIMEOUT)
 
-    def apply(self, config: dict[str, Any]) -> None:
-        """Make ``config`` what should run; see `Deployments.apply`."""
-        self._call("PUT", json=config)
+    def apply(self, render: Callable[[], dict[str, Any]]) -> None:
+        """Make what ``render`` gives what should run; see `Deployments.apply`."""
+        self._call("PUT", json=render())
 
     def applications(self) -> dict[str, Application]:
         """The applications as they are now; see `Deployments.applications`."""

@@ -24,6 +24,7 @@ from twin.stores.mlflow_connection import (
     mlflow_client,
     mlflow_errors,
     refused,
+    shown_url,
     ui_url,
     unreachable,
 )
@@ -69,12 +70,11 @@ class Registry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._url = settings.mlflow_tracking_uri
         auth = None
         if settings.mlflow_username and settings.mlflow_password:
             auth = (settings.mlflow_username, settings.mlflow_password.get_secret_value())
         self._http = httpx.Client(
-            base_url=self._url,
+            base_url=settings.mlflow_tracking_uri,
             timeout=_TIMEOUT,
             transport=httpx.HTTPTransport(retries=_CONNECT_RETRIES),
             auth=auth,
@@ -140,7 +140,8 @@ class Registry:
             BadDataError: there is no such version.
         """
         if self.version(name, version) is None:
-            raise BadDataError(f"{name} has no version {version}: see {self._url}/#/models/{name}")
+            page = f"{ui_url(self._settings)}/#/models/{name}"
+            raise BadDataError(f"{name} has no version {version}: see {page}")
         champion = self.by_alias(name, CHAMPION)
         if champion is not None and champion.version == version:
             return
@@ -231,10 +232,10 @@ class Registry:
             raise TryAgainError(unreachable(self._settings, type(error).__name__)) from None
         except httpx.InvalidURL:
             raise BadConfigurationError(
-                f"TWIN_MLFLOW_TRACKING_URI: {self._url!r} is no URL"
+                f"TWIN_MLFLOW_TRACKING_URI: {shown_url(self._settings)!r} is no URL"
             ) from None
         if response.is_success:
-            return _json(response)
+            return _json(response, self._settings)
         raise _failure(response, self._settings)
 
 
@@ -251,10 +252,10 @@ def _failure(response: httpx.Response, settings: Settings) -> Exception:
         return BadConfigurationError(refused(settings))
     if response.status_code == 429 or response.status_code >= 500:
         return TryAgainError(
-            f"MLflow at {settings.mlflow_tracking_uri} failed with HTTP {response.status_code}: "
+            f"MLflow at {shown_url(settings)} failed with HTTP {response.status_code}: "
             "see its log, then run this again"
         )
-    body = _json(response)
+    body = _json(response, settings)
     code, message = body.get("error_code", ""), body.get("message", response.reason_phrase)
     # An alias that is not set is an invalid parameter to MLflow, not a missing resource.
     unset_alias = "alias" in message.lower() and "not found" in message.lower()
@@ -265,15 +266,14 @@ def _failure(response: httpx.Response, settings: Settings) -> Exception:
     return BadDataError(f"MLflow refuses the request: {' '.join(message.split())}")
 
 
-def _json(response: httpx.Response) -> dict[str, Any]:
+def _json(response: httpx.Response, settings: Settings) -> dict[str, Any]:
     try:
         body = response.json()
     except json.JSONDecodeError:
         body = None
     if not isinstance(body, dict):
         raise BadConfigurationError(
-            f"what answers at {response.url.copy_with(query=None)} is not MLflow: "
-            "check TWIN_MLFLOW_TRACKING_URI"
+            f"what answers at {shown_url(settings)} is not MLflow: check TWIN_MLFLOW_TRACKING_URI"
         )
     return body
 

@@ -41,11 +41,19 @@ class RolloutStates:
         """Write a model's state."""
         self._files.write_text(f"{FOLDER}/{state.model}.json", state.model_dump_json(indent=2))
 
-    def all(self) -> list[RolloutState]:
-        """The states of all models that were ever rolled out."""
+    def models(self) -> list[str]:
+        """Names of all models that were ever rolled out, sorted."""
         names = self._files.names(FOLDER)
         return [
-            self.load(name.removesuffix(".json"))
+            name.removesuffix(".json")
             for name in names
             if name.endswith(".json") and not name.startswith(".")
         ]
+
+    def all(self) -> list[RolloutState]:
+        """The states of all models that were ever rolled out.
+
+        Raises:
+            BadDataError: the file of one holds something else.
+        """
+        return [self.load(model) for model in self.models()]

@@ -112,17 +112,20 @@ def _route(state: RolloutState) -> Config:
 
 
 def recipe_of(served: ServedVersion) -> Recipe:
-    """The recipe that a version is served with.
+    """The recipe that a version is served with; keys that this code has no more are left out.
+
+    It may have been written down by older code, which no upgrade should lock out.
 
     Raises:
-        BadDataError: it was written down by a code whose recipes had other keys.
+        BadDataError: a value of it is none that this code takes.
     """
     try:
-        return Recipe.model_validate(served.recipe)
+        return Recipe.model_validate(served.recipe, extra="ignore")
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise BadDataError(
             f"version {served.version} was rolled out with a recipe that this code can't read "
-            f"({key}: {first['msg']}): run `twin rollout start` with today's"
+            f"({key}: {first['msg']}): delete its file in rollouts/ of the file store, then run "
+            "`twin rollout start` with today's"
         ) from None
