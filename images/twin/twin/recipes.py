@@ -199,7 +199,10 @@ class DpoSection(Section):
 class TrainingSection(Section):
     """How the base model becomes the twin."""
 
-    base_model: str = "gemma3-270m"
+    base_model: str = Field(
+        default="gemma3-270m",
+        description="a packaged model, a folder or a hub id; of Gemma's format",
+    )
     seed: int = 13
     lora: LoraSection = LoraSection()
     sft: SftSection = SftSection()
