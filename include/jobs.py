@@ -228,9 +228,8 @@ class JobOperator(KubernetesPodOperator):
             ending = self._ending(status, words or [self._seen_last], context)
             if advice := ADVICE.get(reason):
                 image = next(one.image for one in remote_pod.spec.containers)
-                ending = type(ending)(
-                    f"{ending}: {advice.format(profile=self.profile, image=image)}"
-                )
+                text = str(ending).rstrip(". ")
+                ending = type(ending)(f"{text}: {advice.format(profile=self.profile, image=image)}")
             raise ending from error
 
     def on_kill(self) -> None:

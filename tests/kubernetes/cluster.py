@@ -18,6 +18,8 @@ from tests.airflow_environment import ROOT
 
 SCRIPTS = Path(os.environ.get("TWIN_SHARED", ROOT.parent / "shared")) / "kubernetes"
 HELM = ROOT / ".venvs" / "tools" / "bin" / "helm"
+#: Debian's client, where there is one: it builds without plugins.
+DOCKER = shutil.which("docker", path="/usr/bin") or "docker"
 #: Of the pods, as `[twin] namespace` says by default.
 JOBS = "twin-jobs"
 #: The address of the machine on Docker's bridge, by which pods reach what it serves.
@@ -116,8 +118,8 @@ class Cluster:
         (pod,) = matching()
         return pod
 
-    def is_empty(self, seconds: float = 60) -> None:
-        """Wait until no pod of a job is left."""
+    def is_empty(self, seconds: float = 150) -> None:
+        """Wait until no pod of a job is left; a kubelet of this age takes a minute at times."""
         servers.wait_until(lambda: self.pods() == [], "no pod left", seconds, pause=1)
 
     def prepare(self, settings: dict[str, str], credentials: dict[str, str]) -> None:

@@ -7,6 +7,6 @@ from tests import airflow_environment
 
 if airflow_environment.is_airflows():
     airflow_environment.prepare()
-    from tests.kubernetes.fixtures import cluster, live  # noqa: F401
+    from tests.kubernetes.fixtures import cluster, live, real_images  # noqa: F401
 else:
     collect_ignore_glob = ["test_*.py"]

@@ -13,7 +13,7 @@ import yaml
 
 from tests import servers
 from tests.airflow_environment import ROOT
-from tests.kubernetes.cluster import HOST, JOBS, Cluster, run, why_not
+from tests.kubernetes.cluster import DOCKER, HOST, JOBS, Cluster, run, why_not
 from tests.live_airflow import LiveAirflow
 
 HERE = Path(__file__).parent
@@ -32,17 +32,36 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(reason)
     # Short: a kubelet's sockets and mounts lie below it.
     with Cluster.running(tmp_path_factory.mktemp("k8s")) as made:
-        run("docker", "build", "-t", f"{REPOSITORY}/train:{TAG}", HERE / "stand_in",
+        run(DOCKER, "build", "-t", f"{REPOSITORY}/train:{TAG}", HERE / "stand_in",
             DOCKER_BUILDKIT="0")  # fmt: skip
         yield made
+
+
+@pytest.fixture(scope="session")
+def real_images(cluster: Cluster) -> None:
+    """Images of the crawl and of features: built, or those that TWIN_TEST_IMAGES names.
+
+    It is a pattern such as ``llm-twin/{}:dev``.
+    """
+    for target in ("crawl", "features"):
+        tag = f"{REPOSITORY}/{target}:{TAG}"
+        if pattern := os.environ.get("TWIN_TEST_IMAGES"):
+            run(DOCKER, "tag", pattern.format(target), tag)
+        else:
+            build = ("build", "--file", ROOT / "images" / "twin" / "Dockerfile")
+            run(DOCKER, *build, "--target", target, "--tag", tag, ROOT, DOCKER_BUILDKIT="1")
 
 
 class Live(LiveAirflow):
     """Airflow whose jobs are pods of the cluster."""
 
-    def __init__(self, home: Path, variables: dict[str, str], cluster: Cluster) -> None:
+    def __init__(
+        self, home: Path, variables: dict[str, str], warehouse_port: int, index: Path
+    ) -> None:
         super().__init__(home, variables)
-        self.cluster = cluster
+        self.warehouse_port = warehouse_port
+        #: Folder of the jobs' indexes, as this machine sees it.
+        self.index = index
 
     def ends(
         self, dag: str, recipe: str, *states: str, seconds: float = 120
@@ -74,7 +93,7 @@ def live(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         )
         files = shared / "files"
         settings = {"TWIN_FILES_URI": str(files), "TWIN_THREADS": "2"}
-        cluster.prepare(settings, {"TWIN_MONGO_URI": uri})
+        cluster.prepare(settings, {"TWIN_MONGO_URI": uri, "TWIN_API_KEYS": "unused"})
         for name in ("files", "index"):
             cluster.share(name, shared / name)
         profiles = folder / "profiles"
@@ -103,7 +122,7 @@ def live(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "AIRFLOW__TWIN__FILES_URI": files.as_uri(),
         }
         os.environ["KUBECONFIG"] = str(config)
-        made = Live(folder / "airflow", variables, cluster)
+        made = Live(folder / "airflow", variables, port, shared / "index")
         running.enter_context(made.running("crawl", "features", "cleanup", *OTHERS, FAULTS))
         for name in OTHERS:
             made.call("PATCH", f"/dags/{name}", json={"is_paused": True})
