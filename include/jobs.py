@@ -52,8 +52,8 @@ STARTUP_TIMEOUT = "llm-twin/startup-timeout-seconds"
 DAG_ID, TASK_ID = "llm-twin/dag-id", "llm-twin/task-id"
 RUN_ID, MAP_INDEX = "llm-twin/run-id", "llm-twin/map-index"
 
-#: Longer than any profile's terminationGracePeriodSeconds.
-SECONDS_FOR_AN_OLD_POD_TO_GO = 60
+#: Longer than any profile's terminationGracePeriodSeconds, and what a kubelet takes beyond that.
+SECONDS_FOR_AN_OLD_POD_TO_GO = 120
 
 #: What to do about what Kubernetes says of a pod.
 ADVICE = {
@@ -176,14 +176,16 @@ class JobOperator(KubernetesPodOperator):
         job of one task.
         """
         deadline = time.monotonic() + SECONDS_FOR_AN_OLD_POD_TO_GO
-        namespace = pod_request_obj.metadata.namespace
+        namespace, told = pod_request_obj.metadata.namespace, None
         while dying := self._pods_being_deleted(namespace, context):
             if time.monotonic() > deadline:
                 raise AirflowException(
                     f"the pod {dying[0]} of an earlier try is still being deleted: has its node "
                     "gone? The DAG cleanup removes it when it has been so for long"
                 )
-            self.log.info("Waiting for the pod %s of an earlier try to go", dying[0])
+            if dying != told:
+                self.log.info("Waiting for the pod %s of an earlier try to go", dying[0])
+                told = dying
             time.sleep(1)
         return super().get_or_create_pod(pod_request_obj, context)
 
