@@ -73,8 +73,8 @@ class LiveAirflow:
         try:
             for name in COMPONENTS:
                 self.start(name)
-            wait_until(lambda: _quietly(self.log_in), "Airflow's API", 120)
-            wait_until(lambda: all(map(self.knows, dags)), f"DAGs {dags}", 120)
+            wait_until(lambda: _quietly(self.log_in), "Airflow's API", 240)
+            wait_until(lambda: all(map(self.knows, dags)), f"DAGs {dags}", 240)
             yield self
         finally:
             for name in reversed(COMPONENTS):

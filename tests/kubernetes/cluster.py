@@ -102,7 +102,7 @@ class Cluster:
         found: list[dict[str, Any]] = self.get("pods", "-n", JOBS)["items"]
         return found
 
-    def pod_of(self, recipe: str, phase: str = "Running", seconds: float = 90) -> dict[str, Any]:
+    def pod_of(self, recipe: str, phase: str = "Running", seconds: float = 240) -> dict[str, Any]:
         """Wait for the one pod of this recipe to be in this phase."""
 
         def matching() -> list[dict[str, Any]]:

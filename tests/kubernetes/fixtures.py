@@ -64,7 +64,7 @@ class Live(LiveAirflow):
         self.index = index
 
     def ends(
-        self, dag: str, recipe: str, *states: str, seconds: float = 120
+        self, dag: str, recipe: str, *states: str, seconds: float = 300
     ) -> tuple[str, str, str]:
         """Trigger a DAG of tests/kubernetes/dags; its job's state (one of these) and log, the run.
 
@@ -73,7 +73,7 @@ class Live(LiveAirflow):
         run = self.trigger(dag, recipe=recipe)
         return (*self.ended(dag, run, *states, seconds=seconds), run)
 
-    def ended(self, dag: str, run: str, *states: str, seconds: float = 120) -> tuple[str, str]:
+    def ended(self, dag: str, run: str, *states: str, seconds: float = 300) -> tuple[str, str]:
         """Wait for the job of a run; its state and log."""
         wanted = states or ("success", "failed", "skipped", "up_for_retry")
         state = self.reaches(dag, run, "job", *wanted, seconds=seconds)
@@ -110,10 +110,8 @@ def live(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 [bundle("ours", ROOT / "dags"), bundle("faults", HERE / "dags")]
             ),
             "AIRFLOW__CORE__PARALLELISM": "8",
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-            "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-            "AIRFLOW__SCHEDULER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
             "AIRFLOW__TWIN__RUNTIME": "kubernetes",
             "AIRFLOW__TWIN__NAMESPACE": JOBS,
             "AIRFLOW__TWIN__PROFILES": str(profiles),

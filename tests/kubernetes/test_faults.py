@@ -15,7 +15,7 @@ from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.fixtures import FAULTS, Live
 from tests.live_airflow import wait_until
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +132,7 @@ def test_marking_the_task_ends_its_pod(live: Live, cluster: Cluster, state: str)
     cluster.pod_of("sleep-300")
     live.reaches(FAULTS, run, "job", "deferred")
     mark(live, FAULTS, run, state)
-    cluster.is_empty(seconds=45)
+    cluster.is_empty()
     assert live.states(FAULTS, run)["job"] == state
 
 
@@ -167,7 +167,7 @@ def test_clearing_the_task_starts_a_new_pod_when_the_old_one_is_gone(
             for pod in cluster.pods()
         ),
         "a new pod",
-        150,
+        300,
     )
     stop.set()
     counting.join()
@@ -199,15 +199,11 @@ def test_scheduler_and_workers_killed(live: Live, cluster: Cluster) -> None:
 
 def test_worker_killed_as_soon_as_the_pod_is_there(live: Live, cluster: Cluster) -> None:
     """The next try takes up the pod that runs."""
-    run = live.trigger("fault_again", recipe="sleep-100")
-    pod = cluster.pod_of("sleep-100", phase="Pending")
-    live.kill("scheduler")
-    died_as = live.states("fault_again", run)["job"]
-    live.start("scheduler")
-    assert live.ended("fault_again", run, "success", "failed", seconds=240)[0] == "success"
-    if died_as == "running":
-        assert live.tasks("fault_again", run)["job"]["try_number"] == 2
-    path = f"/dags/fault_again/dagRuns/{run}/taskInstances/job/xcomEntries/ids"
+    run = live.trigger("fault_dying_worker", recipe="sleep-180")
+    pod = cluster.pod_of("sleep-180")
+    assert live.ended("fault_dying_worker", run, "success", "failed", seconds=500)[0] == "success"
+    assert live.tasks("fault_dying_worker", run)["job"]["try_number"] == 2
+    path = f"/dags/fault_dying_worker/dagRuns/{run}/taskInstances/job/xcomEntries/ids"
     assert pod["metadata"]["name"] in str(live.call("GET", path)["value"])
 
 
@@ -229,7 +225,7 @@ def test_the_cleanup_deletes_what_airflow_could_not(live: Live, cluster: Cluster
     log = live.log("cleanup", run, "delete_orphan_pods")
     assert "1 orphans deleted" in log
     assert "the task job of fault_cpu ended as failed" in log
-    wait_until(lambda: len(cluster.pods()) == 1, "the orphan's end", 45)
+    wait_until(lambda: len(cluster.pods()) == 1, "the orphan's end", 150)
     assert live.ended(FAULTS, kept)[0] == "success"
 
 
@@ -240,6 +236,6 @@ def test_node_gone(live: Live, cluster: Cluster) -> None:
     node = cluster.get("nodes")["items"][0]["metadata"]["name"]
     with cluster.node_lost():
         cluster.kubectl("delete", "node", node)
-        state, log = live.ended(FAULTS, run, seconds=240)
+        state, log = live.ended(FAULTS, run, seconds=400)
     assert state == "up_for_retry"
     assert "lost its pod" in log or "deleted the pod" in log
