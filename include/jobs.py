@@ -229,9 +229,10 @@ class JobOperator(KubernetesPodOperator):
             reason, words = _last_words(remote_pod, self.base_container_name)
             ending = self._ending(status, words or [self._seen_last], context)
             if advice := ADVICE.get(reason):
+                profile = read_runtime().profile(self.profile).stem
                 image = next(one.image for one in remote_pod.spec.containers)
                 text = str(ending).rstrip(". ")
-                ending = type(ending)(f"{text}: {advice.format(profile=self.profile, image=image)}")
+                ending = type(ending)(f"{text}: {advice.format(profile=profile, image=image)}")
             raise ending from error
 
     def on_kill(self) -> None:

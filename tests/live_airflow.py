@@ -99,7 +99,7 @@ class LiveAirflow:
             arguments += ["--host", "127.0.0.1", "--port", str(self.ports[name])]
         port = self.ports.get(name, self.ports["api-server"])
         self.processes[name] = servers.start(
-            arguments, port, self.home / f"{name}.log", self.variables, seconds=180
+            arguments, port, self.home / f"{name}.log", self.variables, seconds=400
         )
 
     def kill(self, name: str) -> None:
