@@ -99,6 +99,14 @@ test-quick: setup tools ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
 	$(JOBS)/bin/python -m pytest -m "not slow and not e2e" tests/twin tests/helm tests/images
 
+.PHONY: test-kubernetes
+test-kubernetes: setup tools ## Pods on a real cluster: every fault, then crawl and features (needs ../shared/kubernetes, root, Docker)
+	$(AIRFLOW)/bin/python -m pytest -m kubernetes tests/kubernetes
+
+.PHONY: bench-orchestration
+bench-orchestration: setup tools ## Seconds that Airflow adds to a pod, on the same cluster as test-kubernetes
+	$(AIRFLOW)/bin/python -m pytest -s tests/kubernetes/bench_orchestration.py
+
 .PHONY: bench
 bench: setup ## Benchmarks, as ratios against the obvious alternative in the same run
 	$(JOBS)/bin/python -m pytest -s tests/bench

@@ -28,7 +28,7 @@ with DAG(
         make = JobOperator(
             task_id="make",
             job="datasets make",
-            profile="gpu",
+            profile="gpu-1",
             pool=GPU_POOL,
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,

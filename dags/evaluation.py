@@ -98,7 +98,7 @@ with DAG(
         evaluate = JobOperator(
             task_id="evaluate",
             job="evaluation run",
-            profile="gpu",
+            profile="gpu-1",
             pool=GPU_POOL,
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,

@@ -32,7 +32,7 @@ with DAG(
             JobOperator(
                 task_id=step,
                 job=f"training {step}",
-                profile="gpu",
+                profile="gpu-1",
                 pool=GPU_POOL,
                 recipe=recipe,
                 map_index_template=RECIPE_OF_JOB,

@@ -7,6 +7,8 @@ when the task runs (`include.runtime`), so the DAG is the same.
 
 import json
 import re
+import signal
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from kubernetes.client import models as k8s
 
-PROFILES = PROJECT / "include" / "profiles"
-
 #: Target of images/twin/Dockerfile that carries what a stage needs.
 IMAGE_OF_STAGE = {
     "crawl": "crawl",
@@ -42,6 +42,32 @@ IMAGE_OF_STAGE = {
 #: Exit statuses of `twin.domain.errors`.
 DONE, BAD_DATA, TRY_AGAIN, BAD_CONFIGURATION, NOTHING_TO_DO = 0, 65, 75, 78, 99
 
+#: Annotations of a profile: how long Airflow waits for a node to take the pod (a node pool may
+#: have to grow first), and then for its container to run (images are pulled meanwhile).
+SCHEDULE_TIMEOUT = "llm-twin/schedule-timeout-seconds"
+STARTUP_TIMEOUT = "llm-twin/startup-timeout-seconds"
+
+#: Annotations that say whose pod it is: labels hold hashes where a name has other characters
+#: than labels may have. `include.orphans` reads them.
+DAG_ID, TASK_ID = "llm-twin/dag-id", "llm-twin/task-id"
+RUN_ID, MAP_INDEX = "llm-twin/run-id", "llm-twin/map-index"
+
+#: Longer than any profile's terminationGracePeriodSeconds, and what a kubelet takes beyond that.
+SECONDS_FOR_AN_OLD_POD_TO_GO = 120
+
+#: What to do about what Kubernetes says of a pod.
+ADVICE = {
+    "OOMKilled": "it took more memory than limits.memory of profile {profile} allows",
+    "Evicted": "the node needed room, or a volume outgrew its sizeLimit in profile {profile}",
+    "DeadlineExceeded": "it ran longer than activeDeadlineSeconds of profile {profile} allows",
+    "Unschedulable": "no node has room for profile {profile}, and none was added in time",
+    "ErrImageNeverPull": "is image {image} on the node?",
+    "ErrImagePull": "is image {image} in the registry, and may the nodes pull it?",
+    "ImagePullBackOff": "is image {image} in the registry, and may the nodes pull it?",
+    "InvalidImageName": "do [twin] image_repository, image_tag and image_digests make a name?",
+    "CreateContainerConfigError": "the chart llm-twin makes twin-settings and twin-credentials",
+}
+
 #: XCom under which the web UI finds the link to the MLflow run (plugins/mlflow_link.py).
 MLFLOW_RUN_URL = "mlflow_run_url"
 
@@ -54,8 +80,9 @@ class JobOperator(KubernetesPodOperator):
     Args:
         job: stage and job, e.g. ``"crawl run"``.
         recipe: name of the recipe (templated, may be mapped).
-        profile: name of a complete pod template in ``include/profiles``. The operator adds
-            neither resources nor tolerations, since those would replace the template's whole.
+        profile: name of a complete pod template in ``include/profiles``, or in the folder that
+            ``[twin] profiles`` names. The operator adds neither resources nor tolerations, since
+            those would replace the template's whole.
         options: more arguments (templated); those that render to nothing are left out.
 
     The task ends by the job's exit status: 0 success, 99 skipped, 65 and 78 failed for good,
@@ -79,12 +106,10 @@ class JobOperator(KubernetesPodOperator):
         stage = job.split(maxsplit=1)[0]
         if stage not in IMAGE_OF_STAGE:
             raise ValueError(f"job {job!r}: no image is known for stage {stage!r}")
-        if not (PROFILES / f"{profile}.yaml").is_file():
-            known = ", ".join(sorted(path.stem for path in PROFILES.glob("*.yaml")))
-            raise ValueError(f"no profile {profile!r} in include/profiles: there are {known}")
-        # A node pool may have to grow first, and an image with CUDA takes minutes to pull.
-        kwargs.setdefault("schedule_timeout_seconds", 1800)
-        kwargs.setdefault("startup_timeout_seconds", 900)
+        profiles = read_runtime().profiles
+        if not (profiles / f"{profile}.yaml").is_file():
+            known = ", ".join(sorted(path.stem for path in profiles.glob("*.yaml")))
+            raise ValueError(f"no profile {profile!r} in {profiles}: there are {known}")
         super().__init__(
             name="twin-" + job.replace(" ", "-"),
             deferrable=True,
@@ -119,12 +144,13 @@ class JobOperator(KubernetesPodOperator):
         runtime = read_runtime()
         self.namespace = runtime.namespace
         self.image = runtime.image(IMAGE_OF_STAGE[self.stage])
-        profile = "cpu" if self.profile == "gpu" and not runtime.gpus else self.profile
-        self.pod_template_file = str(PROFILES / f"{profile}.yaml")
+        self.pod_template_file = str(runtime.profile(self.profile))
         self.labels = {
             "app.kubernetes.io/component": self.stage,
             "llm-twin/recipe": str(self.recipe),
         }
+        if context is not None:
+            self.annotations = _whose(context["ti"])
         self.arguments = self._arguments(runtime, context)
         return super().build_pod_request_obj(context, dry_run=dry_run)
 
@@ -143,10 +169,49 @@ class JobOperator(KubernetesPodOperator):
         # Defers; goes on in `trigger_reentry`.
         super().execute(context)
 
+    def get_or_create_pod(self, pod_request_obj: "k8s.V1Pod", context: "Context") -> "k8s.V1Pod":
+        """The pod of this task: one that a worker which died has left running, or a new one.
+
+        A pod that is being deleted is neither: it is waited for, so that no two pods ever do the
+        job of one task.
+        """
+        deadline = time.monotonic() + SECONDS_FOR_AN_OLD_POD_TO_GO
+        namespace, told = pod_request_obj.metadata.namespace, None
+        while dying := self._pods_being_deleted(namespace, context):
+            if time.monotonic() > deadline:
+                raise AirflowException(
+                    f"the pod {dying[0]} of an earlier try is still being deleted: has its node "
+                    "gone? The DAG cleanup removes it when it has been so for long"
+                )
+            if dying != told:
+                self.log.info("Waiting for the pod %s of an earlier try to go", dying[0])
+                told = dying
+            time.sleep(1)
+        return super().get_or_create_pod(pod_request_obj, context)
+
+    def invoke_defer_method(
+        self, last_log_time: Any = None, context: "Context | None" = None
+    ) -> None:
+        """Leave the worker until the pod has ended, as patiently as its profile says."""
+        notes = (self.pod.metadata.annotations if self.pod else None) or {}
+        if SCHEDULE_TIMEOUT in notes:
+            self.schedule_timeout_seconds = int(notes[SCHEDULE_TIMEOUT])
+        if STARTUP_TIMEOUT in notes:
+            self.startup_timeout_seconds = int(notes[STARTUP_TIMEOUT])
+        super().invoke_defer_method(last_log_time, context)
+
     def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> None:
         """Go on after the pod has ended (or with its logs so far)."""
         self._seen_last = str(event.get("message") or "")
-        super().trigger_reentry(context, event)
+        try:
+            super().trigger_reentry(context, event)
+        except AirflowException as error:
+            if self.pod is not None:
+                raise
+            raise AirflowException(
+                f"{self.job} for recipe {self.recipe} lost its pod {event['name']}: it was "
+                "deleted by a person, with its node, or to make room"
+            ) from error
         self._push(context, self._read_result(context))
 
     def cleanup(
@@ -161,8 +226,14 @@ class JobOperator(KubernetesPodOperator):
             super().cleanup(pod, remote_pod, xcom_result, context)
         except AirflowException as error:
             status = _exit_status(remote_pod, self.base_container_name)
-            lines = _last_words(remote_pod, self.base_container_name) or [self._seen_last]
-            raise self._ending(status, lines, context) from error
+            reason, words = _last_words(remote_pod, self.base_container_name)
+            ending = self._ending(status, words or [self._seen_last], context)
+            if advice := ADVICE.get(reason):
+                profile = read_runtime().profile(self.profile).stem
+                image = next(one.image for one in remote_pod.spec.containers)
+                text = str(ending).rstrip(". ")
+                ending = type(ending)(f"{text}: {advice.format(profile=profile, image=image)}")
+            raise ending from error
 
     def on_kill(self) -> None:
         """End the job: the child with its whole tree, or the pod."""
@@ -170,6 +241,11 @@ class JobOperator(KubernetesPodOperator):
             self._child.stop()
             return
         super().on_kill()
+
+    def _pods_being_deleted(self, namespace: str, context: "Context") -> list[str]:
+        selector = self._build_find_pod_label_selector(context, exclude_checked=False)
+        found = self.client.list_namespaced_pod(namespace, label_selector=selector).items
+        return [pod.metadata.name for pod in found if pod.metadata.deletion_timestamp]
 
     def _arguments(self, runtime: Runtime, context: "Context | None") -> list[str]:
         # No `command`, which would replace the image's entry point, an init that reaps.
@@ -267,11 +343,22 @@ class JobOperator(KubernetesPodOperator):
             ti.xcom_push(key=MLFLOW_RUN_URL, value=url)
 
 
+def _whose(ti: Any) -> dict[str, str]:
+    return {
+        DAG_ID: ti.dag_id,
+        TASK_ID: ti.task_id,
+        RUN_ID: ti.run_id,
+        MAP_INDEX: str(-1 if ti.map_index is None else ti.map_index),
+    }
+
+
 def _how(status: int | None) -> str:
+    """How a job ended: a child's negative status, or a container's above 128, is a signal."""
     if status is None:
-        return "never ended by itself"
-    if status < 0:
-        return f"was killed by signal {-status}"
+        return "did not end by itself"
+    number = -status if status < 0 else status - 128
+    if number in set(signal.Signals):
+        return f"was killed by signal {number}"
     return f"ended with status {status}"
 
 
@@ -285,19 +372,30 @@ def _exit_status(pod: "k8s.V1Pod", container: str) -> int | None:
     return state.terminated.exit_code if state and state.terminated else None
 
 
-def _last_words(pod: "k8s.V1Pod", container: str) -> list[str]:
-    """What there is to know of an ended or never started pod, the most telling line last."""
+def _last_words(pod: "k8s.V1Pod", container: str) -> tuple[str, list[str]]:
+    """What there is to know of an ended or never started pod.
+
+    Returns:
+        Kubernetes' own word for it, such as ``OOMKilled``, or nothing; and lines to show, the most
+        telling one last.
+    """
     words: list[str] = []
+    found: list[tuple[str, str]] = []
     state = _container_state(pod, container)
     if state and state.terminated:
         words += (state.terminated.message or "").splitlines()
         if state.terminated.reason not in (None, "Error", "Completed"):
-            words.append(state.terminated.reason)  # such as OOMKilled
+            found.append((state.terminated.reason, ""))
     if state and state.waiting:
-        words.append(f"{state.waiting.reason}: {state.waiting.message or 'container waits'}")
-    for condition in (pod.status.conditions if pod.status else None) or ():
-        if condition.type == "PodScheduled" and condition.status == "False":
-            words.append(f"{condition.reason}: {condition.message}")
+        found.append((state.waiting.reason, state.waiting.message or "container waits"))
+    found += [
+        (condition.reason, condition.message)
+        for condition in (pod.status.conditions if pod.status else None) or ()
+        if condition.type == "PodScheduled" and condition.status == "False"
+    ]
     if pod.status and pod.status.reason:  # such as Evicted, DeadlineExceeded
-        words.append(f"{pod.status.reason}: {pod.status.message or ''}".rstrip(": "))
-    return words
+        found.append((pod.status.reason, pod.status.message or ""))
+    elif pod.metadata.deletion_timestamp:
+        found.append(("Deleted", f"somebody or something deleted the pod {pod.metadata.name}"))
+    words += [": ".join(filter(None, pair)) for pair in found]
+    return (found[-1][0] if found else ""), words

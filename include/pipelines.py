@@ -30,13 +30,18 @@ GPU_POOL = "gpu"
 
 
 def pipeline(**more: Any) -> dict[str, Any]:
-    """Arguments of `airflow.sdk.DAG` that all pipelines share, and ``more``.
+    """Arguments of `airflow.sdk.DAG` that all pipelines share, and ``more``."""
+    params = {"recipe": recipe_param(), **more.pop("params", {})}
+    return shared(params=params, **more)
+
+
+def shared(**more: Any) -> dict[str, Any]:
+    """Arguments of `airflow.sdk.DAG` that all DAGs here share, and ``more``.
 
     Failures that may pass (a store away, a node gone) are retried with growing pauses;
     `include.jobs.JobOperator` says which are not worth it.
     """
     tags = ["llm-twin", *more.pop("tags", ())]
-    params = {"recipe": recipe_param(), **more.pop("params", {})}
     defaults = {
         "owner": OWNER,
         "retries": 3,
@@ -51,7 +56,6 @@ def pipeline(**more: Any) -> dict[str, Any]:
         "max_active_runs": 1,
         "default_args": defaults,
         "tags": tags,
-        "params": params,
         "render_template_as_native_obj": False,
         **more,
     }

@@ -1,10 +1,12 @@
 """Where jobs run and where their results lie: section ``[twin]`` of Airflow's configuration.
 
 Every option can be given in the environment as ``AIRFLOW__TWIN__<OPTION>``. It is read when a
-task runs, never when a DAG is parsed, so one serialised DAG serves a laptop and a cluster.
+task runs, so one serialised DAG serves a laptop and a cluster; a DAG being parsed learns of it
+only which profiles there are.
 """
 
 import os
+import re
 import urllib.parse
 from collections.abc import Mapping
 from enum import StrEnum
@@ -19,6 +21,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 #: Variables of Airflow's own processes that a job must not see: they carry the credentials of
 #: Airflow's database and API, and the Python path of another environment.
 _AIRFLOWS_OWN = ("AIRFLOW", "_AIRFLOW", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Mode(StrEnum):
@@ -48,8 +52,15 @@ class Runtime(BaseModel):
     image_tag: str = "dev"
     """Tag of all job images; a deployment names the release it was made with."""
 
+    image_digests: dict[str, str] = {}
+    """Digests that go before the tag, as ``crawl=sha256:…, features=sha256:…``: a digest cannot
+    be moved to another image, so what was tested and scanned is what runs."""
+
+    profiles: Path = PROJECT / "include" / "profiles"
+    """Folder of the pod templates; a cluster may mount its own, changed to fit its nodes."""
+
     gpus: bool = True
-    """Whether the cluster has GPU nodes; without them, jobs of profile ``gpu`` take ``cpu``."""
+    """Whether the cluster has GPU nodes; without them, jobs that ask for GPUs take ``cpu``."""
 
     files_uri: str = (PROJECT / ".twin" / "files").as_uri()
     """Folder or bucket of results: the same store as the jobs' TWIN_FILES_URI. A bucket may
@@ -71,6 +82,19 @@ class Runtime(BaseModel):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
 
+    @field_validator("image_digests", mode="before")
+    @classmethod
+    def _split_digests(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.strip().partition("=") for pair in value.split(",") if pair.strip()]
+        for target, _, digest in pairs:
+            if not _DIGEST.fullmatch(digest):
+                raise ValueError(
+                    f"{target!r} needs a digest: sha256: and 64 hex digits, as in crawl=sha256:…"
+                )
+        return {target.strip(): digest for target, _, digest in pairs}
+
     @field_validator("files_uri")
     @classmethod
     def _as_uri(cls, value: str) -> str:
@@ -79,7 +103,15 @@ class Runtime(BaseModel):
 
     def image(self, target: str) -> str:
         """Reference of the job image that was built from this target of the Dockerfile."""
-        return f"{self.image_repository.rstrip('/')}/{target}:{self.image_tag}"
+        name = f"{self.image_repository.rstrip('/')}/{target}"
+        digest = self.image_digests.get(target)
+        return f"{name}@{digest}" if digest else f"{name}:{self.image_tag}"
+
+    def profile(self, name: str) -> Path:
+        """File of the pod template that jobs of this profile take on this cluster."""
+        if name.startswith("gpu") and not self.gpus:
+            name = "cpu"
+        return self.profiles / f"{name}.yaml"
 
     def result_uri(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
         """Where the job of this task leaves its result, as Airflow's object storage names it."""

@@ -31,6 +31,7 @@ class FakeKubernetes:
         self.created: list[dict[str, Any]] = []
         self.logs: dict[str, bytes] = {}
         self.unschedulable = False
+        self.grace_periods: dict[str, int] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -130,11 +131,20 @@ class FakeKubernetes:
     async def _delete(self, request: web.Request) -> web.Response:
         pod = self._pod(request)
         name = pod["metadata"]["name"]
+        if "gracePeriodSeconds" in request.query:
+            self.grace_periods[name] = int(request.query["gracePeriodSeconds"])
         process = self._processes.get(name)
         if process is not None and process.returncode is None:
             process.kill()
         del self.pods[name]
         return web.json_response(pod)
+
+    def lose_pods(self) -> None:
+        """As if their node had gone: no trace of them is left."""
+        for process in self._processes.values():
+            if process.returncode is None:
+                process.kill()
+        self.pods.clear()
 
     async def _log(self, request: web.Request) -> web.StreamResponse:
         pod = self._pod(request)

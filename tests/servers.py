@@ -33,11 +33,11 @@ def free_port() -> int:
         return port
 
 
-def is_open(port: int) -> bool:
-    """Whether something accepts connections on this loopback port."""
+def is_open(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something accepts connections on this port."""
     with socket.socket() as probe:
         probe.settimeout(0.2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def wait_until(
@@ -58,8 +58,25 @@ def server(
     log: Path,
     environment: Mapping[str, str] | None = None,
     seconds: float = 60,
+    host: str = "127.0.0.1",
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server in its own process group until the block ends; yield its process."""
+    process = start(command, port, log, environment, seconds, host)
+    try:
+        yield process
+    finally:
+        end_group(process)
+
+
+def start(
+    command: Sequence[str | Path],
+    port: int,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = 60,
+    host: str = "127.0.0.1",
+) -> subprocess.Popen[bytes]:
+    """Start a server in its own process group and wait until its port is open."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -72,13 +89,16 @@ def server(
         )
     try:
         wait_until(
-            lambda: process.poll() is not None or is_open(port), f"{command[0]} on {port}", seconds
+            lambda: process.poll() is not None or is_open(port, host),
+            f"{command[0]} on {port}",
+            seconds,
         )
         if process.poll() is not None:
             raise RuntimeError(f"{command[0]} ended at once:\n{log.read_text()[-2000:]}")
-        yield process
-    finally:
+    except BaseException:
         end_group(process)
+        raise
+    return process
 
 
 def end_group(process: subprocess.Popen[bytes], grace: float = 10) -> None:
@@ -94,15 +114,17 @@ def end_group(process: subprocess.Popen[bytes], grace: float = 10) -> None:
 
 
 @contextmanager
-def warehouse_server(folder: Path, port: int | None = None) -> Iterator[tuple[str, int, int]]:
+def warehouse_server(
+    folder: Path, port: int | None = None, host: str = "127.0.0.1"
+) -> Iterator[tuple[str, int, int]]:
     """A MongoDB-protocol server storing in ``folder``; yields (uri, port, pid)."""
     port = port or free_port()
     command = [
-        BIN / "secantusd-py", "--host", "127.0.0.1", "--port", str(port), "--storage-path", folder,
+        BIN / "secantusd-py", "--host", host, "--port", str(port), "--storage-path", folder,
         "--sync-on-commit", "--cache-size", "256M", "--oplog-max-entries", "20000",
     ]  # fmt: skip
-    with server(command, port, folder.parent / f"warehouse-{port}.log") as process:
-        uri = f"mongodb://127.0.0.1:{port}/?journal=true&directConnection=true"
+    with server(command, port, folder.parent / f"warehouse-{port}.log", host=host) as process:
+        uri = f"mongodb://{host}:{port}/?journal=true&directConnection=true"
         yield f"{uri}&serverSelectionTimeoutMS=2000", port, process.pid
 
 

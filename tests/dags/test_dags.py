@@ -23,10 +23,11 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from kubernetes.client import ApiClient
 
-from include.jobs import JobOperator
+from include.jobs import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT, JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
+ALL = [*CHAIN, "cleanup"]
 #: Commands of `twin` that the pipelines may call; issue and CLI name them.
 JOBS = {
     "crawl run",
@@ -39,6 +40,10 @@ JOBS = {
     "evaluation promote",
     "evaluation reject",
     "rollout start",
+}
+PROFILES = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+    for path in (ROOT / "include" / "profiles").glob("*.yaml")
 }
 #: Kubernetes quantities: what the schema validator takes for any string.
 QUANTITY = re.compile(r"^([0-9]+(\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
@@ -61,10 +66,10 @@ def jobs(bag: DagBag) -> Iterator[JobOperator]:
 
 def test_all_load(bag: DagBag) -> None:
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == sorted(CHAIN)
+    assert sorted(bag.dags) == sorted(ALL)
 
 
-@pytest.mark.parametrize("name", CHAIN)
+@pytest.mark.parametrize("name", ALL)
 def test_each_says_what_it_is(bag: DagBag, name: str) -> None:
     dag = bag.dags[name]
     assert dag.doc_md
@@ -125,7 +130,7 @@ def test_a_persons_answer_runs_the_job_that_records_it_and_no_other(
 
 def test_tasks_that_load_a_model_share_the_gpu_pool(bag: DagBag) -> None:
     for task in jobs(bag):
-        assert (task.pool == "gpu") == (task.profile == "gpu"), task.task_id
+        assert (task.pool == "gpu") == (task.profile == "gpu-1"), task.task_id
 
 
 def test_all_can_be_serialised_and_read_back(bag: DagBag) -> None:
@@ -136,7 +141,8 @@ def test_all_can_be_serialised_and_read_back(bag: DagBag) -> None:
 
 def test_the_form_offers_the_recipes_that_there_are(bag: DagBag) -> None:
     recipes = sorted(path.stem for path in (ROOT / "include" / "recipes").glob("*.yaml"))
-    for dag in bag.dags.values():
+    for name in CHAIN:
+        dag = bag.dags[name]
         param = dag.params.get_param("recipe")
         assert sorted(param.schema["enum"]) == recipes
         assert param.value == "handbook"
@@ -161,11 +167,11 @@ def test_parsing_takes_under_two_cpu_seconds() -> None:
             check=True,
         ).stdout
         _, seconds, count = output.strip().splitlines()[-1].split()
-        assert int(count) == len(CHAIN)
+        assert int(count) == len(ALL)
         best = min(best, float(seconds))
         if best < 2:
             break
-    print(f"\nDAG parsing: {best:.2f} CPU seconds for {len(CHAIN)} files")
+    print(f"\nDAG parsing: {best:.2f} CPU seconds for {len(ALL)} files")
     assert best < 2
 
 
@@ -211,7 +217,7 @@ def test_every_pod_is_valid_kubernetes(bag: DagBag, monkeypatch: pytest.MonkeyPa
             assert all(QUANTITY.match(str(amount)) for amount in amounts.values())
         gpus = container["resources"]["limits"].get("nvidia.com/gpu")
         assert gpus == container["resources"]["requests"].get("nvidia.com/gpu")
-        assert (gpus == "1") == (task.profile == "gpu")
+        assert (gpus == "1") == (task.profile == "gpu-1")
 
 
 def test_every_pod_is_as_restricted_as_pod_security_asks(
@@ -240,11 +246,43 @@ def test_every_pod_is_as_restricted_as_pod_security_asks(
         ]
 
 
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_a_profile_says_how_long_a_pod_is_waited_for(name: str) -> None:
+    """A node may have to be added, and an image pulled: the operator's two minutes are too few."""
+    notes = PROFILES[name]["metadata"]["annotations"]
+    assert int(notes[SCHEDULE_TIMEOUT]) >= 600
+    assert int(notes[STARTUP_TIMEOUT]) >= 600
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_a_profile_is_fit_for_nodes_that_come_and_go(name: str) -> None:
+    spec = PROFILES[name]["spec"]
+    tolerated = {one["key"]: one for one in spec["tolerations"]}
+    # A rollout that is interrupted leaves the traffic between two versions for a while.
+    assert ("llm-twin/spot" in tolerated) == (name != "rollout")
+    for condition in ("not-ready", "unreachable"):
+        assert tolerated[f"node.kubernetes.io/{condition}"]["tolerationSeconds"] <= 60
+    assert spec["containers"][0]["imagePullPolicy"] == "IfNotPresent"
+
+
+@pytest.mark.parametrize("name", ["gpu-1", "gpu-n"])
+def test_training_has_shared_memory_that_its_limit_covers(name: str) -> None:
+    spec = PROFILES[name]["spec"]
+    (container,) = spec["containers"]
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    (volume,) = [one for one in spec["volumes"] if one["name"] == mounts["/dev/shm"]]
+    assert volume["emptyDir"]["medium"] == "Memory"
+    size, limit = volume["emptyDir"]["sizeLimit"], container["resources"]["limits"]["memory"]
+    assert int(size.removesuffix("Gi")) < int(limit.removesuffix("Gi")) / 2
+    resources = container["resources"]
+    assert resources["limits"]["nvidia.com/gpu"] == resources["requests"]["nvidia.com/gpu"]
+    assert (resources["limits"]["nvidia.com/gpu"] == "1") == (name == "gpu-1")
+
+
 def test_airflow_gives_up_before_the_pod_does(bag: DagBag) -> None:
     """Or the pod's deadline would end a job that Airflow still waits for."""
     for task in jobs(bag):
-        path = ROOT / "include" / "profiles" / f"{task.profile}.yaml"
-        deadline = yaml.safe_load(path.read_text())["spec"]["activeDeadlineSeconds"]
+        deadline = PROFILES[task.profile]["spec"]["activeDeadlineSeconds"]
         assert task.execution_timeout.total_seconds() <= deadline, task.task_id
 
 

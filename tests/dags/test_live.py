@@ -6,11 +6,8 @@ rollout, that a person's approval is waited for, and that marking a task failed 
 """
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,9 +19,9 @@ import pymongo
 import pytest
 
 from tests import servers
-from tests.airflow_environment import ROOT, StandIn, gone
+from tests.airflow_environment import StandIn, gone
+from tests.live_airflow import LiveAirflow, wait_until
 
-AIRFLOW = Path(sys.prefix) / "bin" / "airflow"
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
 JOBS = [
     "crawl run",
@@ -40,66 +37,13 @@ JOBS = [
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def wait_until(ready: Callable[[], bool], what: str, seconds: float = 180) -> None:
-    """Wait as `servers.wait_until`, but asking seldom: each question costs the API server time."""
-    servers.wait_until(ready, what, seconds, pause=0.5)
+class Live(LiveAirflow):
+    """Airflow beside a model registry, with jobs that do as a test says."""
 
-
-class Live:
-    """A running Airflow, as a person at its web UI sees it."""
-
-    def __init__(self, url: str, mlflow: str, stand_in: StandIn) -> None:
+    def __init__(self, home: Path, variables: dict[str, str], mlflow: str, jobs: StandIn) -> None:
+        super().__init__(home, variables)
         self.mlflow = mlflow
-        self.stand_in = stand_in
-        self._http = httpx.Client(base_url=url, timeout=30)
-
-    def log_in(self) -> None:
-        token = self._http.get("/auth/token").json()["access_token"]
-        self._http.headers["authorization"] = f"Bearer {token}"
-
-    def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        answer = self._http.request(method, f"/api/v2{path}", **arguments)
-        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
-        body: dict[str, Any] = answer.json()
-        return body
-
-    def knows(self, dag: str) -> bool:
-        return self._http.get(f"/api/v2/dags/{dag}").is_success
-
-    def trigger(self, dag: str, **conf: Any) -> str:
-        body = {"logical_date": None, "conf": conf}
-        return str(self.call("POST", f"/dags/{dag}/dagRuns", json=body)["dag_run_id"])
-
-    def runs(self, dag: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.call("GET", f"/dags/{dag}/dagRuns")["dag_runs"]
-        return rows
-
-    def tasks(self, dag: str, run: str) -> dict[str, dict[str, Any]]:
-        rows = self.call("GET", f"/dags/{dag}/dagRuns/{run}/taskInstances")["task_instances"]
-        return {row["task_id"].split(".")[-1]: row for row in rows}
-
-    def states(self, dag: str, run: str) -> dict[str, str]:
-        return {name: row["state"] for name, row in self.tasks(dag, run).items()}
-
-    def reaches(self, dag: str, run: str, task: str, state: str) -> None:
-        """Wait for the task's state; tell the states of all tasks if it does not come."""
-        try:
-            wait_until(lambda: self.states(dag, run).get(task) == state, state)
-        except TimeoutError as error:
-            states = {
-                name: (row["state"], row["try_number"])
-                for name, row in self.tasks(dag, run).items()
-            }
-            raise AssertionError(f"{task} is not {state}: states and tries are {states}") from error
-
-    def succeeded_since(self, dag: str, moment: datetime) -> list[str]:
-        """Ids of the runs that began after ``moment``; one that failed fails the test."""
-        since = [
-            run for run in self.runs(dag) if datetime.fromisoformat(run["run_after"]) >= moment
-        ]
-        for run in since:
-            assert run["state"] != "failed", self.states(dag, run["dag_run_id"])
-        return [run["dag_run_id"] for run in since if run["state"] == "success"]
+        self.stand_in = jobs
 
     def promote(self, version: int) -> None:
         """Move the alias in the registry, as a person does in MLflow's UI."""
@@ -111,97 +55,31 @@ class Live:
         httpx.post(f"{api}/registered-models/alias", json=alias).raise_for_status()
 
 
-def environment(
-    home: Path, stand_in: StandIn, ports: dict[str, int], mlflow: str
-) -> dict[str, str]:
-    url = f"http://127.0.0.1:{ports['api']}"
-    mongo = {"conn_type": "mongo", "host": "127.0.0.1", "port": ports["mongo"], "schema": "twin"}
-    return {
-        "AIRFLOW_HOME": str(home),
-        "PYTHONPATH": str(ROOT),
-        "AIRFLOW_CONN_MONGO_DEFAULT": json.dumps(mongo | {"extra": {"directConnection": True}}),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__PARALLELISM": "4",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__API__PORT": str(ports["api"]),
-        "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API__SECRET_KEY": "live-test",
-        "AIRFLOW__API_AUTH__JWT_SECRET": "live-test-" * 8,
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports["worker"]),
-        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports["triggerer"]),
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
-        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
-        "AIRFLOW__TWIN__RUNTIME": "local",
-        "AIRFLOW__TWIN__JOBS_BIN": str(stand_in.bin),
-        "AIRFLOW__TWIN__FILES_URI": (home / "files").as_uri(),
-        "AIRFLOW__TWIN__MLFLOW_URL": mlflow,
-        **stand_in.environment,
-    }
-
-
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("live")
-    home = folder / "airflow"
-    home.mkdir()
     stand_in = StandIn(folder / "stand-in")
     with ExitStack() as running:
         _, mongo, _ = running.enter_context(servers.warehouse_server(folder / "warehouse" / "data"))
         mlflow = running.enter_context(servers.mlflow_server(folder / "mlflow"))
-        ports = {name: servers.free_port() for name in ("api", "worker", "triggerer")}
-        ports["mongo"] = mongo
-        variables = environment(home, stand_in, ports, mlflow)
-        for command in (
-            ["db", "migrate"],
-            ["pools", "set", "gpu", "1", "tasks that load a model", "--include-deferred"],
-        ):
-            _run([str(AIRFLOW), *command], variables)
-        api = [AIRFLOW, "api-server", "--host", "127.0.0.1", "--port", str(ports["api"])]
-        running.enter_context(
-            servers.server(api, ports["api"], home / "api.log", variables, seconds=180)
-        )
-        for name, port in (("scheduler", "worker"), ("triggerer", "triggerer")):
-            running.enter_context(
-                servers.server([AIRFLOW, name], ports[port], home / f"{name}.log", variables, 180)
-            )
-        # It listens nowhere; the API server's port stands in for "is up".
-        running.enter_context(
-            servers.server(
-                [AIRFLOW, "dag-processor"], ports["api"], home / "processor.log", variables
-            )
-        )
-        made = Live(f"http://127.0.0.1:{ports['api']}", mlflow, stand_in)
-        wait_until(lambda: _quietly(made.log_in), "Airflow's API", 120)
-        wait_until(lambda: all(map(made.knows, CHAIN)), "all DAGs", 120)
+        connection = {"conn_type": "mongo", "host": "127.0.0.1", "port": mongo, "schema": "twin"}
+        variables = {
+            "AIRFLOW_CONN_MONGO_DEFAULT": json.dumps(
+                connection | {"extra": {"directConnection": True}}
+            ),
+            "AIRFLOW__TWIN__RUNTIME": "local",
+            "AIRFLOW__TWIN__JOBS_BIN": str(stand_in.bin),
+            "AIRFLOW__TWIN__FILES_URI": (folder / "files").as_uri(),
+            "AIRFLOW__TWIN__MLFLOW_URL": mlflow,
+            **stand_in.environment,
+        }
+        made = Live(folder / "airflow", variables, mlflow, stand_in)
+        running.enter_context(made.running(*CHAIN))
         with pymongo.MongoClient("127.0.0.1", mongo, directConnection=True) as client:
             client["twin"]["documents"].insert_one(
                 {"_id": "1", "author_id": "handbook", "status": "live"}
             )
         yield made
-
-
-def _run(command: list[str], variables: dict[str, str]) -> None:
-    done = subprocess.run(
-        command, env={**os.environ, **variables}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def _quietly(action: Callable[[], object]) -> bool:
-    try:
-        action()
-    except (httpx.HTTPError, ValueError, KeyError):
-        return False
-    return True
 
 
 def test_triggering_crawl_runs_the_whole_chain(live: Live) -> None:

@@ -148,7 +148,7 @@ class TestOtherJobs:
     def test_nobody_reaches_a_job(self, policies, worker):
         for source in (INGRESS, worker, job("cpu"), Place("airflow", {"app": "x"})):
             for port in (80, 8000, 8080):
-                assert not allowed(policies, source, job("gpu"), port)
+                assert not allowed(policies, source, job("gpu-1"), port)
 
     def test_a_stranger_in_the_namespace_of_jobs_is_cut_off(self, policies):
         stranger = Place("twin-jobs", {"app": "stranger"})

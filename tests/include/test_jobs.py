@@ -18,10 +18,13 @@ from airflow.sdk.exceptions import (
 )
 from airflow.sdk.execution_time.timeout import timeout
 
-from include.jobs import IMAGE_OF_STAGE, PROFILES, JobOperator
+from include.jobs import IMAGE_OF_STAGE, JobOperator
+from include.orphans import Owner, owner_of
+from include.runtime import PROJECT
 from tests.airflow_environment import ROOT, StandIn, gone
 
 RUN = "manual__2026-01-01T00:00:00+00:00"
+PROFILES = sorted(path.stem for path in (PROJECT / "include" / "profiles").glob("*.yaml"))
 
 
 class Instance(SimpleNamespace):
@@ -166,7 +169,7 @@ def test_a_job_killed_from_outside_is_retried(stand_in: StandIn) -> None:
 
 
 def test_an_unknown_profile_is_refused_when_the_dag_is_parsed() -> None:
-    with pytest.raises(ValueError, match=r"no profile 'gpv'.*there are cpu, crawl, gpu"):
+    with pytest.raises(ValueError, match=r"no profile 'gpv'.*there are cpu, crawl, gpu-1, gpu-n"):
         operator(profile="gpv")
 
 
@@ -181,7 +184,7 @@ def test_each_stage_names_a_target_of_the_dockerfile(stage: str) -> None:
     assert f" AS {IMAGE_OF_STAGE[stage]}\n" in dockerfile
 
 
-@pytest.mark.parametrize("profile", sorted(path.stem for path in PROFILES.glob("*.yaml")))
+@pytest.mark.parametrize("profile", PROFILES)
 def test_the_pod_is_the_profile_completed(
     profile: str, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +195,9 @@ def test_the_pod_is_the_profile_completed(
     assert pod.metadata.namespace == "twins"
     assert pod.metadata.labels["llm-twin/profile"] == profile
     assert pod.metadata.labels["llm-twin/recipe"] == "handbook"
+    # Labels cannot hold every name; `include.orphans` finds the task by these.
+    whose = owner_of(pod)
+    assert whose == Owner(dag_id="tests", run_id=RUN, task_id="a_task", map_index=0)
     (container,) = pod.spec.containers
     assert container.image == "example.com/team/train:1.2.3"
     # The image's own entry point, an init that reaps, stays.
@@ -205,6 +211,29 @@ def test_the_pod_is_the_profile_completed(
 
 def test_a_cluster_without_gpus(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__TWIN__GPUS", "False")
-    pod = operator("training sft", profile="gpu").build_pod_request_obj(dry_run=True)
-    assert pod.metadata.labels["llm-twin/profile"] == "cpu"
-    assert not pod.spec.tolerations
+    for profile in ("gpu-1", "gpu-n"):
+        pod = operator("training sft", profile=profile).build_pod_request_obj(dry_run=True)
+        assert pod.metadata.labels["llm-twin/profile"] == "cpu"
+        assert "nvidia.com/gpu" not in {one.key for one in pod.spec.tolerations}
+
+
+def test_a_cluster_may_have_profiles_of_its_own(
+    stand_in: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = (PROJECT / "include" / "profiles" / "cpu.yaml").read_text(encoding="utf-8")
+    (tmp_path / "huge.yaml").write_text(shipped.replace("8Gi", "64Gi"), encoding="utf-8")
+    monkeypatch.setenv("AIRFLOW__TWIN__PROFILES", str(tmp_path))
+    pod = operator(profile="huge").build_pod_request_obj(dry_run=True)
+    assert pod.spec.containers[0].resources.limits["memory"] == "64Gi"
+    with pytest.raises(ValueError, match="there are huge"):
+        operator(profile="cpu")
+
+
+def test_images_by_digest(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = "sha256:" + "0a" * 32
+    monkeypatch.setenv("AIRFLOW__TWIN__IMAGE_DIGESTS", f"crawl={digest}")
+    images = [
+        operator(job).build_pod_request_obj(dry_run=True).spec.containers[0].image
+        for job in ("crawl run", "features build")
+    ]
+    assert images == [f"llm-twin/crawl@{digest}", "llm-twin/features:1.2.3"]

@@ -3,7 +3,9 @@
 import datetime
 import json
 import os
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,10 +120,33 @@ def test_what_may_pass_is_retried_in_a_new_pod(stand_in: StandIn, cluster: FakeK
 
 
 def test_a_pod_that_no_node_takes(
+    stand_in: StandIn,
+    cluster: FakeKubernetes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """How long it is waited for stands in the profile."""
+    monkeypatch.setenv("AIRFLOW__TWIN__PROFILES", str(tmp_path))
+    for path in (ROOT / "include" / "profiles").glob("*.yaml"):
+        text = path.read_text(encoding="utf-8").replace('seconds: "900"', 'seconds: "2"')
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    cluster.unschedulable = True
+    state, _ = run()
+    assert state == "failed"
+    shown = capsys.readouterr().out
+    assert "Unschedulable: 0/1 nodes are available" in shown
+    assert "no node has room for profile cpu" in shown
+    assert cluster.pods == {}, "the pod would start later, unwatched"
+
+
+def test_a_pod_that_is_taken_away(
     stand_in: StandIn, cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cluster.unschedulable = True
-    state, _ = run(schedule_timeout_seconds=2, startup_timeout_seconds=2)
+    stand_in.does("features build", seconds=60)
+    threading.Timer(6, cluster.lose_pods).start()
+    state, _ = run()
     assert state == "failed"
-    assert "Unschedulable: 0/1 nodes are available" in capsys.readouterr().out
-    assert cluster.pods == {}, "the pod would start later, unwatched"
+    assert "features build for recipe handbook lost its pod twin-features-build-" in (
+        capsys.readouterr().out
+    )

@@ -29,6 +29,8 @@ def test_every_option_can_come_from_the_environment(monkeypatch: pytest.MonkeyPa
         "NAMESPACE": "twins",
         "IMAGE_REPOSITORY": "example.com/team/",
         "IMAGE_TAG": "1.0",
+        "IMAGE_DIGESTS": f"features=sha256:{'b' * 64}",
+        "PROFILES": "/etc/profiles",
         "GPUS": "false",
         "FILES_URI": "s3://aws_default@bucket/twin/",
         "MLFLOW_URL": "http://mlflow:5000",
@@ -41,7 +43,9 @@ def test_every_option_can_come_from_the_environment(monkeypatch: pytest.MonkeyPa
     runtime = read_runtime()
     assert runtime.runtime is Mode.KUBERNETES
     assert runtime.image("crawl") == "example.com/team/crawl:1.0"
+    assert runtime.image("features") == f"example.com/team/features@sha256:{'b' * 64}"
     assert runtime.gpus is False
+    assert runtime.profile("gpu-n") == Path("/etc/profiles/cpu.yaml")
     assert runtime.nightly_recipes == ("handbook", "other")
     assert runtime.files_uri == "s3://aws_default@bucket/twin"
 
@@ -99,3 +103,10 @@ def test_a_job_sees_nothing_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made["PATH"].split(os.pathsep)[0] == "/opt/jobs/bin"
     assert made["TWIN_HOME"] == "/data/twin"
     assert made["TWIN_X"] == "explicit"
+
+
+@pytest.mark.parametrize("given", ["crawl", "crawl=1.0", "crawl=sha256:12"])
+def test_a_digest_is_a_whole_one(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("AIRFLOW__TWIN__IMAGE_DIGESTS", given)
+    with pytest.raises(AirflowConfigException, match="'crawl' needs a digest: sha256: and 64 hex"):
+        read_runtime()
