@@ -1,6 +1,6 @@
 """The images, really built, and run as in a pod: own user, nothing writable, no capabilities.
 
-Slow and large (10 GB; eight minutes on two cores from the builder's cache, twenty without), so only
+Slow and large (10 GB; eight minutes on two cores from the builder's cache), so only
 `make test-images` runs it. It skips where no Docker engine answers, or where the engine cannot
 reach what the images are made of.
 """
