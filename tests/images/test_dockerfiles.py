@@ -159,7 +159,10 @@ def hashed(path: Path) -> dict[str, str]:
 
 LOCKS = [
     *(REQUIREMENTS / f"{name}.txt" for name in ("crawl", "features", "train", "serve", "weights")),
-    *(REQUIREMENTS / f"{name}.txt" for name in ("build", "embedder", "torch-cpu", "torch-cuda")),
+    *(
+        REQUIREMENTS / f"{name}.txt"
+        for name in ("build", "embedder", "sbom", "torch-cpu", "torch-cuda")
+    ),
     ROOT / "requirements.txt",
     ROOT / "images/mlflow/requirements.txt",
 ]
