@@ -72,6 +72,15 @@ def profiles() -> dict[str, Manifest]:
     return {path.stem: yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))}
 
 
+def gpu_profiles() -> list[str]:
+    """Names of the pod templates that ask for GPUs."""
+    return [
+        name
+        for name, pod in profiles().items()
+        if "nvidia.com/gpu" in pod["spec"]["containers"][0]["resources"]["limits"]
+    ]
+
+
 def find(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Manifest]:
     """The manifests of a kind, and of a name if one is given."""
     return [

@@ -17,6 +17,7 @@ from tests.helm.manifests import (
     ROOT,
     every_values_file,
     find,
+    gpu_profiles,
     only,
     pods,
     profiles,
@@ -240,7 +241,7 @@ class TestTheChecksNotice:
             check_resources({"resources": resources})
 
     def test_a_pod_on_the_gpu_pool_without_a_gpu(self):
-        pod = copy.deepcopy(profiles()["gpu"])
+        pod = copy.deepcopy(profiles()[gpu_profiles()[0]])
         for kind in ("requests", "limits"):
             del pod["spec"]["containers"][0]["resources"][kind][GPU]
         with pytest.raises(AssertionError, match="GPU nodes are for pods with GPUs"):

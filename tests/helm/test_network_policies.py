@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.helm.manifests import DEV, every_values_file, find, pods, profiles, ray_pods
+from tests.helm.manifests import (
+    DEV,
+    every_values_file,
+    find,
+    gpu_profiles,
+    pods,
+    profiles,
+    ray_pods,
+)
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,7 @@ class TestOtherJobs:
     def test_nobody_reaches_a_job(self, policies, worker):
         for source in (INGRESS, worker, job("cpu"), Place("airflow", {"app": "x"})):
             for port in (80, 8000, 8080):
-                assert not allowed(policies, source, job("gpu"), port)
+                assert not allowed(policies, source, job(gpu_profiles()[0]), port)
 
     def test_a_stranger_in_the_namespace_of_jobs_is_cut_off(self, policies):
         stranger = Place("twin-jobs", {"app": "stranger"})
@@ -213,7 +221,7 @@ class TestPlatform:
     @pytest.mark.parametrize("name", STORE_PORTS)
     def test_a_store_hears_jobs_replicas_and_airflow(self, policies, worker, name):
         port = STORE_PORTS[name]
-        for source in (job("crawl"), job("cpu"), job("gpu"), worker, self.AIRFLOW):
+        for source in (job("crawl"), job("cpu"), job(gpu_profiles()[0]), worker, self.AIRFLOW):
             assert allowed(policies, source, self.store(name), port)
             assert not allowed(policies, source, self.store(name), 22)
 

@@ -21,6 +21,7 @@ from tests.helm.manifests import (
     every_values_file,
     find,
     given,
+    gpu_profiles,
     only,
     pods,
     profiles,
@@ -102,8 +103,12 @@ class TestAddresses:
             return find(render(None, *sets), "ConfigMap", "twin-settings")[0]["data"][setting]
 
         assert address() == f"http://{part}.stores.svc.cluster.local:{port}"
+        assert address(f"settings.{setting}=http://x:1") == "http://x:1"
         assert address(f"install.{part}=true") == f"http://{part}.twin.svc.cluster.local:{port}"
-        assert address(f"install.{part}=true", f"settings.{setting}=http://x:1") == "http://x:1"
+
+    def test_a_setting_can_be_left_to_the_jobs(self, render):
+        data = find(render(None, "settings.TWIN_INDEX_URL=null"), "ConfigMap")[0]["data"]
+        assert "TWIN_INDEX_URL" not in data
 
     def test_services_bear_the_names_that_settings_and_connections_use(self, render):
         manifests = render(DEV)
@@ -290,10 +295,11 @@ class TestKueue:
             assert [one["name"] for one in item["resources"]] == group["coveredResources"]
 
     def test_the_gpu_flavor_is_the_pool_of_the_gpu_profile(self, render):
-        gpu = profiles()["gpu"]["spec"]
         flavor = only(render(PRODUCTION), "ResourceFlavor", "twin-gpu")["spec"]
-        assert flavor["nodeLabels"] == gpu["nodeSelector"]
-        assert flavor["tolerations"] == gpu["tolerations"]
+        for name in gpu_profiles():
+            gpu = profiles()[name]["spec"]
+            assert flavor["nodeLabels"] == gpu["nodeSelector"]
+            assert all(one in gpu["tolerations"] for one in flavor["tolerations"])
 
     def test_flavors_that_name_other_resources_are_refused(self, run_helm, chart):
         flavors = '[{"name": "a", "quota": {"cpu": 1}}, {"name": "b", "quota": {"memory": 1}}]'

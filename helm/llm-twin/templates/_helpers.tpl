@@ -65,7 +65,7 @@ podSelector:
 {{- end -}}
 {{- end }}
 
-{{/* Settings that follow from names; what .Values.settings says wins. */}}
+{{/* Settings that follow from names, then those of .Values.settings, then stores of this release. */}}
 {{- define "llm-twin.settings" -}}
 {{- $derived := dict -}}
 {{- if .Values.serving.enabled -}}
@@ -75,11 +75,14 @@ podSelector:
 {{- $_ := set $derived "TWIN_SERVE_API_URL" (printf "http://%s-head-svc.%s:8265" .Values.serving.name $host) -}}
 {{- $_ := set $derived "TWIN_ENDPOINT_URL" (printf "http://%s-serve-svc.%s:8000" .Values.serving.name $host) -}}
 {{- end -}}
+{{- $installed := dict -}}
+{{- $ports := include "llm-twin.storePorts" . | fromJson -}}
 {{- range $store, $name := dict "qdrant" "TWIN_INDEX_URL" "mlflow" "TWIN_MLFLOW_TRACKING_URI" -}}
-{{- $namespace := index $.Values.install $store | ternary $.Release.Namespace "stores" -}}
-{{- $_ := set $derived $name (printf "http://%s.%s.svc.cluster.local:%s" $store $namespace (eq $store "qdrant" | ternary "6333" "5000")) -}}
+{{- with index $ports $store -}}
+{{- $_ := set $installed $name (printf "http://%s.%s.svc.cluster.local:%v" $store $.Release.Namespace .) -}}
 {{- end -}}
-{{- range $name, $value := merge (dict) .Values.settings $derived }}
+{{- end -}}
+{{- range $name, $value := merge $installed .Values.settings $derived }}
 {{ $name }}: {{ $value | toString | quote }}
 {{- end }}
 {{- end }}
