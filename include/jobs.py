@@ -31,6 +31,7 @@ PROFILES = PROJECT / "include" / "profiles"
 
 #: Target of images/twin/Dockerfile that carries what a stage needs.
 IMAGE_OF_STAGE = {
+    "backup": "features",
     "crawl": "crawl",
     "features": "features",
     "datasets": "train",
