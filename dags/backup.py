@@ -10,7 +10,7 @@ hand with the form. The newest are kept; a night in which nothing changed costs 
 
 import datetime
 
-from airflow.sdk import DAG, CronTriggerTimetable, Param
+from airflow.sdk import DAG, CronTriggerTimetable, Param, task_group
 
 from include.jobs import JobOperator
 from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
@@ -35,9 +35,16 @@ with DAG(
         },
     ),
 ) as dag:
-    JobOperator.partial(
-        task_id="create",
-        job="backup create",
-        options=["--keep", "{{ params.keep }}"],
-        map_index_template=RECIPE_OF_JOB,
-    ).expand(recipe=which_recipes())
+
+    @task_group
+    def one_backup(recipe: str) -> None:
+        """Back up one recipe."""
+        JobOperator(
+            task_id="create",
+            job="backup create",
+            recipe=recipe,
+            options=["--keep", "{{ params.keep }}"],
+            map_index_template=RECIPE_OF_JOB,
+        )
+
+    one_backup.expand(recipe=which_recipes())

@@ -24,7 +24,7 @@ from include.jobs import JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
-ALL = [*CHAIN, "backup"]
+ALL = [*CHAIN, "backup", "restore"]
 #: Commands of `twin` that the pipelines may call; issue and CLI name them.
 JOBS = {
     "crawl run",
@@ -37,6 +37,7 @@ JOBS = {
     "evaluation promote",
     "rollout start",
     "backup create",
+    "backup restore",
 }
 #: Kubernetes quantities: what the schema validator takes for any string.
 QUANTITY = re.compile(r"^([0-9]+(\.[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
@@ -221,19 +222,18 @@ def test_jobs_that_may_go_again_do_so_with_growing_pauses(bag: DagBag) -> None:
         assert task.max_retry_delay < datetime.timedelta(hours=1)
 
 
+@pytest.mark.parametrize(("name", "at"), [("crawl", 3), ("backup", 1)])
 def test_a_new_installation_waits_for_its_first_night(
-    bag: DagBag, monkeypatch: pytest.MonkeyPatch
+    bag: DagBag, monkeypatch: pytest.MonkeyPatch, name: str, at: int
 ) -> None:
     """Else the first `make up` would crawl at once, beside the run that a person asked for."""
     restriction = TimeRestriction(earliest=None, latest=None, catchup=False)
     for hour in (2, 3, 4, 23):
         now = datetime.datetime(2026, 1, 10, hour, 30, tzinfo=datetime.UTC)
         monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda now=now: now)
-        timetable = DagSerialization.from_dict(
-            DagSerialization.to_dict(bag.dags["crawl"])
-        ).timetable
+        timetable = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags[name])).timetable
         info = timetable.next_dagrun_info(
             last_automated_data_interval=None, restriction=restriction
         )
         assert info.run_after > now
-        assert (info.run_after.hour, info.run_after.minute) == (3, 0)
+        assert (info.run_after.hour, info.run_after.minute) == (at, 0)
