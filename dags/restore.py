@@ -6,8 +6,8 @@ By hand only, with the form. Every byte is checked against the digests taken whe
 made, before anything is written; restoring again changes nothing.
 
 **Reads** `backups/<recipe>/` in the file store. **Writes** the warehouse and the index. Documents
-that are in the warehouse and not in the backup stay. Then trigger *features*, which brings the index
-up to date with the warehouse.
+that are in the warehouse and not in the backup stay. Then trigger *features*, which brings the
+index up to date with the warehouse.
 """
 
 from airflow.sdk import DAG, Param, task_group
