@@ -1,5 +1,6 @@
 """The chart's manifests as tests look at them."""
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -50,6 +51,7 @@ def chart_to_render() -> Path:
     the pinned versions, each rendering one manifest of kind ``DependencyValues``.
     """
     folder = Path(tempfile.mkdtemp(prefix="llm-twin-chart-")) / CHART.name
+    atexit.register(shutil.rmtree, folder.parent, ignore_errors=True)
     shutil.copytree(CHART, folder, ignore=shutil.ignore_patterns("charts"))
     for dependency in dependencies():
         stand_in = folder / "charts" / dependency["name"]
