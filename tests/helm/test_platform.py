@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 import yaml
 
+from tests import servers
 from tests.helm.manifests import (
     CHART,
     DEV,
@@ -499,6 +500,24 @@ class TestHelmTests:
     def test_endpoint_that_is_not_there(self, render, endpoint):
         done = self.ask(render, 1, "right")
         assert done.returncode == 1 and "it lives: NO: " in done.stdout
+
+    def test_stores_that_all_answer(self, render, endpoint, tmp_path):
+        endpoint.RequestHandlerClass.open_to_all = True  # stands in for Qdrant and MLflow
+        url = f"http://127.0.0.1:{endpoint.server_port}"
+        with servers.warehouse_server(tmp_path / "warehouse") as (uri, _, _):
+            done = self.run(
+                self.script(render, "stores"),
+                TWIN_MONGO_URI=uri,
+                TWIN_INDEX_URL=url,
+                TWIN_MLFLOW_TRACKING_URI=url,
+                TWIN_FILES_URI=str(tmp_path),
+                HOME=str(tmp_path),
+            )
+        assert done.returncode == 0, done.stdout + done.stderr
+        lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+        assert lines["warehouse"] == "0 documents"
+        assert lines["index"] == f"200 from {url}/collections"
+        assert lines["mlflow"] == f"200 from {url}/health"
 
     def test_stores_that_do_not_answer_are_each_named(self, render, tmp_path):
         done = self.run(
