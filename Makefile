@@ -143,6 +143,8 @@ IMAGE_REPOSITORY ?= llm-twin
 
 .PHONY: chart-dependencies
 chart-dependencies: tools ## Fetch the charts that ours depends on, as Chart.lock pins them
+	number=0; for url in $$(sed -nE 's/^ *repository: (.+)/\1/p' $(CHART)/Chart.yaml); do \
+	  number=$$((number + 1)); $(HELM) repo add "llm-twin-$$number" "$$url" --force-update > /dev/null || exit 1; done
 	$(HELM) dependency build $(CHART)
 
 .PHONY: chart

@@ -1,10 +1,12 @@
 """What the chart brings beside serving: Airflow, stores, queues, priorities, alerts, its tests."""
 
+import functools
+import hashlib
 import json
 import re
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
@@ -34,8 +36,6 @@ INSTALLABLE = ("airflow", "qdrant", "kuberayOperator", "mongodb", "mlflow", "s3"
 class TestDependencies:
     def test_they_are_pinned_and_locked(self):
         """The lock's digest is over both lists, so that helm refuses a lock that is behind."""
-        import hashlib
-
         lock = yaml.safe_load((CHART / "Chart.lock").read_text())
         fields = ("name", "version", "repository")
         locked = [{field: item[field] for field in fields} for item in dependencies()]
@@ -50,8 +50,6 @@ class TestDependencies:
 
     def test_helm_agrees_with_the_lock(self, run_helm, tmp_path):
         """With dependencies that helm can reach: the same digest as the one computed above."""
-        import hashlib
-
         (tmp_path / "part").mkdir()
         (tmp_path / "part" / "Chart.yaml").write_text(
             "apiVersion: v2\nname: part\nversion: 1.0.0\n"
@@ -67,6 +65,43 @@ class TestDependencies:
         text = json.dumps([[asked], [locked]], separators=(",", ":"))
         lock = yaml.safe_load((tmp_path / "whole" / "Chart.lock").read_text())
         assert lock["digest"] == "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    def test_make_fetches_them_as_the_lock_says(self, run_helm, root, tmp_path, monkeypatch):
+        """From a repository of our own: those of the real ones are not reached by tests."""
+        for name in ("CONFIG", "CACHE", "DATA"):
+            monkeypatch.setenv(f"HELM_{name}_HOME", str(tmp_path / name))
+        part, served, whole = (tmp_path / name for name in ("part", "served", "whole"))
+        for folder in (part, served, whole):
+            folder.mkdir()
+        (part / "Chart.yaml").write_text("apiVersion: v2\nname: part\nversion: 1.0.0\n")
+        assert run_helm("package", part, "--destination", served).returncode == 0
+        assert run_helm("repo", "index", served).returncode == 0
+        handler = functools.partial(SimpleHTTPRequestHandler, directory=str(served))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        asked = {"name": "part", "version": "1.0.0", "repository": url}
+        about = {"apiVersion": "v2", "name": "whole", "version": "1.0.0", "dependencies": [asked]}
+        (whole / "Chart.yaml").write_text(yaml.safe_dump(about))
+
+        def make():
+            return subprocess.run(
+                ["make", "--directory", root, "chart-dependencies", f"CHART={whole}"],
+                capture_output=True, text=True, timeout=120, check=False,
+            )  # fmt: skip
+
+        try:
+            assert run_helm("dependency", "update", whole).returncode == 0
+            (whole / "charts" / "part-1.0.0.tgz").unlink()
+            done = make()
+            assert done.returncode == 0, done.stderr
+            assert (whole / "charts" / "part-1.0.0.tgz").is_file()
+            lock = whole / "Chart.lock"
+            lock.write_text(lock.read_text().replace("sha256:", "sha256:0"))
+            assert "out of sync" in make().stderr
+        finally:
+            server.shutdown()
+            server.server_close()
 
     @pytest.mark.parametrize("item", dependencies(), ids=lambda item: item["name"])
     def test_each_is_left_out_unless_asked_for(self, render, item):
