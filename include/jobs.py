@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 #: Target of images/twin/Dockerfile that carries what a stage needs.
 IMAGE_OF_STAGE = {
+    "backup": "features",
     "crawl": "crawl",
     "features": "features",
     "datasets": "train",

@@ -27,7 +27,7 @@ from include.jobs import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT, JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
-ALL = [*CHAIN, "cleanup"]
+ALL = [*CHAIN, "backup", "restore", "cleanup"]
 #: Commands of `twin` that the pipelines may call; issue and CLI name them.
 JOBS = {
     "crawl run",
@@ -40,6 +40,8 @@ JOBS = {
     "evaluation promote",
     "evaluation reject",
     "rollout start",
+    "backup create",
+    "backup restore",
 }
 PROFILES = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -300,19 +302,18 @@ def test_jobs_that_may_go_again_do_so_with_growing_pauses(bag: DagBag) -> None:
         assert task.max_retry_delay < datetime.timedelta(hours=1)
 
 
+@pytest.mark.parametrize(("name", "at"), [("crawl", 3), ("backup", 1)])
 def test_a_new_installation_waits_for_its_first_night(
-    bag: DagBag, monkeypatch: pytest.MonkeyPatch
+    bag: DagBag, monkeypatch: pytest.MonkeyPatch, name: str, at: int
 ) -> None:
     """Else the first `make up` would crawl at once, beside the run that a person asked for."""
     restriction = TimeRestriction(earliest=None, latest=None, catchup=False)
     for hour in (2, 3, 4, 23):
         now = datetime.datetime(2026, 1, 10, hour, 30, tzinfo=datetime.UTC)
         monkeypatch.setattr("airflow.timetables.trigger.utcnow", lambda now=now: now)
-        timetable = DagSerialization.from_dict(
-            DagSerialization.to_dict(bag.dags["crawl"])
-        ).timetable
+        timetable = DagSerialization.from_dict(DagSerialization.to_dict(bag.dags[name])).timetable
         info = timetable.next_dagrun_info(
             last_automated_data_interval=None, restriction=restriction
         )
         assert info.run_after > now
-        assert (info.run_after.hour, info.run_after.minute) == (3, 0)
+        assert (info.run_after.hour, info.run_after.minute) == (at, 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helm.manifests import CHART, Manifest, Render
+from tests.helm.manifests import Manifest, Render, chart_to_render
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,12 @@ def helm(root: Path) -> Path:
     found = str(fetched) if fetched.is_file() else shutil.which("helm")
     assert found, "no helm: `make tools` fetches it"
     return Path(found)
+
+
+@pytest.fixture(scope="session")
+def chart() -> Path:
+    """The chart as helm can render it here."""
+    return chart_to_render()
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +38,7 @@ def run_helm(helm: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
 
 
 @pytest.fixture(scope="session")
-def render(run_helm: Callable[..., "subprocess.CompletedProcess[str]"]) -> Render:
+def render(run_helm: Callable[..., "subprocess.CompletedProcess[str]"], chart: Path) -> Render:
     """Render the chart: ``render(values_file, "path.to=value", …) -> manifests``."""
     cache: dict[tuple[object, ...], list[Manifest]] = {}
 
@@ -42,7 +48,7 @@ def render(run_helm: Callable[..., "subprocess.CompletedProcess[str]"]) -> Rende
             options = ["--values", values] if values else []
             for item in sets:
                 options += ["--set", item]
-            done = run_helm("template", "twin", CHART, "--namespace", "twin", *options)
+            done = run_helm("template", "twin", chart, "--namespace", "twin", *options)
             assert done.returncode == 0, done.stderr
             cache[key] = [item for item in yaml.safe_load_all(done.stdout) if item]
         return cache[key]

@@ -1,17 +1,18 @@
 """The chart renders, and what it renders is valid and fits what the rest of the project expects."""
 
 import base64
-import re
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from tests.helm.manifests import (
     CHART,
+    DEV,
+    PRODUCTION,
     ROOT,
     every_values_file,
     find,
+    gpu_profiles,
     only,
     profiles,
     ray_pods,
@@ -19,48 +20,13 @@ from tests.helm.manifests import (
 from twin.settings import Settings
 from twin.stores import serve_config
 
-#: Kinds that Kubernetes itself knows nothing of.
-CUSTOM = {"RayService", "ExternalSecret", "PodMonitor"}
-
-LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-
 
 @every_values_file
-def test_lint_is_clean(run_helm, values):
+def test_lint_is_clean(run_helm, chart, values):
     options = ["--values", values] if values else []
-    done = run_helm("lint", "--strict", CHART, *options)
+    done = run_helm("lint", "--strict", chart, *options)
     assert done.returncode == 0, done.stdout
     assert "[ERROR]" not in done.stdout and "[WARNING]" not in done.stdout
-
-
-@every_values_file
-def test_manifests_are_valid(render, values):
-    manifests = render(values)
-    assert len(manifests) > 10
-    for item in manifests:
-        if item["kind"] not in CUSTOM:
-            kubernetes_validate.validate(item, "1.35", strict=True)
-        assert LABEL.fullmatch(item["metadata"]["name"])
-        if item["kind"] != "Namespace":
-            assert item["metadata"]["namespace"] in {"twin", "twin-jobs"}
-    for pod in ray_pods(manifests):
-        kubernetes_validate.validate(pod, "1.35", strict=True)
-
-
-@every_values_file
-def test_no_manifest_is_rendered_twice(render, values):
-    ids = [
-        (item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"])
-        for item in render(values)
-    ]
-    assert len(ids) == len(set(ids))
-
-
-def test_validation_would_notice_a_field_that_does_not_exist(render):
-    broken = {**only(render(), "NetworkPolicy", "twin-jobs-deny")}
-    broken["spec"] = {**broken["spec"], "podSelectors": {}}
-    with pytest.raises(kubernetes_validate.ValidationError):
-        kubernetes_validate.validate(broken, "1.35", strict=True)
 
 
 @every_values_file
@@ -90,10 +56,11 @@ def test_pods_find_what_they_refer_to(render, values):
 @every_values_file
 def test_settings_are_settings(render, values):
     """Every TWIN_ variable is one that the jobs read, and makes valid settings."""
-    for config in find(render(values), "ConfigMap"):
+    for config in find(render(values), "ConfigMap", "twin-settings"):
         names = {name.removeprefix("TWIN_").lower() for name in config["data"] if "TWIN_" in name}
         assert names <= set(Settings.model_fields)
         assert {"files_uri", "mlflow_tracking_uri", "ray_service", "endpoint_url"} <= names
+        assert "index_url" in names
         Settings(**{name: config["data"][f"TWIN_{name.upper()}"] for name in names})
 
 
@@ -131,11 +98,27 @@ class TestCredentials:
             assert value not in rest
 
     def test_external_ones_are_fetched_into_both_namespaces(self, render):
-        manifests = render(CHART / "ci" / "cloud-values.yaml")
+        manifests = render(PRODUCTION)
         assert not find(manifests, "Secret")
         external = find(manifests, "ExternalSecret")
-        assert {item["metadata"]["namespace"] for item in external} == {"twin", "twin-jobs"}
-        assert {item["spec"]["target"]["name"] for item in external} == {"twin-credentials"}
+        where = {
+            (item["spec"]["target"]["name"], item["metadata"]["namespace"]) for item in external
+        }
+        assert where == {
+            ("twin-credentials", "twin"),
+            ("twin-credentials", "twin-jobs"),
+            ("twin-airflow", "twin"),
+            ("twin-stores", "twin"),
+        }
+        entries = {item["spec"]["dataFrom"][0]["extract"]["key"] for item in external}
+        assert len(entries) == 3, "each Secret has an entry of its own"
+
+    def test_jobs_cannot_read_what_only_servers_and_airflow_need(self, render):
+        secrets = find(render(DEV), "Secret")
+        assert len(secrets) == 4
+        among_jobs = [item for item in secrets if item["metadata"]["namespace"] == "twin-jobs"]
+        assert [item["metadata"]["name"] for item in among_jobs] == ["twin-credentials"]
+        assert not {"ADMIN_PASSWORD", "MONGO_INITDB_ROOT_PASSWORD"} & set(among_jobs[0]["data"])
 
 
 class TestRayService:
@@ -144,7 +127,7 @@ class TestRayService:
         """So the first rollout changes nothing about the router but its routes."""
         manifests = render(values)
         config = yaml.safe_load(only(manifests, "RayService")["spec"]["serveConfigV2"])
-        data = find(manifests, "ConfigMap")[0]["data"]
+        data = find(manifests, "ConfigMap", "twin-settings")[0]["data"]
         given = {
             name.removeprefix("TWIN_").lower(): value
             for name, value in data.items()
@@ -175,9 +158,9 @@ class TestRayService:
             assert spread[0]["labelSelector"]["matchLabels"].items() <= labels.items()
 
     def test_gpu_workers_go_to_the_gpu_pool(self, render):
-        _, worker = ray_pods(render(CHART / "ci" / "cloud-values.yaml"))
+        _, worker = ray_pods(render(PRODUCTION))
         resources = worker["spec"]["containers"][0]["resources"]
-        gpu = profiles()["gpu-1"]["spec"]
+        gpu = profiles()[gpu_profiles()[0]]["spec"]
         assert resources["limits"]["nvidia.com/gpu"] == resources["requests"]["nvidia.com/gpu"]
         assert worker["spec"]["nodeSelector"] == gpu["nodeSelector"]
         assert all(one in gpu["tolerations"] for one in worker["spec"]["tolerations"])
@@ -199,8 +182,13 @@ class TestRayService:
         ],
     )
     def test_image_by_tag_or_digest(self, render, tag, image):
-        for pod in ray_pods(render(None, f"images.tag={tag}")):
+        for pod in ray_pods(render(None, f"images.tag={tag}", "images.jobsTag=1.2.3")):
             assert pod["spec"]["containers"][0]["image"] == image
+
+    def test_a_digest_alone_is_refused_since_it_names_one_image(self, run_helm, chart):
+        done = run_helm("template", "t", chart, "--set", "images.tag=sha256:" + "a" * 64)
+        assert done.returncode != 0
+        assert "images.jobsTag: images.tag is a digest" in done.stderr
 
 
 class TestIngress:
@@ -208,15 +196,15 @@ class TestIngress:
         assert not find(render(), "Ingress")
 
     def test_it_leads_to_the_endpoint_and_always_over_tls(self, render):
-        spec = only(render(CHART / "ci" / "cloud-values.yaml"), "Ingress")["spec"]
+        spec = only(render(PRODUCTION), "Ingress")["spec"]
         assert spec["tls"] == [{"hosts": ["twin.example.com"], "secretName": "twin-tls"}]
         (path,) = spec["rules"][0]["http"]["paths"]
         assert path["backend"]["service"] == {"name": "twin-serve-svc", "port": {"number": 8000}}
 
-    def test_it_is_refused_without_serving(self, run_helm):
-        values = CHART / "ci" / "cloud-values.yaml"
+    def test_it_is_refused_without_serving(self, run_helm, chart):
+        values = PRODUCTION
         done = run_helm(
-            "template", "t", CHART, "--values", values, "--set", "serving.enabled=false"
+            "template", "t", chart, "--values", values, "--set", "serving.enabled=false"
         )
         assert done.returncode != 0
         assert "there is nothing to reach while serving.enabled is false" in done.stderr
@@ -235,10 +223,15 @@ def test_namespace_of_jobs_enforces_restricted_pods_and_outlives_the_release(ren
     [
         (["--set", "credentials.source=existing"], "create secret generic twin-credentials"),
         (["--set", "networkPolicy.enabled=false"], "WARNING: networkPolicy.enabled is false"),
-        (["--values", CHART / "ci" / "cloud-values.yaml"], "https://twin.example.com/v1/models"),
+        (["--values", PRODUCTION], "https://twin.example.com/v1/models"),
+        (["--values", DEV], "port-forward svc/twin-api-server 8080"),
+        (["--values", DEV], "Task logs go to s3://twin/logs"),
+        (["--set", "install.mlflow=true"], "-n twin create secret generic twin-stores"),
+        (["--set", "install.airflow=true"], "airflow.remoteLogs.folder is empty"),
+        ([], "helm test twin -n twin --logs"),
     ],
 )
-def test_notes_tell_what_to_do_next(run_helm, sets, expected):
-    done = run_helm("install", "twin", CHART, "--namespace", "twin", "--dry-run=client", *sets)
+def test_notes_tell_what_to_do_next(run_helm, chart, sets, expected):
+    done = run_helm("install", "twin", chart, "--namespace", "twin", "--dry-run=client", *sets)
     assert done.returncode == 0, done.stderr
     assert expected in done.stdout.partition("NOTES:")[2]

@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from tests.helm.manifests import every_values_file, find, profiles, ray_pods
+from tests.helm.manifests import (
+    DEV,
+    every_values_file,
+    find,
+    gpu_profiles,
+    pods,
+    profiles,
+    ray_pods,
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ PRIVATE = [
     "0.0.0.0", "224.0.0.1", "::1", "fd00::1", "fe80::1",
 ]  # fmt: skip
 PUBLIC = ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
+STORE_PORTS = {"mongodb": 27017, "qdrant": 6333, "mlflow": 5000, "s3": 8333}
 DNS = Place("kube-system", {"k8s-app": "kube-dns"})
 INGRESS = Place("ingress-nginx", {"app": "controller"})
 
@@ -148,7 +157,7 @@ class TestOtherJobs:
     def test_nobody_reaches_a_job(self, policies, worker):
         for source in (INGRESS, worker, job("cpu"), Place("airflow", {"app": "x"})):
             for port in (80, 8000, 8080):
-                assert not allowed(policies, source, job("gpu-1"), port)
+                assert not allowed(policies, source, job(gpu_profiles()[0]), port)
 
     def test_a_stranger_in_the_namespace_of_jobs_is_cut_off(self, policies):
         stranger = Place("twin-jobs", {"app": "stranger"})
@@ -188,6 +197,83 @@ class TestServing:
         assert not allowed(policies, INGRESS, worker, 8080)
 
 
+class TestPlatform:
+    """Everything in one release."""
+
+    AIRFLOW = Place("twin", {"tier": "airflow", "release": "twin", "component": "scheduler"})
+    API_SERVER = Place("twin", {"tier": "airflow", "release": "twin", "component": "api-server"})
+    OPERATOR = Place(
+        "twin",
+        {"app.kubernetes.io/name": "kuberay-operator", "app.kubernetes.io/instance": "twin"},
+    )
+    DATABASE = Place(
+        "twin", {"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "twin"}
+    )
+    STRANGER = Place("twin", {"app": "stranger"})
+
+    @pytest.fixture(scope="class")
+    def policies(self, render):
+        return find(render(DEV), "NetworkPolicy")
+
+    def store(self, name):
+        return Place("twin", {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": "twin"})
+
+    @pytest.mark.parametrize("name", STORE_PORTS)
+    def test_a_store_hears_jobs_replicas_and_airflow(self, policies, worker, name):
+        port = STORE_PORTS[name]
+        for source in (job("crawl"), job("cpu"), job(gpu_profiles()[0]), worker, self.AIRFLOW):
+            assert allowed(policies, source, self.store(name), port)
+            assert not allowed(policies, source, self.store(name), 22)
+
+    @pytest.mark.parametrize("name", STORE_PORTS)
+    def test_a_store_hears_nobody_else(self, policies, name):
+        port = STORE_PORTS[name]
+        for other in (
+            self.STRANGER, self.OPERATOR, self.DATABASE, INGRESS, outside(PUBLIC[0]),
+            Place("default", {"app": "x"}), Place("twin-jobs", {"app": "stranger"}),
+        ):  # fmt: skip
+            assert not allowed(policies, other, self.store(name), port)
+
+    @pytest.mark.parametrize("name", STORE_PORTS)
+    def test_a_store_calls_nobody_but_what_it_keeps_things_in(self, policies, name):
+        for address in (PUBLIC[0], "10.96.0.1", "169.254.169.254"):
+            assert not allowed(policies, self.store(name), outside(address), 443)
+        assert allowed(policies, self.store(name), DNS, 53)
+        assert not allowed(policies, self.store(name), self.API_SERVER, 8080)
+        assert allowed(policies, self.store(name), self.store("s3"), 8333) == (name == "mlflow")
+
+    def test_qdrant_talks_to_its_own_kind(self, policies):
+        assert allowed(policies, self.store("qdrant"), self.store("qdrant"), 6335)
+        assert not allowed(policies, job("cpu"), self.store("qdrant"), 6335)
+        assert allowed(policies, Place("monitoring", {"app": "p"}), self.store("qdrant"), 6333)
+
+    def test_airflow_starts_jobs_and_reads_no_web(self, policies):
+        assert allowed(policies, self.AIRFLOW, outside("10.96.0.1"), 6443)
+        assert not allowed(policies, self.AIRFLOW, outside(PUBLIC[0]), 80)
+        assert allowed(policies, self.AIRFLOW, self.API_SERVER, 8080)
+        assert allowed(policies, self.AIRFLOW, self.DATABASE, 5432)
+
+    def test_airflow_hears_people_through_the_ingress_only(self, policies, worker):
+        assert allowed(policies, INGRESS, self.API_SERVER, 8080)
+        for other in (self.STRANGER, worker, job("cpu"), Place("default", {"app": "x"})):
+            assert not allowed(policies, other, self.API_SERVER, 8080)
+
+    def test_airflows_database_hears_airflow_only(self, policies, worker):
+        for other in (self.STRANGER, worker, job("cpu"), self.store("mlflow"), INGRESS):
+            assert not allowed(policies, other, self.DATABASE, 5432)
+
+    def test_the_operator_of_the_release_tends_ray_and_no_other_does(self, policies, head):
+        assert allowed(policies, self.OPERATOR, head, 8265)
+        assert allowed(policies, self.OPERATOR, outside("10.96.0.1"), 443)
+        assert not allowed(policies, Place("kuberay-system", {"app": "x"}), head, 8265)
+        assert not allowed(policies, self.OPERATOR, outside(PUBLIC[0]), 80)
+
+    def test_the_autoscaler_reaches_the_api_server(self, render, head):
+        scaled = find(render(None, "serving.autoscaling.enabled=true"), "NetworkPolicy")
+        assert allowed(scaled, head, outside("10.96.0.1"), 6443)
+        assert not allowed(find(render(), "NetworkPolicy"), head, outside("10.96.0.1"), 6443)
+
+
 @every_values_file
 def test_every_pod_of_ours_starts_from_nothing(render, values):
     """Each is selected by a policy of both directions, wherever it lives."""
@@ -195,9 +281,12 @@ def test_every_pod_of_ours_starts_from_nothing(render, values):
     policies = find(manifests, "NetworkPolicy")
     namespaces = {item["metadata"]["namespace"] for item in find(manifests, "ServiceAccount")}
     jobs_namespace = "twin-jobs" if "twin-jobs" in namespaces else "twin"
-    pods = [(jobs_namespace, pod["metadata"]["labels"]) for pod in profiles().values()]
-    pods += [("twin", pod["metadata"]["labels"]) for pod in ray_pods(manifests)]
-    for namespace, labels in pods:
+    started = [(jobs_namespace, pod["metadata"]["labels"]) for pod in profiles().values()]
+    started += [
+        (pod["metadata"].get("namespace", "twin"), pod["metadata"]["labels"])
+        for pod in pods(manifests)
+    ]
+    for namespace, labels in started:
         applying = [
             policy["spec"]["policyTypes"]
             for policy in policies

@@ -4,9 +4,21 @@ import re
 
 import pytest
 
-from tests.helm.manifests import ROOT, every_values_file, profiles, ray_pods
+from tests.helm.manifests import (
+    DEV,
+    PRODUCTION,
+    ROOT,
+    every_values_file,
+    find,
+    given,
+    pods,
+    profiles,
+    ray_pods,
+)
 
 USER = 10001
+#: Those of images that are not ours.
+USERS = {"mongodb": 999, "s3": 1000}
 
 
 def check(pod):
@@ -14,14 +26,17 @@ def check(pod):
     spec = pod["spec"]
     security = spec["securityContext"]
     assert security["runAsNonRoot"] is True
-    assert security["runAsUser"] == security["runAsGroup"] == security["fsGroup"] == USER
+    user = USERS.get(pod["metadata"].get("name"), USER)
+    assert security["runAsUser"] == security["runAsGroup"] == security["fsGroup"] == user
     assert security["seccompProfile"] == {"type": "RuntimeDefault"}
     assert not any(spec.get(name) for name in ("hostNetwork", "hostPID", "hostIPC"))
     assert spec["enableServiceLinks"] is False
     assert spec["terminationGracePeriodSeconds"] > 0
     for volume in spec["volumes"]:
-        assert set(volume) == {"name", "emptyDir"}
-        assert volume["emptyDir"]["sizeLimit"], "an unbounded emptyDir can fill the node"
+        (kind,) = set(volume) - {"name"}
+        assert kind in {"emptyDir", "persistentVolumeClaim"}
+        if kind == "emptyDir":
+            assert volume["emptyDir"]["sizeLimit"], "an unbounded emptyDir can fill the node"
     for container in [*spec["containers"], *spec.get("initContainers", [])]:
         own = container["securityContext"]
         assert own["allowPrivilegeEscalation"] is False
@@ -34,16 +49,64 @@ def check(pod):
         assert set(resources["requests"]) >= {"cpu", "memory"}
         assert resources["limits"]["memory"]
         mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
-        assert {"/tmp", "/home/twin"} <= mounted
+        assert "/tmp" in mounted
+        if spec.get("serviceAccountName") in {"twin-job", "twin-rollout", "twin-serving"}:
+            assert "/home/twin" in mounted
 
 
 @every_values_file
-def test_pods_of_serving(render, values):
-    pods = ray_pods(render(values))
-    assert len(pods) == 2
-    for pod in pods:
+def test_every_pod_of_the_chart(render, values):
+    found = pods(render(values))
+    assert len(found) >= 4
+    for pod in found:
         check(pod)
-        assert pod["spec"]["automountServiceAccountToken"] is False
+        for container in pod["spec"]["containers"]:
+            _, _, tag = container["image"].rpartition(":")
+            assert tag and "/" not in tag and tag != "latest"
+
+
+def test_only_the_head_that_asks_for_pods_has_a_token(render):
+    def tokens(manifests):
+        return [
+            pod["metadata"]["labels"].get("app.kubernetes.io/component")
+            for pod in pods(manifests)
+            if pod["spec"]["automountServiceAccountToken"]
+        ]
+
+    assert tokens(render()) == []
+    assert tokens(render(DEV)) == []
+    assert tokens(render(None, "serving.autoscaling.enabled=true")) == ["head"]
+
+
+def test_the_autoscaler_beside_the_head_is_restricted_too(render):
+    (service,) = find(render(None, "serving.autoscaling.enabled=true"), "RayService")
+    cluster = service["spec"]["rayClusterConfig"]
+    assert cluster["enableInTreeAutoscaling"] is True
+    security = cluster["autoscalerOptions"]["securityContext"]
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert "autoscalerOptions" not in find(render(), "RayService")[0]["spec"]["rayClusterConfig"]
+
+
+@pytest.mark.parametrize("dependency", ["airflowChart", "qdrant", "kuberay-operator"])
+def test_charts_that_ours_installs_are_told_to_be_restricted(render, dependency):
+    """What their own values say of it; their templates are not here to be rendered."""
+    values = given(render(PRODUCTION), dependency)
+    if dependency == "airflowChart":
+        pod, container = (values["securityContexts"][name] for name in ("pod", "containers"))
+        statsd = values["statsd"]["securityContexts"]
+        assert statsd["pod"]["runAsNonRoot"] and statsd["container"]["readOnlyRootFilesystem"]
+    elif dependency == "qdrant":
+        pod = container = values["containerSecurityContext"]
+        assert values["updateVolumeFsOwnership"] is False, "it would run as root"
+    else:
+        pod, container = values["podSecurityContext"], None  # restricted by that chart's default
+    assert pod["runAsNonRoot"] is True
+    assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+    if container:
+        assert container["allowPrivilegeEscalation"] is False
+        assert container["readOnlyRootFilesystem"] is True
+        assert container["capabilities"] == {"drop": ["ALL"]}
 
 
 @pytest.mark.parametrize("profile", sorted(profiles()))

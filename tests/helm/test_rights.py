@@ -27,6 +27,7 @@ def test_airflow_may_run_pods_and_nothing_else(render, values):
         ("", "pods/exec", "get"),
         ("", "pods/exec", "create"),
         ("", "events", "list"),
+        ("", "events", "watch"),
     }
 
 

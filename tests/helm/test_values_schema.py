@@ -1,6 +1,7 @@
 """The schema refuses wrong values, and says which."""
 
 import json
+import re
 
 import jsonschema
 import pytest
@@ -34,12 +35,28 @@ WRONG = {
     "networkPolicy.crawlerExcept.ipv4=null": "/networkPolicy/crawlerExcept",
     "networkPolicy.apiServer.cidrs={10.0.0.1}": "/networkPolicy/apiServer/cidrs/0",
     "podMonitor.interval=often": "/podMonitor/interval",
+    "install.redis=true": "/install",
+    "images.jobsTag=latest": "/images/jobsTag",
+    "jobs.nightlyRecipes={../x}": "/jobs/nightlyRecipes/0",
+    "airflow.remoteLogs.folder=/var/log": "/airflow/remoteLogs/folder",
+    "credentials.storesValues.MLFLOW_X=x": "/credentials/storesValues",
+    "serving.autoscaling.upscalingMode=Aggressive": "/serving/autoscaling/upscalingMode",
+    "priorityClasses.serving=2000000000": "/priorityClasses/serving",
+    "kueue.flavors=null": "kueue",
+    "kueue.flavors[0].quota.cpu=lots": "/kueue/flavors/0",
+    "alerts.errorShare=5": "/alerts/errorShare",
+    "alerts.runbookUrl=see the wiki": "/alerts/runbookUrl",
+    "mongodb.image.tag=latest": "/mongodb/image/tag",
+    "mongodb.storage.size=big": "/mongodb/storage/size",
+    "mlflow.autoscaling.minReplicas=1": "/mlflow/autoscaling/minReplicas",
+    "mlflow.artifactsDestination=/data": "/mlflow/artifactsDestination",
+    "s3.buckets={A}": "/s3/buckets/0",
 }
 
 
 @pytest.mark.parametrize("sets", WRONG)
-def test_wrong_value_is_refused(run_helm, sets):
-    done = run_helm("template", "twin", CHART, "--set", sets)
+def test_wrong_value_is_refused(run_helm, chart, sets):
+    done = run_helm("template", "twin", chart, "--set", sets)
     assert done.returncode != 0
     assert "don't meet the specifications of the schema" in done.stderr
     assert WRONG[sets] in done.stderr
@@ -51,3 +68,26 @@ def test_schema_is_a_schema_and_knows_every_value():
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert set(values) <= set(schema["properties"])
     assert schema["additionalProperties"] is False
+
+
+def leaves(value, path=()):
+    """Paths of all values in a tree of mappings."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    else:
+        yield path
+
+
+def test_every_value_that_a_template_reads_has_a_default():
+    """A misspelt path in a template renders to nothing, and nobody is told."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    known = {path[:length] for path in leaves(values) for length in range(1, len(path) + 1)}
+    read = set()
+    for template in (CHART / "templates").rglob("*"):
+        if template.is_file():
+            text = template.read_text()
+            read |= {match.strip(".") for match in re.findall(r"\$?\.Values\.([\w.]+)", text)}
+    assert len(read) > 60
+    unknown = {path for path in read if tuple(path.split(".")) not in known}
+    assert not unknown

@@ -15,6 +15,7 @@ import yaml
 
 from tests import servers
 from tests.airflow_environment import ROOT
+from tests.helm.manifests import chart_to_render
 
 SCRIPTS = Path(os.environ.get("TWIN_SHARED", ROOT.parent / "shared")) / "kubernetes"
 HELM = ROOT / ".venvs" / "tools" / "bin" / "helm"
@@ -244,7 +245,7 @@ def _chart(settings: dict[str, str], credentials: dict[str, str]) -> list[dict[s
         "credentials": {"source": "values", "values": credentials},
     }
     made = run(
-        HELM, "template", "twin", ROOT / "helm" / "llm-twin", "--namespace", "twin",
+        HELM, "template", "twin", chart_to_render(), "--namespace", "twin",
         "--values", "-", stdin=yaml.safe_dump(values),
     )  # fmt: skip
     return [one for one in yaml.safe_load_all(made) if one]

@@ -17,12 +17,55 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ list .Values.jobs.namespace .Release.Namespace | uniq | join "," }}
 {{- end }}
 
-{{- define "llm-twin.serveImage" -}}
-{{- $tag := .Values.images.tag | default .Chart.AppVersion -}}
-{{ .Values.images.repository }}/serve{{ if hasPrefix "sha256:" $tag }}@{{ else }}:{{ end }}{{ $tag }}
+{{/* PriorityClass of "serving" or "stores", or nothing; call with (list . "serving"). */}}
+{{- define "llm-twin.priorityClass" -}}
+{{- $root := index . 0 -}}
+{{- if and (eq (index . 1) "serving") $root.Values.serving.priorityClassName -}}
+{{ $root.Values.serving.priorityClassName }}
+{{- else if $root.Values.priorityClasses.create -}}
+{{ $root.Release.Name }}-{{ index . 1 }}
+{{- end -}}
 {{- end }}
 
-{{/* Settings that follow from names; what .Values.settings says wins. */}}
+{{/* Whose pods may start jobs, as a list of {name, namespace} in JSON. */}}
+{{- define "llm-twin.airflowAccounts" -}}
+{{- if .Values.install.airflow -}}
+{{- $accounts := list -}}
+{{- range list "scheduler" "triggerer" -}}
+{{- $accounts = append $accounts (dict "name" (index $.Values.airflowChart .).serviceAccount.name "namespace" $.Release.Namespace) -}}
+{{- end -}}
+{{ $accounts | toJson }}
+{{- else -}}
+{{ .Values.airflow.serviceAccounts | toJson }}
+{{- end -}}
+{{- end }}
+
+{{/* Egress to the Kubernetes API server. */}}
+{{- define "llm-twin.apiServerEgress" -}}
+- to:
+    {{- range .Values.networkPolicy.apiServer.cidrs }}
+    - ipBlock:
+        cidr: {{ . }}
+    {{- end }}
+  ports:
+    {{- range .Values.networkPolicy.apiServer.ports }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+{{- end }}
+
+{{/* The KubeRay operator as a peer of network policies. */}}
+{{- define "llm-twin.rayOperatorPeer" -}}
+{{- if .Values.install.kuberayOperator -}}
+podSelector:
+  matchLabels:
+    app.kubernetes.io/name: kuberay-operator
+    app.kubernetes.io/instance: {{ .Release.Name }}
+{{- else -}}
+{{ toYaml .Values.networkPolicy.rayOperator }}
+{{- end -}}
+{{- end }}
+
+{{/* Settings that follow from names, then those of .Values.settings, then stores of this release. */}}
 {{- define "llm-twin.settings" -}}
 {{- $derived := dict -}}
 {{- if .Values.serving.enabled -}}
@@ -32,7 +75,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $_ := set $derived "TWIN_SERVE_API_URL" (printf "http://%s-head-svc.%s:8265" .Values.serving.name $host) -}}
 {{- $_ := set $derived "TWIN_ENDPOINT_URL" (printf "http://%s-serve-svc.%s:8000" .Values.serving.name $host) -}}
 {{- end -}}
-{{- range $name, $value := merge (dict) .Values.settings $derived }}
+{{- $installed := dict -}}
+{{- $ports := include "llm-twin.storePorts" . | fromJson -}}
+{{- range $store, $name := dict "qdrant" "TWIN_INDEX_URL" "mlflow" "TWIN_MLFLOW_TRACKING_URI" -}}
+{{- with index $ports $store -}}
+{{- $_ := set $installed $name (printf "http://%s.%s.svc.cluster.local:%v" $store $.Release.Namespace .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $value := merge $installed .Values.settings $derived }}
 {{ $name }}: {{ $value | toString | quote }}
 {{- end }}
 {{- end }}

@@ -25,6 +25,7 @@ applications:
 {{/* A pod of the Ray cluster. KubeRay adds the command, /dev/shm, and an init container like it. */}}
 {{- define "llm-twin.rayPod" -}}
 {{- $root := .root -}}
+{{- include "llm-twin.checkGpus" . -}}
 metadata:
   labels:
     {{- include "llm-twin.servingSelector" $root | nindent 4 }}
@@ -32,7 +33,16 @@ metadata:
     app.kubernetes.io/component: {{ .component }}
 spec:
   serviceAccountName: twin-serving
+  {{- if and (eq .component "head") $root.Values.serving.autoscaling.enabled }}
+  # Ray's autoscaler runs beside the head and asks the Kubernetes API for pods. KubeRay gives this
+  # account the rights for it.
+  automountServiceAccountToken: true
+  {{- else }}
   automountServiceAccountToken: false
+  {{- end }}
+  {{- with include "llm-twin.priorityClass" (list $root "serving") }}
+  priorityClassName: {{ . }}
+  {{- end }}
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ .grace }}
   {{- with $root.Values.images.pullSecrets }}
@@ -68,7 +78,7 @@ spec:
   {{- end }}
   containers:
     - name: {{ .container }}
-      image: {{ include "llm-twin.serveImage" $root }}
+      image: {{ include "llm-twin.image" (list $root "serve" $root.Values.images.tag) }}
       imagePullPolicy: {{ $root.Values.images.pullPolicy }}
       envFrom:
         - configMapRef:
@@ -118,11 +128,7 @@ spec:
       resources:
         {{- toYaml .group.resources | nindent 8 }}
       securityContext:
-        allowPrivilegeEscalation: false
-        readOnlyRootFilesystem: true
-        runAsNonRoot: true
-        capabilities:
-          drop: [ALL]
+        {{- include "llm-twin.containerSecurity" $root | nindent 8 }}
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
         - {name: home, mountPath: /home/twin}
@@ -133,4 +139,27 @@ spec:
     - name: home
       emptyDir:
         sizeLimit: {{ .homeSize }}
+{{- end }}
+
+
+{{/* Kubernetes takes GPUs in limits only, and schedules nothing on a tainted pool untolerated. */}}
+{{- define "llm-twin.checkGpus" -}}
+{{- $limit := index .group.resources.limits "nvidia.com/gpu" -}}
+{{- $request := index .group.resources.requests "nvidia.com/gpu" -}}
+{{- $where := eq .component "head" | ternary "serving.head" "serving.workers" -}}
+{{- if ne (toString ($limit | default "")) (toString ($request | default "")) -}}
+{{- fail (printf "%s.resources: nvidia.com/gpu must stand in requests and limits, and be the same" $where) -}}
+{{- end -}}
+{{- if $limit -}}
+{{- if not .group.nodeSelector -}}
+{{- fail (printf "%s.nodeSelector: name the node pool that has the GPUs" $where) -}}
+{{- end -}}
+{{- $tolerated := false -}}
+{{- range .group.tolerations -}}
+{{- if eq (.key | default "nvidia.com/gpu") "nvidia.com/gpu" }}{{ $tolerated = true }}{{ end -}}
+{{- end -}}
+{{- if not $tolerated -}}
+{{- fail (printf "%s.tolerations: tolerate nvidia.com/gpu, the taint of GPU nodes" $where) -}}
+{{- end -}}
+{{- end -}}
 {{- end }}

@@ -10,6 +10,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import typer
 
+from twin.backup import commands as backup
 from twin.crawl import commands as crawl
 from twin.datasets import commands as datasets
 from twin.evaluation import commands as evaluation
@@ -37,6 +38,7 @@ for name, stage in {
     "rollout": rollout,
     "serving": serving,
     "rag": rag,
+    "backup": backup,
     "laptop": laptop,
 }.items():
     app.add_typer(stage.app, name=name)

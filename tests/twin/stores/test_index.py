@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.twin.stores.chunks import DIMENSION, SPEC, document, vector
-from twin.domain.errors import BadDataError
+from twin.domain.errors import BadDataError, TryAgainError
 from twin.stores.embedded_index import EmbeddedIndex
 from twin.stores.index import (
     ChunkFilter,
@@ -279,3 +279,26 @@ def test_fingerprints_differ_where_chunk_ids_would():
         lambda: fingerprint_of(a=("r1", 2)),
     ]
     assert all(other() != base for other in others)
+
+
+def test_documents_are_read_back_whole_with_their_vectors(filled):
+    empty = document("empty", [])
+    fill(filled, empty)
+    found = list(filled.read().documents())
+    assert [item.id for item in found] == ["empty", "gate", "pods"]
+    for item, put in zip(found, (empty, GATE, PODS), strict=True):
+        assert (item.revision, item.chunks) == (put.revision, put.chunks)
+        for vector_, put_vector in zip(item.vectors, put.vectors, strict=True):
+            assert vector_ == pytest.approx(put_vector, abs=1e-6)
+
+
+def test_a_document_that_is_being_replaced_is_not_read_half(tmp_path):
+    from qdrant_client import QdrantClient
+
+    index = QdrantIndex(QdrantClient(":memory:"), "toy", "memory")
+    fill(index, PODS, GATE)
+    reader = index.read()
+    with index.write(SPEC, DIMENSION) as writer:
+        writer._record({"pods": DocumentState(revision="", chunks=0)})
+        with pytest.raises(TryAgainError, match="document pods is being replaced"):
+            list(reader.documents())

@@ -234,6 +234,22 @@ class EmbeddedReader:
                     )
                 yield from (Chunk.model_validate(found[id_]) for id_ in ids)
 
+    def documents(self) -> Iterator[IndexedDocument]:
+        """All documents of the release that is published when iteration begins."""
+        with self._searching() as release:
+            for document_id, state in sorted(release.state.documents.items()):
+                ids = contract.chunk_ids(document_id, state, release.state.spec)
+                records = release.shard.retrieve(list(ids), True, True) if ids else []
+                found = {str(record.id): record for record in records}
+                if missing := set(ids) - set(found):
+                    raise _damaged(
+                        self._index.release(release.name),
+                        KeyError(f"{len(missing)} chunks of document {document_id} are missing"),
+                    )
+                chunks = [Chunk.model_validate(found[id_].payload) for id_ in ids]
+                vectors = [_dense(found[id_].vector) for id_ in ids]
+                yield IndexedDocument(document_id, state.revision, chunks, vectors)
+
     def count(self) -> int:
         """Number of chunks."""
         return self.state.chunks
@@ -510,6 +526,10 @@ def _points(document: IndexedDocument) -> list[Any]:
         )
         for chunk, vector in zip(document.chunks, document.vectors, strict=True)
     ]
+
+
+def _dense(vector: Any) -> Sequence[float]:
+    return tuple(vector[DENSE])
 
 
 def copy_sparse(source: str, destination: str) -> str:

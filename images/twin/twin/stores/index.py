@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from twin.domain.chunk import Chunk, chunk_id
-from twin.domain.errors import BadDataError
+from twin.domain.errors import BadDataError, TryAgainError
 from twin.recipes import Recipe
 from twin.settings import Settings
 
@@ -165,6 +165,13 @@ class IndexReader(Protocol):
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order of document id and ordinal."""
 
+    def documents(self) -> Iterator[IndexedDocument]:
+        """All documents whole, dense vectors included, in order of id: what a backup keeps.
+
+        Raises:
+            TryAgainError: a document was being replaced meanwhile.
+        """
+
     def count(self) -> int:
         """Number of chunks."""
 
@@ -284,6 +291,14 @@ def batches_of_ids(state: IndexState, size: int) -> Iterator[tuple[str, ...]]:
     )
     while batch := tuple(islice(ids, size)):
         yield batch
+
+
+def unfinished(document_id: str) -> TryAgainError:
+    """The error of whoever reads a document whole that a writer is replacing."""
+    return TryAgainError(
+        f"document {document_id} is being replaced in the index, or a killed build left it so: "
+        "try again when `twin features build` has ended"
+    )
 
 
 def payload_of(chunk: Chunk) -> dict[str, Any]:

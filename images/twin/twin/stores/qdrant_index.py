@@ -243,6 +243,23 @@ class QdrantReader:
                 # A document may be replaced while this goes on: its old chunks are passed over.
                 yield from (Chunk.model_validate(found[id_]) for id_ in ids if id_ in found)
 
+    def documents(self) -> Iterator[IndexedDocument]:
+        """All documents whole, in order of id."""
+        with self._index.plain_errors():
+            name = self._follow()
+            state = self._index.state_of(name)
+            for document_id, document in sorted(state.documents.items()):
+                ids = contract.chunk_ids(document_id, document, state.spec)
+                records = self._index.client.retrieve(
+                    name, list(ids), with_payload=True, with_vectors=[DENSE]
+                )
+                found = {str(record.id): record for record in records}
+                if not document.revision or set(ids) - set(found):
+                    raise contract.unfinished(document_id)
+                chunks = [Chunk.model_validate(found[id_].payload) for id_ in ids]
+                vectors = [_dense(found[id_].vector) for id_ in ids]
+                yield IndexedDocument(document_id, document.revision, chunks, vectors)
+
     def count(self) -> int:
         """Number of chunks."""
         return self.state.chunks
@@ -371,6 +388,10 @@ class QdrantWriter:
         if kept:
             condition.must_not = [models.HasIdCondition(has_id=list(kept))]
         self._client.delete(self._name, models.FilterSelector(filter=condition), wait=True)
+
+
+def _dense(vector: Any) -> Sequence[float]:
+    return tuple(vector[DENSE])
 
 
 def _record_id(document_id: str) -> str:
