@@ -1,10 +1,11 @@
 import json
+from collections.abc import Iterator
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from tests import tiny_model
+from tests import servers, tiny_model
 from tests.twin import twins
 from twin.cli import app
 from twin.domain.errors import ExitCode
@@ -12,6 +13,13 @@ from twin.recipes import load_recipe
 from twin.settings import get_settings
 from twin.stores.registry import Registry
 from twin.stores.tracking import tracking_run
+
+
+@pytest.fixture
+def mlflow_of_its_own(tmp_path) -> Iterator[str]:
+    """Others' tests roll out whatever versions of twin-tiny the shared one has."""
+    with servers.mlflow_server(tmp_path / "mlflow") as url:
+        yield url
 
 
 @pytest.fixture
@@ -58,9 +66,9 @@ def test_without_mlflow_it_says_so(ask):
 
 
 def test_weights_that_are_not_the_registered_ones_do_not_answer(
-    ask, monkeypatch, mlflow_url, tmp_path
+    ask, monkeypatch, tmp_path, mlflow_of_its_own
 ):
-    monkeypatch.setenv("TWIN_MLFLOW_TRACKING_URI", mlflow_url)
+    monkeypatch.setenv("TWIN_MLFLOW_TRACKING_URI", mlflow_of_its_own)
     get_settings.cache_clear()
     settings = get_settings()
     recipe = load_recipe("tiny", settings.recipes)

@@ -7,7 +7,7 @@ import torch
 from twin.rag.query import AnswerPart, Query
 from twin.serving.answering import SECONDS_BETWEEN_PARTS, Answering
 
-LONG = Query(question="Tell me everything.", temperature=1.5, seed=1)
+LONG = Query(question="Tell me everything.", temperature=1.5, seed=2)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import pytest
+from structlog.testing import capture_logs
 
 from tests.twin import twins
 from twin.domain.rollout import RolloutState
@@ -17,13 +18,14 @@ def lived(settings, tmp_path):
     return settings
 
 
-def test_a_model_that_can_not_be_read_keeps_no_other_from_serving(lived, capsys):
+def test_a_model_that_can_not_be_read_keeps_no_other_from_serving(lived):
     states = RolloutStates(lived)
     (lived.home / "files" / "rollouts" / "twin-a.json").write_text('{"model": ')
     state = states.load("twin-b")
     changed = state.versions[0].model_copy(update={"recipe": {"name": "of an older code"}})
     states.save(state.model_copy(update={"versions": (changed,)}))
-    assert [state.model for state in states_to_serve(lived)] == ["twin-c"]
-    said = capsys.readouterr().out
+    with capture_logs() as logs:
+        assert [state.model for state in states_to_serve(lived)] == ["twin-c"]
+    said = str(logs)
     assert "twin-a.json is no rollout state" in said
     assert "twin-b" in said

@@ -7,8 +7,10 @@ it, so that a kill between the two loses nothing and the next upsert finishes th
 """
 
 import hashlib
+import random
+import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 BOOKKEEPING = ("last_seen", "fetched")
 COLLECTIONS = ("revisions", "documents", "quarantine", "crawls")
 IDS_PER_COMMAND = 1_000
-ATTEMPTS = 5
+ATTEMPTS = 20
+LONGEST_PAUSE_SECONDS = 0.05
 UNAUTHORISED = {13, 18}  # server codes: Unauthorized, AuthenticationFailed
 
 Record = dict[str, Any]
@@ -142,12 +145,13 @@ class Warehouse:
 
         with self._errors():
             for _ in range(ATTEMPTS):
-                try:
+                # A duplicate key: another crawl added it just now. None: it changed it just now.
+                with suppress(DuplicateKeyError):
                     change = self._try_upsert(document, fetched)
-                except DuplicateKeyError:  # another crawl added it just now: look again
-                    continue
-                if change is not None:
-                    return change
+                    if change is not None:
+                        return change
+                # By chance, so that two crawls do not meet again and again.
+                time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311 - no secret
         raise TryAgainError(f"document {document.id} keeps being changed by another crawl")
 
     def _try_upsert(self, document: Document, fetched: str | None) -> Change | None:
