@@ -12,8 +12,6 @@ from include.jobs import DAG_ID, MAP_INDEX, RUN_ID, TASK_ID
 from include.orphans import Owner, delete_orphans
 from tests.kubernetes_api import FakeKubernetes, fake_kubernetes
 
-NOW = datetime.datetime.now(datetime.UTC)
-
 
 @pytest.fixture
 def cluster() -> Iterator[FakeKubernetes]:
@@ -35,7 +33,8 @@ def add(cluster: FakeKubernetes, name: str, *, minutes: float = 60, **metadata: 
 
 
 def ago(minutes: float) -> str:
-    return (NOW - datetime.timedelta(minutes=minutes)).isoformat()
+    now = datetime.datetime.now(datetime.UTC)
+    return (now - datetime.timedelta(minutes=minutes)).isoformat()
 
 
 def delete(states: dict[str, str | None]) -> list[str]:
