@@ -127,11 +127,12 @@ def test_a_caller_who_leaves_stops_the_generation(serving_platform, bring):
         "messages": [{"role": "user", "content": f"Everything {time.time_ns()}"}],
         "stream": True,
         "temperature": 1.5,
-        "seed": 1,
     }
     client = serving_platform.client()
-    with client.stream("POST", "/v1/chat/completions", json=body) as response:
-        next(response.iter_lines())
+    # An untrained model may end by itself before it is noticed that the caller has left.
+    for seed in range(5):
+        with client.stream("POST", "/v1/chat/completions", json={**body, "seed": seed}) as response:
+            next(response.iter_lines())
     import mlflow
 
     mlflow.set_tracking_uri(serving_platform.settings.mlflow_tracking_uri)
