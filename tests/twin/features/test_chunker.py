@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.twin.features.documents import make
@@ -174,6 +174,7 @@ BLOCKS = st.sampled_from(
 )  # fmt: skip
 
 
+@example("# Head one\n\n---\n\n", 40)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(BLOCKS, max_size=14).map("".join), st.sampled_from([40, 120, 200]))
 def test_no_chunk_is_truncated_and_no_word_is_lost(content, budget):

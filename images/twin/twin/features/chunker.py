@@ -13,7 +13,7 @@ from twin.features.packing import Path, Span, UnitsOfSection, pack
 from twin.features.splitting import units_of
 from twin.models.embedder import Embedder
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same document would be cleaned or chunked otherwise."""
 
 _WORD = re.compile(r"[^\W_]")
@@ -97,7 +97,9 @@ class Chunker:
             # Half the budget at least is for the text.
             return tokens_of(_below_title(path, title)) <= budget // 2
 
-        sections = sections_of(blocks_of(text), fits)
+        # A heading over nothing but a rule leads nowhere, and must not go with it.
+        blocks = [b for b in blocks_of(text) if b.heading or _WORD.search(text[b.start : b.end])]
+        sections = sections_of(blocks, fits)
         return pack(list(self._units(text, title, sections, budget)), budget, tokens_of)
 
     def _units(
