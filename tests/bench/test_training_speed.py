@@ -66,7 +66,9 @@ def step(trainer, batch):
     """Seconds of one training step, and its loss."""
     trainer.model.train()
     started = time.perf_counter()
-    loss = trainer.training_step(trainer.model, dict(batch), num_items_in_batch=None)
+    # `Trainer.train` wraps the model so (both are set to bf16); a step by itself does not.
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = trainer.training_step(trainer.model, dict(batch), num_items_in_batch=None)
     trainer.model.zero_grad()
     return time.perf_counter() - started, float(loss)
 

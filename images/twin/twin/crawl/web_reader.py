@@ -18,8 +18,8 @@ from twin.recipes import CrawlSection, WebSource
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler, CrawlerProcess
 
-# One: libxml2 in three threads at once was seen to damage the heap (one crawl of twenty ended in
-# "free(): invalid next size"), and the interpreter's lock lets them gain next to nothing.
+# One, to be careful: with three, one crawl ended in "free(): invalid next size", a damaged heap, and
+# twenty more did not. libxml2 in several threads is the suspect, not proven.
 READER_THREADS = 1
 # A copy is ours: nobody to be polite to.
 COPY_CONCURRENCY = 16
