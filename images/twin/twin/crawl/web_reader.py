@@ -18,7 +18,7 @@ from twin.recipes import CrawlSection, WebSource
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler, CrawlerProcess
 
-# One, to be careful: with three, one crawl ended in "free(): invalid next size", a damaged heap, and
+# One, to be careful: with three, one crawl ended in "free(): invalid next size" (a damaged heap),
 # twenty more did not. libxml2 in several threads is the suspect, not proven.
 READER_THREADS = 1
 # A copy is ours: nobody to be polite to.
