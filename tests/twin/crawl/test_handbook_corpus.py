@@ -20,7 +20,7 @@ import yaml
 from typer.core import TyperCommand, TyperGroup
 
 from twin.cli import app
-from twin.crawl.folder_reader import file_url
+from twin.crawl.sources.folder import file_url
 from twin.datasets.splits import split_documents
 from twin.domain.document import document_id
 from twin.domain.errors import ExitCode

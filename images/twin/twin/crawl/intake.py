@@ -14,7 +14,7 @@ import structlog
 
 from twin.crawl.page import Article, ListingError, Page, UnusableError
 from twin.crawl.read_article import READER_VERSION, read_article
-from twin.crawl.site import same_page
+from twin.crawl.web.site import same_page
 from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, crawl_id, quarantine_id
 from twin.domain.document import Document, document_id, revision_of
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
@@ -145,11 +145,16 @@ class Intake:
             author_name=self._author.name,
             source=self.source.name,
             url=url,
+            kind=article.kind,
             title=article.title,
             subtitle=article.subtitle,
+            byline=article.byline,
             published=article.published,
+            modified=article.modified,
             language=article.language,
             tags=article.tags,
+            licence=article.licence,
+            reserved=article.reserved,
             content=article.content,
             revision=revision_of(article.title, article.content),
             first_seen=now,

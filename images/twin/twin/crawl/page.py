@@ -38,14 +38,26 @@ class Page:
 
 @dataclass(frozen=True)
 class Article:
-    """The text of a page, as Markdown without its title, and what is known about it."""
+    """The text of a page, as Markdown without its title, and what is known about it.
+
+    Attributes:
+        byline: who wrote it, as the page says.
+        kind: article, post, code, transcript, …
+        licence: URL or SPDX name.
+        reserved: uses that the page forbids machines (`Document.reserved`).
+    """
 
     title: str
     content: str
     subtitle: str | None = None
+    byline: str | None = None
     published: datetime | None = None
+    modified: datetime | None = None
     language: str | None = None
     tags: tuple[str, ...] = ()
+    kind: str = "article"
+    licence: str | None = None
+    reserved: tuple[str, ...] = ()
     canonical_url: str | None = None
 
 

@@ -41,11 +41,11 @@ def read_article(page: Page, limits: CrawlSection) -> Article:
 
 def _read(page: Page) -> Article:
     if page.media_type in MARKDOWN_TYPES:
-        from twin.crawl.markdown_article import read_markdown
+        from twin.crawl.formats.markdown import read_markdown
 
         return read_markdown(decode(page), page.url)
     if page.media_type in HTML_TYPES:
-        from twin.crawl.html_article import read_html
+        from twin.crawl.formats.html import read_html
 
         return read_html(decode(page), page.url, listings=not page.expected)
     raise UnusableError(f"{page.media_type or 'of no type'}: neither HTML nor Markdown")

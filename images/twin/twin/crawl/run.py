@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from twin.crawl.folder_reader import read_folder
 from twin.crawl.intake import Intake, joined
+from twin.crawl.sources.folder import read_folder
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
 from twin.recipes import FolderSource, Source, WebSource
@@ -63,7 +63,7 @@ def _read(job: Job, intakes: Sequence[Intake]) -> None:
             read_folder(intake.source, intake)
     sites = [(intake.source, intake) for intake in intakes if isinstance(intake.source, WebSource)]
     if sites:
-        from twin.crawl.web_reader import crawl_sites
+        from twin.crawl.web.crawl_sites import crawl_sites
 
         with job.progress("crawl sites", None) as advance:
             for _, intake in sites:

@@ -31,12 +31,21 @@ class Document(BaseModel):
     author_name: str
     source: str = Field(description="name of the recipe's source that it came from")
     url: str = Field(description="canonical URL")
-    kind: str = "article"
+    also_at: tuple[str, ...] = Field(default=(), description="URLs of the same text elsewhere")
+    platform: str = Field(default="web", description="where it was published: web, medium, …")
+    kind: str = Field(default="article", description="article, post, code, transcript, …")
     title: str
     subtitle: str | None = None
+    byline: str | None = Field(default=None, description="who wrote it, as the page says")
     published: datetime | None = None
+    modified: datetime | None = None
     language: str | None = None
     tags: tuple[str, ...] = ()
+    licence: str | None = Field(default=None, description="URL or SPDX name of its licence")
+    consent: str | None = Field(default=None, description="on what ground it may be used")
+    reserved: tuple[str, ...] = Field(
+        default=(), description="uses that the page forbids machines: noai, noindex, tdm, …"
+    )
     content: str
     revision: str = Field(description="SHA-256 of the normalised content")
     status: DocumentStatus = DocumentStatus.LIVE

@@ -14,8 +14,8 @@ from scrapy.resolver import CachingThreadedResolver  # noqa: TID253 - as above
 from twisted.internet.defer import Deferred
 from twisted.internet.error import DNSLookupError
 
-from twin.crawl.addresses import AddressGuard, RefusedAddressError, host_and_port
-from twin.crawl.site import HostCopies
+from twin.crawl.web.addresses import AddressGuard, RefusedAddressError, host_and_port
+from twin.crawl.web.site import HostCopies
 
 #: Setting of a crawler process: hosts that may resolve to addresses that are not public.
 ALLOWED_HOSTS = "TWIN_ALLOWED_HOSTS"

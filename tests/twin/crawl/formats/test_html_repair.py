@@ -5,8 +5,8 @@ from pathlib import Path
 from lxml.html import document_fromstring, fragment_fromstring, tostring
 
 from tests.twin.crawl.site_server import article
-from twin.crawl.html_article import read_html
-from twin.crawl.html_repair import repair
+from twin.crawl.formats.html import read_html
+from twin.crawl.formats.html_repair import repair
 
 
 def repaired(html: str) -> str:

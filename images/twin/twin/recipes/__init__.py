@@ -7,46 +7,19 @@ refused in one line that names file, key and what is allowed.
 import difflib
 import hashlib
 import json
-import re
 import types
 import typing
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveInt,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 
 from twin.domain.errors import BadDataError
+from twin.recipes.section import Fraction, Section, Slug
+from twin.recipes.sources import SOURCE_KINDS, FolderSource, Source, WebSource
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
-
-
-def _compiles(pattern: str) -> str:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    return pattern
-
-
-Pattern = Annotated[str, AfterValidator(_compiles)]
-HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
-HostAndPort = Annotated[str, Field(pattern=r"^[^/\s]+:\d{1,5}$")]
-
-
-class Section(BaseModel):
-    """A part of a recipe: immutable, and closed to keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+__all__ = ["FolderSource", "Recipe", "Section", "Source", "WebSource", "find_recipe", "load_recipe"]
 
 
 class AuthorSection(Section):
@@ -54,56 +27,6 @@ class AuthorSection(Section):
 
     id: Slug
     name: str = Field(min_length=1)
-
-
-class FolderSource(Section):
-    """A local folder of Markdown or HTML files."""
-
-    kind: Literal["folder"]
-    name: Slug
-    path: Path = Field(description="relative to the working directory")
-    include: tuple[str, ...] = ("**/*.md", "**/*.html")
-    url_prefix: str | None = Field(
-        default=None,
-        description="canonical URL of a file is this plus its relative path; "
-        "unset means folder://<source name>/",
-    )
-
-
-class WebSource(Section):
-    """A web site, entered by start URLs, a sitemap or a feed; never left for another host."""
-
-    kind: Literal["web"]
-    name: Slug
-    start_urls: tuple[HttpUrl, ...] = ()
-    sitemaps: tuple[HttpUrl, ...] = ()
-    feeds: tuple[HttpUrl, ...] = ()
-    include: tuple[Pattern, ...] = Field(
-        default=(),
-        description="regular expressions on the canonical URL of pages that become documents "
-        "(such a page that is no article counts as failed); none means any article",
-    )
-    exclude: tuple[Pattern, ...] = Field(
-        default=(), description="regular expressions on the URL of pages that are not fetched"
-    )
-    follow_links: bool = True
-    hosts: dict[str, HttpUrl] = Field(
-        default_factory=dict,
-        description="host to base URL of a copy: pages are fetched there, named by the host; "
-        "this allows that very address, private or not",
-    )
-    allow_private: tuple[HostAndPort, ...] = Field(
-        default=(), description="host:port of private or loopback addresses that may be fetched"
-    )
-
-    @model_validator(mode="after")
-    def _has_an_entry(self) -> "WebSource":
-        if not (self.start_urls or self.sitemaps or self.feeds):
-            raise ValueError("a web source needs start_urls, sitemaps or feeds")
-        return self
-
-
-Source = Annotated[FolderSource | WebSource, Field(discriminator="kind")]
 
 
 class CrawlSection(Section):
@@ -369,7 +292,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _explain_one(item: Any) -> str:
-    location = [part for part in item["loc"] if part not in {"folder", "web"}]
+    location = [part for part in item["loc"] if part not in SOURCE_KINDS]
     key = ".".join(str(part) for part in location) or "recipe"
     if item["type"] == "extra_forbidden":
         section = _section_at(item["loc"][:-1])
@@ -392,8 +315,8 @@ def _section_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     for part in location:
         if part in section.model_fields:
             section = _model_in(section.model_fields[str(part)].annotation) or section
-        elif part in {"folder", "web"}:
-            section = FolderSource if part == "folder" else WebSource
+        else:
+            section = SOURCE_KINDS.get(str(part), section)
     return section
 
 

@@ -16,10 +16,10 @@ from scrapy.utils.gz import gunzip, gzip_magic_number  # noqa: TID253 - as above
 from scrapy.utils.sitemap import Sitemap  # noqa: TID253 - as above
 from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding, read_bom
 
-from twin.crawl.addresses import AddressGuard, RefusedAddressError
 from twin.crawl.intake import Intake, Outcome
 from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Page, UnusableError
-from twin.crawl.site import Site
+from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
+from twin.crawl.web.site import Site
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.recipes import CrawlSection, WebSource
 

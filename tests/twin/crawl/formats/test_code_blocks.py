@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from lxml.html import document_fromstring
 
 from tests.twin.crawl.site_server import article
-from twin.crawl.code_blocks import put_code_back, take_code
-from twin.crawl.html_article import read_html
+from twin.crawl.formats.code_blocks import put_code_back, take_code
+from twin.crawl.formats.html import read_html
 
 CODE = "import os\n\n\ndef f(x):\n\treturn x_1 * `2`  # $a_b$\n\n# not a heading"
 

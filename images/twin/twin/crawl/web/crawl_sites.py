@@ -9,9 +9,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from twin.crawl.addresses import AddressGuard
 from twin.crawl.intake import Intake
-from twin.crawl.site import HostCopies
+from twin.crawl.web.addresses import AddressGuard
+from twin.crawl.web.site import HostCopies
 from twin.domain.errors import TryAgainError
 from twin.recipes import CrawlSection, WebSource
 
@@ -69,7 +69,7 @@ def _start(
 ) -> None:
     from scrapy import signals
 
-    from twin.crawl.web_spider import WebSpider
+    from twin.crawl.web.spider import WebSpider
 
     def on_defect(failure: Any) -> None:
         intake.fatal = intake.fatal or failure.value
@@ -102,8 +102,8 @@ def _process_settings(guards: Sequence[AddressGuard]) -> dict[str, Any]:
     """Settings that one process has once: reactor, threads, name resolution."""
     from urllib.request import getproxies
 
-    from twin.crawl.addresses import RefusedAddressError, host_and_port
-    from twin.crawl.web_download import ALLOWED_HOSTS
+    from twin.crawl.web.addresses import RefusedAddressError, host_and_port
+    from twin.crawl.web.download import ALLOWED_HOSTS
 
     allowed = {host for guard in guards for host in guard.allowed_hosts}
     for proxy in getproxies().values():  # a proxy set by the operator may well be private
@@ -112,7 +112,7 @@ def _process_settings(guards: Sequence[AddressGuard]) -> dict[str, Any]:
         except RefusedAddressError:
             continue
     return {
-        "TWISTED_DNS_RESOLVER": "twin.crawl.web_download.GuardedResolver",
+        "TWISTED_DNS_RESOLVER": "twin.crawl.web.download.GuardedResolver",
         ALLOWED_HOSTS: sorted(allowed),
         # No port of a crawl is open to anybody.
         "TELNETCONSOLE_ENABLED": False,
@@ -123,7 +123,7 @@ def _process_settings(guards: Sequence[AddressGuard]) -> dict[str, Any]:
 
 def _source_settings(source: WebSource, limits: CrawlSection) -> dict[str, Any]:
     copies = HostCopies(source.hosts).hosts
-    handler = "twin.crawl.web_download.GuardedDownloadHandler"
+    handler = "twin.crawl.web.download.GuardedDownloadHandler"
     return {
         "DOWNLOAD_HANDLERS": {"http": handler, "https": handler, "ftp": None, "file": None,
                               "data": None, "s3": None},

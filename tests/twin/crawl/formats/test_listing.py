@@ -6,7 +6,7 @@ import pytest
 from lxml.html import HtmlElement, document_fromstring
 
 from tests.twin.crawl.site_server import article
-from twin.crawl.listing import is_listing
+from twin.crawl.formats.listing import is_listing
 
 TEASER = (
     '<article><h2>{0}</h2><p>How {0} came to be, in short.</p><a href="/{0}">more</a></article>'

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from twin.crawl.addresses import DEFAULT_PORTS, host_and_port
+from twin.crawl.web.addresses import DEFAULT_PORTS, host_and_port
 from twin.recipes import WebSource
 
 # Parameters that tell where a reader came from and nothing about what the page says.

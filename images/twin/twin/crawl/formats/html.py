@@ -9,12 +9,12 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from twin.crawl.code_blocks import put_code_back, take_code
-from twin.crawl.html_repair import repair
-from twin.crawl.listing import is_listing
-from twin.crawl.markdown_article import language, published, tags, take_title, title_from_url
+from twin.crawl.formats.code_blocks import put_code_back, take_code
+from twin.crawl.formats.html_repair import repair
+from twin.crawl.formats.listing import is_listing
+from twin.crawl.formats.markdown import language, published, tags, take_title, title_from_url
 from twin.crawl.page import Article, ListingError, UnusableError
-from twin.crawl.site import canonical, same_host
+from twin.crawl.web.site import canonical, same_host
 from twin.domain.document import normalise
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.twin.crawl.site_server import article
-from twin.crawl import html_article
-from twin.crawl.html_article import read_html, restore_formulas
+from twin.crawl.formats import html as html_article
+from twin.crawl.formats.html import read_html, restore_formulas
 from twin.crawl.page import ListingError, Page, UnusableError
 from twin.crawl.read_article import read_article
 from twin.recipes import CrawlSection

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from twin.crawl.markdown_article import language, published, read_markdown, tags, title_from_url
+from twin.crawl.formats.markdown import language, published, read_markdown, tags, title_from_url
 from twin.crawl.page import UnusableError
 
 URL = "folder://f/why-pods.md"

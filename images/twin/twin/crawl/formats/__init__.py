@@ -1,0 +1,1 @@
+"""One module per file format: bytes of a page or file to an `Article`."""

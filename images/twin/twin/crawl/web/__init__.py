@@ -1,0 +1,1 @@
+"""Web sources: which addresses may be reached, which pages belong to a site, and the spider."""
