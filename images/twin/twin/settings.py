@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     files_uri: str | None = None
     """Folder or bucket (``s3://bucket/prefix``) of data sets, models and results;
     unset means ``home/files``."""
+    snapshots_uri: str | None = None
+    """Folder or bucket of the raw pages that crawls have fetched (WARC files);
+    unset means ``snapshots`` among the files."""
 
     mlflow_tracking_uri: str = "http://127.0.0.1:5100"
     """Tracking server and model registry."""
@@ -92,6 +95,11 @@ class Settings(BaseSettings):
     def files_root(self) -> str:
         """`files_uri`, or the folder under `home` as an absolute path."""
         return (self.files_uri or str(self.home.resolve() / "files")).rstrip("/")
+
+    @property
+    def snapshots_root(self) -> str:
+        """`snapshots_uri`, or its place among the files."""
+        return (self.snapshots_uri or f"{self.files_root}/snapshots").rstrip("/")
 
     @property
     def models_root(self) -> Path:

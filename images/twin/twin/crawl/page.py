@@ -1,7 +1,7 @@
 """What sources hand over (pages) and what readers make of it (articles)."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MARKDOWN_TYPES = frozenset({"text/markdown", "text/x-markdown"})
@@ -15,6 +15,26 @@ class ListingError(UnusableError):
     """A page that is no article but leads to some: tags, archives, a home page."""
 
 
+def now() -> datetime:
+    """The time to the millisecond, which is as fine as the stores keep it."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """How a page came over HTTP: kept with its raw snapshot, and asked about at the next crawl."""
+
+    status: int
+    request_headers: tuple[tuple[str, str], ...] = ()
+    response_headers: tuple[tuple[str, str], ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """A header of the response, whatever its case."""
+        wanted = name.lower()
+        return next((value for key, value in self.response_headers if key.lower() == wanted), None)
+
+
 @dataclass(frozen=True)
 class Page:
     """A page or file as it was fetched.
@@ -26,6 +46,9 @@ class Page:
         encoding: as declared by the server or the page; None means UTF-8.
         expected: the recipe says that this is an article, so being none is a failure.
         has_siblings: the source can fetch the page that this one calls its canonical one.
+        fetched: when; what becomes of the page bears this time.
+        exchange: how it came, if over HTTP.
+        links: pages of the site that it leads to; None if they were not looked for.
     """
 
     url: str
@@ -34,6 +57,9 @@ class Page:
     encoding: str | None = None
     expected: bool = True
     has_siblings: bool = False
+    fetched: datetime = field(default_factory=now)
+    exchange: Exchange | None = None
+    links: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ class Change(StrEnum):
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     RESTORED = "restored"
+    GONE = "gone"
+    """No longer where it was published; its history stays."""
 
 
 class QuarantinedItem(BaseModel):
@@ -58,6 +60,70 @@ class CrawlRecord(BaseModel):
     fingerprint: str = Field(
         default="", description="SHA-256 of the source's document ids, revisions and states"
     )
+
+
+class FetchedPage(BaseModel):
+    """What is known of a URL since it was last fetched, so that the next crawl asks for news only.
+
+    Attributes:
+        status: of the last answer (RFC 9110); None for what is not fetched over HTTP.
+        etag, last_modified: the server's validators of that answer.
+        body_digest: SHA-256 of its decompressed body.
+        reader: which readers and rules of the recipe made the outcome; others may see it otherwise.
+        outcome: stored, skipped, elsewhere or failed.
+        reason: why it is no document; where to, if that is elsewhere.
+        document_id: the document that it became.
+        links: pages of the site that it leads to; None if they were not looked for.
+        snapshot: file of the raw snapshot that has this body; None if there is none.
+        captured: when that body was fetched, which may have been crawls ago.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    author_id: str
+    source: str
+    url: str
+    fetched: datetime
+    status: int | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    body_digest: str = ""
+    reader: str = ""
+    outcome: str = ""
+    reason: str = ""
+    document_id: str | None = None
+    links: tuple[str, ...] | None = None
+    snapshot: str | None = None
+    captured: datetime | None = None
+
+
+class DocumentChange(BaseModel):
+    """What one crawl did to one document."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    crawl_id: str
+    author_id: str
+    source: str
+    document_id: str
+    kind: Change
+    title: str
+    url: str
+    before: str | None = Field(default=None, description="revision that it replaced")
+    after: str | None = Field(default=None, description="revision that stands since")
+    at: datetime
+
+
+def page_id(author_id: str, source: str, url: str) -> str:
+    """UUIDv5 of a fetched URL within its source."""
+    return str(uuid.uuid5(NAMESPACE, f"page\n{author_id}\n{source}\n{url}"))
+
+
+def change_id(crawl: str, document: str) -> str:
+    """One record a crawl and document: a retried run continues its own."""
+    return f"{crawl}:{document}"
 
 
 def quarantine_id(author_id: str, source: str, url: str) -> str:

@@ -128,6 +128,28 @@ class FileStore:
         """Write a JSON file whole or not at all; returns its URI."""
         return self.write_text(relative, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
+    def put(self, local: Path, relative: str) -> str:
+        """Copy a local file into the store, whole or not at all; returns its URI."""
+        path = self._path(relative)
+        with _plainly(self.uri(relative)):
+            if self.is_local:
+                _copy_file(local, Path(path))
+            else:
+                self._fs.put_file(str(local), path)
+        return self.uri(relative)
+
+    def fetch(self, relative: str, folder: Path) -> Path:
+        """A local copy of a file, in ``folder``: the file itself if the store is local."""
+        path = self._path(relative)
+        if self.is_local:
+            return Path(path)
+        target = folder / relative.replace("/", "_")
+        if not target.exists():
+            with _plainly(self.uri(relative)):
+                self._fs.get_file(path, str(target.with_suffix(".part")))
+            target.with_suffix(".part").replace(target)
+        return target
+
     def names(self, relative: str) -> list[str]:
         """Sorted names directly under a folder; empty if there is no such folder."""
         with _plainly(self.uri(relative)):
@@ -270,6 +292,21 @@ def _replace_file(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _copy_file(local: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file, local.open("rb") as content:
+            shutil.copyfileobj(content, file)
+            file.flush()
+            os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:

@@ -1,18 +1,20 @@
 """The warehouse: every document of every author, with its history, in MongoDB.
 
 Collections, each keyed by ``_id``: ``documents`` (the text as it stands), ``revisions`` (every
-text a document has had, the current one too), ``quarantine`` (what could not be used) and
-``crawls`` (one record a crawl and source). A revision is written before the document that shows
+text a document has had, the current one too), ``quarantine`` (what could not be used),
+``crawls`` (one record a crawl and source), and those of `twin.stores.crawl_pages`. A revision is written before the document that shows
 it, so that a kill between the two loses nothing and the next upsert finishes the work.
 """
 
 import hashlib
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, QuarantinedItem, quarantine_id
 from twin.domain.document import Document, DocumentStatus, Revision
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
     from pymongo.database import Database
 
 #: Fields of a stored document that are bookkeeping of the crawl, not part of `Document`.
-BOOKKEEPING = ("last_seen", "fetched")
-COLLECTIONS = ("revisions", "documents", "quarantine", "crawls")
+BOOKKEEPING = ("last_seen", "fetched", "missed_in")
+COLLECTIONS = ("revisions", "documents", "quarantine", "crawls", "pages", "changes")
 IDS_PER_COMMAND = 1_000
 ATTEMPTS = 20
 LONGEST_PAUSE_SECONDS = 0.05
@@ -116,6 +118,14 @@ class Warehouse:
     def _errors(self) -> AbstractContextManager[None]:
         return _plain_errors(self._address)
 
+    def collection(self, name: str) -> "Collection[Record]":
+        """A collection, for modules beside this one; to be used under `plain_errors`."""
+        return self._database[name]
+
+    def plain_errors(self) -> AbstractContextManager[None]:
+        """Turn the driver's errors into the house's, in one line."""
+        return _plain_errors(self._address)
+
     def _of(self, collection: str) -> "Collection[Record]":
         return self._database[collection]
 
@@ -128,10 +138,19 @@ class Warehouse:
             self._of("revisions").create_index([("document_id", 1), ("seen", 1)])
             self._of("quarantine").create_index([("author_id", 1), ("source", 1)])
             self._of("crawls").create_index([("recipe", 1), ("source", 1), ("finished", -1)])
+            self._of("pages").create_index([("author_id", 1), ("source", 1)])
+            self._of("pages").create_index("document_id")
+            self._of("changes").create_index("crawl_id")
+            self._of("changes").create_index([("author_id", 1), ("source", 1)])
 
     # Documents
 
-    def upsert(self, document: Document, fetched: str | None = None) -> Change:
+    def upsert(
+        self,
+        document: Document,
+        fetched: str | None = None,
+        note: Callable[[Change, str | None], None] = lambda _change, _before: None,
+    ) -> Change:
         """Store a document as it stands now; atomic per document.
 
         Its ``first_seen`` is kept from the first time, its ``last_changed`` from the last time
@@ -140,6 +159,9 @@ class Warehouse:
         Args:
             document: as it was read; its ``status`` must be live.
             fetched: digest of the bytes it was made from, see `fetched_digests`.
+            note: told what is about to change and the revision that stood before; called before
+                the document is written, so that a kill in between leaves a note too many and
+                never one too few.
         """
         from pymongo.errors import DuplicateKeyError
 
@@ -147,20 +169,27 @@ class Warehouse:
             for _ in range(ATTEMPTS):
                 # A duplicate key: another crawl added it just now. None: it changed it just now.
                 with suppress(DuplicateKeyError):
-                    change = self._try_upsert(document, fetched)
+                    change = self._try_upsert(document, fetched, note)
                     if change is not None:
                         return change
                 # By chance, so that two crawls do not meet again and again.
                 time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311 - no secret
         raise TryAgainError(f"document {document.id} keeps being changed by another crawl")
 
-    def _try_upsert(self, document: Document, fetched: str | None) -> Change | None:
+    def _try_upsert(
+        self,
+        document: Document,
+        fetched: str | None,
+        note: Callable[[Change, str | None], None],
+    ) -> Change | None:
         """One attempt; None if the document was changed between reading and writing it."""
         documents = self._of("documents")
         stored = documents.find_one({"_id": document.id}, {"content": 0})
         change = _change(stored, document)
         if change in {Change.ADDED, Change.CHANGED}:
             self._keep_revision(document)
+        if change is not Change.UNCHANGED:
+            note(change, stored["revision"] if stored else None)
         wanted = _merged(stored, document, change)
         if fetched is not None:
             wanted["fetched"] = fetched
@@ -206,7 +235,7 @@ class Warehouse:
         """Live documents of an author with their text, ordered by id; of these ids, if given."""
         queries = [_live(author_id)]
         if document_ids is not None:
-            queries = [{**_live(author_id), "_id": {"$in": some}} for some in _slices(document_ids)]
+            queries = [{**_live(author_id), "_id": {"$in": some}} for some in slices(document_ids)]
         with self._errors():
             for query in queries:
                 for stored in self._of("documents").find(query).sort("_id", 1):
@@ -248,9 +277,10 @@ class Warehouse:
     def mark_seen(self, document_ids: Iterable[str], when: datetime) -> None:
         """Note that these documents stood where they were published at ``when``."""
         with self._errors():
-            for some in _slices(document_ids):
+            for some in slices(document_ids):
                 self._of("documents").update_many(
-                    {"_id": {"$in": some}}, {"$set": {"last_seen": when}}
+                    {"_id": {"$in": some}},
+                    {"$set": {"last_seen": when}, "$unset": {"missed_in": ""}},
                 )
 
     def source_fingerprint(self, author_id: str, source: str) -> str:
@@ -264,10 +294,16 @@ class Warehouse:
                 digest.update(line.encode())
         return digest.hexdigest()
 
+    def crawl(self, crawl_id: str) -> CrawlRecord | None:
+        """The record of one crawl and source."""
+        with self._errors():
+            stored = self._of("crawls").find_one({"_id": crawl_id})
+        return CrawlRecord.model_validate({**stored, "id": stored["_id"]}) if stored else None
+
     def save_crawl(self, record: CrawlRecord) -> None:
         """Store a crawl's record, replacing what was said of it before."""
         with self._errors():
-            self._of("crawls").replace_one({"_id": record.id}, _plain(record), upsert=True)
+            self._of("crawls").replace_one({"_id": record.id}, storable(record), upsert=True)
 
     def last_crawl(self, recipe: str, source: str) -> CrawlRecord | None:
         """The newest crawl of this source that ended well."""
@@ -333,7 +369,8 @@ def revision_key(document_id: str, revision: str) -> str:
     return f"{document_id}:{revision}"
 
 
-def _slices(ids: Iterable[str]) -> Iterator[list[str]]:
+def slices(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Ids in portions that fit into one command."""
     ordered = sorted(ids)
     for start in range(0, len(ordered), IDS_PER_COMMAND):
         yield ordered[start : start + IDS_PER_COMMAND]
@@ -347,13 +384,13 @@ def _document(stored: Mapping[str, Any]) -> Document:
     return Document.model_validate({**stored, "id": stored["_id"]})
 
 
-def _plain(record: CrawlRecord | Document) -> Record:
+def storable(record: BaseModel) -> Record:
     """A model as MongoDB stores it: without its id, tuples as lists, times cut to milliseconds."""
     data = record.model_dump(exclude={"id"})
-    return {key: _storable(value) for key, value in data.items()}
+    return {key: _value(value) for key, value in data.items()}
 
 
-def _storable(value: object) -> object:
+def _value(value: object) -> object:
     if isinstance(value, datetime):  # MongoDB keeps milliseconds
         aware = value if value.tzinfo else value.replace(tzinfo=UTC)
         return aware.replace(microsecond=aware.microsecond // 1000 * 1000)
@@ -374,7 +411,7 @@ def _change(stored: Mapping[str, Any] | None, document: Document) -> Change:
 
 def _merged(stored: Mapping[str, Any] | None, document: Document, change: Change) -> Record:
     """What to store: the document, with the times that its history dictates."""
-    wanted = _plain(document)
+    wanted = storable(document)
     if stored is not None:
         wanted["first_seen"] = stored["first_seen"]
         if change is not Change.CHANGED:

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ValidationError
 
-from twin.domain.crawl import CrawlRecord, QuarantinedItem
+from twin.domain.crawl import CrawlRecord, DocumentChange, FetchedPage, QuarantinedItem
 from twin.domain.document import Document, Revision, revision_of
 from twin.domain.errors import BadDataError
 from twin.stores.warehouse import COLLECTIONS, Record, Warehouse, revision_key
@@ -28,6 +28,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "revisions": Revision,
     "quarantine": QuarantinedItem,
     "crawls": CrawlRecord,
+    "pages": FetchedPage,
+    "changes": DocumentChange,
 }
 
 

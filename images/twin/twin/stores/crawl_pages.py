@@ -1,0 +1,150 @@
+"""What crawls remember beside documents: the pages that they fetched, and what they changed.
+
+Collections of the warehouse: ``pages`` (one record a fetched URL and source: validators, digest,
+outcome, links) and ``changes`` (one record a crawl and document that it added, changed, restored
+or found gone). Both are memory, not truth: a lost page record costs one full answer.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from twin.domain.crawl import (
+    Change,
+    CrawlRecord,
+    CrawlStatus,
+    DocumentChange,
+    FetchedPage,
+)
+from twin.domain.document import DocumentStatus
+from twin.stores.warehouse import Warehouse, slices, storable
+
+#: Crawls of a source whose changes are kept, for `twin crawl diff`.
+CRAWLS_KEPT = 50
+
+
+class CrawlPages:
+    """Pages and changes. Every method raises `TryAgainError` if the warehouse is away."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    # Pages
+
+    def pages(self, author_id: str, source: str) -> dict[str, FetchedPage]:
+        """URL to what is known of it, without the links (which may be large), see `links`."""
+        query = {"author_id": author_id, "source": source}
+        with self._warehouse.plain_errors():
+            found = self._warehouse.collection("pages").find(query, {"links": 0})
+            return {stored["url"]: _page(stored) for stored in found}
+
+    def links(self, page: str) -> tuple[str, ...] | None:
+        """Where a page leads, by its id; None if that is not known."""
+        with self._warehouse.plain_errors():
+            stored = self._warehouse.collection("pages").find_one({"_id": page}, {"links": 1})
+        links = stored and stored.get("links")
+        return None if links is None else tuple(links)
+
+    def save(self, pages: Iterable[FetchedPage]) -> None:
+        """Store pages, replacing what was known; links of None leave those known as they are."""
+        from pymongo import UpdateOne
+
+        writes = []
+        for page in pages:
+            data = storable(page)
+            if page.links is None:
+                del data["links"]
+            writes.append(UpdateOne({"_id": page.id}, {"$set": data}, upsert=True))
+        if writes:
+            with self._warehouse.plain_errors():
+                self._warehouse.collection("pages").bulk_write(writes, ordered=False)
+
+    def pages_of(self, document_ids: Iterable[str]) -> list[FetchedPage]:
+        """Pages that became these documents: several, if one is found at several addresses."""
+        found = []
+        with self._warehouse.plain_errors():
+            for some in slices(document_ids):
+                query = {"document_id": {"$in": some}}
+                found += list(self._warehouse.collection("pages").find(query, {"links": 0}))
+        return sorted(map(_page, found), key=lambda page: page.url)
+
+    def forget(self, urls: Sequence[str]) -> int:
+        """Delete the records of these URLs, of every source; returns how many there were."""
+        with self._warehouse.plain_errors():
+            gone = self._warehouse.collection("pages").delete_many({"url": {"$in": list(urls)}})
+            return int(gone.deleted_count)
+
+    # Changes
+
+    def note(self, change: DocumentChange) -> None:
+        """Store a change; what stood before it is kept from its first note in the same crawl."""
+        data = storable(change)
+        first = {key: data.pop(key) for key in ("kind", "before")}
+        if change.kind in {Change.GONE, Change.RESTORED}:
+            data["kind"] = first.pop("kind")
+        update = {"$set": data, "$setOnInsert": first}
+        with self._warehouse.plain_errors():
+            changes = self._warehouse.collection("changes")
+            changes.update_one({"_id": change.id}, update, upsert=True)
+
+    def changes(self, crawl: str) -> list[DocumentChange]:
+        """What a crawl of a source changed, by URL."""
+        with self._warehouse.plain_errors():
+            found = self._warehouse.collection("changes").find({"crawl_id": crawl})
+            items = [DocumentChange.model_validate({**one, "id": one["_id"]}) for one in found]
+        return sorted(items, key=lambda item: item.url)
+
+    def trim_changes(self, author_id: str, source: str, keep: int = CRAWLS_KEPT) -> None:
+        """Delete the changes of all but the newest crawls of a source that changed something."""
+        query = {"author_id": author_id, "source": source}
+        with self._warehouse.plain_errors():
+            changes = self._warehouse.collection("changes")
+            newest: dict[str, Any] = {}
+            for one in changes.find(query, {"crawl_id": 1, "at": 1}):
+                newest[one["crawl_id"]] = max(newest.get(one["crawl_id"], one["at"]), one["at"])
+            old = sorted(newest, key=lambda crawl: newest[crawl], reverse=True)[keep:]
+            if old:
+                changes.delete_many({**query, "crawl_id": {"$in": old}})
+
+    def crawls(self, recipe: str, source: str) -> Iterator[CrawlRecord]:
+        """Records of the crawls of a source that came to an end, newest first."""
+        query = {"recipe": recipe, "source": source, "status": {"$ne": CrawlStatus.RUNNING.value}}
+        with self._warehouse.plain_errors():
+            found = self._warehouse.collection("crawls").find(query).sort("finished", -1)
+            for stored in found:
+                yield CrawlRecord.model_validate({**stored, "id": stored["_id"]})
+
+    # Tombstones
+
+    def standing(self, author_id: str, source: str) -> dict[str, tuple[str, DocumentStatus]]:
+        """Document id to URL and status of all that a source ever gave."""
+        query = {"author_id": author_id, "source": source}
+        with self._warehouse.plain_errors():
+            found = self._warehouse.collection("documents").find(query, {"url": 1, "status": 1})
+            return {one["_id"]: (one["url"], DocumentStatus(one["status"])) for one in found}
+
+    def missed(self, document_ids: Iterable[str], crawl: str) -> dict[str, int]:
+        """Note that a crawl missed these documents.
+
+        Returns:
+            Document id to the number of crawls that have missed it in a row, this one included.
+        """
+        counts = {}
+        with self._warehouse.plain_errors():
+            documents = self._warehouse.collection("documents")
+            for some in slices(document_ids):
+                query = {"_id": {"$in": some}}
+                documents.update_many(query, {"$addToSet": {"missed_in": crawl}})
+                for one in documents.find(query, {"missed_in": 1}):
+                    counts[one["_id"]] = len(one["missed_in"])
+        return counts
+
+    def bury(self, document: str) -> None:
+        """Mark a document as gone; its text and history stay."""
+        live = {"_id": document, "status": DocumentStatus.LIVE.value}
+        update = {"$set": {"status": DocumentStatus.GONE.value}, "$unset": {"missed_in": ""}}
+        with self._warehouse.plain_errors():
+            self._warehouse.collection("documents").update_one(live, update)
+
+
+def _page(stored: Mapping[str, Any]) -> FetchedPage:
+    return FetchedPage.model_validate({**stored, "id": stored["_id"]})
