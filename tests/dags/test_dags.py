@@ -61,7 +61,8 @@ def bag() -> DagBag:
 def jobs(bag: DagBag) -> Iterator[JobOperator]:
     for dag in bag.dags.values():
         for task in dag.tasks:
-            made = task.unmap({}) if isinstance(task, MappedOperator) else task
+            mapped = isinstance(task, MappedOperator) and task.operator_class is JobOperator
+            made = task.unmap({"recipe": "handbook"}) if mapped else task
             if isinstance(made, JobOperator):
                 yield made
 

@@ -37,7 +37,22 @@ class CrawlSection(Section):
     min_words: int = Field(
         default=50, ge=0, description="a shorter page is no article and goes to quarantine"
     )
+    max_bytes: PositiveInt = Field(
+        default=2_000_000_000, description="what a source may send in one crawl, pages and all"
+    )
+    max_seconds: PositiveInt = Field(
+        default=6 * 3600, description="how long one crawl of a source may fetch"
+    )
     download_timeout_seconds: PositiveInt = 30
+    retries: int = Field(default=3, ge=0, description="of a request that failed but may not again")
+    backoff_seconds: float = Field(
+        default=1.0, ge=0, description="before the first retry; doubles each time"
+    )
+    max_wait_seconds: PositiveInt = Field(
+        default=120,
+        description="the longest a host may ask to wait (Retry-After, Crawl-delay) and be waited "
+        "for; one that asks for more is left for the next crawl",
+    )
     delay_seconds: float = Field(default=0.5, ge=0, description="AutoThrottle's first delay")
     concurrency_per_host: PositiveInt = 2
     user_agent: str = "llm-twin/0.1 (set crawl.user_agent to how you can be reached)"
