@@ -1,19 +1,18 @@
 """Commands of `twin crawl`."""
 
+import json
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from twin.job import RecipeOption, ResultOption, RunIdOption, run_job
+from twin.domain.terminal import printable
+from twin.job import RecipeOption, ResultOption, RunIdOption, plain_errors, run_job
+from twin.settings import get_settings
 
 app = typer.Typer(
     help="Fetch what the author has published into the warehouse.", no_args_is_help=True
 )
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps this a group while it has fewer than two commands."""
 
 
 @app.command()
@@ -57,3 +56,80 @@ def run(
         run_id=run_id,
         result=result,
     )
+
+
+@app.command()
+def replay(
+    recipe: RecipeOption,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="Replay only this source of the recipe; may be repeated."),
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--since", help="Leave out pages that were fetched before (UTC)."),
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read every page again, as after a change of readers.")
+    ] = False,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Do again what crawls did, from the raw pages that they kept, without any network.
+
+    Reads: the snapshots (WARC files) of the recipe's author.
+
+    Writes: documents, their revisions and tombstones to the warehouse.
+
+    Exits with 99 if that changes nothing.
+    """
+    from twin.crawl.replay import ReplayOptions, replay
+
+    moment = since.replace(tzinfo=UTC) if since else None
+    options = ReplayOptions(tuple(source or ()), moment, full)
+    run_job(
+        "crawl replay",
+        lambda job: replay(job, options),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+    )
+
+
+@app.command()
+def diff(
+    recipe: RecipeOption,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="Only this source of the recipe; may be repeated."),
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", help="The crawl of this run instead of the last one.")
+    ] = None,
+    text: Annotated[
+        bool, typer.Option("--text", help="Show how the texts differ, line by line.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Show what the last crawl added (+), changed (~), restored (^) and found gone (-).
+
+    Reads: the warehouse. Writes: nothing.
+    """
+    from twin.crawl.diff import SIGNS, crawl_diffs, text_diff
+    from twin.recipes import load_recipe
+    from twin.stores.warehouse import open_warehouse
+
+    settings = get_settings()
+    with plain_errors("crawl diff"), open_warehouse(settings) as warehouse:
+        loaded = load_recipe(recipe, settings.recipes)
+        names = source or [one.name for one in loaded.sources]
+        diffs = crawl_diffs(warehouse, loaded.name, names, run_id)
+        if as_json:
+            typer.echo(json.dumps([one.data() for one in diffs], ensure_ascii=False, indent=2))
+            return
+        for one in diffs:
+            typer.echo(printable(one.head()))
+            for change in one.changes:
+                typer.echo(printable(f"{SIGNS[change.kind]} {change.title}  {change.url}"))
+                for line in text_diff(warehouse, change) if text else ():
+                    typer.echo(printable(line))

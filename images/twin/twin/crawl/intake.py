@@ -1,65 +1,50 @@
 """From pages to the warehouse: one intake per source and crawl, whatever kind the source is."""
 
 import hashlib
+import json
 import threading
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime
 from importlib.metadata import version
 from traceback import format_exc
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from twin.crawl.page import Article, ListingError, Page, UnusableError
+from twin.crawl.absences import Absence, Absences, of_status
+from twin.crawl.known_pages import KnownPages, validators
+from twin.crawl.page import Article, Exchange, ListingError, Page, UnusableError, now
 from twin.crawl.read_article import READER_VERSION, read_article
+from twin.crawl.reader_process import BrokenReaderError, Read
+from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
 from twin.crawl.web.site import same_page
-from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, crawl_id, quarantine_id
-from twin.domain.document import Document, document_id, revision_of
-from twin.domain.errors import BadDataError, TryAgainError, TwinError
+from twin.domain.crawl import (
+    Change,
+    CrawlRecord,
+    CrawlStatus,
+    DocumentChange,
+    FetchedPage,
+    change_id,
+    crawl_id,
+    page_id,
+    quarantine_id,
+)
+from twin.domain.document import Document, DocumentStatus, document_id, revision_of
+from twin.domain.errors import TwinError
 from twin.job import Job
 from twin.recipes import Source
+from twin.stores.crawl_pages import CrawlPages
 from twin.stores.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from twin.crawl.recorder import Recording
+    from twin.crawl.workspace import Workspace
 
 log = structlog.get_logger("twin.crawl")
 
-
-class Outcome(StrEnum):
-    """What became of a page."""
-
-    STORED = "stored"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-    ELSEWHERE = "elsewhere"
-    """Its canonical URL is another page of the site, which is to be fetched instead."""
-
-
-@dataclass
-class Tally:
-    """Pages of one source by what became of them."""
-
-    added: int = 0
-    changed: int = 0
-    restored: int = 0
-    unchanged: int = 0
-    skipped: int = 0
-    failed: int = 0
-
-    @property
-    def documents(self) -> int:
-        """Pages that are documents now."""
-        return self.written + self.unchanged
-
-    @property
-    def written(self) -> int:
-        """Documents that the warehouse did not have like this."""
-        return self.added + self.changed + self.restored
-
-    @property
-    def failed_share(self) -> float:
-        """Failed pages among those that were to be documents."""
-        return self.failed / max(self.failed + self.documents, 1)
+#: How a source is reached, which says nothing about what becomes of its pages.
+_REACHED_BY = {"hosts", "allow_private"}
 
 
 @dataclass
@@ -68,37 +53,63 @@ class Intake:
 
     Attributes:
         full: read every page again, even if its bytes are those of the stored document.
+        read: makes articles of pages, here or in another process.
+        recorder: keeps the raw pages.
+        workspace: keeps what the crawl needs to go on after it was told to end.
         fatal: what ended the crawl of every source (the warehouse is away); then no page is
             taken any more. A page that breaks its reader fails alone.
         entry_errors: start pages, sitemaps and feeds that could not be read.
+        absences: what was not where it was; sources set there whether they list all they have.
     """
 
     job: Job
     warehouse: Warehouse
     source: Source
     full: bool = False
+    read: Read = read_article
+    recorder: "Recording | None" = None
+    workspace: "Workspace | None" = None
     advance: Callable[[int], None] = lambda _: None
     tally: Tally = field(default_factory=Tally)
+    failures: Failures = field(default_factory=Failures)
     fatal: BaseException | None = None
     entry_errors: list[TwinError] = field(default_factory=list)
+    absences: Absences = field(default_factory=Absences)
     _seen: set[str] = field(default_factory=set)
-    _transient: int = 0
-    _reasons: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         author = self.job.recipe.author
         self._author = author
-        self._started = datetime.now(UTC)
+        self._id = crawl_id(self.job.run_id, self.source.name)
         self._fetched = (
             {} if self.full else self.warehouse.fetched_digests(author.id, self.source.name)
         )
         held = self.warehouse.quarantined(author.id, self.source.name)
         self._quarantined = {item.id for item in held}
-        limits = self.job.recipe.crawl
-        self._reader = f"{READER_VERSION} {version('trafilatura')} {limits.min_words}"
+        self._store = CrawlPages(self.warehouse)
+        names = self.recorder.names if self.recorder else None
+        self.pages = KnownPages(
+            self._store, author.id, self.source.name, self.rules, names, full=self.full
+        )
         self._previous = self.warehouse.last_crawl(self.job.recipe.name, self.source.name)
+        # A run that is tried again goes on with the crawl that was killed.
+        before = self.warehouse.crawl(self._id)
+        killed = before is not None and before.status is CrawlStatus.RUNNING
+        self._started = before.started if before and killed else now()
         self.warehouse.save_crawl(self._record(CrawlStatus.RUNNING, ""))
+
+    @property
+    def rules(self) -> str:
+        """What decides, besides its bytes, what becomes of a page."""
+        recipe = self.job.recipe
+        source = self.source.model_dump(mode="json", exclude=_REACHED_BY)
+        author = recipe.author.model_dump(mode="json")
+        text = json.dumps([source, author], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return f"{READER_VERSION} {version('trafilatura')} {recipe.crawl.min_words} {digest}"
+
+    # Pages
 
     def take(self, page: Page) -> tuple[Outcome, str]:
         """Make a document of a page and store it.
@@ -113,32 +124,74 @@ class Intake:
             raise self.fatal
         try:
             return self._take(page)
-        except ListingError as error:
-            return self.skip(str(error))
-        except UnusableError as error:
-            return self._refuse(page, str(error))
         except TwinError as error:
             self.fatal = error
             raise
-        except Exception as error:  # a defect that one page brings out must not end the crawl
-            log.warning("page broke its reader", page=page.url, exception=format_exc())
-            return self.fail(page.url, _broken(error))
 
     def _take(self, page: Page) -> tuple[Outcome, str]:
-        digest = hashlib.sha256(self._reader.encode() + b"\n" + page.body).hexdigest()
+        digest = hashlib.sha256(page.body).hexdigest()
+        news = self._news_of(page, digest)
+        known = self.pages.current(page.url, digest)
+        again = known and self._again(page.url, known)
+        if known and again:
+            self.pages.save(
+                news.model_copy(
+                    update=known.model_dump(include={"outcome", "reason", "document_id"})
+                )
+            )
+            return again
+        outcome, reason, identity = self._read(page, self._fetched_digest(digest))
+        self._note_absence(page.url, outcome, identity)
+        self.pages.save(
+            news.model_copy(
+                update={"outcome": outcome.value, "reason": reason, "document_id": identity}
+            )
+        )
+        return outcome, reason
+
+    def _read(self, page: Page, fetched: str) -> tuple[Outcome, str, str | None]:
+        """Outcome, reason, and the id of the document that a page became."""
+        try:
+            return self._read_or_raise(page, fetched)
+        except ListingError as error:
+            return *self.skip(str(error)), None
+        except UnusableError as error:
+            return *self._refuse(page, str(error)), None
+        except TwinError:
+            raise
+        except BrokenReaderError as error:
+            log.warning("page broke its reader", page=page.url, exception=error.trace)
+            return *self._fail(page.url, f"cannot be read: {error.reason}"), None
+        except Exception as error:  # a defect that one page brings out must not end the crawl
+            log.warning("page broke its reader", page=page.url, exception=format_exc())
+            return *self._fail(page.url, _broken(error)), None
+
+    def _read_or_raise(self, page: Page, fetched: str) -> tuple[Outcome, str, str | None]:
         identity = document_id(self._author.id, page.url)
-        if self._fetched.get(identity) == digest:
-            return self._stored(identity, page.url, Change.UNCHANGED)
-        article = read_article(page, self.job.recipe.crawl)
+        if self._fetched.get(identity) == fetched:
+            return *self._stored(identity, page.url, Change.UNCHANGED), identity
+        article = self.read(page, self.job.recipe.crawl)
         url = article.canonical_url or page.url
         if page.has_siblings and not same_page(url, page.url):
             self.skip(f"its canonical URL is {url}")
-            return Outcome.ELSEWHERE, url
-        document = self._document(url, article)
-        return self._stored(document.id, url, self.warehouse.upsert(document, fetched=digest))
+            return Outcome.ELSEWHERE, url, None
+        document = self._document(url, article, page.fetched)
+        change = self._upsert(document, fetched)
+        return *self._stored(document.id, url, change), document.id
 
-    def _document(self, url: str, article: Article) -> Document:
-        now = datetime.now(UTC)
+    def _upsert(self, document: Document, fetched: str) -> Change:
+        def note(change: Change, before: str | None) -> None:
+            self._note_change(document, change, before, document.last_changed)
+
+        change = self.warehouse.upsert(document, fetched, note)
+        self._fetched[document.id] = fetched
+        return change
+
+    def _fetched_digest(self, body_digest: str) -> str:
+        """What a document remembers of the bytes it was made from, and of who read them."""
+        return hashlib.sha256(f"{self.rules}\n{body_digest}".encode()).hexdigest()
+
+    def _document(self, url: str, article: Article, fetched: datetime) -> Document:
         return Document(
             id=document_id(self._author.id, url),
             author_id=self._author.id,
@@ -157,8 +210,8 @@ class Intake:
             reserved=article.reserved,
             content=article.content,
             revision=revision_of(article.title, article.content),
-            first_seen=now,
-            last_changed=now,
+            first_seen=fetched,
+            last_changed=fetched,
         )
 
     def _stored(self, identity: str, url: str, change: Change) -> tuple[Outcome, str]:
@@ -178,6 +231,105 @@ class Intake:
         self.advance(1)
         return Outcome.STORED, url
 
+    # Pages that are as they were
+
+    def conditions(self, url: str, *, links: bool = False) -> dict[str, str]:
+        """Request headers that ask for a page only if it is new; empty if we need it anyway.
+
+        Args:
+            links: we need to know where it leads.
+        """
+        known = self.pages.current(url)
+        if known is None or not self._stands(known):
+            return {}
+        return self.pages.conditions(url, links=links)
+
+    def unchanged(self, url: str, exchange: Exchange) -> tuple[Outcome, str] | None:
+        """Take a page that its server calls unchanged (304).
+
+        Returns:
+            As `take`; None if it must be fetched after all.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        if self.fatal is not None:
+            raise self.fatal
+        known = self.pages.current(url)
+        again = known and self._again(url, known)
+        if not known or not again:
+            return None
+        when = now()
+        if self.recorder:
+            self.recorder.unchanged(url, exchange, known, when)
+        changed = {
+            "etag": exchange.header("ETag"),
+            "last_modified": exchange.header("Last-Modified"),
+        }
+        fresh = {key: value for key, value in changed.items() if value}
+        self.pages.save(
+            known.model_copy(
+                update={"fetched": when, "status": exchange.status, "links": None, **fresh}
+            )
+        )
+        return again
+
+    def stands(self, url: str, captured: datetime | None) -> bool:
+        """Whether a page's body of then is what its document was made from, by these rules."""
+        known = self.pages.current(url)
+        return known is not None and known.captured == captured and self._stands(known)
+
+    def _again(self, url: str, known: FetchedPage) -> tuple[Outcome, str] | None:
+        """The outcome of a page that was read before; None if that no longer holds."""
+        if not self._stands(known):
+            return None
+        if known.outcome == Outcome.STORED:
+            assert known.document_id is not None  # noqa: S101 - see `_stands`
+            return self._stored(known.document_id, url, Change.UNCHANGED)
+        self._note_absence(url, Outcome(known.outcome), None)
+        if known.outcome == Outcome.ELSEWHERE:
+            self.skip(f"its canonical URL is {known.reason}")
+            return Outcome.ELSEWHERE, known.reason
+        return self.skip(known.reason)
+
+    def _stands(self, known: FetchedPage) -> bool:
+        if known.outcome != Outcome.STORED:
+            return True
+        fetched = self._fetched.get(known.document_id or "")
+        return fetched == self._fetched_digest(known.body_digest)
+
+    def _news_of(self, page: Page, body_digest: str, *, keep: bool = True) -> FetchedPage:
+        """What is to be remembered of a page; its bytes are kept on the way."""
+        snapshot, captured = None, None
+        if self.recorder and keep:
+            before = self.pages.get(page.url)
+            snapshot, captured = self.recorder.record(page, body_digest, before)
+        return FetchedPage(
+            id=page_id(self._author.id, self.source.name, page.url),
+            author_id=self._author.id,
+            source=self.source.name,
+            url=page.url,
+            fetched=page.fetched,
+            status=page.exchange.status if page.exchange else None,
+            body_digest=body_digest,
+            reader=self.rules,
+            links=page.links,
+            snapshot=snapshot,
+            captured=captured,
+            **validators(page.exchange),
+        )
+
+    # Pages that are no documents
+
+    def pass_by(self, page: Page, reason: str) -> tuple[Outcome, str]:
+        """Note a page that the recipe does not want, but which leads to others."""
+        self.absences.note(page.url, Absence.MISSING)
+        digest = hashlib.sha256(page.body).hexdigest()
+        news = self._news_of(page, digest, keep=False)
+        outcome, reason = self.skip(reason)
+        self.pages.save(news.model_copy(update={"outcome": outcome.value, "reason": reason}))
+        return outcome, reason
+
     def skip(self, reason: str) -> tuple[Outcome, str]:
         """Note a page that is rightly no document."""
         with self._lock:
@@ -189,21 +341,34 @@ class Intake:
 
     def _refuse(self, page: Page, reason: str) -> tuple[Outcome, str]:
         if page.expected:
-            return self.fail(page.url, reason)
+            return self._fail(page.url, reason)
         self._hold(page.url, reason)
         return self.skip(reason)
 
-    def fail(self, url: str, reason: str, *, transient: bool = False) -> tuple[Outcome, str]:
+    def fail(
+        self, url: str, reason: str, *, transient: bool = False, status: int | None = None
+    ) -> tuple[Outcome, str]:
         """Note a page or file that could not be had or used, and quarantine it.
+
+        Args:
+            transient: it may be another time.
+            status: what a server answered instead of the page.
 
         Raises:
             TwinError: the warehouse is away.
         """
+        self.absences.note(url, of_status(status))
+        known = self.pages.get(url)
+        if known is not None:
+            changed = {"outcome": Outcome.FAILED.value, "reason": reason, "status": status}
+            self.pages.save(known.model_copy(update={**changed, "fetched": now(), "links": None}))
+        return self._fail(url, reason, transient)
+
+    def _fail(self, url: str, reason: str, transient: bool = False) -> tuple[Outcome, str]:
         self._hold(url, reason)
         with self._lock:
             self.tally.failed += 1
-            self._transient += transient
-            self._reasons[reason] += 1
+            self.failures.add(reason, transient)
             self.job.counts.read += 1
             self.job.fail_item(url, reason)
         self.advance(1)
@@ -218,21 +383,105 @@ class Intake:
             self.fatal = error
             raise
 
-    def conclude(self) -> TwinError | None:
-        """Close the books of this source: what was seen, the crawl's record, its verdict.
+    # Documents that are no longer there
+
+    def _note_absence(self, url: str, outcome: Outcome, identity: str | None) -> None:
+        """A page that became another document, or none, has left the one that it was."""
+        if outcome is Outcome.STORED and identity == document_id(self._author.id, url):
+            return
+        moved = outcome in {Outcome.STORED, Outcome.ELSEWHERE}
+        self.absences.note(url, Absence.MISSING if moved else Absence.UNKNOWN)
+
+    def unreached(self) -> list[str]:
+        """URLs of documents, live or gone, that this crawl has not come across.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        unseen = self._unseen({DocumentStatus.LIVE, DocumentStatus.GONE})
+        return sorted(
+            {url for urls in unseen.values() for url in urls} - self.absences.pages.keys()
+        )
+
+    def _unseen(self, states: set[DocumentStatus]) -> dict[str, list[str]]:
+        """Document id to the URLs it was found at, of those that were not seen."""
+        pages = self.pages.by_document()
+        standing = self._store.standing(self._author.id, self.source.name)
+        return {
+            identity: [page.url for page in pages.get(identity, ())] or [url]
+            for identity, (url, status) in standing.items()
+            if status in states and identity not in self._seen
+        }
+
+    def _bury(self) -> list[str]:
+        """Mark as gone what is; returns the documents' ids."""
+        gone, missing = self.absences.missed(self._unseen({DocumentStatus.LIVE}))
+        misses = self._store.missed(missing, self._id)
+        gone |= {one for one, count in misses.items() if count >= self.absences.after}
+        for identity in sorted(gone):
+            self.bury(identity, now())
+        return sorted(gone)
+
+    def bury(self, identity: str, when: datetime) -> None:
+        """Mark a document as gone; its text and history stay.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        document = self.warehouse.document(identity)
+        if document is None or document.status is DocumentStatus.GONE:
+            return
+        self._note_change(document, Change.GONE, document.revision, when)
+        self._store.bury(identity)
+        self._fetched.pop(identity, None)
+        self._seen.discard(identity)
+        self.tally.gone += 1
+        self.job.counts.written += 1
+
+    def _note_change(
+        self, document: Document, change: Change, before: str | None, when: datetime
+    ) -> None:
+        self._store.note(
+            DocumentChange(
+                id=change_id(self._id, document.id),
+                crawl_id=self._id,
+                author_id=self._author.id,
+                source=self.source.name,
+                document_id=document.id,
+                kind=change,
+                title=document.title,
+                url=document.url,
+                before=before,
+                after=None if change is Change.GONE else document.revision,
+                at=when,
+            )
+        )
+
+    # The crawl as a whole
+
+    def conclude(self, seen: datetime | None = None) -> TwinError | None:
+        """Close the books of this source: what was seen and what was not, the crawl's verdict.
+
+        Args:
+            seen: when the pages were seen, if that was not now; then nothing is said of others.
 
         Returns:
             What is wrong with this source as a whole, or None.
         """
-        self.warehouse.mark_seen(self._seen, self._started)
+        self.pages.flush()
+        self.warehouse.mark_seen(self._seen, seen or self._started)
         error = self._verdict()
+        gone = self._bury() if error is None and seen is None else []
+        if self.recorder:
+            self.recorder.conclude(self._id, now(), {"gone": gone, "ok": error is None})
         status = CrawlStatus.DONE if error is None else CrawlStatus.FAILED
         record = self._record(status, str(error or ""))
         fingerprint = self.warehouse.source_fingerprint(self._author.id, self.source.name)
         self._news = self._previous is None or self._previous.fingerprint != fingerprint
         self.warehouse.save_crawl(
-            record.model_copy(update={"finished": datetime.now(UTC), "fingerprint": fingerprint})
+            record.model_copy(update={"finished": now(), "fingerprint": fingerprint})
         )
+        self._store.trim_changes(self._author.id, self.source.name)
         return error
 
     @property
@@ -245,39 +494,14 @@ class Intake:
         return self._news
 
     def _verdict(self) -> TwinError | None:
-        name = f"source {self.source.name!r}"
         if self.entry_errors:
             return joined(self.entry_errors)
-        if self.tally.documents == 0:
-            return self._error(f"{name} gave no document: {self._why_none()}")
         limit = self.job.recipe.crawl.max_failed_share
-        if self.tally.failed_share > limit:
-            return self._error(
-                f"{name}: {self.tally.failed} of {self.tally.failed + self.tally.documents} pages "
-                f"failed, more than crawl.max_failed_share = {limit:.0%} "
-                f"(mostly: {self._commonest()})"
-            )
-        return None
-
-    def _error(self, message: str) -> TwinError:
-        """Bad data, or try again if most failures may pass."""
-        if self._transient * 2 > self.tally.failed:
-            return TryAgainError(message)
-        return BadDataError(message)
-
-    def _why_none(self) -> str:
-        if self.tally.failed:
-            return f"{self.tally.failed} pages failed (mostly: {self._commonest()})"
-        if self.tally.skipped:
-            return f"{self.tally.skipped} pages were read and none is an article: see its include"
-        return "nothing in it is included: see its include, exclude and follow_links"
-
-    def _commonest(self) -> str:
-        return self._reasons.most_common(1)[0][0]
+        return verdict(self.source.name, self.tally, self.failures, limit)
 
     def _record(self, status: CrawlStatus, message: str) -> CrawlRecord:
         return CrawlRecord(
-            id=crawl_id(self.job.run_id, self.source.name),
+            id=self._id,
             run_id=self.job.run_id,
             recipe=self.job.recipe.name,
             author_id=self._author.id,
@@ -288,18 +512,39 @@ class Intake:
             message=message,
         )
 
+    # A crawl that is told to end, and goes on later
+
+    def state(self) -> dict[str, Any]:
+        """What a later process needs to know to go on with this crawl, as JSON values.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        self.pages.flush()
+        return {
+            "seen": sorted(self._seen),
+            "absences": self.absences.pages,
+            "tally": asdict(self.tally),
+            "failures": asdict(self.failures),
+        }
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Take over what an earlier process of this crawl has done."""
+        self._seen.update(state["seen"])
+        for url, absence in state["absences"].items():
+            self.absences.note(url, Absence(absence))
+        for name, number in state["tally"].items():
+            setattr(self.tally, name, getattr(self.tally, name) + number)
+        self.failures.transient += state["failures"]["transient"]
+        self.failures.reasons.update(state["failures"]["reasons"])
+        before, counts = Tally(**state["tally"]), self.job.counts
+        counts.read += before.documents + before.skipped + before.failed
+        counts.written += before.written + before.gone
+        counts.skipped += before.unchanged + before.skipped
+        counts.failed += before.failed
+
 
 def _broken(error: Exception) -> str:
     """The reason of a page that broke its reader: one line that every store can hold."""
     text = " ".join(str(error).split())[:200].encode(errors="replace").decode()
     return f"cannot be read: {type(error).__name__}: {text}"
-
-
-def joined(errors: list[TwinError]) -> TwinError:
-    """Several errors as one line; worth trying again if one of them is."""
-    if len(errors) == 1:
-        return errors[0]
-    message = "; ".join(dict.fromkeys(str(error) for error in errors))
-    if any(isinstance(error, TryAgainError) for error in errors):
-        return TryAgainError(message)
-    return BadDataError(message)

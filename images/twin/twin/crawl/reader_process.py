@@ -115,11 +115,13 @@ class ReaderProcesses:
                 reader = self._start()
             article = reader.read(page, limits)
         except BrokenReaderError:
-            reader = self._stop(reader)
+            self._stop(reader)
+            reader = None
             raise
         finally:
             if reader is not None and reader.pages >= PAGES_PER_PROCESS:
-                reader = self._stop(reader)
+                self._stop(reader)
+                reader = None
             self._idle.put(reader)
         return article
 
@@ -161,4 +163,6 @@ def _answer(page: Page, limits: CrawlSection) -> Article | Exception:
 
 def _import_readers() -> None:
     """Import what nearly every page needs, before the first one waits for it."""
+    import trafilatura  # noqa: F401
+
     import twin.crawl.formats.html  # noqa: F401

@@ -1,18 +1,27 @@
 """The crawl job: every source of a recipe into the warehouse."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from twin.crawl.intake import Intake, joined
+from twin.crawl.absences import Absences
+from twin.crawl.intake import Intake
+from twin.crawl.reader_process import ReaderProcesses
+from twin.crawl.recorder import Recorder
 from twin.crawl.sources.folder import read_folder
+from twin.crawl.tally import joined
+from twin.crawl.workspace import open_workspace
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
 from twin.recipes import FolderSource, Source, WebSource
+from twin.stores.snapshots import open_snapshots
 
 if TYPE_CHECKING:
     from twin.stores.warehouse import Warehouse
+
+READER_PROCESSES = 1
 
 
 @dataclass(frozen=True)
@@ -43,12 +52,15 @@ def crawl(job: Job, options: CrawlOptions) -> None:
     from twin.stores.warehouse import open_warehouse
 
     sources = chosen_sources(job, options)
-    with open_warehouse(job.settings) as warehouse:
+    with open_warehouse(job.settings) as warehouse, ReaderProcesses(READER_PROCESSES) as readers:
         warehouse.prepare()
-        intakes = [Intake(job, warehouse, source, full=options.full) for source in sources]
-        _read(job, intakes)
-        errors = [error for intake in intakes if (error := intake.conclude())]
-        _report(job, warehouse, intakes)
+        with ExitStack() as stack:
+            intakes = [
+                _intake(stack, job, warehouse, readers, source, options.full) for source in sources
+            ]
+            _read(job, intakes)
+            errors = [error for intake in intakes if (error := intake.conclude())]
+        report(job, warehouse, intakes)
     if errors:
         raise joined(errors)
     if not any(intake.has_news for intake in intakes):
@@ -56,11 +68,39 @@ def crawl(job: Job, options: CrawlOptions) -> None:
         raise NothingToDo(f"all {documents} documents are as they were at the last crawl")
 
 
+def _intake(
+    stack: ExitStack,
+    job: Job,
+    warehouse: "Warehouse",
+    readers: ReaderProcesses,
+    source: Source,
+    full: bool,
+) -> Intake:
+    """The intake of a source, with a place for its raw pages."""
+    author = job.recipe.author.id
+    keeps = job.recipe.crawl.snapshots
+    snapshots = stack.enter_context(open_snapshots(job.settings, author)) if keeps else None
+    workspace = stack.enter_context(
+        open_workspace(job.settings, author, source.name, job.run_id, snapshots)
+    )
+    recorder = None
+    if snapshots is not None:
+        recorder = Recorder(snapshots, workspace, source.name, job.run_id)
+        stack.callback(recorder.close)
+    return Intake(
+        job, warehouse, source, full=full, read=readers.read, recorder=recorder,
+        workspace=workspace, absences=Absences(after=job.recipe.crawl.gone_after),
+    )  # fmt: skip
+
+
 def _read(job: Job, intakes: Sequence[Intake]) -> None:
     """Each kind of source by its reader; a new kind gets a line here."""
     for intake in intakes:
         if isinstance(intake.source, FolderSource):
             read_folder(intake.source, intake)
+        if not isinstance(intake.source, WebSource):
+            # What is listed is all there is, and what is deleted was deleted on purpose.
+            intake.absences.complete, intake.absences.after = True, 1
     sites = [(intake.source, intake) for intake in intakes if isinstance(intake.source, WebSource)]
     if sites:
         from twin.crawl.web.crawl_sites import crawl_sites
@@ -106,7 +146,8 @@ def _with_copies(source: Source, copies: dict[str, str]) -> Source:
     return source.model_copy(update={"hosts": {**source.hosts, **copies}})
 
 
-def _report(job: Job, warehouse: "Warehouse", intakes: Sequence[Intake]) -> None:
+def report(job: Job, warehouse: "Warehouse", intakes: Sequence[Intake]) -> None:
+    """Put what became of each source's pages into the job's result."""
     author = job.recipe.author.id
     job.result.ids["author"] = author
     job.result.detail["sources"] = {intake.source.name: asdict(intake.tally) for intake in intakes}

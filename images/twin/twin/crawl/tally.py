@@ -83,7 +83,9 @@ def verdict(
         )
     if not message:
         return None
-    return TryAgainError(message) if failures.transient * 2 > tally.failed else BadDataError(message)
+    return (
+        TryAgainError(message) if failures.transient * 2 > tally.failed else BadDataError(message)
+    )
 
 
 def _why_none(tally: Tally, failures: Failures) -> str:

@@ -57,6 +57,12 @@ class CrawlSection(Section):
     concurrency_per_host: PositiveInt = 2
     user_agent: str = "llm-twin/0.1 (set crawl.user_agent to how you can be reached)"
     obey_robots: bool = True
+    gone_after: PositiveInt = Field(
+        default=3,
+        description="crawls in a row that must miss a page (404, or not in a complete listing) "
+        "before its document is gone; 410 and deleted files count at once",
+    )
+    snapshots: bool = Field(default=True, description="keep raw pages as WARC files, for replay")
     max_failed_share: Fraction = Field(
         default=0.2, description="a crawl with a larger share of failed pages fails"
     )

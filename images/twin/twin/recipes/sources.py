@@ -39,6 +39,12 @@ class WebSource(Section):
         default=(), description="regular expressions on the URL of pages that are not fetched"
     )
     follow_links: bool = True
+    complete: bool | None = Field(
+        default=None,
+        description="whether the entries lead to every page, so that a page which is in none of "
+        "them is gone; unset means: if there are sitemaps. Otherwise known pages are asked for "
+        "one by one",
+    )
     hosts: dict[str, HttpUrl] = Field(
         default_factory=dict,
         description="host to base URL of a copy: pages are fetched there, named by the host; "

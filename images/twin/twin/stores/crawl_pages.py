@@ -20,6 +20,8 @@ from twin.stores.warehouse import Warehouse, slices, storable
 
 #: Crawls of a source whose changes are kept, for `twin crawl diff`.
 CRAWLS_KEPT = 50
+# They may be large: what is left tells unknown (None) from known (empty).
+_WITHOUT_LINKS = {"links": {"$slice": 0}}
 
 
 class CrawlPages:
@@ -31,10 +33,10 @@ class CrawlPages:
     # Pages
 
     def pages(self, author_id: str, source: str) -> dict[str, FetchedPage]:
-        """URL to what is known of it, without the links (which may be large), see `links`."""
+        """URL to what is known of it; its links, if known, are empty here, see `links`."""
         query = {"author_id": author_id, "source": source}
         with self._warehouse.plain_errors():
-            found = self._warehouse.collection("pages").find(query, {"links": 0})
+            found = self._warehouse.collection("pages").find(query, _WITHOUT_LINKS)
             return {stored["url"]: _page(stored) for stored in found}
 
     def links(self, page: str) -> tuple[str, ...] | None:
@@ -64,7 +66,7 @@ class CrawlPages:
         with self._warehouse.plain_errors():
             for some in slices(document_ids):
                 query = {"document_id": {"$in": some}}
-                found += list(self._warehouse.collection("pages").find(query, {"links": 0}))
+                found += list(self._warehouse.collection("pages").find(query, _WITHOUT_LINKS))
         return sorted(map(_page, found), key=lambda page: page.url)
 
     def forget(self, urls: Sequence[str]) -> int:

@@ -194,7 +194,9 @@ def _is_public(name: str) -> bool:
 
 def _stored_headers(capture: Capture) -> list[tuple[str, str]]:
     dropped = PRIVATE_HEADERS | TRANSPORT_HEADERS
-    kept = [(name, value) for name, value in capture.response_headers if name.lower() not in dropped]
+    kept = [
+        (name, value) for name, value in capture.response_headers if name.lower() not in dropped
+    ]
     if capture.unchanged_since is None:
         kept.append(("Content-Length", str(len(capture.body))))
     return kept

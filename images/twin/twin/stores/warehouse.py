@@ -2,8 +2,9 @@
 
 Collections, each keyed by ``_id``: ``documents`` (the text as it stands), ``revisions`` (every
 text a document has had, the current one too), ``quarantine`` (what could not be used),
-``crawls`` (one record a crawl and source), and those of `twin.stores.crawl_pages`. A revision is written before the document that shows
-it, so that a kill between the two loses nothing and the next upsert finishes the work.
+``crawls`` (one record a crawl and source), and those of `twin.stores.crawl_pages`. A revision is
+written before the document that shows it, so that a kill between the two loses nothing and the
+next upsert finishes the work.
 """
 
 import hashlib

@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING, Any
 from twin.crawl.intake import Intake
 from twin.crawl.web.addresses import AddressGuard
 from twin.crawl.web.site import HostCopies
-from twin.domain.errors import TryAgainError
+from twin.domain.errors import TryAgainError, TwinError
 from twin.recipes import CrawlSection, WebSource
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler, CrawlerProcess
 
-# One, to be careful: with three, one crawl ended in "free(): invalid next size" (a damaged heap),
-# twenty more did not. libxml2 in several threads is the suspect, not proven.
-READER_THREADS = 1
+    from twin.crawl.web.spider import WebSpider
+
+# They wait for the warehouse and for the processes that read; none of them parses anything.
+THREADS = 4
 # A copy is ours: nobody to be polite to.
 COPY_CONCURRENCY = 16
 POLITENESS = "twin.crawl.web.politeness"
 #: What the reason of a spider's end starts with if it spent its budget.
 BUDGET = "budget: "
+# Scrapy's own reasons.
+FINISHED = "finished"
+SHUTDOWN = "shutdown"
 REPORTED_ANYWAY = (
     "scrapy.core.downloader.handlers.http11",
     "scrapy.downloadermiddlewares.retry",
@@ -46,58 +50,113 @@ def crawl_sites(sources: Sequence[tuple[WebSource, Intake]], limits: CrawlSectio
     guards = [_guard(source) for source, _ in sources]
     with _quiet_start():
         process = CrawlerProcess(_process_settings(guards))
-    ends: dict[str, str] = {}
-    with ThreadPoolExecutor(READER_THREADS, thread_name_prefix="reader") as executor:
-        for (source, intake), guard in zip(sources, guards, strict=True):
-            _start(process, source, intake, limits, guard, executor, ends)
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="intake") as executor:
+        crawls = [
+            _SiteCrawl(process, source, limits, intake, guard, executor)
+            for (source, intake), guard in zip(sources, guards, strict=True)
+        ]
         process.start()
-    for source, intake in sources:
-        if intake.fatal is not None:
-            raise intake.fatal
-        end = ends.get(source.name, "not started")
-        if end.startswith(BUDGET):
-            intake.job.result.detail[f"{source.name}: stopped by"] = end.removeprefix(BUDGET)
-        elif end != "finished":
-            raise TryAgainError(
-                f"source {source.name!r}: stopped early ({end}); "
-                "what was read is stored, run again for the rest"
-            )
+    for site_crawl in crawls:
+        site_crawl.check()
 
 
-def _start(
-    process: "CrawlerProcess",
-    source: WebSource,
-    intake: Intake,
-    limits: CrawlSection,
-    guard: AddressGuard,
-    executor: Executor,
-    ends: dict[str, str],
-) -> None:
-    from scrapy import signals
+class _SiteCrawl:
+    """The crawl of one source: its spider's start, end, and what happens in between."""
 
-    from twin.crawl.web.spider import WebSpider
+    def __init__(
+        self,
+        process: "CrawlerProcess",
+        source: WebSource,
+        limits: CrawlSection,
+        intake: Intake,
+        guard: AddressGuard,
+        executor: Executor,
+    ) -> None:
+        from scrapy import signals
 
-    def on_defect(failure: Any) -> None:
-        intake.fatal = intake.fatal or failure.value
+        from twin.crawl.web.spider import WebSpider
 
-    def on_dropped(request: Any, spider: WebSpider) -> None:
+        self._intake = intake
+        self._source = source
+        self._end = "not started"
+        self._crawler: Crawler = process.create_crawler(WebSpider)
+        settings = _source_settings(source, limits)
+        self._paused = None
+        if intake.workspace is not None:
+            self._paused = intake.workspace.paused(intake.rules)
+            settings["JOBDIR"] = str(intake.workspace.queue)
+        for name, value in settings.items():
+            self._crawler.settings.set(name, value, priority="spider")
+        for handler, signal in {
+            self._on_opened: signals.spider_opened,
+            self._on_idle: signals.spider_idle,
+            self._on_defect: signals.spider_error,
+            self._on_dropped: signals.request_dropped,
+            self._on_closed: signals.spider_closed,
+        }.items():
+            self._crawler.signals.connect(handler, signal, weak=False)
+        started = process.crawl(
+            self._crawler, source=source, limits=limits, intake=intake, guard=guard,
+            executor=executor,
+        )  # fmt: skip
+        started.addErrback(self._on_defect)
+
+    def _on_opened(self, spider: "WebSpider") -> None:
+        if self._paused is not None:
+            self._intake.go_on(self._paused["intake"])
+            spider.go_on(self._paused["spider"])
+
+    def _on_idle(self, spider: "WebSpider") -> None:
+        from scrapy.exceptions import DontCloseSpider
+
+        try:
+            requests = spider.on_idle()
+        except TwinError as error:
+            self._intake.fatal = error
+            return
+        for request in requests:
+            self._crawler.engine.crawl(request)
+        if requests:
+            raise DontCloseSpider
+
+    def _on_defect(self, failure: Any) -> None:
+        self._intake.fatal = self._intake.fatal or failure.value
+
+    def _on_dropped(self, request: Any, spider: "WebSpider") -> None:
         spider.on_dropped(request)
 
-    def on_closed(spider: WebSpider, reason: str) -> None:
-        ends[source.name] = reason
+    def _on_closed(self, spider: "WebSpider", reason: str) -> None:
+        intake, self._end = self._intake, reason
+        intake.absences.complete = reason == FINISHED and spider.lists_all()
         if spider.left_out:
-            intake.job.result.detail[f"{source.name}: beyond crawl.max_pages"] = spider.left_out
+            intake.job.result.detail[f"{self._source.name}: beyond crawl.max_pages"] = (
+                spider.left_out
+            )
+        if intake.workspace is None or intake.fatal is not None:
+            return
+        if reason == SHUTDOWN:  # by now the queue is on disk
+            state = {"intake": intake.state(), "spider": spider.state()}
+            intake.workspace.pause(intake.rules, state)
+        else:
+            intake.workspace.finish()
 
-    crawler: Crawler = process.create_crawler(WebSpider)
-    for name, value in _source_settings(source, limits).items():
-        crawler.settings.set(name, value, priority="spider")
-    crawler.signals.connect(on_defect, signals.spider_error, weak=False)
-    crawler.signals.connect(on_dropped, signals.request_dropped, weak=False)
-    crawler.signals.connect(on_closed, signals.spider_closed, weak=False)
-    started = process.crawl(
-        crawler, source=source, limits=limits, intake=intake, guard=guard, executor=executor
-    )
-    started.addErrback(on_defect)
+    def check(self) -> None:
+        """Whether it came to its end.
+
+        Raises:
+            TryAgainError: a signal ended it early.
+            TwinError: the warehouse went away.
+        """
+        if self._intake.fatal is not None:
+            raise self._intake.fatal
+        if self._end.startswith(BUDGET):
+            detail = self._intake.job.result.detail
+            detail[f"{self._source.name}: stopped by"] = self._end.removeprefix(BUDGET)
+        elif self._end != FINISHED:
+            raise TryAgainError(
+                f"source {self._source.name!r}: stopped early ({self._end}); "
+                "what was read is stored, run again for the rest"
+            )
 
 
 def _guard(source: WebSource) -> AddressGuard:
@@ -149,7 +208,12 @@ def _source_settings(source: WebSource, limits: CrawlSection) -> dict[str, Any]:
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
             f"{POLITENESS}.BackoffMiddleware": 550,
         },
-        "EXTENSIONS": {f"{POLITENESS}.Budget": 0},
+        "EXTENSIONS": {
+            f"{POLITENESS}.Budget": 0,
+            "scrapy.extensions.spiderstate.SpiderState": None,
+            "scrapy.extensions.throttle.AutoThrottle": None,
+            "twin.crawl.web.throttle.Throttle": 0,
+        },
         "RETRY_TIMES": limits.retries,
         "RETRY_HTTP_CODES": sorted(TRANSIENT_STATUSES),
         "TWIN_BACKOFF_SECONDS": limits.backoff_seconds,
@@ -167,6 +231,7 @@ def _source_settings(source: WebSource, limits: CrawlSection) -> dict[str, Any]:
         # In the order of the sitemap or page, near pages before far ones.
         "DEPTH_PRIORITY": 1,
         "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",
+        "SCHEDULER_DISK_QUEUE": "scrapy.squeues.PickleFifoDiskQueue",
     }  # fmt: skip
 
 

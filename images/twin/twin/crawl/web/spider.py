@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, TypeVar
 
 import scrapy  # noqa: TID253 - base class of the spider; this module is imported lazily
 from scrapy.exceptions import CloseSpider, IgnoreRequest  # noqa: TID253 - as above
@@ -16,8 +16,10 @@ from scrapy.utils.gz import gunzip, gzip_magic_number  # noqa: TID253 - as above
 from scrapy.utils.sitemap import Sitemap  # noqa: TID253 - as above
 from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding, read_bom
 
-from twin.crawl.intake import Intake, Outcome
-from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Page, UnusableError
+from twin.crawl.absences import Absence
+from twin.crawl.intake import Intake
+from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Exchange, Page, UnusableError
+from twin.crawl.tally import Outcome
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
 from twin.crawl.web.site import Site
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
@@ -43,6 +45,7 @@ _LINK_IN_FEED = (
 )
 
 Requests = Iterator[scrapy.Request]
+Result = TypeVar("Result")
 
 
 class WebSpider(scrapy.Spider):
@@ -75,6 +78,7 @@ class WebSpider(scrapy.Spider):
         self._requested: set[str] = set()
         self._sitemaps: set[str] = set()
         self.left_out = 0
+        self._asked_again = False
         self._links = LinkExtractor(canonicalize=False, unique=True)
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
@@ -89,9 +93,19 @@ class WebSpider(scrapy.Spider):
             yield self._entry(url, self.on_page)
 
     def _entry(self, url: str, callback: Callable[..., Any]) -> scrapy.Request:
+        name = self.site.canonical(url)
+        request = self._page_request(name) if callback == self.on_page else scrapy.Request(name)
+        return request.replace(
+            callback=callback, errback=self.on_failure,
+            dont_filter=True, priority=10, meta={**request.meta, "entry": True},
+        )  # fmt: skip
+
+    def _page_request(self, url: str) -> scrapy.Request:
+        """Ask for a page, only for news of it if we know it."""
+        conditions = self.intake.conditions(url, links=self.source.follow_links)
         return scrapy.Request(
-            self.site.canonical(url), callback, errback=self.on_failure,
-            dont_filter=True, priority=10, meta={"entry": True},
+            url, self.on_page, errback=self.on_failure, headers=conditions,
+            meta={"handle_httpstatus_list": [304]} if conditions else {},
         )  # fmt: skip
 
     # Entries
@@ -131,7 +145,7 @@ class WebSpider(scrapy.Spider):
             return
         yield from self._pages(selector.xpath(_LINK_IN_FEED).getall(), response)
 
-    def _pages(self, urls: Any, response: Response) -> Requests:
+    def _pages(self, urls: Any, response: Response | None) -> Requests:
         """Requests for pages not asked for yet, of those that this source may fetch."""
         for url in urls:
             name = self._name(url, response)
@@ -141,12 +155,12 @@ class WebSpider(scrapy.Spider):
             if len(self._requested) > self._max_pages:
                 self.left_out += 1
                 continue
-            yield scrapy.Request(name, self.on_page, errback=self.on_failure)
+            yield self._page_request(name)
 
-    def _name(self, url: str, response: Response) -> str | None:
+    def _name(self, url: str, response: Response | None) -> str | None:
         """The canonical name of what a page calls ``url``; None if no browser could follow it."""
         try:
-            return self.site.canonical(response.urljoin(url.strip()))
+            return self.site.canonical(response.urljoin(url.strip()) if response else url)
         except ValueError:
             return None
 
@@ -164,23 +178,98 @@ class WebSpider(scrapy.Spider):
             self._failed(response.request, "leads to another host", False)
             return
         self._requested.add(url)
-        for request in self._linked(response):
+        self._note_hops(url, response)
+        answer = self._on_unchanged if response.status == 304 else self._on_full_page
+        async for request in answer(url, response):
             yield request
+
+    def _note_hops(self, url: str, response: Response) -> None:
+        """Pages that lead elsewhere are no longer what they may have been."""
+        for hop in response.request.meta.get("redirect_urls", ()):
+            name = self.site.canonical(hop)
+            if name != url:
+                self.intake.absences.note(name, Absence.MISSING)
+
+    async def _on_full_page(self, url: str, response: Response) -> AsyncIterator[scrapy.Request]:
+        links = self._linked(response)
+        for request in self._pages(links or (), response):
+            yield request
+        page = self._page(url, response, links)
         if not self.site.may_be_document(url) or isinstance(response, XmlResponse):
-            self.intake.skip("not included")
+            await self._in_thread(self.intake.pass_by, page, "not included")
             return
-        outcome, where = await self._take(self._page(url, response))
+        outcome, where = await self._in_thread(self.intake.take, page)
         if outcome is Outcome.ELSEWHERE:
             for request in self._pages([where], response):
                 yield request
 
-    def _linked(self, response: Response) -> Requests:
-        if self.source.follow_links and isinstance(response, HtmlResponse):
-            yield from self._pages(
-                (link.url for link in self._links.extract_links(response)), response
-            )
+    async def _on_unchanged(self, url: str, response: Response) -> AsyncIterator[scrapy.Request]:
+        """A page that is as it was: it leads where it led."""
+        result = None
+        # After a redirect it is another page's validators that this one was asked by.
+        if "redirect_urls" not in response.request.meta:
+            if self.source.follow_links:
+                links = await self._in_thread(self.intake.pages.links, url)
+                for request in self._pages(links, response):
+                    yield request
+            result = await self._in_thread(self.intake.unchanged, url, _exchange(response))
+        if result is None:
+            yield scrapy.Request(
+                response.url, self.on_page, errback=self.on_failure, dont_filter=True,
+                meta={key: response.request.meta[key] for key in ("entry",)
+                      if key in response.request.meta},
+            )  # fmt: skip
+        elif result[0] is Outcome.ELSEWHERE:
+            for request in self._pages([result[1]], response):
+                yield request
 
-    def _page(self, url: str, response: Response) -> Page:
+    def _linked(self, response: Response) -> tuple[str, ...] | None:
+        """Pages of this site that a page leads to, wanted now or not; None if we do not follow."""
+        if not self.source.follow_links or not isinstance(response, HtmlResponse):
+            return None
+        links = (self._name(link.url, response) for link in self._links.extract_links(response))
+        return tuple(dict.fromkeys(link for link in links if link and self.site.is_ours(link)))
+
+    # Documents that nothing led to
+
+    def lists_all(self) -> bool:
+        """Whether the entries have led to every page that the source has, as far as we can tell."""
+        complete = self.source.complete
+        if complete is None:
+            complete = bool(self.source.sitemaps)
+        # A page that could not be had may have led to others.
+        lost = self.source.follow_links and self.intake.failures.transient
+        return bool(complete and not self.left_out and not lost and not self.intake.entry_errors)
+
+    def on_idle(self) -> list[scrapy.Request]:
+        """Requests for known documents that nothing led to: once, when all else is done."""
+        if self._asked_again or self.intake.fatal is not None:
+            return []
+        self._asked_again = True
+        requests: list[scrapy.Request] = []
+        complete = self.lists_all()
+        for url in self.intake.unreached():
+            if not self._is_wanted(url):
+                self.intake.absences.note(url, Absence.MISSING)
+            elif not complete and url not in self._requested:
+                requests += self._pages([url], None)
+        return requests
+
+    def state(self) -> dict[str, Any]:
+        """What must be known to go on after a pause, as JSON values."""
+        return {
+            "requested": sorted(self._requested), "sitemaps": sorted(self._sitemaps),
+            "left_out": self.left_out, "asked_again": self._asked_again,
+        }  # fmt: skip
+
+    def go_on(self, state: dict[str, Any]) -> None:
+        """Take over what the spider knew before a pause."""
+        self._requested.update(state["requested"])
+        self._sitemaps.update(state["sitemaps"])
+        self.left_out = state["left_out"]
+        self._asked_again = state["asked_again"]
+
+    def _page(self, url: str, response: Response, links: tuple[str, ...] | None) -> Page:
         header = response.headers.get("Content-Type", b"").decode("latin-1")
         media_type = header.partition(";")[0].strip().lower()
         if media_type not in HTML_TYPES | MARKDOWN_TYPES and isinstance(response, HtmlResponse):
@@ -192,12 +281,15 @@ class WebSpider(scrapy.Spider):
             encoding=_encoding(response),
             expected=self.site.is_expected(url),
             has_siblings=True,
+            exchange=_exchange(response),
+            links=links,
         )
 
-    async def _take(self, page: Page) -> tuple[Outcome, str]:
+    async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run what may wait for the warehouse or a reader beside the downloads."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._executor, self.intake.take, page)
+            return await loop.run_in_executor(self._executor, function, *arguments)
         except BaseException as error:
             self.intake.fatal = self.intake.fatal or error
             raise CloseSpider("fatal") from None
@@ -207,18 +299,24 @@ class WebSpider(scrapy.Spider):
     async def on_failure(self, failure: Any) -> None:
         """A request that ended without a page."""
         if _is_off_limits(failure.value) and not failure.request.meta.get("entry"):
+            self.intake.absences.note(failure.request.url, Absence.UNKNOWN)
             self.intake.skip(str(failure.value))
             return
         reason, transient = explain(failure.value)
+        status = failure.value.response.status if isinstance(failure.value, HttpError) else None
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._executor, self._failed, failure.request, reason, transient)
+        await loop.run_in_executor(
+            self._executor, self._failed, failure.request, reason, transient, status
+        )
 
     def on_dropped(self, request: scrapy.Request) -> None:
         """A request that was made before: rightly dropped, unless it goes round in a circle."""
         if request.url in request.meta.get("redirect_urls", ()):
             self.intake.fail(request.meta["redirect_urls"][0], "redirects in a circle")
 
-    def _failed(self, request: Any, reason: str, transient: bool) -> None:
+    def _failed(
+        self, request: Any, reason: str, transient: bool, status: int | None = None
+    ) -> None:
         url = request.url
         if hops := request.meta.get("redirect_urls"):
             url, reason = hops[0], f"{reason} (after a redirect to {url})"
@@ -226,7 +324,7 @@ class WebSpider(scrapy.Spider):
             self._entry_failed(url, reason, transient)
             return
         try:
-            self.intake.fail(url, reason, transient=transient)
+            self.intake.fail(url, reason, transient=transient, status=status)
         except TwinError:
             raise CloseSpider("fatal") from None
 
@@ -285,6 +383,23 @@ def explain(error: BaseException) -> tuple[str, bool]:
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _exchange(response: Response) -> Exchange:
+    """The headers of both sides."""
+    return Exchange(
+        response.status,
+        _headers(response.request.headers) if response.request else (),
+        _headers(response.headers),
+    )
+
+
+def _headers(headers: Any) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, values in headers.items()
+        for value in values
+    )
 
 
 def _encoding(response: Response) -> str | None:

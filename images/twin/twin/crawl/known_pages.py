@@ -1,0 +1,133 @@
+"""What earlier crawls know of a source's pages: so that this one asks only for what is new."""
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from twin.crawl.page import Exchange
+from twin.crawl.tally import Outcome
+from twin.domain.crawl import FetchedPage, page_id
+
+if TYPE_CHECKING:
+    from twin.stores.crawl_pages import CrawlPages
+
+#: Records are written in portions: one lost in a kill costs one full answer at the next crawl.
+PAGES_PER_WRITE = 100
+#: A page with more links is asked for without conditions, rather than stored with them all.
+MAX_LINKS = 2_000
+MAX_VALIDATOR_CHARACTERS = 512
+
+
+class KnownPages:
+    """The fetched pages of one source. Safe to share between threads.
+
+    Args:
+        reader: the readers and rules of now; what others made of a page does not count.
+        snapshots: files that hold raw pages; None if no snapshots are kept.
+        full: nothing is known.
+    """
+
+    def __init__(
+        self,
+        store: "CrawlPages",
+        author_id: str,
+        source: str,
+        reader: str,
+        snapshots: frozenset[str] | None,
+        *,
+        full: bool = False,
+    ) -> None:
+        self._store = store
+        self._author = author_id
+        self._source = source
+        self._reader = reader
+        self._snapshots = snapshots
+        self._full = full
+        self._pages = store.pages(author_id, source)
+        self._news: list[FetchedPage] = []
+        self._lock = threading.Lock()
+
+    def get(self, url: str) -> FetchedPage | None:
+        """What is known of a URL, whoever read it."""
+        return self._pages.get(url)
+
+    def current(self, url: str, body_digest: str | None = None) -> FetchedPage | None:
+        """What is known of a URL, if it is still what we would make of it (and of these bytes)."""
+        page = self._pages.get(url)
+        if page is None or self._full or page.reader != self._reader:
+            return None
+        if page.outcome == Outcome.FAILED:
+            return None
+        return page if body_digest in {None, page.body_digest} else None
+
+    def conditions(self, url: str, *, links: bool) -> dict[str, str]:
+        """Request headers that make the server answer 304 if the page is as it was (RFC 9110).
+
+        Empty if we need the page itself: nothing is known of it, other readers have read it, its
+        raw snapshot is lost, or its ``links`` are needed and not known.
+        """
+        page = self.current(url)
+        if page is None or (links and page.links is None) or not self._has_snapshot(page):
+            return {}
+        headers = {"If-None-Match": page.etag, "If-Modified-Since": page.last_modified}
+        return {name: value for name, value in headers.items() if value}
+
+    def _has_snapshot(self, page: FetchedPage) -> bool:
+        if self._snapshots is None:
+            return True
+        was_passed_by = page.outcome == Outcome.SKIPPED and page.snapshot is None
+        return was_passed_by or page.snapshot in self._snapshots
+
+    def links(self, url: str) -> tuple[str, ...]:
+        """Where a page led when it was last read."""
+        return self._store.links(page_id(self._author, self._source, url)) or ()
+
+    def by_document(self) -> Mapping[str, list[FetchedPage]]:
+        """Document id to the pages that became it."""
+        pages: dict[str, list[FetchedPage]] = {}
+        for page in self._pages.values():
+            if page.document_id is not None:
+                pages.setdefault(page.document_id, []).append(page)
+        return pages
+
+    def save(self, page: FetchedPage) -> None:
+        """Note what has been learnt of a page.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        if page.links is not None and len(page.links) > MAX_LINKS:
+            page = page.model_copy(update={"links": None, "etag": None, "last_modified": None})
+        with self._lock:
+            # Memory holds no links, but whether there are some.
+            known = page.model_copy(update={"links": None if page.links is None else ()})
+            self._pages[page.url] = known
+            self._news.append(page)
+            if len(self._news) < PAGES_PER_WRITE:
+                return
+            news, self._news = self._news, []
+        self._store.save(news)
+
+    def flush(self) -> None:
+        """Store what has not been.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        with self._lock:
+            news, self._news = self._news, []
+        self._store.save(news)
+
+
+def validators(exchange: Exchange | None) -> dict[str, str | None]:
+    """Those of a full answer, as `FetchedPage` has them."""
+    if exchange is None:
+        return {}
+    return {
+        "etag": _validator(exchange.header("ETag")),
+        "last_modified": _validator(exchange.header("Last-Modified")),
+    }
+
+
+def _validator(value: str | None) -> str | None:
+    return value if value and len(value) <= MAX_VALIDATOR_CHARACTERS else None
