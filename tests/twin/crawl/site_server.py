@@ -1,5 +1,6 @@
 """A web site that answers what a test tells it to, misbehaviour included."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,12 +10,35 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Answer:
-    """What a path answers."""
+    """What a path answers.
+
+    With ``validated``, an ETag comes along, and whoever has it already gets 304; with
+    ``last_modified`` alone, that date does the same.
+    """
 
     body: bytes | str = b""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     media_type: str = "text/html; charset=utf-8"
+    validated: bool = False
+    last_modified: str | None = None
+
+    def content(self) -> bytes:
+        return self.body.encode() if isinstance(self.body, str) else self.body
+
+    def validators(self) -> dict[str, str]:
+        etag = f'"{hashlib.sha256(self.content()).hexdigest()[:16]}"'
+        found = {"ETag": etag} if self.validated else {}
+        return found | ({"Last-Modified": self.last_modified} if self.last_modified else {})
+
+    def is_known_to(self, handler: BaseHTTPRequestHandler) -> bool:
+        if self.status != 200:
+            return False
+        mine = self.validators()
+        if asked := handler.headers.get("If-None-Match"):
+            return asked == mine.get("ETag")
+        asked = handler.headers.get("If-Modified-Since")
+        return asked is not None and asked == mine.get("Last-Modified")
 
 
 Route = Answer | Callable[[BaseHTTPRequestHandler], None]
@@ -22,11 +46,13 @@ Route = Answer | Callable[[BaseHTTPRequestHandler], None]
 
 @dataclass
 class SiteServer:
-    """A running site: change ``routes`` as the test goes; ``requests`` has what was asked."""
+    """A running site: change ``routes`` as the test goes; ``requests`` has what was asked,
+    ``answers`` the status that each path was answered with last."""
 
     url: str
     routes: dict[str, Route]
     requests: list[str] = field(default_factory=list)
+    answers: dict[str, int] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -47,10 +73,18 @@ def serve(routes: dict[str, Route]) -> Iterator[SiteServer]:
             if callable(route):
                 route(self)
                 return
-            body = route.body.encode() if isinstance(route.body, str) else route.body
+            if route.is_known_to(self):
+                site.answers[self.path] = 304
+                self.send_response(304)
+                for name, value in {**route.validators(), **route.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                return
+            body = route.content()
+            site.answers[self.path] = route.status
             self.send_response(route.status)
             headers = {"Content-Type": route.media_type, "Content-Length": str(len(body))}
-            for name, value in {**headers, **route.headers}.items():
+            for name, value in {**headers, **route.validators(), **route.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)

@@ -392,13 +392,16 @@ class Intake:
         moved = outcome in {Outcome.STORED, Outcome.ELSEWHERE}
         self.absences.note(url, Absence.MISSING if moved else Absence.UNKNOWN)
 
-    def unreached(self) -> list[str]:
-        """URLs of documents, live or gone, that this crawl has not come across.
+    def unreached(self, *, gone: bool) -> list[str]:
+        """URLs of documents that this crawl has not come across.
+
+        Args:
+            gone: also of those that are gone.
 
         Raises:
             TwinError: the warehouse is away.
         """
-        unseen = self._unseen({DocumentStatus.LIVE, DocumentStatus.GONE})
+        unseen = self._unseen(set(DocumentStatus) if gone else {DocumentStatus.LIVE})
         return sorted(
             {url for urls in unseen.values() for url in urls} - self.absences.pages.keys()
         )

@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from twin.crawl.intake import Intake
-from twin.crawl.page import Exchange, Page
+from twin.crawl.page import Page
 from twin.crawl.reader_process import ReaderProcesses
 from twin.crawl.recorder import page_of
 from twin.crawl.run import READER_PROCESSES, CrawlOptions, chosen_sources, report
 from twin.crawl.tally import joined
-from twin.domain.crawl import FetchedPage
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
 from twin.recipes import Source
@@ -78,15 +77,13 @@ class _Played:
         self.names = frozenset(snapshots.names(source.name))
         self.body = ("", datetime.min)
 
-    def record(
-        self, page: Page, body_digest: str, known: FetchedPage | None
-    ) -> tuple[str, datetime]:
+    def record(self, *_: object) -> tuple[str, datetime]:
         return self.body
 
-    def unchanged(self, url: str, exchange: Exchange, known: FetchedPage, when: datetime) -> None:
+    def unchanged(self, *_: object) -> None:
         raise NotImplementedError("no server is asked in a replay")
 
-    def conclude(self, crawl: str, when: datetime, note: Mapping[str, Any]) -> None:
+    def conclude(self, *_: object) -> None:
         pass  # it has been written
 
 

@@ -234,12 +234,15 @@ class WebSpider(scrapy.Spider):
 
     def lists_all(self) -> bool:
         """Whether the entries have led to every page that the source has, as far as we can tell."""
-        complete = self.source.complete
-        if complete is None:
-            complete = bool(self.source.sitemaps)
         # A page that could not be had may have led to others.
         lost = self.source.follow_links and self.intake.failures.transient
-        return bool(complete and not self.left_out and not lost and not self.intake.entry_errors)
+        errors = self.intake.entry_errors
+        return bool(self._should_list_all() and not self.left_out and not lost and not errors)
+
+    def _should_list_all(self) -> bool:
+        if self.source.complete is None:
+            return bool(self.source.sitemaps)
+        return self.source.complete
 
     def on_idle(self) -> list[scrapy.Request]:
         """Requests for known documents that nothing led to: once, when all else is done."""
@@ -248,7 +251,8 @@ class WebSpider(scrapy.Spider):
         self._asked_again = True
         requests: list[scrapy.Request] = []
         complete = self.lists_all()
-        for url in self.intake.unreached():
+        # What such a listing has dropped is gone though it may still answer: it is not asked.
+        for url in self.intake.unreached(gone=not self._should_list_all()):
             if not self._is_wanted(url):
                 self.intake.absences.note(url, Absence.MISSING)
             elif not complete and url not in self._requested:

@@ -1,0 +1,152 @@
+"""WARC files of raw pages: written, torn, indexed, forgotten; by warcio's own eyes too."""
+
+import gzip
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from warcio.archiveiterator import ArchiveIterator
+
+from twin.domain.errors import BadDataError
+from twin.stores.files import FileStore
+from twin.stores.snapshots import Capture, SnapshotFile, Snapshots, whole_members
+
+MONDAY = datetime(2026, 1, 5, 10, 0, 0, 123000, tzinfo=UTC)
+URL = "https://ann.example/größe?q=1"
+
+
+@pytest.fixture
+def snapshots(tmp_path: Path) -> Snapshots:
+    (tmp_path / "cache").mkdir()
+    return Snapshots(FileStore(str(tmp_path / "store")), "ann", tmp_path / "cache")
+
+
+def page(url: str = URL, body: bytes = b"<p>\xff raw \r\n\r\n bytes</p>", **fields) -> Capture:
+    values = {
+        "fetched": MONDAY,
+        "media_type": "text/html",
+        "status": 200,
+        "request_headers": (("User-Agent", "twin"), ("Authorization", "Basic s3cret")),
+        "response_headers": (
+            ("Content-Type", "text/html; charset=utf-8"),
+            ("Content-Encoding", "gzip"),
+            ("Content-Length", "7"),
+            ("Set-Cookie", "session=s3cret"),
+            ("ETag", '"e"'),
+        ),
+        "facts": {"expected": True, "encoding": None},
+        **fields,
+    }
+    return Capture(url, body=body, **values)
+
+
+def write(path: Path, *captures: Capture) -> SnapshotFile:
+    file = SnapshotFile(path, "blog run")
+    for capture in captures:
+        file.add(capture)
+    file.close()
+    return file
+
+
+def test_a_page_comes_back_byte_for_byte_without_secrets(
+    snapshots: Snapshots, tmp_path: Path
+) -> None:
+    file = write(
+        tmp_path / "1.warc.gz",
+        page(),
+        Capture("folder://notes/a.md", MONDAY, b"# A", "text/markdown", {"expected": False}),
+        page(body=b"", status=304, unchanged_since=MONDAY, fetched=MONDAY + timedelta(days=1)),
+    )
+    raw = gzip.decompress(file.path.read_bytes())
+    assert b"s3cret" not in raw and b"User-Agent: twin" in raw and b"GET /gr" in raw
+    with file.path.open("rb") as stream:
+        types = [record.rec_type for record in ArchiveIterator(stream, check_digests="raise")]
+    assert types == ["warcinfo", "response", "request", "resource", "revisit", "request"]
+    assert snapshots.publish("blog", file.path, file.index) == "1.warc.gz"
+    assert not file.path.exists()
+    response, resource, revisit = snapshots.entries("blog")
+    back = snapshots.read("blog", response)
+    assert (back.body, back.status, back.media_type) == (page().body, 200, "text/html")
+    assert (back.url, back.fetched, back.facts) == (URL, MONDAY, page().facts)
+    assert dict(back.response_headers)["ETag"] == '"e"'
+    assert snapshots.read("blog", resource).body == b"# A"
+    assert snapshots.read("blog", resource).status is None
+    assert revisit.refers_to == MONDAY and snapshots.read("blog", revisit).body == b""
+    assert snapshots.latest(URL) == back and snapshots.latest("https://else.where/") is None
+
+
+def test_every_torn_file_gives_its_whole_records(snapshots: Snapshots, tmp_path: Path) -> None:
+    """Cut at every byte, as by a kill -9: what was whole before is there, and nothing half."""
+    file = write(tmp_path / "whole.warc.gz", page(), page("https://ann.example/2", b"two"))
+    data = file.path.read_bytes()
+    entries = list_entries(snapshots, file)
+    assert whole_members(file.path) == len(data)
+    for cut in range(len(data)):
+        torn = tmp_path / f"{cut:05d}.warc.gz"
+        torn.write_bytes(data[:cut])
+        name = snapshots.publish("torn", torn)
+        expected = [one.url for one in entries if one.offset + one.length <= cut]
+        assert (name is not None) == bool(expected)
+        if name:
+            found = list(snapshots.entries("torn", [name]))
+            assert [one.url for one in found] == expected
+            assert [snapshots.read("torn", one).body for one in found] == [
+                page().body, b"two",
+            ][: len(found)]  # fmt: skip
+        assert not torn.exists()
+
+
+def list_entries(snapshots: Snapshots, file: SnapshotFile) -> list:
+    copy = file.path.with_name("copy.warc.gz")
+    copy.write_bytes(file.path.read_bytes())
+    snapshots.publish("copy", copy, file.index)
+    return list(snapshots.entries("copy"))
+
+
+def test_a_missing_index_is_made_again(snapshots: Snapshots, tmp_path: Path) -> None:
+    file = write(tmp_path / "1.warc.gz", page(), page("https://ann.example/2"))
+    snapshots.publish("blog", file.path, file.index)
+    (index,) = (tmp_path / "store/ann/blog").glob("*.index.jsonl")
+    before = index.read_text()
+    index.unlink()
+    assert len(list(snapshots.entries("blog"))) == 2
+    assert index.read_text() == before
+
+
+def test_forgetting_leaves_no_byte_of_it_and_all_else(snapshots: Snapshots, tmp_path: Path) -> None:
+    other = "https://ann.example/other"
+    for number in (1, 2):
+        file = write(
+            tmp_path / f"{number}.warc.gz",
+            page(other, b"stays"),
+            page(URL, b"forget-me", facts={}),
+            page(URL, b"", status=304, unchanged_since=MONDAY),
+            page(other, b"stays too", fetched=MONDAY + timedelta(hours=number)),
+        )
+        snapshots.publish(f"source{number}", file.path, file.index)
+    untouched = write(tmp_path / "3.warc.gz", page(other))
+    snapshots.publish("source1", untouched.path, untouched.index)
+    stamp = (tmp_path / "store/ann/source1/3.warc.gz").stat().st_mtime_ns
+    assert snapshots.forget([URL]) == 8, "in each of two: a page, a revisit and their requests"
+    assert snapshots.forget([URL]) == 0
+    assert snapshots.latest(URL) is None
+    latest = snapshots.latest(other)
+    assert latest is not None and latest.body == b"stays too"
+    for path in (tmp_path / "store").rglob("*.warc.gz"):
+        assert b"forget-me" not in gzip.decompress(path.read_bytes())
+        with path.open("rb") as stream:
+            assert [r.rec_type for r in ArchiveIterator(stream)][0] == "warcinfo"
+    assert (tmp_path / "store/ann/source1/3.warc.gz").stat().st_mtime_ns == stamp
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_damaged_record_is_named(snapshots: Snapshots, tmp_path: Path) -> None:
+    file = write(tmp_path / "1.warc.gz", page(body=bytes(range(256)) * 9))
+    snapshots.publish("blog", file.path, file.index)
+    (entry,) = snapshots.entries("blog")
+    path = tmp_path / "store/ann/blog/1.warc.gz"
+    data = bytearray(path.read_bytes())
+    data[entry.offset + entry.length // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(BadDataError, match=r"1\.warc\.gz, byte \d+: damaged"):
+        snapshots.read("blog", entry)
