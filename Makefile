@@ -142,6 +142,10 @@ bench-orchestration: setup tools ## Seconds that Airflow adds to a pod, on the s
 bench: setup ## Benchmarks, as ratios against the obvious alternative in the same run
 	$(JOBS)/bin/python -m pytest -s tests/bench
 
+.PHONY: bench-crawl
+bench-crawl: setup ## Pages a second against a bare Scrapy spider (TWIN_BENCH_MEMORY=1: memory too)
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_crawl_speed.py
+
 # ------------------------------------------------------------------------------------- clusters
 
 CHART := helm/llm-twin

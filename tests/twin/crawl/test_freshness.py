@@ -50,7 +50,7 @@ def twin(settings: Settings, *arguments: str) -> tuple[int, str]:
     """Code and output of a command that is no job."""
     done = subprocess.run(
         [sys.executable, "-m", "twin.cli", *arguments],
-        env=environment(settings), capture_output=True, text=True, timeout=60,
+        check=False, env=environment(settings), capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 

@@ -48,7 +48,7 @@ def drop(settings: Settings) -> None:
 def replay(settings: Settings, recipe: Path, *options: str) -> Crawled:
     done = subprocess.run(
         [sys.executable, "-m", "twin.cli", "crawl", "replay", "--recipe", str(recipe), *options],
-        env=environment(settings), capture_output=True, text=True, timeout=120,
+        check=False, env=environment(settings), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     return Crawled(done.returncode, done.stderr, {})
 

@@ -135,7 +135,7 @@ def test_forgetting_leaves_no_byte_of_it_and_all_else(snapshots: Snapshots, tmp_
     for path in (tmp_path / "store").rglob("*.warc.gz"):
         assert b"forget-me" not in gzip.decompress(path.read_bytes())
         with path.open("rb") as stream:
-            assert [r.rec_type for r in ArchiveIterator(stream)][0] == "warcinfo"
+            assert next(iter(ArchiveIterator(stream))).rec_type == "warcinfo"
     assert (tmp_path / "store/ann/source1/3.warc.gz").stat().st_mtime_ns == stamp
     assert not list((tmp_path / "cache").iterdir())
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from twin.domain.errors import BadDataError
 from twin.settings import Settings
@@ -39,6 +40,9 @@ PRIVATE_HEADERS = frozenset(
 )
 #: Headers about how a body travelled; it is stored unpacked and whole.
 TRANSPORT_HEADERS = frozenset({"content-encoding", "transfer-encoding", "content-length"})
+
+# Every character that a URL may have as it is, and its escapes (RFC 3986).
+_URL_SAFE = "%/?#[]@!$&'()*+,;=:~"
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -124,7 +128,7 @@ class SnapshotFile:
         self._append(record, capture)
         if capture.request_headers:
             lines = [(name, value) for name, value in capture.request_headers if _is_public(name)]
-            head = _http_head("GET / HTTP/1.1", lines, is_request=True, url=capture.url)
+            head = _request_head(capture.url, lines)
             request = self._writer.create_warc_record(
                 capture.url, "request", http_headers=head,
                 warc_headers_dict={
@@ -202,19 +206,20 @@ def _stored_headers(capture: Capture) -> list[tuple[str, str]]:
     return kept
 
 
-def _http_head(
-    line: str, headers: list[tuple[str, str]], *, is_request: bool = False, url: str = ""
-) -> Any:
-    from urllib.parse import urlsplit
-
+def _http_head(status: str, headers: list[tuple[str, str]]) -> Any:
     from warcio.statusandheaders import StatusAndHeaders
 
-    if is_request:
-        parts = urlsplit(url)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers = [("Host", parts.netloc), *headers]
-        return StatusAndHeaders(f"GET {target} HTTP/1.1", headers, is_http_request=True)
-    return StatusAndHeaders(line, headers, protocol="HTTP/1.1")
+    return StatusAndHeaders(status, headers, protocol="HTTP/1.1")
+
+
+def _request_head(url: str, headers: list[tuple[str, str]]) -> Any:
+    from warcio.statusandheaders import StatusAndHeaders
+
+    parts = urlsplit(url)
+    target = quote(urlunsplit(("", "", parts.path or "/", parts.query, "")), safe=_URL_SAFE)
+    return StatusAndHeaders(
+        f"GET {target} HTTP/1.1", [("Host", parts.netloc), *headers], is_http_request=True
+    )
 
 
 def _digest(body: bytes) -> str:
