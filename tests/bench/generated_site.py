@@ -1,6 +1,6 @@
 """A site of any number of generated pages, fast enough to be no part of what is measured.
 
-``python generated_site.py PORT PAGES WORDS DELAY_MS`` serves ``/sitemap.xml`` and ``/page/N`` with
+``python generated_site.py PORT PAGES WORDS DELAY_MS`` serves ``/sitemap.xml`` and ``/posts/N`` with
 ETags, over keep-alive connections, from one process.
 """
 
@@ -8,7 +8,9 @@ import asyncio
 import random
 import sys
 
-VOCABULARY = [f"{verb}{noun}" for verb in ("read", "keep", "ask", "find") for noun in "abcdefgh"]
+SUBJECTS = ("The crawl", "A reader", "This index", "Every page", "Our queue", "Some author")
+VERBS = ("keeps", "finds", "changes", "writes", "answers", "loses", "reads", "promises")
+OBJECTS = ("the text of a page", "what nobody asked", "a header, and a digest", "its own words")
 
 
 def page(number: int, words: int) -> bytes:
@@ -16,8 +18,12 @@ def page(number: int, words: int) -> bytes:
     chance = random.Random(number)
     paragraphs = []
     for _ in range(max(words // 60, 1)):
-        text = " ".join(chance.choice(VOCABULARY) for _ in range(60))
-        paragraphs.append(f"<p>{text.capitalize()}.</p>")
+        sentences = (
+            f"{chance.choice(SUBJECTS)} {chance.choice(VERBS)} {chance.choice(OBJECTS)} "
+            f"{chance.randrange(1000)} times."
+            for _ in range(7)
+        )
+        paragraphs.append(f"<p>{' '.join(sentences)}</p>")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Page {number}</title>'
         '<meta name="author" content="Tess Tester"></head><body><nav><a href="/">Home</a></nav>'
@@ -28,7 +34,7 @@ def page(number: int, words: int) -> bytes:
 
 def sitemap(port: int, pages: int) -> bytes:
     urls = "".join(
-        f"<url><loc>http://127.0.0.1:{port}/page/{number}</loc></url>" for number in range(pages)
+        f"<url><loc>http://127.0.0.1:{port}/posts/{number}</loc></url>" for number in range(pages)
     )
     namespace = "http://www.sitemaps.org/schemas/sitemap/0.9"
     return f'<?xml version="1.0"?><urlset xmlns="{namespace}">{urls}</urlset>'.encode()
@@ -37,12 +43,12 @@ def sitemap(port: int, pages: int) -> bytes:
 def response(path: str, headers: str, port: int, pages: int, words: int) -> bytes:
     if path == "/sitemap.xml":
         return _answer(200, sitemap(port, pages), "application/xml", "")
-    if not path.startswith("/page/"):
+    if not path.startswith("/posts/"):
         return _answer(404, b"not here", "text/plain", "")
-    etag = f'"{path[6:]}"'
+    etag = f'"{path[7:]}"'
     if f"if-none-match: {etag}" in headers:
         return f"HTTP/1.1 304 Not Modified\r\nETag: {etag}\r\n\r\n".encode()
-    return _answer(200, page(int(path[6:]), words), "text/html; charset=utf-8", f"ETag: {etag}\r\n")
+    return _answer(200, page(int(path[7:]), words), "text/html; charset=utf-8", f"ETag: {etag}\r\n")
 
 
 def _answer(status: int, body: bytes, media_type: str, more: str) -> bytes:

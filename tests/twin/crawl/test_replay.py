@@ -29,13 +29,14 @@ def everything(settings: Settings) -> dict[str, list[dict[str, Any]]]:
         for one in documents:
             del one["last_seen"]  # a replay knows when the last page was seen, not each
             one.pop("missed_in", None)
-        pages = list(warehouse.records("pages"))
+        live = {one["_id"] for one in documents if one["status"] == "live"}
+        pages = [one for one in warehouse.records("pages") if one["document_id"] in live]
         for one in pages:  # links are looked for where requests are made
             del one["fetched"], one["status"]
             one.pop("links", None)
         return {
             "documents": documents, "revisions": list(warehouse.records("revisions")),
-            "pages": [one for one in pages if one["outcome"] == "stored"],
+            "pages": pages,
         }  # fmt: skip
 
 

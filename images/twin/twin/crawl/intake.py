@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from importlib.metadata import version
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
@@ -99,7 +100,7 @@ class Intake:
         self._started = before.started if before and killed else now()
         self.warehouse.save_crawl(self._record(CrawlStatus.RUNNING, ""))
 
-    @property
+    @cached_property
     def rules(self) -> str:
         """What decides, besides its bytes, what becomes of a page."""
         recipe = self.job.recipe

@@ -4,14 +4,14 @@ Parsers are C code fed with strangers' bytes: one that damages its heap or never
 its process with it, and only the page that it was reading fails.
 """
 
-import multiprocessing
 import queue
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection, Pipe
 from traceback import format_exc
 
 from twin.crawl.page import Article, Page, UnusableError
@@ -23,6 +23,9 @@ MAX_SECONDS = 60.0
 #: Parsers keep caches and fragments: a new process now and then keeps memory flat.
 PAGES_PER_PROCESS = 2_000
 START_SECONDS = 120.0
+# Not multiprocessing's own: its fork takes along the locks of our threads, its spawn imports
+# whatever program runs us once more.
+PROGRAM = "from twin.crawl.reader_process import serve; serve({})"
 
 Read = Callable[[Page, CrawlSection], Article]
 
@@ -45,12 +48,12 @@ class _Reader:
     """One process, and the pipe to it."""
 
     def __init__(self) -> None:
-        # Spawned: a fork would take along the locks of the threads that run here.
-        context = multiprocessing.get_context("spawn")
-        self._pipe, end = context.Pipe()
-        self._process: BaseProcess = context.Process(target=_serve, args=(end,), daemon=True)
-        self._process.start()
-        end.close()
+        self._pipe, end = Pipe()
+        with end:
+            self._process = subprocess.Popen(  # noqa: S603 - ourselves
+                [sys.executable, "-P", "-c", PROGRAM.format(end.fileno())],
+                pass_fds=[end.fileno()], stdin=subprocess.DEVNULL,
+            )  # fmt: skip
         self.pages = 0
         self._ready = False
 
@@ -67,22 +70,22 @@ class _Reader:
                 raise BrokenReaderError(f"not read within {MAX_SECONDS:.0f} s")
             answer: Article | Exception = self._pipe.recv()
         except (EOFError, OSError):
-            self._process.join(1)
             raise BrokenReaderError(f"the reader's process died ({self._end()})") from None
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def _end(self) -> str:
-        code = self._process.exitcode
-        if code is not None and code < 0:
-            return signal.Signals(-code).name
-        return f"exit code {code}"
+        try:
+            code = self._process.wait(1)
+        except subprocess.TimeoutExpired:
+            return "its pipe is closed"
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
     def stop(self) -> None:
         self._pipe.close()
         self._process.kill()
-        self._process.join()
+        self._process.wait()
 
 
 class ReaderProcesses:
@@ -138,8 +141,9 @@ class ReaderProcesses:
             reader.stop()
 
 
-def _serve(pipe: Connection) -> None:
+def serve(pipe_number: int) -> None:
     """The process: one page after the other, until the pipe ends (as it does with its parent)."""
+    pipe: Connection = Connection(pipe_number)
     # Both reach the whole group; the parent decides when it has no more pages.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

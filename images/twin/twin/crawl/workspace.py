@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from twin.domain.errors import TryAgainError
 from twin.settings import Settings
+from twin.stores.files import folder_digest
 from twin.stores.snapshots import SUFFIX, Snapshots
 
 PAUSED = "paused.json"
@@ -59,7 +61,7 @@ class Workspace:
             data = None
         # From here on a kill finds no note, and rightly: the queue is being worked on.
         path.unlink(missing_ok=True)
-        if isinstance(data, dict) and data.get("rules") == rules and self.queue.is_dir():
+        if isinstance(data, dict) and data.get("rules") == rules and self._is_whole(data):
             known: dict[str, Any] = data["known"]
             return known
         shutil.rmtree(self.queue, ignore_errors=True)
@@ -69,8 +71,18 @@ class Workspace:
         """Note that the queue is whole, and what the crawl knows besides."""
         path = self.folder / PAUSED
         temporary = path.with_suffix(".part")
-        temporary.write_text(json.dumps({"rules": rules, "known": known}), encoding="utf-8")
+        note = {
+            "rules": rules, "known": known, "scrapy": version("scrapy"),
+            "queue": folder_digest(self.queue),
+        }  # fmt: skip
+        temporary.write_text(json.dumps(note), encoding="utf-8")
         temporary.replace(path)
+
+    def _is_whole(self, note: dict[str, Any]) -> bool:
+        """Whether the queue is what it was when the crawl paused."""
+        if note.get("scrapy") != version("scrapy") or not self.queue.is_dir():
+            return False
+        return bool(note.get("queue") == folder_digest(self.queue))
 
     def finish(self) -> None:
         """Delete what only a resumed crawl would need."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from twin.crawl.web.spider import WebSpider
 
-# They wait for the warehouse and for the processes that read; none of them parses anything.
-THREADS = 4
+# They wait, for the warehouse's disk and for the process that reads; none of them parses anything.
+THREADS = 16
 # A copy is ours: nobody to be polite to.
 COPY_CONCURRENCY = 16
 POLITENESS = "twin.crawl.web.politeness"
