@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from twin.crawl.recorder import Recording
     from twin.crawl.workspace import Workspace
 
+FORGOTTEN = "forgotten on demand (twin crawl forget)"
+RESERVED = "reserved by its publisher"
+
 log = structlog.get_logger("twin.crawl")
 
 #: How a source is reached, which says nothing about what becomes of its pages.
@@ -88,6 +91,7 @@ class Intake:
         )
         held = self.warehouse.quarantined(author.id, self.source.name)
         self._quarantined = {item.id for item in held}
+        self._forgotten = self.warehouse.forgotten(author.id)
         self._store = CrawlPages(self.warehouse)
         names = self.recorder.names if self.recorder else None
         self.pages = KnownPages(
@@ -106,7 +110,7 @@ class Intake:
         recipe = self.job.recipe
         source = self.source.model_dump(mode="json", exclude=_REACHED_BY)
         author = recipe.author.model_dump(mode="json")
-        text = json.dumps([source, author], sort_keys=True)
+        text = json.dumps([source, author, recipe.digest("rights")], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return f"{READER_VERSION} {version('trafilatura')} {recipe.crawl.min_words} {digest}"
 
@@ -131,24 +135,26 @@ class Intake:
 
     def _take(self, page: Page) -> tuple[Outcome, str]:
         digest = hashlib.sha256(page.body).hexdigest()
-        news = self._news_of(page, digest)
-        known = self.pages.current(page.url, digest)
+        known = None if page.reserved else self.pages.current(page.url, digest)
         again = known and self._again(page.url, known)
         if known and again:
-            self.pages.save(
-                news.model_copy(
-                    update=known.model_dump(include={"outcome", "reason", "document_id"})
-                )
-            )
-            return again
-        outcome, reason, identity = self._read(page, self._fetched_digest(digest))
-        self._note_absence(page.url, outcome, identity)
-        self.pages.save(
-            news.model_copy(
-                update={"outcome": outcome.value, "reason": reason, "document_id": identity}
-            )
-        )
-        return outcome, reason
+            outcome, reason, identity = again[0], known.reason, known.document_id
+        else:
+            outcome, reason, identity = self._read(page, self._fetched_digest(digest))
+            self._note_absence(page.url, outcome, identity)
+        self._remember(page, digest, outcome, reason, identity)
+        return again or (outcome, reason)
+
+    def _remember(
+        self, page: Page, digest: str, outcome: Outcome, reason: str, identity: str | None
+    ) -> None:
+        """Keep a page's bytes, unless we may not, and what became of it."""
+        keep = not reason.startswith((FORGOTTEN, RESERVED))
+        news = self._news_of(page, digest, keep=keep)
+        found = {"outcome": outcome.value, "reason": reason, "document_id": identity}
+        if page.reserved:  # by headers, which may change where the page does not
+            found |= {"etag": None, "last_modified": None, "reader": ""}
+        self.pages.save(news.model_copy(update=found))
 
     def _read(self, page: Page, fetched: str) -> tuple[Outcome, str, str | None]:
         """Outcome, reason, and the id of the document that a page became."""
@@ -169,14 +175,22 @@ class Intake:
 
     def _read_or_raise(self, page: Page, fetched: str) -> tuple[Outcome, str, str | None]:
         identity = document_id(self._author.id, page.url)
-        if self._fetched.get(identity) == fetched:
+        if identity in self._forgotten:
+            return *self.skip(FORGOTTEN), None
+        if self._fetched.get(identity) == fetched and not page.reserved:
             return *self._stored(identity, page.url, Change.UNCHANGED), identity
         article = self.read(page, self.job.recipe.crawl)
         url = article.canonical_url or page.url
         if page.has_siblings and not same_page(url, page.url):
             self.skip(f"its canonical URL is {url}")
             return Outcome.ELSEWHERE, url, None
+        article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))
         document = self._document(url, article, page.fetched)
+        if document.id in self._forgotten:
+            return *self.skip(FORGOTTEN), None
+        if document.reserved and self.job.recipe.rights.honour_reservations:
+            self.bury(document.id, page.fetched)
+            return *self.skip(f"{RESERVED}: {', '.join(document.reserved)}"), None
         change = self._upsert(document, fetched)
         return *self._stored(document.id, url, change), document.id
 
@@ -207,7 +221,8 @@ class Intake:
             modified=article.modified,
             language=article.language,
             tags=article.tags,
-            licence=article.licence,
+            licence=article.licence or self.job.recipe.rights.licence,
+            consent=self.job.recipe.rights.consent,
             reserved=article.reserved,
             content=article.content,
             revision=revision_of(article.title, article.content),
@@ -300,7 +315,7 @@ class Intake:
         return fetched == self._fetched_digest(known.body_digest)
 
     def _news_of(self, page: Page, body_digest: str, *, keep: bool = True) -> FetchedPage:
-        """What is to be remembered of a page; its bytes are kept on the way."""
+        """What is to be remembered of a page; its bytes are kept on the way, if they may be."""
         snapshot, captured = None, None
         if self.recorder and keep:
             before = self.pages.get(page.url)

@@ -29,6 +29,22 @@ class AuthorSection(Section):
     name: str = Field(min_length=1)
 
 
+class RightsSection(Section):
+    """On what ground the texts may be kept and trained on; recorded with every document."""
+
+    licence: str | None = Field(
+        default=None, description="URL or SPDX name, for pages that name none of their own"
+    )
+    consent: str | None = Field(
+        default=None, description='e.g. "the author\'s own texts, agreed by mail of 2026-01-05"'
+    )
+    honour_reservations: bool = Field(
+        default=True,
+        description="leave out pages whose publisher reserves them (noai, noindex, TDM "
+        "reservation); false only if the consent covers them",
+    )
+
+
 class CrawlSection(Section):
     """How politely and how far to crawl."""
 
@@ -242,6 +258,7 @@ class Recipe(Section):
     name: Slug
     author: AuthorSection
     sources: tuple[Source, ...] = Field(min_length=1)
+    rights: RightsSection = RightsSection()
     crawl: CrawlSection = CrawlSection()
     features: FeaturesSection = FeaturesSection()
     datasets: DatasetsSection = DatasetsSection()
@@ -254,6 +271,12 @@ class Recipe(Section):
         names = [source.name for source in self.sources]
         if len(set(names)) < len(names):
             raise ValueError("two sources have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _reservations_are_overruled_by_consent_only(self) -> "Recipe":
+        if not self.rights.honour_reservations and not self.rights.consent:
+            raise ValueError("rights.honour_reservations = false needs rights.consent to say why")
         return self
 
     @property

@@ -5,7 +5,7 @@ outcome, links) and ``changes`` (one record a crawl and document that it added, 
 or found gone). Both are memory, not truth: a lost page record costs one full answer.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from twin.domain.crawl import (
@@ -69,11 +69,15 @@ class CrawlPages:
                 found += list(self._warehouse.collection("pages").find(query, _WITHOUT_LINKS))
         return sorted(map(_page, found), key=lambda page: page.url)
 
-    def forget(self, urls: Sequence[str]) -> int:
-        """Delete the records of these URLs, of every source; returns how many there were."""
+    def forget(self, document_ids: Collection[str], urls: Collection[str]) -> set[str]:
+        """Delete what is remembered of documents and URLs; returns every URL they were found at."""
+        found = {page.url for page in self.pages_of(document_ids)} | set(urls)
+        query = {"$in": sorted(document_ids)}
         with self._warehouse.plain_errors():
-            gone = self._warehouse.collection("pages").delete_many({"url": {"$in": list(urls)}})
-            return int(gone.deleted_count)
+            pages, changes = (self._warehouse.collection(one) for one in ("pages", "changes"))
+            changes.delete_many({"document_id": query})
+            pages.delete_many({"url": {"$in": sorted(found)}})
+        return found
 
     # Changes
 

@@ -4,9 +4,10 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import scrapy  # noqa: TID253 - base class of the spider; this module is imported lazily
+from scrapy.crawler import Crawler  # noqa: TID253 - as above
 from scrapy.exceptions import CloseSpider, IgnoreRequest  # noqa: TID253 - as above
 from scrapy.http import HtmlResponse, Response, TextResponse, XmlResponse  # noqa: TID253
 from scrapy.linkextractors import LinkExtractor  # noqa: TID253 - as above
@@ -21,6 +22,7 @@ from twin.crawl.intake import Intake
 from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Exchange, Page, UnusableError
 from twin.crawl.tally import Outcome
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
+from twin.crawl.web.reservations import Reservations
 from twin.crawl.web.site import Site
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.recipes import CrawlSection, WebSource
@@ -56,6 +58,7 @@ class WebSpider(scrapy.Spider):
     """
 
     name = "web"
+    _reservations: Reservations
 
     def __init__(
         self,
@@ -80,6 +83,13 @@ class WebSpider(scrapy.Spider):
         self.left_out = 0
         self._asked_again = False
         self._links = LinkExtractor(canonicalize=False, unique=True)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        """Made by Scrapy."""
+        spider: Self = super().from_crawler(crawler, *args, **kwargs)
+        spider._reservations = Reservations(crawler)
+        return spider
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
         """The entries of the source."""
@@ -194,7 +204,7 @@ class WebSpider(scrapy.Spider):
         links = self._linked(response)
         for request in self._pages(links or (), response):
             yield request
-        page = self._page(url, response, links)
+        page = await self._page(url, response, links)
         if not self.site.may_be_document(url) or isinstance(response, XmlResponse):
             await self._in_thread(self.intake.pass_by, page, "not included")
             return
@@ -206,8 +216,10 @@ class WebSpider(scrapy.Spider):
     async def _on_unchanged(self, url: str, response: Response) -> AsyncIterator[scrapy.Request]:
         """A page that is as it was: it leads where it led."""
         result = None
-        # After a redirect it is another page's validators that this one was asked by.
-        if "redirect_urls" not in response.request.meta:
+        # After a redirect it is another page's validators that this one was asked by; and a
+        # reservation that is new came with the headers, not with the page.
+        is_redirected = "redirect_urls" in response.request.meta
+        if not is_redirected and not await self._reservations.of(response):
             if self.source.follow_links:
                 links = await self._in_thread(self.intake.pages.links, url)
                 for request in self._pages(links, response):
@@ -273,7 +285,7 @@ class WebSpider(scrapy.Spider):
         self.left_out = state["left_out"]
         self._asked_again = state["asked_again"]
 
-    def _page(self, url: str, response: Response, links: tuple[str, ...] | None) -> Page:
+    async def _page(self, url: str, response: Response, links: tuple[str, ...] | None) -> Page:
         header = response.headers.get("Content-Type", b"").decode("latin-1")
         media_type = header.partition(";")[0].strip().lower()
         if media_type not in HTML_TYPES | MARKDOWN_TYPES and isinstance(response, HtmlResponse):
@@ -287,6 +299,7 @@ class WebSpider(scrapy.Spider):
             has_siblings=True,
             exchange=_exchange(response),
             links=links,
+            reserved=await self._reservations.of(response),
         )
 
     async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
