@@ -14,28 +14,18 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from twin.crawl.absences import Absence, Absences, of_status
+from twin.crawl.books import Books
 from twin.crawl.known_pages import KnownPages, validators
 from twin.crawl.page import Article, Exchange, ListingError, Page, UnusableError, now
 from twin.crawl.read_article import READER_VERSION, read_article
 from twin.crawl.reader_process import BrokenReaderError, Read
 from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
 from twin.crawl.web.site import same_page
-from twin.domain.crawl import (
-    Change,
-    CrawlRecord,
-    CrawlStatus,
-    DocumentChange,
-    FetchedPage,
-    change_id,
-    crawl_id,
-    page_id,
-    quarantine_id,
-)
+from twin.domain.crawl import Change, FetchedPage, page_id, quarantine_id
 from twin.domain.document import Document, DocumentStatus, document_id, revision_of
 from twin.domain.errors import TwinError
 from twin.job import Job
 from twin.recipes import Source
-from twin.stores.crawl_pages import CrawlPages
 from twin.stores.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -85,24 +75,17 @@ class Intake:
     def __post_init__(self) -> None:
         author = self.job.recipe.author
         self._author = author
-        self._id = crawl_id(self.job.run_id, self.source.name)
+        self.books = Books(self.job, self.warehouse, self.source)
         self._fetched = (
             {} if self.full else self.warehouse.fetched_digests(author.id, self.source.name)
         )
         held = self.warehouse.quarantined(author.id, self.source.name)
         self._quarantined = {item.id for item in held}
         self._forgotten = self.warehouse.forgotten(author.id)
-        self._store = CrawlPages(self.warehouse)
         names = self.recorder.names if self.recorder else None
         self.pages = KnownPages(
-            self._store, author.id, self.source.name, self.rules, names, full=self.full
+            self.books.store, author.id, self.source.name, self.rules, names, full=self.full
         )
-        self._previous = self.warehouse.last_crawl(self.job.recipe.name, self.source.name)
-        # A run that is tried again goes on with the crawl that was killed.
-        before = self.warehouse.crawl(self._id)
-        killed = before is not None and before.status is CrawlStatus.RUNNING
-        self._started = before.started if before and killed else now()
-        self.warehouse.save_crawl(self._record(CrawlStatus.RUNNING, ""))
 
     @cached_property
     def rules(self) -> str:
@@ -196,7 +179,7 @@ class Intake:
 
     def _upsert(self, document: Document, fetched: str) -> Change:
         def note(change: Change, before: str | None) -> None:
-            self._note_change(document, change, before, document.last_changed)
+            self.books.note(document, change, before, document.last_changed)
 
         change = self.warehouse.upsert(document, fetched, note)
         self._fetched[document.id] = fetched
@@ -417,29 +400,10 @@ class Intake:
         Raises:
             TwinError: the warehouse is away.
         """
-        unseen = self._unseen(set(DocumentStatus) if gone else {DocumentStatus.LIVE})
-        return sorted(
-            {url for urls in unseen.values() for url in urls} - self.absences.pages.keys()
-        )
-
-    def _unseen(self, states: set[DocumentStatus]) -> dict[str, list[str]]:
-        """Document id to the URLs it was found at, of those that were not seen."""
-        pages = self.pages.by_document()
-        standing = self._store.standing(self._author.id, self.source.name)
-        return {
-            identity: [page.url for page in pages.get(identity, ())] or [url]
-            for identity, (url, status) in standing.items()
-            if status in states and identity not in self._seen
-        }
-
-    def _bury(self) -> list[str]:
-        """Mark as gone what is; returns the documents' ids."""
-        gone, missing = self.absences.missed(self._unseen({DocumentStatus.LIVE}))
-        misses = self._store.missed(missing, self._id)
-        gone |= {one for one, count in misses.items() if count >= self.absences.after}
-        for identity in sorted(gone):
-            self.bury(identity, now())
-        return sorted(gone)
+        states = set(DocumentStatus) if gone else {DocumentStatus.LIVE}
+        unseen = self.books.unseen(self._seen, self.pages, states)
+        urls = {url for found in unseen.values() for url in found}
+        return sorted(urls - self.absences.pages.keys())
 
     def bury(self, identity: str, when: datetime) -> None:
         """Mark a document as gone; its text and history stay.
@@ -447,34 +411,13 @@ class Intake:
         Raises:
             TwinError: the warehouse is away.
         """
-        document = self.warehouse.document(identity)
-        if document is None or document.status is DocumentStatus.GONE:
+        if not self.books.bury(identity, when):
             return
-        self._note_change(document, Change.GONE, document.revision, when)
-        self._store.bury(identity)
         self._fetched.pop(identity, None)
-        self._seen.discard(identity)
-        self.tally.gone += 1
-        self.job.counts.written += 1
-
-    def _note_change(
-        self, document: Document, change: Change, before: str | None, when: datetime
-    ) -> None:
-        self._store.note(
-            DocumentChange(
-                id=change_id(self._id, document.id),
-                crawl_id=self._id,
-                author_id=self._author.id,
-                source=self.source.name,
-                document_id=document.id,
-                kind=change,
-                title=document.title,
-                url=document.url,
-                before=before,
-                after=None if change is Change.GONE else document.revision,
-                at=when,
-            )
-        )
+        with self._lock:
+            self._seen.discard(identity)
+            self.tally.gone += 1
+            self.job.counts.written += 1
 
     # The crawl as a whole
 
@@ -488,48 +431,28 @@ class Intake:
             What is wrong with this source as a whole, or None.
         """
         self.pages.flush()
-        self.warehouse.mark_seen(self._seen, seen or self._started)
+        self.warehouse.mark_seen(self._seen, seen or self.books.started)
         error = self._verdict()
-        gone = self._bury() if error is None and seen is None else []
+        gone = []
+        if error is None and seen is None:
+            gone = self.books.absent(self.absences, self._seen, self.pages)
+        for identity in gone:
+            self.bury(identity, now())
         if self.recorder:
-            self.recorder.conclude(self._id, now(), {"gone": gone, "ok": error is None})
-        status = CrawlStatus.DONE if error is None else CrawlStatus.FAILED
-        record = self._record(status, str(error or ""))
-        fingerprint = self.warehouse.source_fingerprint(self._author.id, self.source.name)
-        self._news = self._previous is None or self._previous.fingerprint != fingerprint
-        self.warehouse.save_crawl(
-            record.model_copy(update={"finished": now(), "fingerprint": fingerprint})
-        )
-        self._store.trim_changes(self._author.id, self.source.name)
+            self.recorder.conclude(self.books.id, now(), {"gone": gone})
+        self.books.close(self.tally, error)
         return error
 
     @property
     def has_news(self) -> bool:
-        """Whether the source's documents differ from when a crawl of it last ended well.
-
-        Not the same as having written something now: a crawl that was killed after its last
-        write has told nobody, and the one that runs after it writes nothing.
-        """
-        return self._news
+        """See `Books.has_news`."""
+        return self.books.has_news
 
     def _verdict(self) -> TwinError | None:
         if self.entry_errors:
             return joined(self.entry_errors)
         limit = self.job.recipe.crawl.max_failed_share
         return verdict(self.source.name, self.tally, self.failures, limit)
-
-    def _record(self, status: CrawlStatus, message: str) -> CrawlRecord:
-        return CrawlRecord(
-            id=self._id,
-            run_id=self.job.run_id,
-            recipe=self.job.recipe.name,
-            author_id=self._author.id,
-            source=self.source.name,
-            started=self._started,
-            status=status,
-            counts=asdict(replace(self.tally)),
-            message=message,
-        )
 
     # A crawl that is told to end, and goes on later
 

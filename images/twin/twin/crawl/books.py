@@ -1,0 +1,113 @@
+"""The books of one crawl of one source: what it changed, what it found gone, how it ended."""
+
+from collections.abc import Collection
+from dataclasses import asdict
+from datetime import datetime
+
+from twin.crawl.absences import Absences
+from twin.crawl.known_pages import KnownPages
+from twin.crawl.page import now
+from twin.crawl.tally import Tally
+from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, DocumentChange, change_id, crawl_id
+from twin.domain.document import Document, DocumentStatus
+from twin.domain.errors import TwinError
+from twin.job import Job
+from twin.recipes import Source
+from twin.stores.crawl_pages import CrawlPages
+from twin.stores.warehouse import Warehouse
+
+
+class Books:
+    """See the module. Every method raises `TwinError` if the warehouse is away.
+
+    Attributes:
+        id: of the crawl.
+        started: when it began; a run that is tried again goes on with the crawl that was killed.
+        has_news: once closed, whether the source's documents differ from when a crawl of it last
+            ended well. Not the same as having written something now: a crawl that was killed
+            after its last write has told nobody, and the one that runs after it writes nothing.
+    """
+
+    def __init__(self, job: Job, warehouse: Warehouse, source: Source) -> None:
+        self._job = job
+        self._warehouse = warehouse
+        self._author = job.recipe.author
+        self._source = source.name
+        self.store = CrawlPages(warehouse)
+        self.id = crawl_id(job.run_id, source.name)
+        self._previous = warehouse.last_crawl(job.recipe.name, source.name)
+        before = warehouse.crawl(self.id)
+        killed = before is not None and before.status is CrawlStatus.RUNNING
+        self.started = before.started if before and killed else now()
+        self.has_news = False
+        warehouse.save_crawl(self._record(CrawlStatus.RUNNING, Tally()))
+
+    def note(self, document: Document, change: Change, before: str | None, when: datetime) -> None:
+        """Note what happened to a document, and the revision that stood before."""
+        self.store.note(
+            DocumentChange(
+                id=change_id(self.id, document.id),
+                crawl_id=self.id,
+                author_id=self._author.id,
+                source=self._source,
+                document_id=document.id,
+                kind=change,
+                title=document.title,
+                url=document.url,
+                before=before,
+                after=None if change is Change.GONE else document.revision,
+                at=when,
+            )
+        )
+
+    def bury(self, identity: str, when: datetime) -> bool:
+        """Mark a document as gone; its text and history stay. False if it was not live."""
+        document = self._warehouse.document(identity)
+        if document is None or document.status is DocumentStatus.GONE:
+            return False
+        self.note(document, Change.GONE, document.revision, when)
+        self.store.bury(identity)
+        return True
+
+    def unseen(
+        self, seen: Collection[str], pages: KnownPages, states: Collection[DocumentStatus]
+    ) -> dict[str, list[str]]:
+        """Document id to the URLs it was found at, of the source's documents not in ``seen``."""
+        by_document = pages.by_document()
+        standing = self.store.standing(self._author.id, self._source)
+        return {
+            identity: [page.url for page in by_document.get(identity, ())] or [url]
+            for identity, (url, status) in standing.items()
+            if status in states and identity not in seen
+        }
+
+    def absent(self, absences: Absences, seen: Collection[str], pages: KnownPages) -> list[str]:
+        """Ids of live documents that are gone now, those missed once too often included."""
+        unseen = self.unseen(seen, pages, {DocumentStatus.LIVE})
+        gone, missing = absences.missed(unseen)
+        misses = self.store.missed(missing, self.id)
+        return sorted(gone | {one for one, count in misses.items() if count >= absences.after})
+
+    def close(self, tally: Tally, error: TwinError | None) -> None:
+        """Record how the crawl ended."""
+        status = CrawlStatus.DONE if error is None else CrawlStatus.FAILED
+        fingerprint = self._warehouse.source_fingerprint(self._author.id, self._source)
+        self.has_news = self._previous is None or self._previous.fingerprint != fingerprint
+        record = self._record(status, tally, str(error or ""))
+        self._warehouse.save_crawl(
+            record.model_copy(update={"finished": now(), "fingerprint": fingerprint})
+        )
+        self.store.trim_changes(self._author.id, self._source)
+
+    def _record(self, status: CrawlStatus, tally: Tally, message: str = "") -> CrawlRecord:
+        return CrawlRecord(
+            id=self.id,
+            run_id=self._job.run_id,
+            recipe=self._job.recipe.name,
+            author_id=self._author.id,
+            source=self._source,
+            started=self.started,
+            status=status,
+            counts=asdict(tally),
+            message=message,
+        )
