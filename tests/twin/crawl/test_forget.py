@@ -119,6 +119,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
     assert result["detail"] == {
         "urls": [URL],
         "texts erased": 1,
+        "raw records erased": 1,
         "chunks erased": 2,
         "sample sets that hold it": ["with"],
         "model versions trained on it": [f"twin-{name} version 1"],

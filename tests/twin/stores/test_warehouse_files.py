@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.twin.stores.documents import document
+from twin.domain.crawl import Change, DocumentChange, FetchedPage
 from twin.domain.errors import BadDataError, TryAgainError
 from twin.settings import Settings
 from twin.stores import warehouse_files
+from twin.stores.crawl_pages import CrawlPages
 from twin.stores.warehouse import COLLECTIONS, Warehouse, open_warehouse
 from twin.stores.warehouse_files import export_warehouse, import_warehouse
 
@@ -20,6 +23,16 @@ def fill(warehouse: Warehouse) -> None:
     warehouse.upsert(document("page-0", "Changed."), fetched="abc")
     warehouse.upsert(document("one", author="bob"))
     warehouse.quarantine(author_id="ann", source="blog", url="u", reason="empty")
+    crawls = CrawlPages(warehouse)
+    now = datetime.now(UTC).replace(microsecond=0)
+    of_ann = {"author_id": "ann", "source": "blog", "url": "u"}
+    crawls.save([FetchedPage(id="p", fetched=now, links=("v",), **of_ann)])
+    crawls.note(
+        DocumentChange(
+            id="c", crawl_id="r:blog", document_id="d", title="T", at=now,
+            kind=Change.ADDED, **of_ann,
+        )
+    )  # fmt: skip
 
 
 def everything(warehouse: Warehouse) -> dict[str, list]:
@@ -39,6 +52,8 @@ def filled(stores_settings: Settings, tmp_path: Path) -> tuple[Path, dict[str, l
             "quarantine": 1,
             "crawls": 0,
             "forgotten": 0,
+            "pages": 1,
+            "changes": 1,
         }
         return path, everything(warehouse)
 
