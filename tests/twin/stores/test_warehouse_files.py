@@ -117,15 +117,15 @@ def changed(line: int, **fields: object) -> Callable[[list[str]], list[str]]:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (drop_last, "line 29: the file is cut off here"),
-        (drop_middle, "line 29: the file is cut off here"),
+        (drop_last, "line 31: the file is cut off here"),
+        (drop_middle, "line 31: the file is cut off here"),
         (cut_line, "line 10: not JSON"),
         (other_format, "line 1: not an export of the warehouse"),
         (newer_version, "line 1: version 2 of the format; this code reads 1"),
         (changed(20, content="forged"), "line 21: the content is not that of its revision"),
         (changed(20, url=5), "line 21: documents: url: Input should be a valid string"),
         (changed(7, _id="x"), "line 8: the key is not that of its document and revision"),
-        (lambda lines: [*lines, lines[3]], "line 31: comes after the end"),
+        (lambda lines: [*lines, lines[3]], "line 33: comes after the end"),
         (lambda lines: [], "line 0: the file is cut off here"),
     ],
 )
