@@ -7,7 +7,6 @@ from pydantic import Field, PositiveInt, model_validator
 
 from twin.recipes.section import HostAndPort, HttpUrl, Pattern, Section, Slug
 
-
 #: Files that folders and buckets are searched for. Not ``*.txt``: licences and lists of packages
 #: are called so too.
 TEXT_FILES = (
@@ -45,7 +44,9 @@ class BucketSource(Section):
 
     kind: Literal["bucket"]
     name: Slug
-    uri: str = Field(pattern=r"^s3://[^/\s]+(/.*)?$", description="s3://bucket or s3://bucket/prefix")
+    uri: str = Field(
+        pattern=r"^s3://[^/\s]+(/.*)?$", description="s3://bucket or s3://bucket/prefix"
+    )
     include: FilePatterns = TEXT_FILES
     url_prefix: str | None = Field(
         default=None,

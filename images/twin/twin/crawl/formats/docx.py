@@ -28,7 +28,9 @@ p[style-name='macro'] => pre:separator('\\n')
 r[style-name='Verbatim Char'] => code
 r[style-name='HTML Code'] => code
 """
-_NO_TITLE = re.compile(r"(word document|document\d*|microsoft word - .*|untitled.*|.*\.docx?)", re.I)
+_NO_TITLE = re.compile(
+    r"(word document|document\d*|microsoft word - .*|untitled.*|.*\.docx?)", re.I
+)
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _TERMS = "{http://purl.org/dc/terms/}"
 _CORE = "{http://schemas.openxmlformats.org/package/2006/metadata/core-properties}"
@@ -79,7 +81,9 @@ def _tree(body: bytes) -> Any:
     if not converted.value.strip():
         raise UnusableError("a Word document without text")
     tree = document_fromstring(converted.value)
-    for back in tree.xpath("//a[starts-with(@href, '#footnote-ref') or starts-with(@href, '#endnote-ref')]"):
+    for back in tree.xpath(
+        "//a[starts-with(@href, '#footnote-ref') or starts-with(@href, '#endnote-ref')]"
+    ):
         back.drop_tree()
     return tree
 

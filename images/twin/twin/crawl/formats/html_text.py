@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
 _HEADING = re.compile(r"h([1-6])")
-_BLOCKS = frozenset(
-    "address article aside blockquote body center dd div dl dt fieldset figcaption figure footer"
-    " form h1 h2 h3 h4 h5 h6 header hr html li main nav ol p pre section table ul".split()
-)
+_BLOCKS = frozenset({
+    "address", "article", "aside", "blockquote", "body", "center", "dd", "div", "dl", "dt",
+    "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6",
+    "header", "hr", "html", "li", "main", "nav", "ol", "p", "pre", "section", "table", "ul",
+})  # fmt: skip
 _SILENT = frozenset({"head", "script", "style", "noscript", "template", "title", "svg"})
 _MARKS = {"strong": "**", "b": "**", "em": "*", "i": "*", "del": "~~", "s": "~~", "strike": "~~"}
 _BLOCK_SIGN = re.compile(r"^(#{1,6}\s|[-+*]\s|>)")
@@ -166,7 +167,7 @@ def _marked(text: str, mark: str) -> str:
     if not inner or "\v" in inner:
         return text
     start = text.index(inner)
-    return f"{text[:start]}{mark}{inner}{mark}{text[start + len(inner):]}"
+    return f"{text[:start]}{mark}{inner}{mark}{text[start + len(inner) :]}"
 
 
 def _one_line(text: str) -> str:

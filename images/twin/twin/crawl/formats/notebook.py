@@ -93,5 +93,7 @@ def _plain(output: Any) -> str:
 def _names(authors: Any) -> str | None:
     if not isinstance(authors, list):
         return None
-    names = [str(author["name"]) for author in authors if isinstance(author, dict) and "name" in author]
+    names = [
+        str(author["name"]) for author in authors if isinstance(author, dict) and "name" in author
+    ]
     return ", ".join(names) or None

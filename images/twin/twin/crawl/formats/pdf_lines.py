@@ -62,7 +62,9 @@ def _line(
     ]
     if not text or not visible:
         return None
-    ends = visible if len(visible) <= 2 * _MEASURED else [*visible[:_MEASURED], *visible[-_MEASURED:]]
+    ends = (
+        visible if len(visible) <= 2 * _MEASURED else [*visible[:_MEASURED], *visible[-_MEASURED:]]
+    )
     boxes = [box for place in ends if (box := _box(text_page, place))]
     if not boxes:
         return None

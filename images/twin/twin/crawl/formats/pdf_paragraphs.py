@@ -4,17 +4,23 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 from twin.crawl.formats.pdf_lines import SOFT_HYPHENS, Line
+from twin.crawl.formats.plain_text import SENTENCE_ENDS
 
 # Running heads and page numbers stand in these parts of a page, and on so many of the pages.
 _EDGE = 0.12
 _RUNNING_SHARE = 0.4
 _PAGE_NUMBER = re.compile(
-    r"(?:page|seite|p\.)?\s*[-–—|]?\s*(?:\d{1,4}|[ivxlc]{1,7})\s*[-–—|]?(?:\s*(?:/|of|von)\s*\d{1,4})?",
+    r"(?:page|seite|p\.)?\s*[-\u2013\u2014|]?\s*(?:\d{1,4}|[ivxlc]{1,7})"
+    r"\s*[-\u2013\u2014|]?(?:\s*(?:/|of|von)\s*\d{1,4})?",
     re.IGNORECASE,
 )
+
+# A line of a table of contents: dots that lead to a page number.
+_LEADERS = re.compile(r"(?:\.\s?){5,}\s*\w{0,6}$")
 
 # A heading's font is so much larger than the text's; it is no longer than this.
 _HEADING_RATIO = 1.12
@@ -25,10 +31,9 @@ _DEEPEST_LEVEL = 4
 _GAP = 0.6
 _INDENTATION = 0.7
 _SHORT_LINE = 0.85
-_SENTENCE_ENDS = re.compile(r"[.!?:…。！？][\"'”’)\]]*$")
-_BULLET = re.compile(r"[•‣▪●◦∙·–\-*\uf0b7]\s+(?=\S)")
+_BULLET = re.compile(r"[\u2022\u2023\u25aa\u25cf\u25e6\u2219\u00b7\u2013\-*\uf0b7]\s+(?=\S)")
 _NUMBERED = re.compile(r"(?:\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
-_HYPHENATED = re.compile(rf"(?P<word>[^\W\d_]+)(?P<hyphen>[-‐{SOFT_HYPHENS}])$")
+_HYPHENATED = re.compile(rf"(?P<word>[^\W\d_]+)(?P<hyphen>[-\u2010{SOFT_HYPHENS}])$")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 
 
@@ -52,7 +57,7 @@ class Block:
 
 
 def body_lines(pages: list[list[Line]]) -> list[Line]:
-    """The lines of all pages without running heads, running feet and page numbers."""
+    """The lines of all pages without running heads and feet, page numbers, tables of contents."""
     seen: Counter[tuple[str, str]] = Counter()
     for lines in pages:
         seen.update({key for line in lines if (key := _edge_key(line))})
@@ -62,7 +67,8 @@ def body_lines(pages: list[list[Line]]) -> list[Line]:
         line
         for lines in pages
         for line in lines
-        if not ((key := _edge_key(line)) and (key in running or _PAGE_NUMBER.fullmatch(line.text)))
+        if not _LEADERS.search(line.text)
+        and not ((key := _edge_key(line)) and (key in running or _PAGE_NUMBER.fullmatch(line.text)))
     ]
 
 
@@ -168,7 +174,7 @@ def _right_edges(lines: list[Line]) -> dict[int, float]:
     return {page: sorted(values)[int(len(values) * 0.75)] for page, values in ends.items()}
 
 
-def _begins(  # noqa: PLR0911 - one reason a line
+def _begins(
     line: Line,
     group: list[Line],
     right: dict[int, float],
@@ -177,33 +183,40 @@ def _begins(  # noqa: PLR0911 - one reason a line
 ) -> bool:
     """Whether a line begins another block than the lines before it."""
     before = group[-1]
-    if line.page != before.page:
+    if line.page != before.page or _is_item(line):
         return True
     if abs(line.size - before.size) > 0.08 * max(line.size, before.size):
         return min(len(line.text), len(before.text)) > 3  # not for an index or a note's number
-    if (line.page, _letters(line.text)) in outline or (
-        (before.page, _letters(" ".join(item.text for item in group))) in outline
-    ):
-        return True
-    if _BULLET.match(line.text) or _NUMBERED.match(line.text):
+    if _is_in(outline, [line]) or _is_in(outline, group):
         return True
     if line.top > before.top + line.size:  # the next column
         return not _goes_on(before.text, line.text)
-    gap = before.bottom - line.top
-    usual = median([a.bottom - b.top for a, b in zip(group, group[1:], strict=False)] or [gap])
-    if gap > _GAP * line.size or gap > usual + 0.35 * line.size:
+    if _is_apart(line, group):
         return True
-    if line.size >= body * _HEADING_RATIO:
-        return False  # a heading of several lines
+    # A heading may have several lines.
+    return line.size < body * _HEADING_RATIO and _begins_paragraph(line, group, right[line.page])
+
+
+def _is_in(outline: Mapping[tuple[int, str], int], lines: list[Line]) -> bool:
+    return (lines[0].page, _letters(" ".join(line.text for line in lines))) in outline
+
+
+def _is_apart(line: Line, group: list[Line]) -> bool:
+    """Whether it is farther from the line before it than lines of one paragraph are."""
+    gap = group[-1].bottom - line.top
+    usual = median([a.bottom - b.top for a, b in pairwise(group)] or [gap])
+    return gap > _GAP * line.size or gap > usual + 0.35 * line.size
+
+
+def _begins_paragraph(line: Line, group: list[Line], right: float) -> bool:
+    """Whether its indentation, or a last line that was not full, sets a line off."""
+    before = group[-1]
+    if not SENTENCE_ENDS.search(before.text):
+        return False
     if line.left > before.left + _INDENTATION * line.size and not _is_item(group[0]):
-        return bool(_SENTENCE_ENDS.search(before.text))
-    width = max(right[line.page] - before.left, 1.0)
-    return bool(
-        before.right - before.left < _SHORT_LINE * width
-        and _SENTENCE_ENDS.search(before.text)
-        and line.left <= group[0].left + line.size
-        and line.text[:1].isupper()
-    )
+        return True
+    was_short = before.right - before.left < _SHORT_LINE * max(right - before.left, 1.0)
+    return was_short and line.left <= group[0].left + line.size and line.text[:1].isupper()
 
 
 def _is_item(line: Line) -> bool:
@@ -234,7 +247,7 @@ def _append(text: str, following: str, words: Counter[str]) -> str:
 
 
 def _goes_on(before: str, line: str) -> bool:
-    return not _SENTENCE_ENDS.search(before) and (line[:1].islower() or before[-1:] == ",")
+    return not SENTENCE_ENDS.search(before) and (line[:1].islower() or before[-1:] == ",")
 
 
 def _over_pages(blocks: list[Block], words: Counter[str]) -> list[Block]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from twin.crawl.formats.markdown import language, title_from_url
 from twin.crawl.formats.media_types import SRT
+from twin.crawl.formats.plain_text import SENTENCE_ENDS
 from twin.crawl.page import Article, Page, UnusableError, decode
 from twin.domain.document import normalise
 
@@ -23,7 +24,6 @@ _VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+(?P<name>[^>]*)>")
 _TAG = re.compile(r"</?[A-Za-z0-9:.][^>]*>|\{\\[^}]*\}")
 # `[Applause]`, `(music)`, `♪ … ♪`: sounds, where nothing is said.
 _SOUND = re.compile(r"\s*(?:\[[^\]]*\]|\([^)]*\)|[♪♫#*].*[♪♫#*]|[♪♫]+)\s*")
-_SENTENCE_ENDS = re.compile(r"[.!?…。！？][\"'”’)\]]*$")
 _LANGUAGE = re.compile(r"^Language:\s*(\S+)", re.MULTILINE)
 
 
@@ -52,8 +52,7 @@ def read_transcript(page: Page) -> Article:
     paragraphs = list(_paragraphs(_parsed(text, srt=page.media_type == SRT)))
     befores = [None, *paragraphs]
     parts = (
-        paragraph.markdown(before)
-        for before, paragraph in zip(befores, paragraphs, strict=False)
+        paragraph.markdown(before) for before, paragraph in zip(befores, paragraphs, strict=False)
     )
     header = text.partition("\n\n")[0]
     named = _LANGUAGE.search(header)
@@ -71,8 +70,8 @@ def _parsed(text: str, *, srt: bool) -> "list[Caption]":
 
     try:
         if srt:
-            return list(webvtt.from_buffer(StringIO(text.lstrip()), format="srt"))
-        return list(webvtt.from_string(text))
+            return webvtt.from_buffer(StringIO(text.lstrip()), format="srt").captions
+        return webvtt.from_string(text).captions
     except webvtt.errors.MalformedFileError:
         raise UnusableError(f"not a transcript in {'SRT' if srt else 'WebVTT'} format") from None
     except webvtt.errors.MalformedCaptionError as error:
@@ -106,7 +105,7 @@ def _is_full(paragraph: _Paragraph, silence: float) -> bool:
     text = paragraph.text
     if silence >= _SILENCE_SECONDS:
         return True
-    return len(text.split()) >= _LONG_PARAGRAPH_WORDS and bool(_SENTENCE_ENDS.search(text))
+    return len(text.split()) >= _LONG_PARAGRAPH_WORDS and bool(SENTENCE_ENDS.search(text))
 
 
 def _spoken(raw: str) -> Iterator[tuple[str | None, list[str]]]:
