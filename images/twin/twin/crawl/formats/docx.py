@@ -5,6 +5,7 @@ import zipfile
 from contextlib import suppress
 from io import BytesIO
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from twin.crawl.formats.html_text import to_markdown
 from twin.crawl.formats.markdown import language, published, tags, take_title, title_from_url
@@ -75,7 +76,7 @@ def _tree(body: bytes) -> Any:
             include_embedded_style_map=False,
             convert_image=mammoth.images.img_element(only_words),
         )
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile, AttributeError, ExpatError) as error:
         reason = " ".join(str(error).split())[:120]
         raise UnusableError(f"not a Word document that can be read: {reason}") from None
     if not converted.value.strip():

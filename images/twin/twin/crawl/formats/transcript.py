@@ -96,7 +96,7 @@ def _paragraphs(captions: "Iterable[Caption]") -> Iterator[_Paragraph]:
                 current = _Paragraph(speaker)
             current.speaker = speaker
             current.lines += fresh
-        end = caption.end_in_seconds
+            end = caption.end_in_seconds
     if current.lines:
         yield current
 
