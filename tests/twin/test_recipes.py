@@ -60,6 +60,29 @@ def test_every_shipped_recipe_loads(root: Path) -> None:
         ({"sources": [{"kind": "ftp", "name": "x"}]}, "sources.0"),
         ({"sources": [{"kind": "web", "name": "x"}]}, "needs start_urls, sitemaps or feeds"),
         ({"sources": MINIMAL["sources"] * 2}, "two sources have the same name"),
+        ({"sources": [{"kind": "bucket", "name": "x"}]}, "missing key 'sources.0.uri'"),
+        (
+            {"sources": [{"kind": "bucket", "name": "x", "uri": "https://e.org/x"}]},
+            "sources.0.uri = 'https://e.org/x': String should match",
+        ),
+        ({"sources": [{"kind": "github", "name": "x"}]}, "missing key 'sources.0.user'"),
+        (
+            {"sources": [{"kind": "github", "name": "x", "user": "../y"}]},
+            "sources.0.user = '../y': String should match",
+        ),
+        (
+            {"sources": [{"kind": "github", "name": "x", "user": "y", "repository": ["z"]}]},
+            "unknown key 'sources.0.repository': did you mean 'repositories'?",
+        ),
+        (
+            {"sources": [{"kind": "github", "name": "x", "user": "y", "hosts": {"a": "ssh://b"}}]},
+            "sources.0.hosts.a = 'ssh://b': String should match",
+        ),
+        ({"sources": [{"kind": "linkedin_export", "name": "x"}]}, "missing key 'sources.0.path'"),
+        (
+            {"sources": [{"kind": "warehouse_dump", "name": "x", "path": "y", "author": "z"}]},
+            "unknown key 'sources.0.author': did you mean 'authors'?",
+        ),
         (
             {"sources": [{"kind": "folder", "name": "x", "path": "y", "inclde": ["a"]}]},
             "unknown key 'sources.0.inclde': did you mean 'include'? allowed are kind, name, path",
@@ -74,7 +97,7 @@ def test_a_wrong_recipe_is_refused_in_one_line(
 
 def test_a_faulty_source_is_not_called_a_missing_one_too(tmp_path: Path) -> None:
     message = refusal(tmp_path, {**MINIMAL, "sources": [{"kind": "ftp", "name": "x"}]})
-    assert "'folder', 'web'" in message
+    assert "'folder', 'bucket', 'github', 'linkedin_export', 'warehouse_dump', 'web'" in message
     assert "at least 1 item" not in message
 
 

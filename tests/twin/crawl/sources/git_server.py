@@ -69,62 +69,69 @@ class GitHub:
         return folder
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    hub: GitHub
+
+    def handle_error(self, *arguments: object) -> None:
+        pass  # a client that was killed
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: "Server"
+    protocol_version = "HTTP/1.0"
+
+    def do_GET(self) -> None:
+        self.server.hub.requests.append((self.path, dict(self.headers)))
+        if self.path.startswith("/git/"):
+            if self.server.hub.hold is not None:
+                self.server.hub.hold.wait(60)
+            self._git(b"")
+        elif not self.server.hub.api(self):
+            _list(self, self.server.hub)
+
+    def do_POST(self) -> None:
+        self._git(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    def _git(self, body: bytes) -> None:
+        path, _, query = self.path.removeprefix("/git").partition("?")
+        environment = {
+            **os.environ, **IDENTITY, "GIT_PROJECT_ROOT": str(self.server.hub.root), "PATH_INFO": path,
+            "GIT_HTTP_EXPORT_ALL": "1", "REQUEST_METHOD": self.command, "QUERY_STRING": query,
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "CONTENT_LENGTH": str(len(body)), "REMOTE_ADDR": "127.0.0.1",
+            "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+        }  # fmt: skip
+        done = subprocess.run(
+            ["git", "http-backend"],
+            env=environment,
+            input=body,
+            capture_output=True,
+            check=True,
+        )
+        head, _, content = done.stdout.partition(b"\r\n\r\n")
+        fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if line)
+        self.send_response(int(fields.pop("Status", "200").split()[0]))
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
 @contextmanager
 def github(root: Path) -> Iterator[GitHub]:
     """Serve on loopback."""
-    hub: GitHub
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.0"
-
-        def do_GET(self) -> None:
-            hub.requests.append((self.path, dict(self.headers)))
-            if self.path.startswith("/git/"):
-                if hub.hold is not None:
-                    hub.hold.wait(60)
-                self._git(b"")
-            elif not hub.api(self):
-                _list(self, hub)
-
-        def do_POST(self) -> None:
-            self._git(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-
-        def _git(self, body: bytes) -> None:
-            path, _, query = self.path.removeprefix("/git").partition("?")
-            environment = {
-                **os.environ, **IDENTITY, "GIT_PROJECT_ROOT": str(hub.root), "PATH_INFO": path,
-                "GIT_HTTP_EXPORT_ALL": "1", "REQUEST_METHOD": self.command, "QUERY_STRING": query,
-                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
-                "CONTENT_LENGTH": str(len(body)), "REMOTE_ADDR": "127.0.0.1",
-                "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory",
-                "GIT_CONFIG_VALUE_0": "*",
-            }  # fmt: skip
-            done = subprocess.run(
-                ["git", "http-backend"], env=environment, input=body, capture_output=True
-            )
-            head, _, content = done.stdout.partition(b"\r\n\r\n")
-            fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n") if line)
-            self.send_response(int(fields.pop("Status", "200").split()[0]))
-            for name, value in fields.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *arguments: object) -> None:
-            pass  # a client that was killed
-
     server = Server(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    hub = GitHub(f"http://127.0.0.1:{server.server_port}", root)
+    server.hub = GitHub(f"http://127.0.0.1:{server.server_port}", root)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield hub
+        yield server.hub
     finally:
         server.shutdown()
         server.server_close()

@@ -35,52 +35,60 @@ class S3Server:
         return (404, "NoSuchKey") if key and key not in self.objects else None
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    s3: S3Server
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: "Server"
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if refusal := self.server.s3.refusal(bucket, key):
+            self._error(*refusal)
+        elif not key:
+            self._send(
+                200, _listing(self.server.s3, query).encode(), {"Content-Type": "application/xml"}
+            )
+        else:
+            self.server.s3.read.append(key)
+            self._send(
+                200, self.server.s3.objects[key], {"ETag": _etag(self.server.s3.objects[key])}
+            )
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _error(self, status: int, code: str) -> None:
+        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>"
+        self._send(status, body.encode(), {"Content-Type": "application/xml"})
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        modified = {"Last-Modified": "Fri, 01 Mar 2024 09:30:00 GMT"}
+        length = {"Content-Length": str(len(body))}
+        for name, value in {**modified, **length, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
 @contextmanager
 def s3_server(bucket: str = "papers") -> Iterator[S3Server]:
     """Serve a bucket on loopback."""
-    s3: S3Server
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            if refusal := s3.refusal(bucket, key):
-                self._error(*refusal)
-            elif not key:
-                self._send(200, _listing(s3, query).encode(), {"Content-Type": "application/xml"})
-            else:
-                s3.read.append(key)
-                self._send(200, s3.objects[key], {"ETag": _etag(s3.objects[key])})
-
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def _error(self, status: int, code: str) -> None:
-            body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>"
-            self._send(status, body.encode(), {"Content-Type": "application/xml"})
-
-        def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            modified = {"Last-Modified": "Fri, 01 Mar 2024 09:30:00 GMT"}
-            length = {"Content-Length": str(len(body))}
-            for name, value in {**modified, **length, **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    s3 = S3Server(f"http://127.0.0.1:{server.server_port}", bucket)
+    server = Server(("127.0.0.1", 0), Handler)
+    server.s3 = S3Server(f"http://127.0.0.1:{server.server_port}", bucket)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield s3
+        yield server.s3
     finally:
         server.shutdown()
         server.server_close()

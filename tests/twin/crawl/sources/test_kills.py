@@ -55,9 +55,7 @@ def test_killed_and_resumed_is_as_undisturbed(
     files: dict[str, bytes | str] = {
         f"{number:03}.md": f"# Note {number}\n\n{words()}" for number in range(FILES)
     }
-    files |= {
-        f"{number:03}.py": f"def f{number}():\n\tx = 1\n\n\treturn x\n" for number in range(9)
-    }
+    files |= {f"{number:03}.py": f"def f{number}():\n\tx = 1\n\treturn x\n" for number in range(9)}
     with github(tmp_path / "hub") as hub:
         if kind == "folder":
             files |= {f"{number:03}.pdf": body for number in range(20)}
