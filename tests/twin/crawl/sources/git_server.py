@@ -95,8 +95,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _git(self, body: bytes) -> None:
         path, _, query = self.path.removeprefix("/git").partition("?")
+        root = str(self.server.hub.root)
         environment = {
-            **os.environ, **IDENTITY, "GIT_PROJECT_ROOT": str(self.server.hub.root), "PATH_INFO": path,
+            **os.environ, **IDENTITY, "GIT_PROJECT_ROOT": root, "PATH_INFO": path,
             "GIT_HTTP_EXPORT_ALL": "1", "REQUEST_METHOD": self.command, "QUERY_STRING": query,
             "CONTENT_TYPE": self.headers.get("Content-Type", ""),
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
