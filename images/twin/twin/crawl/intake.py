@@ -155,12 +155,12 @@ class Intake:
     ) -> tuple[Outcome, str]:
         digest = hashlib.sha256(self._reader.encode() + b"\n" + state).hexdigest()
         identity = document_id(self._author.id, url)
+        if identity in self._forgotten:
+            return self.skip(FORGOTTEN)
         if self._fetched.get(identity) == digest:
             return self._stored(identity, url, Change.UNCHANGED)
         article = checked(read(), self.job.recipe.crawl)
-        document = self._document(article.canonical_url or url, article)
-        change = self.warehouse.upsert(document, fetched=digest)
-        return self._stored(document.id, document.url, change)
+        return self._keep(article.canonical_url or url, article, digest)
 
     def _take(self, page: Page) -> tuple[Outcome, str]:
         digest = hashlib.sha256(self._reader.encode() + b"\n" + page.body).hexdigest()
@@ -175,6 +175,10 @@ class Intake:
             self.skip(f"its canonical URL is {url}")
             return Outcome.ELSEWHERE, url
         article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))
+        return self._keep(url, article, digest)
+
+    def _keep(self, url: str, article: Article, digest: str) -> tuple[Outcome, str]:
+        """Store an article, unless it was forgotten or its publisher forbids it."""
         document = self._document(url, article)
         if document.id in self._forgotten:
             return self.skip(FORGOTTEN)

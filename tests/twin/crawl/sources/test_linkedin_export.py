@@ -19,7 +19,7 @@ from twin.settings import Settings
 LINK = "https://www.linkedin.com/feed/update/urn%3Ali%3Ashare%3A"
 # As the export writes it: each line break of the text between quotes, quotes doubled.
 SHARES = f'''Date,ShareLink,ShareCommentary,SharedUrl,MediaUrl,Visibility
-2024-03-01 09:30:00,{LINK}1,"A post of a line, on #tides and #piers, ""quoted"" in part, ends.",,,ALL
+2024-03-01 09:30:00,{LINK}1,"A post of a line, on #tides and #piers, ""quoted"" in part.",,,ALL
 2024-03-02 10:00:00,{LINK}2,"First paragraph, with a few words.""
 """"
 ""Second paragraph: he said ""Yes"", and then he said no more.",,,ALL
@@ -84,14 +84,14 @@ def test_posts_and_articles(stores_settings: Settings, archive: Path) -> None:
     )
     assert article.published == datetime(2024, 2, 3, 11, 45, tzinfo=UTC)
     assert {url.removeprefix(feed): item.content for url, item in found.items()} == {
-        "1": 'A post of a line, on #tides and #piers, "quoted" in part, ends.\n',
+        "1": 'A post of a line, on #tides and #piers, "quoted" in part.\n',
         "2": 'First paragraph, with a few words.\n\nSecond paragraph: he said "Yes", and then he '
         "said no more.\n",
         "5": 'A plain break\nbetween two lines, as some exports have it, and a "quoted" word.\n',
     }
     first = found[f"{feed}1"]
     assert (first.kind, first.platform, first.tags) == ("post", "linkedin", ("tides", "piers"))
-    assert first.title == 'A post of a line, on #tides and #piers, "quoted" in part, ends.'
+    assert first.title == 'A post of a line, on #tides and #piers, "quoted" in part.'
     assert (
         first.published is not None and first.published.isoformat() == "2024-03-01T09:30:00+00:00"
     )
