@@ -27,7 +27,7 @@ def test_pdf_plain_text_and_others_are_read(stores_settings: Settings, crawl: Cr
     }
     with serve(dict(routes)) as site:
         site.routes["/sitemap.xml"] = sitemap(*(f"{site.url}{path}" for path in routes))
-        source = web(site.url, sitemaps=[f"{site.url}/sitemap.xml"], include=["/(?!pixels)"])
+        source = web(site.url, sitemaps=[f"{site.url}/sitemap.xml"], include=["."])
         done = crawl(source, max_failed_share=0.5)
         assert done.code == 0, done.error
         found = {
@@ -43,4 +43,5 @@ def test_pdf_plain_text_and_others_are_read(stores_settings: Settings, crawl: Cr
         "/talk.vtt": ("talk", "transcript", "web"),
         "/sums.ipynb": ("Sums", "notebook", "web"),
     }
+    assert reasons.pop("/pixels.png").startswith("image/png: neither HTML, Markdown nor")
     assert reasons == {"/scan.pdf": "no text on its 2 pages: a scan?"}
