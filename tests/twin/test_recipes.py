@@ -1,6 +1,7 @@
 """Recipes are refused in one line that names file, key and what is allowed."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twin.crawl.run import READERS
 from twin.domain.errors import BadDataError
 from twin.recipes import FolderSource, Recipe, load_recipe
+from twin.recipes.sources import SOURCE_KINDS
 
 MINIMAL = {
     "name": "ada",
@@ -93,6 +96,33 @@ def test_a_wrong_recipe_is_refused_in_one_line(
     tmp_path: Path, change: dict[str, object], expected: str
 ) -> None:
     assert expected in refusal(tmp_path, {**MINIMAL, **change})
+
+
+def test_every_kind_of_source_in_one_recipe(tmp_path: Path) -> None:
+    (tmp_path / "ada.yaml").write_text(
+        """
+name: ada
+author: {id: ada, name: Ada Lovelace}
+sources:
+  - {kind: web, name: blog, sitemaps: ["https://ada.example/sitemap.xml"]}
+  - {kind: folder, name: papers, path: papers, include: ["**/*.pdf", "**/*.docx", "**/*.txt"]}
+  - {kind: bucket, name: talks, uri: "s3://ada/talks", url_prefix: "https://ada.example/talks/"}
+  - {kind: github, name: code, user: ada, repositories: [engine], exclude: ["tests/**"]}
+  - {kind: linkedin_export, name: linkedin, path: Complete_LinkedInDataExport.zip}
+  - {kind: warehouse_dump, name: older, path: dump.json, authors: ["Ada L."]}
+"""
+    )
+    recipe = load_recipe("ada", tmp_path)
+    assert [source.kind for source in recipe.sources] == [
+        "web", "folder", "bucket", "github", "linkedin_export", "warehouse_dump",
+    ]  # fmt: skip
+    assert {source.kind for source in recipe.sources} == set(SOURCE_KINDS)
+    assert {source.platform for source in recipe.sources} == {
+        "web", "files", "github", "linkedin", "dump",
+    }  # fmt: skip
+    assert set(READERS) == set(SOURCE_KINDS) - {"web"}, "web sources are crawled side by side"
+    for module, function in READERS.values():
+        assert callable(getattr(import_module(f"twin.crawl.sources.{module}"), function))
 
 
 def test_a_faulty_source_is_not_called_a_missing_one_too(tmp_path: Path) -> None:
