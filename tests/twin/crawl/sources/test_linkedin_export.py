@@ -176,3 +176,20 @@ def test_missing_and_damaged_archives(stores_settings: Settings, tmp_path: Path)
     path.write_bytes(bytes(body))
     with pytest.raises(BadDataError, match=r"Shares\.csv cannot be unpacked"):
         run(stores_settings, export(path))
+
+
+def test_odd_articles_and_links_fail_alone(stores_settings: Settings, tmp_path: Path) -> None:
+    entries = files()
+    folder = "Articles/Articles"
+    entries[f"{folder}/declared.html"] = f'<?xml version="1.0" encoding="UTF-8"?>{ARTICLE}'
+    entries[f"{folder}/empty.html"] = " "
+    entries[f"{folder}/odd link.html"] = ARTICLE.replace("https://www.linkedin.com/p", "https://[")
+    text = "A post of more than ten words, whose link is none at all."
+    entries["Shares.csv"] += f'2024-05-01 10:00:00,https://[,"{text}",,,ALL\n'
+    path = zipped(tmp_path / "export.zip", entries)
+    done = run(stores_settings, export(path), max_failed_share=0.5)
+    assert tally(done) == {"added": 5, "failed": 2, "skipped": 4}
+    assert f"linkedin-export:{folder}/odd link.html" in documents(stores_settings)
+    reasons = held(stores_settings)
+    assert reasons[f"linkedin-export:{folder}/empty.html"] == "empty"
+    assert reasons[f"linkedin-export:{folder}/declared.html"].startswith("not HTML: ")

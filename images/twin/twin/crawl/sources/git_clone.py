@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 PREFIX = "twin-clone-"
 _POLL_SECONDS = 0.1
@@ -107,11 +108,7 @@ class Clone:
                 if size > max_bytes:
                     yield file, size
                     continue
-                stdin.write(f"{file.sha}\n".encode())
-                stdin.flush()
-                stdout.readline()
-                yield file, stdout.read(size)
-                stdout.read(1)
+                yield file, _object(stdin, stdout, file.sha, size)
         finally:
             _end(process)
 
@@ -244,6 +241,25 @@ def _run(command: list[str], protocol: str, folder: Path, limits: CloneLimits) -
     if process.returncode:
         reason = _reason(log.read_text(encoding="utf-8", errors="replace"))
         raise GitError(reason, transient=_may_pass(reason))
+
+
+def _object(stdin: IO[bytes], stdout: IO[bytes], sha: str, size: int) -> bytes:
+    """Content of an object from ``git cat-file --batch``: a header line, the content, a line end.
+
+    Raises:
+        GitError: git ended; half a file would be silent damage.
+    """
+    try:
+        stdin.write(f"{sha}\n".encode())
+        stdin.flush()
+        stdout.readline()
+        content = stdout.read(size)
+        end = stdout.read(1)
+    except OSError as error:
+        raise GitError(f"git cat-file ended: {error.strerror}") from None
+    if len(content) != size or end != b"\n":
+        raise GitError(f"git cat-file gave {len(content)} of {size} bytes")
+    return content
 
 
 def _check_size(folder: Path, limit: int) -> None:

@@ -77,7 +77,7 @@ def _take_rows(archive: Archive, name: str, read: Any, intake: Intake) -> None:
     for row in rows_of(archive.read(name, MAX_TABLE_BYTES), name):
         found = read(row)
         if found is None:
-            intake.skip("a share without words of its own")
+            intake.skip("no words of the member's own, or no link")
             continue
         url, article = found
         state = "\n".join(row.values()).encode()
@@ -116,18 +116,25 @@ def _unquoted(text: str) -> str:
 
 
 def _share(row: dict[str, str]) -> tuple[str, Article] | None:
-    link, text = unquote(row.get("ShareLink", "")), row.get("ShareCommentary", "")
-    if not text or not link.startswith("https://"):
-        return None
-    return canonical(link), _post(text, row.get("Date", ""), "post")
+    link, text = _link(row.get("ShareLink", "")), row.get("ShareCommentary", "")
+    return (link, _post(text, row.get("Date", ""), "post")) if link and text else None
 
 
 def _comment(row: dict[str, str]) -> tuple[str, Article] | None:
-    link, text, date = unquote(row.get("Link", "")), row.get("Message", ""), row.get("Date", "")
-    if not text or not link.startswith("https://"):
+    link, text, date = _link(row.get("Link", "")), row.get("Message", ""), row.get("Date", "")
+    if not link or not text:
         return None
     # Several comments may stand below one post.
-    return f"{canonical(link)}#{re.sub(r'[^0-9]', '', date)}", _post(text, date, "comment")
+    return f"{link}#{re.sub(r'[^0-9]', '', date)}", _post(text, date, "comment")
+
+
+def _link(text: str) -> str | None:
+    """Canonical URL of a link, whose colons the export may have encoded; None if it is none."""
+    try:
+        link = canonical(unquote(text.strip()))
+    except ValueError:
+        return None
+    return link if link.startswith("https://") else None
 
 
 def _post(text: str, date: str, kind: str) -> Article:
@@ -162,9 +169,7 @@ def _take_article(archive: Archive, name: str, intake: Intake) -> None:
     except UnusableError as error:
         intake.fail(url, str(error))
         return
-    link = next(iter(tree.xpath("//h1//a/@href")), "").strip()
-    if link.startswith("https://"):
-        url = canonical(link)
+    url = _link(next(iter(tree.xpath("//h1//a/@href")), "")) or url
     if not tree.xpath("//*[@class='published']") and tree.xpath("//*[@class='created']"):
         intake.skip("a draft: it was created, not published")
         return
@@ -172,6 +177,7 @@ def _take_article(archive: Archive, name: str, intake: Intake) -> None:
 
 
 def _tree(body: bytes) -> Any:
+    from lxml.etree import LxmlError
     from lxml.html import document_fromstring
 
     try:
@@ -180,7 +186,10 @@ def _tree(body: bytes) -> Any:
         raise UnusableError(f"invalid utf-8 at byte {error.start}") from None
     if not text.strip():
         raise UnusableError("empty")
-    return document_fromstring(text)
+    try:
+        return document_fromstring(text)
+    except (ValueError, LxmlError) as error:
+        raise UnusableError(f"not HTML: {' '.join(str(error).split())[:120]}") from None
 
 
 def article_of(tree: Any, name: str) -> Article:
