@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,17 @@ import structlog
 from twin.crawl.absences import Absence, Absences, of_status
 from twin.crawl.books import Books
 from twin.crawl.known_pages import KnownPages, validators
-from twin.crawl.page import Article, Exchange, ListingError, Page, UnusableError, now
-from twin.crawl.read_article import READER_VERSION, read_article
+from twin.crawl.page import (
+    ARTICLE_TYPE,
+    Article,
+    Exchange,
+    ListingError,
+    Page,
+    UnusableError,
+    article_json,
+    now,
+)
+from twin.crawl.read_article import READER_VERSION, checked, read_article
 from twin.crawl.reader_process import BrokenReaderError, Read
 from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
 from twin.crawl.web.site import same_page
@@ -108,13 +117,62 @@ class Intake:
         Raises:
             TwinError: the warehouse is away; every later call raises the same at once.
         """
+        return self._guarded(lambda: self._take(page))
+
+    def take_article(
+        self,
+        url: str,
+        state: bytes,
+        read: Callable[[], Article],
+        *,
+        expected: bool = True,
+        fetched: datetime | None = None,
+    ) -> tuple[Outcome, str]:
+        """Store an article that came as no page: of an export, a dump or a repository.
+
+        Args:
+            url: its canonical URL, unless the article names another.
+            state: what changes when the article does: its bytes, or a digest of them.
+            read: gives the article, or raises as `read_article`; not called where the state is
+                that of the stored document.
+            expected: being unusable is a failure; else it is quarantined and counted as skipped.
+            fetched: when; now, unless it is replayed.
+
+        Raises:
+            TwinError: as `take`.
+        """
+        page = Page(url, b"", ARTICLE_TYPE, expected=expected, fetched=fetched or now())
+        return self._guarded(lambda: self._take_article(page, state, read))
+
+    def _guarded(self, take: Callable[[], tuple[Outcome, str]]) -> tuple[Outcome, str]:
         if self.fatal is not None:
             raise self.fatal
         try:
-            return self._take(page)
+            return take()
         except TwinError as error:
             self.fatal = error
             raise
+
+    def _take_article(
+        self, page: Page, state: bytes, read: Callable[[], Article]
+    ) -> tuple[Outcome, str]:
+        digest = hashlib.sha256(state).hexdigest()
+        fetched = self._fetched_digest(digest)
+        articles: list[Article] = []
+
+        def read_once() -> Article:
+            articles.append(checked(read(), self.job.recipe.crawl))
+            return articles[0]
+
+        identity = document_id(self._author.id, page.url)
+        if identity not in self._forgotten and self._fetched.get(identity) == fetched:
+            return self._stored(identity, page.url, Change.UNCHANGED)
+        outcome, reason, found = self._read(page, fetched, read_once)
+        self._note_absence(page.url, outcome, found)
+        if articles:  # there is no page: what was made of it is kept in its place
+            body = article_json(articles[0])
+            self._remember(replace(page, body=body), digest, outcome, reason, found)
+        return outcome, reason
 
     def _take(self, page: Page) -> tuple[Outcome, str]:
         digest = hashlib.sha256(page.body).hexdigest()
@@ -123,7 +181,8 @@ class Intake:
         if known and again:
             outcome, reason, identity = again[0], known.reason, known.document_id
         else:
-            outcome, reason, identity = self._read(page, self._fetched_digest(digest))
+            read = partial(self.read, page, self.job.recipe.crawl)
+            outcome, reason, identity = self._read(page, self._fetched_digest(digest), read)
             self._note_absence(page.url, outcome, identity)
         self._remember(page, digest, outcome, reason, identity)
         return again or (outcome, reason)
@@ -139,10 +198,12 @@ class Intake:
             found |= {"etag": None, "last_modified": None, "reader": ""}
         self.pages.save(news.model_copy(update=found))
 
-    def _read(self, page: Page, fetched: str) -> tuple[Outcome, str, str | None]:
+    def _read(
+        self, page: Page, fetched: str, read: Callable[[], Article]
+    ) -> tuple[Outcome, str, str | None]:
         """Outcome, reason, and the id of the document that a page became."""
         try:
-            return self._read_or_raise(page, fetched)
+            return self._read_or_raise(page, fetched, read)
         except ListingError as error:
             return *self.skip(str(error)), None
         except UnusableError as error:
@@ -156,13 +217,15 @@ class Intake:
             log.warning("page broke its reader", page=page.url, exception=format_exc())
             return *self._fail(page.url, _broken(error)), None
 
-    def _read_or_raise(self, page: Page, fetched: str) -> tuple[Outcome, str, str | None]:
+    def _read_or_raise(
+        self, page: Page, fetched: str, read: Callable[[], Article]
+    ) -> tuple[Outcome, str, str | None]:
         identity = document_id(self._author.id, page.url)
         if identity in self._forgotten:
             return *self.skip(FORGOTTEN), None
         if self._fetched.get(identity) == fetched and not page.reserved:
             return *self._stored(identity, page.url, Change.UNCHANGED), identity
-        article = self.read(page, self.job.recipe.crawl)
+        article = read()
         url = article.canonical_url or page.url
         if page.has_siblings and not same_page(url, page.url):
             self.skip(f"its canonical URL is {url}")
@@ -196,6 +259,7 @@ class Intake:
             author_name=self._author.name,
             source=self.source.name,
             url=url,
+            platform=article.platform or self.source.platform,
             kind=article.kind,
             title=article.title,
             subtitle=article.subtitle,

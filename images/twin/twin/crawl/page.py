@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MARKDOWN_TYPES = frozenset({"text/markdown", "text/x-markdown"})
 
+#: Of an article that came as no page: of an export, a dump or a repository.
+ARTICLE_TYPE = "application/vnd.llm-twin.article+json"
+
 
 class UnusableError(Exception):
     """A page that cannot become a document; its text is the reason, in plain words."""
@@ -71,6 +74,7 @@ class Article:
     Attributes:
         byline: who wrote it, as the page says.
         kind: article, post, code, transcript, …
+        platform: where it was published, if that is not said by the kind of its source.
         licence: URL or SPDX name.
         reserved: uses that the page forbids machines (`Document.reserved`).
     """
@@ -84,9 +88,24 @@ class Article:
     language: str | None = None
     tags: tuple[str, ...] = ()
     kind: str = "article"
+    platform: str | None = None
     licence: str | None = None
     reserved: tuple[str, ...] = ()
     canonical_url: str | None = None
+
+
+def article_json(article: Article) -> bytes:
+    """An article as a raw snapshot has it that came as no page."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Article).dump_json(article)
+
+
+def article_of_json(body: bytes) -> Article:
+    """The article of `article_json`; fields that it lacks have their defaults."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Article).validate_json(body)
 
 
 def decode(page: Page) -> str:

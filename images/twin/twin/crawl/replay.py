@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from twin.crawl.intake import Intake
-from twin.crawl.page import Page
+from twin.crawl.page import ARTICLE_TYPE, Page, article_of_json
 from twin.crawl.reader_process import ReaderProcesses
 from twin.crawl.recorder import page_of
 from twin.crawl.run import READER_PROCESSES, CrawlOptions, chosen_sources, report
@@ -133,6 +134,10 @@ def _replay_page(
     page = page_of(full, capture.facts or full.facts, full.body)
     assert isinstance(intake.recorder, _Played)  # noqa: S101 - `replay` gave it
     intake.recorder.body = (body.file, body.at)
+    if page.media_type == ARTICLE_TYPE:
+        read = partial(article_of_json, page.body)
+        intake.take_article(page.url, page.body, read, expected=page.expected, fetched=entry.at)
+        return
     intake.take(_at(page, entry.at))
 
 

@@ -1,27 +1,40 @@
 """The crawl job: every source of a recipe into the warehouse."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twin.crawl.absences import Absences
 from twin.crawl.intake import Intake
 from twin.crawl.reader_process import ReaderProcesses
 from twin.crawl.recorder import Recorder
-from twin.crawl.sources.folder import read_folder
 from twin.crawl.tally import joined
 from twin.crawl.workspace import open_workspace
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
-from twin.recipes import FolderSource, Source, WebSource
+from twin.recipes import GithubSource, Source, WebSource
 from twin.stores.snapshots import open_snapshots
 
 if TYPE_CHECKING:
     from twin.stores.warehouse import Warehouse
 
 READER_PROCESSES = 1
+
+#: Kinds of which each document is a file of its own, so that one that fails says nothing of others.
+LISTED_BY_FILE = frozenset({"folder", "bucket"})
+
+#: Kind of source to its reader, a function of source and intake in `twin.crawl.sources`: a new
+#: kind gets a line here. Web sources are crawled together, see `_read`.
+READERS = {
+    "folder": ("folder", "read_folder"),
+    "bucket": ("bucket", "read_bucket"),
+    "github": ("github", "read_github"),
+    "linkedin_export": ("linkedin_export", "read_linkedin_export"),
+    "warehouse_dump": ("warehouse_dump", "read_warehouse_dump"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,8 @@ class CrawlOptions:
 
     Attributes:
         sources: names of the sources to crawl; none means all.
-        copies: ``HOST=BASE_URL`` pairs added to the ``hosts`` of the recipe's web sources.
+        copies: ``HOST=BASE_URL`` pairs added to the ``hosts`` of the recipe's web sources and of
+            its repositories.
         full: read every page again, even where its bytes have not changed.
     """
 
@@ -94,13 +108,16 @@ def _intake(
 
 
 def _read(job: Job, intakes: Sequence[Intake]) -> None:
-    """Each kind of source by its reader; a new kind gets a line here."""
+    """Each kind of source by its reader."""
     for intake in intakes:
-        if isinstance(intake.source, FolderSource):
-            read_folder(intake.source, intake)
+        if intake.source.kind in READERS:
+            module, function = READERS[intake.source.kind]
+            read: Callable[[Any, Intake], None] = getattr(
+                import_module(f"twin.crawl.sources.{module}"), function
+            )
+            read(intake.source, intake)
         if not isinstance(intake.source, WebSource):
-            # What is listed is all there is, and what is deleted was deleted on purpose.
-            intake.absences.complete, intake.absences.after = True, 1
+            _judge_listing(intake)
     sites = [(intake.source, intake) for intake in intakes if isinstance(intake.source, WebSource)]
     if sites:
         from twin.crawl.web.crawl_sites import crawl_sites
@@ -109,6 +126,18 @@ def _read(job: Job, intakes: Sequence[Intake]) -> None:
             for _, intake in sites:
                 intake.advance = advance
             crawl_sites(sites, job.recipe.crawl)
+
+
+def _judge_listing(intake: Intake) -> None:
+    """Whether a source that is no web site has given all that it has.
+
+    What is in a folder or bucket is all there is, and what was deleted there was deleted on
+    purpose. Of the others, what could not be read may hold any number of documents.
+    """
+    has_all = intake.source.kind in LISTED_BY_FILE or not intake.tally.failed
+    intake.absences.complete = has_all and not intake.entry_errors
+    if not isinstance(intake.source, GithubSource):
+        intake.absences.after = 1
 
 
 def chosen_sources(job: Job, options: CrawlOptions) -> list[Source]:
@@ -141,7 +170,7 @@ def _copies(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _with_copies(source: Source, copies: dict[str, str]) -> Source:
-    if not isinstance(source, WebSource) or not copies:
+    if not isinstance(source, WebSource | GithubSource) or not copies:
         return source
     return source.model_copy(update={"hosts": {**source.hosts, **copies}})
 
