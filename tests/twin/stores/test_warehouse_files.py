@@ -82,7 +82,8 @@ def test_an_author_can_be_exported_alone(
     path = tmp_path / "bob.jsonl"
     with open_warehouse(stores_settings) as warehouse:
         counts = export_warehouse(warehouse, path, "bob")
-    assert counts == {"revisions": 1, "documents": 1, "quarantine": 0, "crawls": 0, "forgotten": 0}
+    held = {name: count for name, count in counts.items() if count}
+    assert held == {"revisions": 1, "documents": 1}
 
 
 def drop_last(lines: list[str]) -> list[str]:
