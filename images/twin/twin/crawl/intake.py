@@ -96,7 +96,14 @@ class Intake:
         held = self.warehouse.quarantined(author.id, self.source.name)
         self._quarantined = {item.id for item in held}
         limits = self.job.recipe.crawl
-        self._reader = f"{READER_VERSION} {version('trafilatura')} {limits.min_words}"
+        self._reader = " ".join(
+            [
+                READER_VERSION,
+                version("trafilatura"),
+                str(limits.min_words),
+                *(["links"] if limits.keep_links else []),
+            ]
+        )
         self._previous = self.warehouse.last_crawl(self.job.recipe.name, self.source.name)
         self.warehouse.save_crawl(self._record(CrawlStatus.RUNNING, ""))
 

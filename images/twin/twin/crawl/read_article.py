@@ -15,7 +15,7 @@ from twin.recipes import CrawlSection
 
 #: Part of what decides whether stored text is still what we would extract today: raise it when
 #: a change of these readers changes their output.
-READER_VERSION = "1"
+READER_VERSION = "2"
 
 
 def read_article(page: Page, limits: CrawlSection) -> Article:
@@ -32,14 +32,14 @@ def read_article(page: Page, limits: CrawlSection) -> Article:
         )
     if not page.body.strip():
         raise UnusableError("empty")
-    article = _in_whole_characters(_read(page))
+    article = _in_whole_characters(_read(page, limits))
     words = len(article.content.split())
     if words < max(limits.min_words, 1):
         raise UnusableError(f"{words} words, fewer than crawl.min_words = {limits.min_words}")
     return article
 
 
-def _read(page: Page) -> Article:
+def _read(page: Page, limits: CrawlSection) -> Article:
     if page.media_type in MARKDOWN_TYPES:
         from twin.crawl.formats.markdown import read_markdown
 
@@ -47,7 +47,9 @@ def _read(page: Page) -> Article:
     if page.media_type in HTML_TYPES:
         from twin.crawl.formats.html import read_html
 
-        return read_html(decode(page), page.url, listings=not page.expected)
+        return read_html(
+            decode(page), page.url, listings=not page.expected, links=limits.keep_links
+        )
     raise UnusableError(f"{page.media_type or 'of no type'}: neither HTML nor Markdown")
 
 
@@ -58,5 +60,6 @@ def _in_whole_characters(article: Article) -> Article:
         title=whole(article.title),
         content=whole(article.content),
         subtitle=article.subtitle and whole(article.subtitle),
+        byline=article.byline and whole(article.byline),
         tags=tuple(whole(tag) for tag in article.tags),
     )

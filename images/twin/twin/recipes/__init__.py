@@ -37,6 +37,11 @@ class CrawlSection(Section):
     min_words: int = Field(
         default=50, ge=0, description="a shorter page is no article and goes to quarantine"
     )
+    keep_links: bool = Field(
+        default=False,
+        description="keep links and images with their addresses in the stored text; the model is "
+        "trained on that text, so it then learns to write addresses",
+    )
     download_timeout_seconds: PositiveInt = 30
     delay_seconds: float = Field(default=0.5, ge=0, description="AutoThrottle's first delay")
     concurrency_per_host: PositiveInt = 2

@@ -44,14 +44,18 @@ def read_html(text: str, url: str, *, listings: bool = False, links: bool = Fals
     return extract_html(text, url, listings=listings, links=links).article
 
 
-def extract_html(text: str, url: str, *, listings: bool = False, links: bool = True) -> Extraction:
+def extract_html(
+    text: str, url: str | None, *, listings: bool = False, links: bool = True
+) -> Extraction:
     """`read_html` with the plain text and the address that the page states.
+
+    Without ``url``, the stated address is what relative links are resolved against.
 
     Raises:
         ListingError, UnusableError: see `read_html`.
     """
     tree = _parse(text)
-    if listings and is_listing(url, tree):
+    if listings and is_listing(url or "", tree):
         raise ListingError("a listing of articles, not an article")
     try:
         return _extract(tree, url, links)
@@ -75,8 +79,9 @@ def _parse(text: str) -> "HtmlElement":
     return tree
 
 
-def _extract(tree: "HtmlElement", url: str, links: bool) -> Extraction:
-    metadata = read_metadata(tree, url)
+def _extract(tree: "HtmlElement", given_url: str | None, links: bool) -> Extraction:
+    metadata = read_metadata(tree, given_url or "")
+    url = given_url or metadata.stated_url or ""
     unwrap_listings(tree)
     events = events_of(repair(tree))
     title = metadata.title or title_from_url(url)

@@ -12,31 +12,145 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from twin.crawl.formats.html_runs import Edge, Event, Image, Place, Run
+from twin.crawl.formats.html_runs import Event, Image, Place, Run
 
 if TYPE_CHECKING:
-    from lxml.html import HtmlElement
+    pass
 
 # What an element is for, by the words in its class and id. The first are hardly ever text of the
 # article; the second sometimes are, so they only keep out what no other opinion brought in.
 _FURNITURE = frozenset(
-    "share sharing sharebar sharedaddy addthis sociable related newsletter subscribe signup "
-    "comments disqus respond byline caption credit credits promo advert advertisement adsense "
-    "breadcrumb breadcrumbs copyright cookie cookies taboola outbrain recirc recommended "
-    "recommendations pagination sponsored trending".split()
+    [
+        "share",
+        "sharing",
+        "sharebar",
+        "sharedaddy",
+        "addthis",
+        "sociable",
+        "related",
+        "newsletter",
+        "subscribe",
+        "signup",
+        "comments",
+        "disqus",
+        "respond",
+        "byline",
+        "caption",
+        "credit",
+        "credits",
+        "promo",
+        "advert",
+        "advertisement",
+        "adsense",
+        "breadcrumb",
+        "breadcrumbs",
+        "copyright",
+        "cookie",
+        "cookies",
+        "taboola",
+        "outbrain",
+        "recirc",
+        "recommended",
+        "recommendations",
+        "pagination",
+        "sponsored",
+        "trending",
+    ]
 )
 _DOUBTFUL = frozenset(
-    "ad ads social author authors bio sidebar nav navigation navbar menu footer consent gdpr popup "
-    "modal toolbar tags taglist keywords timestamp dateline pager widget rating ratings vote votes "
-    "print tooltip teaser teasers popular toc gallery slideshow carousel player embed paywall "
-    "login register registration meta metadata comment reply replies follow banner masthead "
-    "disclaimer upsell most more next prev previous also trend suggested topics skip hidden "
-    "infobox navbox catlinks printfooter editsection reflist hatnote ambox "
-    "video subscription sign tweet thumbcaption".split()
+    [
+        "ad",
+        "ads",
+        "social",
+        "author",
+        "authors",
+        "bio",
+        "sidebar",
+        "nav",
+        "navigation",
+        "navbar",
+        "menu",
+        "footer",
+        "consent",
+        "gdpr",
+        "popup",
+        "modal",
+        "toolbar",
+        "tags",
+        "taglist",
+        "keywords",
+        "timestamp",
+        "dateline",
+        "pager",
+        "widget",
+        "rating",
+        "ratings",
+        "vote",
+        "votes",
+        "print",
+        "tooltip",
+        "teaser",
+        "teasers",
+        "popular",
+        "toc",
+        "gallery",
+        "slideshow",
+        "carousel",
+        "player",
+        "embed",
+        "paywall",
+        "login",
+        "register",
+        "registration",
+        "meta",
+        "metadata",
+        "comment",
+        "reply",
+        "replies",
+        "follow",
+        "banner",
+        "masthead",
+        "disclaimer",
+        "upsell",
+        "most",
+        "more",
+        "next",
+        "prev",
+        "previous",
+        "also",
+        "trend",
+        "suggested",
+        "topics",
+        "skip",
+        "hidden",
+        "infobox",
+        "navbox",
+        "catlinks",
+        "printfooter",
+        "editsection",
+        "reflist",
+        "hatnote",
+        "ambox",
+        "video",
+        "subscription",
+        "sign",
+        "tweet",
+        "thumbcaption",
+    ]
 )
 # Readers' text is as long and as much prose as the author's: trafilatura and shape both fall for it.
 _READERS = frozenset(
-    "comment comments commentlist commentaires comentarios kommentare reply replies disqus".split()
+    [
+        "comment",
+        "comments",
+        "commentlist",
+        "commentaires",
+        "comentarios",
+        "kommentare",
+        "reply",
+        "replies",
+        "disqus",
+    ]
 )
 _READERS_ABSOLVING_SHARE = 0.7
 _APART = frozenset({"aside", "nav", "footer", "form", "menu", "figure", "address", "header"})
@@ -92,7 +206,28 @@ _PROSE_CHARACTERS = 45
 _ABSOLVING_SHARE = 0.25
 _REGION_SHARE = 0.92
 _INNER = frozenset(
-    "p ul ol li dl dt dd table tbody thead tr td th blockquote pre h2 h3 h4 h5 h6".split()
+    [
+        "p",
+        "ul",
+        "ol",
+        "li",
+        "dl",
+        "dt",
+        "dd",
+        "table",
+        "tbody",
+        "thead",
+        "tr",
+        "td",
+        "th",
+        "blockquote",
+        "pre",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+    ]
 )
 _MAX_OUTLIER_SHARE = 0.08
 _MIN_GAP = 12  # runs
@@ -206,20 +341,26 @@ class _Choice:
                 missing.add(run)
         return missing | self._missing_headings(inside, kept | missing, homes)
 
-    def _missing_headings(
-        self, inside: list[Run], kept: set[Run], homes: set[Place]
-    ) -> set[Run]:
+    def _missing_headings(self, inside: list[Run], kept: set[Run], homes: set[Place]) -> set[Run]:
         """Headings right over text of the article, and beside it."""
         missing = set()
         follows = False
         for run in reversed(inside):
             if run in kept:
                 follows = True
-            elif not run.place.heading or not follows or run.place.hidden:
+            elif (
+                not run.place.heading
+                or not follows
+                or run.place.hidden
+                or not any(home in homes for home in _homes(run.place))
+                or _is_boilerplate(run)
+            ):
                 follows = False
-            elif not any(home in homes for home in _homes(run.place)) or _is_boilerplate(run):
-                follows = False
-            elif run.link_share < 1 and not self._is_apart(run.place, _NAMED_APART, _APART):
+            elif (
+                len(run.squeezed) > 1
+                and run.link_share < 1
+                and not self._is_apart(run.place, _NAMED_APART, _APART)
+            ):
                 missing.add(run)
         return missing
 

@@ -28,14 +28,26 @@ _MIN_SHARE_OF_TITLE = 0.4
 _MAX_NAME = 120
 _MAX_SUBTITLE = 400
 _SUBTITLES = frozenset(
-    "subtitle subhead subheadline subheading standfirst deck dek lead-in alternativeheadline".split()
+    [
+        "subtitle",
+        "subhead",
+        "subheadline",
+        "subheading",
+        "standfirst",
+        "deck",
+        "dek",
+        "lead-in",
+        "alternativeheadline",
+    ]
 )
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DATE_IN_WORDS = re.compile(
     r"(?P<day>\d{1,2})(?:st|nd|rd|th)?\.?\s+(?P<month>[A-Za-z]{3,9})\.?,?\s+(?P<year>(?:19|20)\d\d)"
     r"|(?P<month2>[A-Za-z]{3,9})\.?\s+(?P<day2>\d{1,2})(?:st|nd|rd|th)?,?\s+(?P<year2>(?:19|20)\d\d)"
 )
-_DATE_IN_DIGITS = re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)[-/.](?P<month>\d\d)[-/.](?P<day>\d\d)")
+_DATE_IN_DIGITS = re.compile(
+    r"(?<!\d)(?P<year>(?:19|20)\d\d)[-/.](?P<month>\d\d)[-/.](?P<day>\d\d)"
+)
 _DATE_IN_ADDRESS = re.compile(
     r"/(?P<year>(?:19|20)\d\d)[/-](?P<month>\d{1,2})[/-](?P<day>\d{1,2})(?=[/-])"
 )
@@ -276,7 +288,9 @@ def _byline(page: _Page) -> str | None:
 def _name(text: str | None) -> str | None:
     """A name without ``By``; None if it is an address, a date or a sentence."""
     text = _BY.sub("", text or "")
-    text = re.split(r"\s+[|·•]\s+|\s+(?:on|am|le)\s+\d|,?\s+(?:published|updated|posted)\b", text)[0]
+    text = re.split(r"\s+[|·•]\s+|\s+(?:on|am|le)\s+\d|,?\s+(?:published|updated|posted)\b", text)[
+        0
+    ]
     text = text.strip(" ,;:|·•-–—")
     if not text or len(text) > _MAX_NAME or len(text.split()) > 12 or _NOT_A_NAME.search(text):
         return None
@@ -377,9 +391,7 @@ def _licence(page: _Page, url: str) -> str | None:
 
 def _reserved(page: _Page) -> tuple[str, ...]:
     rules = {
-        rule.strip().lower()
-        for value in page.first_meta(_ROBOTS)
-        for rule in value.split(",")
+        rule.strip().lower() for value in page.first_meta(_ROBOTS) for rule in value.split(",")
     }
     if "none" in rules:
         rules.add("noindex")
