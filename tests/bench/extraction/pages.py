@@ -90,9 +90,7 @@ def _block(block: Block, number: int, paragraph: str, heading_class: str) -> str
         case "code":
             return f'<pre><code class="language-python">{html.escape(block.text)}</code></pre>'
         case "table":
-            rows = [
-                "".join(f"<td>{cell}</td>" for cell in row.split("|")) for row in block.items
-            ]
+            rows = ["".join(f"<td>{cell}</td>" for cell in row.split("|")) for row in block.items]
             return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
         case _:
             return (
@@ -130,7 +128,9 @@ def _newspaper_with_data(writer: Writer) -> tuple[str, Story]:
     blocks = _html(story, '<p class="c-article__paragraph">{}</p>')
     blocks.insert(
         3,
-        '<aside class="c-inline-promo"><h3>Read next</h3><ul>' + _links(writer, 2) + "</ul></aside>",
+        '<aside class="c-inline-promo"><h3>Read next</h3><ul>'
+        + _links(writer, 2)
+        + "</ul></aside>",
     )
     blocks.insert(
         7,
@@ -139,7 +139,7 @@ def _newspaper_with_data(writer: Writer) -> tuple[str, Story]:
     )
     head = f"<title>{story.title} | The Daily Ledger</title>" + _json_ld(story, body=story.gold)
     body = (
-        f'<header><nav><ul>{_menu("World", "Politics", "Money", "Sport")}</ul></nav></header><main>'
+        f"<header><nav><ul>{_menu('World', 'Politics', 'Money', 'Sport')}</ul></nav></header><main>"
         f'<article><header><h1>{story.title}</h1><div class="c-byline">By <a rel="author" '
         f'href="/a">{story.author}</a>, environment correspondent</div><time datetime='
         f'"{story.date}">{story.date}</time><ul class="c-share"><li>Share on Facebook</li><li>Share'
@@ -221,7 +221,7 @@ def _german_newspaper(writer: Writer) -> tuple[str, Story]:
     body = (
         '<div class="cmp-hinweis"><p>Mit Werbung weiterlesen: Besuchen Sie diese Seite wie gewohnt '
         "mit Werbung und Tracking. Details in der Datenschutzerklärung.</p></div>"
-        f'<header><ul>{_menu("Politik", "Wirtschaft", "Sport")}</ul></header><article>'
+        f"<header><ul>{_menu('Politik', 'Wirtschaft', 'Sport')}</ul></header><article>"
         f'<span class="dachzeile">Stadtentwicklung</span><h1>{story.title}</h1>'
         f'<div class="autor">Von {story.author}</div><div class="textkoerper">'
         f'{"".join(_html(story))}</div><div class="lesen-sie-auch"><h3>Lesen Sie auch</h3><ul>'
@@ -285,7 +285,7 @@ def _wordpress_theme(writer: Writer) -> tuple[str, Story]:
         '</footer></article><nav class="post-navigation"><a href="/p" rel="prev">← Older</a></nav>'
         f'<div id="comments"><h2 class="comments-title">5 thoughts</h2><ol class="comment-list">'
         f'{comments}</ol><div id="respond"><h3>Leave a Reply</h3><form><p>Your email address will '
-        'not be published. Required fields are marked *</p></form></div></div></main>'
+        "not be published. Required fields are marked *</p></form></div></div></main>"
         f'<aside id="secondary"><section class="widget"><h2>Recent Posts</h2><ul>{_links(writer, 5)}'
         "</ul></section></aside></div>"
     )
@@ -369,12 +369,12 @@ def _network_article(writer: Writer) -> tuple[str, Story]:
         '<nav class="nav" aria-label="Primary"><a>Skip to main content</a><a>Join now</a><a>Sign in'
         f'</a></nav><main class="main"><article class="article-main"><h1 class="pulse-title">'
         f'{story.title}</h1><div class="base-main-card"><h3><a href="/in/x">{story.author}</a></h3>'
-        f'<h4>Chief Engineer at Weir & Sons</h4><div>Published Jun 8, 2021</div><button>+ Follow'
+        f"<h4>Chief Engineer at Weir & Sons</h4><div>Published Jun 8, 2021</div><button>+ Follow"
         f'</button></div><div class="article-main__content" data-test-id="publishing-text-block">'
         f'{"".join(_html(story))}</div><div class="x-social-activity"><a>Like</a><a>Comment</a>'
         f'<span>214</span><span>38 Comments</span></div><section class="comments"><div><p>'
         f"{writer.paragraph(1, 2)}</p></div></section></article><section class='right-rail'><h2>"
-        f'More articles by {story.author}</h2><ul>{_links(writer, 6)}</ul><h2>Others also viewed</h2>'
+        f"More articles by {story.author}</h2><ul>{_links(writer, 6)}</ul><h2>Others also viewed</h2>"
         f"<ul>{_links(writer, 5)}</ul></section></main>"
     )
     return _document(f"<title>{story.title}</title>", body), story
@@ -418,7 +418,7 @@ def _reference_manual(writer: Writer) -> tuple[str, Story]:
         f'<div class="document"><div class="documentwrapper"><div class="body" role="main">'
         f'<section id="s"><h1>{story.title}<a class="headerlink" href="#s">¶</a></h1>{blocks}'
         f'</section></div></div><div class="sphinxsidebar"><h3>Table of Contents</h3><ul>{contents}'
-        f'</ul><h4>Previous topic</h4><p>{_links(writer, 1, "{}")}</p></div></div>'
+        f"</ul><h4>Previous topic</h4><p>{_links(writer, 1, '{}')}</p></div></div>"
         '<div class="footer">© Copyright 2020. Created using a generator.</div>'
     )
     return _document(f"<title>{story.title} — weir 1.2 documentation</title>", body), story
@@ -515,7 +515,9 @@ def _lecture_notes(writer: Writer) -> tuple[str, Story]:
     blocks = _html(story)
     blocks[3] = f"<div>{formula}</div>"
     notes = "".join(f"<li id='fn{n}'>{writer.sentence()}</li>" for n in range(2))
-    story.blocks.append(Block("ol", items=tuple(n.split(">")[1].split("<")[0] for n in notes.split("</li>") if n)))
+    story.blocks.append(
+        Block("ol", items=tuple(n.split(">")[1].split("<")[0] for n in notes.split("</li>") if n))
+    )
     body = (
         f'<div class="nav"><a href="..">Course home</a></div><h1>{story.title}</h1><h4>{story.author}'
         f'</h4><div class="notes">{"".join(blocks)}<ol class="footnotes">{notes}</ol></div>'

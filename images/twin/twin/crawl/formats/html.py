@@ -85,7 +85,7 @@ def _extract(tree: "HtmlElement", given_url: str | None, links: bool) -> Extract
     unwrap_listings(tree)
     events = events_of(repair(tree))
     title = metadata.title or title_from_url(url)
-    choose(events, _found(tree), metadata.body, [title])
+    choose(events, _found(tree), metadata.body, [title, metadata.subtitle or ""])
     content, plain = to_markdown(events, url, links=links), to_text(events)
     if not plain.strip():
         # Pages that a script writes often carry their text as data.

@@ -16,125 +16,24 @@ from twin.crawl.formats.html_math import formula_of
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
-_SKIPPED = frozenset(
-    [
-        "script",
-        "style",
-        "noscript",
-        "template",
-        "svg",
-        "iframe",
-        "button",
-        "input",
-        "select",
-        "textarea",
-        "option",
-        "object",
-        "embed",
-        "head",
-        "title",
-        "meta",
-        "link",
-        "canvas",
-        "audio",
-        "video",
-        "map",
-        "dialog",
-    ]
-)
-_INLINE = frozenset(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "b",
-        "bdi",
-        "bdo",
-        "big",
-        "cite",
-        "code",
-        "data",
-        "del",
-        "dfn",
-        "em",
-        "font",
-        "i",
-        "ins",
-        "kbd",
-        "label",
-        "mark",
-        "q",
-        "rp",
-        "rt",
-        "ruby",
-        "s",
-        "samp",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "sup",
-        "time",
-        "tt",
-        "u",
-        "var",
-        "wbr",
-        "nobr",
-    ]
-)
-_BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "caption",
-        "center",
-        "dd",
-        "details",
-        "dir",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "frameset",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hgroup",
-        "hr",
-        "html",
-        "legend",
-        "li",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "search",
-        "section",
-        "summary",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "tr",
-        "ul",
-    ]
-)
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_SKIPPED = _words("""
+    script style noscript template svg iframe button input select textarea option object
+    embed head title meta link canvas audio video map dialog
+""")
+_INLINE = _words("""
+    a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark q rp rt
+    ruby s samp small span strike strong sub sup time tt u var wbr nobr
+""")
+_BLOCKS = _words("""
+    address article aside blockquote body caption center dd details dir div dl dt fieldset
+    figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 header hgroup hr html legend li
+    main menu nav ol p pre search section summary table tbody td tfoot th thead tr ul
+""")
 _MARKS = {
     "em": "em", "i": "em", "cite": "em", "var": "em", "dfn": "em",
     "strong": "strong", "b": "strong",
@@ -268,7 +167,7 @@ class _Walk:
             len("".join(text.split())) for text, marks in pieces if any(m[0] == "a" for m in marks)
         )
         text = raw if place.pre else " ".join(raw.split())
-        self.events.append(Run(place, pieces, text, squeezed, linked, _words(text, squeezed)))
+        self.events.append(Run(place, pieces, text, squeezed, linked, _word_count(text, squeezed)))
 
 
 def events_of(root: "HtmlElement") -> list[Event]:
@@ -302,7 +201,7 @@ def events_of(root: "HtmlElement") -> list[Event]:
     return walk.events
 
 
-def _words(text: str, squeezed: str) -> int:
+def _word_count(text: str, squeezed: str) -> int:
     """Words of a text; where words are not set apart (Chinese, Thai), two characters make one."""
     words = text.count(" ") + 1
     return words if len(squeezed) < _MAX_LETTERS_OF_WORD * words else len(squeezed) // 2

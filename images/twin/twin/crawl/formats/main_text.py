@@ -10,195 +10,24 @@ called share, related or byline goes out.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from twin.crawl.formats.furniture import (
+    APART,
+    APART_FOR_SURE,
+    DOUBTFUL,
+    FURNITURE,
+    READERS,
+    is_boilerplate,
+)
 from twin.crawl.formats.html_runs import Event, Image, Place, Run
 
-if TYPE_CHECKING:
-    pass
-
-# What an element is for, by the words in its class and id. The first are hardly ever text of the
-# article; the second sometimes are, so they only keep out what no other opinion brought in.
-_FURNITURE = frozenset(
-    [
-        "share",
-        "sharing",
-        "sharebar",
-        "sharedaddy",
-        "addthis",
-        "sociable",
-        "related",
-        "newsletter",
-        "subscribe",
-        "signup",
-        "comments",
-        "disqus",
-        "respond",
-        "byline",
-        "caption",
-        "credit",
-        "credits",
-        "promo",
-        "advert",
-        "advertisement",
-        "adsense",
-        "breadcrumb",
-        "breadcrumbs",
-        "copyright",
-        "cookie",
-        "cookies",
-        "taboola",
-        "outbrain",
-        "recirc",
-        "recommended",
-        "recommendations",
-        "pagination",
-        "sponsored",
-        "trending",
-    ]
-)
-_DOUBTFUL = frozenset(
-    [
-        "ad",
-        "ads",
-        "social",
-        "author",
-        "authors",
-        "bio",
-        "sidebar",
-        "nav",
-        "navigation",
-        "navbar",
-        "menu",
-        "footer",
-        "consent",
-        "gdpr",
-        "popup",
-        "modal",
-        "toolbar",
-        "tags",
-        "taglist",
-        "keywords",
-        "timestamp",
-        "dateline",
-        "pager",
-        "widget",
-        "rating",
-        "ratings",
-        "vote",
-        "votes",
-        "print",
-        "tooltip",
-        "teaser",
-        "teasers",
-        "popular",
-        "toc",
-        "gallery",
-        "slideshow",
-        "carousel",
-        "player",
-        "embed",
-        "paywall",
-        "login",
-        "register",
-        "registration",
-        "meta",
-        "metadata",
-        "comment",
-        "reply",
-        "replies",
-        "follow",
-        "banner",
-        "masthead",
-        "disclaimer",
-        "upsell",
-        "most",
-        "more",
-        "next",
-        "prev",
-        "previous",
-        "also",
-        "trend",
-        "suggested",
-        "topics",
-        "skip",
-        "hidden",
-        "infobox",
-        "navbox",
-        "catlinks",
-        "printfooter",
-        "editsection",
-        "reflist",
-        "hatnote",
-        "ambox",
-        "video",
-        "subscription",
-        "sign",
-        "tweet",
-        "thumbcaption",
-    ]
-)
-# Readers' text is as long and as much prose as the author's: trafilatura and shape both fall for it.
-_READERS = frozenset(
-    [
-        "comment",
-        "comments",
-        "commentlist",
-        "commentaires",
-        "comentarios",
-        "kommentare",
-        "reply",
-        "replies",
-        "disqus",
-    ]
-)
+_NEVER_PROSE = FURNITURE | READERS
+_NAMED_APART = FURNITURE | DOUBTFUL
 _READERS_ABSOLVING_SHARE = 0.7
-_APART = frozenset({"aside", "nav", "footer", "form", "menu", "figure", "address", "header"})
-_APART_FOR_SURE = frozenset({"nav", "footer"})
-_NEVER_PROSE = _FURNITURE | _READERS
-_NAMED_APART = _FURNITURE | _DOUBTFUL
-
-_BOILERPLATE = re.compile(
-    r"""^\W*(?:
-    advertisements?|sponsored|promoted|share(?:\ (?:this|on|via)\b.{0,40})?|tweet|e-?mail|print
-    |(?:read|see|hear|learn|find\ out)\ (?:more|also|next|full)\b.{0,120}[^.]
-    |(?:also\ read|read|more|related|see\ also|watch|further\ reading)\s?:.{0,200}
-    |related\ (?:articles?|stories|posts?|content|topics|links?|coverage|news).{0,60}
-    |(?:more|top|latest|recommended|popular|trending)\ (?:from|on|in|stories|news|posts|articles)\b.{0,60}
-    |you\ (?:may|might)\ (?:also\ )?(?:like|be\ interested).{0,40}
-    |recommended(?:\ for\ you)?
-    |(?:sign|signed)\ (?:up|in)\b.{0,160}|subscribe\b.{0,160}|(?:log|sign)\ in
-    |follow\ (?:us|me|@\w+|\w+\ \w+\ on)\b.{0,120}|like\ us\ on.{0,60}
-    |(?:photo|image|picture|credit|source|foto|bild|crédito)s?(?:\ (?:by|credits?|courtesy|via)\b|\s?:).{0,120}
-    |(?:filed\ under|posted\ (?:in|by|on|under)|tagged(?:\ (?:as|with))?|tags?|topics?|categor(?:y|ies)|keywords)\b\s?:?.{0,160}
-    |(?:first\ )?(?:published|updated|last\ (?:updated|modified))\b.{0,60}\d.{0,40}
-    |by\ [A-Z][\w.'-]+(?:\ [A-Z][\w.'-]*){1,4}(?:\s?[|,–—].{0,60})?
-    |\d+\ (?:min(?:ute)?s?\ read|comments?|shares?|likes?|views?|replies|responses|claps)
-    |(?:leave|post|add|write)\ (?:a|your)\ (?:comment|reply|response).{0,40}
-    |(?:comments?|responses?|replies|commentaires?|comentarios?|kommentare?|commenti|reacties)(?:\ \(?\d+\)?)?
-    |\d+\ (?:commentaires?|comentarios?|kommentare?|commenti|reacties)|no\ comments(?:\ yet)?
-    |(?:©|\(c\)|copyright)\ ?.{0,160}|all\ rights\ reserved.{0,160}
-    |(?:click|tap)\ here\b.{0,80}|skip\ to\b.{0,40}|back\ to\ top|scroll\ (?:down|to)\b.{0,40}
-    |continue\ reading.{0,60}|story\ continues.{0,60}|article\ continues.{0,60}
-    |this\ (?:article|story|post)\ (?:was\ )?(?:originally|first)\ (?:appeared|published).{0,160}
-    |(?:view|show|load)\ (?:all|more|comments|gallery|slideshow|photos|image).{0,60}
-    |(?:download|get)\ (?:the|our)\ app.{0,80}|listen\ to\ this\ article.{0,40}
-    |loading\W*|close|menu|search|home|next|previous|reply|report|permalink|topics
-    |we\ use\ cookies.{0,200}|this\ (?:web)?site\ uses\ cookies.{0,200}
-    )\W*$""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_MAX_WORDS_OF_BOILERPLATE = 40
-_DATE = re.compile(
-    r"^\W*(?:(?:mon|tues|wednes|thurs|fri|satur|sun)(?:day)?,?\ )?"
-    r"(?:\d{1,2}(?:st|nd|rd|th)?\s+\w{3,9},?\s+\d{4}|\w{3,9}\.?\s+\d{1,2}(?:st|nd|rd|th)?,?\s+\d{4}"
-    r"|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})"
-    r"(?:\W+(?:at\s+)?\d{1,2}[:.]?\d{2}.{0,20}|\W+updated.{0,40})?\W*$",
-    re.IGNORECASE,
-)
 _SENTENCE_END = (".", "!", "?", "…", '"', "”", "’", "»", "。", "！", "？", ":", ")", "।", "۔", "؟")
 
 _MAX_LINK_SHARE = 0.5
+_LONE_LINK = 0.9
 _MAX_SHARE_OF_REFERENCE = 0.75
 _PROSE_WORDS = 8
 _PROSE_CHARACTERS = 45
@@ -206,28 +35,8 @@ _PROSE_CHARACTERS = 45
 _ABSOLVING_SHARE = 0.25
 _REGION_SHARE = 0.92
 _INNER = frozenset(
-    [
-        "p",
-        "ul",
-        "ol",
-        "li",
-        "dl",
-        "dt",
-        "dd",
-        "table",
-        "tbody",
-        "thead",
-        "tr",
-        "td",
-        "th",
-        "blockquote",
-        "pre",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-    ]
+    {"p", "ul", "ol", "li", "dl", "dt", "dd", "table", "tbody", "thead", "tr", "td", "th"}
+    | {"blockquote", "pre", "h2", "h3", "h4", "h5", "h6"}
 )
 _MAX_OUTLIER_SHARE = 0.08
 _MIN_GAP = 12  # runs
@@ -253,7 +62,7 @@ def choose(events: Sequence[Event], found: str, body: str | None, titles: Sequen
     """
     runs = [event for event in events if isinstance(event, Run)]
     _Choice(runs, found, body).make()
-    _drop_titles(runs, {_bare(title) for title in titles})
+    _drop_titles(runs, {_bare(title) for title in titles if title})
     _keep_tables_whole(runs)
     _keep_headings(runs)
     _keep_images(events)
@@ -266,7 +75,6 @@ class _Choice:
         self.runs = runs
         self.found = _Text(found)
         self.body = _Text(body or "")
-        self._furniture: dict[Place, int] = {}
         self.total = 0
 
     def make(self) -> None:
@@ -282,13 +90,13 @@ class _Choice:
                 place.weight += len(run.squeezed)
         region = _region(chosen, self.total)
         inside = {run for run in chosen if region in set(run.place.above())}
-        twice = {run.squeezed for run in inside}
-        kept = {
+        text = "\n".join(run.squeezed for run in runs if run in inside)
+        kept = inside | {
             run
             for run in chosen
-            if run in inside or (run.squeezed not in twice and run.words >= _PROSE_WORDS)
+            if run not in inside and run.words >= _PROSE_WORDS and run.squeezed not in text
         }
-        kept = {run for run in kept if not self._is_junk(run)}
+        kept = _without_lone_links(run for run in kept if not self._is_junk(run))
         kept |= self._missing(region, kept)
         for run in kept:
             run.keep = True
@@ -318,7 +126,7 @@ class _Choice:
         """Whether a chosen run is furniture after all."""
         if run.place.caption or _is_boilerplate(run):
             return True
-        return self._is_apart(run.place, _FURNITURE, _APART_FOR_SURE)
+        return self._is_apart(run.place, FURNITURE, APART_FOR_SURE)
 
     def _missing(self, region: Place, kept: set[Run]) -> set[Run]:
         """Runs of the region that read like text of the article and were left out."""
@@ -337,7 +145,7 @@ class _Choice:
                 home in homes or (home.parent, home.names) in alike for home in _homes(run.place)
             ):
                 continue
-            if first < number < last or (_is_prose(run) and run.link_share < _MAX_LINK_SHARE / 2):
+            if first < number < last or _is_sentence(run):
                 missing.add(run)
         return missing | self._missing_headings(inside, kept | missing, homes)
 
@@ -346,21 +154,16 @@ class _Choice:
         missing = set()
         follows = False
         for run in reversed(inside):
+            place = run.place
             if run in kept:
                 follows = True
-            elif (
-                not run.place.heading
-                or not follows
-                or run.place.hidden
-                or not any(home in homes for home in _homes(run.place))
-                or _is_boilerplate(run)
-            ):
+            elif place.caption or self._is_apart(place, FURNITURE, APART):
+                continue
+            elif not place.heading or place.hidden or len(run.squeezed) < 2 or run.link_share == 1:
                 follows = False
-            elif (
-                len(run.squeezed) > 1
-                and run.link_share < 1
-                and not self._is_apart(run.place, _NAMED_APART, _APART)
-            ):
+            elif not any(home in homes for home in _homes(place)) or _is_boilerplate(run):
+                follows = False
+            elif follows and not self._is_apart(place, _NAMED_APART, APART):
                 missing.add(run)
         return missing
 
@@ -368,12 +171,14 @@ class _Choice:
         place = run.place
         if place.hidden or place.caption or place.heading or _is_boilerplate(run):
             return False
-        if self._is_apart(place, _NAMED_APART, _APART):
+        if self._is_apart(place, _NAMED_APART, APART):
             return False
         if place.pre or place.table is not None:
             return run.link_share < _MAX_LINK_SHARE
         if place.in_list:
             return run.link_share < _MAX_LINK_SHARE
+        if run.text.startswith("$$") and run.text.endswith("$$"):
+            return True
         if run.words >= _PROSE_WORDS or len(run.squeezed) >= _PROSE_CHARACTERS:
             return run.link_share < _MAX_LINK_SHARE
         return place.tag == "p" and run.link_share == 0 and run.text.endswith(_SENTENCE_END)
@@ -383,7 +188,7 @@ class _Choice:
         for above in place.above():
             if above.tag in ("body", "html"):
                 break
-            readers = above.names & _READERS
+            readers = above.names & READERS
             share = _READERS_ABSOLVING_SHARE if readers else _ABSOLVING_SHARE
             if above.weight > share * self.total:
                 break
@@ -457,11 +262,25 @@ def _without_outliers(runs: list[Run], chosen: list[Run]) -> list[Run]:
     return chosen
 
 
+def _without_lone_links(chosen: Iterable[Run]) -> set[Run]:
+    """Chosen runs without those that are nothing but links and have no prose beside them."""
+    runs = set(chosen)
+    homes = {home for run in runs if _is_prose(run) for home in _homes(run.place)}
+    return {
+        run
+        for run in runs
+        if run.link_share < _LONE_LINK or any(home in homes for home in _homes(run.place))
+    }
+
+
 def _homes(place: Place) -> list[Place]:
     """What a paragraph, list or table stands in; for text right in a ``div``, that too."""
     if place.tag == "div":
         return [place] if place.parent is None else [place, place.parent]
-    return [next((above for above in place.above() if above.tag not in _INNER), place)]
+    for above in place.above():
+        if above.tag not in _INNER or (above.tag in ("td", "th") and above.table is None):
+            return [above]
+    return [place]
 
 
 def _bare(text: str) -> str:
@@ -483,6 +302,12 @@ def _is_prose(run: Run) -> bool:
     return long and run.link_share < _MAX_LINK_SHARE and not _is_boilerplate(run)
 
 
+def _is_sentence(run: Run) -> bool:
+    """Prose, or a whole sentence in a list, with few links."""
+    whole = run.place.in_list and run.words >= _PROSE_WORDS and run.text.endswith(_SENTENCE_END)
+    return (_is_prose(run) or whole) and run.link_share < _MAX_LINK_SHARE / 2
+
+
 def _is_prose_with_links(run: Run) -> bool:
     return (
         run.words >= 2 * _PROSE_WORDS
@@ -495,7 +320,7 @@ def _named_apart(place: Place) -> bool:
     for above in place.above():
         if above.tag in ("body", "html"):
             return False
-        if above.tag in _APART_FOR_SURE or above.tag == "aside" or above.names & _NEVER_PROSE:
+        if above.tag in APART_FOR_SURE or above.tag == "aside" or above.names & _NEVER_PROSE:
             return True
     return False
 
@@ -530,11 +355,7 @@ def _home_of_prose(prose: Iterable[Run]) -> Place | None:
 
 
 def _is_boilerplate(run: Run) -> bool:
-    return (
-        run.words <= _MAX_WORDS_OF_BOILERPLATE
-        and not run.place.pre
-        and (_BOILERPLATE.match(run.text) is not None or _DATE.match(run.text) is not None)
-    )
+    return not run.place.pre and is_boilerplate(run.text, run.words)
 
 
 def _is_edge_like(run: Run) -> bool:
