@@ -11,7 +11,7 @@ from twin.crawl.formats.html_runs import Edge, Event, Image, Place, Run
 _MARKERS = {"em": "*", "strong": "**", "del": "~~"}
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _SPECIAL = re.compile(
-    r"(?P<backslash>\\)(?=[!-/:-@\[-`{-~])"
+    r"(?P<backslash>\\)(?=[!-/:-@\[-`{-~]|$)"
     r"|(?P<tag><)(?=[A-Za-z/!?])"
     r"|(?P<star>\*+)(?=\S)|(?<=\S)(?P<star_behind>\*+)"
     r"|(?<![^\W_])(?P<line>_+)(?=\S)|(?<=\S)(?P<line_behind>_+)(?![^\W_])"
