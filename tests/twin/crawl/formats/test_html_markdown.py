@@ -101,7 +101,7 @@ def test_plain_text_has_rows_on_lines() -> None:
 INLINE = st.sampled_from(
     ["<b>", "</b>", "<em>", "</em>", "<code>", "</code>", "<a href='/x'>", "</a>"]
 )
-WORDS = st.text(st.sampled_from("ab *_`[]()<>#+-.!\\~|&1"), max_size=12).map(html.escape)
+WORDS = st.text(st.sampled_from("ab *_`[]()<>#+-.!\\~|&;1"), max_size=12).map(html.escape)
 
 
 @settings(max_examples=400, deadline=None)

@@ -10,14 +10,15 @@ from twin.crawl.formats.html_runs import Edge, Event, Image, Place, Run
 
 _MARKERS = {"em": "*", "strong": "**", "del": "~~"}
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
-_SPECIAL = re.compile(
-    r"(?P<backslash>\\)(?=[!-/:-@\[-`{-~]|$)"
-    r"|(?P<tag><)(?=[A-Za-z/!?])"
-    r"|(?P<star>\*+)(?=\S)|(?<=\S)(?P<star_behind>\*+)"
-    r"|(?<![^\W_])(?P<line>_+)(?=\S)|(?<=\S)(?P<line_behind>_+)(?![^\W_])"
-    r"|(?P<tick>`+)"
-    r"|(?P<bracket>\](?=[(\[]))"
+_SPECIAL = (
+    r"\\(?=[!-/:-@\[-`{-~]|$)"  # a backslash before what it would escape
+    r"|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
+    r"|\*+(?=\S)|(?<=\S)\*+"
+    r"|(?<![^\W_])_+(?=\S)|(?<=\S)_+(?![^\W_])"
+    r"|`+|~{2,}"
 )
+_SPECIAL_IN_TEXT = re.compile(_SPECIAL + r"|\](?=[(\[]|$)")
+_SPECIAL_IN_LINK = re.compile(_SPECIAL + r"|[\[\]]")
 _FORMULA_IN_TEXT = re.compile(
     r"\$\$[^$]+\$\$|(?<![\\$])\$(?=\S)[^$\n]{1,400}?(?<=\S)\$(?!\d)", re.DOTALL
 )
@@ -270,11 +271,12 @@ class _Inline:
                 self._add(" ")
             self._to(wanted)
             if "code" in names:
-                written = " ".join(text.split())
+                written = _code_span(" ".join(text.split()))
             elif "math" in names:
                 written = text.strip()
             else:
-                written = _escaped(" ".join(text.split()))
+                in_link = any(mark[0] == "a" for mark in wanted)
+                written = _escaped(" ".join(text.split()), in_link)
             self._undo_bad_end(written)
             self._add(written)
             if text[-1].isspace():
@@ -290,11 +292,9 @@ class _Inline:
                 address = _address(self._base_url, value) if self._links else None
                 if address and not any(other == "a" for other, _ in wanted):
                     wanted.append(("a", address))
-            elif name in ("em", "strong", "del", "code") and (name, "") not in wanted:
+            elif name in _MARKERS and (name, "") not in wanted:
                 wanted.append((name, ""))
-        # Nothing is marked inside of code.
-        code = next((n for n, mark in enumerate(wanted) if mark[0] == "code"), None)
-        return wanted if code is None else wanted[: code + 1]
+        return wanted
 
     def _add(self, text: str) -> None:
         self._out.append(text)
@@ -322,6 +322,8 @@ class _Inline:
                 self._closed = []
             self._out.extend(spaces)
         for mark in wanted[kept:]:
+            if mark[0] == "a" and self._out and self._out[-1].endswith("!"):  # no image
+                self._out[-1] = f"{self._out[-1][:-1]}\\!"
             self._open.append((mark, len(self._out)))
             self._out.append(_start(mark))
 
@@ -337,9 +339,12 @@ class _Inline:
 def _joined(
     pieces: list[tuple[str, tuple[tuple[str, str], ...]]],
 ) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-    """Pieces with the same marks as one."""
+    """Pieces with the same marks as one; nothing is marked inside of code."""
     joined: list[tuple[str, tuple[tuple[str, str], ...]]] = []
-    for text, marks in pieces:
+    for text, all_marks in pieces:
+        code = next((n for n, mark in enumerate(all_marks) if mark[0] == "code"), len(all_marks))
+        atoms = tuple(mark for mark in all_marks[code + 1 :] if mark[0] in ("br", "math"))
+        marks = (*all_marks[: code + 1], *atoms)
         if joined and joined[-1][1] == marks and not any(m[0] in ("br", "math") for m in marks):
             joined[-1] = (joined[-1][0] + text, marks)
         else:
@@ -358,25 +363,33 @@ def _common(left: list[tuple[str, str]], right: list[tuple[str, str]]) -> int:
 
 def _start(mark: tuple[str, str]) -> str:
     name, _ = mark
-    return "[" if name == "a" else "`" if name == "code" else _MARKERS[name]
+    return "[" if name == "a" else _MARKERS[name]
 
 
 def _end(mark: tuple[str, str]) -> str:
     name, value = mark
-    return f"]({value})" if name == "a" else "`" if name == "code" else _MARKERS[name]
+    return f"]({value})" if name == "a" else _MARKERS[name]
 
 
-def _escaped(text: str) -> str:
+def _code_span(text: str) -> str:
+    """A code span, its ticks more than any run of them inside (CommonMark 6.1)."""
+    ticks = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{ticks}{space}{text}{space}{ticks}"
+
+
+def _escaped(text: str, in_link: bool) -> str:
     """What Markdown would take for a mark, escaped; formulas are left alone."""
+    special = _SPECIAL_IN_LINK if in_link else _SPECIAL_IN_TEXT
     text = _LATEX_BRACKETS.sub(_in_dollars, text) if "\\" in text else text
     if "$" not in text:
-        return _SPECIAL.sub(_escape, text)
+        return special.sub(_escape, text)
     parts = []
     position = 0
     for formula in _FORMULA_IN_TEXT.finditer(text):
-        parts += [_SPECIAL.sub(_escape, text[position : formula.start()]), formula[0]]
+        parts += [special.sub(_escape, text[position : formula.start()]), formula[0]]
         position = formula.end()
-    return "".join([*parts, _SPECIAL.sub(_escape, text[position:])])
+    return "".join([*parts, special.sub(_escape, text[position:])])
 
 
 def _in_dollars(match: re.Match[str]) -> str:
