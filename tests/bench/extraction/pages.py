@@ -1,3 +1,4 @@
+# ruff: noqa: E501, RUF001 - markup and other languages as they are
 """Labelled pages: made-up articles in the markup of many kinds of site.
 
 The families are written after the look of real sites (news, blogs, documentation, social
@@ -76,7 +77,9 @@ def _html(story: Story, paragraph: str = "<p>{}</p>", heading_class: str = "") -
     ]
 
 
-def _block(block: Block, number: int, paragraph: str, heading_class: str) -> str:
+def _block(  # noqa: PLR0911 - a case for each kind
+    block: Block, number: int, paragraph: str, heading_class: str
+) -> str:
     items = [_inline(item, number) for item in block.items]
     match block.kind:
         case "p":

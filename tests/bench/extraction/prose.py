@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Made-up articles: blocks of prose, lists, code and tables, the same for the same seed."""
 
 import random
@@ -152,7 +153,8 @@ class Writer:
 
     def story(self, kinds: str) -> Story:
         """A story of blocks: p, h (h2), s (h3), u, o, q, c, t, f for what `Block.kind` lists."""
-        date = f"20{self.random.randint(10, 24)}-{self.random.randint(1, 12):02}-1{self.random.randint(0, 9)}"
+        number = self.random.randint
+        date = f"20{number(10, 24)}-{number(1, 12):02}-1{number(0, 9)}"
         story = Story(self.title(), self.author(), date)
         story.blocks = [self._block(kind) for kind in kinds]
         return story
@@ -167,7 +169,7 @@ class Writer:
             story.blocks.append(Block("p", joint.join(self.random.sample(sentences[1:], count))))
         return story
 
-    def _block(self, kind: str) -> Block:
+    def _block(self, kind: str) -> Block:  # noqa: C901, PLR0911 - a case for each kind
         match kind:
             case "p":
                 return Block("p", self.paragraph())

@@ -88,7 +88,9 @@ def test_an_undeclared_western_page(tmp_path: Path) -> None:
 
 def test_the_command(tmp_path: Path) -> None:
     page = save(
-        tmp_path, "a.html", article("A", body='<p>There are <a href="b">more words</a> than these.</p>')
+        tmp_path,
+        "a.html",
+        article("A", body='<p>There are <a href="b">more words</a> than these.</p>'),
     )
     found = CliRunner().invoke(app, ["crawl", "extract", str(page), "--url", "https://e.org/x/"])
     assert found.exit_code == 0

@@ -45,14 +45,14 @@ def test_titles(head: str, body: str, title: str | None) -> None:
 @pytest.mark.parametrize(
     ("head", "body", "byline"),
     [
-        (ld(author=[{"name": "Ines Marsh"}, {"name": "Kofi Duarte"}]), "", "Ines Marsh, Kofi Duarte"),
+        (ld(author=[{"name": "Ines Marsh"}, {"name": "K. Du"}]), "", "Ines Marsh, K. Du"),
         (ld(author="By Ines Marsh"), "", "Ines Marsh"),
         ("<meta name='author' content='Ines Marsh'>", "", "Ines Marsh"),
         ("<meta property='article:author' content='https://f.com/ines'>",
          "<a rel='author'>Ines Marsh</a>", "Ines Marsh"),
         ("", "<p class='byline'>Von Ines Marsh | 3. März</p>", "Ines Marsh"),
         ("", "<div class='post-author'>Written by: Ines Marsh on 3 May</div>", "Ines Marsh"),
-        ("", "<p class='byline'>It was in the year 1999 that all of this began to be seen</p>", None),
+        ("", "<p class='byline'>It was in the year 1999 that all of this began</p>", None),
         ("", "", None),
     ],
 )  # fmt: skip
@@ -63,18 +63,19 @@ def test_bylines(head: str, body: str, byline: str | None) -> None:
 @pytest.mark.parametrize(
     ("head", "body", "expected"),
     [
-        (ld(datePublished="2020-05-06T07:08:09+02:00"), "", datetime(2020, 5, 6, 5, 8, 9, tzinfo=UTC)),
-        ("<meta property='article:published_time' content='2020-05-06'>", "", datetime(2020, 5, 6, tzinfo=UTC)),
-        ("<meta name='date' content='Wed, 06 May 2020 07:08:09 GMT'>", "", datetime(2020, 5, 6, 7, 8, 9, tzinfo=UTC)),
-        ("", "<time datetime='2020-05-06'>x</time>", datetime(2020, 5, 6, tzinfo=UTC)),
-        ("", "<span class='post-date'>May 6th, 2020</span>", datetime(2020, 5, 6, tzinfo=UTC)),
-        ("", "<span class='date'>6 May 2020</span>", datetime(2020, 5, 6, tzinfo=UTC)),
-        ("<meta name='date' content='0001-01-01'>", "", datetime(2021, 3, 4, tzinfo=UTC)),
-        ("", "<time>yesterday</time>", datetime(2021, 3, 4, tzinfo=UTC)),
+        (ld(datePublished="2020-05-06T07:08:09+02:00"), "", "2020-05-06T05:08:09"),
+        ("<meta property='article:published_time' content='2020-05-06'>", "", "2020-05-06"),
+        ("<meta name='date' content='Wed, 06 May 2020 07:08:09 GMT'>", "", "2020-05-06T07:08:09"),
+        ("", "<time datetime='2020-05-06'>x</time>", "2020-05-06"),
+        ("", "<span class='post-date'>May 6th, 2020</span>", "2020-05-06"),
+        ("", "<span class='date'>6 May 2020</span>", "2020-05-06"),
+        ("<meta name='date' content='0001-01-01'>", "", "2021-03-04"),
+        ("", "<time>yesterday</time>", "2021-03-04"),
     ],
-)  # fmt: skip
-def test_dates(head: str, body: str, expected: datetime) -> None:
-    assert read(head, body).published == expected
+)
+def test_dates(head: str, body: str, expected: str) -> None:
+    """The last two fall back on the date in the address."""
+    assert read(head, body).published == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
 def test_what_else_a_page_says() -> None:
@@ -129,7 +130,7 @@ JSON = st.recursive(
                 "publisher",
                 "mainEntity",
             ]
-        ),  # fmt: skip
+        ),
         JSON,
     )
 )

@@ -13,8 +13,8 @@ _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _SPECIAL = (
     r"\\(?=[!-/:-@\[-`{-~]|$)"  # a backslash before what it would escape
     r"|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
-    r"|\*+(?=\S)|(?<=\S)\*+"
-    r"|(?<![^\W_])_+(?=\S)|(?<=\S)_+(?![^\W_])"
+    r"|\*+(?=\S|$)|(?<=\S)\*+|^\*+"  # a marker stands at the edge of a word, or of a mark
+    r"|(?<![^\W_])_+(?=\S|$)|(?<=\S)_+(?![^\W_])|^_+|_+$"
     r"|`+|~{2,}"
 )
 _SPECIAL_IN_TEXT = re.compile(_SPECIAL + r"|\](?=[(\[]|$)")
@@ -23,7 +23,10 @@ _FORMULA_IN_TEXT = re.compile(
     r"\$\$[^$]+\$\$|(?<![\\$])\$(?=\S)[^$\n]{1,400}?(?<=\S)\$(?!\d)", re.DOTALL
 )
 _LATEX_BRACKETS = re.compile(r"\\\((?P<inline>.+?)\\\)|\\\[(?P<display>.+?)\\\]", re.DOTALL)
-_BLOCK_START = re.compile(r"^(?P<mark>#{1,6}(?=\s|$)|[-+*](?=\s|$)|>|~{3,}|={3,}\s*$|-{3,}\s*$)")
+_BLOCK_START = re.compile(
+    r"^(?P<mark>#{1,6}(?=\s|$)|[-+*](?=\s|$)|>|~{3,}|={3,}\s*$|-{3,}\s*$"
+    r"|[_*](?=(?:[ \t]*[_*]){2,}\s*$))"
+)
 _NUMBER_START = re.compile(r"^(?P<number>\d{1,9})(?P<mark>[.)])(?=\s|$)")
 _WORD = re.compile(r"\w")
 
@@ -111,34 +114,39 @@ class _Writer:
         return "\n\n".join(self._frames[0].blocks)
 
     def _edge(self, edge: Edge) -> None:
-        place = edge.place
-        if not edge.opens:
-            if self._frames[-1].place is place:
-                self._close()
-            return
-        frame = self._frames[-1]
-        if place.table is place:
-            self._frames.append(_Frame(place, "table"))
-        elif place.table is not None:
-            if place.tag == "tr":
-                self._table().rows.append([])
-            elif place.tag in ("td", "th"):
-                self._frames.append(_Frame(place, "cell"))
+        if edge.opens:
+            self._open(edge.place)
+        elif self._frames[-1].place is edge.place:
+            self._close()
+
+    def _open(self, place: Place) -> None:
+        """Begin a container, if the element is one."""
+        if place.table is not None:
+            self._open_in_table(place)
         elif place.tag in _LISTS:
-            self._frames.append(_Frame(place, "ol" if place.tag == "ol" else "ul"))
             start = place.element.get("start") or ""
-            self._frames[-1].number = int(start) if start.isascii() and start.isdigit() else 1
+            number = int(start) if start.isascii() and start.isdigit() else 1
+            self._frames.append(_Frame(place, "ol" if place.tag == "ol" else "ul", number=number))
         elif place.tag == "li":
-            if frame.kind not in ("ul", "ol"):
+            if self._frames[-1].kind not in ("ul", "ol"):
                 self._frames.append(_Frame(None, "ul"))
             self._frames.append(_Frame(place, "item"))
         elif place.tag == "blockquote":
             self._frames.append(_Frame(place, "quote"))
 
+    def _open_in_table(self, place: Place) -> None:
+        if place.table is place:
+            self._frames.append(_Frame(place, "table"))
+        elif place.tag == "tr":
+            self._table().rows.append([])
+        elif place.tag in ("td", "th"):
+            self._frames.append(_Frame(place, "cell"))
+
     def _table(self) -> _Frame:
         return next(frame for frame in reversed(self._frames) if frame.kind == "table")
 
     def _close(self) -> None:
+        """End the innermost container: what is in it becomes a block of the one around it."""
         frame = self._frames.pop()
         outer = self._frames[-1]
         if frame.kind == "cell":
@@ -146,27 +154,19 @@ class _Writer:
             if not rows:
                 rows.append([])
             rows[-1].append(" ".join(" ".join(frame.blocks).split()).replace("|", "\\|"))
-            return
-        if frame.kind == "table":
-            if block := _table_of(frame.rows):
-                outer.blocks.append(block)
-            return
-        if not frame.blocks:
-            return
-        if frame.kind == "quote":
-            text = "\n\n".join(frame.blocks)
-            outer.blocks.append("\n".join(f"> {line}".rstrip() for line in text.split("\n")))
-        elif frame.kind == "item":
-            marker = f"{outer.number}. " if outer.kind == "ol" else "- "
-            outer.number += 1
-            outer.blocks.append(_indented(_item_of(frame.blocks), marker))
-            if outer.place is None and outer.kind == "ul":  # a list item without a list
-                self._close()
-        elif frame.kind in ("ul", "ol"):
-            loose = any("\n\n" in block for block in frame.blocks)
-            outer.blocks.append(("\n\n" if loose else "\n").join(frame.blocks))
-        else:
-            outer.blocks.extend(frame.blocks)
+        elif frame.kind == "table":
+            outer.blocks += [block for block in [_table_of(frame.rows)] if block]
+        elif frame.blocks and frame.kind == "item":
+            self._close_item(frame, outer)
+        elif frame.blocks:
+            outer.blocks.append(_quote_of(frame) if frame.kind == "quote" else _list_of(frame))
+
+    def _close_item(self, item: _Frame, outer: _Frame) -> None:
+        marker = f"{outer.number}. " if outer.kind == "ol" else "- "
+        outer.number += 1
+        outer.blocks.append(_indented(_item_of(item.blocks), marker))
+        if outer.place is None and outer.kind == "ul":  # a list item without a list
+            self._close()
 
     def _run(self, run: Run) -> None:
         frame = self._frames[-1]
@@ -196,6 +196,16 @@ class _Writer:
         alt = image.alt.replace("[", "(").replace("]", ")")
         end = f' "{title}")' if title else ")"
         self._frames[-1].blocks.append(f"![{alt}]({address}{end}")
+
+
+def _quote_of(frame: _Frame) -> str:
+    text = "\n\n".join(frame.blocks)
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+
+
+def _list_of(frame: _Frame) -> str:
+    loose = any("\n\n" in block for block in frame.blocks)
+    return ("\n\n" if loose else "\n").join(frame.blocks)
 
 
 def _item_of(blocks: list[str]) -> str:

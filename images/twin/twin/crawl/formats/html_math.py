@@ -11,6 +11,7 @@ _DRAWN = re.compile(
     r"(?:^|\s)(?:MathJax(?:_\w+)?|MJX\w*|mjx-chtml|katex-html|mwe-math-fallback-image\S*)(?=\s|$)"
 )
 _HOLDER = re.compile(r"(?:^|\s)(katex|katex-display|mwe-math-element|math-container)(?=\s|$)")
+_TYPESETTERS = re.compile(r"MathJax|MJX|mjx|katex|mwe-|math-container")
 _DISPLAYSTYLE = re.compile(r"^\{\\displaystyle\s*(?P<latex>.*)\}$", re.DOTALL)
 
 
@@ -22,25 +23,25 @@ def formula_of(element: "HtmlElement", tag: str, name: str) -> tuple[str, bool] 
     """
     if tag == "script":
         kind = element.get("type") or ""
-        if kind.startswith("math/tex"):
-            return _dollars(element.text or "", "mode=display" in kind), True
-        return None
+        display = "mode=display" in kind
+        return (
+            (_dollars(element.text or "", display), True) if kind.startswith("math/tex") else None
+        )
     if tag == "math":
         return _mathml(element, element.get("display") == "block"), True
     if tag == "mjx-container" or (tag == "img" and "latex" in name.split()):
         return _rendered(element, tag), True
-    if name == " ":
-        return None
-    if holder := _HOLDER.search(name):
-        math = next(iter(element.iter("math")), None)
-        if math is not None:
-            display = holder[1] == "katex-display" or math.get("display") == "block"
-            return _mathml(math, display), True
-    if ("MathJax" in name or "MJX" in name or "katex" in name or "mwe-" in name) and _DRAWN.search(
-        name
-    ):
-        return "", True
-    return None
+    return _held(element, name) if _TYPESETTERS.search(name) else None
+
+
+def _held(element: "HtmlElement", name: str) -> tuple[str, bool] | None:
+    """The formula in what a typesetting script has made; none in what it only draws."""
+    holder = _HOLDER.search(name)
+    math = next(iter(element.iter("math")), None) if holder else None
+    if holder and math is not None:
+        display = holder[1] == "katex-display" or math.get("display") == "block"
+        return _mathml(math, display), True
+    return ("", True) if _DRAWN.search(name) else None
 
 
 def _rendered(element: "HtmlElement", tag: str) -> str:

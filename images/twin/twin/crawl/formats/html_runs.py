@@ -71,7 +71,6 @@ class Place:
     pre: bool
     depth: int
     weight: int = 0
-    prose: int = 0
 
     def above(self) -> Iterator["Place"]:
         """This place and all around it, from the inside."""
@@ -230,44 +229,63 @@ def _enter(
 ) -> tuple[Place, _Marks] | None:
     """Where the content of an element is, and its marks; None if it is not to be entered."""
     tag = element.tag
-    if not isinstance(tag, str):
+    if not isinstance(tag, str):  # a comment
         return None
     name = f"{element.get('class') or ''} {element.get('id') or ''}"
+    if _takes_whole(walk, element, outer, marks, name):
+        return None
+    hidden = _is_hidden(element)
+    names = _names(name) if name != " " else frozenset()
+    block = tag in _BLOCKS or hidden or (tag == "span" and bool(names & _INLINE_FURNITURE))
+    if not block:
+        added = _mark(element)
+        return outer, (*marks, added) if added else marks
+    if hidden and tag in _INLINE:
+        return None
+    walk.flush(outer)
+    place = _place(element, outer, names, hidden)
+    walk.events.append(Edge(place, opens=True))
+    return place, marks
+
+
+def _takes_whole(
+    walk: _Walk, element: "HtmlElement", place: Place, marks: _Marks, name: str
+) -> bool:
+    """Whether an element is done with here: a formula, an image, a break, or nothing to read."""
+    tag = element.tag
     if (formula := formula_of(element, tag, name)) is not None:
-        latex, replaces = formula
+        latex, whole = formula
         if latex:
-            walk.text(latex, outer, (*marks, ("math", "")))
-        if replaces:
-            return None
-    if tag in _SKIPPED:
-        return None
+            walk.text(latex, place, (*marks, ("math", "")))
+        if whole:
+            return True
     if tag == "br":
-        walk.line_break(outer, marks)
-        return None
-    if tag == "img":
-        _image(walk, element, outer)
-        return None
+        walk.line_break(place, marks)
+    elif tag == "img":
+        _image(walk, element, place)
+    elif tag == "hr":
+        walk.flush(place)
+    else:
+        return tag in _SKIPPED
+    return True
+
+
+def _is_hidden(element: "HtmlElement") -> bool:
     style = element.get("style")
-    hidden = (
+    return (
         element.get("hidden") is not None
         or element.get("aria-hidden") == "true"
         or (style is not None and _HIDDEN_STYLE.search(style) is not None)
     )
-    if tag in _INLINE and not (tag == "span" and name != " " and _names(name) & _INLINE_FURNITURE):
-        if hidden:
-            return None
-        added = _mark(element)
-        return outer, (*marks, added) if added else marks
-    if tag not in _BLOCKS and tag not in _INLINE and not hidden:
-        return outer, marks
-    walk.flush(outer)
-    if tag == "hr":
-        return None
+
+
+def _place(element: "HtmlElement", outer: Place, names: frozenset[str], hidden: bool) -> Place:
+    tag = element.tag
     place = Place(
         element=element,
         tag=tag,
         parent=outer,
-        names=_names(name) if name != " " else frozenset(),
+        names=names,
         hidden=outer.hidden or hidden,
         heading=_HEADINGS.get(tag, outer.heading),
         in_list=outer.in_list or tag == "li",
@@ -278,8 +296,7 @@ def _enter(
     )
     if tag == "table" and outer.table is None and is_data_table(element):
         place.table = place
-    walk.events.append(Edge(place, opens=True))
-    return place, marks
+    return place
 
 
 def _image(walk: _Walk, element: "HtmlElement", place: Place) -> None:

@@ -24,7 +24,7 @@ from twin.crawl.formats.html_runs import Event, Image, Place, Run
 _NEVER_PROSE = FURNITURE | READERS
 _NAMED_APART = FURNITURE | DOUBTFUL
 _READERS_ABSOLVING_SHARE = 0.7
-_SENTENCE_END = (".", "!", "?", "…", '"', "”", "’", "»", "。", "！", "？", ":", ")", "।", "۔", "؟")
+_SENTENCE_END = (".", "!", "?", "…", '"', "”", "’", "»", "。", "！", "？", ":", ")", "।", "۔", "؟")  # noqa: RUF001
 
 _MAX_LINK_SHARE = 0.5
 _LONE_LINK = 0.9
@@ -159,9 +159,7 @@ class _Choice:
                 follows = True
             elif place.caption or self._is_apart(place, FURNITURE, APART):
                 continue
-            elif not place.heading or place.hidden or len(run.squeezed) < 2 or run.link_share == 1:
-                follows = False
-            elif not any(home in homes for home in _homes(place)) or _is_boilerplate(run):
+            elif not _is_heading(run) or not any(home in homes for home in _homes(place)):
                 follows = False
             elif follows and not self._is_apart(place, _NAMED_APART, APART):
                 missing.add(run)
@@ -173,13 +171,9 @@ class _Choice:
             return False
         if self._is_apart(place, _NAMED_APART, APART):
             return False
-        if place.pre or place.table is not None:
-            return run.link_share < _MAX_LINK_SHARE
-        if place.in_list:
-            return run.link_share < _MAX_LINK_SHARE
         if run.text.startswith("$$") and run.text.endswith("$$"):
             return True
-        if run.words >= _PROSE_WORDS or len(run.squeezed) >= _PROSE_CHARACTERS:
+        if place.pre or place.table is not None or place.in_list or _is_long(run):
             return run.link_share < _MAX_LINK_SHARE
         return place.tag == "p" and run.link_share == 0 and run.text.endswith(_SENTENCE_END)
 
@@ -234,15 +228,12 @@ class _Text:
 
 def _region(chosen: Iterable[Run], total: int) -> Place:
     """The innermost place that holds nearly all chosen text."""
-    best: Place | None = None
-    for run in chosen:
-        for place in run.place.above():
-            if place.weight >= _REGION_SHARE * total:
-                if best is None or place.depth > best.depth:
-                    best = place
-                break
-    assert best is not None  # the page's root holds all of it
-    return best
+    # Of the places that hold nearly all of it, each run's own innermost; the root always does.
+    holders = [
+        next(place for place in run.place.above() if place.weight >= _REGION_SHARE * total)
+        for run in chosen
+    ]
+    return max(holders, key=lambda place: place.depth)
 
 
 def _without_outliers(runs: list[Run], chosen: list[Run]) -> list[Run]:
@@ -302,6 +293,10 @@ def _is_prose(run: Run) -> bool:
     return long and run.link_share < _MAX_LINK_SHARE and not _is_boilerplate(run)
 
 
+def _is_long(run: Run) -> bool:
+    return run.words >= _PROSE_WORDS or len(run.squeezed) >= _PROSE_CHARACTERS
+
+
 def _is_sentence(run: Run) -> bool:
     """Prose, or a whole sentence in a list, with few links."""
     whole = run.place.in_list and run.words >= _PROSE_WORDS and run.text.endswith(_SENTENCE_END)
@@ -356,6 +351,17 @@ def _home_of_prose(prose: Iterable[Run]) -> Place | None:
 
 def _is_boilerplate(run: Run) -> bool:
     return not run.place.pre and is_boilerplate(run.text, run.words)
+
+
+def _is_heading(run: Run) -> bool:
+    """A heading of an article, and not one that is a link or a control."""
+    return (
+        bool(run.place.heading)
+        and not run.place.hidden
+        and len(run.squeezed) > 1
+        and run.link_share < 1
+        and not _is_boilerplate(run)
+    )
 
 
 def _is_edge_like(run: Run) -> bool:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
 _ARTICLE_TYPES = re.compile(r"(?:Article|Posting|Report|Review|BlogPost|LiveBlogUpdate)$")
-_TITLE_SEPARATOR = re.compile(r"\s+[|\-–—·•»:]\s+")
+_TITLE_SEPARATOR = re.compile(r"\s+[|\-–—·•»:]\s+")  # noqa: RUF001
+_AROUND_NAMES = " ,;:|·•-–—"  # noqa: RUF001
+_AROUND_SITES = " |-–—·•»:\u00a0"  # noqa: RUF001
 _BY = re.compile(
     r"^\W*(?:(?:written|posted|published|reported|story)\s+)?(?:by|von|par|por|door|di)\s*:?\s+",
     re.IGNORECASE,
@@ -56,8 +58,8 @@ _TAG = re.compile(r"<[^>]{1,2000}>")
 
 _TITLES = ("og:title", "twitter:title", "dc.title", "dcterms.title", "title", "headline")
 _AUTHORS = (
-    "author", "article:author", "dc.creator", "dcterms.creator", "citation_author", "parsely-author",
-    "sailthru.author", "byl", "article:author_name",
+    "author", "article:author", "dc.creator", "dcterms.creator", "citation_author",
+    "parsely-author", "sailthru.author", "byl", "article:author_name",
 )  # fmt: skip
 _PUBLISHED = (
     "article:published_time", "og:published_time", "datepublished", "date", "dc.date",
@@ -236,7 +238,7 @@ def _without_site(title: str, page: _Page) -> str:
     publisher = _first(page.article.get("publisher")) or ""
     known = {_bare(site), _bare(publisher)} - {""}
     if _bare(parts[-1]) in known:
-        return title[: title.rindex(parts[-1])].rstrip(" |-–—·•»:\u00a0")
+        return title[: title.rindex(parts[-1])].rstrip(_AROUND_SITES)
     return title
 
 
@@ -245,7 +247,8 @@ def _subtitle(page: _Page) -> str | None:
     if stated:
         return stated
     xpath = (
-        "(following::*[self::h2 or self::h3 or self::h4 or self::p or self::div][@class or @itemprop])"
+        "(following::*[self::h2 or self::h3 or self::h4 or self::p or self::div]"
+        "[@class or @itemprop])"
         "[position() <= 8]"
     )
     h1 = next(iter(page.tree.xpath("(//h1)[1]")), None)
@@ -291,7 +294,7 @@ def _name(text: str | None) -> str | None:
     text = re.split(r"\s+[|·•]\s+|\s+(?:on|am|le)\s+\d|,?\s+(?:published|updated|posted)\b", text)[
         0
     ]
-    text = text.strip(" ,;:|·•-–—")
+    text = text.strip(_AROUND_NAMES)
     if not text or len(text) > _MAX_NAME or len(text.split()) > 12 or _NOT_A_NAME.search(text):
         return None
     return text if re.search(r"[^\W\d_]{2}", text) else None
@@ -384,7 +387,7 @@ def _licence(page: _Page, url: str) -> str | None:
     links = page.tree.xpath("//*[self::a or self::link][contains(@rel, 'license')]/@href")
     stated = _first(page.article.get("license")) or next(page.first_meta(_LICENCES), None)
     try:
-        return urljoin(url, links[0].strip()) if links else stated
+        return str(urljoin(url, links[0].strip())) if links else stated
     except ValueError:
         return stated
 
@@ -421,7 +424,7 @@ def _stated_url(page: _Page, url: str) -> str | None:
         try:
             name = urljoin(url, link.strip())
             if urlsplit(name).scheme in ("http", "https") and urlsplit(name).netloc:
-                return name
+                return str(name)
         except ValueError:
             continue
     return None
