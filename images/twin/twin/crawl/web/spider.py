@@ -4,9 +4,10 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, Self
 
 import scrapy  # noqa: TID253 - base class of the spider; this module is imported lazily
+from scrapy.crawler import Crawler  # noqa: TID253 - as above
 from scrapy.exceptions import CloseSpider, IgnoreRequest  # noqa: TID253 - as above
 from scrapy.http import HtmlResponse, Response, TextResponse, XmlResponse  # noqa: TID253
 from scrapy.linkextractors import LinkExtractor  # noqa: TID253 - as above
@@ -19,6 +20,7 @@ from w3lib.encoding import html_body_declared_encoding, http_content_type_encodi
 from twin.crawl.intake import Intake, Outcome
 from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Page, UnusableError
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
+from twin.crawl.web.reservations import Reservations
 from twin.crawl.web.site import Site
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.recipes import CrawlSection, WebSource
@@ -53,6 +55,7 @@ class WebSpider(scrapy.Spider):
     """
 
     name = "web"
+    _reservations: Reservations
 
     def __init__(
         self,
@@ -76,6 +79,13 @@ class WebSpider(scrapy.Spider):
         self._sitemaps: set[str] = set()
         self.left_out = 0
         self._links = LinkExtractor(canonicalize=False, unique=True)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        """Made by Scrapy."""
+        spider: Self = super().from_crawler(crawler, *args, **kwargs)
+        spider._reservations = Reservations(crawler)
+        return spider
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
         """The entries of the source."""
@@ -169,7 +179,7 @@ class WebSpider(scrapy.Spider):
         if not self.site.may_be_document(url) or isinstance(response, XmlResponse):
             self.intake.skip("not included")
             return
-        outcome, where = await self._take(self._page(url, response))
+        outcome, where = await self._take(await self._page(url, response))
         if outcome is Outcome.ELSEWHERE:
             for request in self._pages([where], response):
                 yield request
@@ -180,7 +190,7 @@ class WebSpider(scrapy.Spider):
                 (link.url for link in self._links.extract_links(response)), response
             )
 
-    def _page(self, url: str, response: Response) -> Page:
+    async def _page(self, url: str, response: Response) -> Page:
         header = response.headers.get("Content-Type", b"").decode("latin-1")
         media_type = header.partition(";")[0].strip().lower()
         if media_type not in HTML_TYPES | MARKDOWN_TYPES and isinstance(response, HtmlResponse):
@@ -192,6 +202,7 @@ class WebSpider(scrapy.Spider):
             encoding=_encoding(response),
             expected=self.site.is_expected(url),
             has_siblings=True,
+            reserved=await self._reservations.of(response),
         )
 
     async def _take(self, page: Page) -> tuple[Outcome, str]:
