@@ -1,8 +1,7 @@
-"""Mend what authors' HTML does to extractors, before extraction.
+"""Mend what authors' HTML does to every reader of it, before extraction.
 
-Measured on 52 long posts of one real blog: share of the posts' words that trafilatura keeps,
-0.79 as they are and 0.94 mended; the worst post 0.03 and 0.86. What is still missing is captions
-of figures and lists of references.
+Without this, the signs behind headings make trafilatura drop the headings, and one figure that
+was never closed makes it drop the rest of the article: 97% of one real post.
 """
 
 from typing import TYPE_CHECKING

@@ -49,6 +49,10 @@ _MIN_BODY_CHARACTERS = 250
 # Share of the data's text that must be on the page, and of that which trafilatura must have found.
 _WHOLE_BODY = 0.8
 _MIN_AGREEMENT = 0.8
+# Data that has less of what trafilatura found is a summary, or a first part.
+_MIN_SHARE_OF_BODY = 0.4
+# When trafilatura found less than this of the data's text, the data is believed.
+_MAX_SHARE_MISSED = 0.6
 
 
 def choose(events: Sequence[Event], found: str, body: str | None, titles: Sequence[str]) -> None:
@@ -110,9 +114,9 @@ class _Choice:
             found = sum(len(run.squeezed) for run in by_body)
             whole = found >= _WHOLE_BODY * len(self.body.squeezed)
             agreed = sum(len(run.squeezed) for run in by_body if self.found.holds(run))
-            if whole and size < 0.6 * found:
+            if whole and size < _MAX_SHARE_MISSED * found:
                 return by_body
-            if whole and agreed >= _MIN_AGREEMENT * found and found >= 0.6 * size:
+            if whole and agreed >= _MIN_AGREEMENT * found and found >= _MIN_SHARE_OF_BODY * size:
                 return _around(runs, by_body, chosen)
         home = _home_of_prose(prose)
         if home is None:

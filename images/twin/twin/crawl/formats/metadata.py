@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from twin.crawl.formats.markdown import language, published, tags
+from twin.crawl.rights import reserved_by_robots, reserved_by_tdm_header
 from twin.crawl.web.site import canonical, same_host
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ _MODIFIED = (
 )  # fmt: skip
 _LANGUAGES = ("og:locale", "content-language", "dc.language", "language")
 _LICENCES = ("dcterms.license", "dc.rights", "dcterms.rights", "license")
-_ROBOTS = ("robots", "googlebot", "llm-twin")
-_RESERVATIONS = ("noai", "noimageai", "noindex")
+_ROBOTS = ("robots", "llm-twin")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Metadata:
 
     Attributes:
         body: text of the article, where the page carries it as data.
-        reserved: uses it forbids machines: noai, noimageai, noindex, tdm.
+        reserved: uses it forbids machines: noai, noindex, tdm.
         canonical_url: its own name for itself, if that is on the same host.
         stated_url: the same on whatever host.
     """
@@ -393,15 +393,9 @@ def _licence(page: _Page, url: str) -> str | None:
 
 
 def _reserved(page: _Page) -> tuple[str, ...]:
-    rules = {
-        rule.strip().lower() for value in page.first_meta(_ROBOTS) for rule in value.split(",")
-    }
-    if "none" in rules:
-        rules.add("noindex")
-    found = [rule for rule in _RESERVATIONS if rule in rules]
-    if "1" in page.meta.get("tdm-reservation", ()):
-        found.append("tdm")
-    return tuple(found)
+    found = reserved_by_robots(page.first_meta(_ROBOTS))
+    found |= reserved_by_tdm_header(page.meta.get("tdm-reservation", []))
+    return tuple(sorted(found))
 
 
 def _own(page: _Page, url: str) -> str | None:
