@@ -91,6 +91,11 @@ def test_lines_between_breaks_are_paragraphs() -> None:
     assert text_of("<br><br>".join(SENTENCES)) == SENTENCES
 
 
+def test_an_article_that_a_script_is_to_show_is_no_furniture() -> None:
+    hidden = f"<div style='visibility: hidden'>{paragraphs(SENTENCES)}</div>"
+    assert text_of(hidden) == SENTENCES
+
+
 def test_data_of_the_page_tells_its_text_from_others() -> None:
     """Nothing in this markup says which half is the article, but its data does."""
 

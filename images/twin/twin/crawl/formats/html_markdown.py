@@ -12,7 +12,7 @@ _MARKERS = {"em": "*", "strong": "**", "del": "~~"}
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _SPECIAL = (
     r"\\(?=[!-/:-@\[-`{-~]|$)"  # a backslash before what it would escape
-    r"|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
+    r"|<(?=[A-Za-z/!?]|$)|&(?=#?\w+;|#?\w*$)"
     r"|\*+(?=\S|$)|(?<=\S)\*+|^\*+"  # a marker stands at the edge of a word, or of a mark
     r"|(?<![^\W_])_+(?=\S|$)|(?<=\S)_+(?![^\W_])|^_+|_+$"
     r"|`+|~{2,}"

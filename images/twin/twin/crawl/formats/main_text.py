@@ -82,7 +82,7 @@ class _Choice:
         self.total = 0
 
     def make(self) -> None:
-        runs = [run for run in self.runs if not run.place.hidden]
+        runs = self._visible()
         chosen = [run for run in runs if self.found.holds(run)]
         prose = [run for run in runs if _is_prose(run) and not _named_apart(run.place)]
         chosen = _without_outliers(runs, self._better(runs, chosen, prose))
@@ -105,6 +105,16 @@ class _Choice:
         for run in kept:
             run.keep = True
         self._trim()
+
+    def _visible(self) -> list[Run]:
+        """All runs but hidden ones; all, where a script is to show the article that is hidden."""
+        visible = [run for run in self.runs if not run.place.hidden]
+        size = sum(len(run.squeezed) for run in visible)
+        if size < _MIN_FOUND_SHARE * len(self.found.squeezed):
+            for run in self.runs:
+                run.place.hidden = False
+            return self.runs
+        return visible
 
     def _better(self, runs: list[Run], chosen: list[Run], prose: list[Run]) -> list[Run]:
         """The runs to start from: what trafilatura found, unless it missed the article."""
