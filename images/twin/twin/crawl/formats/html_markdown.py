@@ -19,6 +19,7 @@ _SPECIAL = (
 )
 _SPECIAL_IN_TEXT = re.compile(_SPECIAL + r"|\](?=[(\[]|$)")
 _SPECIAL_IN_LINK = re.compile(_SPECIAL + r"|[\[\]]")
+_MAY_BE_SPECIAL = re.compile(r"[\\<&*_`~\[\]]")
 _FORMULA_IN_TEXT = re.compile(
     r"\$\$[^$]+\$\$|(?<![\\$])\$(?=\S)[^$\n]{1,400}?(?<=\S)\$(?!\d)", re.DOTALL
 )
@@ -390,6 +391,8 @@ def _code_span(text: str) -> str:
 
 def _escaped(text: str, in_link: bool) -> str:
     """What Markdown would take for a mark, escaped; formulas are left alone."""
+    if _MAY_BE_SPECIAL.search(text) is None:  # true of nearly all text, and quickly seen
+        return text
     special = _SPECIAL_IN_LINK if in_link else _SPECIAL_IN_TEXT
     text = _LATEX_BRACKETS.sub(_in_dollars, text) if "\\" in text else text
     if "$" not in text:
