@@ -12,9 +12,11 @@ from traceback import format_exc
 
 import structlog
 
-from twin.crawl.page import Article, ListingError, Page, UnusableError
+from twin.crawl.authorship import Authorship
+from twin.crawl.page import Article, ListingError, Page, PaywallError, UnusableError
+from twin.crawl.platforms import names_of_site, platform_of
 from twin.crawl.read_article import READER_VERSION, read_article
-from twin.crawl.web.site import same_page
+from twin.crawl.web.urls import page_key, same_page
 from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, crawl_id, quarantine_id
 from twin.domain.document import Document, document_id, revision_of
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
@@ -45,6 +47,8 @@ class Tally:
     unchanged: int = 0
     skipped: int = 0
     failed: int = 0
+    guests: int = 0
+    """Of the documents, those of other writers than the author."""
 
     @property
     def documents(self) -> int:
@@ -95,6 +99,13 @@ class Intake:
         )
         held = self.warehouse.quarantined(author.id, self.source.name)
         self._quarantined = {item.id for item in held}
+        stored = self.warehouse.urls_of(author.id, self.source.name)
+        self._names = {page_key(url): url for url in stored}
+        self._authorship = Authorship(
+            author,
+            guests_included=self.source.guests == "include",
+            nobody=names_of_site(self.source),
+        )
         limits = self.job.recipe.crawl
         self._reader = f"{READER_VERSION} {version('trafilatura')} {limits.min_words}"
         self._previous = self.warehouse.last_crawl(self.job.recipe.name, self.source.name)
@@ -115,6 +126,8 @@ class Intake:
             return self._take(page)
         except ListingError as error:
             return self.skip(str(error))
+        except PaywallError as error:
+            return self.refuse(page.url, str(error))
         except UnusableError as error:
             return self._refuse(page, str(error))
         except TwinError as error:
@@ -126,7 +139,7 @@ class Intake:
 
     def _take(self, page: Page) -> tuple[Outcome, str]:
         digest = hashlib.sha256(self._reader.encode() + b"\n" + page.body).hexdigest()
-        identity = document_id(self._author.id, page.url)
+        identity = document_id(self._author.id, self._name(page.url))
         if self._fetched.get(identity) == digest:
             return self._stored(identity, page.url, Change.UNCHANGED)
         article = read_article(page, self.job.recipe.crawl)
@@ -134,17 +147,27 @@ class Intake:
         if page.has_siblings and not same_page(url, page.url):
             self.skip(f"its canonical URL is {url}")
             return Outcome.ELSEWHERE, url
-        document = self._document(url, article)
+        document = self._document(self._name(url), article)
+        if document.author_id != self._author.id:
+            with self._lock:
+                self.tally.guests += document.id not in self._seen
         return self._stored(document.id, url, self.warehouse.upsert(document, fetched=digest))
+
+    def _name(self, url: str) -> str:
+        """The URL that the page is stored under: whichever way it is linked now, it keeps it."""
+        return self._names.get(page_key(url), url)
 
     def _document(self, url: str, article: Article) -> Document:
         now = datetime.now(UTC)
+        writer = self._authorship.of(article.byline)
         return Document(
-            id=document_id(self._author.id, url),
-            author_id=self._author.id,
-            author_name=self._author.name,
+            id=document_id(writer.id, url),
+            author_id=writer.id,
+            author_name=writer.name,
             source=self.source.name,
             url=url,
+            original_url=article.original_url,
+            platform=platform_of(self.source, url),
             kind=article.kind,
             title=article.title,
             subtitle=article.subtitle,
@@ -190,7 +213,15 @@ class Intake:
     def _refuse(self, page: Page, reason: str) -> tuple[Outcome, str]:
         if page.expected:
             return self.fail(page.url, reason)
-        self._hold(page.url, reason)
+        return self.refuse(page.url, reason)
+
+    def refuse(self, url: str, reason: str) -> tuple[Outcome, str]:
+        """Note a page that is rightly no document, but may be missed: it is set aside.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        self._hold(url, reason)
         return self.skip(reason)
 
     def fail(self, url: str, reason: str, *, transient: bool = False) -> tuple[Outcome, str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from twin.crawl.formats import feed, substack
 from twin.crawl.page import (
     HTML_TYPES,
     MARKDOWN_TYPES,
@@ -46,8 +47,14 @@ def _read(page: Page) -> Article:
         return read_markdown(decode(page), page.url)
     if page.media_type in HTML_TYPES:
         from twin.crawl.formats.html import read_html
+        from twin.crawl.formats.paywall import refuse_paywalled
 
+        refuse_paywalled(decode(page))
         return read_html(decode(page), page.url, listings=not page.expected)
+    if page.media_type == feed.MEDIA_TYPE:
+        return feed.read_feed_item(page.body, page.url)
+    if page.media_type == substack.MEDIA_TYPE:
+        return substack.read_substack_post(decode(page), page.url)
     raise UnusableError(f"{page.media_type or 'of no type'}: neither HTML nor Markdown")
 
 

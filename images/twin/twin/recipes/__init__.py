@@ -17,9 +17,30 @@ from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_valid
 
 from twin.domain.errors import BadDataError
 from twin.recipes.section import Fraction, Section, Slug
-from twin.recipes.sources import SOURCE_KINDS, FolderSource, Source, WebSource
+from twin.recipes.sources import (
+    SOURCE_KINDS,
+    FolderSource,
+    MediumSource,
+    SiteSource,
+    Source,
+    SubstackSource,
+    WebSource,
+)
 
-__all__ = ["FolderSource", "Recipe", "Section", "Source", "WebSource", "find_recipe", "load_recipe"]
+__all__ = [
+    "SOURCE_KINDS",
+    "AuthorSection",
+    "FolderSource",
+    "MediumSource",
+    "Recipe",
+    "Section",
+    "SiteSource",
+    "Source",
+    "SubstackSource",
+    "WebSource",
+    "find_recipe",
+    "load_recipe",
+]
 
 
 class AuthorSection(Section):
@@ -27,6 +48,9 @@ class AuthorSection(Section):
 
     id: Slug
     name: str = Field(min_length=1)
+    aliases: tuple[str, ...] = Field(
+        default=(), description="other names and handles that the author's texts are signed with"
+    )
 
 
 class CrawlSection(Section):

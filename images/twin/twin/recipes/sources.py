@@ -1,18 +1,30 @@
 """The kinds of sources a recipe may name: where the author's texts are."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from twin.recipes.section import HostAndPort, HttpUrl, Pattern, Section, Slug
 
 
-class FolderSource(Section):
+class SourceSection(Section):
+    """What every kind of source says."""
+
+    name: Slug
+    guests: Literal["apart", "include"] = Field(
+        default="apart",
+        description="texts under another name than the author's (byline, metadata): stored apart "
+        "as that person's, so the twin leaves them out, or included as the author's own",
+    )
+
+
+class FolderSource(SourceSection):
     """A local folder of Markdown or HTML files."""
 
+    platform: ClassVar[str] = "files"
+
     kind: Literal["folder"]
-    name: Slug
     path: Path = Field(description="relative to the working directory")
     include: tuple[str, ...] = ("**/*.md", "**/*.html")
     url_prefix: str | None = Field(
@@ -22,23 +34,12 @@ class FolderSource(Section):
     )
 
 
-class WebSource(Section):
-    """A web site, entered by start URLs, a sitemap or a feed; never left for another host."""
+class SiteSource(SourceSection):
+    """What every source says that is fetched from the web."""
 
-    kind: Literal["web"]
-    name: Slug
-    start_urls: tuple[HttpUrl, ...] = ()
-    sitemaps: tuple[HttpUrl, ...] = ()
-    feeds: tuple[HttpUrl, ...] = ()
-    include: tuple[Pattern, ...] = Field(
-        default=(),
-        description="regular expressions on the canonical URL of pages that become documents "
-        "(such a page that is no article counts as failed); none means any article",
-    )
     exclude: tuple[Pattern, ...] = Field(
         default=(), description="regular expressions on the URL of pages that are not fetched"
     )
-    follow_links: bool = True
     hosts: dict[str, HttpUrl] = Field(
         default_factory=dict,
         description="host to base URL of a copy: pages are fetched there, named by the host; "
@@ -47,15 +48,109 @@ class WebSource(Section):
     allow_private: tuple[HostAndPort, ...] = Field(
         default=(), description="host:port of private or loopback addresses that may be fetched"
     )
+    javascript: bool = Field(
+        default=False,
+        description="read its pages with a browser (TWIN_CHROMIUM), for sites that are empty "
+        "without JavaScript; slow",
+    )
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """URLs on the source's own hosts: it is never left for others."""
+        raise NotImplementedError
+
+
+class WebSource(SiteSource):
+    """A web site, entered by start URLs, archives, a sitemap or a feed."""
+
+    platform: ClassVar[str] = "web"
+
+    kind: Literal["web"]
+    start_urls: tuple[HttpUrl, ...] = ()
+    sitemaps: tuple[HttpUrl, ...] = ()
+    feeds: tuple[HttpUrl, ...] = ()
+    archives: tuple[HttpUrl, ...] = Field(
+        default=(),
+        description="lists of articles over several pages: the articles they link to are "
+        "fetched, and their next pages as long as those lead to articles not seen yet",
+    )
+    include: tuple[Pattern, ...] = Field(
+        default=(),
+        description="regular expressions on the canonical URL of pages that become documents "
+        "(such a page that is no article counts as failed); none means any article",
+    )
+    follow_links: bool = True
+    feeds_have_full_text: bool | Literal["auto"] = Field(
+        default="auto",
+        description="whether feed items are the articles, and their pages are not fetched; "
+        "auto: a long item that does not end in a link to its rest, if the source has no other "
+        "entry (which would find the same pages again, and read another text from them)",
+    )
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """URLs on the source's own hosts."""
+        return (*self.start_urls, *self.archives, *self.sitemaps, *self.feeds)
 
     @model_validator(mode="after")
     def _has_an_entry(self) -> "WebSource":
-        if not (self.start_urls or self.sitemaps or self.feeds):
-            raise ValueError("a web source needs start_urls, sitemaps or feeds")
+        if not self.entries:
+            raise ValueError("a web source needs start_urls, archives, sitemaps or feeds")
         return self
 
 
-Source = Annotated[FolderSource | WebSource, Field(discriminator="kind")]
+class SubstackSource(SiteSource):
+    """A publication on Substack, under its own domain or substack.com's."""
+
+    platform: ClassVar[str] = "substack"
+
+    kind: Literal["substack"]
+    url: HttpUrl = Field(description="of the publication, e.g. https://name.substack.com")
+    posts: tuple[HttpUrl, ...] = Field(
+        default=(), description="only these posts (…/p/slug); none means the whole archive"
+    )
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """URLs on the source's own hosts."""
+        return (self.url, *self.posts)
+
+
+class MediumSource(SiteSource):
+    """An author's profile or a publication on Medium, or either under a domain of its own."""
+
+    platform: ClassVar[str] = "medium"
+
+    kind: Literal["medium"]
+    url: HttpUrl | None = Field(
+        default=None,
+        description="of the profile or publication, e.g. https://medium.com/@name; its feed has "
+        "the last ten articles, its sitemap (on a domain of its own) all",
+    )
+    articles: tuple[HttpUrl, ...] = Field(
+        default=(), description="articles that neither feed nor sitemap names"
+    )
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """URLs on the source's own hosts."""
+        return (*((self.url,) if self.url else ()), *self.articles)
+
+    @model_validator(mode="after")
+    def _has_an_entry(self) -> "MediumSource":
+        if not self.entries:
+            raise ValueError("a Medium source needs url or articles")
+        return self
+
+
+Source = Annotated[
+    FolderSource | WebSource | SubstackSource | MediumSource, Field(discriminator="kind")
+]
 
 #: Kind, as recipes write it, to its model: a new kind gets a line here and one in `Source`.
-SOURCE_KINDS: dict[str, type[Section]] = {"folder": FolderSource, "web": WebSource}
+SOURCE_KINDS: dict[str, type[Section]] = {
+    "folder": FolderSource,
+    "web": WebSource,
+    "substack": SubstackSource,
+    "medium": MediumSource,
+}

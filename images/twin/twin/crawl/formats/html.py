@@ -14,7 +14,7 @@ from twin.crawl.formats.html_repair import repair
 from twin.crawl.formats.listing import is_listing
 from twin.crawl.formats.markdown import language, published, tags, take_title, title_from_url
 from twin.crawl.page import Article, ListingError, UnusableError
-from twin.crawl.web.site import canonical, same_host
+from twin.crawl.web.urls import canonical, same_host
 from twin.domain.document import normalise
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def read_html(text: str, url: str, *, listings: bool = False) -> Article:
     if listings and is_listing(url, tree):
         raise ListingError("a listing of articles, not an article")
     canonical_url = _canonical(tree, url)
+    here = canonical_url is not None and same_host(canonical_url, url)
     code = take_code(tree)
     try:
         found, content = _extract(repair(tree), url)
@@ -70,7 +71,8 @@ def read_html(text: str, url: str, *, listings: bool = False) -> Article:
         published=published(found.date),
         language=language(tree.get("lang") or found.language),
         tags=tags(found.tags),
-        canonical_url=canonical_url,
+        canonical_url=canonical_url if here else None,
+        original_url=None if here else canonical_url,
     )
 
 
@@ -99,13 +101,12 @@ def _extract(tree: "HtmlElement", url: str) -> tuple[Any, str]:
 
 
 def _canonical(tree: "HtmlElement", url: str) -> str | None:
-    """The page's own name for itself, unless it is on another host: that is a cross-post."""
+    """The page's own name for itself; on another host, if it was published there first."""
     for link in tree.xpath('//head/link[@rel="canonical"]/@href'):
         try:
-            name = canonical(urljoin(url, link.strip()))
+            return canonical(urljoin(url, link.strip()))
         except ValueError:
             return None
-        return name if same_host(name, url) else None
     return None
 
 

@@ -13,10 +13,12 @@ from twin.crawl.intake import Intake
 from twin.crawl.web.addresses import AddressGuard
 from twin.crawl.web.site import HostCopies
 from twin.domain.errors import TryAgainError
-from twin.recipes import CrawlSection, WebSource
+from twin.recipes import CrawlSection, MediumSource, SiteSource, SubstackSource
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler, CrawlerProcess
+
+    from twin.crawl.web.spider import WebSpider
 
 # One, to be careful: with three, one crawl ended in "free(): invalid next size" (a damaged heap),
 # twenty more did not. libxml2 in several threads is the suspect, not proven.
@@ -31,7 +33,7 @@ REPORTED_ANYWAY = (
 )
 
 
-def crawl_sites(sources: Sequence[tuple[WebSource, Intake]], limits: CrawlSection) -> None:
+def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSection) -> None:
     """Crawl web sources until each is exhausted; returns when all are.
 
     Raises:
@@ -60,7 +62,7 @@ def crawl_sites(sources: Sequence[tuple[WebSource, Intake]], limits: CrawlSectio
 
 def _start(
     process: "CrawlerProcess",
-    source: WebSource,
+    source: SiteSource,
     intake: Intake,
     limits: CrawlSection,
     guard: AddressGuard,
@@ -69,20 +71,18 @@ def _start(
 ) -> None:
     from scrapy import signals
 
-    from twin.crawl.web.spider import WebSpider
-
     def on_defect(failure: Any) -> None:
         intake.fatal = intake.fatal or failure.value
 
-    def on_dropped(request: Any, spider: WebSpider) -> None:
+    def on_dropped(request: Any, spider: "WebSpider") -> None:
         spider.on_dropped(request)
 
-    def on_closed(spider: WebSpider, reason: str) -> None:
+    def on_closed(spider: "WebSpider", reason: str) -> None:
         ends[source.name] = reason
         if spider.left_out:
             intake.job.result.detail[f"{source.name}: beyond crawl.max_pages"] = spider.left_out
 
-    crawler: Crawler = process.create_crawler(WebSpider)
+    crawler: Crawler = process.create_crawler(_spider(source))
     for name, value in _source_settings(source, limits).items():
         crawler.settings.set(name, value, priority="spider")
     crawler.signals.connect(on_defect, signals.spider_error, weak=False)
@@ -94,7 +94,16 @@ def _start(
     started.addErrback(on_defect)
 
 
-def _guard(source: WebSource) -> AddressGuard:
+def _spider(source: SiteSource) -> "type[WebSpider]":
+    """The spider of a kind of source: a new kind of web source gets a line here."""
+    from twin.crawl.web.medium import MediumSpider
+    from twin.crawl.web.spider import WebSpider
+    from twin.crawl.web.substack import SubstackSpider
+
+    return {SubstackSource: SubstackSpider, MediumSource: MediumSpider}.get(type(source), WebSpider)
+
+
+def _guard(source: SiteSource) -> AddressGuard:
     return AddressGuard((*source.allow_private, *HostCopies(source.hosts).addresses))
 
 
@@ -121,7 +130,7 @@ def _process_settings(guards: Sequence[AddressGuard]) -> dict[str, Any]:
     }
 
 
-def _source_settings(source: WebSource, limits: CrawlSection) -> dict[str, Any]:
+def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]:
     copies = HostCopies(source.hosts).hosts
     handler = "twin.crawl.web.download.GuardedDownloadHandler"
     return {
