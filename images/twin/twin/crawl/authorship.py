@@ -125,8 +125,12 @@ def names_in(byline: str) -> list[str]:
     text = " ".join(byline.split())
     if match := _IN_MAIL.match(text):
         text = match["after"] or match["before"]
+    if _ADDRESS.match(text):
+        return []
     text = _LEAD.sub("", text)
     parts = [part for part in _SEPARATOR.split(text) if part]
+    if any(len(_words(part)) > _LONGEST_NAME_WORDS for part in parts):
+        return []  # a sentence, whose other parts are no names either
     # "Doe, Jane" is one person.
     if len(parts) == 2 and text.count(",") == 1 and all(len(part.split()) == 1 for part in parts):
         first, last = parts[1], parts[0]
@@ -142,12 +146,7 @@ def names_in(byline: str) -> list[str]:
 
 def _is_person(name: str) -> bool:
     words = _words(name)
-    return (
-        bool(words)
-        and not _ADDRESS.match(name)
-        and len(words) <= _LONGEST_NAME_WORDS
-        and not (set(words) & _NOBODY)
-    )
+    return bool(words) and not _ADDRESS.match(name) and not (set(words) & _NOBODY)
 
 
 def same_name(one: str, other: str) -> bool:

@@ -39,7 +39,9 @@ def source_of_link(url: str) -> Source:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("not of the web")
     except ValueError:
-        raise BadDataError(f"link {url!r}: give a whole address, as https://example.org/post")
+        raise BadDataError(
+            f"link {url!r}: give a whole address, as https://example.org/post"
+        ) from None
     data = _fields(name, parts)
     if data["kind"] not in SOURCE_KINDS:
         raise BadDataError(f"link {url}: sources of kind {data['kind']} are not installed")

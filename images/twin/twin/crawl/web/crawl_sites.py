@@ -7,12 +7,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin.crawl.intake import Intake
 from twin.crawl.web.addresses import AddressGuard
 from twin.crawl.web.site import HostCopies
-from twin.domain.errors import TryAgainError
+from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.recipes import CrawlSection, MediumSource, SiteSource, SubstackSource
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ READER_THREADS = 1
 # A copy is ours: nobody to be polite to.
 COPY_CONCURRENCY = 16
 REPORTED_ANYWAY = (
+    "scrapy-playwright",
+    "asyncio",
     "scrapy.core.downloader.handlers.http11",
     "scrapy.downloadermiddlewares.retry",
     "scrapy.downloadermiddlewares.robotstxt",
@@ -37,11 +41,14 @@ def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSecti
     """Crawl web sources until each is exhausted; returns when all are.
 
     Raises:
+        BadConfigurationError: a source needs a browser, and there is none.
         TryAgainError: a signal ended the crawl early.
         TwinError: the warehouse went away.
     """
     from scrapy.crawler import CrawlerProcess
 
+    for source, intake in sources:
+        _check_browser(source, intake.job.settings.chromium)
     guards = [_guard(source) for source, _ in sources]
     with _quiet_start():
         process = CrawlerProcess(_process_settings(guards))
@@ -58,6 +65,22 @@ def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSecti
                 f"source {source.name!r}: stopped early ({ends.get(source.name, 'not started')}); "
                 "what was read is stored, run again for the rest"
             )
+
+
+def _check_browser(source: SiteSource, chromium: Path) -> None:
+    """See to it that a source's pages can be read.
+
+    Raises:
+        BadConfigurationError: it needs a browser that is not there.
+    """
+    if not source.javascript:
+        return
+    if find_spec("scrapy_playwright") is None or not chromium.is_file():
+        raise BadConfigurationError(
+            f"source {source.name!r} says javascript: true, which needs Chromium at {chromium} "
+            "(TWIN_CHROMIUM) and the package's extra `browser`; on a cluster, the image "
+            "crawl-browser has both"
+        )
 
 
 def _start(
@@ -83,7 +106,13 @@ def _start(
             intake.job.result.detail[f"{source.name}: beyond crawl.max_pages"] = spider.left_out
 
     crawler: Crawler = process.create_crawler(_spider(source))
-    for name, value in _source_settings(source, limits).items():
+    settings = _source_settings(source, limits)
+    if source.javascript:
+        from twin.crawl.web.browser import browser_settings
+
+        chromium = intake.job.settings.chromium
+        settings |= browser_settings(chromium, limits.download_timeout_seconds)
+    for name, value in settings.items():
         crawler.settings.set(name, value, priority="spider")
     crawler.signals.connect(on_defect, signals.spider_error, weak=False)
     crawler.signals.connect(on_dropped, signals.request_dropped, weak=False)
@@ -100,7 +129,9 @@ def _spider(source: SiteSource) -> "type[WebSpider]":
     from twin.crawl.web.spider import WebSpider
     from twin.crawl.web.substack import SubstackSpider
 
-    return {SubstackSource: SubstackSpider, MediumSource: MediumSpider}.get(type(source), WebSpider)
+    if isinstance(source, SubstackSource):
+        return SubstackSpider
+    return MediumSpider if isinstance(source, MediumSource) else WebSpider
 
 
 def _guard(source: SiteSource) -> AddressGuard:

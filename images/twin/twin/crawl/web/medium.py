@@ -54,9 +54,10 @@ def site_of(source: MediumSource) -> WebSource:
         if not path:  # a domain of its own; those of medium.com itself are everybody's
             sitemaps.append(f"{base}{SITEMAP}")
     named = (f"^{re.escape(url)}$" for url in source.articles)
+    include = (MEDIUM_ARTICLE.pattern, *named)
     return WebSource(
         kind="web", name=source.name, feeds=tuple(feeds), sitemaps=tuple(sitemaps),
-        start_urls=source.articles, include=(MEDIUM_ARTICLE.pattern, *named), exclude=source.exclude,
+        start_urls=source.articles, include=include, exclude=source.exclude,
         hosts=source.hosts, allow_private=source.allow_private, javascript=source.javascript,
         follow_links=False, feeds_have_full_text=True,
     )  # fmt: skip

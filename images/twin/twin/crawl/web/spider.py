@@ -37,6 +37,8 @@ REASONS = {
     "DownloadCancelledError": "larger than crawl.max_page_bytes",
     "DownloadFailedError": "connection failed",
 }
+#: Meta key of requests whose pages are read with a browser, if the source says so.
+IN_BROWSER = "in_browser"
 _SIGN_IN = re.compile(r"/(authwall|login|uas/login|checkpoint/)")
 LARGEST_WALL_BYTES = 10_000
 NO_SITEMAP = "is no sitemap"
@@ -94,10 +96,14 @@ class WebSpider(scrapy.Spider):
             self._sitemaps.add(self.site.canonical(url))
             yield self._entry(url, self.on_sitemap)
         for url in self.source.archives:
-            yield self._entry(url, self.on_archive)
+            request = self._entry(url, self.on_archive)
+            request.meta[IN_BROWSER] = self.source.javascript
+            yield request
         for url in self.source.start_urls:
             self._requested.add(page_key(self.site.canonical(url)))
-            yield self._entry(url, self.on_page)
+            request = self._entry(url, self.on_page)
+            request.meta[IN_BROWSER] = self.source.javascript
+            yield request
 
     def _entry(
         self, url: str, callback: Callable[..., Any], errback: Callable[..., Any] | None = None
@@ -214,7 +220,7 @@ class WebSpider(scrapy.Spider):
             return
         yield scrapy.Request(
             name, self.on_archive, errback=self.on_failure, priority=10, dont_filter=True,
-            meta={"articles": seen | fresh},
+            meta={"articles": seen | fresh, IN_BROWSER: self.source.javascript},
         )  # fmt: skip
 
     def _pages(self, urls: Any, response: Response) -> Requests:
@@ -222,7 +228,10 @@ class WebSpider(scrapy.Spider):
         for url in urls:
             name = self._name(url, response)
             if name is not None and self._is_wanted(name) and self._is_new(name):
-                yield scrapy.Request(name, self.on_page, errback=self.on_failure)
+                yield scrapy.Request(
+                    name, self.on_page, errback=self.on_failure,
+                    meta={IN_BROWSER: self.source.javascript},
+                )  # fmt: skip
 
     def _is_new(self, name: str) -> bool:
         """Whether a page was not asked for yet, by any of its names, and one more is allowed."""
