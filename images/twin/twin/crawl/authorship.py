@@ -51,6 +51,9 @@ _TITLES = frozenset(
 # Accounts that publish for others.
 _NOBODY = frozenset(
     [
+        "the",
+        "our",
+        "writer",
         "admin",
         "administrator",
         "editor",
@@ -146,7 +149,7 @@ def names_in(byline: str) -> list[str]:
 
 def _is_person(name: str) -> bool:
     words = _words(name)
-    return bool(words) and not _ADDRESS.match(name) and not (set(words) & _NOBODY)
+    return bool(words) and not _ADDRESS.match(name) and not set(words) <= _NOBODY
 
 
 def same_name(one: str, other: str) -> bool:

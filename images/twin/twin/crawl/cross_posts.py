@@ -67,6 +67,8 @@ def unite_cross_posts(
     Raises:
         TryAgainError: the warehouse is away, or other crawls keep changing the documents.
     """
+    if not _may_have_any(warehouse, author_id):
+        return CrossPosts()
     changed = 0
     for _ in range(ATTEMPTS):
         documents = warehouse.standing(author_id)
@@ -86,6 +88,17 @@ def unite_cross_posts(
             duplicates = sum(len(group) - 1 for group in groups)
             return CrossPosts(len(groups), duplicates, changed)
     raise TryAgainError(f"documents of {author_id} keep being changed by other crawls")
+
+
+def _may_have_any(warehouse: Warehouse, author_id: str) -> bool:
+    """Whether there are documents of two places, or marks from when there were; by reading
+    little, since most authors have one place and may have many documents."""
+    places = set()
+    for source, url, is_marked in warehouse.standing_places(author_id):
+        places.add((source, host_of(url)))
+        if is_marked or len(places) > 1:
+            return True
+    return False
 
 
 def keep_first(group: Iterable[Document], source_order: Sequence[str]) -> list[Document]:
@@ -125,8 +138,6 @@ def _marks(
 def _groups(warehouse: Warehouse, documents: Sequence[Document]) -> list[list[Document]]:
     """Documents of one text each, two or more."""
     items = {item.id: item for item in documents if item.kind not in NOT_COMPARED}
-    if len({_place(item) for item in items.values()}) < 2:
-        return []
     parent = {name: name for name in items}
 
     def root(name: str) -> str:

@@ -49,8 +49,9 @@ def _read(page: Page) -> Article:
         from twin.crawl.formats.html import read_html
         from twin.crawl.formats.paywall import refuse_paywalled
 
-        refuse_paywalled(decode(page))
-        return read_html(decode(page), page.url, listings=not page.expected)
+        text = decode(page)
+        refuse_paywalled(text)
+        return read_html(text, page.url, listings=not page.expected)
     if page.media_type == feed.MEDIA_TYPE:
         return feed.read_feed_item(page.body, page.url)
     if page.media_type == substack.MEDIA_TYPE:

@@ -240,6 +240,14 @@ class Warehouse:
 
     # Cross-posts, see `twin.crawl.cross_posts`
 
+    def standing_places(self, author_id: str) -> Iterator[tuple[str, str, bool]]:
+        """Source and URL of documents that stand, and whether they are marked as cross-posts."""
+        query = {"author_id": author_id, "status": {"$in": STANDING}}
+        wanted = {"_id": 0, "source": 1, "url": 1, "also_at": 1}
+        with self._errors():
+            for stored in self._of("documents").find(query, wanted):
+                yield stored["source"], stored["url"], bool(stored.get("also_at"))
+
     def standing(self, author_id: str) -> list[Document]:
         """Documents that are live or duplicates of live ones, without their text, by id."""
         query = {"author_id": author_id, "status": {"$in": STANDING}}

@@ -19,6 +19,7 @@ needs_chromium = pytest.mark.skipif(
     not CHROMIUM.is_file(), reason=f"no Chromium at {CHROMIUM} (TWIN_CHROMIUM names another)"
 )
 SENTENCE = "This sentence was written by a script, and its author stands by it. "
+PARAGRAPHS = f"[...Array(12).keys()].map(n => '<p>' + n + '. {SENTENCE}</p>').join('')"
 
 
 def app(script: str, text: str = "") -> Answer:
@@ -32,7 +33,7 @@ def writes(title: str, then: str = "") -> str:
     """A script that writes an article of this title."""
     return (
         "document.getElementById('app').innerHTML = '<article><h1>"
-        f"{title}</h1>' + '<p>{SENTENCE}</p>'.repeat(12) + '</article>';{then}"
+        f"{title}</h1>' + {PARAGRAPHS} + '</article>';{then}"
     )
 
 
@@ -76,7 +77,7 @@ def test_what_scripts_write_is_read(
     fetches = (
         "fetch('/data.json').then(r => r.json()).then(d => {"
         "document.getElementById('app').innerHTML = '<article><h1>' + d.title + '</h1>' + "
-        f"'<p>{SENTENCE}</p>'.repeat(12) + '</article><a href=\"/two\">two</a>'}})"
+        f"{PARAGRAPHS} + '</article><a href=\"/two\">two</a>'}})"
     )
     site.routes |= {
         "/": app(fetches, '<img src="/picture.png">'),
@@ -165,7 +166,7 @@ def test_scripts_without_end_and_pages_without_measure_are_left(
             f"</script><script>{writes('Greedy')}</script></html>"
         ),
         "/large.js": large,
-        "/asks": app(writes("Asks", "setInterval(() => fetch('/more?' + Math.random()), 1)")),
+        "/asks": app(writes("Asks", "setInterval(() => fetch('/more?' + Math.random()), 20)")),
         "/fine": app(writes("Fine")),
     }
     done = crawl(

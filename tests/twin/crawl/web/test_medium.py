@@ -37,7 +37,8 @@ def announced(title: str, url: str) -> str:
 
 
 def item(title: str, url: str, creator: str = "Tess Tester") -> str:
-    body = f"<p>{TEXT}</p><p>The end of {title}.</p>{FOOTER}{PIXEL}"
+    text = TEXT.replace("sentence", f"sentence of {title}").replace("pods", title)
+    body = f"<p>{text}</p><p>The end of {title}.</p>{FOOTER}{PIXEL}"
     return rss_item(title, source_tag(url), body, creator=creator, categories=("ops",))
 
 

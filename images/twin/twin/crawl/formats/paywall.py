@@ -18,5 +18,7 @@ def refuse_paywalled(html: str) -> None:
     Raises:
         PaywallError: its structured data says that it does not.
     """
+    if not _NOT_FREE.search(html):
+        return
     if any(_NOT_FREE.search(block) for block in _DATA_BLOCK.findall(html)):
         raise PaywallError("behind a paywall (the page's data says isAccessibleForFree: false)")

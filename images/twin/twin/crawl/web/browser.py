@@ -136,6 +136,7 @@ class Visit:
     async def begin(self, page: Any, _: Request) -> None:
         """Take over the page's requests. Of several routes, the last one registered is asked."""
         self._page = page
+        page.on("popup", _close)
         await page.route("**", self._answer)
 
     async def end(self) -> None:
@@ -146,6 +147,9 @@ class Visit:
 
     async def _answer(self, route: Any, asked: Any) -> None:
         with suppress(Exception):  # the page may be closed while it waits for an answer
+            if self._shown and self._is_leaving(asked):
+                await route.fulfill(status=204)  # the browser stays where it is
+                return
             response = await self._response_to(asked)
             if response is None:
                 await route.abort()
@@ -156,6 +160,10 @@ class Visit:
                 body=response.body,
             )
 
+    def _is_leaving(self, asked: Any) -> bool:
+        """Whether a script sends the page elsewhere: that would be another page."""
+        return bool(asked.is_navigation_request() and asked.frame == self._page.main_frame)
+
     async def _response_to(self, asked: Any) -> Response | None:
         """What a request of the page gets; None if it is refused."""
         if not self._shown and asked.is_navigation_request():
@@ -164,9 +172,6 @@ class Visit:
         if asked.method != "GET" or asked.resource_type in BLOCKED or self._requests_left <= 0:
             return None
         if not asked.url.startswith(("http://", "https://")):
-            return None
-        # A page that moves on to another address is another page.
-        if asked.is_navigation_request() and asked.frame == self._page.main_frame:
             return None
         self._requests_left -= 1
         return await self._fetch(asked.url)
@@ -190,6 +195,12 @@ class Visit:
             return None
         self._bytes_left -= len(response.body)
         return response if self._bytes_left >= 0 else None
+
+
+async def _close(page: Any) -> None:
+    """Close a window that a page has opened."""
+    with suppress(Exception):
+        await page.close()
 
 
 async def _settle(page: Any) -> None:

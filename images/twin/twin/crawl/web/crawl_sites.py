@@ -78,8 +78,7 @@ def _check_browser(source: SiteSource, chromium: Path) -> None:
     if find_spec("scrapy_playwright") is None or not chromium.is_file():
         raise BadConfigurationError(
             f"source {source.name!r} says javascript: true, which needs Chromium at {chromium} "
-            "(TWIN_CHROMIUM) and the package's extra `browser`; on a cluster, the image "
-            "crawl-browser has both"
+            "(TWIN_CHROMIUM) and the package's extra `browser`, which the crawl image has not"
         )
 
 

@@ -10,7 +10,7 @@ _PAGE_IN_PATH = re.compile(r"/page[/-](\d{1,6})(?=/|$|\.html?$)")
 _PAGE_PARAMETER = re.compile(r"page|paged|pg|p")
 _DIGITS = re.compile(r"\d+")
 #: Pages of one shape that may in a row neither be a document nor lead to other pages.
-FRUITLESS_PAGES = 50
+CHAIN_PAGES = 50
 
 
 def next_page(response: HtmlResponse, links: list[str]) -> str | None:
@@ -50,24 +50,31 @@ def split_page(url: str) -> tuple[str, int | None]:
 class Traps:
     """Sees pages that go on for ever, such as a calendar with a page for every month to come.
 
-    Pages are told apart by their shape, which is the URL with its numbers left out. A shape of
-    which `FRUITLESS_PAGES` pages in a row gave nothing is left alone.
+    Pages are told apart by their shape, which is the URL with its numbers left out. Pages of one
+    shape that lead to one another are followed for `CHAIN_PAGES`, and on from there only while
+    some of the last ones gave something. (Not counted from the pages read alone: downloads are
+    far ahead of the reader.)
     """
 
     def __init__(self) -> None:
         self._fruitless: Counter[str] = Counter()
-        self.refused = 0
+        self._fruitful: set[str] = set()
 
-    def allows(self, url: str) -> bool:
-        """Whether a page of this shape is still worth fetching."""
-        if self._fruitless[shape(url)] < FRUITLESS_PAGES:
-            return True
-        self.refused += 1
-        return False
+    def allows(self, url: str, chain: int = 0) -> bool:
+        """Whether a page is worth fetching.
+
+        Args:
+            chain: how many pages of its shape led to one another before it.
+        """
+        kind = shape(url)
+        if self._fruitless[kind] >= CHAIN_PAGES:
+            return False
+        return chain < CHAIN_PAGES or kind in self._fruitful
 
     def note(self, url: str, *, fruitful: bool) -> None:
         """Note whether a page was a document or led to new pages of another shape."""
         if fruitful:
+            self._fruitful.add(shape(url))
             del self._fruitless[shape(url)]
         else:
             self._fruitless[shape(url)] += 1

@@ -227,16 +227,20 @@ class WebSpider(scrapy.Spider):
         """Requests for pages not asked for yet, of those that this source may fetch."""
         for url in urls:
             name = self._name(url, response)
-            if name is not None and self._is_wanted(name) and self._is_new(name):
+            if name is None or not self._is_wanted(name):
+                continue
+            same = shape(name) == shape(self.site.canonical(response.url))
+            chain = response.meta.get("chain", 0) + 1 if same else 0
+            if self._is_new(name, chain):
                 yield scrapy.Request(
                     name, self.on_page, errback=self.on_failure,
-                    meta={IN_BROWSER: self.source.javascript},
+                    meta={IN_BROWSER: self.source.javascript, "chain": chain},
                 )  # fmt: skip
 
-    def _is_new(self, name: str) -> bool:
+    def _is_new(self, name: str, chain: int = 0) -> bool:
         """Whether a page was not asked for yet, by any of its names, and one more is allowed."""
         key = page_key(name)
-        if key in self._requested or not self._traps.allows(name):
+        if key in self._requested or not self._traps.allows(name, chain):
             return False
         self._requested.add(key)
         if len(self._requested) > self._max_pages:
@@ -272,6 +276,8 @@ class WebSpider(scrapy.Spider):
         for request in self._linked(response):
             leads_on = leads_on or shape(request.url) != shape(url)
             yield request
+        if leads_on:
+            self._traps.note(url, fruitful=True)
         if not self.site.may_be_document(url) or isinstance(response, XmlResponse):
             self._traps.note(url, fruitful=leads_on)
             self.intake.skip("not included")
