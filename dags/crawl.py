@@ -3,6 +3,9 @@
 
 Fetches what the author has published into the warehouse: every night, or by hand with the form.
 
+Every source of a recipe is a task of its own: one that fails stops no other, but fails the run.
+Links pasted into the form are crawled instead of the sources, each by a task of its own.
+
 One run walks the whole chain. When the documents of a recipe are known to be current, the asset
 `documents` is updated, and *features*, *datasets*, *training*, *evaluation* and *rollout* follow
 of themselves; each finds out within seconds if nothing changed.
@@ -16,14 +19,9 @@ from airflow.sdk import DAG, CronTriggerTimetable, Param, chain, task, task_grou
 from airflow.sdk.exceptions import AirflowException
 
 from include.assets import documents
+from include.crawl_sources import SOURCE_OF_JOB, check_crawls, list_crawls
 from include.jobs import JobOperator
-from include.pipelines import (
-    RECIPE_OF_JOB,
-    RECIPE_OF_TASK,
-    pipeline,
-    publish,
-    which_recipes,
-)
+from include.pipelines import RECIPE_OF_TASK, pipeline, publish, which_recipes
 from include.recipe_files import author_id
 
 MONGO_CONNECTION = "mongo_default"
@@ -67,24 +65,36 @@ with DAG(
                 type="boolean",
                 title="Fetch everything again",
                 description="Also fetch what has not changed since the last crawl.",
-            )
+            ),
+            "links": Param(
+                [],
+                type=["array", "null"],
+                items={"type": "string", "pattern": r"^\s*https?://[^/\s]+\S*\s*$"},
+                title="Links",
+                description="Pages or publications to crawl instead of the recipe's sources, "
+                "one a line.",
+            ),
         },
     ),
 ) as dag:
+    recipes = which_recipes()
+    crawls = list_crawls(recipes)
+    crawl = JobOperator.partial(
+        task_id="crawl",
+        job="crawl run",
+        profile="crawl",
+        map_index_template=SOURCE_OF_JOB,
+        # Politeness takes time; the pod of the profile has as much.
+        execution_timeout=datetime.timedelta(hours=12),
+    ).expand_kwargs(crawls)
 
     @task_group
     def one_author(recipe: str) -> None:
-        """Crawl for one recipe."""
-        crawl = JobOperator(
-            task_id="crawl",
-            job="crawl run",
-            profile="crawl",
-            recipe=recipe,
-            options=["{{ '--full' if params.full else '' }}"],
-            map_index_template=RECIPE_OF_JOB,
-            # Politeness takes time; the pod of the profile has as much.
-            execution_timeout=datetime.timedelta(hours=12),
+        """Close the crawl of one recipe."""
+        chain(
+            check_crawls(recipe=recipe, crawls=crawls, task_id=crawl.task_id),
+            count_documents(recipe=recipe),
+            publish(documents)(recipe=recipe),
         )
-        chain(crawl, count_documents(recipe=recipe), publish(documents)(recipe=recipe))
 
-    one_author.expand(recipe=which_recipes())
+    crawl >> one_author.expand(recipe=recipes)

@@ -48,3 +48,19 @@ def author_id(name: str) -> str:
     if not isinstance(author, dict) or not isinstance(author.get("id"), str):
         raise AirflowFailException(f"{RECIPES / name}.yaml: missing key 'author.id'")
     return str(author["id"])
+
+
+def source_names(name: str) -> list[str]:
+    """Names of the recipe's sources.
+
+    Raises:
+        AirflowFailException: there is no such recipe, or it names no sources.
+    """
+    from airflow.sdk.exceptions import AirflowFailException
+
+    sources = read_recipe(name).get("sources")
+    items = sources if isinstance(sources, list) else []
+    names = [str(item["name"]) for item in items if isinstance(item, dict) and "name" in item]
+    if not names or len(names) < len(items):
+        raise AirflowFailException(f"{RECIPES / name}.yaml: sources: each needs a name")
+    return names

@@ -29,6 +29,8 @@ with open(os.environ["STAND_IN_CALLS"], "a") as calls:
     calls.write(json.dumps({{"job": job, "options": options, "pid": os.getpid(),
                             "folder": os.getcwd(), "environment": dict(os.environ)}}) + "\\n")
 plan = json.loads(pathlib.Path(os.environ["STAND_IN_PLAN"]).read_text()).get(job, {{}})
+if plan.get("only_with", options[0]) not in options:
+    plan = {{}}
 print("at work for", option("--recipe"), flush=True)
 if plan.get("stubborn"):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -100,7 +102,10 @@ class StandIn:
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
     def does(self, job: str, **how: Any) -> None:
-        """From now on ``job`` ends like this: status, message, seconds, grandchild, …."""
+        """From now on ``job`` ends like this: status, message, seconds, grandchild, ….
+
+        With ``only_with`` it does so only where it is given that option.
+        """
         plan = json.loads(self.plan_file.read_text(encoding="utf-8"))
         self.plan_file.write_text(json.dumps({**plan, job: how}), encoding="utf-8")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pymongo
 import pytest
+import yaml
 from airflow.dag_processing.dagbag import DagBag
 from airflow.utils.db import initdb
 from pymongo.database import Database
@@ -43,7 +44,8 @@ def warehouse(
         yield client[name]
 
 
-def states(conf: dict[str, object]) -> dict[str, str]:
+def states(conf: dict[str, object], *, named: bool = False) -> dict[str, str]:
+    """State of each task; ``named``: each mapped task by its name in the web UI."""
     dag = DagBag(ROOT / "dags").dags["crawl"]
     # One try: what is retried stays "up_for_retry" and would be waited for.
     for task in dag.tasks:
@@ -52,9 +54,11 @@ def states(conf: dict[str, object]) -> dict[str, str]:
         else:
             task.retries = 0
     run = dag.test(run_conf=conf)
+    instances = run.get_task_instances()
     return {
-        ti.task_id.removeprefix("one_author."): str(ti.state) for ti in run.get_task_instances()
-    }
+        ti.task_id.removeprefix("one_author.") + (f"[{ti.rendered_map_index}]" if named else ""):
+        str(ti.state) for ti in instances
+    }  # fmt: skip
 
 
 def test_documents_are_crawled_counted_and_published(
@@ -69,12 +73,14 @@ def test_documents_are_crawled_counted_and_published(
     )
     assert states({"recipe": "handbook", "full": True}) == {
         "which_recipes": "success",
+        "list_crawls": "success",
         "crawl": "success",
+        "check_crawls": "success",
         "count_documents": "success",
         "publish": "success",
     }
     (call,) = stand_in.calls
-    assert call["options"][:3] == ["--recipe", "handbook", "--full"]
+    assert call["options"][:4] == ["--recipe", "handbook", "--source=handbook", "--full"]
 
 
 def test_a_crawl_with_nothing_to_do_still_publishes(stand_in: StandIn, warehouse: Database) -> None:
@@ -83,7 +89,9 @@ def test_a_crawl_with_nothing_to_do_still_publishes(stand_in: StandIn, warehouse
     stand_in.does("crawl run", status=99, message="nothing new")
     assert states({}) == {
         "which_recipes": "success",
+        "list_crawls": "success",
         "crawl": "skipped",
+        "check_crawls": "success",
         "count_documents": "success",
         "publish": "success",
     }
@@ -94,7 +102,9 @@ def test_an_empty_warehouse_is_an_error(stand_in: StandIn, warehouse: Database) 
     warehouse["documents"].insert_one({"_id": "1", "author_id": "other", "status": "live"})
     assert states({}) == {
         "which_recipes": "success",
+        "list_crawls": "success",
         "crawl": "success",
+        "check_crawls": "success",
         "count_documents": "failed",
         "publish": "upstream_failed",
     }
@@ -104,7 +114,9 @@ def test_a_failed_crawl_publishes_nothing(stand_in: StandIn, warehouse: Database
     stand_in.does("crawl run", status=65, message="source 'blog' yields nothing")
     assert states({}) == {
         "which_recipes": "success",
+        "list_crawls": "success",
         "crawl": "failed",
+        "check_crawls": "failed",
         "count_documents": "upstream_failed",
         "publish": "upstream_failed",
     }
@@ -113,3 +125,66 @@ def test_a_failed_crawl_publishes_nothing(stand_in: StandIn, warehouse: Database
 def test_a_recipe_that_is_none_is_refused_by_the_form(stand_in: StandIn) -> None:
     with pytest.raises(ValueError, match="'nobody' is not one of"):
         states({"recipe": "nobody"})
+
+
+@pytest.fixture
+def three_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only recipe there is, with three sources."""
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    sources = [{"kind": "folder", "name": name, "path": "."} for name in ("blog", "posts", "code")]
+    recipe = {"name": "ada", "author": {"id": "ada", "name": "Ada"}, "sources": sources}
+    (folder / "ada.yaml").write_text(yaml.safe_dump(recipe))
+    monkeypatch.setattr("include.recipe_files.RECIPES", folder)
+    return folder
+
+
+def test_every_source_is_a_task_and_one_that_fails_stops_no_other(
+    stand_in: StandIn, warehouse: Database, three_sources: Path
+) -> None:
+    warehouse["documents"].insert_one({"_id": "1", "author_id": "ada", "status": "live"})
+    stand_in.does("crawl run", only_with="--source=posts", status=65, message="yields nothing")
+    assert states({"recipe": "ada"}, named=True) == {
+        "which_recipes[None]": "success",
+        "list_crawls[None]": "success",
+        "crawl[ada: blog]": "success",
+        "crawl[ada: posts]": "failed",
+        "crawl[ada: code]": "success",
+        "check_crawls[ada]": "failed",
+        "count_documents[0]": "upstream_failed",
+        "publish[0]": "upstream_failed",
+    }
+    assert len(stand_in.calls) == 3
+
+
+def test_links_are_crawled_instead_of_the_sources(
+    stand_in: StandIn, warehouse: Database, three_sources: Path
+) -> None:
+    warehouse["documents"].insert_one({"_id": "1", "author_id": "ada", "status": "live"})
+    # What looks like a template comes from outside and is never rendered.
+    links = ["https://example.org/a", " https://example.org/{{1+1}}?b=c "]
+    ended = states({"recipe": "ada", "links": links}, named=True)
+    assert {name: state for name, state in ended.items() if name.startswith("crawl[")} == {
+        "crawl[ada: https://example.org/a]": "success",
+        "crawl[ada: https://example.org/%7B%7B1+1%7D%7D?b=c]": "success",
+    }
+    assert sorted(call["options"][2] for call in stand_in.calls) == [
+        "--link=https://example.org/%7B%7B1+1%7D%7D?b=c",
+        "--link=https://example.org/a",
+    ]
+
+
+@pytest.mark.parametrize("link", ["ftp://example.org/", "example.org", "--full", "https://a b"])
+def test_what_is_no_link_is_refused_by_the_form(stand_in: StandIn, link: str) -> None:
+    with pytest.raises(ValueError, match="links"):
+        states({"links": [link]})
+
+
+def test_a_broken_recipe_is_left_to_its_job_to_explain(
+    stand_in: StandIn, warehouse: Database, three_sources: Path
+) -> None:
+    (three_sources / "bob.yaml").write_text("sources: [")
+    stand_in.does("crawl run", status=65, message="bob.yaml: not YAML")
+    ended = states({"recipe": "bob"}, named=True)
+    assert ended["crawl[bob: all sources]"] == "failed"
+    assert ended["check_crawls[bob]"] == "failed"

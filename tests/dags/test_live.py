@@ -179,6 +179,6 @@ def test_marking_a_task_failed_ends_its_job(live: Live) -> None:
     pid = crawls()[0]["pid"]
     wait_until(lambda: len(psutil.Process(pid).children()) == 1, "its child", 10)
     pids = [pid, psutil.Process(pid).children()[0].pid]
-    path = f"/dags/crawl/dagRuns/{run}/taskInstances/one_author.crawl/0"
+    path = f"/dags/crawl/dagRuns/{run}/taskInstances/crawl/0"
     live.call("PATCH", path, json={"new_state": "failed"})
     wait_until(lambda: all(map(gone, pids)), "the job's end", 30)

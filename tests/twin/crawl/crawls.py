@@ -42,7 +42,13 @@ Crawl = Callable[..., Crawled]
 def recipe_file(folder: Path, sources: list[dict[str, Any]], **crawl: Any) -> Path:
     """A recipe of these sources, in no hurry to be polite."""
     path = folder / "recipe.yaml"
-    knobs = {"delay_seconds": 0, "min_words": 20, "concurrency_per_host": 8, **crawl}
+    knobs = {
+        "delay_seconds": 0,
+        "backoff_seconds": 0.05,
+        "min_words": 20,
+        "concurrency_per_host": 8,
+        **crawl,
+    }
     recipe = {
         "name": "tester",
         "author": {"id": "tester", "name": "Tess Tester"},

@@ -10,7 +10,7 @@ import pytest
 
 from tests.twin.stores.chunks import DIMENSION, SPEC, document, vector
 from twin.domain.errors import BadDataError, TryAgainError
-from twin.stores.embedded_index import EmbeddedIndex
+from twin.stores.embedded_index import EmbeddedIndex, read_state
 from twin.stores.index import (
     ChunkFilter,
     DocumentState,
@@ -302,3 +302,51 @@ def test_a_document_that_is_being_replaced_is_not_read_half(tmp_path):
         writer._record({"pods": DocumentState(revision="", chunks=0)})
         with pytest.raises(TryAgainError, match="document pods is being replaced"):
             list(reader.documents())
+
+
+def everywhere(index: Index) -> set[str]:
+    """Documents in any release or collection that is kept, searched or not."""
+    if isinstance(index, EmbeddedIndex):
+        states = [read_state(index.release(name)).index for name in index.releases()]
+    else:
+        states = [index.state_of(name) for name in index.collections()]
+    return {id_ for state in states for id_ in state.documents}
+
+
+def test_forgotten_documents_leave_every_release(filled):
+    fill(filled, document("more", ["A release later."]))
+    other_spec = SPEC.model_copy(update={"chunker": "other"})
+    fill(filled, document("pods", ["Of another chunker."], spec=other_spec), spec=other_spec)
+    assert everywhere(filled) == {"pods", "gate", "more"}
+    assert filled.forget({"pods", "nobody"}) == 1
+    assert "pods" not in everywhere(filled)
+    reader = filled.read()
+    assert [chunk for chunk in reader.chunks() if chunk.document_id == "pods"] == []
+    assert filled.forget({"pods"}) == 0
+
+
+def test_forgetting_leaves_the_others_whole(filled):
+    before = {item.id: item for item in filled.read().documents()}
+    assert filled.forget({"pods"}) == 2
+    after = {item.id: item for item in filled.read().documents()}
+    assert after == {"gate": before["gate"]}
+    assert texts(filled.read().search(None, "compares", 5)) == [GATE.chunks[0].text]
+    assert filled.read().search(None, "pod exit", 5) == []
+
+
+def test_forgetting_what_no_index_holds_does_nothing(index, filled):
+    release = filled.state()
+    assert filled.forget({"nobody"}) == 0
+    assert filled.state() == release
+
+
+def test_nothing_of_a_forgotten_text_stays_on_disk(tmp_path):
+    index = EmbeddedIndex(tmp_path / "toy", "toy")
+    fill(index, document("secret", ["The password was swordfish."]), GATE)
+    with index.write(SPEC, DIMENSION) as writer:  # killed after a checkpoint
+        writer.upsert([document("more", ["More."])])
+        writer.checkpoint()
+    assert index.forget({"secret"}) == 1
+    held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"swordfish" not in held
+    assert b"perplexity" in held

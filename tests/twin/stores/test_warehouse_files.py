@@ -33,7 +33,13 @@ def filled(stores_settings: Settings, tmp_path: Path) -> tuple[Path, dict[str, l
     with open_warehouse(stores_settings) as warehouse:
         fill(warehouse)
         counts = export_warehouse(warehouse, path)
-        assert counts == {"revisions": 14, "documents": 13, "quarantine": 1, "crawls": 0}
+        assert counts == {
+            "revisions": 14,
+            "documents": 13,
+            "quarantine": 1,
+            "crawls": 0,
+            "forgotten": 0,
+        }
         return path, everything(warehouse)
 
 
@@ -61,7 +67,7 @@ def test_an_author_can_be_exported_alone(
     path = tmp_path / "bob.jsonl"
     with open_warehouse(stores_settings) as warehouse:
         counts = export_warehouse(warehouse, path, "bob")
-    assert counts == {"revisions": 1, "documents": 1, "quarantine": 0, "crawls": 0}
+    assert counts == {"revisions": 1, "documents": 1, "quarantine": 0, "crawls": 0, "forgotten": 0}
 
 
 def drop_last(lines: list[str]) -> list[str]:

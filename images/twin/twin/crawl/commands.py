@@ -11,11 +11,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps this a group while it has fewer than two commands."""
-
-
 @app.command()
 def run(
     recipe: RecipeOption,
@@ -62,6 +57,39 @@ def run(
     run_job(
         "crawl run",
         lambda job: crawl(job, options),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+    )
+
+
+@app.command()
+def forget(
+    url: Annotated[str, typer.Argument(help="Canonical URL of the document.", metavar="URL")],
+    recipe: RecipeOption,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why; kept with the note that it is forgotten.")
+    ] = "asked for",
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Erase a document for good: its texts, its chunks, and any later crawl of it.
+
+    Reads: the warehouse, the sample sets, the model registry.
+
+    Writes: a note that the URL is forgotten, which every later crawl and import heeds. Removes the
+    document and its history from the warehouse, and its chunks from every kept release of the
+    recipe's index. Names the sample sets that hold it and the model versions trained on it: make
+    new samples and train again to be rid of what these have learnt. Backups made before still
+    hold it; when one is restored, it is left out.
+
+    Exits with 99 if nothing is left to erase.
+    """
+    from twin.crawl.forget import forget as forget_document
+
+    run_job(
+        "crawl forget",
+        lambda job: forget_document(job, url, reason),
         recipe=recipe,
         run_id=run_id,
         result=result,

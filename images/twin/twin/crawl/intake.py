@@ -24,6 +24,8 @@ from twin.job import Job
 from twin.recipes import Source
 from twin.stores.warehouse import Warehouse
 
+FORGOTTEN = "forgotten on demand (twin crawl forget)"
+
 log = structlog.get_logger("twin.crawl")
 
 
@@ -107,7 +109,12 @@ class Intake:
             nobody=names_of_site(self.source),
         )
         limits = self.job.recipe.crawl
-        self._reader = f"{READER_VERSION} {version('trafilatura')} {limits.min_words}"
+        rights = self.job.recipe.digest("rights")
+        whose = f"{author!r} {self.source.guests}"
+        self._reader = "\n".join(
+            (READER_VERSION, version("trafilatura"), str(limits.min_words), rights, whose)
+        )
+        self._forgotten = self.warehouse.forgotten(author.id)
         self._previous = self.warehouse.last_crawl(self.job.recipe.name, self.source.name)
         self.warehouse.save_crawl(self._record(CrawlStatus.RUNNING, ""))
 
@@ -140,15 +147,25 @@ class Intake:
     def _take(self, page: Page) -> tuple[Outcome, str]:
         digest = hashlib.sha256(self._reader.encode() + b"\n" + page.body).hexdigest()
         identity = document_id(self._author.id, self._name(page.url))
-        if self._fetched.get(identity) == digest:
+        if identity in self._forgotten:
+            return self.skip(FORGOTTEN)
+        if self._fetched.get(identity) == digest and not page.reserved:
             return self._stored(identity, page.url, Change.UNCHANGED)
         article = read_article(page, self.job.recipe.crawl)
         url = article.canonical_url or page.url
         if page.has_siblings and not same_page(url, page.url):
             self.skip(f"its canonical URL is {url}")
             return Outcome.ELSEWHERE, url
+        article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))
         document = self._document(self._name(url), article)
-        if document.author_id != self._author.id:
+        own = document_id(self._author.id, document.url)
+        if {own, document.id} & self._forgotten:
+            return self.skip(FORGOTTEN)
+        if document.reserved and self.job.recipe.rights.honour_reservations:
+            self.warehouse.withdraw(document.id)
+            return self.skip(f"reserved by its publisher: {', '.join(document.reserved)}")
+        if document.id != own:
+            self.warehouse.withdraw(own)  # it was taken for the author's before
             with self._lock:
                 self.tally.guests += document.id not in self._seen
         return self._stored(document.id, url, self.warehouse.upsert(document, fetched=digest))
@@ -176,7 +193,8 @@ class Intake:
             modified=article.modified,
             language=article.language,
             tags=article.tags,
-            licence=article.licence,
+            licence=article.licence or self.job.recipe.rights.licence,
+            consent=self.job.recipe.rights.consent,
             reserved=article.reserved,
             content=article.content,
             revision=revision_of(article.title, article.content),

@@ -29,6 +29,7 @@ class Page:
         media_type: without parameters, e.g. ``text/html``.
         encoding: as declared by the server or the page; None means UTF-8.
         expected: the recipe says that this is an article, so being none is a failure.
+        reserved: uses that the server's headers or the site forbid machines.
         has_siblings: the source can fetch the page that this one calls its canonical one.
     """
 
@@ -38,6 +39,7 @@ class Page:
     encoding: str | None = None
     expected: bool = True
     has_siblings: bool = False
+    reserved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,21 @@ class Revision(BaseModel):
     seen: datetime
 
 
+class Forgotten(BaseModel):
+    """A document that was erased on demand, and is never to be stored again.
+
+    Nothing of its text or title is kept, only what it takes to know it when it comes back.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = Field(description="id of the document")
+    author_id: str
+    url: str
+    reason: str
+    when: datetime
+
+
 def document_id(author_id: str, canonical_url: str) -> str:
     """UUIDv5 of author and canonical URL: two authors may publish under one URL."""
     return str(uuid.uuid5(NAMESPACE, f"{author_id}\n{canonical_url}"))

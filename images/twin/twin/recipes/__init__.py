@@ -53,6 +53,22 @@ class AuthorSection(Section):
     )
 
 
+class RightsSection(Section):
+    """On what ground the texts may be kept and trained on; recorded with every document."""
+
+    licence: str | None = Field(
+        default=None, description="URL or SPDX name, for pages that name none of their own"
+    )
+    consent: str | None = Field(
+        default=None, description='e.g. "the author\'s own texts, agreed by mail of 2026-01-05"'
+    )
+    honour_reservations: bool = Field(
+        default=True,
+        description="leave out pages whose publisher reserves them (noai, noindex, TDM "
+        "reservation); false only if the consent covers them",
+    )
+
+
 class CrawlSection(Section):
     """How politely and how far to crawl."""
 
@@ -61,7 +77,22 @@ class CrawlSection(Section):
     min_words: int = Field(
         default=50, ge=0, description="a shorter page is no article and goes to quarantine"
     )
+    max_bytes: PositiveInt = Field(
+        default=2_000_000_000, description="what a source may send in one crawl, pages and all"
+    )
+    max_seconds: PositiveInt = Field(
+        default=6 * 3600, description="how long one crawl of a source may fetch"
+    )
     download_timeout_seconds: PositiveInt = 30
+    retries: int = Field(default=3, ge=0, description="of a request that failed but may not again")
+    backoff_seconds: float = Field(
+        default=1.0, ge=0, description="before the first retry; doubles each time"
+    )
+    max_wait_seconds: PositiveInt = Field(
+        default=120,
+        description="the longest a host may ask to wait (Retry-After, Crawl-delay) and be waited "
+        "for; one that asks for more is left for the next crawl",
+    )
     delay_seconds: float = Field(default=0.5, ge=0, description="AutoThrottle's first delay")
     concurrency_per_host: PositiveInt = 2
     user_agent: str = "llm-twin/0.1 (set crawl.user_agent to how you can be reached)"
@@ -245,6 +276,7 @@ class Recipe(Section):
     name: Slug
     author: AuthorSection
     sources: tuple[Source, ...] = Field(min_length=1)
+    rights: RightsSection = RightsSection()
     crawl: CrawlSection = CrawlSection()
     features: FeaturesSection = FeaturesSection()
     datasets: DatasetsSection = DatasetsSection()
@@ -257,6 +289,12 @@ class Recipe(Section):
         names = [source.name for source in self.sources]
         if len(set(names)) < len(names):
             raise ValueError("two sources have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _reservations_are_overruled_by_consent_only(self) -> "Recipe":
+        if not self.rights.honour_reservations and not self.rights.consent:
+            raise ValueError("rights.honour_reservations = false needs rights.consent to say why")
         return self
 
     @property

@@ -17,9 +17,10 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,8 @@ DELETED_SHARE = 0.25
 """Deleted points per live one above which the space of the deleted ones is taken back."""
 
 BATCH = 256
+
+DOCUMENTS_PER_COPY = 64
 
 log = structlog.get_logger("twin.index")
 
@@ -99,6 +102,38 @@ class EmbeddedIndex:
                 yield writer
             finally:
                 writer.close()
+
+    def forget(self, document_ids: Collection[str]) -> int:
+        """Erase documents: a new release without them takes the place of all there are.
+
+        It is written afresh, since the engine only marks what is deleted from a copy.
+        """
+        ids = set(document_ids)
+        states = {name: read_state(self.release(name)) for name in self.releases()}
+        if not any(ids & state.index.documents.keys() for state in states.values()):
+            return 0
+        current = self.current()
+        if current is None:  # only what a killed build left
+            self._keep_only(None)
+            return 0
+        published = states[current]
+        erased = (published.index.documents.get(id_) for id_ in ids)
+        reader = self.read()
+        try:
+            with self.write(published.index.spec, published.dimension, rebuild=True) as writer:
+                kept = (item for item in reader.documents() if item.id not in ids)
+                while batch := list(islice(kept, DOCUMENTS_PER_COPY)):
+                    writer.upsert(batch)
+                name = writer.publish()
+                self._keep_only(name)
+        finally:
+            reader.close()
+        return sum(state.chunks for state in erased if state)
+
+    def _keep_only(self, name: str | None) -> None:
+        self.point("PARTIAL", None)
+        for other in set(self.releases()) - {name}:
+            shutil.rmtree(self.release(other))
 
     def current(self) -> str | None:
         """Name of the published release."""

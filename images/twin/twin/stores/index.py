@@ -13,7 +13,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -229,6 +229,16 @@ class Index(Protocol):
 
         Raises:
             TryAgainError: another writer is at work, or the store can't be reached.
+        """
+
+    def forget(self, document_ids: Collection[str]) -> int:
+        """Erase documents from what is published and from every release kept beside it.
+
+        Returns:
+            Number of chunks erased from what is published.
+
+        Raises:
+            TryAgainError: a writer is at work, or the store can't be reached.
         """
 
 

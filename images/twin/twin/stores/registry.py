@@ -9,7 +9,7 @@ artifacts, and its tags say where the weights are and what they hash to.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -152,17 +152,24 @@ class Registry:
 
     def models(self) -> list[str]:
         """Names of the registered models of this system, sorted."""
-        names: list[str] = []
-        token: str | None = None
+        query = {"filter": f"name LIKE '{MODEL_PREFIX}%'"}
+        found = self._search("registered-models", **query)
+        return sorted(model["name"] for model in found)
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions of a model, oldest first; none if there is no such model."""
+        found = self._search("model-versions", filter=f"name = '{name}'")
+        return sorted((_parse(item) for item in found), key=lambda item: int(item.version))
+
+    def _search(self, kind: str, **query: str) -> Iterator[dict[str, Any]]:
+        token = ""
         while True:
-            query = {"filter": f"name LIKE '{MODEL_PREFIX}%'", "max_results": str(_PAGE)}
-            if token:
-                query["page_token"] = token
-            page = self._get("registered-models/search", **query) or {}
-            names += [model["name"] for model in page.get("registered_models", [])]
-            token = page.get("next_page_token")
+            page = {**query, "max_results": str(_PAGE), **({"page_token": token} if token else {})}
+            answer = self._get(f"{kind}/search", **page) or {}
+            yield from answer.get(kind.replace("-", "_"), [])
+            token = answer.get("next_page_token", "")
             if not token:
-                return sorted(names)
+                return
 
     def tag(self, name: str, version: str, key: str, value: str) -> None:
         """Set a tag of a version; the same key again overwrites it.
@@ -263,6 +270,8 @@ def _failure(response: httpx.Response, settings: Settings) -> Exception:
         return _NotFoundError(message)
     if code == "RESOURCE_ALREADY_EXISTS":
         return _AlreadyExistsError(message)
+    if "IntegrityError" in message:  # its database, when two set the same alias at once
+        return TryAgainError("MLflow was changed by another process at the same moment")
     return BadDataError(f"MLflow refuses the request: {' '.join(message.split())}")
 
 

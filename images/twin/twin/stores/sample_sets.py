@@ -76,6 +76,10 @@ class SampleSets:
         version = str(self._files.read_json(f"{self._root}/latest.json")["version"])
         return self.manifest(version) if self.is_published(version) else None
 
+    def versions(self) -> list[str]:
+        """Names of the published versions, sorted."""
+        return sorted(name for name in self._files.names(self._root) if self.is_published(name))
+
     def manifest(self, version: str) -> SampleSetManifest:
         """The manifest of a version.
 

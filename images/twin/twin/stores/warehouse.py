@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, QuarantinedItem, quarantine_id
-from twin.domain.document import Document, DocumentStatus, Revision
+from twin.domain.document import Document, DocumentStatus, Forgotten, Revision
 from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.settings import Settings
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Fields of a stored document that are bookkeeping of the crawl, not part of `Document`.
 BOOKKEEPING = ("last_seen", "fetched")
-COLLECTIONS = ("revisions", "documents", "quarantine", "crawls")
+COLLECTIONS = ("revisions", "documents", "quarantine", "crawls", "forgotten")
 IDS_PER_COMMAND = 1_000
 ATTEMPTS = 20
 LONGEST_PAUSE_SECONDS = 0.05
@@ -127,6 +127,7 @@ class Warehouse:
             self._of("documents").create_index([("author_id", 1), ("status", 1)])
             self._of("documents").create_index([("author_id", 1), ("source", 1)])
             self._of("documents").create_index("url")
+            self._of("forgotten").create_index("author_id")
             self._of("revisions").create_index([("document_id", 1), ("seen", 1)])
             self._of("quarantine").create_index([("author_id", 1), ("source", 1)])
             self._of("crawls").create_index([("recipe", 1), ("source", 1), ("finished", -1)])
@@ -361,6 +362,50 @@ class Warehouse:
         """Take an item out of quarantine: it became a document after all."""
         with self._errors():
             self._of("quarantine").delete_one({"_id": item_id})
+
+    def withdraw(self, document_id: str) -> bool:
+        """Mark a live document as gone: it may no longer be used. Its history stays."""
+        with self._errors():
+            found = self._of("documents").update_one(
+                {"_id": document_id, "status": {"$in": STANDING}},
+                {"$set": {"status": DocumentStatus.GONE.value, "fetched": None}},
+            )
+            return found.modified_count > 0
+
+    # Forgetting
+
+    def forget(self, forgotten: Forgotten) -> int:
+        """Erase a document with its history, and note that it is never to be stored again.
+
+        The note comes first: what a kill leaves of the document, the next call erases.
+
+        Returns:
+            Number of texts erased.
+        """
+        with self._errors():
+            self._of("forgotten").update_one(
+                {"_id": forgotten.id},
+                {"$setOnInsert": forgotten.model_dump(exclude={"id"})},
+                upsert=True,
+            )
+            return self._erase([forgotten.id])
+
+    def _erase(self, document_ids: list[str]) -> int:
+        texts = self._of("revisions").delete_many({"document_id": {"$in": document_ids}})
+        self._of("documents").delete_many({"_id": {"$in": document_ids}})
+        return texts.deleted_count
+
+    def forgotten(self, author_id: str) -> dict[str, Forgotten]:
+        """What was erased of an author on demand, by document id."""
+        with self._errors():
+            found = self._of("forgotten").find({"author_id": author_id})
+            items = (Forgotten.model_validate({**item, "id": item["_id"]}) for item in found)
+            return {item.id: item for item in items}
+
+    def erase_forgotten(self) -> int:
+        """Erase again what an import has brought back; returns the number of texts."""
+        with self._errors():
+            return self._erase([item["_id"] for item in self._of("forgotten").find({}, {"_id": 1})])
 
     # Whole collections, for export and import
 

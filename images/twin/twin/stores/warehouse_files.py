@@ -15,7 +15,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ValidationError
 
 from twin.domain.crawl import CrawlRecord, QuarantinedItem
-from twin.domain.document import Document, Revision, revision_of
+from twin.domain.document import Document, Forgotten, Revision, revision_of
 from twin.domain.errors import BadDataError
 from twin.stores.warehouse import COLLECTIONS, Record, Warehouse, revision_key
 
@@ -28,6 +28,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "revisions": Revision,
     "quarantine": QuarantinedItem,
     "crawls": CrawlRecord,
+    "forgotten": Forgotten,
 }
 
 
@@ -80,7 +81,8 @@ def import_warehouse(
     """Write a file's records to the warehouse; those of the same id are replaced.
 
     The whole file is checked before anything is written. Importing again changes nothing, so
-    an import that the warehouse interrupted is finished by running it again.
+    an import that the warehouse interrupted is finished by running it again. What was forgotten
+    since the file was written stays so.
 
     Returns:
         Records by collection.
@@ -103,6 +105,7 @@ def import_warehouse(
     if batch:
         warehouse.restore(current, batch)
         advance(len(batch))
+    warehouse.erase_forgotten()
     return {name: counts[name] for name in COLLECTIONS}
 
 

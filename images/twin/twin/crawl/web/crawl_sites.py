@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 READER_THREADS = 1
 # A copy is ours: nobody to be polite to.
 COPY_CONCURRENCY = 16
+POLITENESS = "twin.crawl.web.politeness"
+#: What the reason of a spider's end starts with if it spent its budget.
+BUDGET = "budget: "
 REPORTED_ANYWAY = (
     "scrapy-playwright",
     "asyncio",
@@ -60,9 +63,12 @@ def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSecti
     for source, intake in sources:
         if intake.fatal is not None:
             raise intake.fatal
-        if ends.get(source.name) != "finished":
+        end = ends.get(source.name, "not started")
+        if end.startswith(BUDGET):
+            intake.job.result.detail[f"{source.name}: stopped by"] = end.removeprefix(BUDGET)
+        elif end != "finished":
             raise TryAgainError(
-                f"source {source.name!r}: stopped early ({ends.get(source.name, 'not started')}); "
+                f"source {source.name!r}: stopped early ({end}); "
                 "what was read is stored, run again for the rest"
             )
 
@@ -161,6 +167,8 @@ def _process_settings(guards: Sequence[AddressGuard]) -> dict[str, Any]:
 
 
 def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]:
+    from twin.crawl.web.spider import TRANSIENT_STATUSES
+
     copies = HostCopies(source.hosts).hosts
     handler = "twin.crawl.web.download.GuardedDownloadHandler"
     return {
@@ -174,6 +182,19 @@ def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]
         "DOWNLOAD_MAXSIZE": limits.max_page_bytes,
         "DOWNLOAD_WARNSIZE": 0,
         "CONCURRENT_REQUESTS_PER_DOMAIN": limits.concurrency_per_host,
+        "DOWNLOADER_MIDDLEWARES": {
+            "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
+            f"{POLITENESS}.RobotsMiddleware": 100,
+            "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
+            f"{POLITENESS}.BackoffMiddleware": 550,
+        },
+        "EXTENSIONS": {f"{POLITENESS}.Budget": 0},
+        "RETRY_TIMES": limits.retries,
+        "RETRY_HTTP_CODES": sorted(TRANSIENT_STATUSES),
+        "TWIN_BACKOFF_SECONDS": limits.backoff_seconds,
+        "TWIN_MAX_WAIT_SECONDS": limits.max_wait_seconds,
+        "TWIN_MAX_CRAWL_SECONDS": limits.max_seconds,
+        "TWIN_MAX_CRAWL_BYTES": limits.max_bytes,
         "AUTOTHROTTLE_ENABLED": True,
         "AUTOTHROTTLE_START_DELAY": limits.delay_seconds,
         "AUTOTHROTTLE_TARGET_CONCURRENCY": limits.concurrency_per_host,

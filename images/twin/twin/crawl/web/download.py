@@ -34,15 +34,19 @@ class GuardedDownloadHandler(HTTP11DownloadHandler):
         copies: HostCopies = spider.site.copies
         url = copies.fetch_url(request.url)
         guard.check_url(url)
+        await spider.pauses.wait(request.url)
         try:
             if url == request.url:
-                return await super().download_request(request)
-            return await self._download_copy(request, url, copies)
+                response = await super().download_request(request)
+            else:
+                response = await self._download_copy(request, url, copies)
         except CannotResolveHostError:
             refusal = GuardedResolver.refusals.get(host_and_port(url)[0])
             if refusal:
                 raise RefusedAddressError(refusal) from None
             raise
+        spider.pauses.heed(request, response)
+        return response
 
     async def _download_copy(self, request: Request, url: str, copies: HostCopies) -> Response:
         # A proxy for the real host is no way to a copy.

@@ -5,10 +5,11 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import scrapy  # noqa: TID253 - base class of the spider; this module is imported lazily
+from scrapy.crawler import Crawler  # noqa: TID253 - as above
 from scrapy.exceptions import CloseSpider, IgnoreRequest  # noqa: TID253 - as above
 from scrapy.http import HtmlResponse, Response, XmlResponse  # noqa: TID253 - as above
 from scrapy.linkextractors import LinkExtractor  # noqa: TID253 - as above
@@ -22,6 +23,7 @@ from twin.crawl.intake import Intake, Outcome
 from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Page, UnusableError
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
 from twin.crawl.web.pagination import Traps, next_page, shape
+from twin.crawl.web.reservations import Reservations
 from twin.crawl.web.site import Site
 from twin.crawl.web.urls import is_on, page_key
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
@@ -57,6 +59,7 @@ class WebSpider(scrapy.Spider):
     """
 
     name = "web"
+    _reservations: Reservations
 
     def __init__(
         self,
@@ -84,6 +87,13 @@ class WebSpider(scrapy.Spider):
         self._sitemaps: set[str] = set()
         self.left_out = 0
         self._links = LinkExtractor(canonicalize=False, unique=True)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        """Made by Scrapy."""
+        spider: Self = super().from_crawler(crawler, *args, **kwargs)
+        spider._reservations = Reservations(crawler)
+        return spider
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
         """The entries of the source. Feeds that have the texts come first and are waited for, so
@@ -148,7 +158,7 @@ class WebSpider(scrapy.Spider):
                 if name is None:
                     continue
                 if self._is_article(item, name):
-                    await self._take_item(item, name)
+                    await self._take_item(item, name, await self._reservations.of(response))
                     continue
                 for request in self._pages([name], response):
                     yield request
@@ -181,12 +191,12 @@ class WebSpider(scrapy.Spider):
         """Whether an item's page may be a document of ours: a link elsewhere is no text of it."""
         return self.site.may_fetch(name) and self.site.may_be_document(name)
 
-    async def _take_item(self, item: feed.FeedItem, name: str) -> None:
+    async def _take_item(self, item: feed.FeedItem, name: str, reserved: tuple[str, ...]) -> None:
         if not self._is_new(name):
             return
         await self._take(Page(
             url=name, body=item.body, media_type=feed.MEDIA_TYPE,
-            expected=self.site.is_expected(name),
+            expected=self.site.is_expected(name), reserved=reserved,
         ))  # fmt: skip
 
     def on_archive(self, response: Response) -> Requests:
@@ -282,7 +292,7 @@ class WebSpider(scrapy.Spider):
             self._traps.note(url, fruitful=leads_on)
             self.intake.skip("not included")
             return
-        outcome, where = await self._take(self._page(url, response))
+        outcome, where = await self._take(await self._page(url, response))
         self._traps.note(url, fruitful=leads_on or outcome is not Outcome.SKIPPED)
         if outcome is Outcome.ELSEWHERE:
             for request in self._pages([where], response):
@@ -294,7 +304,7 @@ class WebSpider(scrapy.Spider):
                 (link.url for link in self._links.extract_links(response)), response
             )
 
-    def _page(self, url: str, response: Response) -> Page:
+    async def _page(self, url: str, response: Response) -> Page:
         header = response.headers.get("Content-Type", b"").decode("latin-1")
         media_type = header.partition(";")[0].strip().lower()
         if media_type not in HTML_TYPES | MARKDOWN_TYPES and isinstance(response, HtmlResponse):
@@ -306,6 +316,7 @@ class WebSpider(scrapy.Spider):
             encoding=_encoding(response),
             expected=self.site.is_expected(url),
             has_siblings=True,
+            reserved=await self._reservations.of(response),
         )
 
     async def _take(self, page: Page) -> tuple[Outcome, str]:

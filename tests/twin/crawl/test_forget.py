@@ -1,0 +1,195 @@
+"""`twin crawl forget`: a document is erased everywhere and stays away."""
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+from typer.testing import CliRunner
+
+from tests.twin.crawl.crawls import environment, recipe_file, run_crawl
+from tests.twin.stores.chunks import DIMENSION, SPEC
+from tests.twin.stores.chunks import document as chunked
+from twin.cli import app
+from twin.domain.document import document_id
+from twin.domain.sample import InstructSample, Split
+from twin.recipes import load_recipe
+from twin.settings import Settings, get_settings
+from twin.stores.files import open_files
+from twin.stores.index import open_index
+from twin.stores.registry import Registry
+from twin.stores.sample_sets import SampleSetManifest, SampleSets
+from twin.stores.warehouse import open_warehouse
+from twin.stores.warehouse_files import export_warehouse, import_warehouse
+
+WORDS = "Some words that the author has written about the sea and its weather. " * 5
+URL = "https://tess.example/notes/secret.md"
+
+
+@pytest.fixture
+def live(stores_settings: Settings, mlflow_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings with all stores, and the environment that gives a command the same."""
+    settings = stores_settings.model_copy(update={"mlflow_tracking_uri": mlflow_url})
+    given = {**environment(settings), "TWIN_MLFLOW_TRACKING_URI": mlflow_url}
+    for key in ("TWIN_HOME", "TWIN_MONGO_URI", "TWIN_MONGO_DATABASE", "TWIN_MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(key, given[key])
+    get_settings.cache_clear()
+    yield settings
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def recipe(live: Settings, tmp_path: Path) -> Path:
+    """A recipe of two crawled notes; its name is new, so its models are too."""
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    for name in ("secret", "open"):
+        (notes / f"{name}.md").write_text(f"# {name.title()}\n\n{WORDS}")
+    source = {
+        "kind": "folder", "name": "site", "path": str(notes),
+        "url_prefix": "https://tess.example/notes/",
+    }  # fmt: skip
+    path = recipe_file(tmp_path, [source])
+    data = yaml.safe_load(path.read_text())
+    data["name"] = f"tester-{uuid.uuid4().hex[:8]}"
+    path.write_text(yaml.safe_dump(data))
+    assert run_crawl(live, path).tally() == {"added": 2}
+    return path
+
+
+def forget(recipe: Path, url: str, *options: str) -> tuple[int, dict[str, Any], str]:
+    result = recipe.with_name("forgotten.json")
+    result.unlink(missing_ok=True)
+    command = ["crawl", "forget", url, "--recipe", str(recipe), "--result", str(result), *options]
+    done = CliRunner().invoke(app, command)
+    data = json.loads(result.read_text()) if result.exists() else {}
+    return done.exit_code, data, done.output
+
+
+def fill_index(recipe: Path, settings: Settings, *documents: str) -> None:
+    with open_index(settings, load_recipe(str(recipe), Path())).write(SPEC, DIMENSION) as writer:
+        writer.upsert([chunked(id_, ["One passage.", f"Another of {id_}."]) for id_ in documents])
+        writer.publish()
+
+
+def publish_samples(recipe: Path, settings: Settings, version: str, documents: set[str]) -> None:
+    name = load_recipe(str(recipe), Path()).name
+    manifest = SampleSetManifest(
+        version=version, recipe=name, author_id="tester", author_name="Tess", index_fingerprint="f",
+        recipe_digest="d", prompt_version="2", rejected_by="m",
+        documents=dict.fromkeys(documents, Split.TRAIN), counts={},
+    )  # fmt: skip
+    samples = [
+        InstructSample(
+            id=id_, split=Split.TRAIN, instruction="Write.", answer="Words.", document_id=id_,
+            revision="r", chunk_id="c", title="t", url="u",
+        )
+        for id_ in documents
+    ]  # fmt: skip
+    SampleSets(open_files(settings), name).publish(manifest, samples, [], "card")
+
+
+def register(recipe: Path, settings: Settings, dataset: str) -> None:
+    client = MlflowClient(tracking_uri=settings.mlflow_tracking_uri)
+    run = client.create_run(client.create_experiment(uuid.uuid4().hex)).info.run_id
+    with Registry(settings) as registry:
+        registry.register(
+            load_recipe(str(recipe), Path()).model_name, weights_uri=f"file:///{dataset}",
+            weights_digest=dataset, run_id=run, tags={"dataset_version": dataset},
+        )  # fmt: skip
+
+
+def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe: Path) -> None:
+    secret, other = (
+        document_id("tester", f"https://tess.example/notes/{name}.md")
+        for name in ("secret", "open")
+    )
+    fill_index(recipe, live, secret, other)
+    publish_samples(recipe, live, "with", {secret, other})
+    publish_samples(recipe, live, "without", {other})
+    register(recipe, live, "with")
+    register(recipe, live, "without")
+
+    code, result, output = forget(recipe, URL, "--reason", "asked by mail")
+    assert code == 0, output
+    name = load_recipe(str(recipe), Path()).name
+    assert result["detail"] == {
+        "urls": [URL],
+        "texts erased": 1,
+        "chunks erased": 2,
+        "sample sets that hold it": ["with"],
+        "model versions trained on it": [f"twin-{name} version 1"],
+    }
+    with open_warehouse(live) as warehouse:
+        assert warehouse.documents_at(URL) == []
+        assert warehouse.revisions(secret) == []
+        assert warehouse.forgotten("tester")[secret].reason == "asked by mail"
+        assert [item.title for item in warehouse.live_documents("tester")] == ["Open"]
+    state = open_index(live, load_recipe(str(recipe), Path())).state()
+    assert state is not None
+    assert state.documents.keys() == {other}
+
+
+def test_it_does_not_come_back(live: Settings, recipe: Path, tmp_path: Path) -> None:
+    with open_warehouse(live) as warehouse:
+        export_warehouse(warehouse, tmp_path / "before.jsonl")
+    assert forget(recipe, URL)[0] == 0
+    # Neither by a crawl, …
+    done = run_crawl(live, recipe, "--full")
+    assert done.tally() == {"unchanged": 1, "skipped": 1}
+    with open_warehouse(live) as warehouse:
+        assert warehouse.documents_at(URL) == []
+        # … nor by a backup made before.
+        import_warehouse(warehouse, tmp_path / "before.jsonl")
+        assert warehouse.documents_at(URL) == []
+        assert warehouse.revisions(document_id("tester", URL)) == []
+
+
+def test_again_there_is_nothing_to_do_but_to_name_the_models(live: Settings, recipe: Path) -> None:
+    secret = document_id("tester", URL)
+    publish_samples(recipe, live, "with", {secret})
+    register(recipe, live, "with")
+    assert forget(recipe, URL)[0] == 0
+    code, result, _ = forget(recipe, URL)
+    assert code == 99
+    assert result["detail"]["model versions trained on it"]
+
+
+def test_what_a_kill_left_is_erased_by_the_next_run(live: Settings, recipe: Path) -> None:
+    """As after a kill between the warehouse and the index."""
+    secret = document_id("tester", URL)
+    assert forget(recipe, URL)[0] == 0
+    fill_index(recipe, live, secret)
+    code, result, _ = forget(recipe, URL)
+    assert code == 0
+    assert result["detail"]["chunks erased"] == 2
+
+
+def test_a_url_that_is_not_there_yet_never_comes(live: Settings, recipe: Path) -> None:
+    url = "https://tess.example/notes/later.md"
+    code, result, _ = forget(recipe, url)
+    assert code == 0
+    assert result["detail"]["texts erased"] == 0
+    folder = recipe.parent / "notes"
+    (folder / "later.md").write_text(f"# Later\n\n{WORDS}")
+    assert run_crawl(live, recipe).tally() == {"unchanged": 2, "skipped": 1}
+
+
+@pytest.mark.parametrize("url", ["notes", "secret.md", "", "http://[x"])
+def test_what_is_no_url_is_refused(live: Settings, recipe: Path, url: str) -> None:
+    code, _, output = forget(recipe, url)
+    assert code == 65
+    assert "URL" in output
+
+
+def test_the_same_url_of_another_author_stays(live: Settings, recipe: Path) -> None:
+    with open_warehouse(live) as warehouse:
+        (mine,) = warehouse.documents_at(URL)
+        theirs = mine.model_copy(update={"id": document_id("bob", URL), "author_id": "bob"})
+        warehouse.upsert(theirs)
+    assert forget(recipe, URL)[0] == 0
+    with open_warehouse(live) as warehouse:
+        assert [item.author_id for item in warehouse.documents_at(URL)] == ["bob"]
