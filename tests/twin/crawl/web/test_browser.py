@@ -175,7 +175,7 @@ def test_scripts_without_end_and_pages_without_measure_are_left(
     )  # fmt: skip
     assert done.code == 0, done.error
     assert paths(stores_settings) >= {"/fine", "/greedy", "/asks"}
-    assert "no answer in time" in held(stores_settings)["/loop"]
+    assert "its scripts did not end in time" in held(stores_settings)["/loop"]
     assert sum(path.startswith("/more") for path in site.requests) <= 100
 
 

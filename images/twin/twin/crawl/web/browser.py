@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 from scrapy import Request  # noqa: TID253 - base classes; imported lazily by Scrapy's settings
-from scrapy.exceptions import DownloadTimeoutError  # noqa: TID253 - as above
+from scrapy.exceptions import IgnoreRequest  # noqa: TID253 - as above
 from scrapy.http import HtmlResponse, Response  # noqa: TID253 - as above
 from scrapy_playwright.handler import ScrapyPlaywrightDownloadHandler
 from scrapy_playwright.page import PageMethod
@@ -104,8 +105,8 @@ class BrowserDownloadHandler(ScrapyPlaywrightDownloadHandler):
         try:
             limit = self._timeout + SETTLING_SECONDS
             made = await asyncio.wait_for(super().download_request(inner), limit)
-        except TimeoutError:
-            raise DownloadTimeoutError(f"{request.url}: its scripts did not end") from None
+        except (TimeoutError, PlaywrightTimeoutError):  # trying again would end in the same
+            raise IgnoreRequest("its scripts did not end in time") from None
         finally:
             await visit.end()
         headers = response.headers.copy()
@@ -148,7 +149,7 @@ class Visit:
     async def _answer(self, route: Any, asked: Any) -> None:
         with suppress(Exception):  # the page may be closed while it waits for an answer
             if self._shown and self._is_leaving(asked):
-                await route.fulfill(status=204)  # the browser stays where it is
+                await route.abort("aborted")  # as if the reader had: the page stays
                 return
             response = await self._response_to(asked)
             if response is None:
