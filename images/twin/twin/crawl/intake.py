@@ -159,7 +159,7 @@ class Intake:
         article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))
         document = self._document(self._name(url), article)
         own = document_id(self._author.id, document.url)
-        if {own, document.id} & self._forgotten:
+        if not self._forgotten.keys().isdisjoint((own, document.id)):
             return self.skip(FORGOTTEN)
         if document.reserved and self.job.recipe.rights.honour_reservations:
             self.warehouse.withdraw(document.id)
