@@ -9,6 +9,7 @@ WebRTC, service workers) fails.
 """
 
 import asyncio
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from scrapy import Request  # noqa: TID253 - base classes; imported lazily by Sc
 from scrapy.exceptions import IgnoreRequest  # noqa: TID253 - as above
 from scrapy.http import HtmlResponse, Response  # noqa: TID253 - as above
 from scrapy_playwright.handler import ScrapyPlaywrightDownloadHandler
-from scrapy_playwright.page import PageMethod
 
 from twin.crawl.web.download import GuardedDownloadHandler
 from twin.crawl.web.spider import IN_BROWSER
@@ -26,9 +26,10 @@ from twin.crawl.web.spider import IN_BROWSER
 #: What a text does not need.
 BLOCKED = frozenset({"image", "media", "font", "manifest", "texttrack", "eventsource", "ping"})
 REQUESTS_PER_PAGE = 100
-#: How long a page that has loaded may go on asking for things, in seconds.
-SETTLING_SECONDS = 5.0
+#: A page that has asked for nothing as long as this, in seconds, is done.
+QUIET_SECONDS = 0.5
 CLOSING_SECONDS = 5.0
+VISIT = "browser_visit"
 # Nothing listens at the discard port; a browser that finds no proxy has no network.
 NO_NETWORK = (
     "--proxy-server=http://127.0.0.1:9",
@@ -88,7 +89,7 @@ class BrowserDownloadHandler(ScrapyPlaywrightDownloadHandler):
         return await self._run(request, response)
 
     async def _run(self, request: Request, response: Response) -> Response:
-        visit = Visit(self._crawler, response, self._max_bytes)
+        visit = Visit(self._crawler, response, self._max_bytes, self._timeout)
         inner = Request(
             request.url,
             dont_filter=True,
@@ -99,11 +100,13 @@ class BrowserDownloadHandler(ScrapyPlaywrightDownloadHandler):
                     "java_script_enabled": True, "user_agent": _user_agent(request),
                 },
                 "playwright_page_init_callback": visit.begin,
-                "playwright_page_methods": [PageMethod(_settle)],
+                # Whether a page has loaded is told by its requests: some never say so.
+                "playwright_page_goto_kwargs": {"wait_until": "commit"},
+                VISIT: visit,
             },
         )  # fmt: skip
         try:
-            limit = self._timeout + SETTLING_SECONDS
+            limit = 2 * self._timeout + CLOSING_SECONDS
             made = await asyncio.wait_for(super().download_request(inner), limit)
         except (TimeoutError, PlaywrightTimeoutError):  # trying again would end in the same
             raise IgnoreRequest("its scripts did not end in time") from None
@@ -116,6 +119,9 @@ class BrowserDownloadHandler(ScrapyPlaywrightDownloadHandler):
             request.url, status=200, headers=headers, body=body, encoding="utf-8", request=request
         )
 
+    async def _apply_page_methods(self, page: Any, request: Request, _: Any) -> None:
+        await request.meta[VISIT].settle(page)
+
 
 class Visit:
     """One page in the browser: answers everything it asks for.
@@ -124,13 +130,16 @@ class Visit:
         crawler: whose downloader fetches.
         response: the page itself, fetched already.
         max_bytes: of all that the page may load, itself included.
+        timeout: how long it may take to do so, in seconds.
     """
 
-    def __init__(self, crawler: Any, response: Response, max_bytes: int) -> None:
+    def __init__(self, crawler: Any, response: Response, max_bytes: int, timeout: float) -> None:
         self._crawler = crawler
         self._response = response
         self._bytes_left = max_bytes - len(response.body)
         self._requests_left = REQUESTS_PER_PAGE
+        self._timeout = timeout
+        self._fetching = 0
         self._shown = False
         self._page: Any = None
 
@@ -139,6 +148,17 @@ class Visit:
         self._page = page
         page.on("popup", _close)
         await page.route("**", self._answer)
+
+    async def settle(self, page: Any) -> None:
+        """Wait until the page asks for nothing more, but not for ever."""
+        end = time.monotonic() + self._timeout
+        with suppress(Exception):  # a page that is never ready is read as it is
+            await page.wait_for_load_state("domcontentloaded", timeout=self._timeout * 1_000)
+        last = time.monotonic()
+        while (now := time.monotonic()) < end and now - last < QUIET_SECONDS:
+            if self._fetching:
+                last = now
+            await asyncio.sleep(QUIET_SECONDS / 10)
 
     async def end(self) -> None:
         """Close the page if it is still open, even if a script keeps it busy."""
@@ -175,7 +195,11 @@ class Visit:
         if not asked.url.startswith(("http://", "https://")):
             return None
         self._requests_left -= 1
-        return await self._fetch(asked.url)
+        self._fetching += 1
+        try:
+            return await self._fetch(asked.url)
+        finally:
+            self._fetching -= 1
 
     async def _fetch(self, url: str) -> Response | None:
         request = Request(
@@ -202,12 +226,6 @@ async def _close(page: Any) -> None:
     """Close a window that a page has opened."""
     with suppress(Exception):
         await page.close()
-
-
-async def _settle(page: Any) -> None:
-    """Wait until the page asks for nothing more, but not for ever."""
-    with suppress(Exception):  # a page that never rests is read as it is
-        await page.wait_for_load_state("networkidle", timeout=SETTLING_SECONDS * 1_000)
 
 
 def _headers(response: Response) -> dict[str, str]:
