@@ -101,8 +101,10 @@ class Intake:
         )
         held = self.warehouse.quarantined(author.id, self.source.name)
         self._quarantined = {item.id for item in held}
+        self._forgotten = self.warehouse.forgotten(author.id)
         stored = self.warehouse.urls_of(author.id, self.source.name)
-        self._names = {page_key(url): url for url in stored}
+        erased = [item.url for item in self._forgotten.values()]
+        self._names = {page_key(url): url for url in (*stored, *erased)}
         self._authorship = Authorship(
             author,
             guests_included=self.source.guests == "include",
@@ -114,7 +116,6 @@ class Intake:
         self._reader = "\n".join(
             (READER_VERSION, version("trafilatura"), str(limits.min_words), rights, whose)
         )
-        self._forgotten = self.warehouse.forgotten(author.id)
         self._previous = self.warehouse.last_crawl(self.job.recipe.name, self.source.name)
         self.warehouse.save_crawl(self._record(CrawlStatus.RUNNING, ""))
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from tests.twin.crawl.crawls import Crawl, documents, held, paths, web
 from tests.twin.crawl.feeds import TEXT, rss, rss_item
 from tests.twin.crawl.site_server import Answer, SiteServer, article, serve, sitemap
+from twin.domain.document import Forgotten, document_id
 from twin.settings import Settings
+from twin.stores.warehouse import open_warehouse
 
 
 @pytest.fixture
@@ -192,6 +195,20 @@ def test_a_stored_document_keeps_its_name(
     site.routes |= {"/map.xml": sitemap(f"{site.url}/a/"), "/a/": slash}
     again = crawl(source)
     assert again.code == 99 and paths(stores_settings) == {"/a"}
+
+
+def test_what_is_forgotten_is_so_under_every_name(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings
+) -> None:
+    site.routes |= {"/a": Answer(article("A")), "/a/": Answer(article("A"))}
+    source = web(site.url, start_urls=[f"{site.url}/a/"], follow_links=False)
+    with open_warehouse(stores_settings) as warehouse:
+        url = f"{site.url}/a"
+        identity = document_id("tester", url)
+        warehouse.forget(
+            Forgotten(id=identity, author_id="tester", url=url, reason="x", when=datetime.now(UTC))
+        )
+    assert crawl(source).code == 65 and paths(stores_settings) == set()
 
 
 def test_a_page_behind_a_paywall_is_set_aside(
