@@ -117,6 +117,7 @@ def _article(metadata: Metadata, title: str, content: str) -> Article:
         licence=metadata.licence,
         reserved=metadata.reserved,
         canonical_url=metadata.canonical_url,
+        original_url=metadata.original_url,
     )
 
 
