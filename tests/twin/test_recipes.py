@@ -61,7 +61,10 @@ def test_every_shipped_recipe_loads(root: Path) -> None:
         ({"author": {"id": "Ada L", "name": "x"}}, "author.id = 'Ada L': String should match"),
         ({"sources": []}, "sources = []: Tuple should have at least 1 item"),
         ({"sources": [{"kind": "ftp", "name": "x"}]}, "sources.0"),
-        ({"sources": [{"kind": "web", "name": "x"}]}, "needs start_urls, sitemaps or feeds"),
+        (
+            {"sources": [{"kind": "web", "name": "x"}]},
+            "needs start_urls, archives, sitemaps or feeds",
+        ),
         ({"sources": MINIMAL["sources"] * 2}, "two sources have the same name"),
         ({"sources": [{"kind": "bucket", "name": "x"}]}, "missing key 'sources.0.uri'"),
         (
@@ -88,7 +91,7 @@ def test_every_shipped_recipe_loads(root: Path) -> None:
         ),
         (
             {"sources": [{"kind": "folder", "name": "x", "path": "y", "inclde": ["a"]}]},
-            "unknown key 'sources.0.inclde': did you mean 'include'? allowed are kind, name, path",
+            "unknown key 'sources.0.inclde': did you mean 'include'? allowed are name, guests",
         ),
     ],
 )

@@ -40,7 +40,8 @@ def again(intake: Intake) -> Intake:
 def test_it_is_stored_once_and_not_read_again(intake: Intake, stores_settings: Settings) -> None:
     assert intake.take_article(URL, b"1", article) == (Outcome.STORED, URL)
     assert documents(stores_settings)[URL].platform == "linkedin"
-    intake.conclude()
+    intake.settle()
+    intake.close()
 
     def never() -> Article:
         raise AssertionError("was read again")

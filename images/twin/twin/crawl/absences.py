@@ -15,6 +15,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from twin.crawl.web.urls import page_key
+
 
 class Absence(StrEnum):
     """What a page said when it was not there."""
@@ -30,18 +32,27 @@ class Absences:
 
     Attributes:
         complete: the crawl came across every page that the source has.
+        cut_short: it was stopped, or left pages out by a limit of the recipe: then nothing is
+            missed.
         after: crawls in a row that must miss a document before it is gone.
     """
 
     complete: bool = False
+    cut_short: bool = False
     after: int = 3
     pages: dict[str, Absence] = field(default_factory=dict)
+    """By `page_key`: a page may be linked one way today and was another way yesterday."""
 
     def note(self, url: str, absence: Absence) -> None:
         """Note what a page said; the stronger word stays."""
         order = list(Absence)
-        before = self.pages.get(url, Absence.UNKNOWN)
-        self.pages[url] = min(before, absence, key=order.index)
+        key = page_key(url)
+        before = self.pages.get(key, Absence.UNKNOWN)
+        self.pages[key] = min(before, absence, key=order.index)
+
+    def knows(self, url: str) -> bool:
+        """Whether the page has been asked for, or needs not be."""
+        return page_key(url) in self.pages
 
     def missed(
         self, unseen: Mapping[str, Collection[str]]
@@ -54,7 +65,7 @@ class Absences:
         unasked = Absence.MISSING if self.complete else Absence.UNKNOWN
         gone, missing = set(), set()
         for document, urls in unseen.items():
-            said = {self.pages.get(url, unasked) for url in urls}
+            said = {self.pages.get(page_key(url), unasked) for url in urls}
             if said == {Absence.GONE}:
                 gone.add(document)
             elif Absence.UNKNOWN not in said:

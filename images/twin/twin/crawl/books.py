@@ -9,7 +9,7 @@ from twin.crawl.known_pages import KnownPages
 from twin.crawl.page import now
 from twin.crawl.tally import Tally
 from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, DocumentChange, change_id, crawl_id
-from twin.domain.document import Document, DocumentStatus
+from twin.domain.document import STANDING, Document, DocumentStatus
 from twin.domain.errors import TwinError
 from twin.job import Job
 from twin.recipes import Source
@@ -61,7 +61,7 @@ class Books:
         )
 
     def bury(self, identity: str, when: datetime) -> bool:
-        """Mark a document as gone; its text and history stay. False if it was not live."""
+        """Mark a document as gone; its text and history stay. False if it did not stand."""
         document = self._warehouse.document(identity)
         if document is None or document.status is DocumentStatus.GONE:
             return False
@@ -75,15 +75,25 @@ class Books:
         """Document id to the URLs it was found at, of the source's documents not in ``seen``."""
         by_document = pages.by_document()
         standing = self.store.standing(self._author.id, self._source)
+        standing |= self.store.guests(
+            self._source, by_document.keys() - standing.keys(), self._author.id
+        )
         return {
             identity: [page.url for page in by_document.get(identity, ())] or [url]
             for identity, (url, status) in standing.items()
             if status in states and identity not in seen
         }
 
+    def guests(self, pages: KnownPages) -> set[str]:
+        """Ids of documents of other writers that the source's pages became."""
+        ids = pages.by_document().keys()
+        return set(self.store.guests(self._source, ids, self._author.id))
+
     def absent(self, absences: Absences, seen: Collection[str], pages: KnownPages) -> list[str]:
-        """Ids of live documents that are gone now, those missed once too often included."""
-        unseen = self.unseen(seen, pages, {DocumentStatus.LIVE})
+        """Ids of documents that are gone now, those missed once too often included."""
+        if absences.cut_short:
+            return []
+        unseen = self.unseen(seen, pages, STANDING)
         gone, missing = absences.missed(unseen)
         misses = self.store.missed(missing, self.id)
         return sorted(gone | {one for one, count in misses.items() if count >= absences.after})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from twin.crawl.absences import Absence, Absences, of_status
+from twin.crawl.authorship import Authorship
 from twin.crawl.books import Books
 from twin.crawl.known_pages import KnownPages, validators
 from twin.crawl.page import (
@@ -22,16 +23,18 @@ from twin.crawl.page import (
     Exchange,
     ListingError,
     Page,
+    PaywallError,
     UnusableError,
     article_json,
     now,
 )
+from twin.crawl.platforms import names_of_site, platform_of
 from twin.crawl.read_article import READER_VERSION, checked, read_article
 from twin.crawl.reader_process import BrokenReaderError, Read
 from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
-from twin.crawl.web.site import same_page
+from twin.crawl.web.urls import page_key, same_page
 from twin.domain.crawl import Change, FetchedPage, page_id, quarantine_id
-from twin.domain.document import Document, DocumentStatus, document_id, revision_of
+from twin.domain.document import STANDING, Document, DocumentStatus, document_id, revision_of
 from twin.domain.errors import TwinError
 from twin.job import Job
 from twin.recipes import Source
@@ -78,6 +81,7 @@ class Intake:
     fatal: BaseException | None = None
     entry_errors: list[TwinError] = field(default_factory=list)
     absences: Absences = field(default_factory=Absences)
+    _error: TwinError | None = None
     _seen: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -91,10 +95,21 @@ class Intake:
         held = self.warehouse.quarantined(author.id, self.source.name)
         self._quarantined = {item.id for item in held}
         self._forgotten = self.warehouse.forgotten(author.id)
+        stored = self.warehouse.urls_of(author.id, self.source.name)
+        erased = [item.url for item in self._forgotten.values()]
+        self._names = {page_key(url): url for url in (*stored, *erased)}
+        self._authorship = Authorship(
+            author,
+            guests_included=self.source.guests == "include",
+            nobody=names_of_site(self.source),
+        )
         names = self.recorder.names if self.recorder else None
         self.pages = KnownPages(
             self.books.store, author.id, self.source.name, self.rules, names, full=self.full
         )
+        self._guests = self.books.guests(self.pages)
+        if not self.full:
+            self._fetched |= self.warehouse.fetched_of(self._guests)
 
     @cached_property
     def rules(self) -> str:
@@ -104,7 +119,8 @@ class Intake:
         author = recipe.author.model_dump(mode="json")
         text = json.dumps([source, author, recipe.digest("rights")], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        return f"{READER_VERSION} {version('trafilatura')} {recipe.crawl.min_words} {digest}"
+        knobs = f"{recipe.crawl.min_words} {recipe.crawl.keep_links}"
+        return f"{READER_VERSION} {version('trafilatura')} {knobs} {digest}"
 
     # Pages
 
@@ -206,6 +222,8 @@ class Intake:
             return self._read_or_raise(page, fetched, read)
         except ListingError as error:
             return *self.skip(str(error)), None
+        except PaywallError as error:
+            return *self.refuse(page.url, str(error)), None
         except UnusableError as error:
             return *self._refuse(page, str(error)), None
         except TwinError:
@@ -220,7 +238,7 @@ class Intake:
     def _read_or_raise(
         self, page: Page, fetched: str, read: Callable[[], Article]
     ) -> tuple[Outcome, str, str | None]:
-        identity = document_id(self._author.id, page.url)
+        identity = document_id(self._author.id, self._name(page.url))
         if identity in self._forgotten:
             return *self.skip(FORGOTTEN), None
         if self._fetched.get(identity) == fetched and not page.reserved:
@@ -231,14 +249,30 @@ class Intake:
             self.skip(f"its canonical URL is {url}")
             return Outcome.ELSEWHERE, url, None
         article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))
-        document = self._document(url, article, page.fetched)
-        if document.id in self._forgotten:
+        return self._keep(url, article, fetched, page)
+
+    def _keep(
+        self, url: str, article: Article, fetched: str, page: Page
+    ) -> tuple[Outcome, str, str | None]:
+        """Store an article, unless it was forgotten or its publisher forbids it."""
+        document = self._document(self._name(url), article, page.fetched)
+        own = document_id(self._author.id, document.url)
+        if not self._forgotten.keys().isdisjoint((own, document.id)):
             return *self.skip(FORGOTTEN), None
         if document.reserved and self.job.recipe.rights.honour_reservations:
             self.bury(document.id, page.fetched)
             return *self.skip(f"{RESERVED}: {', '.join(document.reserved)}"), None
+        if document.id != own:
+            self.bury(own, page.fetched)  # it was taken for the author's before
+            self._guests.add(document.id)
         change = self._upsert(document, fetched)
+        if page.has_siblings:  # a replay has the pages of many crawls
+            self._names.setdefault(page_key(document.url), document.url)
         return *self._stored(document.id, url, change), document.id
+
+    def _name(self, url: str) -> str:
+        """The URL that the page is stored under: whichever way it is linked now, it keeps it."""
+        return self._names.get(page_key(url), url)
 
     def _upsert(self, document: Document, fetched: str) -> Change:
         def note(change: Change, before: str | None) -> None:
@@ -253,13 +287,15 @@ class Intake:
         return hashlib.sha256(f"{self.rules}\n{body_digest}".encode()).hexdigest()
 
     def _document(self, url: str, article: Article, fetched: datetime) -> Document:
+        writer = self._authorship.of(article.byline)
         return Document(
-            id=document_id(self._author.id, url),
-            author_id=self._author.id,
-            author_name=self._author.name,
+            id=document_id(writer.id, url),
+            author_id=writer.id,
+            author_name=writer.name,
             source=self.source.name,
             url=url,
-            platform=article.platform or self.source.platform,
+            original_url=article.original_url,
+            platform=article.platform or platform_of(self.source, url),
             kind=article.kind,
             title=article.title,
             subtitle=article.subtitle,
@@ -291,6 +327,7 @@ class Intake:
             else:
                 self.job.counts.written += 1
             setattr(self.tally, change.value, getattr(self.tally, change.value) + 1)
+            self.tally.guests += identity in self._guests
         self.advance(1)
         return Outcome.STORED, url
 
@@ -405,7 +442,16 @@ class Intake:
     def _refuse(self, page: Page, reason: str) -> tuple[Outcome, str]:
         if page.expected:
             return self._fail(page.url, reason)
-        self._hold(page.url, reason)
+        return self.refuse(page.url, reason)
+
+    def refuse(self, url: str, reason: str) -> tuple[Outcome, str]:
+        """Note a page that is rightly no document, but may be missed: it is set aside.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        self.absences.note(url, Absence.UNKNOWN)
+        self._hold(url, reason)
         return self.skip(reason)
 
     def fail(
@@ -464,10 +510,10 @@ class Intake:
         Raises:
             TwinError: the warehouse is away.
         """
-        states = set(DocumentStatus) if gone else {DocumentStatus.LIVE}
+        states = set(DocumentStatus) if gone else STANDING
         unseen = self.books.unseen(self._seen, self.pages, states)
         urls = {url for found in unseen.values() for url in found}
-        return sorted(urls - self.absences.pages.keys())
+        return sorted(url for url in urls if not self.absences.knows(url))
 
     def bury(self, identity: str, when: datetime) -> None:
         """Mark a document as gone; its text and history stay.
@@ -485,27 +531,37 @@ class Intake:
 
     # The crawl as a whole
 
-    def conclude(self, seen: datetime | None = None) -> TwinError | None:
-        """Close the books of this source: what was seen and what was not, the crawl's verdict.
+    def settle(self, seen: datetime | None = None) -> None:
+        """Note in the warehouse what was seen, and mark as gone what is.
 
         Args:
             seen: when the pages were seen, if that was not now; then nothing is said of others.
 
-        Returns:
-            What is wrong with this source as a whole, or None.
+        Raises:
+            TwinError: the warehouse is away.
         """
         self.pages.flush()
         self.warehouse.mark_seen(self._seen, seen or self.books.started)
-        error = self._verdict()
+        self._error = self._verdict()
         gone = []
-        if error is None and seen is None:
+        if self._error is None and seen is None:
             gone = self.books.absent(self.absences, self._seen, self.pages)
         for identity in gone:
             self.bury(identity, now())
         if self.recorder:
             self.recorder.conclude(self.books.id, now(), {"gone": gone})
-        self.books.close(self.tally, error)
-        return error
+
+    def close(self) -> TwinError | None:
+        """Close the books of a settled source.
+
+        Returns:
+            What is wrong with this source as a whole, or None.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        self.books.close(self.tally, self._error)
+        return self._error
 
     @property
     def has_news(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 
-from twin.crawl.formats import media_types
+from twin.crawl.formats import feed, media_types, substack
 from twin.crawl.formats.media_types import settled_type
 from twin.crawl.page import (
     HTML_TYPES,
@@ -19,7 +19,7 @@ from twin.recipes import CrawlSection
 
 #: Part of what decides whether stored text is still what we would extract today: raise it when
 #: a change of these readers changes their output.
-READER_VERSION = "1"
+READER_VERSION = "2"
 
 #: Fewest words of a text that is short by its nature; `crawl.min_words` counts where it is less.
 MIN_WORDS_OF_POST = 10
@@ -54,7 +54,7 @@ def read_article(page: Page, limits: CrawlSection) -> Article:
         )
     if not page.body.strip():
         raise UnusableError("empty")
-    return checked(_read(page), limits)
+    return checked(_read(page, limits), limits)
 
 
 def checked(article: Article, limits: CrawlSection) -> Article:
@@ -90,18 +90,25 @@ def _check_lines(article: Article) -> None:
         raise UnusableError(f"{max(lines, 0)} lines of code, fewer than {MIN_LINES_OF_CODE}")
 
 
-def _read(page: Page) -> Article:
+def _read(page: Page, limits: CrawlSection) -> Article:
     if page.media_type in MARKDOWN_TYPES:
         from twin.crawl.formats.markdown import read_markdown
 
         return read_markdown(decode(page), page.url)
     if page.media_type in HTML_TYPES:
         from twin.crawl.formats.html import read_html
+        from twin.crawl.formats.paywall import refuse_paywalled
 
-        return read_html(decode(page), page.url, listings=not page.expected)
+        text = decode(page)
+        refuse_paywalled(text)
+        return read_html(text, page.url, listings=not page.expected, links=limits.keep_links)
+    if page.media_type == feed.MEDIA_TYPE:
+        return feed.read_feed_item(page.body, page.url)
+    if page.media_type == substack.MEDIA_TYPE:
+        return substack.read_substack_post(decode(page), page.url)
     media_type = settled_type(page.media_type, page.url, page.body)
     if media_type != page.media_type:
-        return _read(replace(page, media_type=media_type))
+        return _read(replace(page, media_type=media_type), limits)
     if media_type not in _READERS:
         raise UnusableError(
             f"{media_type or 'of no type'}: neither HTML, Markdown nor another format that is read "

@@ -11,7 +11,7 @@ from twin.crawl.intake import Intake
 from twin.crawl.page import ARTICLE_TYPE, Page, article_of_json
 from twin.crawl.reader_process import ReaderProcesses
 from twin.crawl.recorder import page_of
-from twin.crawl.run import READER_PROCESSES, CrawlOptions, chosen_sources, report
+from twin.crawl.run import READER_PROCESSES, CrawlOptions, chosen_sources, close_books, report
 from twin.crawl.tally import joined
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
@@ -56,16 +56,17 @@ def replay(job: Job, options: ReplayOptions) -> None:
         ReaderProcesses(READER_PROCESSES) as readers,
     ):
         warehouse.prepare()
-        intakes, errors = [], []
+        intakes = []
         for source in sources:
             intake = Intake(
                 job, warehouse, source, full=options.full, read=readers.read,
                 recorder=_Played(snapshots, source),
             )  # fmt: skip
             intakes.append(intake)
-            errors.append(_replay_source(intake, snapshots, options.since))
+            _replay_source(intake, snapshots, options.since)
+        failed = close_books(job, warehouse, intakes)
         report(job, warehouse, intakes)
-    if failed := [error for error in errors if error]:
+    if failed:
         raise joined(failed)
     if not any(intake.has_news for intake in intakes):
         raise NothingToDo("all documents are as their snapshots make them")
@@ -88,8 +89,8 @@ class _Played:
         pass  # it has been written
 
 
-def _replay_source(intake: Intake, snapshots: Snapshots, since: datetime | None) -> Any:
-    """Replay one source; returns what is wrong with it as a whole."""
+def _replay_source(intake: Intake, snapshots: Snapshots, since: datetime | None) -> None:
+    """Replay one source."""
     source = intake.source.name
     entries = list(snapshots.entries(source))
     bodies = {(one.url, one.at): one for one in entries if one.type in {"response", "resource"}}
@@ -110,7 +111,7 @@ def _replay_source(intake: Intake, snapshots: Snapshots, since: datetime | None)
             elif entry.url.startswith(CRAWL_SCHEME):
                 _replay_note(intake, snapshots, entry)
             advance(1)
-    return intake.conclude(last)
+    intake.settle(last)
 
 
 def _replay_page(

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twin.crawl.absences import Absences
+from twin.crawl.cross_posts import unite_cross_posts
 from twin.crawl.intake import Intake
 from twin.crawl.reader_process import ReaderProcesses
 from twin.crawl.recorder import Recorder
+from twin.crawl.sources.by_url import source_of_link
 from twin.crawl.tally import joined
 from twin.crawl.workspace import open_workspace
-from twin.domain.errors import BadDataError, NothingToDo
+from twin.domain.errors import BadDataError, NothingToDo, TwinError
 from twin.job import Job
-from twin.recipes import GithubSource, Source, WebSource
+from twin.recipes import GithubSource, SiteSource, Source
 from twin.stores.snapshots import open_snapshots
 
 if TYPE_CHECKING:
@@ -46,11 +48,14 @@ class CrawlOptions:
         copies: ``HOST=BASE_URL`` pairs added to the ``hosts`` of the recipe's web sources and of
             its repositories.
         full: read every page again, even where its bytes have not changed.
+        links: pages or publications to crawl instead of the recipe's sources, or beside those
+            of them that are named.
     """
 
     sources: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
     full: bool = False
+    links: tuple[str, ...] = ()
 
 
 def crawl(job: Job, options: CrawlOptions) -> None:
@@ -73,7 +78,9 @@ def crawl(job: Job, options: CrawlOptions) -> None:
                 _intake(stack, job, warehouse, readers, source, options.full) for source in sources
             ]
             _read(job, intakes)
-            errors = [error for intake in intakes if (error := intake.conclude())]
+            for intake in intakes:
+                intake.settle()
+            errors = close_books(job, warehouse, intakes)
         report(job, warehouse, intakes)
     if errors:
         raise joined(errors)
@@ -116,9 +123,9 @@ def _read(job: Job, intakes: Sequence[Intake]) -> None:
                 import_module(f"twin.crawl.sources.{module}"), function
             )
             read(intake.source, intake)
-        if not isinstance(intake.source, WebSource):
+        if not isinstance(intake.source, SiteSource):
             _judge_listing(intake)
-    sites = [(intake.source, intake) for intake in intakes if isinstance(intake.source, WebSource)]
+    sites = [(intake.source, intake) for intake in intakes if isinstance(intake.source, SiteSource)]
     if sites:
         from twin.crawl.web.crawl_sites import crawl_sites
 
@@ -126,6 +133,19 @@ def _read(job: Job, intakes: Sequence[Intake]) -> None:
             for _, intake in sites:
                 intake.advance = advance
             crawl_sites(sites, job.recipe.crawl)
+
+
+def close_books(job: Job, warehouse: "Warehouse", intakes: Sequence[Intake]) -> list[TwinError]:
+    """Unite cross-posts, then close the books of settled intakes: which document of a text is the
+    one to keep depends on what is gone, and is part of what the sources have.
+
+    Returns:
+        What is wrong with sources as a whole.
+    """
+    order = [source.name for source in job.recipe.sources]
+    found = unite_cross_posts(warehouse, job.recipe.author.id, order)
+    job.result.detail["cross_posts"] = asdict(found)
+    return [error for intake in intakes if (error := intake.close())]
 
 
 def _judge_listing(intake: Intake) -> None:
@@ -144,7 +164,8 @@ def chosen_sources(job: Job, options: CrawlOptions) -> list[Source]:
     """The recipe's sources that are to be crawled, with the caller's copies of hosts.
 
     Raises:
-        BadDataError: a name or a host that the recipe does not have, or a malformed copy.
+        BadDataError: a name that the recipe does not have, a malformed copy, a link that
+            cannot be crawled.
     """
     known = {source.name: source for source in job.recipe.sources}
     for name in options.sources:
@@ -152,9 +173,25 @@ def chosen_sources(job: Job, options: CrawlOptions) -> list[Source]:
             raise BadDataError(
                 f"no source {name!r} in recipe {job.recipe.name}: it has {', '.join(known)}"
             )
-    chosen = [known[name] for name in options.sources or known]
+    names = options.sources or (() if options.links else known)
+    chosen = [known[name] for name in names]
+    linked = {source.name: source for source in map(source_of_link, options.links)}
+    chosen += [_with_allowances(source, job.recipe.sources) for source in linked.values()]
     copies = _copies(options.copies)
     return [_with_copies(source, copies) for source in chosen]
+
+
+def _with_allowances(source: Source, of: Sequence[Source]) -> Source:
+    """A link's source with the copies and exceptions that the recipe's sources have."""
+    if not isinstance(source, SiteSource):
+        return source
+    sites = [other for other in of if isinstance(other, SiteSource)]
+    return source.model_copy(
+        update={
+            "hosts": {host: base for site in sites for host, base in site.hosts.items()},
+            "allow_private": tuple(entry for site in sites for entry in site.allow_private),
+        }
+    )
 
 
 def _copies(pairs: Sequence[str]) -> dict[str, str]:
@@ -170,7 +207,7 @@ def _copies(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _with_copies(source: Source, copies: dict[str, str]) -> Source:
-    if not isinstance(source, WebSource | GithubSource) or not copies:
+    if not isinstance(source, SiteSource | GithubSource) or not copies:
         return source
     return source.model_copy(update={"hosts": {**source.hosts, **copies}})
 

@@ -28,6 +28,8 @@ class Tally:
     gone: int = 0
     skipped: int = 0
     failed: int = 0
+    guests: int = 0
+    """Of the documents, those of other writers than the author."""
 
     @property
     def documents(self) -> int:

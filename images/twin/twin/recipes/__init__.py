@@ -23,19 +23,27 @@ from twin.recipes.sources import (
     FolderSource,
     GithubSource,
     LinkedInExportSource,
+    MediumSource,
+    SiteSource,
     Source,
+    SubstackSource,
     WarehouseDumpSource,
     WebSource,
 )
 
 __all__ = [
+    "SOURCE_KINDS",
+    "AuthorSection",
     "BucketSource",
     "FolderSource",
     "GithubSource",
     "LinkedInExportSource",
+    "MediumSource",
     "Recipe",
     "Section",
+    "SiteSource",
     "Source",
+    "SubstackSource",
     "WarehouseDumpSource",
     "WebSource",
     "find_recipe",
@@ -48,6 +56,9 @@ class AuthorSection(Section):
 
     id: Slug
     name: str = Field(min_length=1)
+    aliases: tuple[str, ...] = Field(
+        default=(), description="other names and handles that the author's texts are signed with"
+    )
 
 
 class RightsSection(Section):
@@ -76,6 +87,11 @@ class CrawlSection(Section):
         ge=0,
         description="a shorter page is no article and goes to quarantine; of a post ten words are "
         "enough, of a source file three lines",
+    )
+    keep_links: bool = Field(
+        default=False,
+        description="keep links and images with their addresses in the stored text; the model is "
+        "trained on that text, so it then learns to write addresses",
     )
     max_bytes: PositiveInt = Field(
         default=2_000_000_000, description="what a source may send in one crawl, pages and all"

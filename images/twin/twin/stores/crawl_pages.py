@@ -16,10 +16,11 @@ from twin.domain.crawl import (
     FetchedPage,
 )
 from twin.domain.document import DocumentStatus
-from twin.stores.warehouse import Warehouse, slices, storable
+from twin.stores.warehouse import STANDING_VALUES, Warehouse, slices, storable
 
 #: Crawls of a source whose changes are kept, for `twin crawl diff`.
 CRAWLS_KEPT = 50
+_STATE = {"url": 1, "status": 1}
 # They may be large: what is left tells unknown (None) from known (empty).
 _WITHOUT_LINKS = {"links": {"$slice": 0}}
 
@@ -122,11 +123,24 @@ class CrawlPages:
     # Tombstones
 
     def standing(self, author_id: str, source: str) -> dict[str, tuple[str, DocumentStatus]]:
-        """Document id to URL and status of all that a source ever gave."""
+        """Document id to URL and status of all that a source ever gave of its author."""
         query = {"author_id": author_id, "source": source}
         with self._warehouse.plain_errors():
-            found = self._warehouse.collection("documents").find(query, {"url": 1, "status": 1})
+            found = self._warehouse.collection("documents").find(query, _STATE)
             return {one["_id"]: (one["url"], DocumentStatus(one["status"])) for one in found}
+
+    def guests(
+        self, source: str, document_ids: Iterable[str], author_id: str
+    ) -> dict[str, tuple[str, DocumentStatus]]:
+        """The same, of these documents, of those of a source that are not this author's."""
+        states = {}
+        with self._warehouse.plain_errors():
+            documents = self._warehouse.collection("documents")
+            for some in slices(document_ids):
+                query = {"_id": {"$in": some}, "source": source, "author_id": {"$ne": author_id}}
+                for one in documents.find(query, _STATE):
+                    states[one["_id"]] = (one["url"], DocumentStatus(one["status"]))
+        return states
 
     def missed(self, document_ids: Iterable[str], crawl: str) -> dict[str, int]:
         """Note that a crawl missed these documents.
@@ -146,7 +160,7 @@ class CrawlPages:
 
     def bury(self, document: str) -> None:
         """Mark a document as gone; its text and history stay."""
-        live = {"_id": document, "status": DocumentStatus.LIVE.value}
+        live = {"_id": document, "status": {"$in": STANDING_VALUES}}
         update = {"$set": {"status": DocumentStatus.GONE.value}, "$unset": {"missed_in": ""}}
         with self._warehouse.plain_errors():
             self._warehouse.collection("documents").update_one(live, update)

@@ -7,13 +7,15 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin.crawl.intake import Intake
 from twin.crawl.web.addresses import AddressGuard
 from twin.crawl.web.site import HostCopies
-from twin.domain.errors import TryAgainError, TwinError
-from twin.recipes import CrawlSection, WebSource
+from twin.domain.errors import BadConfigurationError, TryAgainError, TwinError
+from twin.recipes import CrawlSection, MediumSource, SiteSource, SubstackSource
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler, CrawlerProcess
@@ -31,6 +33,8 @@ BUDGET = "budget: "
 FINISHED = "finished"
 SHUTDOWN = "shutdown"
 REPORTED_ANYWAY = (
+    "scrapy-playwright",
+    "asyncio",
     "scrapy.core.downloader.handlers.http11",
     "scrapy.downloadermiddlewares.retry",
     "scrapy.downloadermiddlewares.robotstxt",
@@ -38,15 +42,18 @@ REPORTED_ANYWAY = (
 )
 
 
-def crawl_sites(sources: Sequence[tuple[WebSource, Intake]], limits: CrawlSection) -> None:
+def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSection) -> None:
     """Crawl web sources until each is exhausted; returns when all are.
 
     Raises:
+        BadConfigurationError: a source needs a browser, and there is none.
         TryAgainError: a signal ended the crawl early.
         TwinError: the warehouse went away.
     """
     from scrapy.crawler import CrawlerProcess
 
+    for source, intake in sources:
+        _check_browser(source, intake.job.settings.chromium)
     guards = [_guard(source) for source, _ in sources]
     with _quiet_start():
         process = CrawlerProcess(_process_settings(guards))
@@ -60,13 +67,28 @@ def crawl_sites(sources: Sequence[tuple[WebSource, Intake]], limits: CrawlSectio
         site_crawl.check()
 
 
+def _check_browser(source: SiteSource, chromium: Path) -> None:
+    """See to it that a source's pages can be read.
+
+    Raises:
+        BadConfigurationError: it needs a browser that is not there.
+    """
+    if not source.javascript:
+        return
+    if find_spec("scrapy_playwright") is None or not chromium.is_file():
+        raise BadConfigurationError(
+            f"source {source.name!r} says javascript: true, which needs Chromium at {chromium} "
+            "(TWIN_CHROMIUM) and the package's extra `browser`, which the crawl image has not"
+        )
+
+
 class _SiteCrawl:
     """The crawl of one source: its spider's start, end, and what happens in between."""
 
     def __init__(
         self,
         process: "CrawlerProcess",
-        source: WebSource,
+        source: SiteSource,
         limits: CrawlSection,
         intake: Intake,
         guard: AddressGuard,
@@ -74,13 +96,16 @@ class _SiteCrawl:
     ) -> None:
         from scrapy import signals
 
-        from twin.crawl.web.spider import WebSpider
-
         self._intake = intake
         self._source = source
         self._end = "not started"
-        self._crawler: Crawler = process.create_crawler(WebSpider)
+        self._crawler: Crawler = process.create_crawler(_spider(source))
         settings = _source_settings(source, limits)
+        if source.javascript:
+            from twin.crawl.web.browser import browser_settings
+
+            chromium = intake.job.settings.chromium
+            settings |= browser_settings(chromium, limits.download_timeout_seconds)
         self._paused = None
         if intake.workspace is not None:
             self._paused = intake.workspace.paused(intake.rules)
@@ -128,6 +153,7 @@ class _SiteCrawl:
     def _on_closed(self, spider: "WebSpider", reason: str) -> None:
         intake, self._end = self._intake, reason
         intake.absences.complete = reason == FINISHED and spider.lists_all()
+        intake.absences.cut_short = reason != FINISHED or spider.left_out > 0
         if spider.left_out:
             intake.job.result.detail[f"{self._source.name}: beyond crawl.max_pages"] = (
                 spider.left_out
@@ -159,7 +185,18 @@ class _SiteCrawl:
             )
 
 
-def _guard(source: WebSource) -> AddressGuard:
+def _spider(source: SiteSource) -> "type[WebSpider]":
+    """The spider of a kind of source: a new kind of web source gets a line here."""
+    from twin.crawl.web.medium import MediumSpider
+    from twin.crawl.web.spider import WebSpider
+    from twin.crawl.web.substack import SubstackSpider
+
+    if isinstance(source, SubstackSource):
+        return SubstackSpider
+    return MediumSpider if isinstance(source, MediumSource) else WebSpider
+
+
+def _guard(source: SiteSource) -> AddressGuard:
     return AddressGuard((*source.allow_private, *HostCopies(source.hosts).addresses))
 
 
@@ -186,7 +223,7 @@ def _process_settings(guards: Sequence[AddressGuard]) -> dict[str, Any]:
     }
 
 
-def _source_settings(source: WebSource, limits: CrawlSection) -> dict[str, Any]:
+def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]:
     from twin.crawl.web.spider import TRANSIENT_STATUSES
 
     copies = HostCopies(source.hosts).hosts
