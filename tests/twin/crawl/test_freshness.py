@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.twin.crawl.crawls import Crawl, Crawled, environment, recipe_file, run_crawl, web
-from tests.twin.crawl.site_server import Answer, SiteServer, article, serve, sitemap
+from tests.twin.crawl.site_server import Answer, SiteServer, article, serve, sitemap, sitemap_index
 from twin.domain.document import DocumentStatus
 from twin.domain.result import JobResult
 from twin.features.build import build
@@ -78,7 +78,8 @@ def test_a_known_page_is_asked_for_news_only_and_still_leads_on(
     again = crawl(source)
     assert again.code == 99, again.error
     assert again.tally() == {"unchanged": 3, "skipped": 2}
-    assert site.answers == {"/robots.txt": 404, **dict.fromkeys(site.routes, 304)}
+    absent = ("/robots.txt", "/.well-known/tdmrep.json")
+    assert site.answers == {**dict.fromkeys(absent, 404), **dict.fromkeys(site.routes, 304)}
     # A new page behind one that has not changed, and a changed page.
     site.routes["/tags/t/"] = post("Tagged", link("/posts/b", "/posts/new"))
     site.routes["/posts/new"] = post("New")
@@ -198,9 +199,11 @@ def test_pages_that_a_complete_sitemap_drops_are_gone(
     site.routes["/map.xml"] = sitemap(*(f"{site.url}/{name}" for name in "abcd"))
     source = web(site.url, sitemaps=[f"{site.url}/map.xml"], follow_links=False)
     crawl(source, gone_after=2)
-    left_out = crawl(source, gone_after=1, max_pages=2)
+    site.routes["/a"] = Answer(status=410)
+    left_out = crawl(source, gone_after=1, max_pages=2, max_failed_share=0.9)
     assert left_out.result["detail"]["site: beyond crawl.max_pages"] == 2
-    assert set(states(stores_settings).values()) == {"live"}
+    assert set(states(stores_settings).values()) == {"live"}, "cut short, it says nothing"
+    site.routes["/a"] = post("A")
     site.routes["/map.xml"] = sitemap(*(f"{site.url}/{name}" for name in "abc"))
     assert crawl(source, gone_after=2).code == 99
     site.requests.clear()
@@ -210,6 +213,86 @@ def test_pages_that_a_complete_sitemap_drops_are_gone(
     site.routes["/map.xml"] = Answer(status=503)
     assert crawl(source, gone_after=1, retries=0).code == 75
     assert list(states(stores_settings).values()).count("live") == 3
+
+
+def test_a_part_of_the_sitemap_that_is_lost_says_nothing(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings
+) -> None:
+    """Of an index of sitemaps: what it listed need not be gone, and what was dropped stays so."""
+    site.routes.update({f"/{name}": post(name.upper()) for name in "abc"})
+    parts = [f"{site.url}/one.xml", f"{site.url}/two.xml"]
+    site.routes["/map.xml"] = sitemap_index(*parts)
+    site.routes["/one.xml"] = sitemap(f"{site.url}/a")
+    site.routes["/two.xml"] = sitemap(f"{site.url}/b", f"{site.url}/c")
+    source = web(site.url, sitemaps=[f"{site.url}/map.xml"], follow_links=False)
+    options = {"gone_after": 1, "max_failed_share": 0.9}
+    assert crawl(source, **options).code == 0
+    site.routes["/two.xml"] = sitemap(f"{site.url}/b")
+    assert crawl(source, **options).tally() == {"unchanged": 2, "gone": 1}
+    for broken in (Answer(status=404), Answer("no sitemap", media_type="text/xml")):
+        site.routes["/two.xml"] = broken
+        done = crawl(source, **options)
+        assert done.tally() == {"unchanged": 2, "failed": 1}, done.error
+        assert states(stores_settings) == {"/a": "live", "/b": "live", "/c": "gone"}
+
+
+def test_cross_posts_are_gone_or_kept_as_their_pages_are(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings, tmp_path: Path
+) -> None:
+    """A duplicate stands like any document; when the one that was kept goes, it takes its place."""
+    text = " ".join(f"Sentence {number} is of pods and on the whole." for number in range(40))
+    site.routes["/"] = post("Home", link("/a", "/b"))
+    for name in "ab":
+        site.routes[f"/{name}"] = post(name.upper(), f"<p>{name} {text.replace('pods', name)}</p>")
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    for name in "ab":
+        note = f"# {name.upper()}\n\n{name} {text.replace('pods', name)}\n"
+        (folder / f"{name}.md").write_text(note)
+    notes = {"kind": "folder", "name": "notes", "path": str(folder)}
+    source = web(site.url)
+    recipe = recipe_file(tmp_path, [source, notes], max_failed_share=0.9)
+    assert run_crawl(stores_settings, recipe).code == 0
+    before = states(stores_settings)
+    assert sorted(before.values()) == ["duplicate", "duplicate", "live", "live", "live"]
+    (kept,) = {path for path in ("/a", "/a.md") if before[path] == "live"}
+    (other,) = {"/a", "/a.md"} - {kept}
+    assert run_crawl(stores_settings, recipe).code == 99, "and nothing changes by itself"
+    assert states(stores_settings) == before
+
+    def lose(path: str) -> None:
+        if path.endswith(".md"):
+            (folder / path.strip("/")).unlink()
+        else:
+            site.routes[path] = Answer(status=410)
+
+    lose(kept)
+    done = run_crawl(stores_settings, recipe)
+    assert done.code == 0, done.error
+    assert states(stores_settings)[kept] == "gone"
+    assert states(stores_settings)[other] == "live"
+    duplicate = next(path for path, state in states(stores_settings).items() if state[0] == "d")
+    lose(duplicate)
+    done = run_crawl(stores_settings, recipe)
+    assert done.code == 0, done.error
+    assert states(stores_settings)[duplicate] == "gone"
+    assert list(states(stores_settings).values()).count("live") == 3
+
+
+def test_a_link_says_nothing_of_the_recipes_sources(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings
+) -> None:
+    site.routes["/"] = post("Home", link("/a"))
+    site.routes["/a"] = post("A")
+    site.routes["/single"] = post("Single")
+    source = web(site.url)
+    assert crawl(source).code == 0
+    site.routes["/a"] = Answer(status=410)
+    done = crawl(source, options=("--link", f"{site.url}/single"), gone_after=1)
+    assert done.code == 0, done.error
+    assert set(states(stores_settings).values()) == {"live"}
+    assert crawl(source, gone_after=1, max_failed_share=0.9).code == 0
+    assert states(stores_settings) == {"/": "live", "/a": "gone", "/single": "live"}
 
 
 def test_what_a_feed_no_longer_lists_is_asked_for_by_itself(

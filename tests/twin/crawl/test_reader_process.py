@@ -41,7 +41,7 @@ def test_the_same_article_and_the_same_reasons(readers: ReaderProcesses) -> None
     assert readers.read(good, LIMITS) == read_article(good, LIMITS)
     with pytest.raises(UnusableError, match="empty"):
         readers.read(page(" "), LIMITS)
-    with pytest.raises(UnusableError, match="neither HTML nor"):
+    with pytest.raises(UnusableError, match="neither HTML, Markdown nor"):
         readers.read(Page("https://a.example/x", b"x", "image/png"), LIMITS)
     assert len(reader_pids()) == 1
 

@@ -10,7 +10,10 @@ import pytest
 from pymongo import MongoClient
 
 from tests.twin.crawl.crawls import Crawled, environment, recipe_file, run_crawl, web
+from tests.twin.crawl.feeds import TEXT, rss, rss_item
 from tests.twin.crawl.site_server import Answer, SiteServer, article, serve
+from tests.twin.crawl.web.test_substack import json_answer
+from tests.twin.crawl.web.test_substack import post as letter
 from twin.settings import Settings
 from twin.stores.snapshots import open_snapshots
 from twin.stores.warehouse import open_warehouse
@@ -112,6 +115,34 @@ def test_a_dropped_warehouse_comes_back_from_its_snapshots(
         assert run_crawl(stores_settings, crawled).code == 99
         assert site.answers["/d"] == status
     assert everything(stores_settings) == before
+
+
+def test_posts_of_an_api_and_articles_of_a_feed_come_back_too(
+    stores_settings: Settings, tmp_path: Path, site: SiteServer
+) -> None:
+    site.routes["/api/v1/posts/one"] = json_answer(letter("one"))
+    item = rss_item("Fed", f"{site.url}/fed", f"<p>{TEXT * 3}</p>", creator="A. Guest")
+    site.routes["/feed"] = Answer(rss(item), media_type="application/rss+xml")
+    letters = {
+        "kind": "substack", "name": "letters", "url": "https://tess.substack.com",
+        "posts": ["https://tess.substack.com/p/one"], "hosts": {"tess.substack.com": site.url},
+    }  # fmt: skip
+    feed = web(site.url, feeds=[f"{site.url}/feed"], follow_links=False, feeds_have_full_text=True)
+    recipe = recipe_file(tmp_path, [letters, feed])
+    first = run_crawl(stores_settings, recipe)
+    assert first.code == 0, first.error
+    assert first.tally("letters") == {"added": 1} and first.tally()["guests"] == 1
+    before = everything(stores_settings)
+    assert {one["title"] for one in before["documents"]} == {"On one", "Fed"}
+    drop(stores_settings)
+    site.requests.clear()
+    done = replay(stores_settings, recipe)
+    assert done.code == 0, done.error
+    assert not site.requests
+    assert everything(stores_settings) == before
+    again = run_crawl(stores_settings, recipe)
+    assert again.code == 99, again.error
+    assert again.tally() == {"unchanged": 1, "guests": 1}
 
 
 def test_better_readers_need_no_new_crawl(

@@ -28,6 +28,8 @@ from twin.stores.snapshots import SUFFIX, Snapshots
 
 PAUSED = "paused.json"
 LOCK = "lock"
+#: Raise it when the spider's callbacks or what it knows (`WebSpider.state`) change.
+PAUSE_FORMAT = "2"
 #: Nobody retries a run of last week: its queue is deleted.
 STALE_SECONDS = 7 * 24 * 3600
 
@@ -72,7 +74,7 @@ class Workspace:
         path = self.folder / PAUSED
         temporary = path.with_suffix(".part")
         note = {
-            "rules": rules, "known": known, "scrapy": version("scrapy"),
+            "rules": rules, "known": known, "made by": _code(),
             "queue": folder_digest(self.queue),
         }  # fmt: skip
         temporary.write_text(json.dumps(note), encoding="utf-8")
@@ -80,7 +82,7 @@ class Workspace:
 
     def _is_whole(self, note: dict[str, Any]) -> bool:
         """Whether the queue is what it was when the crawl paused."""
-        if note.get("scrapy") != version("scrapy") or not self.queue.is_dir():
+        if note.get("made by") != _code() or not self.queue.is_dir():
             return False
         return bool(note.get("queue") == folder_digest(self.queue))
 
@@ -94,6 +96,11 @@ class Workspace:
         for path in sorted(self.snapshots.glob(f"*{SUFFIX}")):
             name = snapshots.publish(source, path)
             log.info("snapshot recovered", file=path.name, kept=name is not None)
+
+
+def _code() -> list[str]:
+    """What wrote the queue and its note: requests name methods of the spider."""
+    return [PAUSE_FORMAT, version("twin"), version("scrapy")]
 
 
 @contextmanager

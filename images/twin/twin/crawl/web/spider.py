@@ -86,6 +86,7 @@ class WebSpider(scrapy.Spider):
         self._archives: set[str] = set()
         self._traps = Traps()
         self._passed_by_trap = False
+        self._lost_list = False
         self._feeds_left = len(source.feeds)
         self._feeds_read = asyncio.Event()
         self._sitemaps: set[str] = set()
@@ -372,7 +373,7 @@ class WebSpider(scrapy.Spider):
         # A page that could not be had may have led to others.
         lost = self.source.follow_links and self.intake.failures.transient
         errors = self.intake.entry_errors
-        passed_by = self.left_out or self._passed_by_trap
+        passed_by = self.left_out or self._passed_by_trap or self._lost_list
         return bool(self._should_list_all() and not passed_by and not lost and not errors)
 
     def _should_list_all(self) -> bool:
@@ -407,6 +408,7 @@ class WebSpider(scrapy.Spider):
         return {
             "requested": sorted(self._requested), "sitemaps": sorted(self._sitemaps),
             "archives": sorted(self._archives), "passed_by_trap": self._passed_by_trap,
+            "lost_list": self._lost_list,
             "left_out": self.left_out, "asked_again": self._asked_again,
         }  # fmt: skip
 
@@ -416,6 +418,7 @@ class WebSpider(scrapy.Spider):
         self._sitemaps.update(state["sitemaps"])
         self._archives.update(state["archives"])
         self._passed_by_trap = state["passed_by_trap"]
+        self._lost_list = state["lost_list"]
         self.left_out = state["left_out"]
         self._asked_again = state["asked_again"]
 
@@ -452,6 +455,7 @@ class WebSpider(scrapy.Spider):
 
     async def on_failure(self, failure: Any) -> None:
         """A request that ended without a page."""
+        self._note_lost_list(failure.request)
         if _is_off_limits(failure.value) and not failure.request.meta.get("entry"):
             self.intake.absences.note(failure.request.url, Absence.UNKNOWN)
             self.intake.skip(str(failure.value))
@@ -468,9 +472,15 @@ class WebSpider(scrapy.Spider):
         if request.url in request.meta.get("redirect_urls", ()):
             self.intake.fail(request.meta["redirect_urls"][0], "redirects in a circle")
 
+    def _note_lost_list(self, request: Any) -> None:
+        """A list that could not be had may have led to any page."""
+        if request.callback in {self.on_sitemap, self.on_archive, self.on_feed}:
+            self._lost_list = True
+
     def _failed(
         self, request: Any, reason: str, transient: bool, status: int | None = None
     ) -> None:
+        self._note_lost_list(request)
         url = request.meta.get("public_url", request.url)
         if hops := request.meta.get("redirect_urls"):
             url, reason = hops[0], f"{reason} (after a redirect to {url})"
