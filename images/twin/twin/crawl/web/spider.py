@@ -62,6 +62,8 @@ class WebSpider(scrapy.Spider):
     """
 
     name = "web"
+    #: Whether a document that nothing led to can be asked for by its page.
+    asks_one_by_one = True
     _reservations: Reservations
 
     def __init__(
@@ -392,7 +394,7 @@ class WebSpider(scrapy.Spider):
         for url in self.intake.unreached(gone=not self._should_list_all()):
             if not self._is_wanted(url):
                 self.intake.absences.note(url, Absence.MISSING)
-            elif not complete and not self._is_from_a_list(url):
+            elif self.asks_one_by_one and not complete and not self._is_from_a_list(url):
                 requests += self._pages([url], None)
         return requests
 
@@ -401,7 +403,7 @@ class WebSpider(scrapy.Spider):
         known = self.intake.pages.get(url)
         if known is None:
             return self.source.feeds_have_full_text is True
-        return known.status is None
+        return known.status is None and known.outcome != Outcome.FAILED
 
     def state(self) -> dict[str, Any]:
         """What must be known to go on after a pause, as JSON values."""

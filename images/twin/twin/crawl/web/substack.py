@@ -21,6 +21,8 @@ class SubstackSpider(WebSpider):
     Where the API gives no post, the post's page is read as any page is.
     """
 
+    asks_one_by_one = False  # its page is another text than the API's
+
     def __init__(self, source: SubstackSource, **options: Any) -> None:
         self._base = f"{urlsplit(source.url).scheme}://{urlsplit(source.url).netloc}"
         self._posts = source.posts
