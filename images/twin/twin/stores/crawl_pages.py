@@ -84,14 +84,16 @@ class CrawlPages:
 
     def note(self, change: DocumentChange) -> None:
         """Store a change; what stood before it is kept from its first note in the same crawl."""
+        from pymongo import UpdateOne
+
         data = storable(change)
         first = {key: data.pop(key) for key in ("kind", "before")}
         if change.kind in {Change.GONE, Change.RESTORED}:
             data["kind"] = first.pop("kind")
         update = {"$set": data, "$setOnInsert": first}
         with self._warehouse.plain_errors():
-            changes = self._warehouse.collection("changes")
-            changes.update_one({"_id": change.id}, update, upsert=True)
+            write = UpdateOne({"_id": change.id}, update, upsert=True)
+            self._warehouse.grouped("changes").write(write)
 
     def changes(self, crawl: str) -> list[DocumentChange]:
         """What a crawl of a source changed, by URL."""

@@ -21,6 +21,7 @@ from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, QuarantinedItem,
 from twin.domain.document import STANDING, Document, DocumentStatus, Forgotten, Revision
 from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.settings import Settings
+from twin.stores.grouped_writes import GroupedWrites
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
@@ -117,6 +118,9 @@ class Warehouse:
     def __init__(self, database: "Database[Record]", address: str) -> None:
         self._database = database
         self._address = address
+        self._grouped = {
+            name: GroupedWrites(database[name]) for name in ("revisions", "documents", "changes")
+        }
 
     def _errors(self) -> AbstractContextManager[None]:
         return _plain_errors(self._address)
@@ -124,6 +128,10 @@ class Warehouse:
     def collection(self, name: str) -> "Collection[Record]":
         """A collection, for modules beside this one; to be used under `plain_errors`."""
         return self._database[name]
+
+    def grouped(self, name: str) -> GroupedWrites:
+        """Writes to a collection that crawls' threads make all at once; as `collection`."""
+        return self._grouped[name]
 
     def plain_errors(self) -> AbstractContextManager[None]:
         """Turn the driver's errors into the house's, in one line."""
@@ -187,6 +195,8 @@ class Warehouse:
         note: Callable[[Change, str | None], None],
     ) -> Change | None:
         """One attempt; None if the document was changed between reading and writing it."""
+        from pymongo import InsertOne
+
         documents = self._of("documents")
         stored = documents.find_one({"_id": document.id}, {"content": 0})
         change = _change(stored, document)
@@ -198,7 +208,8 @@ class Warehouse:
         if fetched is not None:
             wanted["fetched"] = fetched
         if stored is None:
-            documents.insert_one({"_id": document.id, **wanted, "last_seen": document.last_changed})
+            record = {"_id": document.id, **wanted, "last_seen": document.last_changed}
+            self._grouped["documents"].write(InsertOne(record))
             return change
         news = {key: value for key, value in wanted.items() if stored.get(key) != value}
         if change is Change.UNCHANGED:
@@ -209,6 +220,8 @@ class Warehouse:
         return change if documents.update_one(guard, {"$set": news}).matched_count else None
 
     def _keep_revision(self, document: Document) -> None:
+        from pymongo import UpdateOne
+
         revision = Revision(
             document_id=document.id,
             revision=document.revision,
@@ -216,10 +229,9 @@ class Warehouse:
             content=document.content,
             seen=document.last_changed,
         )
-        self._of("revisions").update_one(
-            {"_id": revision_key(document.id, document.revision)},
-            {"$setOnInsert": revision.model_dump()},
-            upsert=True,
+        key = {"_id": revision_key(document.id, document.revision)}
+        self._grouped["revisions"].write(
+            UpdateOne(key, {"$setOnInsert": revision.model_dump()}, upsert=True)
         )
 
     def document(self, document_id: str) -> Document | None:
