@@ -113,15 +113,18 @@ sources:
   - {kind: github, name: code, user: ada, repositories: [engine], exclude: ["tests/**"]}
   - {kind: linkedin_export, name: linkedin, path: Complete_LinkedInDataExport.zip}
   - {kind: warehouse_dump, name: older, path: dump.json, authors: ["Ada L."]}
+  - {kind: substack, name: letters, url: "https://ada.substack.com"}
+  - {kind: medium, name: essays, url: "https://medium.com/@ada"}
 """
     )
     recipe = load_recipe("ada", tmp_path)
     assert [source.kind for source in recipe.sources] == [
-        "web", "folder", "bucket", "github", "linkedin_export", "warehouse_dump",
+        "web", "folder", "bucket", "github", "linkedin_export", "warehouse_dump", "substack",
+        "medium",
     ]  # fmt: skip
     assert {source.kind for source in recipe.sources} == set(SOURCE_KINDS)
     assert {source.platform for source in recipe.sources} == {
-        "web", "files", "github", "linkedin", "dump",
+        "web", "files", "github", "linkedin", "dump", "substack", "medium",
     }  # fmt: skip
     assert set(READERS) == set(SOURCE_KINDS) - {"web"}, "web sources are crawled side by side"
     for module, function in READERS.values():
