@@ -13,6 +13,7 @@ import yaml
 
 from tests import servers
 from tests.airflow_environment import ROOT
+from tests.helm.manifests import CHART
 from tests.kubernetes.cluster import DOCKER, HOST, JOBS, Cluster, run, why_not
 from tests.live_airflow import LiveAirflow
 
@@ -103,6 +104,7 @@ def live(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         mongo = {"conn_type": "mongo", "host": HOST, "port": port, "schema": "twin"}
         config = cluster.kubeconfig_of("airflow-scheduler", "airflow", folder / "kubeconfig")
         variables = {
+            **airflow_as_shipped(),
             "KUBECONFIG": str(config),
             "AIRFLOW_CONN_KUBERNETES_DEFAULT": '{"conn_type": "kubernetes"}',
             "AIRFLOW_CONN_MONGO_DEFAULT": json.dumps(mongo | {"extra": {"directConnection": True}}),
@@ -126,6 +128,13 @@ def live(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             made.call("PATCH", f"/dags/{name}", json={"is_paused": True})
         yield made
         servers.remove(shared)
+
+
+def airflow_as_shipped() -> dict[str, str]:
+    """What the chart tells Airflow about workers."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    workers = values["airflowChart"]["config"]["workers"]
+    return {f"AIRFLOW__WORKERS__{name.upper()}": str(value) for name, value in workers.items()}
 
 
 def bundle(name: str, folder: Path) -> dict[str, Any]:
