@@ -131,10 +131,14 @@ def live(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def airflow_as_shipped() -> dict[str, str]:
-    """What the chart tells Airflow about workers."""
+    """What the chart tells Airflow of how often to look at its tasks."""
     values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
-    workers = values["airflowChart"]["config"]["workers"]
-    return {f"AIRFLOW__WORKERS__{name.upper()}": str(value) for name, value in workers.items()}
+    config = values["airflowChart"]["config"]
+    return {
+        f"AIRFLOW__{section.upper()}__{name.upper()}": str(value)
+        for section in ("scheduler", "workers")
+        for name, value in config[section].items()
+    }
 
 
 def bundle(name: str, folder: Path) -> dict[str, Any]:
