@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import servers
+from tests import image_builder, servers
 from tests.airflow_environment import ROOT
 from tests.helm.manifests import CHART
 from tests.kubernetes.cluster import DOCKER, HOST, JOBS, Cluster, run, why_not
@@ -39,18 +39,20 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def real_images(cluster: Cluster) -> None:
+def real_images(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Images of the crawl and of features: built, or those that TWIN_TEST_IMAGES names.
 
     It is a pattern such as ``llm-twin/{}:dev``.
     """
-    for target in ("crawl", "features"):
-        tag = f"{REPOSITORY}/{target}:{TAG}"
-        if pattern := os.environ.get("TWIN_TEST_IMAGES"):
+    tags = {target: f"{REPOSITORY}/{target}:{TAG}" for target in ("crawl", "features")}
+    if pattern := os.environ.get("TWIN_TEST_IMAGES"):
+        for target, tag in tags.items():
             run(DOCKER, "tag", pattern.format(target), tag)
-        else:
-            build = ("build", "--file", ROOT / "images" / "twin" / "Dockerfile")
-            run(DOCKER, *build, "--target", target, "--tag", tag, ROOT, DOCKER_BUILDKIT="1")
+        return
+    dockerfile = ROOT / "images" / "twin" / "Dockerfile"
+    with image_builder.torch_source(tmp_path_factory.mktemp("index")) as arguments:
+        for target, tag in tags.items():
+            image_builder.build(dockerfile, target, tag, *arguments)
 
 
 class Live(LiveAirflow):
