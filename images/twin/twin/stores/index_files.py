@@ -18,7 +18,6 @@ from pydantic import BaseModel, ValidationError
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
 from twin.stores.index import (
-    DocumentState,
     Index,
     IndexedDocument,
     IndexReader,
@@ -30,6 +29,9 @@ from twin.stores.index import (
 FORMAT = "llm-twin-index"
 VERSION = 1
 DOCUMENTS_PER_WRITE = 20
+
+NOTED = ("variant", "metadata", "duplicate_of")
+"""What a line has of a document's state only where there is something to say."""
 
 
 class Head(BaseModel):
@@ -78,10 +80,7 @@ def import_index(
         TryAgainError: another writer is at work, or the store is away.
     """
     head, documents = read_index(path)
-    states = {
-        item.id: DocumentState(revision=item.revision, chunks=len(item.chunks))
-        for item in documents
-    }
+    states = {item.id: item.state for item in documents}
     state = IndexState(spec=head.spec, documents=states)
     # Without a single chunk there is nothing to search, and no store takes vectors of length 0.
     if index.state() == state or not state.chunks:
@@ -119,6 +118,7 @@ def _write(file: IO[str], document: IndexedDocument) -> int:
         "chunks": [chunk.model_dump(mode="json") for chunk in document.chunks],
         "vectors": [_encode(vector) for vector in document.vectors],
     }
+    line |= document.state.model_dump(include=set(NOTED), exclude_defaults=True)
     file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return 1
 
@@ -171,6 +171,7 @@ def _document(data: dict[str, Any], head: Head) -> IndexedDocument:
         data["revision"],
         [Chunk.model_validate(chunk) for chunk in data["chunks"]],
         [_decode(text) for text in data["vectors"]],
+        **{key: data[key] for key in NOTED if key in data},
     )
     check(document, head.spec, head.dimension)
     return document
