@@ -18,7 +18,7 @@ import os
 import shutil
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -140,10 +140,14 @@ class EmbeddedIndex:
         return sum(state.chunks for state in erased if state)
 
     def kept(self) -> dict[str, IndexState]:
-        """The releases beside the published one, checkpoints too."""
+        """The releases beside the published one, checkpoints too; not those that are damaged."""
         current = self.current()
-        names = [name for name in self.releases() if name != current]
-        return {name: read_state(self.release(name)).index for name in names}
+        found = {}
+        for name in self.releases():
+            with suppress(BadDataError):
+                if name != current:
+                    found[name] = read_state(self.release(name)).index
+        return found
 
     def purge(self, document_ids: Collection[str]) -> int:
         """Put a copy without these documents in the place of each kept release that has them."""

@@ -106,7 +106,9 @@ class IndexState(BaseModel):
         A chunk id is made of document, revision, ordinal, chunker and variant, so these are hashed.
         """
         lines = (
-            "\t".join(filter(None, (id_, document.revision, str(document.chunks), document.variant)))
+            "\t".join(
+                filter(None, (id_, document.revision, str(document.chunks), document.variant))
+            )
             for id_, document in sorted(self.documents.items())
             if document.chunks
         )
@@ -355,8 +357,7 @@ def chunk_ids(document_id: str, state: DocumentState, spec: IndexSpec) -> list[s
     """Ids of a document's chunks, in order."""
     chunker = chunker_of(spec.chunker, state.variant)
     return [
-        chunk_id(document_id, state.revision, ordinal, chunker)
-        for ordinal in range(state.chunks)
+        chunk_id(document_id, state.revision, ordinal, chunker) for ordinal in range(state.chunks)
     ]
 
 
