@@ -22,6 +22,11 @@ from twin.recipes.sources import SOURCE_KINDS, FolderSource, Source, WebSource
 __all__ = ["FolderSource", "Recipe", "Section", "Source", "WebSource", "find_recipe", "load_recipe"]
 
 
+PersonalDataKind = Literal[
+    "EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "SECRET_KEY", "PERSON"
+]
+
+
 class AuthorSection(Section):
     """Whose writing this is."""
 
@@ -175,6 +180,16 @@ class FeaturesSection(Section):
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
 
 
+class PersonalDataSection(Section):
+    """What is replaced in training texts by a placeholder of its kind."""
+
+    redact: bool = True
+    kinds: tuple[PersonalDataKind, ...] = typing.get_args(PersonalDataKind)
+    names: tuple[Annotated[str, Field(min_length=2)], ...] = Field(
+        default=(), description="people who must not be named; the author's own name stays"
+    )
+
+
 class DatasetsSection(Section):
     """How chunks become training samples."""
 
@@ -194,6 +209,7 @@ class DatasetsSection(Section):
     max_samples: PositiveInt = 2_000
     max_preference_pairs: PositiveInt = 200
     rejected_max_tokens: PositiveInt = 96
+    personal_data: PersonalDataSection = PersonalDataSection()
     seed: int = 13
 
 
