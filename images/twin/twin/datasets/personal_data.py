@@ -91,7 +91,7 @@ class Redactor:
 
         self.counts.update(result.entity_type for result in found)
         operators = {kind: _placeholder(kind) for kind in {item.entity_type for item in found}}
-        anonymised = AnonymizerEngine().anonymize(text, found, operators)  # type: ignore[arg-type]
+        anonymised = AnonymizerEngine().anonymize(text, found, operators)
         return str(anonymised.text)
 
     def _found(self, text: str) -> "list[RecognizerResult]":
