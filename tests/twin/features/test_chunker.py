@@ -217,7 +217,7 @@ def test_overlap_repeats_whole_sentences_within_a_section():
     body = [chunk for chunk in found if not chunk.headings]
     for before, after in itertools.pairwise(body):
         shared = [s for s in sentences if s in before.text and s in after.text]
-        assert 1 <= len(shared) <= 3
+        assert 1 <= len(shared) <= 4  # of ten tokens each
         assert after.text.startswith(shared[0])
     assert not any(s in found[-1].text for s in sentences)
 
