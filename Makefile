@@ -146,6 +146,10 @@ bench-extraction: setup ## Precision, recall, F1 and pages/s of extraction, besi
 bench: setup ## Benchmarks, as ratios against the obvious alternative in the same run
 	$(JOBS)/bin/python -m pytest -s tests/bench
 
+.PHONY: bench-features
+bench-features: setup ## Indexing against the obvious way; a second run; memory
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_features_speed.py
+
 # ------------------------------------------------------------------------------------- clusters
 
 CHART := helm/llm-twin
