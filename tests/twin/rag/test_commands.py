@@ -10,7 +10,7 @@ from tests.twin.rag.test_retrieve import filled
 from twin import cli
 from twin.domain.answer import Passage
 from twin.models.embedder import load_embedder
-from twin.rag.retrieve import Retriever
+from twin.rag.retrieve import Found, Retriever
 from twin.settings import Settings, get_settings
 from twin.stores.embedded_index import EmbeddedIndex
 
@@ -88,7 +88,7 @@ def test_what_is_shown_of_stored_text_may_not_drive_the_terminal(search, monkeyp
         title="Bell\x07",
         text="red \x1b[31malert",
     )
-    monkeypatch.setattr(Retriever, "search", lambda *arguments: [passage])
+    monkeypatch.setattr(Retriever, "find", lambda *arguments: Found((passage,)))
     shown = search("why", "--recipe", "toy").stdout
     assert "red �[31malert" in shown
     assert not set("\x07\x1b\x9b") & set(shown)

@@ -9,9 +9,16 @@ folder asks for (dense layers, other poolings) is left to `sentence_transformers
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 POOLINGS = ("cls", "mean")
+
+CONVERSION = "int8-1"
+"""How models are made 8-bit; part of the embedder's id, as other integers are other vectors."""
 
 PAD_TO = 16
 """Lengths of batches are multiples of this."""
@@ -24,6 +31,14 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Unit vectors (shape: texts by `dimension`); texts over the limit are cut."""
+
+
+@runtime_checkable
+class TokenEncoder(Protocol):
+    """An encoder that can give the vectors of the tokens too."""
+
+    def token_vectors(self, texts: Sequence[str]) -> "list[NDArray[np.float32]]":
+        """For each text of one batch the unit vectors of its tokens, special ones included."""
 
 
 def load_encoder(folder: Path, max_tokens: int) -> Encoder:
@@ -104,6 +119,22 @@ class PoolingEncoder:
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Unit vectors of one batch."""
         torch = self._torch
+        with torch.inference_mode():
+            pooled = self._pool(*self._states(texts))
+            vectors: list[list[float]] = torch.nn.functional.normalize(pooled, dim=1).tolist()
+        return vectors
+
+    def token_vectors(self, texts: Sequence[str]) -> "list[NDArray[np.float32]]":
+        """For each text of one batch the unit vectors of its tokens, special ones included."""
+        torch = self._torch
+        with torch.inference_mode():
+            states, mask = self._states(texts)
+            units = torch.nn.functional.normalize(states, dim=2)
+            return [own[kept.bool()].cpu().numpy() for own, kept in zip(units, mask, strict=True)]
+
+    def _states(self, texts: Sequence[str]) -> tuple[Any, Any]:
+        """The last hidden states in float32, and the mask of what is no padding."""
+        torch = self._torch
         encodings = self._tokenizer.encode_batch(list(texts))
         ids = torch.tensor([encoding.ids for encoding in encodings], device=self._device)
         mask = torch.tensor([encoding.attention_mask for encoding in encodings], device=ids.device)
@@ -112,10 +143,7 @@ class PoolingEncoder:
             torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16),
         ):
             states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-        with torch.inference_mode():
-            pooled = self._pool(states.float(), mask)
-            vectors: list[list[float]] = torch.nn.functional.normalize(pooled, dim=1).tolist()
-        return vectors
+        return states.float(), mask
 
     def _pool(self, states: Any, mask: Any) -> Any:
         if self._pooling == "cls":

@@ -31,7 +31,7 @@ def search(
 ) -> None:
     """Find the passages that a question would be answered from, best first.
 
-    Dense and BM25 search, joined by reciprocal rank fusion.
+    By the arms, fusion and reranking of the recipe's section `retrieval`.
 
     Reads: the recipe's index (built by `twin features build`). Writes: nothing.
     """
@@ -40,12 +40,16 @@ def search(
     with plain_errors("rag search"):
         settings = get_settings()
         retriever = open_retriever(load_recipe(recipe, settings.recipes), settings)
-        passages = retriever.search(question, k)
+        found = retriever.find(question, k)
     if as_json:
-        data = [passage.model_dump(mode="json") for passage in passages]
+        data = [passage.model_dump(mode="json") for passage in found.passages]
         print(json.dumps(data, ensure_ascii=False, indent=2))
-    else:
-        _print(passages)
+        return
+    for note in found.notes:
+        print(f"({note})")
+    if not found.answerable:
+        print(f"(best cosine {found.similarity:.2f}, under retrieval.min_score: not answered)")
+    _print(found.passages)
 
 
 def _print(passages: Sequence[Passage]) -> None:
