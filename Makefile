@@ -142,6 +142,10 @@ bench-orchestration: setup tools ## Seconds that Airflow adds to a pod, on the s
 bench: setup ## Benchmarks, as ratios against the obvious alternative in the same run
 	$(JOBS)/bin/python -m pytest -s tests/bench
 
+.PHONY: bench-retrieval
+bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and latency at 100,000 chunks
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_retrieval.py tests/bench/test_retrieval_latency.py
+
 # ------------------------------------------------------------------------------------- clusters
 
 CHART := helm/llm-twin

@@ -350,3 +350,20 @@ def test_nothing_of_a_forgotten_text_stays_on_disk(tmp_path):
     held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"swordfish" not in held
     assert b"perplexity" in held
+
+
+def test_hits_come_with_their_vectors_if_wanted(filled):
+    reader = filled.read()
+    for dense, text in ((PODS.vectors[0], None), (None, "pod"), (PODS.vectors[0], "pod")):
+        assert all(hit.vector is None for hit in reader.search(dense, text, 3))
+        for hit in reader.search(dense, text, 3, vectors=True):
+            assert list(hit.vector) == pytest.approx(vector(hit.chunk.text), abs=1e-6)
+
+
+def test_chunks_are_got_by_id_and_unknown_ones_left_out(filled):
+    first, second = PODS.chunks
+    reader = filled.read()
+    unknown = "00000000-0000-0000-0000-000000000000"
+    assert reader.get([second.id, unknown]) == {second.id: second}
+    assert reader.get([first.id, second.id]).keys() == {first.id, second.id}
+    assert reader.get([]) == {}

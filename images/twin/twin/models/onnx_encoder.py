@@ -60,20 +60,31 @@ def _convert(folder: Path, plain: Path, quantised: Path) -> None:
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from transformers import AutoModel
+    from transformers.utils.logging import disable_progress_bar
 
-    model = AutoModel.from_pretrained(
-        str(folder),
-        dtype=torch.float32,
-        local_files_only=True,
-        use_safetensors=True,
-        attn_implementation="eager",
-    ).eval()
+    class States(torch.nn.Module):
+        """The model with its two inputs by place, as the exporter gives them."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = AutoModel.from_pretrained(
+                str(folder),
+                dtype=torch.float32,
+                local_files_only=True,
+                use_safetensors=True,
+                attn_implementation="eager",
+            )
+
+        def forward(self, ids: Any, mask: Any) -> Any:
+            return self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    disable_progress_bar()
     example = torch.ones((2, 8), dtype=torch.int64)
     axes = {0: "texts", 1: "tokens"}
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # of the older exporter, which the newer one needs more for
         torch.onnx.export(
-            model,
+            States().eval(),
             (example, example),
             str(plain),
             input_names=["input_ids", "attention_mask"],
