@@ -1,11 +1,13 @@
 """Recall and reciprocal rank."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.evaluation.retrieval import ranks, recall, reciprocal_rank
+from twin.evaluation.retrieval import first_relevant, ndcg, ranks, recall, reciprocal_rank
 
 
 def test_ranks_are_places_among_the_first_k():

@@ -89,8 +89,8 @@ def _pooling_of(config: dict[str, Any]) -> str | None:
 class PoolingEncoder:
     """Transformer, then the mean of its token vectors or the first one, then unit length.
 
-    Runs in bfloat16 where the processor or the GPU multiplies it natively (cosine to float32 at
-    least 0.9999, the same neighbours), else in float32. The pooling is always float32.
+    Runs in `half_precision` where the device has one (bfloat16: cosine to float32 at least 0.9999,
+    the same neighbours), else in float32. The pooling is always float32.
     """
 
     def __init__(self, folder: Path, pooling: str, max_tokens: int) -> None:
@@ -113,7 +113,7 @@ class PoolingEncoder:
         self._tokenizer.enable_padding(
             pad_id=self._model.config.pad_token_id or 0, pad_to_multiple_of=PAD_TO
         )
-        self._bfloat16 = self._multiplies_bfloat16()
+        self._half = half_precision(self._device)
         self.dimension = int(self._model.config.hidden_size)
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
@@ -140,7 +140,7 @@ class PoolingEncoder:
         mask = torch.tensor([encoding.attention_mask for encoding in encodings], device=ids.device)
         with (
             torch.inference_mode(),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16),
+            torch.autocast(self._device.type, self._half, enabled=self._half is not None),
         ):
             states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
         return states.float(), mask
@@ -151,10 +151,17 @@ class PoolingEncoder:
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
 
-    def _multiplies_bfloat16(self) -> bool:
-        if self._device.type == "cuda":
-            return bool(self._torch.cuda.is_bf16_supported())
-        return bool(self._torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+def half_precision(device: Any) -> Any:
+    """The 16-bit type in which a device multiplies faster and as well, or None.
+
+    bfloat16 wherever it is native; float16 on the GPUs before that; on other processors none.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
 
 
 class SentenceTransformersEncoder:
