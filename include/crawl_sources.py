@@ -43,7 +43,7 @@ def _encoded(link: str) -> str:
     return link.strip().replace("{", "%7B").replace("}", "%7D")
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE, map_index_template=RECIPE_OF_TASK, retries=0)
+@task(trigger_rule=TriggerRule.ALL_DONE, map_index_template=RECIPE_OF_TASK)
 def check_crawls(recipe: str, crawls: list[Crawl], task_id: str, *, ti: Any) -> None:
     """Fail if a source of this recipe failed; the others have been crawled all the same.
 

@@ -73,7 +73,7 @@ def recipe_param() -> Param:
     )
 
 
-@task(retries=0, execution_timeout=datetime.timedelta(minutes=5))
+@task(execution_timeout=datetime.timedelta(minutes=5))
 def which_recipes(
     *, params: dict[str, Any], triggering_asset_events: Any = None, dag_run: Any = None
 ) -> list[str]:

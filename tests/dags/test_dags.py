@@ -85,7 +85,10 @@ def test_each_says_what_it_is(bag: DagBag, name: str) -> None:
     for task in dag.tasks:
         assert task.owner == "llm-twin"
         assert task.on_failure_callback
-        assert (task.execution_timeout is None) == (task.task_id == "one_candidate.approve")
+        asks = task.task_id == "one_candidate.approve"
+        assert (task.execution_timeout is None) == asks
+        # A worker that could not reach Airflow's API for a moment must not end a run.
+        assert (task.retries == 0) == asks
 
 
 def test_the_chain_hangs_together(bag: DagBag) -> None:

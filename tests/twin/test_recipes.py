@@ -1,6 +1,7 @@
 """Recipes are refused in one line that names file, key and what is allowed."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twin.crawl.run import READERS
 from twin.domain.errors import BadDataError
 from twin.recipes import FolderSource, Recipe, load_recipe
+from twin.recipes.sources import SOURCE_KINDS
 
 MINIMAL = {
     "name": "ada",
@@ -71,6 +74,29 @@ def test_every_shipped_recipe_loads(root: Path) -> None:
         ({"sources": [{"kind": "ftp", "name": "x"}]}, "sources.0"),
         ({"sources": [{"kind": "web", "name": "x"}]}, "needs start_urls, sitemaps or feeds"),
         ({"sources": MINIMAL["sources"] * 2}, "two sources have the same name"),
+        ({"sources": [{"kind": "bucket", "name": "x"}]}, "missing key 'sources.0.uri'"),
+        (
+            {"sources": [{"kind": "bucket", "name": "x", "uri": "https://e.org/x"}]},
+            "sources.0.uri = 'https://e.org/x': String should match",
+        ),
+        ({"sources": [{"kind": "github", "name": "x"}]}, "missing key 'sources.0.user'"),
+        (
+            {"sources": [{"kind": "github", "name": "x", "user": "../y"}]},
+            "sources.0.user = '../y': String should match",
+        ),
+        (
+            {"sources": [{"kind": "github", "name": "x", "user": "y", "repository": ["z"]}]},
+            "unknown key 'sources.0.repository': did you mean 'repositories'?",
+        ),
+        (
+            {"sources": [{"kind": "github", "name": "x", "user": "y", "hosts": {"a": "ssh://b"}}]},
+            "sources.0.hosts.a = 'ssh://b': String should match",
+        ),
+        ({"sources": [{"kind": "linkedin_export", "name": "x"}]}, "missing key 'sources.0.path'"),
+        (
+            {"sources": [{"kind": "warehouse_dump", "name": "x", "path": "y", "author": "z"}]},
+            "unknown key 'sources.0.author': did you mean 'authors'?",
+        ),
         (
             {"sources": [{"kind": "folder", "name": "x", "path": "y", "inclde": ["a"]}]},
             "unknown key 'sources.0.inclde': did you mean 'include'? allowed are kind, name, path",
@@ -83,9 +109,36 @@ def test_a_wrong_recipe_is_refused_in_one_line(
     assert expected in refusal(tmp_path, {**MINIMAL, **change})
 
 
+def test_every_kind_of_source_in_one_recipe(tmp_path: Path) -> None:
+    (tmp_path / "ada.yaml").write_text(
+        """
+name: ada
+author: {id: ada, name: Ada Lovelace}
+sources:
+  - {kind: web, name: blog, sitemaps: ["https://ada.example/sitemap.xml"]}
+  - {kind: folder, name: papers, path: papers, include: ["**/*.pdf", "**/*.docx", "**/*.txt"]}
+  - {kind: bucket, name: talks, uri: "s3://ada/talks", url_prefix: "https://ada.example/talks/"}
+  - {kind: github, name: code, user: ada, repositories: [engine], exclude: ["tests/**"]}
+  - {kind: linkedin_export, name: linkedin, path: Complete_LinkedInDataExport.zip}
+  - {kind: warehouse_dump, name: older, path: dump.json, authors: ["Ada L."]}
+"""
+    )
+    recipe = load_recipe("ada", tmp_path)
+    assert [source.kind for source in recipe.sources] == [
+        "web", "folder", "bucket", "github", "linkedin_export", "warehouse_dump",
+    ]  # fmt: skip
+    assert {source.kind for source in recipe.sources} == set(SOURCE_KINDS)
+    assert {source.platform for source in recipe.sources} == {
+        "web", "files", "github", "linkedin", "dump",
+    }  # fmt: skip
+    assert set(READERS) == set(SOURCE_KINDS) - {"web"}, "web sources are crawled side by side"
+    for module, function in READERS.values():
+        assert callable(getattr(import_module(f"twin.crawl.sources.{module}"), function))
+
+
 def test_a_faulty_source_is_not_called_a_missing_one_too(tmp_path: Path) -> None:
     message = refusal(tmp_path, {**MINIMAL, "sources": [{"kind": "ftp", "name": "x"}]})
-    assert "'folder', 'web'" in message
+    assert "'folder', 'bucket', 'github', 'linkedin_export', 'warehouse_dump', 'web'" in message
     assert "at least 1 item" not in message
 
 

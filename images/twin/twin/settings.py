@@ -75,6 +75,10 @@ class Settings(BaseSettings):
     models: Path | None = None
     """Folder of prepared base models; unset means ``home/models``."""
 
+    github_token: SecretStr | None = None
+    """Token for GitHub's API, which without one answers sixty requests an hour; it needs no
+    rights. It is sent to api.github.com only."""
+
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of the model libraries; unset means one a core. Set it to the reserved CPUs."""
 

@@ -226,6 +226,14 @@ def _answering(status, body):
         (401, b"who?", BadConfigurationError, "refuses access"),
         (200, b"<html>hello</html>", BadConfigurationError, "is not MLflow"),
         (404, b"<html>no</html>", BadConfigurationError, "is not MLflow"),
+        # Two set an alias at the same moment; the words are MLflow's own.
+        (
+            400,
+            b'{"error_code": "BAD_REQUEST", "message": "(raised as a result of Query-invoked '
+            b'autoflush) (sqlite3.IntegrityError) UNIQUE constraint failed"}',
+            TryAgainError,
+            "another process",
+        ),
     ],
 )
 def test_other_answers_get_the_right_exit_code(settings, status, body, error, words):
@@ -238,6 +246,15 @@ def test_other_answers_get_the_right_exit_code(settings, status, body, error, wo
         with pytest.raises(error, match=words) as raised:
             Registry(settings.model_copy(update=update)).by_alias("twin-x", CHAMPION)
     assert "s3cret" not in str(raised.value)
+
+
+def test_all_versions_are_listed_in_order(registry, register, name):
+    assert registry.versions(name) == []
+    for number in range(1, 12):
+        register(f"digest-{number}", dataset_version=f"d{number}")
+    versions = registry.versions(name)
+    assert [item.version for item in versions] == [str(number) for number in range(1, 12)]
+    assert versions[2].tags["dataset_version"] == "d3"
 
 
 def test_reading_aliases_does_not_import_mlflow(registry, register, name, live):

@@ -35,7 +35,8 @@ def run(
 ) -> None:
     """Crawl the recipe's sources.
 
-    Reads: the folders and web sites under `sources` of the recipe, within the limits of `crawl`.
+    Reads: what the recipe names under `sources` (web sites, folders, buckets, repositories,
+    exports and dumps), within the limits of `crawl`.
 
     Writes: documents, their revisions, and what had to be set aside (quarantine) to the warehouse.
 

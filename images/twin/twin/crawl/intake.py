@@ -13,7 +13,7 @@ from traceback import format_exc
 import structlog
 
 from twin.crawl.page import Article, ListingError, Page, UnusableError
-from twin.crawl.read_article import READER_VERSION, read_article
+from twin.crawl.read_article import READER_VERSION, checked, read_article
 from twin.crawl.web.site import same_page
 from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, crawl_id, quarantine_id
 from twin.domain.document import Document, document_id, revision_of
@@ -113,20 +113,54 @@ class Intake:
         Raises:
             TwinError: the warehouse is away; every later call raises the same at once.
         """
+        return self._guarded(page.url, page.expected, lambda: self._take(page))
+
+    def take_article(
+        self, url: str, state: bytes, read: Callable[[], Article], *, expected: bool = True
+    ) -> tuple[Outcome, str]:
+        """Store an article that came as no page: of an export, a dump or a repository.
+
+        Args:
+            url: its canonical URL, unless the article names another.
+            state: what changes when the article does: its bytes, or a digest of them.
+            read: gives the article, or raises as `read_article`; not called where the state is
+                that of the stored document.
+            expected: being unusable is a failure; else it is quarantined and counted as skipped.
+
+        Raises:
+            TwinError: as `take`.
+        """
+        return self._guarded(url, expected, lambda: self._take_article(url, state, read))
+
+    def _guarded(
+        self, url: str, expected: bool, take: Callable[[], tuple[Outcome, str]]
+    ) -> tuple[Outcome, str]:
         if self.fatal is not None:
             raise self.fatal
         try:
-            return self._take(page)
+            return take()
         except ListingError as error:
             return self.skip(str(error))
         except UnusableError as error:
-            return self._refuse(page, str(error))
+            return self._refuse(url, expected, str(error))
         except TwinError as error:
             self.fatal = error
             raise
         except Exception as error:  # a defect that one page brings out must not end the crawl
-            log.warning("page broke its reader", page=page.url, exception=format_exc())
-            return self.fail(page.url, _broken(error))
+            log.warning("page broke its reader", page=url, exception=format_exc())
+            return self.fail(url, _broken(error))
+
+    def _take_article(
+        self, url: str, state: bytes, read: Callable[[], Article]
+    ) -> tuple[Outcome, str]:
+        digest = hashlib.sha256(self._reader.encode() + b"\n" + state).hexdigest()
+        identity = document_id(self._author.id, url)
+        if identity in self._forgotten:
+            return self.skip(FORGOTTEN)
+        if self._fetched.get(identity) == digest:
+            return self._stored(identity, url, Change.UNCHANGED)
+        article = checked(read(), self.job.recipe.crawl)
+        return self._keep(article.canonical_url or url, article, digest)
 
     def _take(self, page: Page) -> tuple[Outcome, str]:
         digest = hashlib.sha256(self._reader.encode() + b"\n" + page.body).hexdigest()
@@ -141,6 +175,10 @@ class Intake:
             self.skip(f"its canonical URL is {url}")
             return Outcome.ELSEWHERE, url
         article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))
+        return self._keep(url, article, digest)
+
+    def _keep(self, url: str, article: Article, digest: str) -> tuple[Outcome, str]:
+        """Store an article, unless it was forgotten or its publisher forbids it."""
         document = self._document(url, article)
         if document.id in self._forgotten:
             return self.skip(FORGOTTEN)
@@ -157,6 +195,7 @@ class Intake:
             author_name=self._author.name,
             source=self.source.name,
             url=url,
+            platform=article.platform or self.source.platform,
             kind=article.kind,
             title=article.title,
             subtitle=article.subtitle,
@@ -200,10 +239,10 @@ class Intake:
         self.advance(1)
         return Outcome.SKIPPED, reason
 
-    def _refuse(self, page: Page, reason: str) -> tuple[Outcome, str]:
-        if page.expected:
-            return self.fail(page.url, reason)
-        self._hold(page.url, reason)
+    def _refuse(self, url: str, expected: bool, reason: str) -> tuple[Outcome, str]:
+        if expected:
+            return self.fail(url, reason)
+        self._hold(url, reason)
         return self.skip(reason)
 
     def fail(self, url: str, reason: str, *, transient: bool = False) -> tuple[Outcome, str]:

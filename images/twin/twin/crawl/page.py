@@ -45,6 +45,7 @@ class Article:
     Attributes:
         byline: who wrote it, as the page says.
         kind: article, post, code, transcript, …
+        platform: where it was published, if that is not said by the kind of its source.
         licence: URL or SPDX name.
         reserved: uses that the page forbids machines (`Document.reserved`).
     """
@@ -58,6 +59,7 @@ class Article:
     language: str | None = None
     tags: tuple[str, ...] = ()
     kind: str = "article"
+    platform: str | None = None
     licence: str | None = None
     reserved: tuple[str, ...] = ()
     canonical_url: str | None = None

@@ -1,7 +1,11 @@
 """From a page to an article, by its media type."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 
+from twin.crawl.formats import media_types
+from twin.crawl.formats.media_types import settled_type
 from twin.crawl.page import (
     HTML_TYPES,
     MARKDOWN_TYPES,
@@ -16,6 +20,24 @@ from twin.recipes import CrawlSection
 #: Part of what decides whether stored text is still what we would extract today: raise it when
 #: a change of these readers changes their output.
 READER_VERSION = "1"
+
+#: Fewest words of a text that is short by its nature; `crawl.min_words` counts where it is less.
+MIN_WORDS_OF_POST = 10
+#: Fewest lines, blank ones aside, of a source file: less is an empty ``__init__.py``.
+MIN_LINES_OF_CODE = 3
+#: MongoDB takes 16 MiB a document.
+MAX_CONTENT_BYTES = 15_000_000
+
+#: Media type to the module of `twin.crawl.formats` and the function in it that reads such files.
+_READERS = {
+    media_types.PDF: ("pdf", "read_pdf"),
+    media_types.DOCX: ("docx", "read_docx"),
+    media_types.NOTEBOOK: ("notebook", "read_notebook"),
+    media_types.PLAIN_TEXT: ("plain_text", "read_plain_text"),
+    media_types.VTT: ("transcript", "read_transcript"),
+    media_types.SRT: ("transcript", "read_transcript"),
+    media_types.SOURCE_CODE: ("code", "read_code_page"),
+}
 
 
 def read_article(page: Page, limits: CrawlSection) -> Article:
@@ -32,11 +54,40 @@ def read_article(page: Page, limits: CrawlSection) -> Article:
         )
     if not page.body.strip():
         raise UnusableError("empty")
-    article = _in_whole_characters(_read(page))
-    words = len(article.content.split())
-    if words < max(limits.min_words, 1):
-        raise UnusableError(f"{words} words, fewer than crawl.min_words = {limits.min_words}")
+    return checked(_read(page), limits)
+
+
+def checked(article: Article, limits: CrawlSection) -> Article:
+    """The article in whole characters, if it is neither too short nor too long for a document.
+
+    Raises:
+        UnusableError: it is.
+    """
+    article = _in_whole_characters(article)
+    limit = min(limits.max_page_bytes, MAX_CONTENT_BYTES)
+    if (size := len(article.content.encode())) > limit:
+        raise UnusableError(f"{size:,} bytes of text, more than {limit:,}")
+    if article.kind == "code":
+        _check_lines(article)
+    else:
+        _check_words(article, limits)
     return article
+
+
+def _check_words(article: Article, limits: CrawlSection) -> None:
+    words = len(article.content.split())
+    if article.kind in {"post", "comment"} and limits.min_words > MIN_WORDS_OF_POST:
+        fewest, rule = MIN_WORDS_OF_POST, f"the {MIN_WORDS_OF_POST} of a {article.kind}"
+    else:
+        fewest, rule = limits.min_words, f"crawl.min_words = {limits.min_words}"
+    if words < max(fewest, 1):
+        raise UnusableError(f"{words} words, fewer than {rule}")
+
+
+def _check_lines(article: Article) -> None:
+    lines = sum(bool(line.strip()) for line in article.content.splitlines()) - 2  # the fences
+    if lines < MIN_LINES_OF_CODE:
+        raise UnusableError(f"{max(lines, 0)} lines of code, fewer than {MIN_LINES_OF_CODE}")
 
 
 def _read(page: Page) -> Article:
@@ -48,7 +99,19 @@ def _read(page: Page) -> Article:
         from twin.crawl.formats.html import read_html
 
         return read_html(decode(page), page.url, listings=not page.expected)
-    raise UnusableError(f"{page.media_type or 'of no type'}: neither HTML nor Markdown")
+    media_type = settled_type(page.media_type, page.url, page.body)
+    if media_type != page.media_type:
+        return _read(replace(page, media_type=media_type))
+    if media_type not in _READERS:
+        raise UnusableError(
+            f"{media_type or 'of no type'}: neither HTML, Markdown nor another format that is read "
+            "(PDF, DOCX, notebook, plain text, VTT, SRT, source code)"
+        )
+    module, function = _READERS[media_type]
+    read: Callable[[Page], Article] = getattr(
+        import_module(f"twin.crawl.formats.{module}"), function
+    )
+    return read(page)
 
 
 def _in_whole_characters(article: Article) -> Article:
@@ -58,5 +121,6 @@ def _in_whole_characters(article: Article) -> Article:
         title=whole(article.title),
         content=whole(article.content),
         subtitle=article.subtitle and whole(article.subtitle),
+        byline=article.byline and whole(article.byline),
         tags=tuple(whole(tag) for tag in article.tags),
     )

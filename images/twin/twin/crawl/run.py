@@ -1,18 +1,28 @@
 """The crawl job: every source of a recipe into the warehouse."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twin.crawl.intake import Intake, joined
-from twin.crawl.sources.folder import read_folder
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
-from twin.recipes import FolderSource, Source, WebSource
+from twin.recipes import GithubSource, Source, WebSource
 
 if TYPE_CHECKING:
     from twin.stores.warehouse import Warehouse
+
+#: Kind of source to its reader, a function of source and intake in `twin.crawl.sources`: a new
+#: kind gets a line here. Web sources are crawled together, see `_read`.
+READERS = {
+    "folder": ("folder", "read_folder"),
+    "bucket": ("bucket", "read_bucket"),
+    "github": ("github", "read_github"),
+    "linkedin_export": ("linkedin_export", "read_linkedin_export"),
+    "warehouse_dump": ("warehouse_dump", "read_warehouse_dump"),
+}
 
 
 @dataclass(frozen=True)
@@ -21,7 +31,8 @@ class CrawlOptions:
 
     Attributes:
         sources: names of the sources to crawl; none means all.
-        copies: ``HOST=BASE_URL`` pairs added to the ``hosts`` of the recipe's web sources.
+        copies: ``HOST=BASE_URL`` pairs added to the ``hosts`` of the recipe's web sources and of
+            its repositories.
         full: read every page again, even where its bytes have not changed.
     """
 
@@ -57,10 +68,14 @@ def crawl(job: Job, options: CrawlOptions) -> None:
 
 
 def _read(job: Job, intakes: Sequence[Intake]) -> None:
-    """Each kind of source by its reader; a new kind gets a line here."""
+    """Each kind of source by its reader."""
     for intake in intakes:
-        if isinstance(intake.source, FolderSource):
-            read_folder(intake.source, intake)
+        if intake.source.kind in READERS:
+            module, function = READERS[intake.source.kind]
+            read: Callable[[Any, Intake], None] = getattr(
+                import_module(f"twin.crawl.sources.{module}"), function
+            )
+            read(intake.source, intake)
     sites = [(intake.source, intake) for intake in intakes if isinstance(intake.source, WebSource)]
     if sites:
         from twin.crawl.web.crawl_sites import crawl_sites
@@ -101,7 +116,7 @@ def _copies(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _with_copies(source: Source, copies: dict[str, str]) -> Source:
-    if not isinstance(source, WebSource) or not copies:
+    if not isinstance(source, WebSource | GithubSource) or not copies:
         return source
     return source.model_copy(update={"hosts": {**source.hosts, **copies}})
 

@@ -18,9 +18,30 @@ from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_valid
 from twin.domain.errors import BadDataError
 from twin.recipes.retrieval import RetrievalSection
 from twin.recipes.section import Fraction, Section, Slug
-from twin.recipes.sources import SOURCE_KINDS, FolderSource, Source, WebSource
+from twin.recipes.sources import (
+    SOURCE_KINDS,
+    BucketSource,
+    FolderSource,
+    GithubSource,
+    LinkedInExportSource,
+    Source,
+    WarehouseDumpSource,
+    WebSource,
+)
 
-__all__ = ["FolderSource", "Recipe", "Section", "Source", "WebSource", "find_recipe", "load_recipe"]
+__all__ = [
+    "BucketSource",
+    "FolderSource",
+    "GithubSource",
+    "LinkedInExportSource",
+    "Recipe",
+    "Section",
+    "Source",
+    "WarehouseDumpSource",
+    "WebSource",
+    "find_recipe",
+    "load_recipe",
+]
 
 
 class AuthorSection(Section):
@@ -52,7 +73,10 @@ class CrawlSection(Section):
     max_pages: PositiveInt = 5_000
     max_page_bytes: PositiveInt = Field(default=10_000_000, description="a larger page is refused")
     min_words: int = Field(
-        default=50, ge=0, description="a shorter page is no article and goes to quarantine"
+        default=50,
+        ge=0,
+        description="a shorter page is no article and goes to quarantine; of a post ten words are "
+        "enough, of a source file three lines",
     )
     max_bytes: PositiveInt = Field(
         default=2_000_000_000, description="what a source may send in one crawl, pages and all"

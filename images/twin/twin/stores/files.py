@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -54,6 +55,21 @@ def listing_digest(listing: dict[str, dict[str, Any]]) -> str:
 def folder_digest(folder: Path) -> str:
     """SHA-256 (hex) over the names and contents of a local folder's files."""
     return listing_digest(folder_listing(folder))
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file as the store lists it.
+
+    Attributes:
+        name: relative to the store's root, letter by letter: ``a//b`` is a name of its own.
+        version: what the store changes whenever the content does: an ETag, else a time; and size.
+    """
+
+    name: str
+    path: str
+    size: int
+    version: str
 
 
 class FileStore:
@@ -109,6 +125,23 @@ class FileStore:
             return json.loads(self.read_bytes(relative))
         except ValueError as error:
             raise BadDataError(f"{self.uri(relative)}: not JSON: {error}") from None
+
+    def listing(self) -> list[StoredFile]:
+        """Every file below the root as it is now, ordered by name; none if there is no root."""
+        with _plainly(self.root):
+            self._fs.invalidate_cache()
+            try:
+                found = self._fs.find(self._base, detail=True)
+            except FileNotFoundError:
+                return []
+        files = (_stored(path, entry, self._base) for path, entry in found.items())
+        return sorted((file for file in files if file is not None), key=lambda file: file.name)
+
+    def read_listed(self, file: StoredFile) -> bytes:
+        """Content of a file of `listing`."""
+        with _plainly(f"{self.root}/{file.name}"):
+            content: bytes = self._fs.cat_file(file.path)
+            return content
 
     def write_bytes(self, relative: str, content: bytes) -> str:
         """Write a file whole or not at all; returns its URI."""
@@ -224,6 +257,15 @@ class FileStore:
                 raise BadDataError(f"{self.root}/{path}: the bytes are not those published")
             (folder / MARKER).write_text(json.dumps(marker), encoding="utf-8")
             _rename_folder(folder, target)
+
+
+def _stored(path: str, entry: dict[str, Any], base: str) -> StoredFile | None:
+    name = path.removeprefix(base).removeprefix("/")
+    if not name or name.endswith("/"):  # what consoles make for an empty folder
+        return None
+    state = next((entry[key] for key in ("ETag", "mtime", "created") if entry.get(key)), "")
+    size = int(entry["size"] or 0)
+    return StoredFile(name, path, size, f"{state} {size}")
 
 
 def open_files(settings: Settings) -> FileStore:

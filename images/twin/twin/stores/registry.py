@@ -270,6 +270,8 @@ def _failure(response: httpx.Response, settings: Settings) -> Exception:
         return _NotFoundError(message)
     if code == "RESOURCE_ALREADY_EXISTS":
         return _AlreadyExistsError(message)
+    if "IntegrityError" in message:  # its database, when two set the same alias at once
+        return TryAgainError("MLflow was changed by another process at the same moment")
     return BadDataError(f"MLflow refuses the request: {' '.join(message.split())}")
 
 

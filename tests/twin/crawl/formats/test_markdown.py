@@ -81,5 +81,15 @@ def test_small_readings() -> None:
     ]  # fmt: skip
     assert tags(["a, b", "b", " c "]) == ("a", "b", "c") and tags("x,y") == ("x", "y")
     assert tags(None) == ()
+    assert tags([2026, ["nested"], {"a": 1}, None, "plain"]) == ("2026", "plain")
+
+
+def test_lists_nested_by_aliases_cost_nothing():
+    """The "billion laughs", in the front matter of a page."""
+    levels = "\n".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" if n else "a0: &a0 [lol]" for n in range(9)
+    )
+    text = f"---\n{levels}\ntags: *a8\ntitle: Laughs\n---\nText.\n"
+    assert read_markdown(text, "https://x.example/laughs").tags == ()
     assert title_from_url("https://e.org/posts/a%20b_c-d/") == "a b c d"
     assert title_from_url("https://e.org/") == "e.org"

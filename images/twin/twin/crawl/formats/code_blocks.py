@@ -32,7 +32,7 @@ def take_code(tree: "HtmlElement") -> list[str]:
             continue
         language = _language(pre)
         _replace_content(pre, _BLOCK.format(len(blocks)))
-        blocks.append(_fenced(code, language))
+        blocks.append(fenced(code, language))
     return blocks
 
 
@@ -77,7 +77,7 @@ def _replace_content(pre: "HtmlElement", text: str) -> None:
     pre.append(code)
 
 
-def _fenced(code: str, language: str) -> str:
+def fenced(code: str, language: str) -> str:
     """A fenced code block, its fence longer than any run of backticks inside (CommonMark 4.5)."""
     longest = max((len(run) for run in re.findall(r"`+", code)), default=0)
     fence = "`" * max(3, longest + 1)

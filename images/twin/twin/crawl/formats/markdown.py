@@ -115,9 +115,14 @@ def language(tag: str | None) -> str | None:
 
 
 def tags(value: object) -> tuple[str, ...]:
-    """Tags from a list or a comma-separated line, each once, in order."""
-    items = value if isinstance(value, list | tuple) else str(value or "").split(",")
-    parts = (part.strip() for item in items for part in str(item).split(","))
+    """Tags from a list or a comma-separated line, each once, in order.
+
+    What a list holds besides words and numbers is no tag: written out, lists that YAML's aliases
+    nest in one another would fill the memory.
+    """
+    items = value if isinstance(value, list | tuple) else [value]
+    lines = (str(item) for item in items if isinstance(item, str | int | float))
+    parts = (part.strip() for line in lines for part in line.split(","))
     return tuple(dict.fromkeys(part for part in parts if part))
 
 

@@ -1,20 +1,14 @@
-"""Folder sources: Markdown and HTML files as pages."""
+"""Folder sources: files of every format that is read, as pages."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from twin.crawl.formats.media_types import media_type_of
 from twin.crawl.intake import Intake
 from twin.crawl.page import Page
 from twin.domain.errors import BadDataError
 from twin.recipes import FolderSource
-
-MEDIA_TYPES = {
-    ".md": "text/markdown",
-    ".markdown": "text/markdown",
-    ".html": "text/html",
-    ".htm": "text/html",
-}
 
 
 def read_folder(source: FolderSource, intake: Intake) -> None:
@@ -64,8 +58,7 @@ def _read_file(source: FolderSource, path: Path, intake: Intake) -> None:
     except OSError as error:
         intake.fail(url, f"cannot be read: {error.strerror}")
         return
-    media_type = MEDIA_TYPES.get(path.suffix.lower(), path.suffix or "no suffix")
-    intake.take(Page(url=url, body=body, media_type=media_type))
+    intake.take(Page(url=url, body=body, media_type=media_type_of(path.name)))
 
 
 def file_url(source: FolderSource, path: Path) -> str:

@@ -1,0 +1,122 @@
+"""Transcripts (WebVTT and SubRip): who says what, as paragraphs without times."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from html import unescape
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from twin.crawl.formats.markdown import language, title_from_url
+from twin.crawl.formats.media_types import SRT
+from twin.crawl.formats.plain_text import SENTENCE_ENDS
+from twin.crawl.page import Article, Page, UnusableError, decode
+from twin.domain.document import normalise
+
+if TYPE_CHECKING:
+    from webvtt import Caption
+
+# A new paragraph begins after a silence, or where a sentence ends in a long one.
+_SILENCE_SECONDS = 2.5
+_LONG_PARAGRAPH_WORDS = 90
+
+_VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+(?P<name>[^>]*)>")
+_TAG = re.compile(r"</?[A-Za-z0-9:.][^>]*>|\{\\[^}]*\}")
+# `[Applause]`, `(music)`, `♪ … ♪`: sounds, where nothing is said.
+_SOUND = re.compile(r"\s*(?:\[[^\]]*\]|\([^)]*\)|[♪♫#*].*[♪♫#*]|[♪♫]+)\s*")
+_LANGUAGE = re.compile(r"^Language:\s*(\S+)", re.MULTILINE)
+
+
+@dataclass
+class _Paragraph:
+    speaker: str | None
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.lines).split())
+
+    def markdown(self, after: "_Paragraph | None") -> str:
+        """The paragraph, with its speaker's name where another one spoke before."""
+        same = after is not None and after.speaker == self.speaker
+        return self.text if same or self.speaker is None else f"**{self.speaker}:** {self.text}"
+
+
+def read_transcript(page: Page) -> Article:
+    """Read a transcript; its title is the file's name.
+
+    Raises:
+        UnusableError: it is not in its format, or see `decode`.
+    """
+    text = decode(page)
+    paragraphs = list(_paragraphs(_parsed(text, srt=page.media_type == SRT)))
+    befores = [None, *paragraphs]
+    parts = (
+        paragraph.markdown(before) for before, paragraph in zip(befores, paragraphs, strict=False)
+    )
+    header = text.partition("\n\n")[0]
+    named = _LANGUAGE.search(header)
+    content = "\n\n".join(parts)
+    return Article(
+        title=title_from_url(page.url),
+        content=normalise(content) if content else "",
+        language=language(named[1]) if named else None,
+        kind="transcript",
+    )
+
+
+def _parsed(text: str, *, srt: bool) -> "list[Caption]":
+    import webvtt
+
+    try:
+        if srt:
+            return webvtt.from_buffer(StringIO(text.lstrip()), format="srt").captions
+        return webvtt.from_string(text).captions
+    except webvtt.errors.MalformedFileError:
+        raise UnusableError(f"not a transcript in {'SRT' if srt else 'WebVTT'} format") from None
+    except webvtt.errors.MalformedCaptionError as error:
+        raise UnusableError(f"a broken transcript: {error}") from None
+
+
+def _paragraphs(captions: "Iterable[Caption]") -> Iterator[_Paragraph]:
+    current = _Paragraph(None)
+    end = 0.0
+    last = ""
+    for caption in captions:
+        for speaker, lines in _spoken(caption.raw_text):
+            # Rolling captions show each line again when the next one comes.
+            fresh = lines[1:] if lines and lines[0] == last else lines
+            if not fresh:
+                continue
+            last = fresh[-1]
+            if current.lines and (
+                speaker != current.speaker or _is_full(current, caption.start_in_seconds - end)
+            ):
+                yield current
+                current = _Paragraph(speaker)
+            current.speaker = speaker
+            current.lines += fresh
+            end = caption.end_in_seconds
+    if current.lines:
+        yield current
+
+
+def _is_full(paragraph: _Paragraph, silence: float) -> bool:
+    text = paragraph.text
+    if silence >= _SILENCE_SECONDS:
+        return True
+    return len(text.split()) >= _LONG_PARAGRAPH_WORDS and bool(SENTENCE_ENDS.search(text))
+
+
+def _spoken(raw: str) -> Iterator[tuple[str | None, list[str]]]:
+    """Speaker and lines of a cue's parts; a cue may hold several voices."""
+    start, speaker = 0, None
+    for voice in _VOICE.finditer(raw):
+        yield speaker, _lines(raw[start : voice.start()])
+        start, speaker = voice.end(), unescape(voice["name"]).strip() or None
+    yield speaker, _lines(raw[start:])
+
+
+def _lines(raw: str) -> list[str]:
+    lines = (" ".join(unescape(_TAG.sub("", line)).split()) for line in raw.splitlines())
+    return [line for line in lines if line and not _SOUND.fullmatch(line)]

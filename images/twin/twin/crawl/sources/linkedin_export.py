@@ -1,0 +1,213 @@
+"""A member's export of their LinkedIn data: posts, articles, and comments if they are wanted.
+
+The site forbids crawling; the export is the member's own copy. The archive is never unpacked:
+its entries are read one by one, within limits, and no name in it becomes a path.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from io import StringIO
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import unquote
+
+from twin.crawl.formats.markdown import published
+from twin.crawl.formats.plain_text import first_words
+from twin.crawl.intake import Intake
+from twin.crawl.page import Article, UnusableError
+from twin.crawl.sources.archive import Archive, ArchiveError, open_archive
+from twin.crawl.web.site import canonical
+from twin.domain.document import normalise
+from twin.domain.errors import BadDataError
+from twin.recipes import LinkedInExportSource
+
+#: A table of the export; some hundred thousand posts.
+MAX_TABLE_BYTES = 200_000_000
+# In the export, a line break within a text is written as quote, line break, quote.
+_QUOTED_BREAKS = re.compile(r'"((?:\n"{0,2})*\n)"')
+_HASHTAG = re.compile(r"(?<![\w&/])#([^\W\d_]\w*)")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?")
+
+
+def read_linkedin_export(source: LinkedInExportSource, intake: Intake) -> None:
+    """Hand the export's posts and articles to the intake.
+
+    A missing or unsafe archive, or one without what is asked for, is noted as the source's error.
+
+    Raises:
+        TwinError: the warehouse is away.
+    """
+    try:
+        with open_archive(source.path) as archive:
+            _read(source, archive, intake)
+    except ArchiveError as error:
+        intake.entry_errors.append(BadDataError(f"source {source.name!r}: {error}"))
+
+
+def _read(source: LinkedInExportSource, archive: Archive, intake: Intake) -> None:
+    tables = {PurePosixPath(name).name.lower(): name for name in archive.names}
+    articles = [name for name in archive.names if _is_article(name)]
+    if "shares.csv" not in tables and not articles:
+        raise ArchiveError(
+            f"{source.path} holds neither Shares.csv nor Articles/*.html: ask LinkedIn for the "
+            "larger archive (Settings, Data privacy, Get a copy of your data)"
+        )
+    with intake.job.progress(f"crawl {source.name}", None) as advance:
+        intake.advance = advance
+        if source.posts and "shares.csv" in tables:
+            _take_rows(archive, tables["shares.csv"], _share, intake)
+        if source.comments and "comments.csv" in tables:
+            _take_rows(archive, tables["comments.csv"], _comment, intake)
+        for name in articles if source.articles else ():
+            _take_article(archive, name, intake)
+
+
+def _is_article(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in {".html", ".htm"} and "Articles" in path.parts
+
+
+# Posts and comments
+
+
+def _take_rows(archive: Archive, name: str, read: Any, intake: Intake) -> None:
+    for row in rows_of(archive.read(name, MAX_TABLE_BYTES), name):
+        found = read(row)
+        if found is None:
+            intake.skip("no words of the member's own, or no link")
+            continue
+        url, article = found
+        state = "\n".join(row.values()).encode()
+        intake.take_article(url, state, partial(_same, article), expected=False)
+
+
+def _same(article: Article) -> Article:
+    return article
+
+
+def rows_of(body: bytes, name: str) -> Iterator[dict[str, str]]:
+    """Rows of a table by their headers, texts as their author wrote them.
+
+    Raises:
+        ArchiveError: not UTF-8, or no such table.
+    """
+    try:
+        text = body.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ArchiveError(f"{name} is not UTF-8 at byte {error.start:,}") from None
+    csv.field_size_limit(MAX_TABLE_BYTES)
+    try:
+        for row in csv.DictReader(StringIO(text, newline="")):
+            yield {str(key): _unquoted(str(value or "")) for key, value in row.items() if key}
+    except csv.Error as error:
+        raise ArchiveError(f"{name} is no table: {error}") from None
+
+
+def _unquoted(text: str) -> str:
+    """A text without the quotes that the export puts around its line breaks and before others."""
+    breaks = text.count("\n")
+    quoted = sum(match[0].count("\n") for match in _QUOTED_BREAKS.finditer(text))
+    if breaks and quoted == breaks:
+        text = _QUOTED_BREAKS.sub(lambda match: "\n" * match[0].count("\n"), text)
+    return text.replace('\\"', '"').strip()
+
+
+def _share(row: dict[str, str]) -> tuple[str, Article] | None:
+    link, text = _link(row.get("ShareLink", "")), row.get("ShareCommentary", "")
+    return (link, _post(text, row.get("Date", ""), "post")) if link and text else None
+
+
+def _comment(row: dict[str, str]) -> tuple[str, Article] | None:
+    link, text, date = _link(row.get("Link", "")), row.get("Message", ""), row.get("Date", "")
+    if not link or not text:
+        return None
+    # Several comments may stand below one post.
+    return f"{link}#{re.sub(r'[^0-9]', '', date)}", _post(text, date, "comment")
+
+
+def _link(text: str) -> str | None:
+    """Canonical URL of a link, whose colons the export may have encoded; None if it is none."""
+    try:
+        link = canonical(unquote(text.strip()))
+    except ValueError:
+        return None
+    return link if link.startswith("https://") else None
+
+
+def _post(text: str, date: str, kind: str) -> Article:
+    return Article(
+        title=first_words(text),
+        content=normalise(text),
+        published=_time(date),
+        tags=tuple(dict.fromkeys(_HASHTAG.findall(text))),
+        kind=kind,
+    )
+
+
+def _time(text: str) -> datetime | None:
+    """The first time in a text, in UTC as the export has them."""
+    found = _DATE.search(text)
+    return published(found[0]) if found else None
+
+
+# Articles
+
+
+def _take_article(archive: Archive, name: str, intake: Intake) -> None:
+    limit = intake.job.recipe.crawl.max_page_bytes
+    url = f"linkedin-export:{name}"
+    try:
+        body = archive.read(name, limit)
+    except ArchiveError as error:
+        intake.fail(url, str(error))
+        return
+    try:
+        tree = _tree(body)
+    except UnusableError as error:
+        intake.fail(url, str(error))
+        return
+    url = _link(next(iter(tree.xpath("//h1//a/@href")), "")) or url
+    if not tree.xpath("//*[@class='published']") and tree.xpath("//*[@class='created']"):
+        intake.skip("a draft: it was created, not published")
+        return
+    intake.take_article(url, body, lambda: article_of(tree, name))
+
+
+def _tree(body: bytes) -> Any:
+    from lxml.etree import LxmlError
+    from lxml.html import document_fromstring
+
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnusableError(f"invalid utf-8 at byte {error.start}") from None
+    if not text.strip():
+        raise UnusableError("empty")
+    try:
+        return document_fromstring(text)
+    except (ValueError, LxmlError) as error:
+        raise UnusableError(f"not HTML: {' '.join(str(error).split())[:120]}") from None
+
+
+def article_of(tree: Any, name: str) -> Article:
+    """An article of the export; its whole page is the author's."""
+    from twin.crawl.formats.html_text import to_markdown
+
+    headings = tree.xpath("//h1")
+    title = " ".join(headings[0].text_content().split()) if headings else ""
+    when = {
+        kind: _time(" ".join(tree.xpath(f"//*[@class='{kind}']//text()")))
+        for kind in ("created", "published")
+    }
+    for element in tree.xpath("//*[@class='created' or @class='published']"):
+        element.drop_tree()
+    if headings:
+        headings[0].drop_tree()
+    return Article(
+        title=title or PurePosixPath(name).stem.replace("-", " "),
+        content=to_markdown(tree),
+        published=when["published"] or when["created"],
+    )

@@ -1,0 +1,195 @@
+"""A member's export of LinkedIn: its tables with their quirks, its articles, and bad archives."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.twin.crawl.formats.pages import words, write
+from tests.twin.crawl.sources.jobs import documents, held, run, tally
+from twin.crawl.sources.linkedin_export import rows_of
+from twin.domain.errors import BadDataError
+from twin.settings import Settings
+
+LINK = "https://www.linkedin.com/feed/update/urn%3Ali%3Ashare%3A"
+# As the export writes it: each line break of the text between quotes, quotes doubled.
+SHARES = f'''Date,ShareLink,ShareCommentary,SharedUrl,MediaUrl,Visibility
+2024-03-01 09:30:00,{LINK}1,"A post of a line, on #tides and #piers, ""quoted"" in part.",,,ALL
+2024-03-02 10:00:00,{LINK}2,"First paragraph, with a few words.""
+""""
+""Second paragraph: he said ""Yes"", and then he said no more.",,,ALL
+2024-03-03 10:00:00,{LINK}3,,https://example.org/,,ALL
+2024-03-04 10:00:00,{LINK}4,Too short.,,,ALL
+2024-03-05 10:00:00,{LINK}5,"A plain break
+between two lines, as some exports have it, and a \\""quoted\\"" word.",,,ALL
+'''
+COMMENTS = f"""Date,Link,Message
+2024-04-01 08:00:00,{LINK}9,"A comment that has more than ten words in it, to be kept."
+2024-04-01 09:00:00,{LINK}9,"Another comment below the same post, also of more than ten words."
+"""
+ARTICLE = f"""<html><head><title>On Tides</title><style>p {{ color: red }}</style></head><body>
+<img src="https://media.licdn.com/cover.jpg">
+<h1><a href="https://www.linkedin.com/pulse/on-tides-tess-tester">On Tides</a></h1>
+<p class="created">Created on 2024-02-01 10:00</p>
+<p class="published">Published on 2024-02-03 11:45</p>
+<div><h2>High</h2><p>{words()}</p><ul><li>one</li><li>two</li></ul>
+<p>Subscribe to my newsletter, and share this post.</p></div></body></html>"""
+DRAFT = ARTICLE.replace("Published on 2024-02-03 11:45", "").replace(' class="published"', "")
+
+
+def files() -> dict[str, str]:
+    return {
+        "Shares.csv": SHARES,
+        "Comments.csv": COMMENTS,
+        "Connections.csv": "Notes:\n...",
+        "Articles/Articles/2024-02-03 11:45:00-on-tides.html": ARTICLE,
+        "Articles/Articles/draft.html": DRAFT.replace("/on-tides-", "/draft-"),
+    }
+
+
+def zipped(path: Path, entries: Mapping[str, str | bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in entries.items():
+            archive.writestr(name, body)
+    return path
+
+
+def export(path: Path, **fields: Any) -> dict[str, Any]:
+    return {"kind": "linkedin_export", "path": path, **fields}
+
+
+@pytest.fixture(params=["zip", "folder"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param == "zip":
+        return zipped(tmp_path / "export.zip", files())
+    for name, body in files().items():
+        write(tmp_path / "export" / name, body)
+    return tmp_path / "export"
+
+
+def test_posts_and_articles(stores_settings: Settings, archive: Path) -> None:
+    done = run(stores_settings, export(archive))
+    found = documents(stores_settings)
+    feed = "https://www.linkedin.com/feed/update/urn:li:share:"
+    article = found.pop("https://www.linkedin.com/pulse/on-tides-tess-tester")
+    assert (article.title, article.kind, article.platform) == ("On Tides", "article", "linkedin")
+    assert article.content == (
+        f"## High\n\n{words()}\n\n- one\n- two\n\n"
+        "Subscribe to my newsletter, and share this post.\n"
+    )
+    assert article.published == datetime(2024, 2, 3, 11, 45, tzinfo=UTC)
+    assert {url.removeprefix(feed): item.content for url, item in found.items()} == {
+        "1": 'A post of a line, on #tides and #piers, "quoted" in part.\n',
+        "2": 'First paragraph, with a few words.\n\nSecond paragraph: he said "Yes", and then he '
+        "said no more.\n",
+        "5": 'A plain break\nbetween two lines, as some exports have it, and a "quoted" word.\n',
+    }
+    first = found[f"{feed}1"]
+    assert (first.kind, first.platform, first.tags) == ("post", "linkedin", ("tides", "piers"))
+    assert first.title == 'A post of a line, on #tides and #piers, "quoted" in part.'
+    assert (
+        first.published is not None and first.published.isoformat() == "2024-03-01T09:30:00+00:00"
+    )
+    assert tally(done) == {"added": 4, "skipped": 3}
+    assert held(stores_settings) == {f"{feed}4": "2 words, fewer than the 10 of a post"}
+
+
+def test_what_is_wanted(stores_settings: Settings, archive: Path) -> None:
+    run(stores_settings, export(archive, posts=False, articles=False, comments=True))
+    found = documents(stores_settings)
+    assert {item.kind for item in found.values()} == {"comment"}
+    assert len(found) == 2, "two comments below one post are two documents"
+
+
+def test_any_text_survives_the_way_the_export_quotes_it() -> None:
+    texts = [
+        "one\ntwo", "a\n\n\nb", '"quoted"\n"lines"', "ends with quote\"\n\nand goes on",
+        'he said "x"', "comma, and ; and\ttab", "\u201ccurly\u201d\n\u2014 dash", "back\\slash",
+    ]  # fmt: skip
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(["Date", "ShareLink", "ShareCommentary"])
+    writer.writerows(["2024-01-01", "x", text.replace("\n", '"\n"')] for text in texts)
+    rows = rows_of(table.getvalue().encode(), "Shares.csv")
+    assert [row["ShareCommentary"] for row in rows] == texts
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/cron.d/x.html", "/etc/x.html", "a\\..\\..\\x.html", "C:/x"]
+)
+def test_names_that_lead_out_are_refused(
+    stores_settings: Settings, tmp_path: Path, name: str
+) -> None:
+    path = zipped(tmp_path / "export.zip", {**files(), name: "x"})
+    with pytest.raises(BadDataError, match="leads out of it: nothing of such an archive is read"):
+        run(stores_settings, export(path))
+    assert documents(stores_settings) == {}
+
+
+def test_bombs_are_refused(stores_settings: Settings, tmp_path: Path) -> None:
+    bomb = {**files(), "Articles/Articles/bomb.html": b" " * 60_000_000}
+    done = run(stores_settings, export(zipped(tmp_path / "export.zip", bomb)))
+    assert tally(done)["failed"] == 1
+    assert "unpacks to" in held(stores_settings)["linkedin-export:Articles/Articles/bomb.html"]
+    with pytest.raises(BadDataError, match=r"Shares\.csv unpacks to [\d,]+ times its size"):
+        table = {"Shares.csv": SHARES.encode() + b"\n" * 60_000_000}
+        run(stores_settings, export(zipped(tmp_path / "table.zip", table)))
+
+
+def test_a_link_out_of_the_folder_is_refused(stores_settings: Settings, tmp_path: Path) -> None:
+    write(tmp_path / "secret.html", ARTICLE.replace("/on-tides-", "/secret-"))
+    write(tmp_path / "export" / "Shares.csv", SHARES)
+    (tmp_path / "export" / "Articles").mkdir()
+    (tmp_path / "export" / "Articles" / "x.html").symlink_to(tmp_path / "secret.html")
+    done = run(stores_settings, export(tmp_path / "export"), max_failed_share=0.5)
+    assert tally(done)["failed"] == 1
+    assert not any("secret" in url for url in documents(stores_settings))
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"Connections.csv": "x"}, r"neither Shares\.csv nor Articles/\*\.html: ask LinkedIn"),
+        ({"Shares.csv": b"Date\n\xff\xfe"}, r"Shares\.csv is not UTF-8 at byte 5"),
+    ],
+)
+def test_archives_of_something_else(
+    stores_settings: Settings, tmp_path: Path, entries: Any, message: str
+) -> None:
+    with pytest.raises(BadDataError, match=message):
+        run(stores_settings, export(zipped(tmp_path / "export.zip", entries)))
+
+
+def test_missing_and_damaged_archives(stores_settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(BadDataError, match=r"no file or folder .*/none\.zip \(seen from"):
+        run(stores_settings, export(tmp_path / "none.zip"))
+    with pytest.raises(BadDataError, match="is no ZIP archive"):
+        run(stores_settings, export(write(tmp_path / "x.zip", "text")))
+    path = zipped(tmp_path / "export.zip", files())
+    body = bytearray(path.read_bytes())
+    body[60:90] = b"\xff" * 30  # within the first entry, Shares.csv
+    path.write_bytes(bytes(body))
+    with pytest.raises(BadDataError, match=r"Shares\.csv cannot be unpacked"):
+        run(stores_settings, export(path))
+
+
+def test_odd_articles_and_links_fail_alone(stores_settings: Settings, tmp_path: Path) -> None:
+    entries = files()
+    folder = "Articles/Articles"
+    entries[f"{folder}/declared.html"] = f'<?xml version="1.0" encoding="UTF-8"?>{ARTICLE}'
+    entries[f"{folder}/empty.html"] = " "
+    entries[f"{folder}/odd link.html"] = ARTICLE.replace("https://www.linkedin.com/p", "https://[")
+    text = "A post of more than ten words, whose link is none at all."
+    entries["Shares.csv"] += f'2024-05-01 10:00:00,https://[,"{text}",,,ALL\n'
+    path = zipped(tmp_path / "export.zip", entries)
+    done = run(stores_settings, export(path), max_failed_share=0.5)
+    assert tally(done) == {"added": 5, "failed": 2, "skipped": 4}
+    assert f"linkedin-export:{folder}/odd link.html" in documents(stores_settings)
+    reasons = held(stores_settings)
+    assert reasons[f"linkedin-export:{folder}/empty.html"] == "empty"
+    assert reasons[f"linkedin-export:{folder}/declared.html"].startswith("not HTML: ")

@@ -1,0 +1,97 @@
+"""Articles that are no pages go the way of pages: rights, forgetting, quarantine, bookkeeping."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.twin.crawl.formats.pages import words
+from tests.twin.crawl.sources.jobs import documents, held, job
+from twin.crawl.intake import Intake, Outcome
+from twin.crawl.page import Article, UnusableError
+from twin.domain.document import Forgotten, document_id
+from twin.settings import Settings
+from twin.stores.warehouse import Warehouse, open_warehouse
+
+URL = "https://e.org/post"
+
+
+def article(**fields: object) -> Article:
+    return Article(**{"title": "Tides", "content": f"{words()}\n", **fields})
+
+
+@pytest.fixture
+def warehouse(stores_settings: Settings) -> Iterator[Warehouse]:
+    with open_warehouse(stores_settings) as opened:
+        opened.prepare()
+        yield opened
+
+
+@pytest.fixture
+def intake(stores_settings: Settings, warehouse: Warehouse) -> Intake:
+    one = job(stores_settings, {"kind": "linkedin_export", "path": "export.zip"})
+    return Intake(one, warehouse, one.recipe.sources[0])
+
+
+def again(intake: Intake) -> Intake:
+    return Intake(intake.job, intake.warehouse, intake.source)
+
+
+def test_it_is_stored_once_and_not_read_again(intake: Intake, stores_settings: Settings) -> None:
+    assert intake.take_article(URL, b"1", article) == (Outcome.STORED, URL)
+    assert documents(stores_settings)[URL].platform == "linkedin"
+    intake.conclude()
+
+    def never() -> Article:
+        raise AssertionError("was read again")
+
+    second = again(intake)
+    assert second.take_article(URL, b"1", never) == (Outcome.STORED, URL)
+    assert (second.tally.unchanged, second.tally.failed) == (1, 0)
+    second.take_article(URL, b"2", lambda: article(content=f"New. {words()}\n"))
+    assert second.job.counts.failed == 0
+    assert documents(stores_settings)[URL].content.startswith("New.")
+
+
+def test_what_was_forgotten_stays_away(intake: Intake, stores_settings: Settings) -> None:
+    intake.take_article(URL, b"1", article)
+    identity = document_id("tester", URL)
+    note = Forgotten(
+        id=identity, author_id="tester", url=URL, reason="asked", when=datetime.now(UTC)
+    )
+    intake.warehouse.forget(note)
+    second = again(intake)
+    assert second.take_article(URL, b"1", article)[0] is Outcome.SKIPPED
+    # Nor does it come back under the name that it gives itself.
+    renamed = second.take_article("x:1", b"1", lambda: article(canonical_url=URL))
+    assert renamed[0] is Outcome.SKIPPED
+    assert documents(stores_settings) == {}
+
+
+def test_what_is_reserved_is_not_stored(intake: Intake, stores_settings: Settings) -> None:
+    outcome, reason = intake.take_article(URL, b"1", lambda: article(reserved=("noai",)))
+    assert (outcome, reason) == (Outcome.SKIPPED, "reserved by its publisher: noai")
+    assert documents(stores_settings) == {}
+
+
+@pytest.mark.parametrize(("expected", "outcome"), [(True, "failed"), (False, "skipped")])
+def test_unusable_and_broken_ones_are_quarantined(
+    intake: Intake, stores_settings: Settings, expected: bool, outcome: str
+) -> None:
+    def unusable() -> Article:
+        raise UnusableError("no text")
+
+    def broken() -> Article:
+        raise ZeroDivisionError("a defect")
+
+    assert intake.take_article(URL, b"1", unusable, expected=expected)[0] == outcome
+    assert intake.take_article("x:2", b"1", broken, expected=expected)[0] is Outcome.FAILED
+    short = intake.take_article("x:3", b"1", lambda: article(content="word"), expected=expected)
+    assert short[0] == outcome
+    assert held(stores_settings) == {
+        URL: "no text",
+        "x:2": "cannot be read: ZeroDivisionError: a defect",
+        "x:3": "1 words, fewer than crawl.min_words = 20",
+    }
+    again(intake).take_article("x:3", b"2", article)
+    assert set(held(stores_settings)) == {URL, "x:2"}
