@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from twin.domain.errors import BadDataError
-from twin.rag.dont_know import calibrate, curve, separation
+from twin.rag.dont_know import calibrate, curve, read_questions, separation
 
 YES = [0.3, 0.5, 0.6, 0.7]
 NO = [0.1, 0.2, 0.4, 0.65]
@@ -36,3 +36,18 @@ def test_separation_is_the_area_under_the_curve():
 def test_both_kinds_of_question_are_needed():
     with pytest.raises(BadDataError, match="without"):
         curve(YES, [])
+
+
+def test_questions_are_read_in_lists_and_in_groups(tmp_path):
+    path = tmp_path / "questions.yaml"
+    path.write_text("answered: {a: {One?: x, Two?: y}, b: [Three?]}\nunanswered: [Four?]")
+    found = read_questions(path)
+    assert found == {"answered": ["One?", "Two?", "Three?"], "unanswered": ["Four?"]}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "answered: [a?]", "unanswered: [a?]", "{"])
+def test_a_file_without_both_kinds_is_refused(tmp_path, text):
+    path = tmp_path / "questions.yaml"
+    path.write_text(text)
+    with pytest.raises(BadDataError, match=r"questions\.yaml"):
+        read_questions(path)

@@ -6,13 +6,50 @@ questions that could have been answered.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from twin.domain.errors import BadDataError
 
 FALSE_REFUSALS = 0.02
 """Share of answerable questions that may be turned away."""
+
+
+KINDS = ("answered", "unanswered")
+
+
+def read_questions(path: Path) -> dict[str, list[str]]:
+    """Questions by kind. Under each of `KINDS` stands a list, or a mapping from questions to
+    anything, perhaps grouped in a mapping once more.
+
+    Raises:
+        BadDataError: no such file, or it holds none of a kind.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadDataError(f"{path} can't be read: {' '.join(str(error).split())}") from None
+    found = {
+        kind: list(_questions(data.get(kind) if isinstance(data, dict) else None)) for kind in KINDS
+    }
+    if missing := [kind for kind in KINDS if not found[kind]]:
+        raise BadDataError(f"{path} has no questions under {missing[0]!r}: it needs both kinds")
+    return found
+
+
+def _questions(data: Any) -> Iterator[str]:
+    if isinstance(data, dict):
+        for key, value in data.items():
+            if isinstance(value, dict | list):
+                yield from _questions(value)
+            else:
+                yield str(key)
+    elif isinstance(data, list):
+        yield from map(str, data)
 
 
 @dataclass(frozen=True)
