@@ -40,7 +40,7 @@ def test_both_kinds_of_question_are_needed():
 
 def test_questions_are_read_in_lists_and_in_groups(tmp_path):
     path = tmp_path / "questions.yaml"
-    path.write_text("answered: {a: {One?: x, Two?: y}, b: [Three?]}\nunanswered: [Four?]")
+    path.write_text('answered: {a: {"One?": x, "Two?": y}, b: ["Three?"]}\nunanswered: ["Four?"]')
     found = read_questions(path)
     assert found == {"answered": ["One?", "Two?", "Three?"], "unanswered": ["Four?"]}
 

@@ -11,7 +11,7 @@ class RetrievalSection(Section):
     """How the passages for a question are found, chosen and shown.
 
     The defaults are what `make bench-retrieval` measured best on questions that do not share
-    their passage's wording; its table is in the README.
+    their passage's wording.
     """
 
     arms: Literal["hybrid", "dense", "sparse"] = "hybrid"
