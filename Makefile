@@ -138,6 +138,10 @@ test-kubernetes: setup tools ## Pods on a real cluster: every fault, then crawl 
 bench-orchestration: setup tools ## Seconds that Airflow adds to a pod, on the same cluster as test-kubernetes
 	$(AIRFLOW)/bin/python -m pytest -s tests/kubernetes/bench_orchestration.py
 
+.PHONY: bench-extraction
+bench-extraction: setup ## Precision, recall, F1 and pages/s of extraction, beside other extractors
+	$(JOBS)/bin/python -m pytest -s tests/bench/extraction
+
 .PHONY: bench
 bench: setup ## Benchmarks, as ratios against the obvious alternative in the same run
 	$(JOBS)/bin/python -m pytest -s tests/bench

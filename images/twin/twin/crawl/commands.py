@@ -1,5 +1,6 @@
 """Commands of `twin crawl`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -53,6 +54,41 @@ def run(
         run_id=run_id,
         result=result,
     )
+
+
+@app.command()
+def extract(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Saved HTML pages; .gz is read as well.")
+    ],
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            help="Where the page is on the web: relative links are resolved against it. "
+            "Without it, the page's own canonical URL is taken. Only with a single FILE.",
+        ),
+    ] = None,
+) -> None:
+    """Read the articles of saved pages, one line of JSON each, in the order of the files.
+
+    Needs no recipe, no network and no warehouse: it shows what a crawl would make of a page.
+
+    Each line has: path, url, title, subtitle, byline, published (ISO 8601), language, markdown
+    (with links and images) and text (of the body alone, without any Markdown). A file that
+    cannot be read has path and error instead, the others are read all the same, and the command
+    exits with 65 at the end.
+
+    The encoding is what the page declares (byte order mark, meta charset), else UTF-8, else
+    Windows-1252.
+
+    Example: twin crawl extract saved/*.html | jq -r .title
+    """
+    from twin.crawl.extract import extract_files
+
+    if url is not None and len(files) > 1:
+        raise typer.BadParameter("give one FILE with --url", param_hint="--url")
+    raise typer.Exit(extract_files(files, url))
 
 
 @app.command()

@@ -99,7 +99,8 @@ class Intake:
         self._quarantined = {item.id for item in held}
         limits = self.job.recipe.crawl
         rights = self.job.recipe.digest("rights")
-        self._reader = f"{READER_VERSION} {version('trafilatura')} {limits.min_words} {rights}"
+        knobs = f"{limits.min_words} {limits.keep_links} {rights}"
+        self._reader = f"{READER_VERSION} {version('trafilatura')} {knobs}"
         self._forgotten = self.warehouse.forgotten(author.id)
         self._previous = self.warehouse.last_crawl(self.job.recipe.name, self.source.name)
         self.warehouse.save_crawl(self._record(CrawlStatus.RUNNING, ""))

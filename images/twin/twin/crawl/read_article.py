@@ -19,7 +19,7 @@ from twin.recipes import CrawlSection
 
 #: Part of what decides whether stored text is still what we would extract today: raise it when
 #: a change of these readers changes their output.
-READER_VERSION = "1"
+READER_VERSION = "2"
 
 #: Fewest words of a text that is short by its nature; `crawl.min_words` counts where it is less.
 MIN_WORDS_OF_POST = 10
@@ -54,7 +54,7 @@ def read_article(page: Page, limits: CrawlSection) -> Article:
         )
     if not page.body.strip():
         raise UnusableError("empty")
-    return checked(_read(page), limits)
+    return checked(_read(page, limits), limits)
 
 
 def checked(article: Article, limits: CrawlSection) -> Article:
@@ -90,7 +90,7 @@ def _check_lines(article: Article) -> None:
         raise UnusableError(f"{max(lines, 0)} lines of code, fewer than {MIN_LINES_OF_CODE}")
 
 
-def _read(page: Page) -> Article:
+def _read(page: Page, limits: CrawlSection) -> Article:
     if page.media_type in MARKDOWN_TYPES:
         from twin.crawl.formats.markdown import read_markdown
 
@@ -98,10 +98,12 @@ def _read(page: Page) -> Article:
     if page.media_type in HTML_TYPES:
         from twin.crawl.formats.html import read_html
 
-        return read_html(decode(page), page.url, listings=not page.expected)
+        return read_html(
+            decode(page), page.url, listings=not page.expected, links=limits.keep_links
+        )
     media_type = settled_type(page.media_type, page.url, page.body)
     if media_type != page.media_type:
-        return _read(replace(page, media_type=media_type))
+        return _read(replace(page, media_type=media_type), limits)
     if media_type not in _READERS:
         raise UnusableError(
             f"{media_type or 'of no type'}: neither HTML, Markdown nor another format that is read "

@@ -78,6 +78,11 @@ class CrawlSection(Section):
         description="a shorter page is no article and goes to quarantine; of a post ten words are "
         "enough, of a source file three lines",
     )
+    keep_links: bool = Field(
+        default=False,
+        description="keep links and images with their addresses in the stored text; the model is "
+        "trained on that text, so it then learns to write addresses",
+    )
     max_bytes: PositiveInt = Field(
         default=2_000_000_000, description="what a source may send in one crawl, pages and all"
     )

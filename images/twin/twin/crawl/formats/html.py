@@ -1,123 +1,130 @@
-"""HTML pages: main text as Markdown, and metadata.
-
-trafilatura with favor_precision is the best extractor we measured (F1 0.964 on 181 labelled
-pages); links are left out of the text because keeping them costs 5 points of F1.
-"""
+"""HTML pages: main text as Markdown, and metadata."""
 
 import logging
-import re
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from twin.crawl.formats.code_blocks import put_code_back, take_code
+from twin.crawl.formats.code_blocks import unwrap_listings
+from twin.crawl.formats.html_markdown import to_markdown, to_text
 from twin.crawl.formats.html_repair import repair
+from twin.crawl.formats.html_runs import events_of
 from twin.crawl.formats.listing import is_listing
-from twin.crawl.formats.markdown import language, published, tags, take_title, title_from_url
+from twin.crawl.formats.main_text import choose
+from twin.crawl.formats.markdown import title_from_url
+from twin.crawl.formats.metadata import Metadata, read_metadata
 from twin.crawl.page import Article, ListingError, UnusableError
-from twin.crawl.web.site import canonical, same_host
 from twin.domain.document import normalise
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
-# Code stays as it is; `$...$` is taken for a formula where pandoc would: no space inside the
-# dollars, no digit behind.
-_CODE_OR_FORMULA = re.compile(
-    r"(?P<code>^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)|(?P<ticks>`+)[^`].*?(?P=ticks))"
-    r"|\$\$(?P<display>[^$]+)\$\$"
-    r"|(?<![\\$])\$(?=\S)(?P<inline>[^$\n]{1,400}?)(?<=\S)\$(?!\d)",
-    re.DOTALL | re.MULTILINE,
-)
-_ESCAPED = re.compile(r"(\\+)([*_`~\[\]<])")
+
+@dataclass(frozen=True)
+class Extraction:
+    """An article, its text without any Markdown, and what the page calls its own address."""
+
+    article: Article
+    text: str
+    stated_url: str | None
 
 
-def read_html(text: str, url: str, *, listings: bool = False) -> Article:
+def read_html(text: str, url: str, *, listings: bool = False, links: bool = False) -> Article:
     """Extract the article of a page.
 
     Args:
         text: the page, decoded.
         url: where it is; relative links are resolved against it.
         listings: refuse pages that only lead to articles.
+        links: keep links and images in the Markdown.
 
     Raises:
         ListingError: it is such a page.
         UnusableError: there is no main text in it.
     """
-    from trafilatura.utils import load_html
+    return extract_html(text, url, listings=listings, links=links).article
 
-    # It logs what we report as reasons ourselves.
-    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
-    logging.getLogger("htmldate").setLevel(logging.CRITICAL)
-    tree = load_html(text)
-    if tree is None:
-        raise UnusableError("not HTML")
-    if listings and is_listing(url, tree):
+
+def extract_html(
+    text: str, url: str | None, *, listings: bool = False, links: bool = True
+) -> Extraction:
+    """`read_html` with the plain text and the address that the page states.
+
+    Without ``url``, the stated address is what relative links are resolved against.
+
+    Raises:
+        ListingError, UnusableError: see `read_html`.
+    """
+    tree = _parse(text)
+    if listings and is_listing(url or "", tree):
         raise ListingError("a listing of articles, not an article")
-    canonical_url = _canonical(tree, url)
-    code = take_code(tree)
     try:
-        found, content = _extract(repair(tree), url)
+        return _extract(tree, url, links)
     except UnusableError:
         raise
     except Exception as error:  # a defect that one page brings out must not end the crawl
         raise UnusableError(f"the extractor failed: {type(error).__name__}: {error}") from error
-    title = found.title or title_from_url(url)
-    _, content = take_title(content, title)
+
+
+def _parse(text: str) -> "HtmlElement":
+    from trafilatura.utils import load_html
+
+    # It logs what we report as reasons ourselves.
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
+    try:
+        tree = load_html(text)
+    except Exception as error:
+        raise UnusableError(f"not HTML: {type(error).__name__}: {error}") from error
+    if tree is None:
+        raise UnusableError("not HTML")
+    return tree
+
+
+def _extract(tree: "HtmlElement", given_url: str | None, links: bool) -> Extraction:
+    metadata = read_metadata(tree, given_url or "")
+    url = given_url or metadata.stated_url or ""
+    unwrap_listings(tree)
+    events = events_of(repair(tree))
+    title = metadata.title or title_from_url(url)
+    choose(events, _found(tree), metadata.body, [title, metadata.subtitle or ""])
+    content, plain = to_markdown(events, url, links=links), to_text(events)
+    if not plain.strip():
+        # Pages that a script writes often carry their text as data.
+        plain = "\n".join(filter(None, (" ".join(s.split()) for s in _lines(metadata.body))))
+        content = plain.replace("\n", "\n\n")
+    if not plain:
+        raise UnusableError("no main text found")
+    return Extraction(
+        article=_article(metadata, title, content),
+        text=plain,
+        stated_url=metadata.stated_url,
+    )
+
+
+def _lines(text: str | None) -> list[str]:
+    return (text or "").splitlines()
+
+
+def _article(metadata: Metadata, title: str, content: str) -> Article:
     return Article(
         title=" ".join(title.split()),
-        # Formulas first: what is in the code is not ours to unescape.
-        content=normalise(put_code_back(restore_formulas(content), code)),
-        published=published(found.date),
-        language=language(tree.get("lang") or found.language),
-        tags=tags(found.tags),
-        canonical_url=canonical_url,
+        content=normalise(content),
+        subtitle=metadata.subtitle,
+        byline=metadata.byline,
+        published=metadata.published,
+        modified=metadata.modified,
+        language=metadata.language,
+        tags=metadata.tags,
+        licence=metadata.licence,
+        reserved=metadata.reserved,
+        canonical_url=metadata.canonical_url,
     )
 
 
-def _extract(tree: "HtmlElement", url: str) -> tuple[Any, str]:
-    """Metadata (a trafilatura document) and Markdown text; the tree is used up."""
-    from lxml.html import tostring
+def _found(tree: "HtmlElement") -> str:
+    """The text that trafilatura takes for the article, a line for each of its elements."""
     from trafilatura import bare_extraction
-    from trafilatura.utils import normalize_unicode
-    from trafilatura.xml import xmltotxt
 
-    # extract() gives the text or the metadata as one string; these are the two calls within it.
-    found = bare_extraction(
-        tree,
-        url=url,
-        output_format="markdown",
-        favor_precision=True,
-        include_comments=False,
-        with_metadata=True,
-        # The date of publication; a date guessed from the page's text is worse than none.
-        date_extraction_params={"original_date": True, "extensive_search": False},
-    )
+    found = bare_extraction(tree, favor_precision=True, include_comments=False)
     if found is None or found.body is None:
-        size = len(tostring(tree))
-        raise UnusableError(f"no main text found in {size:,} bytes of HTML")
-    return found, normalize_unicode(xmltotxt(found.body, include_formatting=True))
-
-
-def _canonical(tree: "HtmlElement", url: str) -> str | None:
-    """The page's own name for itself, unless it is on another host: that is a cross-post."""
-    for link in tree.xpath('//head/link[@rel="canonical"]/@href'):
-        try:
-            name = canonical(urljoin(url, link.strip()))
-        except ValueError:
-            return None
-        return name if same_host(name, url) else None
-    return None
-
-
-def restore_formulas(markdown: str) -> str:
-    r"""Undo Markdown escapes inside ``$...$``: there ``\_`` is LaTeX for something else."""
-
-    def restore(match: re.Match[str]) -> str:
-        return match[0] if match["code"] else _ESCAPED.sub(_unescape, match[0])
-
-    return _CODE_OR_FORMULA.sub(restore, markdown)
-
-
-def _unescape(match: re.Match[str]) -> str:
-    # The extractor wrote 2n+1 backslashes for n in the source.
-    return "\\" * (len(match[1]) // 2) + match[2]
+        return ""
+    return "\n".join(found.body.itertext())

@@ -1,8 +1,7 @@
-"""Mend what authors' HTML does to extractors, before extraction.
+"""Mend what authors' HTML does to every reader of it, before extraction.
 
-Measured on 52 long posts of one real blog: share of the posts' words that trafilatura keeps,
-0.79 as they are and 0.94 mended; the worst post 0.03 and 0.86. What is still missing is captions
-of figures and lists of references.
+Without this, the signs behind headings make trafilatura drop the headings, and one figure that
+was never closed makes it drop the rest of the article: 97% of one real post.
 """
 
 from typing import TYPE_CHECKING
@@ -10,11 +9,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
-_BLOCKS = (
-    "p|div|ul|ol|dl|table|pre|h1|h2|h3|h4|h5|h6|blockquote|figure|section|article|form|nav"
-    "|header|footer|main|aside|hr"
-)
-_CONTROLS = ".//a|.//button|.//input|.//select|.//label"
 # A caption has a few lines. More than that inside a figure is text that fell into it.
 _MAX_BLOCKS_OF_FIGURE = 2
 _MAX_WORDS_OF_FIGURE = 150
@@ -25,7 +19,6 @@ def repair(tree: "HtmlElement") -> "HtmlElement":
     """Mend a page in place, and return it."""
     _drop_anchor_signs(tree)
     _free_text_from_figures(tree)
-    _make_paragraphs(tree)
     return tree
 
 
@@ -47,11 +40,3 @@ def _free_text_from_figures(tree: "HtmlElement") -> None:
         data = figure.xpath(".//table|.//pre")
         if blocks > _MAX_BLOCKS_OF_FIGURE or (words > _MAX_WORDS_OF_FIGURE and not data):
             figure.tag = "div"
-
-
-def _make_paragraphs(tree: "HtmlElement") -> None:
-    """A ``div`` with nothing but text is a paragraph: display formulas often come in one."""
-    for division in tree.xpath("//div"):
-        has_text = (division.text or "").strip()
-        if has_text and not division.xpath(_BLOCKS) and not division.xpath(_CONTROLS):
-            division.tag = "p"

@@ -1,0 +1,91 @@
+"""How sites call what is not the article: words in class and id, and lines of text.
+
+They are what common publishing software, and sites in general, use; none is there for one site.
+"""
+
+import re
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+FURNITURE = _words("""
+    share sharing sharebar sharedaddy addthis sociable related newsletter subscribe signup
+    comments disqus respond byline caption credit credits promo advert advertisement adsense
+    breadcrumb breadcrumbs bio copyright cookie cookies taboola outbrain recirc recommended
+    recommendations pagination sponsored trending
+""")
+"""Words that name hardly anything but furniture."""
+
+DOUBTFUL = _words("""
+    ad ads social author authors sidebar nav navigation navbar menu footer consent gdpr
+    popup modal toolbar tags taglist keywords timestamp dateline pager widget rating ratings
+    vote votes print tooltip teaser teasers popular toc gallery slideshow carousel player embed
+    paywall login register registration meta metadata comment reply replies follow banner
+    masthead disclaimer upsell most more next prev previous also trend suggested topics skip
+    hidden infobox navbox catlinks printfooter editsection reflist hatnote ambox video
+    subscription sign tweet thumbcaption
+""")
+"""Words that name text of the article on some sites: they only keep out what nothing else wants."""
+
+READERS = _words("""
+    comment comments commentlist commentaires comentarios kommentare reply replies disqus
+""")
+"""What readers wrote: as much prose as the author's, so that shape alone can't tell them apart."""
+
+APART = frozenset({"aside", "nav", "footer", "form", "menu", "figure", "address", "header"})
+"""Elements that hold no text of the article unless something else says so."""
+
+APART_FOR_SURE = frozenset({"nav", "footer"})
+"""Elements that never do."""
+
+_BOILERPLATE = re.compile(
+    r"""^\W*(?:
+    advertisements?|sponsored|promoted|tweet|e-?mail|print|share(?:\ (?:this|on|via)\b.{0,40})?
+    |(?:read|see|hear|learn|find\ out)\ (?:more|also|next|full)\b.{0,120}
+    |(?:also\ read|read|more|related|see\ also|watch|further\ reading)\s?:.{0,200}
+    |related\ (?:articles?|stories|posts?|content|topics|links?|coverage|news).{0,60}
+    |(?:more|top|latest|recommended|popular|trending)
+        \ (?:from|on|in|stories|news|posts|articles)\b(?!.*[.!?]\W*$).{0,60}
+    |you\ (?:may|might)\ (?:also\ )?(?:like|be\ interested).{0,40}|recommended(?:\ for\ you)?
+    |(?:sign\ (?:up|in)|log\ in|subscribe)(?:\ (?:now|today|here|free))?
+    |(?:sign\ up|subscribe)\b.{0,120}
+        \b(?:newsletters?|e-?mails?|inbox|updates|alerts|podcast|channel|notifications)\b.{0,60}
+    |follow\ (?:us|me|@\w+|\w+\ \w+\ on)\b.{0,120}|like\ us\ on.{0,60}
+    |(?:photo|image|picture|credit|source|foto|bild|crédito)s?
+        (?:\ (?:by|credits?|courtesy|via)\b|\s?:).{0,120}
+    |(?:filed\ under|posted\ (?:in|by|on|under)|tagged\ (?:as|with))\b.{0,160}
+    |(?:tags?|topics?|categor(?:y|ies)|keywords|filed\ under)\s?:.{0,160}
+    |(?!.*[.!?]\W*$).{0,60}\b(?:updated|published|posted|modified)\b[^.!?]{0,20}\d[^.!?]{0,40}
+    |by\ (?-i:[A-Z][\w.'-]+(?:\ [A-Z][\w.'-]*){1,4})(?:\s?[|,–—].{0,60})?
+    |\d+\ (?:min(?:ute)?s?\ read|comments?|shares?|likes?|views?|replies|responses|claps)
+    |(?:leave|post|add|write)\ (?:a|your)\ (?:comment|reply|response).{0,40}
+    |(?:comments?|responses?|replies)(?:\ \(?\d+\)?)?|no\ comments(?:\ yet)?
+    |(?:\d+\ )?(?:commentaires?|comentarios?|kommentare?|commenti|reacties)
+    |©.{0,160}|(?:\(c\)|copyright)\s*(?:©|\(c\)|\d{4}).{0,160}|all\ rights\ reserved.{0,160}
+    |(?:click|tap)\ here\b.{0,80}|skip\ to\b.{0,40}|back\ to\ top|scroll\ (?:down|to)\b.{0,40}
+    |(?:continue\ reading|(?:story|article)\ continues).{0,60}
+    |this\ (?:article|story|post)\ (?:was\ )?(?:originally|first)\ (?:appeared|published).{0,160}
+    |(?:view|show|load)\ (?:all|more|comments|gallery|slideshow|photos)(?!.*[.!?]\W*$).{0,60}
+    |(?:download|get)\ (?:the|our)\ app.{0,80}|listen\ to\ this\ article.{0,40}
+    |loading|close|menu|search|home|next|previous|reply|report|permalink
+    |we\ use\ cookies.{0,200}|this\ (?:web)?site\ uses\ cookies.{0,200}
+    )\W*$""",  # noqa: RUF001 - the dashes of bylines
+    re.VERBOSE | re.IGNORECASE,
+)
+_MAX_WORDS = 40
+_DATE = re.compile(
+    r"^\W*(?:(?:mon|tues|wednes|thurs|fri|satur|sun)(?:day)?,?\ )?"
+    r"(?:\d{1,2}(?:st|nd|rd|th)?\s+\w{3,9},?\s+\d{4}|\w{3,9}\.?\s+\d{1,2}(?:st|nd|rd|th)?,?\s+\d{4}"
+    r"|\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})"
+    r"(?:\W+(?:at\s+)?\d{1,2}[:.]?\d{2}.{0,20}|\W+updated.{0,40})?\W*$",
+    re.IGNORECASE,
+)
+
+
+def is_boilerplate(text: str, words: int) -> bool:
+    """Whether a line is a date, a byline, an invitation to share or subscribe, or the like."""
+    return words <= _MAX_WORDS and (
+        _BOILERPLATE.match(text) is not None or _DATE.match(text) is not None
+    )

@@ -1,0 +1,432 @@
+"""What a page says about its article: JSON-LD, ``meta`` elements, microdata and visible lines."""
+
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from twin.crawl.formats.markdown import language, published, tags
+from twin.crawl.rights import reserved_by_robots, reserved_by_tdm_header
+from twin.crawl.web.site import canonical, same_host
+
+if TYPE_CHECKING:
+    from lxml.html import HtmlElement
+
+_ARTICLE_TYPES = re.compile(r"(?:Article|Posting|Report|Review|BlogPost|LiveBlogUpdate)$")
+_TITLE_SEPARATOR = re.compile(r"\s+[|\-–—·•»:]\s+")  # noqa: RUF001
+_AROUND_NAMES = " ,;:|·•-–—"  # noqa: RUF001
+_AROUND_SITES = " |-–—·•»:\u00a0"  # noqa: RUF001
+_BY = re.compile(
+    r"^\W*(?:(?:written|posted|published|reported|story)\s+)?(?:by|von|par|por|door|di)\s*:?\s+",
+    re.IGNORECASE,
+)
+_NOT_A_NAME = re.compile(r"https?://|www\.|[<>{}|]|\d{4}")
+# A shorter confirmed heading is the name of the site.
+_MIN_SHARE_OF_TITLE = 0.4
+_MAX_NAME = 120
+_MAX_SUBTITLE = 400
+_SUBTITLES = frozenset(
+    [
+        "subtitle",
+        "subhead",
+        "subheadline",
+        "subheading",
+        "standfirst",
+        "deck",
+        "dek",
+        "lead-in",
+        "alternativeheadline",
+    ]
+)
+_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
+_DATE_IN_WORDS = re.compile(
+    r"(?P<day>\d{1,2})(?:st|nd|rd|th)?\.?\s+(?P<month>[A-Za-z]{3,9})\.?,?\s+(?P<year>(?:19|20)\d\d)"
+    r"|(?P<month2>[A-Za-z]{3,9})\.?\s+(?P<day2>\d{1,2})(?:st|nd|rd|th)?,?\s+(?P<year2>(?:19|20)\d\d)"
+)
+_DATE_IN_DIGITS = re.compile(
+    r"(?<!\d)(?P<year>(?:19|20)\d\d)[-/.](?P<month>\d\d)[-/.](?P<day>\d\d)"
+)
+_DATE_IN_ADDRESS = re.compile(
+    r"/(?P<year>(?:19|20)\d\d)[/-](?P<month>\d{1,2})[/-](?P<day>\d{1,2})(?=[/-])"
+)
+_MAX_DATE_LINE = 60
+_TAG = re.compile(r"<[^>]{1,2000}>")
+
+_TITLES = ("og:title", "twitter:title", "dc.title", "dcterms.title", "title", "headline")
+_AUTHORS = (
+    "author", "article:author", "dc.creator", "dcterms.creator", "citation_author",
+    "parsely-author", "sailthru.author", "byl", "article:author_name",
+)  # fmt: skip
+_PUBLISHED = (
+    "article:published_time", "og:published_time", "datepublished", "date", "dc.date",
+    "dc.date.issued", "dcterms.created", "dcterms.date", "pubdate", "publishdate", "publish-date",
+    "parsely-pub-date", "sailthru.date", "citation_publication_date", "article.published",
+    "og:article:published_time", "published_time", "release_date", "originalpublicationdate",
+)  # fmt: skip
+_MODIFIED = (
+    "article:modified_time", "og:updated_time", "datemodified", "last-modified",
+    "dcterms.modified", "lastmod", "article.updated",
+)  # fmt: skip
+_LANGUAGES = ("og:locale", "content-language", "dc.language", "language")
+_LICENCES = ("dcterms.license", "dc.rights", "dcterms.rights", "license")
+_ROBOTS = ("robots", "llm-twin")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a page says about its article.
+
+    Attributes:
+        body: text of the article, where the page carries it as data.
+        reserved: uses it forbids machines: noai, noindex, tdm.
+        canonical_url: its own name for itself, if that is on the same host.
+        stated_url: the same on whatever host.
+    """
+
+    title: str | None
+    subtitle: str | None
+    byline: str | None
+    published: datetime | None
+    modified: datetime | None
+    language: str | None
+    tags: tuple[str, ...]
+    licence: str | None
+    reserved: tuple[str, ...]
+    canonical_url: str | None
+    stated_url: str | None
+    body: str | None
+
+
+def read_metadata(tree: "HtmlElement", url: str) -> Metadata:
+    """Read the metadata of a page; what it does not say is None or empty."""
+    page = _Page(tree)
+    stated = _stated_url(page, url)
+    return Metadata(
+        title=_title(page),
+        subtitle=_subtitle(page),
+        byline=_byline(page),
+        published=_date(page, "datePublished", _PUBLISHED) or _visible_date(page, url),
+        modified=_date(page, "dateModified", _MODIFIED),
+        language=_language(page),
+        tags=_tags(page),
+        licence=_licence(page, url),
+        reserved=_reserved(page),
+        canonical_url=_own(page, url),
+        stated_url=stated,
+        body=_body(page),
+    )
+
+
+class _Page:
+    """The places of a page that speak of it, found once."""
+
+    def __init__(self, tree: "HtmlElement") -> None:
+        self.tree = tree
+        self.meta: dict[str, list[str]] = {}
+        for element in tree.iter("meta"):
+            name = element.get("property") or element.get("name") or element.get("http-equiv")
+            value = element.get("content") or element.get("value")
+            if name and value and value.strip():
+                self.meta.setdefault(name.strip().lower(), []).append(" ".join(value.split()))
+        self.article = _article_of(tree)
+        self.items: dict[str, list[HtmlElement]] = {}
+        for element in tree.xpath("//*[@itemprop]"):
+            for name in element.get("itemprop").split():
+                self.items.setdefault(name, []).append(element)
+
+    def first_meta(self, names: Iterable[str]) -> Iterator[str]:
+        """Values of these ``meta``, in the order of the names."""
+        for name in names:
+            yield from self.meta.get(name, ())
+
+
+# -------------------------------------------------------------------------------------- JSON-LD
+
+
+def _article_of(tree: "HtmlElement") -> dict[str, Any]:
+    """The article among a page's JSON-LD; of several the one with the most text."""
+    articles = []
+    for script in tree.iter("script"):
+        if "ld+json" in (script.get("type") or "").lower() and script.text:
+            articles += list(_articles_in(_load(script.text), 0))
+    return max(articles, key=lambda article: len(str(article.get("articleBody", ""))), default={})
+
+
+def _load(text: str) -> object:
+    text = text.strip().removeprefix("<!--").removesuffix("-->").strip().rstrip(";")
+    text = re.sub(r"^\s*(?://)?\s*<!\[CDATA\[|(?://)?\s*\]\]>\s*$", "", text)
+    try:
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _articles_in(data: object, depth: int) -> Iterator[dict[str, Any]]:
+    if depth > 4:
+        return
+    if isinstance(data, list):
+        for item in data:
+            yield from _articles_in(item, depth + 1)
+    elif isinstance(data, dict):
+        kinds = data.get("@type")
+        names = kinds if isinstance(kinds, list) else [kinds]
+        if any(isinstance(name, str) and _ARTICLE_TYPES.search(name) for name in names):
+            yield data
+        for key in ("@graph", "mainEntity", "mainEntityOfPage"):
+            if isinstance(data.get(key), (dict, list)):
+                yield from _articles_in(data[key], depth + 1)
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Strings of a JSON-LD value, which may be one, a list, or an object with a name."""
+    if isinstance(value, str):
+        text = " ".join(html.unescape(value).split())
+        if text:
+            yield text
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        yield from _strings(value.get("name") or value.get("@value") or value.get("url"))
+
+
+def _first(value: object) -> str | None:
+    return next(_strings(value), None)
+
+
+def _body(page: _Page) -> str | None:
+    body = page.article.get("articleBody") or page.article.get("text")
+    if not isinstance(body, str) or not body.strip():
+        return None
+    text = html.unescape(body)
+    return _TAG.sub("\n", text) if "</" in text or "<br" in text else text
+
+
+# ------------------------------------------------------------------------------------ the fields
+
+
+def _title(page: _Page) -> str | None:
+    """The headline; a visible ``h1`` that others confirm is the best form of it."""
+    stated = [
+        *filter(None, [_first(page.article.get("headline")), _first(page.article.get("name"))]),
+        *page.first_meta(_TITLES),
+        *(_text(title) for title in page.tree.xpath("(//title)[1]")),
+    ]
+    headings = [text for h1 in page.tree.xpath("//h1")[:8] if (text := _text(h1))]
+    bare = [_bare(title) for title in stated]
+    confirmed = [h for h in headings if _bare(h) and any(_bare(h) in title for title in bare)]
+    best = max(confirmed, key=len, default="")
+    if best and len(best) >= _MIN_SHARE_OF_TITLE * len(next(filter(None, stated), "")):
+        return best
+    for title in stated:
+        if title:
+            return _without_site(title, page)
+    return headings[0] if len(headings) == 1 else None
+
+
+def _without_site(title: str, page: _Page) -> str:
+    """``Title | Site`` without the site, where the page says what its site is called."""
+    parts = _TITLE_SEPARATOR.split(title)
+    if len(parts) < 2:
+        return title
+    site = next(page.first_meta(("og:site_name", "application-name")), "")
+    publisher = _first(page.article.get("publisher")) or ""
+    known = {_bare(site), _bare(publisher)} - {""}
+    if _bare(parts[-1]) in known:
+        return title[: title.rindex(parts[-1])].rstrip(_AROUND_SITES)
+    return title
+
+
+def _subtitle(page: _Page) -> str | None:
+    stated = _first(page.article.get("alternativeHeadline"))
+    if stated:
+        return stated
+    xpath = (
+        "(following::*[self::h2 or self::h3 or self::h4 or self::p or self::div]"
+        "[@class or @itemprop])"
+        "[position() <= 8]"
+    )
+    h1 = next(iter(page.tree.xpath("(//h1)[1]")), None)
+    for element in h1.xpath(xpath) if h1 is not None else ():
+        words = set(re.split(r"[^a-z]+", (element.get("class") or "").lower()))
+        named = words & _SUBTITLES or element.get("itemprop") == "alternativeHeadline"
+        text = _text(element) if named else ""
+        if text and len(text) <= _MAX_SUBTITLE and _bare(text) != _bare(_text(h1)):
+            return text
+    return None
+
+
+def _byline(page: _Page) -> str | None:
+    """Names of the authors, as the page writes them."""
+    stated = [name for name in map(_name, _strings(page.article.get("author"))) if name]
+    if stated:
+        return ", ".join(dict.fromkeys(stated))
+    site = {_bare(name) for name in page.first_meta(("og:site_name",))}
+    names = [n for n in map(_name, page.first_meta(_AUTHORS)) if n and _bare(n) not in site]
+    if names:
+        return names[0]
+    visible = [
+        *page.items.get("author", ()),
+        *page.tree.xpath("//a[@rel='author' or contains(@rel, 'author ')]"),
+        *page.tree.xpath(
+            "//*[contains(@class, 'byline') or contains(@class, 'author-name')"
+            " or contains(@class, 'author_name') or contains(@class, 'post-author')"
+            " or contains(@class, 'article-author') or contains(@class, 'entry-author')"
+            " or @class='author' or contains(@class, 'vcard')]"
+            "[not(ancestor::aside or ancestor::footer)]"
+        ),
+    ]
+    for element in visible[:12]:
+        inner = element.xpath(".//*[@itemprop='name' or contains(@class, 'fn')]")
+        if name := _name(_text(inner[0] if inner else element)):
+            return name
+    return None
+
+
+def _name(text: str | None) -> str | None:
+    """A name without ``By``; None if it is an address, a date or a sentence."""
+    text = _BY.sub("", text or "")
+    text = re.split(r"\s+[|·•]\s+|\s+(?:on|am|le)\s+\d|,?\s+(?:published|updated|posted)\b", text)[
+        0
+    ]
+    text = text.strip(_AROUND_NAMES)
+    if not text or len(text) > _MAX_NAME or len(text.split()) > 12 or _NOT_A_NAME.search(text):
+        return None
+    return text if re.search(r"[^\W\d_]{2}", text) else None
+
+
+def _date(page: _Page, name: str, metas: Iterable[str]) -> datetime | None:
+    stated = [*_strings(page.article.get(name)), *page.first_meta(metas)]
+    if name == "datePublished":
+        stated += _strings(page.article.get("dateCreated"))
+    for element in page.items.get(name, ()):
+        stated += filter(None, (element.get("datetime"), element.get("content"), _text(element)))
+    return next((moment for text in stated if (moment := _moment(text)) is not None), None)
+
+
+def _moment(text: str) -> datetime | None:
+    """A time from what pages write: ISO 8601, RFC 2822, or in English words."""
+    text = " ".join(text.split())
+    if moment := published(re.sub(r"\s+(?=[+-]\d\d:?\d\d$)", "", text)):
+        return _sane(moment)
+    try:
+        return _sane(parsedate_to_datetime(text))
+    except (ValueError, TypeError, IndexError):
+        pass
+    if match := _DATE_IN_DIGITS.search(text):
+        return _at(match["year"], match["month"], match["day"])
+    if match := _DATE_IN_WORDS.search(text):
+        month = (match["month"] or match["month2"])[:3].lower()
+        if month in _MONTHS:
+            year, day = match["year"] or match["year2"], match["day"] or match["day2"]
+            return _at(year, str(_MONTHS.index(month) + 1), day)
+    return None
+
+
+def _at(year: str, month: str, day: str) -> datetime | None:
+    try:
+        return datetime(int(year), int(month), int(day), tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _sane(moment: datetime) -> datetime | None:
+    """In UTC; None for the years that only a broken page has."""
+    try:
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment if 1970 < moment.year < 2100 else None
+
+
+def _visible_date(page: _Page, url: str) -> datetime | None:
+    """A date that stands by itself in the page, or in its address."""
+    xpath = (
+        "//time|//*[contains(@class, 'date') or contains(@class, 'published')"
+        " or contains(@class, 'timestamp') or contains(@class, 'dateline')]"
+        "[not(ancestor::aside or ancestor::nav or ancestor::footer)]"
+    )
+    for element in page.tree.xpath(xpath)[:20]:
+        text = _text(element)
+        stated = element.get("datetime") or (text if len(text) <= _MAX_DATE_LINE else "")
+        if stated and (moment := _moment(stated)) is not None:
+            return moment
+    if match := _DATE_IN_ADDRESS.search(urlsplit(url).path):
+        return _at(match["year"], match["month"], match["day"])
+    return None
+
+
+def _language(page: _Page) -> str | None:
+    root = page.tree.getroottree().getroot()
+    stated = [
+        root.get("lang"),
+        root.get("{http://www.w3.org/XML/1998/namespace}lang") or root.get("xml:lang"),
+        _first(page.article.get("inLanguage")),
+        *page.first_meta(_LANGUAGES),
+    ]
+    return next((found for tag in stated if (found := language((tag or "").strip()))), None)
+
+
+def _tags(page: _Page) -> tuple[str, ...]:
+    linked = [_text(a).lstrip("#") for a in page.tree.xpath("//a[contains(@rel, 'tag')]")]
+    sources = (
+        page.meta.get("article:tag"),
+        linked,
+        list(_strings(page.article.get("keywords"))),
+        list(page.first_meta(("keywords", "news_keywords", "parsely-tags"))),
+    )
+    return next((found for source in sources if (found := tags(source or ""))), ())
+
+
+def _licence(page: _Page, url: str) -> str | None:
+    links = page.tree.xpath("//*[self::a or self::link][contains(@rel, 'license')]/@href")
+    stated = _first(page.article.get("license")) or next(page.first_meta(_LICENCES), None)
+    try:
+        return str(urljoin(url, links[0].strip())) if links else stated
+    except ValueError:
+        return stated
+
+
+def _reserved(page: _Page) -> tuple[str, ...]:
+    found = reserved_by_robots(page.first_meta(_ROBOTS))
+    found |= reserved_by_tdm_header(page.meta.get("tdm-reservation", []))
+    return tuple(sorted(found))
+
+
+def _own(page: _Page, url: str) -> str | None:
+    """The page's own name for itself, unless it is on another host: that is a cross-post."""
+    for link in page.tree.xpath('//head/link[@rel="canonical"]/@href'):
+        try:
+            name = canonical(urljoin(url, link.strip()))
+        except ValueError:
+            return None
+        return name if same_host(name, url) else None
+    return None
+
+
+def _stated_url(page: _Page, url: str) -> str | None:
+    links = [
+        *page.tree.xpath("//link[@rel='canonical']/@href"),
+        *page.first_meta(("og:url",)),
+    ]
+    for link in links:
+        try:
+            name = urljoin(url, link.strip())
+            if urlsplit(name).scheme in ("http", "https") and urlsplit(name).netloc:
+                return str(name)
+        except ValueError:
+            continue
+    return None
+
+
+def _text(element: "HtmlElement") -> str:
+    return " ".join(element.text_content().split())
+
+
+def _bare(text: str) -> str:
+    return "".join(re.findall(r"\w+", text.casefold()))
