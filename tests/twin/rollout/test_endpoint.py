@@ -53,7 +53,7 @@ def test_a_probe_that_the_texts_say_nothing_of_is_named_as_such(endpoint):
     )
 
     class Answers(BaseHTTPRequestHandler):
-        def do_POST(self):  # noqa: N802 - the base class names it
+        def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(200)
             self.end_headers()
