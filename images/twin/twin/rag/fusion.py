@@ -14,21 +14,29 @@ def by_reciprocal_rank(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
     return _summed(lists, shares)
 
 
-def by_weighted_scores(lists: Sequence[Sequence[Hit]], weights: Sequence[float]) -> list[Hit]:
+def by_weighted_scores(
+    lists: Sequence[Sequence[Hit]], weights: Sequence[float], lowest: Sequence[float | None]
+) -> list[Hit]:
     """Each chunk scores the weighted sum of its scores, each list's scaled to 0..1.
 
-    A list's lowest score becomes 0, as for a chunk that is not in it, so nothing is lost at the
-    edge; in a list whose scores are all the same, each becomes 1.
+    Args:
+        lists: best first.
+        weights: one for each list.
+        lowest: for each list the score that becomes 0, as for a chunk that is not in it; None
+            for the list's own lowest, so that nothing is lost at its edge.
+
+    In a list whose scores are all its lowest, each becomes 1.
     """
     shares = [
-        [weight * share for share in _scaled([hit.score for hit in hits])]
-        for hits, weight in zip(lists, weights, strict=True)
+        [weight * share for share in _scaled([hit.score for hit in hits], low)]
+        for hits, weight, low in zip(lists, weights, lowest, strict=True)
     ]
     return _summed(lists, shares)
 
 
-def _scaled(scores: Sequence[float]) -> list[float]:
-    low, high = min(scores, default=0.0), max(scores, default=0.0)
+def _scaled(scores: Sequence[float], lowest: float | None) -> list[float]:
+    low = min(scores, default=0.0) if lowest is None else lowest
+    high = max(scores, default=0.0)
     return [(score - low) / (high - low) if high > low else 1.0 for score in scores]
 
 

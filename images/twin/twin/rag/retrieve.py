@@ -152,9 +152,9 @@ class Retriever:
                 self._reader.search(None, one, count, filter, vectors=vectors) for one in asked
             ]
         similarity = max((hit.score for hit in dense[0]), default=0.0) if dense else None
-        return self._fused(dense, sparse), similarity
+        return self._fused(dense, sparse, count), similarity
 
-    def _fused(self, dense: list[list[Hit]], sparse: list[list[Hit]]) -> list[Hit]:
+    def _fused(self, dense: list[list[Hit]], sparse: list[list[Hit]], count: int) -> list[Hit]:
         lists = [*dense, *sparse]
         if len(lists) == 1:
             return lists[0]
@@ -162,7 +162,9 @@ class Retriever:
             return by_reciprocal_rank(lists)
         share = self._knobs.dense_weight
         weights = [share / len(dense) for _ in dense] + [(1 - share) / len(sparse) for _ in sparse]
-        return by_weighted_scores(lists, weights)
+        # A list of BM25 hits that is not full was cut by nothing: all other chunks score 0.
+        lowest = [None for _ in dense] + [None if len(hits) >= count else 0.0 for hits in sparse]
+        return by_weighted_scores(lists, weights, lowest)
 
     def _chosen(self, question: str, hits: list[Hit], k: int) -> list[Hit]:
         knobs = self._knobs
