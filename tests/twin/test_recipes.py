@@ -72,7 +72,10 @@ def test_every_shipped_recipe_loads(root: Path) -> None:
         ({"author": {"id": "Ada L", "name": "x"}}, "author.id = 'Ada L': String should match"),
         ({"sources": []}, "sources = []: Tuple should have at least 1 item"),
         ({"sources": [{"kind": "ftp", "name": "x"}]}, "sources.0"),
-        ({"sources": [{"kind": "web", "name": "x"}]}, "needs start_urls, sitemaps or feeds"),
+        (
+            {"sources": [{"kind": "web", "name": "x"}]},
+            "needs start_urls, archives, sitemaps or feeds",
+        ),
         ({"sources": MINIMAL["sources"] * 2}, "two sources have the same name"),
         ({"sources": [{"kind": "bucket", "name": "x"}]}, "missing key 'sources.0.uri'"),
         (
@@ -99,7 +102,7 @@ def test_every_shipped_recipe_loads(root: Path) -> None:
         ),
         (
             {"sources": [{"kind": "folder", "name": "x", "path": "y", "inclde": ["a"]}]},
-            "unknown key 'sources.0.inclde': did you mean 'include'? allowed are kind, name, path",
+            "unknown key 'sources.0.inclde': did you mean 'include'? allowed are name, guests",
         ),
     ],
 )
@@ -121,15 +124,18 @@ sources:
   - {kind: github, name: code, user: ada, repositories: [engine], exclude: ["tests/**"]}
   - {kind: linkedin_export, name: linkedin, path: Complete_LinkedInDataExport.zip}
   - {kind: warehouse_dump, name: older, path: dump.json, authors: ["Ada L."]}
+  - {kind: substack, name: letters, url: "https://ada.substack.com"}
+  - {kind: medium, name: essays, url: "https://medium.com/@ada"}
 """
     )
     recipe = load_recipe("ada", tmp_path)
     assert [source.kind for source in recipe.sources] == [
-        "web", "folder", "bucket", "github", "linkedin_export", "warehouse_dump",
+        "web", "folder", "bucket", "github", "linkedin_export", "warehouse_dump", "substack",
+        "medium",
     ]  # fmt: skip
     assert {source.kind for source in recipe.sources} == set(SOURCE_KINDS)
     assert {source.platform for source in recipe.sources} == {
-        "web", "files", "github", "linkedin", "dump",
+        "web", "files", "github", "linkedin", "dump", "substack", "medium",
     }  # fmt: skip
     assert set(READERS) == set(SOURCE_KINDS) - {"web"}, "web sources are crawled side by side"
     for module, function in READERS.values():

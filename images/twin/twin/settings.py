@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     )
     mongo_database: str = "twin"
 
+    chromium: Path = Path("/usr/bin/chromium")
+    """Browser for sources that say ``javascript: true``."""
+
     index_url: str | None = None
     """URL of a Qdrant server; unset means the embedded index under ``home``."""
     index_api_key: SecretStr | None = None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from typing import Any
 
 import yaml
 
+from twin.domain.document import Document
 from twin.settings import Settings
+from twin.stores.warehouse import open_warehouse
 
 
 @dataclass
@@ -72,7 +75,7 @@ def crawl_command(recipe: Path, *options: str) -> list[str]:
 def web(url: str, **fields: Any) -> dict[str, Any]:
     """A web source that starts at ``url`` on loopback."""
     source = {"kind": "web", "name": "site", "allow_private": [url.split("/")[2]], **fields}
-    if not {"start_urls", "sitemaps", "feeds"} & fields.keys():
+    if not {"start_urls", "sitemaps", "feeds", "archives"} & fields.keys():
         source["start_urls"] = [f"{url}/"]
     return source
 
@@ -98,3 +101,24 @@ def run_crawl(
         process.kill()
     data = json.loads(result.read_text()) if result.exists() else {}
     return Crawled(process.returncode, error, data)
+
+
+def documents(settings: Settings, author: str = "tester") -> dict[str, Document]:
+    """Path of every live document to it."""
+    with open_warehouse(settings) as warehouse:
+        return {_path(item.url): item for item in warehouse.live_documents(author)}
+
+
+def paths(settings: Settings, author: str = "tester") -> set[str]:
+    """Paths of the live documents."""
+    return set(documents(settings, author))
+
+
+def held(settings: Settings) -> dict[str, str]:
+    """Path of everything in quarantine to the reason."""
+    with open_warehouse(settings) as warehouse:
+        return {_path(item.url): item.reason for item in warehouse.quarantined("tester")}
+
+
+def _path(url: str) -> str:
+    return re.sub(r"https?://[^/]+", "", url)

@@ -19,6 +19,15 @@ def run(
         list[str] | None,
         typer.Option("--source", help="Crawl only this source of the recipe; may be repeated."),
     ] = None,
+    link: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--link",
+            metavar="URL",
+            help="Crawl this instead of the recipe's sources: a post, or a whole publication, "
+            "profile, feed or site; may be repeated.",
+        ),
+    ] = None,
     map_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,7 +55,7 @@ def run(
     # Imported here, so that `twin --help` does not wait for it.
     from twin.crawl.run import CrawlOptions, crawl
 
-    options = CrawlOptions(tuple(source or ()), tuple(map_host or ()), full)
+    options = CrawlOptions(tuple(source or ()), tuple(map_host or ()), full, tuple(link or ()))
     run_job(
         "crawl run",
         lambda job: crawl(job, options),

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from twin.crawl.web.site import canonical
+from twin.crawl.web.urls import canonical
 from twin.domain.document import Document, Forgotten, document_id
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job

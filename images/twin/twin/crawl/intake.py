@@ -12,9 +12,11 @@ from traceback import format_exc
 
 import structlog
 
-from twin.crawl.page import Article, ListingError, Page, UnusableError
+from twin.crawl.authorship import Authorship
+from twin.crawl.page import Article, ListingError, Page, PaywallError, UnusableError
+from twin.crawl.platforms import names_of_site, platform_of
 from twin.crawl.read_article import READER_VERSION, checked, read_article
-from twin.crawl.web.site import same_page
+from twin.crawl.web.urls import page_key, same_page
 from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, crawl_id, quarantine_id
 from twin.domain.document import Document, document_id, revision_of
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
@@ -47,6 +49,8 @@ class Tally:
     unchanged: int = 0
     skipped: int = 0
     failed: int = 0
+    guests: int = 0
+    """Of the documents, those of other writers than the author."""
 
     @property
     def documents(self) -> int:
@@ -97,11 +101,20 @@ class Intake:
         )
         held = self.warehouse.quarantined(author.id, self.source.name)
         self._quarantined = {item.id for item in held}
+        self._forgotten = self.warehouse.forgotten(author.id)
+        stored = self.warehouse.urls_of(author.id, self.source.name)
+        erased = [item.url for item in self._forgotten.values()]
+        self._names = {page_key(url): url for url in (*stored, *erased)}
+        self._authorship = Authorship(
+            author,
+            guests_included=self.source.guests == "include",
+            nobody=names_of_site(self.source),
+        )
         limits = self.job.recipe.crawl
         rights = self.job.recipe.digest("rights")
-        knobs = f"{limits.min_words} {limits.keep_links} {rights}"
-        self._reader = f"{READER_VERSION} {version('trafilatura')} {knobs}"
-        self._forgotten = self.warehouse.forgotten(author.id)
+        whose = f"{author!r} {self.source.guests}"
+        knobs = f"{limits.min_words} {limits.keep_links}"
+        self._reader = "\n".join((READER_VERSION, version("trafilatura"), knobs, rights, whose))
         self._previous = self.warehouse.last_crawl(self.job.recipe.name, self.source.name)
         self.warehouse.save_crawl(self._record(CrawlStatus.RUNNING, ""))
 
@@ -142,6 +155,8 @@ class Intake:
             return take()
         except ListingError as error:
             return self.skip(str(error))
+        except PaywallError as error:
+            return self.refuse(url, str(error))
         except UnusableError as error:
             return self._refuse(url, expected, str(error))
         except TwinError as error:
@@ -165,7 +180,7 @@ class Intake:
 
     def _take(self, page: Page) -> tuple[Outcome, str]:
         digest = hashlib.sha256(self._reader.encode() + b"\n" + page.body).hexdigest()
-        identity = document_id(self._author.id, page.url)
+        identity = document_id(self._author.id, self._name(page.url))
         if identity in self._forgotten:
             return self.skip(FORGOTTEN)
         if self._fetched.get(identity) == digest and not page.reserved:
@@ -180,23 +195,34 @@ class Intake:
 
     def _keep(self, url: str, article: Article, digest: str) -> tuple[Outcome, str]:
         """Store an article, unless it was forgotten or its publisher forbids it."""
-        document = self._document(url, article)
-        if document.id in self._forgotten:
+        document = self._document(self._name(url), article)
+        own = document_id(self._author.id, document.url)
+        if not self._forgotten.keys().isdisjoint((own, document.id)):
             return self.skip(FORGOTTEN)
         if document.reserved and self.job.recipe.rights.honour_reservations:
             self.warehouse.withdraw(document.id)
             return self.skip(f"reserved by its publisher: {', '.join(document.reserved)}")
+        if document.id != own:
+            self.warehouse.withdraw(own)  # it was taken for the author's before
+            with self._lock:
+                self.tally.guests += document.id not in self._seen
         return self._stored(document.id, url, self.warehouse.upsert(document, fetched=digest))
+
+    def _name(self, url: str) -> str:
+        """The URL that the page is stored under: whichever way it is linked now, it keeps it."""
+        return self._names.get(page_key(url), url)
 
     def _document(self, url: str, article: Article) -> Document:
         now = datetime.now(UTC)
+        writer = self._authorship.of(article.byline)
         return Document(
-            id=document_id(self._author.id, url),
-            author_id=self._author.id,
-            author_name=self._author.name,
+            id=document_id(writer.id, url),
+            author_id=writer.id,
+            author_name=writer.name,
             source=self.source.name,
             url=url,
-            platform=article.platform or self.source.platform,
+            original_url=article.original_url,
+            platform=article.platform or platform_of(self.source, url),
             kind=article.kind,
             title=article.title,
             subtitle=article.subtitle,
@@ -241,8 +267,14 @@ class Intake:
         return Outcome.SKIPPED, reason
 
     def _refuse(self, url: str, expected: bool, reason: str) -> tuple[Outcome, str]:
-        if expected:
-            return self.fail(url, reason)
+        return self.fail(url, reason) if expected else self.refuse(url, reason)
+
+    def refuse(self, url: str, reason: str) -> tuple[Outcome, str]:
+        """Note a page that is rightly no document, but may be missed: it is set aside.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
         self._hold(url, reason)
         return self.skip(reason)
 

@@ -15,6 +15,10 @@ class ListingError(UnusableError):
     """A page that is no article but leads to some: tags, archives, a home page."""
 
 
+class PaywallError(UnusableError):
+    """A page that gives only the beginning of its article."""
+
+
 @dataclass(frozen=True)
 class Page:
     """A page or file as it was fetched.
@@ -48,6 +52,8 @@ class Article:
         platform: where it was published, if that is not said by the kind of its source.
         licence: URL or SPDX name.
         reserved: uses that the page forbids machines (`Document.reserved`).
+        canonical_url: what the page calls itself, on its own host.
+        original_url: what it calls itself on another host: the text was published there first.
     """
 
     title: str
@@ -63,6 +69,7 @@ class Article:
     licence: str | None = None
     reserved: tuple[str, ...] = ()
     canonical_url: str | None = None
+    original_url: str | None = None
 
 
 def decode(page: Page) -> str:

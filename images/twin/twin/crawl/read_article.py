@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 
-from twin.crawl.formats import media_types
+from twin.crawl.formats import feed, media_types, substack
 from twin.crawl.formats.media_types import settled_type
 from twin.crawl.page import (
     HTML_TYPES,
@@ -97,10 +97,15 @@ def _read(page: Page, limits: CrawlSection) -> Article:
         return read_markdown(decode(page), page.url)
     if page.media_type in HTML_TYPES:
         from twin.crawl.formats.html import read_html
+        from twin.crawl.formats.paywall import refuse_paywalled
 
-        return read_html(
-            decode(page), page.url, listings=not page.expected, links=limits.keep_links
-        )
+        text = decode(page)
+        refuse_paywalled(text)
+        return read_html(text, page.url, listings=not page.expected, links=limits.keep_links)
+    if page.media_type == feed.MEDIA_TYPE:
+        return feed.read_feed_item(page.body, page.url, links=limits.keep_links)
+    if page.media_type == substack.MEDIA_TYPE:
+        return substack.read_substack_post(decode(page), page.url, links=limits.keep_links)
     media_type = settled_type(page.media_type, page.url, page.body)
     if media_type != page.media_type:
         return _read(replace(page, media_type=media_type), limits)

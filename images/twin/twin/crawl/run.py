@@ -6,10 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from twin.crawl.cross_posts import unite_cross_posts
 from twin.crawl.intake import Intake, joined
+from twin.crawl.sources.by_url import source_of_link
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
-from twin.recipes import GithubSource, Source, WebSource
+from twin.recipes import GithubSource, SiteSource, Source
 
 if TYPE_CHECKING:
     from twin.stores.warehouse import Warehouse
@@ -34,11 +36,14 @@ class CrawlOptions:
         copies: ``HOST=BASE_URL`` pairs added to the ``hosts`` of the recipe's web sources and of
             its repositories.
         full: read every page again, even where its bytes have not changed.
+        links: pages or publications to crawl instead of the recipe's sources, or beside those
+            of them that are named.
     """
 
     sources: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
     full: bool = False
+    links: tuple[str, ...] = ()
 
 
 def crawl(job: Job, options: CrawlOptions) -> None:
@@ -58,6 +63,7 @@ def crawl(job: Job, options: CrawlOptions) -> None:
         warehouse.prepare()
         intakes = [Intake(job, warehouse, source, full=options.full) for source in sources]
         _read(job, intakes)
+        _unite(job, warehouse)
         errors = [error for intake in intakes if (error := intake.conclude())]
         _report(job, warehouse, intakes)
     if errors:
@@ -76,7 +82,7 @@ def _read(job: Job, intakes: Sequence[Intake]) -> None:
                 import_module(f"twin.crawl.sources.{module}"), function
             )
             read(intake.source, intake)
-    sites = [(intake.source, intake) for intake in intakes if isinstance(intake.source, WebSource)]
+    sites = [(intake.source, intake) for intake in intakes if isinstance(intake.source, SiteSource)]
     if sites:
         from twin.crawl.web.crawl_sites import crawl_sites
 
@@ -86,11 +92,19 @@ def _read(job: Job, intakes: Sequence[Intake]) -> None:
             crawl_sites(sites, job.recipe.crawl)
 
 
+def _unite(job: Job, warehouse: "Warehouse") -> None:
+    """Before the books are closed: what is a cross-post is part of what the sources have."""
+    order = [source.name for source in job.recipe.sources]
+    found = unite_cross_posts(warehouse, job.recipe.author.id, order)
+    job.result.detail["cross_posts"] = asdict(found)
+
+
 def chosen_sources(job: Job, options: CrawlOptions) -> list[Source]:
     """The recipe's sources that are to be crawled, with the caller's copies of hosts.
 
     Raises:
-        BadDataError: a name or a host that the recipe does not have, or a malformed copy.
+        BadDataError: a name that the recipe does not have, a malformed copy, a link that
+            cannot be crawled.
     """
     known = {source.name: source for source in job.recipe.sources}
     for name in options.sources:
@@ -98,9 +112,25 @@ def chosen_sources(job: Job, options: CrawlOptions) -> list[Source]:
             raise BadDataError(
                 f"no source {name!r} in recipe {job.recipe.name}: it has {', '.join(known)}"
             )
-    chosen = [known[name] for name in options.sources or known]
+    names = options.sources or (() if options.links else known)
+    chosen = [known[name] for name in names]
+    linked = {source.name: source for source in map(source_of_link, options.links)}
+    chosen += [_with_allowances(source, job.recipe.sources) for source in linked.values()]
     copies = _copies(options.copies)
     return [_with_copies(source, copies) for source in chosen]
+
+
+def _with_allowances(source: Source, of: Sequence[Source]) -> Source:
+    """A link's source with the copies and exceptions that the recipe's sources have."""
+    if not isinstance(source, SiteSource):
+        return source
+    sites = [other for other in of if isinstance(other, SiteSource)]
+    return source.model_copy(
+        update={
+            "hosts": {host: base for site in sites for host, base in site.hosts.items()},
+            "allow_private": tuple(entry for site in sites for entry in site.allow_private),
+        }
+    )
 
 
 def _copies(pairs: Sequence[str]) -> dict[str, str]:
@@ -116,7 +146,7 @@ def _copies(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _with_copies(source: Source, copies: dict[str, str]) -> Source:
-    if not isinstance(source, WebSource | GithubSource) or not copies:
+    if not isinstance(source, SiteSource | GithubSource) or not copies:
         return source
     return source.model_copy(update={"hosts": {**source.hosts, **copies}})
 

@@ -16,6 +16,8 @@ class DocumentStatus(StrEnum):
 
     LIVE = "live"
     GONE = "gone"
+    DUPLICATE = "duplicate"
+    """It stands, but as a cross-post: a live document of the same text has its URL in `also_at`."""
 
 
 class Document(BaseModel):
@@ -32,6 +34,9 @@ class Document(BaseModel):
     source: str = Field(description="name of the recipe's source that it came from")
     url: str = Field(description="canonical URL")
     also_at: tuple[str, ...] = Field(default=(), description="URLs of the same text elsewhere")
+    original_url: str | None = Field(
+        default=None, description="where the page says that its text was published first"
+    )
     platform: str = Field(default="web", description="where it was published: web, medium, …")
     kind: str = Field(default="article", description="article, post, code, transcript, …")
     title: str

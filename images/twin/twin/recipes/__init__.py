@@ -24,19 +24,27 @@ from twin.recipes.sources import (
     FolderSource,
     GithubSource,
     LinkedInExportSource,
+    MediumSource,
+    SiteSource,
     Source,
+    SubstackSource,
     WarehouseDumpSource,
     WebSource,
 )
 
 __all__ = [
+    "SOURCE_KINDS",
+    "AuthorSection",
     "BucketSource",
     "FolderSource",
     "GithubSource",
     "LinkedInExportSource",
+    "MediumSource",
     "Recipe",
     "Section",
+    "SiteSource",
     "Source",
+    "SubstackSource",
     "WarehouseDumpSource",
     "WebSource",
     "find_recipe",
@@ -49,6 +57,9 @@ class AuthorSection(Section):
 
     id: Slug
     name: str = Field(min_length=1)
+    aliases: tuple[str, ...] = Field(
+        default=(), description="other names and handles that the author's texts are signed with"
+    )
 
 
 class RightsSection(Section):

@@ -18,13 +18,26 @@ FilePatterns = Annotated[
 ]
 
 
-class FolderSource(Section):
+GUESTS = (
+    "texts under another name than the author's (byline, metadata): stored apart as that "
+    "person's, so the twin leaves them out, or included as the author's own"
+)
+
+
+class SourceSection(Section):
+    """What every kind of source says."""
+
+    name: Slug
+    # A file's metadata often name whoever made its template, or installed the word processor.
+    guests: Literal["apart", "include"] = Field(default="include", description=GUESTS)
+
+
+class FolderSource(SourceSection):
     """A local folder of files: Markdown, HTML, PDF, DOCX, notebooks, transcripts, plain text."""
 
     platform: ClassVar[str] = "files"
 
     kind: Literal["folder"]
-    name: Slug
     path: Path = Field(description="relative to the working directory")
     include: FilePatterns = TEXT_FILES
     url_prefix: str | None = Field(
@@ -34,7 +47,7 @@ class FolderSource(Section):
     )
 
 
-class BucketSource(Section):
+class BucketSource(SourceSection):
     """Files of the same formats as a folder's, in an S3 bucket or below a prefix of its keys.
 
     The connection is that of the file store: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and so on.
@@ -43,7 +56,6 @@ class BucketSource(Section):
     platform: ClassVar[str] = "files"
 
     kind: Literal["bucket"]
-    name: Slug
     uri: str = Field(
         pattern=r"^s3://[^/\s]+(/.*)?$", description="s3://bucket or s3://bucket/prefix"
     )
@@ -55,13 +67,12 @@ class BucketSource(Section):
     )
 
 
-class GithubSource(Section):
+class GithubSource(SourceSection):
     """Repositories of a GitHub user: their README, documentation, notebooks and source files."""
 
     platform: ClassVar[str] = "github"
 
     kind: Literal["github"]
-    name: Slug
     user: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}$")
     repositories: tuple[Annotated[str, Field(pattern=r"^[\w.-]{1,100}$")], ...] = Field(
         default=(), description="names of these only; none means all public ones of the user"
@@ -84,26 +95,24 @@ class GithubSource(Section):
     )
 
 
-class LinkedInExportSource(Section):
+class LinkedInExportSource(SourceSection):
     """A member's own export of their LinkedIn data: the ZIP archive, or the folder it holds."""
 
     platform: ClassVar[str] = "linkedin"
 
     kind: Literal["linkedin_export"]
-    name: Slug
     path: Path = Field(description="relative to the working directory")
     posts: bool = True
     articles: bool = True
     comments: bool = False
 
 
-class WarehouseDumpSource(Section):
+class WarehouseDumpSource(SourceSection):
     """A JSON list of the documents of an older system's warehouse."""
 
     platform: ClassVar[str] = "dump"
 
     kind: Literal["warehouse_dump"]
-    name: Slug
     path: Path = Field(description="relative to the working directory")
     authors: tuple[str, ...] = Field(
         default=(),
@@ -113,25 +122,13 @@ class WarehouseDumpSource(Section):
     max_bytes: PositiveInt = Field(default=2_000_000_000, description="a larger file is refused")
 
 
-class WebSource(Section):
-    """A web site, entered by start URLs, a sitemap or a feed; never left for another host."""
+class SiteSource(SourceSection):
+    """What every source says that is fetched from the web."""
 
-    platform: ClassVar[str] = "web"
-
-    kind: Literal["web"]
-    name: Slug
-    start_urls: tuple[HttpUrl, ...] = ()
-    sitemaps: tuple[HttpUrl, ...] = ()
-    feeds: tuple[HttpUrl, ...] = ()
-    include: tuple[Pattern, ...] = Field(
-        default=(),
-        description="regular expressions on the canonical URL of pages that become documents "
-        "(such a page that is no article counts as failed); none means any article",
-    )
+    guests: Literal["apart", "include"] = Field(default="apart", description=GUESTS)
     exclude: tuple[Pattern, ...] = Field(
         default=(), description="regular expressions on the URL of pages that are not fetched"
     )
-    follow_links: bool = True
     hosts: dict[str, HttpUrl] = Field(
         default_factory=dict,
         description="host to base URL of a copy: pages are fetched there, named by the host; "
@@ -140,11 +137,98 @@ class WebSource(Section):
     allow_private: tuple[HostAndPort, ...] = Field(
         default=(), description="host:port of private or loopback addresses that may be fetched"
     )
+    javascript: bool = Field(
+        default=False,
+        description="read its pages with a browser (TWIN_CHROMIUM), for sites that are empty "
+        "without JavaScript; slow",
+    )
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """URLs on the source's own hosts: it is never left for others."""
+        raise NotImplementedError
+
+
+class WebSource(SiteSource):
+    """A web site, entered by start URLs, archives, a sitemap or a feed."""
+
+    platform: ClassVar[str] = "web"
+
+    kind: Literal["web"]
+    start_urls: tuple[HttpUrl, ...] = ()
+    sitemaps: tuple[HttpUrl, ...] = ()
+    feeds: tuple[HttpUrl, ...] = ()
+    archives: tuple[HttpUrl, ...] = Field(
+        default=(),
+        description="lists of articles over several pages: the articles they link to are "
+        "fetched, and their next pages as long as those lead to articles not seen yet",
+    )
+    include: tuple[Pattern, ...] = Field(
+        default=(),
+        description="regular expressions on the canonical URL of pages that become documents "
+        "(such a page that is no article counts as failed); none means any article",
+    )
+    follow_links: bool = True
+    feeds_have_full_text: bool | Literal["auto"] = Field(
+        default="auto",
+        description="whether feed items are the articles, and their pages are not fetched; "
+        "auto: a long item that does not end in a link to its rest, if the source has no other "
+        "entry (which would find the same pages again, and read another text from them)",
+    )
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """URLs on the source's own hosts."""
+        return (*self.start_urls, *self.archives, *self.sitemaps, *self.feeds)
 
     @model_validator(mode="after")
     def _has_an_entry(self) -> "WebSource":
-        if not (self.start_urls or self.sitemaps or self.feeds):
-            raise ValueError("a web source needs start_urls, sitemaps or feeds")
+        if not self.entries:
+            raise ValueError("a web source needs start_urls, archives, sitemaps or feeds")
+        return self
+
+
+class SubstackSource(SiteSource):
+    """A publication on Substack, under its own domain or substack.com's."""
+
+    platform: ClassVar[str] = "substack"
+
+    kind: Literal["substack"]
+    url: HttpUrl = Field(description="of the publication, e.g. https://name.substack.com")
+    posts: tuple[HttpUrl, ...] = Field(
+        default=(), description="only these posts (…/p/slug); none means the whole archive"
+    )
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """URLs on the source's own hosts."""
+        return (self.url, *self.posts)
+
+
+class MediumSource(SiteSource):
+    """An author's profile or a publication on Medium, or either under a domain of its own."""
+
+    platform: ClassVar[str] = "medium"
+
+    kind: Literal["medium"]
+    url: HttpUrl | None = Field(
+        default=None,
+        description="of the profile or publication, e.g. https://medium.com/@name; its feed has "
+        "the last ten articles, its sitemap (on a domain of its own) all",
+    )
+    articles: tuple[HttpUrl, ...] = Field(
+        default=(), description="articles that neither feed nor sitemap names"
+    )
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """URLs on the source's own hosts."""
+        return (*((self.url,) if self.url else ()), *self.articles)
+
+    @model_validator(mode="after")
+    def _has_an_entry(self) -> "MediumSource":
+        if not self.entries:
+            raise ValueError("a Medium source needs url or articles")
         return self
 
 
@@ -154,7 +238,9 @@ Source = Annotated[
     | GithubSource
     | LinkedInExportSource
     | WarehouseDumpSource
-    | WebSource,
+    | WebSource
+    | SubstackSource
+    | MediumSource,
     Field(discriminator="kind"),
 ]
 
@@ -166,4 +252,6 @@ SOURCE_KINDS: dict[str, type[Section]] = {
     "linkedin_export": LinkedInExportSource,
     "warehouse_dump": WarehouseDumpSource,
     "web": WebSource,
+    "substack": SubstackSource,
+    "medium": MediumSource,
 }

@@ -29,6 +29,8 @@ COLLECTIONS = ("revisions", "documents", "quarantine", "crawls", "forgotten")
 IDS_PER_COMMAND = 1_000
 ATTEMPTS = 20
 LONGEST_PAUSE_SECONDS = 0.05
+#: States of a document that stands where it was published.
+STANDING = [DocumentStatus.LIVE.value, DocumentStatus.DUPLICATE.value]
 UNAUTHORISED = {13, 18}  # server codes: Unauthorized, AuthenticationFailed
 
 Record = dict[str, Any]
@@ -237,14 +239,71 @@ class Warehouse:
             found = self._of("revisions").find({"document_id": document_id}).sort("seen", 1)
             return [Revision.model_validate(stored) for stored in found]
 
+    # Cross-posts, see `twin.crawl.cross_posts`
+
+    def standing_places(self, author_id: str) -> Iterator[tuple[str, str, bool]]:
+        """Source and URL of documents that stand, and whether they are marked as cross-posts."""
+        query = {"author_id": author_id, "status": {"$in": STANDING}}
+        wanted = {"_id": 0, "source": 1, "url": 1, "also_at": 1}
+        with self._errors():
+            for stored in self._of("documents").find(query, wanted):
+                yield stored["source"], stored["url"], bool(stored.get("also_at"))
+
+    def standing(self, author_id: str) -> list[Document]:
+        """Documents that are live or duplicates of live ones, without their text, by id."""
+        query = {"author_id": author_id, "status": {"$in": STANDING}}
+        with self._errors():
+            found = self._of("documents").find(query, {"content": 0}).sort("_id", 1)
+            return [_document({**stored, "content": ""}) for stored in found]
+
+    def texts(self, document_ids: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Ids and texts of documents, ordered by id."""
+        with self._errors():
+            for some in _slices(document_ids):
+                found = self._of("documents").find({"_id": {"$in": some}}, {"content": 1})
+                for stored in found.sort("_id", 1):
+                    yield stored["_id"], stored["content"]
+
+    def mark_cross_post(
+        self, seen: Document, status: DocumentStatus, also_at: tuple[str, ...]
+    ) -> bool:
+        """Note of a document whether it is the one of its text, and the text's other URLs.
+
+        Args:
+            seen: the document as it was read; if it has changed since, nothing is done.
+
+        Returns:
+            Whether the document is as wanted now.
+        """
+        guard: Record = {"_id": seen.id, "revision": seen.revision, "status": seen.status.value}
+        if seen.also_at:
+            guard["also_at"] = list(seen.also_at)
+        else:
+            guard["also_at.0"] = {"$exists": False}
+        wanted = {"status": status.value, "also_at": list(also_at)}
+        with self._errors():
+            return bool(self._of("documents").update_one(guard, {"$set": wanted}).matched_count)
+
     # Bookkeeping of crawls
 
     def fetched_digests(self, author_id: str, source: str) -> dict[str, str]:
-        """Live document id to digest of the bytes it was made from: equal bytes, equal text."""
-        query = {**_live(author_id), "source": source, "fetched": {"$ne": None}}
+        """Document id to digest of the bytes it was made from: equal bytes, equal text."""
+        query = {
+            "author_id": author_id,
+            "status": {"$in": STANDING},
+            "source": source,
+            "fetched": {"$ne": None},
+        }
         with self._errors():
             found = self._of("documents").find(query, {"fetched": 1})
             return {stored["_id"]: stored["fetched"] for stored in found}
+
+    def urls_of(self, author_id: str, source: str) -> list[str]:
+        """URLs of a source's documents, live or not, those stored first at the end."""
+        query = {"author_id": author_id, "source": source}
+        with self._errors():
+            found = self._of("documents").find(query, {"url": 1}).sort("first_seen", -1)
+            return [stored["url"] for stored in found]
 
     def mark_seen(self, document_ids: Iterable[str], when: datetime) -> None:
         """Note that these documents stood where they were published at ``when``."""
@@ -308,7 +367,7 @@ class Warehouse:
         """Mark a live document as gone: it may no longer be used. Its history stays."""
         with self._errors():
             found = self._of("documents").update_one(
-                {"_id": document_id, "status": DocumentStatus.LIVE.value},
+                {"_id": document_id, "status": {"$in": STANDING}},
                 {"$set": {"status": DocumentStatus.GONE.value, "fetched": None}},
             )
             return found.modified_count > 0
@@ -412,7 +471,7 @@ def _change(stored: Mapping[str, Any] | None, document: Document) -> Change:
         return Change.ADDED
     if stored["revision"] != document.revision:
         return Change.CHANGED
-    if stored["status"] != document.status.value:
+    if stored["status"] not in {document.status.value, DocumentStatus.DUPLICATE.value}:
         return Change.RESTORED
     return Change.UNCHANGED
 
@@ -424,4 +483,8 @@ def _merged(stored: Mapping[str, Any] | None, document: Document, change: Change
         wanted["first_seen"] = stored["first_seen"]
         if change is not Change.CHANGED:
             wanted["last_changed"] = stored["last_changed"]
+        # Whose cross-post it is was found by comparing documents, not by reading this one.
+        wanted["also_at"] = stored.get("also_at", [])
+        if stored["status"] == DocumentStatus.DUPLICATE.value:
+            wanted["status"] = stored["status"]
     return wanted

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.crawl.web.site import HostCopies, Site, canonical, same_page
+from twin.crawl.web.site import HostCopies, Site
+from twin.crawl.web.urls import canonical, same_page
 from twin.recipes import WebSource
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from twin.crawl.formats.markdown import language, published, tags
 from twin.crawl.rights import reserved_by_robots, reserved_by_tdm_header
-from twin.crawl.web.site import canonical, same_host
+from twin.crawl.web.urls import canonical, same_host
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
@@ -85,6 +85,7 @@ class Metadata:
         body: text of the article, where the page carries it as data.
         reserved: uses it forbids machines: noai, noindex, tdm.
         canonical_url: its own name for itself, if that is on the same host.
+        original_url: that name on another host: where it was published first.
         stated_url: the same on whatever host.
     """
 
@@ -98,6 +99,7 @@ class Metadata:
     licence: str | None
     reserved: tuple[str, ...]
     canonical_url: str | None
+    original_url: str | None
     stated_url: str | None
     body: str | None
 
@@ -106,6 +108,8 @@ def read_metadata(tree: "HtmlElement", url: str) -> Metadata:
     """Read the metadata of a page; what it does not say is None or empty."""
     page = _Page(tree)
     stated = _stated_url(page, url)
+    name = _canonical(page, url)
+    here = name is not None and same_host(name, url)
     return Metadata(
         title=_title(page),
         subtitle=_subtitle(page),
@@ -116,7 +120,8 @@ def read_metadata(tree: "HtmlElement", url: str) -> Metadata:
         tags=_tags(page),
         licence=_licence(page, url),
         reserved=_reserved(page),
-        canonical_url=_own(page, url),
+        canonical_url=name if here else None,
+        original_url=None if here else name,
         stated_url=stated,
         body=_body(page),
     )
@@ -398,14 +403,13 @@ def _reserved(page: _Page) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _own(page: _Page, url: str) -> str | None:
-    """The page's own name for itself, unless it is on another host: that is a cross-post."""
+def _canonical(page: _Page, url: str) -> str | None:
+    """The page's own name for itself; on another host, if it was published there first."""
     for link in page.tree.xpath('//head/link[@rel="canonical"]/@href'):
         try:
-            name = canonical(urljoin(url, link.strip()))
+            return canonical(urljoin(url, link.strip()))
         except ValueError:
             return None
-        return name if same_host(name, url) else None
     return None
 
 

@@ -19,7 +19,7 @@ from twin.crawl.formats.plain_text import first_words
 from twin.crawl.intake import Intake
 from twin.crawl.page import Article, UnusableError
 from twin.crawl.sources.archive import Archive, ArchiveError, open_archive
-from twin.crawl.web.site import canonical
+from twin.crawl.web.urls import canonical
 from twin.domain.document import normalise
 from twin.domain.errors import BadDataError
 from twin.recipes import LinkedInExportSource

@@ -15,7 +15,7 @@ from twin.crawl.formats.markdown import language, published, take_title
 from twin.crawl.formats.plain_text import first_words
 from twin.crawl.intake import Intake
 from twin.crawl.page import Article, UnusableError
-from twin.crawl.web.site import canonical
+from twin.crawl.web.urls import canonical
 from twin.domain.document import normalise
 from twin.domain.errors import BadDataError
 from twin.recipes import WarehouseDumpSource

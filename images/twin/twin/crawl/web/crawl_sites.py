@@ -7,16 +7,20 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin.crawl.intake import Intake
 from twin.crawl.web.addresses import AddressGuard
 from twin.crawl.web.site import HostCopies
-from twin.domain.errors import TryAgainError
-from twin.recipes import CrawlSection, WebSource
+from twin.domain.errors import BadConfigurationError, TryAgainError
+from twin.recipes import CrawlSection, MediumSource, SiteSource, SubstackSource
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler, CrawlerProcess
+
+    from twin.crawl.web.spider import WebSpider
 
 # One, to be careful: with three, one crawl ended in "free(): invalid next size" (a damaged heap),
 # twenty more did not. libxml2 in several threads is the suspect, not proven.
@@ -27,6 +31,8 @@ POLITENESS = "twin.crawl.web.politeness"
 #: What the reason of a spider's end starts with if it spent its budget.
 BUDGET = "budget: "
 REPORTED_ANYWAY = (
+    "scrapy-playwright",
+    "asyncio",
     "scrapy.core.downloader.handlers.http11",
     "scrapy.downloadermiddlewares.retry",
     "scrapy.downloadermiddlewares.robotstxt",
@@ -34,15 +40,18 @@ REPORTED_ANYWAY = (
 )
 
 
-def crawl_sites(sources: Sequence[tuple[WebSource, Intake]], limits: CrawlSection) -> None:
+def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSection) -> None:
     """Crawl web sources until each is exhausted; returns when all are.
 
     Raises:
+        BadConfigurationError: a source needs a browser, and there is none.
         TryAgainError: a signal ended the crawl early.
         TwinError: the warehouse went away.
     """
     from scrapy.crawler import CrawlerProcess
 
+    for source, intake in sources:
+        _check_browser(source, intake.job.settings.chromium)
     guards = [_guard(source) for source, _ in sources]
     with _quiet_start():
         process = CrawlerProcess(_process_settings(guards))
@@ -64,9 +73,24 @@ def crawl_sites(sources: Sequence[tuple[WebSource, Intake]], limits: CrawlSectio
             )
 
 
+def _check_browser(source: SiteSource, chromium: Path) -> None:
+    """See to it that a source's pages can be read.
+
+    Raises:
+        BadConfigurationError: it needs a browser that is not there.
+    """
+    if not source.javascript:
+        return
+    if find_spec("scrapy_playwright") is None or not chromium.is_file():
+        raise BadConfigurationError(
+            f"source {source.name!r} says javascript: true, which needs Chromium at {chromium} "
+            "(TWIN_CHROMIUM) and the package's extra `browser`, which the crawl image has not"
+        )
+
+
 def _start(
     process: "CrawlerProcess",
-    source: WebSource,
+    source: SiteSource,
     intake: Intake,
     limits: CrawlSection,
     guard: AddressGuard,
@@ -75,21 +99,25 @@ def _start(
 ) -> None:
     from scrapy import signals
 
-    from twin.crawl.web.spider import WebSpider
-
     def on_defect(failure: Any) -> None:
         intake.fatal = intake.fatal or failure.value
 
-    def on_dropped(request: Any, spider: WebSpider) -> None:
+    def on_dropped(request: Any, spider: "WebSpider") -> None:
         spider.on_dropped(request)
 
-    def on_closed(spider: WebSpider, reason: str) -> None:
+    def on_closed(spider: "WebSpider", reason: str) -> None:
         ends[source.name] = reason
         if spider.left_out:
             intake.job.result.detail[f"{source.name}: beyond crawl.max_pages"] = spider.left_out
 
-    crawler: Crawler = process.create_crawler(WebSpider)
-    for name, value in _source_settings(source, limits).items():
+    crawler: Crawler = process.create_crawler(_spider(source))
+    settings = _source_settings(source, limits)
+    if source.javascript:
+        from twin.crawl.web.browser import browser_settings
+
+        chromium = intake.job.settings.chromium
+        settings |= browser_settings(chromium, limits.download_timeout_seconds)
+    for name, value in settings.items():
         crawler.settings.set(name, value, priority="spider")
     crawler.signals.connect(on_defect, signals.spider_error, weak=False)
     crawler.signals.connect(on_dropped, signals.request_dropped, weak=False)
@@ -100,7 +128,18 @@ def _start(
     started.addErrback(on_defect)
 
 
-def _guard(source: WebSource) -> AddressGuard:
+def _spider(source: SiteSource) -> "type[WebSpider]":
+    """The spider of a kind of source: a new kind of web source gets a line here."""
+    from twin.crawl.web.medium import MediumSpider
+    from twin.crawl.web.spider import WebSpider
+    from twin.crawl.web.substack import SubstackSpider
+
+    if isinstance(source, SubstackSource):
+        return SubstackSpider
+    return MediumSpider if isinstance(source, MediumSource) else WebSpider
+
+
+def _guard(source: SiteSource) -> AddressGuard:
     return AddressGuard((*source.allow_private, *HostCopies(source.hosts).addresses))
 
 
@@ -127,7 +166,7 @@ def _process_settings(guards: Sequence[AddressGuard]) -> dict[str, Any]:
     }
 
 
-def _source_settings(source: WebSource, limits: CrawlSection) -> dict[str, Any]:
+def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]:
     from twin.crawl.web.spider import TRANSIENT_STATUSES
 
     copies = HostCopies(source.hosts).hosts

@@ -1,47 +1,11 @@
 """What belongs to a web source: its hosts, its pages, and copies to fetch them from."""
 
 import re
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
-from twin.crawl.web.addresses import DEFAULT_PORTS, host_and_port
-from twin.recipes import WebSource
-
-# Parameters that tell where a reader came from and nothing about what the page says.
-_TRACKING = re.compile(r"utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid|ref_src")
-
-
-def canonical(url: str) -> str:
-    """A URL as documents carry it: no fragment, tracking parameters, default port or case.
-
-    Raises:
-        ValueError: not a URL.
-    """
-    parts = urlsplit(url.strip())
-    host = (parts.hostname or "").lower()
-    if ":" in host:
-        host = f"[{host}]"
-    if parts.port and parts.port != DEFAULT_PORTS.get(parts.scheme):
-        host = f"{host}:{parts.port}"
-    query = parts.query
-    if _TRACKING.search(query):
-        pairs = parse_qsl(query, keep_blank_values=True)
-        query = urlencode([(key, value) for key, value in pairs if not _TRACKING.fullmatch(key)])
-    return urlunsplit((parts.scheme, host, parts.path or "/", query, ""))
-
-
-def same_page(one: str, other: str) -> bool:
-    """Whether two URLs differ only by scheme, ``www.`` or a trailing slash."""
-    return _bare(one) == _bare(other)
-
-
-def same_host(one: str, other: str) -> bool:
-    """Whether two URLs are on one host, with or without ``www.``."""
-    return _host(one) == _host(other)
-
-
-def _bare(url: str) -> tuple[str, str, str]:
-    parts = urlsplit(url)
-    return parts.netloc.removeprefix("www."), parts.path.rstrip("/"), parts.query
+from twin.crawl.web.addresses import host_and_port
+from twin.crawl.web.urls import canonical, host_of
+from twin.recipes import SiteSource, WebSource
 
 
 class HostCopies:
@@ -83,12 +47,14 @@ class HostCopies:
 class Site:
     """Decides which URLs a web source fetches and which of them are its documents."""
 
-    def __init__(self, source: WebSource) -> None:
+    def __init__(self, source: SiteSource) -> None:
         self.copies = HostCopies(source.hosts)
-        self._include = [re.compile(pattern) for pattern in source.include]
+        include = source.include if isinstance(source, WebSource) else ()
+        self._include = [re.compile(pattern) for pattern in include]
         self._exclude = [re.compile(pattern) for pattern in source.exclude]
-        entries = (*source.start_urls, *source.sitemaps, *source.feeds)
-        self._hosts = {_host(self.canonical(entry)) for entry in entries}
+        entries = [canonical(self.copies.public_url(entry)) for entry in source.entries]
+        self._hosts = {host_of(entry) for entry in entries}
+        self._secure = {host_of(entry) for entry in entries if entry.startswith("https:")}
 
     @property
     def host_names(self) -> list[str]:
@@ -96,12 +62,18 @@ class Site:
         return sorted({host_and_port(f"http://{host}")[0] for host in self._hosts})
 
     def canonical(self, url: str) -> str:
-        """The name of the page at ``url``; of its original, if that is on a copy."""
-        return canonical(self.copies.public_url(url))
+        """The name of the page at ``url``; of its original, if that is on a copy.
+
+        On a host that the recipe names with https, links with http mean the same page.
+        """
+        name = canonical(self.copies.public_url(url))
+        if name.startswith("http:") and host_of(name) in self._secure:
+            return f"https{name.removeprefix('http')}"
+        return name
 
     def is_ours(self, url: str) -> bool:
         """Whether a URL is on one of the source's own hosts (with or without ``www.``)."""
-        return _host(url) in self._hosts
+        return host_of(url) in self._hosts
 
     def may_fetch(self, url: str) -> bool:
         """Whether a URL is ours and not excluded."""
@@ -114,7 +86,3 @@ class Site:
     def may_be_document(self, url: str) -> bool:
         """Whether a page may become a document: included, or nothing is said of inclusion."""
         return not self._include or self.is_expected(url)
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc.lower().removeprefix("www.")

@@ -1,27 +1,31 @@
 """The spider of web sources: entries (start pages, sitemaps, feeds), pages, and links."""
 
 import asyncio
+import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import scrapy  # noqa: TID253 - base class of the spider; this module is imported lazily
 from scrapy.crawler import Crawler  # noqa: TID253 - as above
 from scrapy.exceptions import CloseSpider, IgnoreRequest  # noqa: TID253 - as above
-from scrapy.http import HtmlResponse, Response, TextResponse, XmlResponse  # noqa: TID253
+from scrapy.http import HtmlResponse, Response, XmlResponse  # noqa: TID253 - as above
 from scrapy.linkextractors import LinkExtractor  # noqa: TID253 - as above
-from scrapy.selector import Selector  # noqa: TID253 - as above
 from scrapy.spidermiddlewares.httperror import HttpError  # noqa: TID253 - as above
 from scrapy.utils.gz import gunzip, gzip_magic_number  # noqa: TID253 - as above
 from scrapy.utils.sitemap import Sitemap  # noqa: TID253 - as above
 from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding, read_bom
 
+from twin.crawl.formats import feed
 from twin.crawl.intake import Intake, Outcome
 from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Page, UnusableError
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
+from twin.crawl.web.pagination import Traps, next_page, shape
 from twin.crawl.web.reservations import Reservations
 from twin.crawl.web.site import Site
+from twin.crawl.web.urls import is_on, page_key
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.recipes import CrawlSection, WebSource
 
@@ -35,14 +39,14 @@ REASONS = {
     "DownloadCancelledError": "larger than crawl.max_page_bytes",
     "DownloadFailedError": "connection failed",
 }
+#: Meta key of requests whose pages are read with a browser, if the source says so.
+IN_BROWSER = "in_browser"
+_SIGN_IN = re.compile(r"/(authwall|login|uas/login|checkpoint/)")
+LARGEST_WALL_BYTES = 10_000
 NO_SITEMAP = "is no sitemap"
 PERMANENT_FAILURES = frozenset({"DownloadCancelledError", "UnsupportedURLSchemeError"})
 # What Scrapy's middlewares say when they drop a request.
 OFF_LIMITS = ("Forbidden by robots.txt", "Filtered offsite request")
-_LINK_IN_FEED = (
-    "//item/link/text() | //entry/link[not(@rel) or @rel='alternate']/@href"
-    " | //item[not(link)]/guid[not(@isPermaLink='false')]/text()"
-)
 
 Requests = Iterator[scrapy.Request]
 
@@ -76,6 +80,10 @@ class WebSpider(scrapy.Spider):
         self._max_pages = limits.max_pages
         self._max_bytes = limits.max_page_bytes
         self._requested: set[str] = set()
+        self._archives: set[str] = set()
+        self._traps = Traps()
+        self._feeds_left = len(source.feeds)
+        self._feeds_read = asyncio.Event()
         self._sitemaps: set[str] = set()
         self.left_out = 0
         self._links = LinkExtractor(canonicalize=False, unique=True)
@@ -88,19 +96,30 @@ class WebSpider(scrapy.Spider):
         return spider
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
-        """The entries of the source."""
+        """The entries of the source. Feeds that have the texts come first and are waited for, so
+        that it is not by chance that an article is read from its feed or from its page."""
+        for url in self.source.feeds:
+            yield self._entry(url, self.on_feed, self.on_feed_failure)
+        if self.source.feeds and self.source.feeds_have_full_text is True:
+            await self._feeds_read.wait()
         for url in self.source.sitemaps:
             self._sitemaps.add(self.site.canonical(url))
             yield self._entry(url, self.on_sitemap)
-        for url in self.source.feeds:
-            yield self._entry(url, self.on_feed)
+        for url in self.source.archives:
+            request = self._entry(url, self.on_archive)
+            request.meta[IN_BROWSER] = self.source.javascript
+            yield request
         for url in self.source.start_urls:
-            self._requested.add(self.site.canonical(url))
-            yield self._entry(url, self.on_page)
+            self._requested.add(page_key(self.site.canonical(url)))
+            request = self._entry(url, self.on_page)
+            request.meta[IN_BROWSER] = self.source.javascript
+            yield request
 
-    def _entry(self, url: str, callback: Callable[..., Any]) -> scrapy.Request:
+    def _entry(
+        self, url: str, callback: Callable[..., Any], errback: Callable[..., Any] | None = None
+    ) -> scrapy.Request:
         return scrapy.Request(
-            self.site.canonical(url), callback, errback=self.on_failure,
+            self.site.canonical(url), callback, errback=errback or self.on_failure,
             dont_filter=True, priority=10, meta={"entry": True},
         )  # fmt: skip
 
@@ -131,27 +150,113 @@ class WebSpider(scrapy.Spider):
             self._sitemaps.add(name)
             yield scrapy.Request(name, self.on_sitemap, errback=self.on_failure, priority=10)
 
-    def on_feed(self, response: Response) -> Requests:
-        """Pages of an RSS or Atom feed."""
-        text = response.text if isinstance(response, TextResponse) else ""
-        selector = Selector(text=text or "<none/>", type="xml")
-        selector.remove_namespaces()
-        if selector.root.tag.lower() not in {"rss", "rdf", "feed"}:
-            self._entry_failed(response.url, "is no RSS or Atom feed")
+    async def on_feed(self, response: Response) -> AsyncIterator[scrapy.Request]:
+        """Articles of an RSS or Atom feed, or the pages of those that it only announces."""
+        try:
+            for item in feed.feed_items(response.body):
+                name = self._name(item.link or "", response) if item.link else None
+                if name is None:
+                    continue
+                if self._is_article(item, name):
+                    await self._take_item(item, name, await self._reservations.of(response))
+                    continue
+                for request in self._pages([name], response):
+                    yield request
+        except feed.NoFeedError as error:
+            self._entry_failed(response.url, str(error))
+        finally:
+            self._feed_is_read()
+
+    async def on_feed_failure(self, failure: Any) -> None:
+        """A feed that could not be had."""
+        try:
+            await self.on_failure(failure)
+        finally:
+            self._feed_is_read()
+
+    def _feed_is_read(self) -> None:
+        self._feeds_left -= 1
+        if self._feeds_left <= 0:
+            self._feeds_read.set()
+
+    def _is_article(self, item: feed.FeedItem, name: str) -> bool:
+        """Whether an item is to be read from the feed itself."""
+        said = self.source.feeds_have_full_text
+        others = (*self.source.sitemaps, *self.source.archives, *self.source.start_urls)
+        if said is False or (said == "auto" and others) or not self._is_in_reach(name):
+            return False
+        return item.is_whole(name, trusted=said is True)
+
+    def _is_in_reach(self, name: str) -> bool:
+        """Whether an item's page may be a document of ours: a link elsewhere is no text of it."""
+        return self.site.may_fetch(name) and self.site.may_be_document(name)
+
+    async def _take_item(self, item: feed.FeedItem, name: str, reserved: tuple[str, ...]) -> None:
+        if not self._is_new(name):
             return
-        yield from self._pages(selector.xpath(_LINK_IN_FEED).getall(), response)
+        await self._take(Page(
+            url=name, body=item.body, media_type=feed.MEDIA_TYPE,
+            expected=self.site.is_expected(name), reserved=reserved,
+        ))  # fmt: skip
+
+    def on_archive(self, response: Response) -> Requests:
+        """Articles of a list of them, and its next page if there were any we had not met in it."""
+        if not isinstance(response, HtmlResponse):
+            self._failed(response.request, "is no HTML page", False)
+            return
+        links = [link.url for link in self._links.extract_links(response)]
+        follow = next_page(response, links)
+        names = {self._name(url, response) for url in links}
+        key = page_key(self.site.canonical(response.url))
+        seen: set[str] = response.meta.get("articles", set())
+        articles = {
+            name
+            for name in names
+            if name and self.site.may_fetch(name) and self.site.may_be_document(name)
+        }
+        fresh = {page_key(name) for name in articles} - seen - {key}
+        yield from self._pages(
+            (url for url in links if self._name(url, response) in articles and url != follow),
+            response,
+        )
+        name = self._name(follow, response) if follow else None
+        if not fresh or name is None or not self.site.is_ours(name):
+            return
+        if page_key(name) in self._archives:
+            return
+        self._archives.add(page_key(name))
+        if len(self._archives) > self._max_pages:
+            self.left_out += 1
+            return
+        yield scrapy.Request(
+            name, self.on_archive, errback=self.on_failure, priority=10, dont_filter=True,
+            meta={"articles": seen | fresh, IN_BROWSER: self.source.javascript},
+        )  # fmt: skip
 
     def _pages(self, urls: Any, response: Response) -> Requests:
         """Requests for pages not asked for yet, of those that this source may fetch."""
         for url in urls:
             name = self._name(url, response)
-            if name is None or name in self._requested or not self._is_wanted(name):
+            if name is None or not self._is_wanted(name):
                 continue
-            self._requested.add(name)
-            if len(self._requested) > self._max_pages:
-                self.left_out += 1
-                continue
-            yield scrapy.Request(name, self.on_page, errback=self.on_failure)
+            same = shape(name) == shape(self.site.canonical(response.url))
+            chain = response.meta.get("chain", 0) + 1 if same else 0
+            if self._is_new(name, chain):
+                yield scrapy.Request(
+                    name, self.on_page, errback=self.on_failure,
+                    meta={IN_BROWSER: self.source.javascript, "chain": chain},
+                )  # fmt: skip
+
+    def _is_new(self, name: str, chain: int = 0) -> bool:
+        """Whether a page was not asked for yet, by any of its names, and one more is allowed."""
+        key = page_key(name)
+        if key in self._requested or not self._traps.allows(name, chain):
+            return False
+        self._requested.add(key)
+        if len(self._requested) > self._max_pages:
+            self.left_out += 1
+            return False
+        return True
 
     def _name(self, url: str, response: Response) -> str | None:
         """The canonical name of what a page calls ``url``; None if no browser could follow it."""
@@ -173,13 +278,22 @@ class WebSpider(scrapy.Spider):
         if not self.site.is_ours(url):
             self._failed(response.request, "leads to another host", False)
             return
-        self._requested.add(url)
+        if asks_to_sign_in(url, response.body):
+            self._failed(response.request, "asks to sign in instead of showing the page", False)
+            return
+        self._requested.add(page_key(url))
+        leads_on = False
         for request in self._linked(response):
+            leads_on = leads_on or shape(request.url) != shape(url)
             yield request
+        if leads_on:
+            self._traps.note(url, fruitful=True)
         if not self.site.may_be_document(url) or isinstance(response, XmlResponse):
+            self._traps.note(url, fruitful=leads_on)
             self.intake.skip("not included")
             return
         outcome, where = await self._take(await self._page(url, response))
+        self._traps.note(url, fruitful=leads_on or outcome is not Outcome.SKIPPED)
         if outcome is Outcome.ELSEWHERE:
             for request in self._pages([where], response):
                 yield request
@@ -271,6 +385,16 @@ def read_sitemap(response: Response, max_bytes: int) -> Sitemap:
     if sitemap.type not in {"urlset", "sitemapindex"}:
         raise UnusableError(NO_SITEMAP)
     return sitemap
+
+
+def asks_to_sign_in(url: str, body: bytes) -> bool:
+    """Whether this is LinkedIn's wall in front of a page."""
+    parts = urlsplit(url)
+    if not is_on(parts.hostname or "", "linkedin.com"):
+        return False
+    return bool(_SIGN_IN.match(parts.path)) or (
+        len(body) < LARGEST_WALL_BYTES and b"/authwall?" in body
+    )
 
 
 def _is_off_limits(error: BaseException) -> bool:
