@@ -52,6 +52,17 @@ def test_every_shipped_recipe_loads(root: Path) -> None:
     ("change", "expected"),
     [
         ({"feature": {}}, "unknown key 'feature': did you mean 'features'? allowed are name"),
+        ({"retrieval": {"fuson": "rrf"}}, "did you mean 'fusion'? allowed are arms"),
+        ({"retrieval": {"arms": "both"}}, "retrieval.arms = 'both'"),
+        ({"retrieval": {"dense_weight": 2}}, "retrieval.dense_weight = 2"),
+        (
+            {"retrieval": {"arms": "sparse", "min_score": 0.3}},
+            "min_score is a cosine: it needs arms = hybrid or dense",
+        ),
+        (
+            {"retrieval": {"rerank": "maxsim", "candidates": 5}},
+            "rerank_candidates exceeds what the arms bring",
+        ),
         ({"features": {"chunk_token": 3}}, "did you mean 'chunk_tokens'? allowed are embedder"),
         ({"training": {"sft": {"epoch": 3}}}, "unknown key 'training.sft.epoch': did you mean"),
         ({"features": {"chunk_tokens": -3}}, "features.chunk_tokens = -3: should be greater"),

@@ -437,3 +437,20 @@ def test_another_variant_has_other_ids_and_another_fingerprint():
     assert not set(chunk_ids("a", plain, SPEC)) & set(chunk_ids("a", cut, SPEC))
     states = [IndexState(spec=SPEC, documents={"a": state}) for state in (plain, cut)]
     assert states[0].fingerprint != states[1].fingerprint
+
+
+def test_hits_come_with_their_vectors_if_wanted(filled):
+    reader = filled.read()
+    for dense, text in ((PODS.vectors[0], None), (None, "pod"), (PODS.vectors[0], "pod")):
+        assert all(hit.vector is None for hit in reader.search(dense, text, 3))
+        for hit in reader.search(dense, text, 3, vectors=True):
+            assert list(hit.vector) == pytest.approx(vector(hit.chunk.text), abs=1e-6)
+
+
+def test_chunks_are_got_by_id_and_unknown_ones_left_out(filled):
+    first, second = PODS.chunks
+    reader = filled.read()
+    unknown = "00000000-0000-0000-0000-000000000000"
+    assert reader.get([second.id, unknown]) == {second.id: second}
+    assert reader.get([first.id, second.id]).keys() == {first.id, second.id}
+    assert reader.get([]) == {}

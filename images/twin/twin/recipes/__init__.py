@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 
 from twin.domain.errors import BadDataError
+from twin.recipes.retrieval import RetrievalSection
 from twin.recipes.section import Fraction, Section, Slug
 from twin.recipes.sources import (
     SOURCE_KINDS,
@@ -399,6 +400,7 @@ class Recipe(Section):
     datasets: DatasetsSection = DatasetsSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
+    retrieval: RetrievalSection = RetrievalSection()
     serving: ServingSection = ServingSection()
 
     @model_validator(mode="after")

@@ -301,15 +301,32 @@ class EmbeddedReader:
         text: str | None,
         k: int,
         filter: ChunkFilter | None = None,
+        *,
+        vectors: bool = False,
     ) -> list[Hit]:
         """The ``k`` best chunks (see `IndexReader.search`)."""
-        request = _request(dense, text, k, filter)
+        request = _request(dense, text, k, filter, vectors=vectors)
         if request is None:
             return []
         with self._searching() as release:
             points = release.shard.query(request)
-        hits = [Hit(Chunk.model_validate(point.payload), point.score) for point in points]
+        hits = [
+            Hit(
+                Chunk.model_validate(point.payload),
+                point.score,
+                _dense(point.vector) if vectors else None,
+            )
+            for point in points
+        ]
         return contract.hits_in_order(hits, k)
+
+    def get(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
+        """The chunks of these ids; those that are not there are left out."""
+        if not chunk_ids:
+            return {}
+        with self._searching() as release:
+            records = release.shard.retrieve(list(chunk_ids), True, False)
+        return {str(record.id): Chunk.model_validate(record.payload) for record in records}
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks of the release that is published when iteration begins."""
@@ -422,7 +439,12 @@ class EmbeddedReader:
 
 
 def _request(
-    dense: Sequence[float] | None, text: str | None, k: int, filter: ChunkFilter | None
+    dense: Sequence[float] | None,
+    text: str | None,
+    k: int,
+    filter: ChunkFilter | None,
+    *,
+    vectors: bool,
 ) -> "QueryRequest | None":
     from qdrant_edge import Fusion, Prefetch, Query, QueryRequest
 
@@ -436,13 +458,20 @@ def _request(
     limit = k + 1
     if len(arms) < 2:
         only = arms[0] if arms else None
-        return only and QueryRequest(limit=limit, query=only, filter=condition, with_payload=True)
+        return only and QueryRequest(
+            limit=limit,
+            query=only,
+            filter=condition,
+            with_payload=True,
+            with_vector=[DENSE] if vectors else None,
+        )
     candidates = contract.candidates(k)
     return QueryRequest(
         limit=limit,
         query=Fusion.Rrf(k=RRF_K),  # type: ignore[arg-type] # a subclass, which the stubs don't say
         prefetches=[Prefetch(limit=candidates, query=arm, filter=condition) for arm in arms],
         with_payload=True,
+        with_vector=[DENSE] if vectors else None,
     )
 
 

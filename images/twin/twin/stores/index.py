@@ -184,10 +184,14 @@ FILTER_FIELDS = ("document_id", "author_id", "platform", "source", "kind", "lang
 
 @dataclass(frozen=True)
 class Hit:
-    """A chunk that was found, with its fused score (higher is better)."""
+    """A chunk that was found, with its score (higher is better).
+
+    ``vector`` is its dense vector, where the search was asked for vectors.
+    """
 
     chunk: Chunk
     score: float
+    vector: Sequence[float] | None = None
 
 
 class IndexReader(Protocol):
@@ -207,12 +211,17 @@ class IndexReader(Protocol):
         text: str | None,
         k: int,
         filter: ChunkFilter | None = None,
+        *,
+        vectors: bool = False,
     ) -> list[Hit]:
-        """The ``k`` best chunks, best first.
+        """The ``k`` best chunks, best first, with their dense ``vectors`` if wanted.
 
         With both a vector and a text: dense and BM25 neighbours joined by reciprocal rank fusion.
-        With one of them: that arm alone, under its own scores.
+        With one of them: that arm alone, under its own scores (a vector's are cosines).
         """
+
+    def get(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
+        """The chunks of these ids; those that are not there are left out."""
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order of document id and ordinal."""

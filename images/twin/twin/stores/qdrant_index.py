@@ -253,6 +253,8 @@ class QdrantReader:
         text: str | None,
         k: int,
         filter: ChunkFilter | None = None,
+        *,
+        vectors: bool = False,
     ) -> list[Hit]:
         """The ``k`` best chunks (see `IndexReader.search`)."""
         query = _query(dense, text, k, _condition(filter))
@@ -261,10 +263,31 @@ class QdrantReader:
         with self._index.plain_errors():
             # One more than asked for: which of two equal scores is cut must not be left to chance.
             points = self._index.client.query_points(
-                self._follow(), limit=k + 1, with_payload=True, **query
+                self._follow(),
+                limit=k + 1,
+                with_payload=True,
+                with_vectors=[DENSE] if vectors else False,
+                **query,
             ).points
-        hits = [Hit(Chunk.model_validate(point.payload), point.score) for point in points]
+        hits = [
+            Hit(
+                Chunk.model_validate(point.payload),
+                point.score,
+                _dense(point.vector) if vectors else None,
+            )
+            for point in points
+        ]
         return contract.hits_in_order(hits, k)
+
+    def get(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
+        """The chunks of these ids; those that are not there are left out."""
+        if not chunk_ids:
+            return {}
+        with self._index.plain_errors():
+            records = self._index.client.retrieve(
+                self._follow(), list(chunk_ids), with_payload=True
+            )
+        return {str(record.id): Chunk.model_validate(record.payload) for record in records}
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order of document id and ordinal."""
