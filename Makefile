@@ -150,6 +150,14 @@ bench: setup ## Benchmarks, as ratios against the obvious alternative in the sam
 bench-crawl: setup ## Pages a second against a bare Scrapy spider (TWIN_BENCH_MEMORY=1: memory too)
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_crawl_speed.py
 
+.PHONY: bench-features
+bench-features: setup ## Indexing against the obvious way; a second run; memory
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_features_speed.py
+
+.PHONY: bench-retrieval
+bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and latency at 100,000 chunks
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_retrieval.py tests/bench/test_retrieval_latency.py
+
 # ------------------------------------------------------------------------------------- clusters
 
 CHART := helm/llm-twin

@@ -117,6 +117,7 @@ class JobOperator(KubernetesPodOperator):
             # The triggerer itself fetches what the job wrote meanwhile: no worker wakes for it.
             logging_interval=10,
             startup_check_interval_seconds=1,
+            poll_interval=1,
             on_finish_action="delete_pod",
             on_kill_action="delete_pod",
             skip_on_exit_code=NOTHING_TO_DO,

@@ -185,6 +185,13 @@ class TestRayService:
         for pod in ray_pods(render(None, f"images.tag={tag}", "images.jobsTag=1.2.3")):
             assert pod["spec"]["containers"][0]["image"] == image
 
+    def test_a_digest_by_name_goes_before_the_tag(self, render):
+        digest = "sha256:" + "b" * 64
+        made = render(None, f"images.digests.serve={digest}", "images.tag=1.2.3")
+        for pod in ray_pods(made):
+            image = pod["spec"]["containers"][0]["image"]
+            assert image == f"ghcr.io/llm-twin/serve@{digest}"
+
     def test_a_digest_alone_is_refused_since_it_names_one_image(self, run_helm, chart):
         done = run_helm("template", "t", chart, "--set", "images.tag=sha256:" + "a" * 64)
         assert done.returncode != 0

@@ -230,6 +230,24 @@ class TestAirflow:
             repository = data["AIRFLOW__TWIN__IMAGE_REPOSITORY"]
             assert airflow["defaultAirflowRepository"] == f"{repository}/airflow"
 
+    def test_airflow_is_told_the_digests_of_the_jobs_images(self, render):
+        crawl, mlflow = "sha256:" + "c" * 64, "sha256:" + "d" * 64
+        made = render(DEV, f"images.digests.crawl={crawl}", f"images.digests.mlflow={mlflow}")
+        data = only(made, "ConfigMap", "twin-airflow")["data"]
+        # `[twin] image_digests` splits it at commas; see tests/include/test_runtime.py.
+        assert data["AIRFLOW__TWIN__IMAGE_DIGESTS"] == f"crawl={crawl},mlflow={mlflow}"
+        images = [
+            container["image"]
+            for one in made
+            if one["kind"] == "Deployment"
+            for container in one["spec"]["template"]["spec"]["containers"]
+        ]
+        assert any(image.endswith(f"/mlflow@{mlflow}") for image in images)
+        assert (
+            "AIRFLOW__TWIN__IMAGE_DIGESTS"
+            not in only(render(DEV), "ConfigMap", "twin-airflow")["data"]
+        )
+
     def test_nothing_calls_scripts_that_the_image_lacks(self, render):
         """The chart's defaults are those of the public image: /entrypoint and /clean-logs."""
         values = given(render(DEV), "airflowChart")

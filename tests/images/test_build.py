@@ -6,24 +6,23 @@ reach what the images are made of.
 """
 
 import json
-import os
 import re
-import subprocess
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import image_builder
 from tests.conftest import ROOT
+from tests.image_builder import Done, docker
 from tests.images.test_dockerfiles import REQUIREMENTS, TARGETS, hashed
 from tests.images.test_imports import COMMANDS
-from tests.servers import warehouse_server, web_server
+from tests.servers import warehouse_server
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1800)]
 
@@ -81,7 +80,7 @@ class Image:
             "--user", user, *(part for mount in mounts for part in ("--tmpfs", mount)),
         ]  # fmt: skip
 
-    def run(self, *command: str, options: list[str] | None = None) -> "Done":
+    def run(self, *command: str, options: list[str] | None = None) -> Done:
         """Run a command to its end in a container without a network, unless options give one."""
         network = [] if options and "--network" in options else ["--network", "none"]
         return docker("run", "--rm", *network, *self.limits, *(options or []), self.tag, *command)
@@ -92,64 +91,15 @@ class Image:
         return dict(told)
 
 
-Done = subprocess.CompletedProcess[str]
-
-
-@cache
-def client() -> str:
-    """The first docker on PATH that builds with BuildKit: without its plugin none after 20 does."""
-    for folder in os.environ["PATH"].split(os.pathsep):
-        found = Path(folder) / "docker"
-        if not found.is_file():
-            continue
-        told = subprocess.run(
-            [found, "version", "--format", "{{.Client.Version}}"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if told.returncode:
-            pytest.skip("no Docker engine answers")
-        plugin = subprocess.run([found, "buildx", "version"], capture_output=True, check=False)
-        if plugin.returncode == 0 or int(told.stdout.split(".")[0]) <= 20:
-            return str(found)
-    pytest.skip("no docker here, or none with BuildKit")
-
-
-def docker(*arguments: str) -> Done:
-    environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
-    return subprocess.run(
-        [client(), *arguments], capture_output=True, text=True, check=False, env=environment
-    )
-
-
 @pytest.fixture(scope="module")
 def torch_source(tmp_path_factory) -> Iterator[list[str]]:
-    """Arguments that say where PyTorch without CUDA comes from, if not from its own index.
-
-    TORCH_CPU_INDEX says it, or a folder of wheels that pip is configured with, which is served
-    (always at the same port: the address is part of what the builder knows a layer by).
-    """
-    if given := os.environ.get("TORCH_CPU_INDEX"):
-        yield ["--build-arg", f"TORCH_CPU_INDEX={given}"]
-        return
-    wheels = Path(os.environ.get("PIP_FIND_LINKS", "/nowhere"))
-    if not list(wheels.glob("torch-*+cpu-*.whl")):
-        yield []
-        return
-    index = tmp_path_factory.mktemp("index") / "simple"
-    index.mkdir()
-    (index / "torch").symlink_to(wheels)
-    with web_server(index, port=8999) as url:
-        yield ["--network", "host", "--build-arg", f"TORCH_CPU_INDEX={url}"]
+    """Arguments that say where PyTorch without CUDA comes from, if not from its own index."""
+    with image_builder.torch_source(tmp_path_factory.mktemp("index")) as arguments:
+        yield arguments
 
 
 def build(dockerfile: Path, target: str, tag: str, *arguments: str) -> None:
-    done = docker(
-        "build", "--file", str(dockerfile), "--target", target, "--tag", tag,
-        "--build-arg", f"REVISION={REVISION}", *arguments, str(ROOT),
-    )  # fmt: skip
-    if "failed to resolve" in done.stderr or "pull access denied" in done.stderr:
-        pytest.skip("the engine has no base image and cannot fetch one")
-    assert done.returncode == 0, done.stderr[-4000:]
+    image_builder.build(dockerfile, target, tag, "--build-arg", f"REVISION={REVISION}", *arguments)
 
 
 @pytest.fixture(scope="module", params=TARGETS, ids=lambda part: part[1])

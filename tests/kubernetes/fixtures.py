@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import servers
+from tests import image_builder, servers
 from tests.airflow_environment import ROOT
+from tests.helm.manifests import CHART
 from tests.kubernetes.cluster import DOCKER, HOST, JOBS, Cluster, run, why_not
 from tests.live_airflow import LiveAirflow
 
@@ -38,18 +39,20 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def real_images(cluster: Cluster) -> None:
+def real_images(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Images of the crawl and of features: built, or those that TWIN_TEST_IMAGES names.
 
     It is a pattern such as ``llm-twin/{}:dev``.
     """
-    for target in ("crawl", "features"):
-        tag = f"{REPOSITORY}/{target}:{TAG}"
-        if pattern := os.environ.get("TWIN_TEST_IMAGES"):
+    tags = {target: f"{REPOSITORY}/{target}:{TAG}" for target in ("crawl", "features")}
+    if pattern := os.environ.get("TWIN_TEST_IMAGES"):
+        for target, tag in tags.items():
             run(DOCKER, "tag", pattern.format(target), tag)
-        else:
-            build = ("build", "--file", ROOT / "images" / "twin" / "Dockerfile")
-            run(DOCKER, *build, "--target", target, "--tag", tag, ROOT, DOCKER_BUILDKIT="1")
+        return
+    dockerfile = ROOT / "images" / "twin" / "Dockerfile"
+    with image_builder.torch_source(tmp_path_factory.mktemp("index")) as arguments:
+        for target, tag in tags.items():
+            image_builder.build(dockerfile, target, tag, *arguments)
 
 
 class Live(LiveAirflow):
@@ -103,6 +106,7 @@ def live(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         mongo = {"conn_type": "mongo", "host": HOST, "port": port, "schema": "twin"}
         config = cluster.kubeconfig_of("airflow-scheduler", "airflow", folder / "kubeconfig")
         variables = {
+            **airflow_as_shipped(),
             "KUBECONFIG": str(config),
             "AIRFLOW_CONN_KUBERNETES_DEFAULT": '{"conn_type": "kubernetes"}',
             "AIRFLOW_CONN_MONGO_DEFAULT": json.dumps(mongo | {"extra": {"directConnection": True}}),
@@ -126,6 +130,17 @@ def live(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             made.call("PATCH", f"/dags/{name}", json={"is_paused": True})
         yield made
         servers.remove(shared)
+
+
+def airflow_as_shipped() -> dict[str, str]:
+    """What the chart tells Airflow of how often to look at its tasks."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    config = values["airflowChart"]["config"]
+    return {
+        f"AIRFLOW__{section.upper()}__{name.upper()}": str(value)
+        for section in ("scheduler", "workers")
+        for name, value in config[section].items()
+    }
 
 
 def bundle(name: str, folder: Path) -> dict[str, Any]:

@@ -52,6 +52,17 @@ def test_every_shipped_recipe_loads(root: Path) -> None:
     ("change", "expected"),
     [
         ({"feature": {}}, "unknown key 'feature': did you mean 'features'? allowed are name"),
+        ({"retrieval": {"fuson": "rrf"}}, "did you mean 'fusion'? allowed are arms"),
+        ({"retrieval": {"arms": "both"}}, "retrieval.arms = 'both'"),
+        ({"retrieval": {"dense_weight": 2}}, "retrieval.dense_weight = 2"),
+        (
+            {"retrieval": {"arms": "sparse", "min_score": 0.3}},
+            "min_score is a cosine: it needs arms = hybrid or dense",
+        ),
+        (
+            {"retrieval": {"rerank": "maxsim", "candidates": 5}},
+            "rerank_candidates exceeds what the arms bring",
+        ),
         ({"features": {"chunk_token": 3}}, "did you mean 'chunk_tokens'? allowed are embedder"),
         ({"training": {"sft": {"epoch": 3}}}, "unknown key 'training.sft.epoch': did you mean"),
         ({"features": {"chunk_tokens": -3}}, "features.chunk_tokens = -3: should be greater"),
@@ -113,17 +124,20 @@ sources:
   - {kind: github, name: code, user: ada, repositories: [engine], exclude: ["tests/**"]}
   - {kind: linkedin_export, name: linkedin, path: Complete_LinkedInDataExport.zip}
   - {kind: warehouse_dump, name: older, path: dump.json, authors: ["Ada L."]}
+  - {kind: substack, name: letters, url: "https://ada.substack.com"}
+  - {kind: medium, name: essays, url: "https://medium.com/@ada"}
 """
     )
     recipe = load_recipe("ada", tmp_path)
     assert [source.kind for source in recipe.sources] == [
-        "web", "folder", "bucket", "github", "linkedin_export", "warehouse_dump",
+        "web", "folder", "bucket", "github", "linkedin_export", "warehouse_dump", "substack",
+        "medium",
     ]  # fmt: skip
     assert {source.kind for source in recipe.sources} == set(SOURCE_KINDS)
     assert {source.platform for source in recipe.sources} == {
-        "web", "files", "github", "linkedin", "dump",
+        "web", "files", "github", "linkedin", "dump", "substack", "medium",
     }  # fmt: skip
-    assert set(READERS) == set(SOURCE_KINDS) - {"web"}, "web sources are crawled side by side"
+    assert set(READERS) == set(SOURCE_KINDS) - {"web", "substack", "medium"}, "sites"
     for module, function in READERS.values():
         assert callable(getattr(import_module(f"twin.crawl.sources.{module}"), function))
 

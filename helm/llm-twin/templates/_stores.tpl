@@ -105,10 +105,10 @@ resources:
     storage: {{ .size }}
 {{- end }}
 
-{{/* Image of ours by name; call with (list . "mlflow" tag). */}}
+{{/* Image of ours by name; call with (list . "mlflow" tag). Its digest, where given, goes before. */}}
 {{- define "llm-twin.image" -}}
 {{- $root := index . 0 -}}
-{{- $tag := index . 2 | default $root.Chart.AppVersion -}}
+{{- $tag := get $root.Values.images.digests (index . 1) | default (index . 2) | default $root.Chart.AppVersion -}}
 {{ $root.Values.images.repository }}/{{ index . 1 }}{{ if hasPrefix "sha256:" $tag }}@{{ else }}:{{ end }}{{ $tag }}
 {{- end }}
 

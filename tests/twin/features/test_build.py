@@ -18,13 +18,14 @@ from pymongo.monitoring import (
 )
 
 from tests.servers import BIN, wait_until
-from tests.twin.features.documents import make
-from twin.domain.chunk import Chunk
+from tests.twin.features.documents import WHEN, make
 from twin.domain.document import Document, DocumentStatus
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.result import JobResult
-from twin.features.build import build, plan
-from twin.features.chunker import Chunker
+from twin.features.build import build
+from twin.features.chunker import Chunker, Cut
+from twin.features.curation import Place
+from twin.features.plan import Head, Wanted, plan
 from twin.job import Job
 from twin.recipes import Recipe
 from twin.settings import Settings
@@ -120,14 +121,14 @@ def test_a_document_that_is_gone_leaves_the_index(stores_settings):
 @pytest.fixture
 def uncuttable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Documents titled "Bad" fail as the chunker's contract has it; no text is known that does."""
-    chunks = Chunker.chunks
+    cut = Chunker.cut
 
-    def refuse_bad(self: Chunker, document: Document) -> list[Chunk]:
+    def refuse_bad(self: Chunker, document: Document, *left_out: object) -> Cut:
         if document.title == "Bad":
             raise BadDataError("'Bad' can't be cut into chunks of 200 tokens")
-        return chunks(self, document)
+        return cut(self, document, *left_out)
 
-    monkeypatch.setattr(Chunker, "chunks", refuse_bad)
+    monkeypatch.setattr(Chunker, "cut", refuse_bad)
 
 
 BAD = make("Bad", "This one can't be cut.")
@@ -192,10 +193,10 @@ def test_only_the_texts_that_changed_are_read(stores_settings):
     monitoring.register(texts)
     store(stores_settings, PODS, GATE, EMPTY)
     run(stores_settings)
-    assert texts.count == 3
+    assert texts.count == 6  # once to compare, once to cut
     store(stores_settings, make("The gate", "The gate was rewritten."))
     run(stores_settings)
-    assert texts.count == 4
+    assert texts.count == 8
 
 
 def test_another_author_is_left_out(stores_settings):
@@ -288,17 +289,26 @@ def test_a_killed_build_harms_nothing_and_the_next_one_completes(stores_settings
 def test_the_plan_is_the_difference():
     spec = IndexSpec(embedder="e", chunker="c")
     documents = {
-        name: DocumentState(revision=revision, chunks=1)
-        for name, revision in {"same": "1", "old": "1", "gone": "1", "unfinished": ""}.items()
+        name: DocumentState(revision=revision, chunks=1, metadata="m", variant=variant)
+        for name, revision, variant in [
+            ("same", "1", ""),
+            ("old", "1", ""),
+            ("gone", "1", ""),
+            ("unfinished", "", ""),
+            ("derived", "1", "other"),
+        ]
     }
     state = IndexState(spec=spec, documents=documents)
-    live = {"same": "1", "old": "2", "new": "1", "unfinished": "1"}
-    todo = plan(live, state, spec)
+    place = Place("site", None, WHEN)
+    live = {"same": "1", "old": "2", "new": "1", "unfinished": "1", "derived": "1"}
+    wanted = {name: Wanted(Head(revision, "m", place)) for name, revision in live.items()}
+    todo = plan(wanted, state, spec)
     assert todo.changed == {"old", "new", "unfinished"}
+    assert todo.derived == {"derived"}
     assert todo.gone == {"gone"}
     assert todo.unchanged == 1
-    assert plan(live, state, IndexSpec(embedder="e", chunker="c2")).changed == set(live)
-    assert plan(live, None, spec).changed == set(live)
+    assert plan(wanted, state, IndexSpec(embedder="e", chunker="c2")).changed == set(live)
+    assert plan(wanted, None, spec).changed == set(live)
 
 
 @pytest.mark.parametrize("option", ["--recipe", "--rebuild", "--result", "--run-id"])

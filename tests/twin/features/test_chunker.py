@@ -1,6 +1,7 @@
 """Chunks: none truncated, every word in one, the author's text verbatim."""
 # ruff: noqa: RUF001 - letters that look like others are what is tested
 
+import itertools
 import re
 import time
 
@@ -14,6 +15,7 @@ from twin.domain.errors import BadDataError
 from twin.features.chunker import Chunker
 from twin.features.clean import clean
 from twin.models.embedder import load_embedder
+from twin.recipes import FeaturesSection
 from twin.settings import Settings
 
 EMBEDDER = load_embedder("all-minilm-l6-v2", Settings())
@@ -187,3 +189,65 @@ def test_no_chunk_is_truncated_and_no_word_is_lost(content, budget):
 def test_any_text_makes_sound_chunks(content):
     for chunk in CHUNKER.chunks(make("A Title", content)):
         assert chunk.token_count <= 200
+
+
+def test_neighbours_and_sections_are_known_by_id():
+    found = chunks(f"## A\n\n{PARAGRAPH * 14}\n\n## B\n\n{PARAGRAPH * 3}")
+    assert len(found) > 3
+    ids = [chunk.id for chunk in found]
+    assert [chunk.previous_id for chunk in found] == [None, *ids[:-1]]
+    assert [chunk.next_id for chunk in found] == [*ids[1:], None]
+    for chunk in found:
+        same = [other.id for other in found if other.headings == chunk.headings]
+        assert chunk.section_ids == same
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(BLOCKS, max_size=10).map("".join), st.sampled_from([120, 200]))
+def test_with_overlap_no_chunk_is_truncated_and_no_word_is_lost(content, budget):
+    chunker = Chunker(EMBEDDER, budget, FeaturesSection(overlap_tokens=40))
+    assert_sound(content, chunker.chunks(make("A Title", content)), chunker)
+
+
+def test_overlap_repeats_whole_sentences_within_a_section():
+    sentences = [f"Sentence number {n} says what it has to say." for n in range(60)]
+    content = f"{' '.join(sentences)}\n\n## Next\n\n{PARAGRAPH * 2}"
+    chunker = Chunker(EMBEDDER, 200, FeaturesSection(overlap_tokens=40))
+    found = chunks(content, chunker=chunker)
+    body = [chunk for chunk in found if not chunk.headings]
+    for before, after in itertools.pairwise(body):
+        shared = [s for s in sentences if s in before.text and s in after.text]
+        assert 1 <= len(shared) <= 4  # of ten tokens each
+        assert after.text.startswith(shared[0])
+    assert not any(s in found[-1].text for s in sentences)
+
+
+def test_each_kind_has_its_own_budget():
+    knobs = FeaturesSection.model_validate({"kinds": {"post": {"chunk_tokens": 64}}})
+    chunker = Chunker(EMBEDDER, 200, knobs)
+    long = chunker.chunks(make("A Title", PARAGRAPH * 10))
+    short = chunker.chunks(make("A Title", PARAGRAPH * 10, kind="post"))
+    assert max(chunk.token_count for chunk in short) <= 64
+    assert max(chunk.token_count for chunk in long) > 120
+    assert chunker.version != CHUNKER.version
+    with pytest.raises(BadDataError, match=r"kinds.post.chunk_tokens = 999"):
+        Chunker(EMBEDDER, 200, FeaturesSection(kinds={"post": {"chunk_tokens": 999}}))
+
+
+def test_a_chunk_says_its_own_language():
+    german = "Jede Aufgabe läuft in einem eigenen Behälter und schreibt ein kleines Ergebnis. " * 8
+    found = chunks(f"## One\n\n{PARAGRAPH * 3}\n\n## Zwei\n\n{german}")
+    assert {chunk.headings[0]: chunk.language for chunk in found} == {"One": "en", "Zwei": "de"}
+    [given] = CHUNKER.chunks(make("A Title", "Short.", language="pt-BR"))
+    assert given.language == "pt"
+
+
+def test_only_a_recipe_leaves_passages_out_by_quality():
+    noise = "\n".join(f"| {n} | ==== | ---- | **** |" for n in range(8))
+    content = f"## One\n\n{PARAGRAPH * 3}\n\n## Noise\n\n|a|b|c|d|\n|---|---|---|---|\n{noise}"
+    assert len(chunks(content)) == 2
+    knobs = FeaturesSection.model_validate({"quality": {"max_symbol_share": 0.5}})
+    cut = Chunker(EMBEDDER, 200, knobs).cut(make("A Title", content))
+    assert [chunk.headings for chunk in cut.chunks] == [("One",)]
+    assert cut.refused[0][1] == "more symbols than quality.max_symbol_share"
+    assert [chunk.ordinal for chunk in cut.chunks] == [0]

@@ -61,3 +61,17 @@ def test_any_text_can_be_cleaned(text):
 
 def test_a_line_of_a_megabyte_is_cleaned_in_no_time():
     assert len(clean("word `code " * 100_000)) > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Launch 🚀 now 👩‍👩‍👧!", "Launch now!"),
+        ("Done 🎉🎉\n\n- 👍🏽 yes\n- 🇩🇪 no", "Done\n\n- yes\n- no"),
+        ("✅️ and ✓, © and 10² and #1", "and ✓, © and 10² and #1"),
+        ("`🚀` in code\n\n```\n🚀\n```", "`🚀` in code\n\n```\n🚀\n```"),
+    ],
+)
+def test_emoji_go_where_the_recipe_drops_them(text, expected):
+    assert clean(text, keep_emoji=False) == expected + "\n"
+    assert clean(clean(text, keep_emoji=False), keep_emoji=False) == expected + "\n"

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.models.embedder import load_embedder
-from twin.models.encoders import simple_pooling
+from twin.models.encoders import half_precision, simple_pooling
 from twin.settings import Settings
 
 NAME = "all-minilm-l6-v2"
@@ -151,3 +152,25 @@ assert embedder.id and embedder.max_tokens == 256
 assert not {{"torch", "transformers", "sentence_transformers"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.parametrize(
+    ("device", "native", "expected"),
+    [
+        ("cuda", True, torch.bfloat16),
+        ("cuda", False, torch.float16),
+        ("cpu", True, torch.bfloat16),
+        ("cpu", False, None),
+    ],
+)
+def test_half_precision_is_what_the_device_multiplies(monkeypatch, device, native, expected):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda emulated: native)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: native)
+    assert half_precision(torch.device(device)) is expected
+
+
+def test_in_full_precision_the_vectors_are_the_same_but_for_rounding(embedder, monkeypatch):
+    here = embedder.encode(TEXTS)
+    monkeypatch.setattr("twin.models.encoders.half_precision", lambda device: None)
+    full = load_embedder(NAME, Settings()).encode(TEXTS)
+    assert all(cosine(a, b) > 0.999 for a, b in zip(here, full, strict=True))

@@ -6,6 +6,7 @@ from tests.twin import twins
 from twin.domain.errors import BadDataError
 from twin.rag.chain import load_chain
 from twin.rag.query import Query, Turn
+from twin.recipes import Recipe
 from twin.settings import Settings
 
 
@@ -135,3 +136,46 @@ def test_a_new_release_of_the_index_is_followed(chain, tmp_path):
     twins.index_texts(recipe, settings, {"bees": "Bees sleep in the hive at night."})
     found = following.answer(Query(question="Where do bees sleep?")).sources
     assert found[0].document_id == "bees"
+
+
+@pytest.fixture(scope="module")
+def careful(tmp_path_factory):
+    """A chain that says when the texts say nothing."""
+    home = tmp_path_factory.mktemp("careful")
+    settings = Settings(home=home / "home", recipes=home / "recipes")
+    recipe = twins.write_recipe(settings.recipes)
+    knobs = {"min_score": 0.25, "dont_know": "Of that I have written nothing."}
+    recipe = Recipe.model_validate({**recipe.model_dump(mode="json"), "retrieval": knobs})
+    twins.index_texts(recipe, settings)
+    twins.publish_weights(settings, home / "weights")
+    chain = load_chain(recipe, home / "weights", settings, model_name="twin-tiny", version="1")
+    chain.warm_up()
+    return chain
+
+
+def test_what_the_texts_say_nothing_of_is_not_answered(careful):
+    answer = careful.answer(Query(question="How do I bake sourdough bread?"))
+    assert answer.answer == "Of that I have written nothing."
+    assert (answer.grounded, answer.sources, answer.completion_tokens) == (False, (), 0)
+    assert answer.finish_reason == "stop"
+    known = careful.answer(Query(question="What does every job run in?"))
+    assert known.grounded
+    assert known.sources
+
+
+def test_not_knowing_is_streamed_like_an_answer(careful):
+    text, last = careful.stream(Query(question="How do I bake sourdough bread?"))
+    assert text.text == last.answer.answer
+    assert text.answer is None
+
+
+def test_a_later_turn_of_a_conversation_is_always_answered(careful):
+    history = (Turn(role="user", content="Why pods?"), Turn(role="assistant", content="To rest."))
+    answer = careful.answer(Query(question="Really? Tell me more, please.", history=history))
+    assert answer.completion_tokens
+    assert answer.grounded
+
+
+def test_an_answer_without_passages_is_not_grounded(chain):
+    answer = chain.answer(Query(question="?!"))
+    assert (answer.grounded, answer.sources) == (False, ())

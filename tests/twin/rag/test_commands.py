@@ -10,7 +10,7 @@ from tests.twin.rag.test_retrieve import filled
 from twin import cli
 from twin.domain.answer import Passage
 from twin.models.embedder import load_embedder
-from twin.rag.retrieve import Retriever
+from twin.rag.retrieve import Found, Retriever
 from twin.settings import Settings, get_settings
 from twin.stores.embedded_index import EmbeddedIndex
 
@@ -88,7 +88,29 @@ def test_what_is_shown_of_stored_text_may_not_drive_the_terminal(search, monkeyp
         title="Bell\x07",
         text="red \x1b[31malert",
     )
-    monkeypatch.setattr(Retriever, "search", lambda *arguments: [passage])
+    monkeypatch.setattr(Retriever, "find", lambda *arguments: Found((passage,)))
     shown = search("why", "--recipe", "toy").stdout
     assert "red �[31malert" in shown
     assert not set("\x07\x1b\x9b") & set(shown)
+
+
+def test_calibrating_names_a_threshold_between_the_two_kinds(search, home, tmp_path):
+    path = tmp_path / "questions.yaml"
+    answered = ["What does exit status 75 mean?", "What must a candidate beat?"]
+    unanswered = ["How do I bake sourdough bread?", "What is the capital of Australia?"]
+    path.write_text(json.dumps({"answered": answered, "unanswered": unanswered}))
+    command = ["rag", "calibrate", str(path), "--recipe", "toy"]
+    result = CliRunner().invoke(cli.app, command)
+    assert result.exit_code == 0
+    threshold, refused, wrongly = result.stdout.splitlines()[-1].split()
+    assert 0 < float(threshold) < 1
+    assert (refused, wrongly) == ("100.0%", "0.0%")
+
+
+def test_what_would_not_be_answered_is_said(search, home, tmp_path):
+    text = f"{RECIPE}retrieval: {{min_score: 0.4}}\n"
+    (home / "careful.yaml").write_text(text)
+    result = search("How do I bake sourdough bread?", "--recipe", str(home / "careful.yaml"))
+    assert "under retrieval.min_score: not answered" in result.stdout
+    assert "under" not in search("exit status 75", "--recipe", str(home / "careful.yaml")).stdout
+    (home / "careful.yaml").unlink()

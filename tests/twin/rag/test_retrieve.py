@@ -1,6 +1,7 @@
 """Retrieval over a real index of real chunks."""
 # ruff: noqa: RUF001 - letters that look like others are tested too
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ from tests.twin.features.documents import make
 from twin.domain.errors import BadDataError
 from twin.features.chunker import Chunker
 from twin.models.embedder import load_embedder
+from twin.models.language_model import Generation
+from twin.rag.rerank import MaxSim
 from twin.rag.retrieve import Retriever
+from twin.recipes.retrieval import RetrievalSection
 from twin.settings import Settings
 from twin.stores.embedded_index import EmbeddedIndex
 from twin.stores.index import ChunkFilter, IndexedDocument, IndexSpec
@@ -113,3 +117,166 @@ def test_an_index_of_another_embedder_is_refused(index, tmp_path):
 
     with pytest.raises(BadDataError, match=r"all-minilm-l6-v2@.* other@0123: run `twin features"):
         Retriever(index.read(), Other())
+
+
+def knobs(**fields) -> RetrievalSection:
+    return RetrievalSection(**fields)
+
+
+def titles(passages) -> list[str]:
+    return [passage.title for passage in passages]
+
+
+@pytest.mark.parametrize("arms", ["dense", "sparse", "hybrid"])
+@pytest.mark.parametrize("fusion", ["rrf", "weighted"])
+def test_every_arm_and_fusion_finds_what_shares_words_and_meaning(index, embedder, arms, fusion):
+    found = Retriever(index.read(), embedder, knobs(arms=arms, fusion=fusion)).search(
+        "Exit status 65 means bad data", 3
+    )
+    assert found[0].title == "Codes"
+    scores = [passage.score for passage in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_at_the_ends_the_weight_is_one_arm(index, embedder):
+    question = "status of weights"
+    for weight, arm in ((1.0, "dense"), (0.0, "sparse")):
+        weighted = Retriever(index.read(), embedder, knobs(dense_weight=weight))
+        alone = Retriever(index.read(), embedder, knobs(arms=arm))
+        first = alone.search(question, 1)
+        assert weighted.search(question, 1)[0].chunk_id == first[0].chunk_id
+
+
+def test_a_question_far_from_all_texts_is_not_answerable(index, embedder):
+    retriever = Retriever(index.read(), embedder, knobs(min_score=0.3))
+    near = retriever.find("How are tasks kept in containers?", 3)
+    far = retriever.find("How do I bake sourdough bread?", 3)
+    assert near.answerable
+    assert near.similarity > 0.3 > far.similarity
+    assert not far.answerable
+    assert Retriever(index.read(), embedder).find("How do I bake sourdough bread?", 3).answerable
+
+
+def test_a_filter_of_the_question_narrows_and_says_so(dated, embedder):
+    found = Retriever(dated.read(), embedder).find("posts from 2021 about boats", 5)
+    assert titles(found.passages) == ["Boats 2021"]
+    [note] = found.notes
+    assert note == (
+        "searched only what is kind = article or post, published from 2021-01-01, "
+        "published before 2022-01-01"
+    )
+
+
+def test_a_filter_that_leaves_nothing_is_dropped_with_a_note(dated, embedder):
+    found = Retriever(dated.read(), embedder).find("posts from 1999 about boats", 5)
+    assert len(found.passages) == 2
+    assert "without this filter" in found.notes[0]
+    off = Retriever(dated.read(), embedder, knobs(self_query=False))
+    assert len(off.find("posts from 2021 about boats", 5).passages) == 2
+
+
+def test_a_callers_filter_is_never_dropped(dated, embedder):
+    nobody = ChunkFilter(equal={"author_id": ["nobody"]})
+    assert Retriever(dated.read(), embedder).search("posts from 2021 about boats", 5, nobody) == []
+
+
+@pytest.fixture(scope="module")
+def dated(embedder, tmp_path_factory) -> EmbeddedIndex:
+    index = EmbeddedIndex(tmp_path_factory.mktemp("dated") / "toy", "toy")
+    chunker = Chunker(embedder, 100)
+    spec = IndexSpec(embedder=embedder.id, chunker=chunker.version)
+    with index.write(spec, embedder.dimension) as writer:
+        for year in (2021, 2023):
+            document = make(
+                f"Boats {year}", "A boat sails.", published=datetime(year, 5, 1, tzinfo=UTC)
+            )
+            chunks = chunker.chunks(document)
+            vectors = embedder.encode([chunk.embedded_text for chunk in chunks])
+            writer.upsert([IndexedDocument(document.id, document.revision, chunks, vectors)])
+        writer.publish()
+    return index
+
+
+PARTS = [
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+]
+LONG = "\n\n".join(
+    f"## {topic}\n\n{topic} matter. "
+    + " ".join(f"The {part} thing to say of {topic} is long and plain." for part in PARTS)
+    for topic in ("Ropes", "Sails", "Anchors", "Lamps")
+)
+
+
+@pytest.fixture(scope="module")
+def long(embedder, tmp_path_factory) -> EmbeddedIndex:
+    index = EmbeddedIndex(tmp_path_factory.mktemp("long") / "toy", "toy")
+    chunker = Chunker(embedder, 100)
+    spec = IndexSpec(embedder=embedder.id, chunker=chunker.version)
+    document = make("Ships", LONG)
+    chunks = chunker.chunks(document)
+    assert len(chunks) > 4
+    with index.write(spec, embedder.dimension) as writer:
+        vectors = embedder.encode([chunk.embedded_text for chunk in chunks])
+        writer.upsert([IndexedDocument(document.id, document.revision, chunks, vectors)])
+        writer.publish()
+    return index
+
+
+def test_a_parent_is_the_whole_section_and_nothing_is_said_twice(long, embedder):
+    found = Retriever(long.read(), embedder, knobs(context="parent")).find("anchors", 2)
+    first = found.passages[0]
+    assert first.headings == ("Anchors",)
+    assert first.text.count("Anchors matter.") == 1
+    assert [part for part in PARTS if first.text.count(part) != 1] == []
+    assert first.joined
+    everything = "".join(passage.text for passage in found.passages)
+    assert everything.count("Anchors matter.") == 1
+
+
+def test_neighbours_come_with_a_hit(long, embedder):
+    alone = Retriever(long.read(), embedder).find("lamps", 1).passages[0]
+    wide = Retriever(long.read(), embedder, knobs(context="neighbours")).find("lamps", 1)
+    assert alone.text in wide.passages[0].text
+    assert len(wide.passages[0].text) > len(alone.text)
+    assert wide.passages[0].chunk_id == alone.chunk_id
+
+
+def test_diversity_brings_passages_less_alike(long, embedder):
+    def likeness(**fields):
+        found = Retriever(long.read(), embedder, knobs(**fields)).search("anchors", 4)
+        assert len(found) == 4
+        one, *others = embedder.encode([passage.text for passage in found])
+        return sum(sum(a * b for a, b in zip(one, other, strict=True)) for other in others)
+
+    assert likeness(mmr_lambda=0.2) < likeness(mmr_lambda=1.0) - 0.1
+
+
+def test_maxsim_orders_by_its_own_scores(index, embedder):
+    retriever = Retriever(index.read(), embedder, knobs(), reranker=MaxSim(embedder))
+    found = retriever.search("Which exit status means bad data?", 3)
+    assert found[0].title == "Codes"
+    assert 1 >= found[0].score >= found[1].score >= found[2].score > 0
+
+
+def test_expansion_finds_what_only_another_wording_meets(index, embedder):
+    class Writer:
+        def generate(self, messages, params):
+            return Generation("Donaudampfschifffahrt", "stop", 1, 1)
+
+    def first(**fields):
+        retriever = Retriever(
+            index.read(), embedder, knobs(arms="sparse", **fields), language_model=Writer()
+        )
+        return titles(retriever.search("river steamers", 1))
+
+    assert first() == []
+    assert first(expansion="multi_query") == ["Übung"]

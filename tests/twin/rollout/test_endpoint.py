@@ -1,7 +1,11 @@
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 from pydantic import SecretStr
 
 from tests import servers
+from twin.domain.answer import Answer
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
 from twin.rollout.endpoint import Endpoint
 
@@ -32,3 +36,31 @@ def test_another_server_at_its_place_is_no_endpoint(endpoint, tmp_path):
             endpoint(url).weights("twin-a")
         with pytest.raises(BadDataError, match="refused /v1/answers: HTTP 501"):
             endpoint(url).ask("twin-a", "Why?", 5)
+
+
+def test_a_probe_that_the_texts_say_nothing_of_is_named_as_such(endpoint):
+    answer = Answer(
+        id="a",
+        question="Why?",
+        answer="I have not written about that.",
+        sources=(),
+        grounded=False,
+        model="twin-a",
+        model_version="1",
+        trace_id="tr-1",
+        prompt_tokens=0,
+        completion_tokens=0,
+    )
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer.model_dump_json().encode())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(BadDataError, match=r"set serving\.probe_question to one they answer"):
+            endpoint(f"http://127.0.0.1:{server.server_port}").ask("twin-a", "Why?", 5)
+        server.shutdown()

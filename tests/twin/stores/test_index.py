@@ -16,6 +16,7 @@ from twin.stores.index import (
     DocumentState,
     Index,
     IndexState,
+    chunk_ids,
     open_index,
     sparse_question,
 )
@@ -350,3 +351,106 @@ def test_nothing_of_a_forgotten_text_stays_on_disk(tmp_path):
     held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"swordfish" not in held
     assert b"perplexity" in held
+
+
+class Lossy:
+    """A client whose server dies in the middle of an upsert: half the points are there."""
+
+    def __init__(self, client):
+        self._client = client
+        self.dies = True
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def upsert(self, name, points, **options):
+        chunks = [point for point in points if point.payload["record"] == "chunk"]
+        if chunks and self.dies:
+            self._client.upsert(name, chunks[: len(chunks) // 2], **options)
+            raise TryAgainError("the index server does not answer")
+        return self._client.upsert(name, points, **options)
+
+
+def test_a_server_killed_in_mid_upsert_is_made_whole_by_the_next_writer():
+    from qdrant_client import QdrantClient
+
+    client = Lossy(QdrantClient(":memory:"))
+    index = QdrantIndex(client, "toy", "memory")
+    client.dies = False
+    fill(index, PODS, GATE)
+    client.dies = True
+    new = document("pods", ["One.", "Two.", "Three.", "Four."], revision="r2")
+    with pytest.raises(TryAgainError), index.write(SPEC, DIMENSION) as writer:
+        writer.upsert([new])
+    assert index.state().documents["pods"].revision == ""  # known to be unfinished
+    client.dies = False
+    with index.write(SPEC, DIMENSION) as writer:
+        assert writer.state.documents["pods"].revision == ""
+        writer.upsert([new])
+        writer.publish()
+    stored = sorted(chunk.id for chunk in index.read().stored_chunks())
+    assert stored == sorted(chunk.id for item in (new, GATE) for chunk in item.chunks)
+
+
+def test_a_release_that_lost_chunks_is_not_published(filled, monkeypatch):
+    kinds = {"EmbeddedIndex": "embedded_index", "QdrantIndex": "qdrant_index"}
+    before = filled.state()
+    other = SPEC.model_copy(update={"chunker": "other"})
+    with filled.write(other, DIMENSION) as writer:
+        writer.upsert([document("gate", ["Made anew.", "And more."], spec=other)])
+        store = f"twin.stores.{kinds[type(filled).__name__]}._Work"
+        monkeypatch.setattr(f"{store}.count", lambda work: 1)
+        with pytest.raises(TryAgainError, match=r"1 chunks instead of 2.*--rebuild"):
+            writer.publish()
+        monkeypatch.undo()
+        monkeypatch.setattr(f"{store}.nearest", lambda work, vector, k: [("other", 0.2)])
+        with pytest.raises(TryAgainError, match="not found by its own vector"):
+            writer.publish()
+    assert filled.state() == before
+
+
+def test_purged_documents_leave_the_kept_releases_alone(filled):
+    fill(filled, document("more", ["A release later."]), rebuild=True)
+    assert [set(state.documents) for state in filled.kept().values()] == [{"pods", "gate"}]
+    assert filled.purge({"pods", "more"}) == 1
+    assert [set(state.documents) for state in filled.kept().values()] == [{"gate"}]
+    assert set(filled.state().documents) == {"more"}
+    assert filled.purge({"pods"}) == 0
+
+
+def test_variants_and_duplicates_are_noted_and_exported(filled, tmp_path):
+    from twin.stores.index_files import export_index, import_index
+
+    odd = replace(GATE, id="copy", chunks=(), vectors=(), duplicate_of="gate", metadata="m1")
+    fill(filled, odd)
+    assert filled.state().documents["copy"].duplicate_of == "gate"
+    state = export_index(filled.read(), tmp_path / "index.jsonl")
+    other = EmbeddedIndex(tmp_path / "other", "other")
+    assert import_index(other, tmp_path / "index.jsonl") == state == other.state()
+    some = EmbeddedIndex(tmp_path / "some", "some")
+    assert set(import_index(some, tmp_path / "index.jsonl", only={"pods"}).documents) == {"pods"}
+
+
+def test_another_variant_has_other_ids_and_another_fingerprint():
+    plain = DocumentState(revision="r1", chunks=2)
+    cut = DocumentState(revision="r1", chunks=2, variant="ab12")
+    assert not set(chunk_ids("a", plain, SPEC)) & set(chunk_ids("a", cut, SPEC))
+    states = [IndexState(spec=SPEC, documents={"a": state}) for state in (plain, cut)]
+    assert states[0].fingerprint != states[1].fingerprint
+
+
+def test_hits_come_with_their_vectors_if_wanted(filled):
+    reader = filled.read()
+    for dense, text in ((PODS.vectors[0], None), (None, "pod"), (PODS.vectors[0], "pod")):
+        assert all(hit.vector is None for hit in reader.search(dense, text, 3))
+        for hit in reader.search(dense, text, 3, vectors=True):
+            assert list(hit.vector) == pytest.approx(vector(hit.chunk.text), abs=1e-6)
+
+
+def test_chunks_are_got_by_id_and_unknown_ones_left_out(filled):
+    first, second = PODS.chunks
+    reader = filled.read()
+    unknown = "00000000-0000-0000-0000-000000000000"
+    assert reader.get([second.id, unknown]) == {second.id: second}
+    assert reader.get([first.id, second.id]).keys() == {first.id, second.id}
+    assert reader.get([]) == {}

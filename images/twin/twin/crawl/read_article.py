@@ -103,9 +103,9 @@ def _read(page: Page, limits: CrawlSection) -> Article:
         refuse_paywalled(text)
         return read_html(text, page.url, listings=not page.expected, links=limits.keep_links)
     if page.media_type == feed.MEDIA_TYPE:
-        return feed.read_feed_item(page.body, page.url)
+        return feed.read_feed_item(page.body, page.url, links=limits.keep_links)
     if page.media_type == substack.MEDIA_TYPE:
-        return substack.read_substack_post(decode(page), page.url)
+        return substack.read_substack_post(decode(page), page.url, links=limits.keep_links)
     media_type = settled_type(page.media_type, page.url, page.body)
     if media_type != page.media_type:
         return _read(replace(page, media_type=media_type), limits)

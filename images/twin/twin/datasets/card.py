@@ -34,6 +34,7 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
             f"Rejected texts: {manifest.rejected_by}.",
             "",
             *_left_out(manifest),
+            *_redacted(manifest),
             *_examples(samples),
         ]
     )
@@ -85,6 +86,13 @@ def _left_out(manifest: SampleSetManifest) -> list[str]:
         return []
     lines = [f"- {reason}: {count}" for reason, count in sorted(manifest.skipped.items())]
     return ["Chunks left out:", "", *lines, ""]
+
+
+def _redacted(manifest: SampleSetManifest) -> list[str]:
+    if not manifest.redacted:
+        return ["No personal data was found, or none was looked for.", ""]
+    lines = [f"- `[{kind}]`: {count}" for kind, count in manifest.redacted.items()]
+    return ["Personal data replaced by a placeholder, by places in passages:", "", *lines, ""]
 
 
 def _examples(samples: Sequence[InstructSample]) -> list[str]:

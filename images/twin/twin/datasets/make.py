@@ -8,6 +8,7 @@ import structlog
 
 from twin.datasets.card import few_documents, render_card
 from twin.datasets.instruct import InstructSet, make_instruct_set
+from twin.datasets.personal_data import Redactor
 from twin.datasets.preferences import (
     Rejected,
     choose_samples,
@@ -86,9 +87,10 @@ def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
     fingerprint = reader.fingerprint()  # another index may have been published in between
     version = sample_set_version(job.recipe, fingerprint)
     with job.progress("reading chunks", reader.count()) as advance:
+        redactor = Redactor(job.recipe.datasets.personal_data, job.recipe.author.name)
         chunks = []
         for chunk in reader.chunks():
-            chunks.append(chunk)
+            chunks.append(redactor.chunk(chunk))
             advance(1)
     if reader.fingerprint() != fingerprint:
         raise TryAgainError("the index changed while its chunks were read: run this again")
@@ -99,12 +101,15 @@ def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
     chosen = choose_samples(made.samples, job.recipe.datasets)
     pairs = _pairs(job, files, sets, version, chosen)
     manifest = _manifest(job, version, fingerprint, made, pairs)
+    manifest = manifest.model_copy(update={"redacted": dict(sorted(redactor.counts.items()))})
     uri = sets.publish(manifest, made.samples, pairs, render_card(manifest, made.samples))
     files.remove(_work(job, version))
     job.counts.written = len(made.samples) + len(pairs)
     job.result.ids["dataset_version"] = version
     job.result.uris["dataset"] = uri
-    job.result.detail.update(counts=manifest.counts, skipped=manifest.skipped)
+    job.result.detail.update(
+        counts=manifest.counts, skipped=manifest.skipped, redacted=manifest.redacted
+    )
     if warning := few_documents(manifest):
         job.result.detail["warning"] = warning
         log.warning("few documents", reason=warning)

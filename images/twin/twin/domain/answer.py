@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Passage(BaseModel):
-    """A retrieved chunk with its rank (from 1) and fused score (higher is better)."""
+    """A retrieved chunk with its rank (from 1) and score (higher is better)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -17,6 +17,9 @@ class Passage(BaseModel):
     title: str
     headings: tuple[str, ...] = ()
     text: str
+    joined: tuple[str, ...] = Field(
+        default=(), description="ids of the chunks around it whose text is shown with it"
+    )
 
 
 class Answer(BaseModel):
@@ -27,7 +30,10 @@ class Answer(BaseModel):
     id: str
     question: str
     answer: str
-    sources: tuple[Passage, ...]
+    sources: tuple[Passage, ...] = Field(description="passage n of the prompt is the n-th")
+    grounded: bool = Field(
+        default=True, description="false: the author's texts say nothing of it, nothing was cited"
+    )
     model: str = Field(description="registered model, e.g. twin-handbook")
     model_version: str
     trace_id: str

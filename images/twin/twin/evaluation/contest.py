@@ -112,7 +112,7 @@ def _contest(candidate: ModelVersion, champion: ModelVersion | None, recipe: Rec
         candidate.weights_digest,
         champion.weights_digest if champion else "",
         dataset_version,
-        recipe.digest("evaluation"),
+        recipe.digest("evaluation", "retrieval"),
     )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return Contest(candidate, champion, dataset_version, key)

@@ -22,7 +22,7 @@ from twin.models.base_models import prepare_base_model
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.language_model import SamplingParams
 from twin.rag.prompt import END_MARKS
-from twin.rag.retrieve import Retriever
+from twin.rag.retrieve import make_retriever
 from twin.stores.files import FileStore, folder_digest
 from twin.stores.index import open_index
 from twin.stores.weights import fetch_weights
@@ -168,7 +168,7 @@ def _retrieval(
     """
     k = job.recipe.evaluation.recall_k
     with closing(open_index(job.settings, job.recipe).read()) as reader:
-        retriever = Retriever(reader, embedder)
+        retriever = make_retriever(job.recipe, reader, embedder)
         indexed = {chunk.id for chunk in reader.chunks()}
         asked = sorted({(one.instruction, one.chunk_id) for one in test if one.chunk_id in indexed})
         if not asked:

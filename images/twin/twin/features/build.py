@@ -7,57 +7,36 @@ checkpoint.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
-from twin.domain.chunk import Chunk
-from twin.domain.document import Document
-from twin.domain.errors import BadDataError, NothingToDo, TwinError
+from twin.domain.errors import BadDataError, NothingToDo
 from twin.features.chunker import Chunker
+from twin.features.curation import Curation
+from twin.features.pipeline import Embedded, embed_here
+from twin.features.plan import (
+    Head,
+    Plan,
+    Wanted,
+    curate_author,
+    is_current,
+    plan,
+    read_heads,
+    wanted_of,
+)
 from twin.job import Job
 from twin.models.embedder import Embedder, load_embedder
-from twin.stores.index import (
-    IndexedDocument,
-    IndexSpec,
-    IndexState,
-    IndexWriter,
-    open_index,
-)
+from twin.stores.index import Index, IndexSpec, IndexState, IndexWriter, open_index
 from twin.stores.warehouse import Warehouse, open_warehouse
-
-WINDOW_CHUNKS = 512
-"""Chunks embedded together: enough to batch texts of like length, and memory stays flat."""
 
 SHOWN_FAILURES = 3
 """Failed documents named in a message; the job's result has more of them."""
 
+SHOWN_DUPLICATES = 50
+"""Duplicates named in the result; the index's state has them all."""
+
 CHECKPOINT_CHUNKS = 5_000
 """Chunks between checkpoints: about a minute of embedding on two cores, seconds of copying."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What has to change in the index."""
-
-    changed: frozenset[str]
-    gone: frozenset[str]
-    unchanged: int
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the index already matches the warehouse."""
-        return not self.changed and not self.gone
-
-
-def plan(live: dict[str, str], state: IndexState | None, spec: IndexSpec) -> Plan:
-    """Compare the live revisions with those indexed; an index of another spec counts for none."""
-    indexed = state.documents if state is not None and state.spec == spec else {}
-    changed = frozenset(
-        id_
-        for id_, revision in live.items()
-        if id_ not in indexed or indexed[id_].revision != revision
-    )
-    return Plan(changed, frozenset(indexed.keys() - live.keys()), len(live) - len(changed))
 
 
 def build(job: Job, *, rebuild: bool = False) -> None:
@@ -66,34 +45,46 @@ def build(job: Job, *, rebuild: bool = False) -> None:
     Raises:
         NothingToDo: it is, but for documents that can't be indexed.
         BadDataError: the author has no live document, or none that can be indexed.
-        TryAgainError: a store can't be reached, or another build is at work.
+        TryAgainError: a store can't be reached, another build is at work, or the new index is not
+            what it should be.
     """
     recipe, settings = job.recipe, job.settings
     features = recipe.features
     embedder = load_embedder(features.embedder, settings, batch_size=features.batch_size)
-    chunker = Chunker(embedder, features.chunk_tokens)
+    chunker = Chunker(embedder, features.chunk_tokens, features)
     spec = IndexSpec(embedder=embedder.id, chunker=chunker.version)
     index = open_index(settings, recipe)
     with open_warehouse(settings) as warehouse:
-        live = warehouse.live_revisions(recipe.author.id)
-        if not live:
+        heads = read_heads(warehouse, recipe.author.id)
+        if not heads:
             raise BadDataError(
                 f"the warehouse holds no document of author {recipe.author.id!r}: "
                 f"run `twin crawl run --recipe {recipe.name}` (the index is left as it is)"
             )
         published = None if rebuild else index.state()
-        if published and plan(live, published, spec).is_empty:
-            job.counts.read = job.counts.skipped = len(live)
+        if published and is_current(heads, published, spec):
+            job.counts.read = job.counts.skipped = len(heads)
+            purge_gone(index, heads)
             _report_index(job, published)
-            raise NothingToDo(f"the index holds all {len(live)} documents in their live revisions")
+            raise NothingToDo(f"the index holds all {len(heads)} documents in their live revisions")
+        curation = curate_author(warehouse, recipe.author.id, chunker, heads)
+        wanted = wanted_of(heads, curation)
         with index.write(spec, embedder.dimension, rebuild=rebuild) as writer:
-            todo = plan(live, writer.state, spec)
-            _Build(job, chunker, embedder, writer).run(warehouse, todo)
+            _Build(job, chunker, embedder, writer, wanted).run(warehouse, spec)
             if writer.state == published:
                 _report_index(job, published)
                 raise NothingToDo(_all_but_failures(job))
             job.result.ids["release"] = writer.publish()
             _report_index(job, writer.state)
+            _report_curation(job, curation)
+        purge_gone(index, heads)
+
+
+def purge_gone(index: Index, heads: Mapping[str, Head]) -> None:
+    """Take documents that are no longer live out of the releases that are kept beside."""
+    gone = {id_ for state in index.kept().values() for id_ in state.documents} - heads.keys()
+    if gone:
+        index.purge(gone)
 
 
 def _all_but_failures(job: Job) -> str:
@@ -109,76 +100,91 @@ def _report_index(job: Job, state: IndexState) -> None:
     job.result.detail["documents_in_index"] = len(state.documents)
 
 
+def _report_curation(job: Job, curation: Curation) -> None:
+    shown = sorted(curation.duplicates.items())[:SHOWN_DUPLICATES]
+    job.result.detail |= {
+        "duplicates": len(curation.duplicates),
+        "duplicate_of": {
+            id_: {"kept": found.of, "likeness": found.likeness} for id_, found in shown
+        },
+        "recurring_blocks": curation.recurring,
+        "repeated_passages": curation.repeated,
+        "documents_with_blocks_left_out": len(curation.left_out),
+    }
+
+
 @dataclass
 class _Build:
-    """One run: documents are chunked one by one and embedded window by window."""
+    """One run: documents are cut and embedded window by window, and written whole."""
 
     job: Job
     chunker: Chunker
     embedder: Embedder
     writer: IndexWriter
+    wanted: Mapping[str, Wanted]
     chunks: int = 0
     tokens: int = 0
+    refused: int = 0
     since_checkpoint: int = 0
-    embedding_seconds: float = 0.0
-    window: list[tuple[Document, list[Chunk]]] = field(default_factory=list)
+    seconds: float = 0.0
 
-    def run(self, warehouse: Warehouse, todo: Plan) -> None:
-        """Remove what is gone, put in what changed."""
+    def run(self, warehouse: Warehouse, spec: IndexSpec) -> None:
+        """Put in what follows from others, remove what is gone, put in what changed."""
+        todo = plan(self.wanted, self.writer.state, spec)
         counts = self.job.counts
-        counts.read, counts.skipped = todo.unchanged + len(todo.changed), todo.unchanged
-        self.writer.delete(sorted(todo.gone))
-        author = self.job.recipe.author.id
-        with self.job.progress("documents indexed", len(todo.changed)) as advance:
-            for document in warehouse.live_documents(author, todo.changed):
-                self._take(document, advance)
-            self._embed(advance)
+        count = len(todo.derived) + len(todo.changed)
+        counts.read, counts.skipped = todo.unchanged + count, todo.unchanged
+        with self.job.progress("documents indexed", count) as advance:
+            self._index(warehouse, todo.derived, advance)
+            self.writer.delete(sorted(todo.gone))
+            self._index(warehouse, todo.changed, advance)
         if not self.writer.state.documents:
             reason = next(iter(self.job.result.failures.values()))
             raise BadDataError(f"none of {counts.failed} documents could be indexed: {reason}")
+        self._report(todo)
+
+    def _report(self, todo: Plan) -> None:
         self.job.result.detail |= {
             "documents_removed": len(todo.gone),
             "chunks_written": self.chunks,
+            "chunks_refused": self.refused,
             "tokens_embedded": self.tokens,
-            "chunks_per_second": round(self.chunks / (self.embedding_seconds or 1), 1),
+            "chunks_per_second": round(self.chunks / (self.seconds or 1), 1),
         }
 
-    def _take(self, document: Document, advance: Callable[[int], None]) -> None:
-        try:
-            chunks = self.chunker.chunks(document)
-        except TwinError as error:
-            self.job.fail_item(document.url, str(error))
-            self.writer.delete([document.id])  # rather than answer from a former revision
-            advance(1)
+    def _index(
+        self, warehouse: Warehouse, ids: frozenset[str], advance: Callable[[int], None]
+    ) -> None:
+        if not ids:
             return
-        self.window.append((document, chunks))
-        if sum(len(chunks) for _, chunks in self.window) >= WINDOW_CHUNKS:
-            self._embed(advance)
-
-    def _embed(self, advance: Callable[[int], None]) -> None:
-        """Embed the window and hand it to the index, a document whole or not at all."""
-        if not self.window:
-            return  # and load no model
-        chunks = [chunk for _, chunks in self.window for chunk in chunks]
         started = time.monotonic()
-        vectors = iter(self.embedder.encode([chunk.embedded_text for chunk in chunks]))
-        self.embedding_seconds += time.monotonic() - started
-        self.writer.upsert(list(_with_vectors(self.window, vectors)))
-        self.job.counts.written += len(self.window)
-        self.chunks += len(chunks)
-        self.tokens += sum(chunk.token_count for chunk in chunks)
-        advance(len(self.window))
-        self.window = []
-        self.since_checkpoint += len(chunks)
+        for embedded in self._embedded(warehouse, ids):
+            self._write(embedded)
+            advance(len(embedded.documents) + len(embedded.failed))
+        self.seconds += time.monotonic() - started
+
+    def _embedded(self, warehouse: Warehouse, ids: frozenset[str]) -> Iterator[Embedded]:
+        author, features = self.job.recipe.author.id, self.job.recipe.features
+        if features.workers > 1:
+            from twin.features.spread import embed_spread
+
+            return embed_spread(self.job.settings, features, author, self.wanted, sorted(ids))
+        documents = warehouse.live_documents(author, ids)
+        return embed_here(self.chunker, self.embedder, documents, self.wanted)
+
+    def _write(self, embedded: Embedded) -> None:
+        """Hand a window to the index, a document whole or not at all."""
+        for item in embedded.failed:
+            self.job.fail_item(item.document.url, item.error)
+        # Rather than answer from a former revision.
+        self.writer.delete([item.document.id for item in embedded.failed])
+        self.writer.upsert(embedded.documents)
+        written = sum(len(document.chunks) for document in embedded.documents)
+        self.job.counts.written += len(embedded.documents)
+        self.chunks += written
+        self.tokens += embedded.tokens
+        self.refused += embedded.refused
+        self.since_checkpoint += written
         if self.since_checkpoint >= CHECKPOINT_CHUNKS:
             self.writer.checkpoint()
             self.since_checkpoint = 0
-
-
-def _with_vectors(
-    window: list[tuple[Document, list[Chunk]]], vectors: Iterator[list[float]]
-) -> Iterator[IndexedDocument]:
-    for document, chunks in window:
-        yield IndexedDocument(
-            document.id, document.revision, chunks, [next(vectors) for _ in chunks]
-        )

@@ -2,25 +2,47 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 
 from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.document import Document
 from twin.domain.errors import BadDataError
 from twin.features.clean import clean
+from twin.features.language import document_language, passage_language
 from twin.features.markdown import Section, blocks_of, sections_of
+from twin.features.overlap import overlapping
 from twin.features.packing import Path, Span, UnitsOfSection, pack
+from twin.features.quality import quality_of, reason_to_leave_out
+from twin.features.signature import without_blocks
 from twin.features.splitting import units_of
 from twin.models.embedder import Embedder
+from twin.recipes import FeaturesSection
+from twin.stores.index import chunker_of
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same document would be cleaned or chunked otherwise."""
 
 _WORD = re.compile(r"[^\W_]")
 
+NOTHING: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A document in chunks, and what is in none of them."""
+
+    text: str
+    chunks: list[Chunk]
+    left_out: list[str]
+    """Blocks that other documents hold too."""
+    refused: list[tuple[str, str]]
+    """Passages that fail a threshold of the recipe, each with the reason."""
+
 
 class Chunker:
-    """Cuts documents on their Markdown tree into chunks of at most ``budget`` tokens.
+    """Cuts documents on their Markdown tree into chunks within the budget of their kind.
 
     The tokens are those of `Chunk.embedded_text`, title and headings included, by the embedder's
     own tokenizer: no chunk is truncated, and every word of the cleaned text is in one.
@@ -29,38 +51,83 @@ class Chunker:
         BadDataError: the budget is more than the embedder takes.
     """
 
-    def __init__(self, embedder: Embedder, budget: int) -> None:
-        if budget > embedder.max_tokens:
-            raise BadDataError(
-                f"features.chunk_tokens = {budget}: the embedder {embedder.id} takes at most "
-                f"{embedder.max_tokens} tokens; more would be cut off"
-            )
+    def __init__(
+        self, embedder: Embedder, budget: int, knobs: FeaturesSection | None = None
+    ) -> None:
         self.budget = budget
+        self.knobs = (knobs or FeaturesSection()).model_copy(update={"chunk_tokens": budget})
+        for kind in (None, *self.knobs.kinds):
+            tokens = self.knobs.chunking(kind).chunk_tokens or 0
+            if tokens > embedder.max_tokens:
+                raise BadDataError(
+                    f"features.{f'kinds.{kind}.' if kind else ''}chunk_tokens = {tokens}: the "
+                    f"embedder {embedder.id} takes at most {embedder.max_tokens} tokens; more "
+                    "would be cut off"
+                )
         self._embedder = embedder
         self._special = embedder.count_tokens("")
 
     @property
     def version(self) -> str:
         """Version and settings; the embedder is among them, since its tokenizer decides."""
-        return f"markdown-{VERSION}/{self.budget}/{self._embedder.id}"
+        parts = (f"markdown-{VERSION}", str(self.budget), self._embedder.id)
+        return "/".join(filter(None, (*parts, self.knobs.cut_otherwise)))
 
-    def chunks(self, document: Document) -> list[Chunk]:
-        """The document's chunks, in order; none if it has no words."""
-        text = clean(document.content)
-        title = self._short_title(" ".join(clean(document.title).split()))
-        spans = [span for span in self._fitting(text, title) if _WORD.search(_slice(text, span))]
-        return [
-            self._chunk(document, title, ordinal, span.path, _slice(text, span))
-            for ordinal, span in enumerate(spans)
+    def clean(self, text: str) -> str:
+        """A document's text as it is cut, before blocks are left out."""
+        return clean(text, keep_emoji=self.knobs.emoji == "keep")
+
+    def chunks(
+        self, document: Document, left_out: frozenset[int] = NOTHING, variant: str = ""
+    ) -> list[Chunk]:
+        """The document's chunks, in order; none if it has no words.
+
+        Args:
+            document: live, with its text.
+            left_out: hashes of blocks to leave out (`Curation.left_out`).
+            variant: the name of these (`Curation.variant`); it is part of the chunks' ids.
+        """
+        return self.cut(document, left_out, variant).chunks
+
+    def cut(self, document: Document, left_out: frozenset[int] = NOTHING, variant: str = "") -> Cut:
+        """The document's chunks, and what is in none of them (see `chunks`)."""
+        text, gone = without_blocks(self.clean(document.content), left_out)
+        settings = self.knobs.chunking(document.kind)
+        budget, overlap = settings.chunk_tokens or self.budget, settings.overlap_tokens or 0
+        title = self._short_title(" ".join(self.clean(document.title).split()), budget)
+        found = self._fitting(text, title, budget, overlap)
+        spans = [span for span in found if _WORD.search(_slice(text, span))]
+        refused = [
+            (_slice(text, span), reason)
+            for span in spans
+            if (reason := reason_to_leave_out(quality_of(_slice(text, span)), self.knobs.quality))
         ]
+        unfit = {passage for passage, _ in refused}
+        spans = [span for span in spans if _slice(text, span) not in unfit]
+        language = document_language(document.language, text) if spans else None
+        chunker = chunker_of(self.version, variant)
+        chunks = [
+            self._chunk(document, title, span.path, _slice(text, span)).model_copy(
+                update={
+                    "id": chunk_id(document.id, document.revision, ordinal, chunker),
+                    "ordinal": ordinal,
+                    "chunker": chunker,
+                    "section": section,
+                    "chunks_of_document": len(spans),
+                    "language": passage_language(_slice(text, span), language),
+                }
+            )
+            for ordinal, (span, section) in enumerate(zip(spans, _sections(spans), strict=True))
+        ]
+        return Cut(text, chunks, gone, refused)
 
-    def _chunk(self, document: Document, title: str, ordinal: int, path: Path, text: str) -> Chunk:
+    def _chunk(self, document: Document, title: str, path: Path, text: str) -> Chunk:
         return Chunk(
-            id=chunk_id(document.id, document.revision, ordinal, self.version),
+            id="",
             document_id=document.id,
             revision=document.revision,
             author_id=document.author_id,
-            ordinal=ordinal,
+            ordinal=0,
             url=document.url,
             title=title,
             headings=path,
@@ -68,25 +135,27 @@ class Chunker:
             token_count=self._count_embedded(title, path, text),
             chunker=self.version,
             kind=document.kind,
+            platform=document.platform,
             source=document.source,
-            language=document.language,
             published=document.published,
+            quality=quality_of(text),
         )
 
-    def _fitting(self, text: str, title: str) -> list[Span]:
+    def _fitting(self, text: str, title: str, budget: int, overlap: int) -> list[Span]:
         """Spans that fit when counted as they will be embedded.
 
         Packing adds up the tokens of parts, which is exact for WordPiece and nearly so for
         others; where a sum was too low, it is done again with some tokens less.
         """
-        for spare in range(0, self.budget // 4, max(1, self.budget // 32)):
-            spans = self._spans(text, title, self.budget - spare)
+        for spare in range(0, budget // 4, max(1, budget // 32)):
+            spans = self._spans(text, title, budget - overlap - spare)
+            spans = overlapping(text, spans, overlap, self._count)
             if all(
-                self._count_embedded(title, span.path, _slice(text, span)) <= self.budget
+                self._count_embedded(title, span.path, _slice(text, span)) <= budget
                 for span in spans
             ):
                 return spans
-        raise BadDataError(f"{title!r:.80} can't be cut into chunks of {self.budget} tokens")
+        raise BadDataError(f"{title!r:.80} can't be cut into chunks of {budget} tokens")
 
     def _spans(self, text: str, title: str, budget: int) -> list[Span]:
         @cache
@@ -131,9 +200,9 @@ class Chunker:
     def _count_embedded(self, title: str, path: Path, text: str) -> int:
         return self._embedder.count_tokens(embedded_text(title, path, text))
 
-    def _short_title(self, title: str) -> str:
+    def _short_title(self, title: str, budget: int) -> str:
         """The title, cut where it would take more than a quarter of every chunk."""
-        limit = self.budget // 4
+        limit = budget // 4
         short = title
         while (tokens := self._count(short)) > limit:
             short = short[: max(1, len(short) * limit // (tokens + 1))]
@@ -149,6 +218,15 @@ def _below_title(path: Path, title: str) -> Path:
     """The path without a first heading that repeats the title."""
     same = bool(path) and path[0].casefold() == title.casefold()
     return path[1:] if same else path
+
+
+def _sections(spans: list[Span]) -> Iterator[tuple[int, int]]:
+    """For each chunk the first and last of those in a row that have the same headings over them."""
+    first = 0
+    for _, run in groupby(spans, key=lambda span: span.path):
+        last = first + len(list(run)) - 1
+        yield from ((first, last) for _ in range(first, last + 1))
+        first = last + 1
 
 
 def _slice(text: str, span: Span) -> str:

@@ -1,7 +1,7 @@
 """Cleaning: what stands in the way of words goes, what the author wrote stays.
 
 Training uses the cleaned text verbatim, so this is conservative: apostrophes, hyphens, case,
-links, emoji, code and formulas are left as they are.
+links, code and formulas are left as they are, and emoji unless the recipe drops them.
 """
 
 import re
@@ -39,7 +39,16 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _DATA_URI = re.compile(r"\]\(\s*<?data:[^)\s]{100,}(?=[)\s])")
 
 
-def clean(markdown: str) -> str:
+#: Pictures as people see them: a base, or a symbol asked to look like one, and what is joined to
+#: it (skin colours, zero-width joiners, flags of two letters, keycaps).
+_PICTURE = (
+    "(?:(?:[\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff]|[\u203c-\u3299]\ufe0f|[#*0-9]\ufe0f?\u20e3)"
+    "[\ufe0f\u200d\U0001f3fb-\U0001f3ff]*)+"
+)
+_EMOJI = re.compile(rf"[^\S\n]+{_PICTURE}(?=[.,;:!?)]|\s*$)|{_PICTURE}[^\S\n]?", re.MULTILINE)
+
+
+def clean(markdown: str, *, keep_emoji: bool = True) -> str:
     """``markdown`` with line ends, spaces, letters and invisible characters made regular.
 
     Cleaning what is clean changes nothing. An empty text becomes one newline.
@@ -49,13 +58,15 @@ def clean(markdown: str) -> str:
     parts = []
     position = 0
     for code in _CODE.finditer(text):
-        parts += [_clean_prose(text[position : code.start()]), code.group()]
+        parts += [_clean_prose(text[position : code.start()], keep_emoji), code.group()]
         position = code.end()
-    parts.append(_clean_prose(text[position:]))
+    parts.append(_clean_prose(text[position:], keep_emoji))
     return normalise("".join(parts))
 
 
-def _clean_prose(text: str) -> str:
+def _clean_prose(text: str, keep_emoji: bool) -> str:
+    if not keep_emoji:
+        text = _EMOJI.sub("", text)
     text = _ODD_SPACES.sub(" ", text)
     text = _DATA_URI.sub("](", text)
     text = _STYLED.sub(lambda letters: unicodedata.normalize("NFKC", letters.group()), text)

@@ -4,14 +4,10 @@ from typing import Annotated
 
 import typer
 
-from twin.job import Job, RecipeOption, ResultOption, RunIdOption, run_job
+from twin.domain.terminal import printable
+from twin.job import Job, RecipeOption, ResultOption, RunIdOption, plain_errors, run_job
 
 app = typer.Typer(help="Turn documents into a searchable index of chunks.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps this a group while it has fewer than two commands."""
 
 
 @app.command()
@@ -36,3 +32,98 @@ def build(
         build_index(job, rebuild=rebuild)
 
     run_job("features build", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def show(
+    url: Annotated[str, typer.Argument(help="URL of a document, as `twin warehouse list` has it.")],
+    recipe: RecipeOption,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the texts whole.")] = False,
+) -> None:
+    """Show what becomes of a document: what cleaning changes, what is left out, and its chunks.
+
+    Reads: the author's live documents, and the recipe's part `features`. Writes: nothing.
+    """
+    from twin.features.show import show as show_document
+    from twin.recipes import load_recipe
+    from twin.settings import get_settings
+
+    with plain_errors("features show"):
+        settings = get_settings()
+        shown = show_document(load_recipe(recipe, settings.recipes), settings, url)
+    if as_json:
+        typer.echo(shown.model_dump_json(indent=2))
+        return
+    typer.echo(printable(f"{shown.title}  {shown.url}  revision {shown.revision[:12]}"))
+    if shown.duplicate_of:
+        typer.echo(printable(f"Not indexed: a duplicate of {shown.duplicate_of}"))
+    typer.echo(f"\nBefore: {len(shown.before)} characters; after: {len(shown.after)}")
+    for line in shown.cleaned:
+        typer.echo(printable(f"  {line}"))
+    for text in shown.left_out:
+        typer.echo(printable(f"\nLeft out, other documents hold it too:\n{text}"))
+    for text, reason in shown.refused:
+        typer.echo(printable(f"\nNot indexed, {reason}:\n{text}"))
+    for chunk in shown.chunks:
+        path = " > ".join((shown.title, *chunk.headings))
+        typer.echo(
+            printable(
+                f"\n[{chunk.ordinal}] {chunk.tokens} of {shown.budget} tokens, "
+                f"{chunk.language or 'no language'}: {path}\n{chunk.text}"
+            )
+        )
+
+
+@app.command()
+def verify(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """Compare index and warehouse both ways: every live revision has exactly its chunks.
+
+    Reads: the author's live documents, the recipe's index, every chunk of it. Writes: nothing.
+    Ends with 65 where they differ, and says what differs and what to run.
+    """
+
+    def body(job: Job) -> None:
+        from twin.features.verify import verify as verify_index
+
+        verify_index(job)
+
+    run_job("features verify", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def snapshot(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """Copy the recipe's index into the file store.
+
+    Reads: the recipe's index. Writes: a snapshot under `snapshots/`.
+    Ends with 99, nothing to do, when the newest snapshot holds the same.
+    """
+
+    def body(job: Job) -> None:
+        from twin.features.snapshot import snapshot as copy_index
+
+        copy_index(job)
+
+    run_job("features snapshot", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def restore(
+    recipe: RecipeOption,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Which snapshot; the newest if not given.")
+    ] = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Publish a snapshot of the index again, without documents that are no longer live.
+
+    Reads: the snapshot, the ids of live documents. Writes: a new release of the recipe's index.
+    Run `twin features build` afterwards for what has changed since.
+    """
+
+    def body(job: Job) -> None:
+        from twin.features.snapshot import restore as restore_index
+
+        restore_index(job, name)
+
+    run_job("features restore", body, recipe=recipe, run_id=run_id, result=result)

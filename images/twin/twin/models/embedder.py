@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from twin.domain.errors import BadConfigurationError, BadDataError
-from twin.models.encoders import Encoder, load_encoder, read_configuration
+from twin.models.encoders import CONVERSION, Encoder, TokenEncoder, load_encoder, read_configuration
 from twin.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from tokenizers import Tokenizer
+
+
+INT8 = ":int8"
+"""After an embedder's name: run it through onnxruntime in 8-bit integers."""
 
 
 class Embedder(Protocol):
@@ -40,13 +46,21 @@ class Embedder(Protocol):
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Unit vectors (shape: texts by `dimension`), in the order of ``texts``."""
 
+    def token_vectors(self, texts: Sequence[str]) -> "list[NDArray[np.float32]]":
+        """For each text the unit vectors of its tokens (shape: tokens by `dimension`).
+
+        Raises:
+            BadConfigurationError: the model keeps none.
+        """
+
 
 def load_embedder(name: str, settings: Settings, *, batch_size: int = 32) -> Embedder:
     """The embedder called ``name``.
 
     Args:
         name: one of `CATALOGUE`, a sentence-transformers folder, or a hub id that is on this
-            disk (or may be fetched, where HF_HUB_OFFLINE=0).
+            disk (or may be fetched, where HF_HUB_OFFLINE=0). With ``:int8`` after it the model
+            runs on the CPU in 8-bit integers, without torch once it has been converted.
         settings: where prepared models are.
         batch_size: texts that the model sees at once.
 
@@ -54,7 +68,11 @@ def load_embedder(name: str, settings: Settings, *, batch_size: int = 32) -> Emb
         BadDataError: no such embedder; the message lists the known ones.
         BadConfigurationError: the embedder's package or one of its files is missing.
     """
-    return FolderEmbedder(_find_folder(name, settings), name, batch_size=batch_size)
+    plain = name.removesuffix(INT8)
+    folder = _find_folder(plain, settings)
+    if name == plain:
+        return FolderEmbedder(folder, name, batch_size=batch_size)
+    return Int8Embedder(folder, plain, settings)
 
 
 class FolderEmbedder:
@@ -115,6 +133,21 @@ class FolderEmbedder:
                 vectors[place] = vector
         return vectors
 
+    def token_vectors(self, texts: Sequence[str]) -> "list[NDArray[np.float32]]":
+        """For each text the unit vectors of its tokens (shape: tokens by `dimension`).
+
+        Raises:
+            BadConfigurationError: the folder is none that keeps a vector for each token.
+        """
+        if not isinstance(self._encoder, TokenEncoder):
+            raise BadConfigurationError(
+                f"embedder {self.name!r} has no token vectors: set retrieval.rerank to another"
+            )
+        vectors = []
+        for start in range(0, len(texts), self.batch_size):
+            vectors += self._encoder.token_vectors(texts[start : start + self.batch_size])
+        return vectors
+
     @cached_property
     def _tokenizer(self) -> "Tokenizer":
         from tokenizers import Tokenizer
@@ -127,6 +160,30 @@ class FolderEmbedder:
     @cached_property
     def _encoder(self) -> Encoder:
         return load_encoder(self.folder, self.max_tokens)
+
+
+class Int8Embedder(FolderEmbedder):
+    """The same folder on the CPU in 8-bit integers; its vectors are not those of the original.
+
+    Texts go one by one, which is faster than together: nothing is padded, and the scales of the
+    activations are each text's own, so that its vector does not depend on its company.
+    """
+
+    def __init__(self, folder: Path, name: str, settings: Settings) -> None:
+        super().__init__(folder, name, batch_size=1)
+        self._settings = settings
+
+    @cached_property
+    def id(self) -> str:
+        """That of the folder, marked with how it was converted."""
+        return f"{super().id}+{CONVERSION}"
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        from twin.models.onnx_encoder import OnnxEncoder, prepare_int8
+
+        path = prepare_int8(self.folder, _digest_of(self.folder), self._settings)
+        return OnnxEncoder(self.folder, path, self.max_tokens, self._settings.threads)
 
 
 def _minilm_folder(name: str) -> Path:

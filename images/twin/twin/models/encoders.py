@@ -9,9 +9,16 @@ folder asks for (dense layers, other poolings) is left to `sentence_transformers
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 POOLINGS = ("cls", "mean")
+
+CONVERSION = "int8-1"
+"""How models are made 8-bit; part of the embedder's id, as other integers are other vectors."""
 
 PAD_TO = 16
 """Lengths of batches are multiples of this."""
@@ -24,6 +31,14 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Unit vectors (shape: texts by `dimension`); texts over the limit are cut."""
+
+
+@runtime_checkable
+class TokenEncoder(Protocol):
+    """An encoder that can give the vectors of the tokens too."""
+
+    def token_vectors(self, texts: Sequence[str]) -> "list[NDArray[np.float32]]":
+        """For each text of one batch the unit vectors of its tokens, special ones included."""
 
 
 def load_encoder(folder: Path, max_tokens: int) -> Encoder:
@@ -74,8 +89,8 @@ def _pooling_of(config: dict[str, Any]) -> str | None:
 class PoolingEncoder:
     """Transformer, then the mean of its token vectors or the first one, then unit length.
 
-    Runs in bfloat16 where the processor or the GPU multiplies it natively (cosine to float32 at
-    least 0.9999, the same neighbours), else in float32. The pooling is always float32.
+    Runs in `half_precision` where the device has one (bfloat16: cosine to float32 at least 0.9999,
+    the same neighbours), else in float32. The pooling is always float32.
     """
 
     def __init__(self, folder: Path, pooling: str, max_tokens: int) -> None:
@@ -98,24 +113,37 @@ class PoolingEncoder:
         self._tokenizer.enable_padding(
             pad_id=self._model.config.pad_token_id or 0, pad_to_multiple_of=PAD_TO
         )
-        self._bfloat16 = self._multiplies_bfloat16()
+        self._half = half_precision(self._device)
         self.dimension = int(self._model.config.hidden_size)
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Unit vectors of one batch."""
+        torch = self._torch
+        with torch.inference_mode():
+            pooled = self._pool(*self._states(texts))
+            vectors: list[list[float]] = torch.nn.functional.normalize(pooled, dim=1).tolist()
+        return vectors
+
+    def token_vectors(self, texts: Sequence[str]) -> "list[NDArray[np.float32]]":
+        """For each text of one batch the unit vectors of its tokens, special ones included."""
+        torch = self._torch
+        with torch.inference_mode():
+            states, mask = self._states(texts)
+            units = torch.nn.functional.normalize(states, dim=2)
+            return [own[kept.bool()].cpu().numpy() for own, kept in zip(units, mask, strict=True)]
+
+    def _states(self, texts: Sequence[str]) -> tuple[Any, Any]:
+        """The last hidden states in float32, and the mask of what is no padding."""
         torch = self._torch
         encodings = self._tokenizer.encode_batch(list(texts))
         ids = torch.tensor([encoding.ids for encoding in encodings], device=self._device)
         mask = torch.tensor([encoding.attention_mask for encoding in encodings], device=ids.device)
         with (
             torch.inference_mode(),
-            torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16),
+            torch.autocast(self._device.type, self._half, enabled=self._half is not None),
         ):
             states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-        with torch.inference_mode():
-            pooled = self._pool(states.float(), mask)
-            vectors: list[list[float]] = torch.nn.functional.normalize(pooled, dim=1).tolist()
-        return vectors
+        return states.float(), mask
 
     def _pool(self, states: Any, mask: Any) -> Any:
         if self._pooling == "cls":
@@ -123,10 +151,17 @@ class PoolingEncoder:
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
 
-    def _multiplies_bfloat16(self) -> bool:
-        if self._device.type == "cuda":
-            return bool(self._torch.cuda.is_bf16_supported())
-        return bool(self._torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+def half_precision(device: Any) -> Any:
+    """The 16-bit type in which a device multiplies faster and as well, or None.
+
+    bfloat16 wherever it is native; float16 on the GPUs before that; on other processors none.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(False) else torch.float16
+    return torch.bfloat16 if torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
 
 
 class SentenceTransformersEncoder:

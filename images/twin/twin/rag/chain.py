@@ -17,6 +17,7 @@ from opentelemetry.trace import INVALID_TRACE_ID, Span, set_span_in_context
 
 from twin.domain.answer import Answer, Passage
 from twin.domain.errors import BadDataError
+from twin.models.embedder import load_embedder
 from twin.models.language_model import (
     Generation,
     LanguageModel,
@@ -27,9 +28,10 @@ from twin.models.language_model import (
 from twin.rag.context import fit_context
 from twin.rag.prompt import END_MARKS, build_messages, format_passage, harmless
 from twin.rag.query import AnswerPart, Query, Turn
-from twin.rag.retrieve import Retriever, open_retriever
+from twin.rag.retrieve import Found, Retriever, make_retriever
 from twin.recipes import Recipe, ServingSection
 from twin.settings import Settings
+from twin.stores.index import open_index
 
 #: Tokens of the prompt that are neither question, history nor passages: its fixed words, marks of
 #: turns and numbers of passages, generously.
@@ -42,11 +44,15 @@ STOPPED = "twin.stopped"
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model is shown, and the passages of it that become the answer's sources."""
+    """What the model is shown, and the passages of it that become the answer's sources.
+
+    ``answerable`` is false where the texts say nothing of the question: the model is not asked.
+    """
 
     messages: list[Message]
     passages: tuple[Passage, ...]
     params: SamplingParams
+    answerable: bool = True
 
 
 def load_chain(
@@ -58,8 +64,10 @@ def load_chain(
         BadDataError: no model in the folder, no index yet, or no such embedder.
     """
     # The index first: it is the quickest to say that something is missing.
-    retriever = open_retriever(recipe, settings)
+    reader = open_index(settings, recipe).read()
+    embedder = load_embedder(recipe.features.embedder, settings)
     model = load_language_model(weights, settings, name=f"{model_name}-v{version}")
+    retriever = make_retriever(recipe, reader, embedder, model)
     return Chain(recipe, model, retriever, model_name=model_name, version=version)
 
 
@@ -77,6 +85,7 @@ class Chain:
     ) -> None:
         self._author = recipe.author.name
         self._limits = recipe.serving
+        self._dont_know = recipe.retrieval.dont_know
         self._model = model
         self._retriever = retriever
         self._name = model_name
@@ -85,7 +94,8 @@ class Chain:
 
     def warm_up(self) -> None:
         """Run every part once, so that the first caller does not wait for lazy loading."""
-        self.answer(Query(question=self._limits.probe_question, max_new_tokens=1))
+        prompt = self.prepare(Query(question=self._limits.probe_question, max_new_tokens=1))
+        self._model.generate(prompt.messages, prompt.params)
 
     def answer(self, query: Query) -> Answer:
         """The whole answer.
@@ -107,6 +117,13 @@ class Chain:
         """
         with self._span("answer", "CHAIN", inputs={"question": query.question}) as span:
             prompt = self.prepare(query, span)
+            if not prompt.answerable:
+                yield AnswerPart(text=self._dont_know)
+                unknown = Generation(self._dont_know, "stop", 0, 0)
+                answer = self._finish(query, prompt, unknown, _trace_id(span))
+                _record_answer(span, answer)
+                yield AnswerPart(answer=answer)
+                return
             with self._span("generate", "LLM", inputs=prompt.messages, parent=span) as inner:
                 stream = self._model.stream(prompt.messages, prompt.params, should_stop)
                 for text in stream:
@@ -130,14 +147,18 @@ class Chain:
         history = self._recent(query.history, min(limits.max_history_tokens, room))
         room -= sum(self._model.count_tokens(turn.content) for turn in history)
         with self._span("retrieve", "RETRIEVER", query.question, parent) as span:
-            found = self._retriever.search(query.question, query.passages or limits.passages)
+            found = self._retriever.find(query.question, query.passages or limits.passages)
+            # A later turn ("and why?") is about what was said before, which is not searched for.
+            answerable = found.answerable or bool(history)
             budget = min(limits.max_context_tokens, room)
-            passages = fit_context(found, budget, self._model.count_tokens)
+            shown = found.passages if answerable else ()
+            passages = fit_context(shown, budget, self._model.count_tokens)
+            _record_found(span, found)
             _record_passages(span, passages)
-        shown = [format_passage(passage) for passage in passages]
+        quoted = [format_passage(passage) for passage in passages]
         messages = [Message(role=turn.role, content=harmless(turn.content)) for turn in history]
-        messages += build_messages(self._author, instruction, shown)
-        return Prompt(messages, tuple(passages), params)
+        messages += build_messages(self._author, instruction, quoted)
+        return Prompt(messages, tuple(passages), params, answerable)
 
     def _room(self, instruction: str, params: SamplingParams) -> int:
         """Tokens left for history and passages."""
@@ -169,6 +190,7 @@ class Chain:
             question=query.question,
             answer=generation.text.strip(),
             sources=prompt.passages,
+            grounded=bool(prompt.passages),
             model=self._name,
             model_version=self._version,
             trace_id=trace_id,
@@ -236,6 +258,14 @@ def _trace_id(span: Span) -> str:
     return f"tr-{trace_id:032x}" if trace_id != INVALID_TRACE_ID else f"tr-{uuid.uuid4().hex}"
 
 
+def _record_found(span: Span, found: Found) -> None:
+    span.set_attribute("twin.answerable", found.answerable)
+    if found.similarity is not None:
+        span.set_attribute("twin.similarity", found.similarity)
+    if found.notes:
+        span.set_attribute("twin.notes", found.notes)
+
+
 def _record_passages(span: Span, passages: Sequence[Passage]) -> None:
     documents = [
         {
@@ -264,7 +294,12 @@ def _record_generation(span: Span, generation: Generation) -> None:
 
 def _record_answer(span: Span, answer: Answer) -> None:
     cited = [source.chunk_id for source in answer.sources]
-    outputs = {"answer": answer.answer, "sources": cited, "finish_reason": answer.finish_reason}
+    outputs = {
+        "answer": answer.answer,
+        "sources": cited,
+        "grounded": answer.grounded,
+        "finish_reason": answer.finish_reason,
+    }
     span.set_attribute("mlflow.spanOutputs", _json(outputs))
 
 

@@ -3,7 +3,8 @@
 import json
 import textwrap
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,9 @@ from twin.job import RecipeOption, plain_errors
 from twin.rag.ask_commands import ask
 from twin.recipes import load_recipe
 from twin.settings import get_settings
+
+if TYPE_CHECKING:
+    from twin.rag.dont_know import Point
 
 app = typer.Typer(help="Search and ask on the command line.", no_args_is_help=True)
 
@@ -31,7 +35,7 @@ def search(
 ) -> None:
     """Find the passages that a question would be answered from, best first.
 
-    Dense and BM25 search, joined by reciprocal rank fusion.
+    By the arms, fusion and reranking of the recipe's section `retrieval`.
 
     Reads: the recipe's index (built by `twin features build`). Writes: nothing.
     """
@@ -40,12 +44,55 @@ def search(
     with plain_errors("rag search"):
         settings = get_settings()
         retriever = open_retriever(load_recipe(recipe, settings.recipes), settings)
-        passages = retriever.search(question, k)
+        found = retriever.find(question, k)
     if as_json:
-        data = [passage.model_dump(mode="json") for passage in passages]
+        data = [passage.model_dump(mode="json") for passage in found.passages]
         print(json.dumps(data, ensure_ascii=False, indent=2))
-    else:
-        _print(passages)
+        return
+    for note in found.notes:
+        print(f"({note})")
+    if not found.answerable:
+        print(f"(best cosine {found.similarity:.2f}, under retrieval.min_score: not answered)")
+    _print(found.passages)
+
+
+@app.command()
+def calibrate(
+    questions: Annotated[
+        Path, typer.Argument(help="YAML: lists of questions, `answered` and `unanswered`.")
+    ],
+    recipe: RecipeOption,
+    false_refusals: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of answered questions that may be refused.")
+    ] = 0.02,
+) -> None:
+    """Find the `retrieval.min_score` below which the twin should say that it does not know.
+
+    Reads: the recipe's index, and questions that the texts answer and some that they don't.
+    Writes: nothing; prints thresholds with what each would refuse, and the one to put into the
+    recipe.
+    """
+    from twin.rag import dont_know
+    from twin.rag.retrieve import open_retriever
+
+    with plain_errors("rag calibrate"):
+        asked = dont_know.read_questions(questions)
+        settings = get_settings()
+        retriever = open_retriever(load_recipe(recipe, settings.recipes), settings)
+        near = {
+            kind: [retriever.find(one, 1).similarity or 0.0 for one in asked[kind]]
+            for kind in dont_know.KINDS
+        }
+        points = dont_know.curve(*near.values())
+        print("min_score  refused of unanswered  refused of answered")
+        for share in (0.0, 0.01, 0.02, 0.05, 0.1, 0.2):
+            _print_point(dont_know.calibrate(points, share))
+        print("recommended:")
+        _print_point(dont_know.calibrate(points, false_refusals))
+
+
+def _print_point(point: "Point") -> None:
+    print(f"{point.threshold:9.3f}  {point.refused:21.1%}  {point.wrongly:19.1%}")
 
 
 def _print(passages: Sequence[Passage]) -> None:

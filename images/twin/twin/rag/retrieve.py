@@ -1,26 +1,74 @@
-"""Retrieval: the passages that a question is answered from."""
+"""Retrieval: the passages that a question is answered from.
+
+Understand → search each arm → fuse → rerank → diversify → widen; which of these, the recipe's
+section `retrieval:` says. What serves answers and what evaluation measures is this one code.
+"""
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from twin.domain.answer import Passage
 from twin.domain.errors import BadDataError
 from twin.models.embedder import Embedder, load_embedder
+from twin.models.language_model import LanguageModel
+from twin.rag.diversity import diverse
+from twin.rag.expansion import expand
+from twin.rag.fusion import by_reciprocal_rank, by_weighted_scores
+from twin.rag.neighbours import Shown, widened
+from twin.rag.rerank import Reranker, load_reranker, reranked
+from twin.rag.self_query import Understood, understand
 from twin.recipes import Recipe
+from twin.recipes.retrieval import RetrievalSection
 from twin.settings import Settings
 from twin.stores.index import ChunkFilter, Hit, IndexReader, open_index
 
 _WORD = re.compile(r"[^\W_]")
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search gives.
+
+    Attributes:
+        passages: best first.
+        similarity: cosine of the likest chunk; None where the dense arm was not asked.
+        answerable: whether that reaches the recipe's ``min_score``.
+        notes: what a reader of the trace should know, e.g. of a filter that was dropped.
+    """
+
+    passages: tuple[Passage, ...] = ()
+    similarity: float | None = None
+    answerable: bool = True
+    notes: tuple[str, ...] = ()
+
+
 class Retriever:
-    """Searches by meaning (dense vectors) and by words (BM25), fused by reciprocal rank.
+    """Searches an index as a recipe says.
+
+    Args:
+        reader: of the index.
+        embedder: the one that the index was made with.
+        knobs: the recipe's section.
+        reranker: None leaves the fused order.
+        language_model: for expansion; without one nothing is expanded.
+        authors: names to ids, for questions that name one.
 
     Raises:
         BadDataError: the index was made with another embedder; says what to run.
     """
 
-    def __init__(self, reader: IndexReader, embedder: Embedder) -> None:
+    def __init__(
+        self,
+        reader: IndexReader,
+        embedder: Embedder,
+        knobs: RetrievalSection | None = None,
+        *,
+        reranker: Reranker | None = None,
+        language_model: LanguageModel | None = None,
+        authors: Mapping[str, str] | None = None,
+    ) -> None:
         made_with = reader.spec.embedder
         if made_with != embedder.id:
             raise BadDataError(
@@ -29,21 +77,108 @@ class Retriever:
             )
         self._reader = reader
         self._embedder = embedder
+        self._knobs = knobs or RetrievalSection()
+        self._reranker = reranker
+        self._model = language_model
+        self._authors = authors or {}
 
     def search(self, question: str, k: int, filter: ChunkFilter | None = None) -> list[Passage]:
-        """The ``k`` best passages, best first; none for a question without a word in it.
+        """The ``k`` best passages, best first, each one chunk; none for a question without a word.
 
         Raises:
             BadDataError: the question is empty.
         """
+        hits, _, _ = self._search(question, k, filter)
+        return [_passage(rank, _alone(hit)) for rank, hit in enumerate(hits, start=1)]
+
+    def find(self, question: str, k: int, filter: ChunkFilter | None = None) -> Found:
+        """The passages to answer from, in the context that the recipe wants, and how near they are.
+
+        Raises:
+            BadDataError: the question is empty.
+        """
+        hits, similarity, notes = self._search(question, k, filter)
+        known = similarity is None or similarity >= self._knobs.min_score
+        shown = [_passage(rank, one) for rank, one in enumerate(self._widened(hits), start=1)]
+        return Found(tuple(shown), similarity, known, tuple(notes))
+
+    def _search(
+        self, question: str, k: int, filter: ChunkFilter | None
+    ) -> tuple[list[Hit], float | None, list[str]]:
         question = _plain(question)
         if not question:
             raise BadDataError("the question is empty")
         if not _WORD.search(question):
-            return []
-        [dense] = self._embedder.encode([question])
-        hits = self._reader.search(dense, question, k, filter)
-        return [_passage(rank, hit) for rank, hit in enumerate(hits, start=1)]
+            return [], None, []
+        if filter is None and self._knobs.self_query:
+            understood = understand(question, self._authors)
+            if understood.filter is not None:
+                return self._filtered(question, understood, k)
+        hits, similarity = self._candidates(question, k, filter)
+        return self._chosen(question, hits, k), similarity, []
+
+    def _filtered(
+        self, question: str, understood: Understood, k: int
+    ) -> tuple[list[Hit], float | None, list[str]]:
+        """With the question's own filter; without it if it leaves nothing."""
+        assert understood.filter is not None  # noqa: S101 - the caller looked
+        told = _told(understood.filter)
+        hits, similarity = self._candidates(understood.text, k, understood.filter)
+        note = f"searched only what is {told}"
+        if not hits:
+            hits, similarity = self._candidates(question, k, None)
+            note = f"nothing is {told}: searched without this filter"
+        return self._chosen(understood.text, hits, k), similarity, [note]
+
+    def _candidates(
+        self, text: str, k: int, filter: ChunkFilter | None
+    ) -> tuple[list[Hit], float | None]:
+        """Every arm's hits for every wording, fused; and the likest chunk's cosine to ``text``."""
+        knobs = self._knobs
+        wordings = [text, *expand(text, knobs.expansion, knobs.expansion_queries, self._model)]
+        count = max(knobs.candidates, 3 * k)
+        vectors = knobs.mmr_lambda < 1
+        dense: list[list[Hit]] = []
+        sparse: list[list[Hit]] = []
+        if knobs.arms != "sparse":
+            dense = [
+                self._reader.search(vector, None, count, filter, vectors=vectors)
+                for vector in self._embedder.encode(wordings)
+            ]
+        if knobs.arms != "dense":
+            # A likely answer (HyDE) is full of words that nobody asked for.
+            asked = wordings[:1] if knobs.expansion == "hyde" else wordings
+            sparse = [
+                self._reader.search(None, one, count, filter, vectors=vectors) for one in asked
+            ]
+        similarity = max((hit.score for hit in dense[0]), default=0.0) if dense else None
+        return self._fused(dense, sparse, count), similarity
+
+    def _fused(self, dense: list[list[Hit]], sparse: list[list[Hit]], count: int) -> list[Hit]:
+        lists = [*dense, *sparse]
+        if len(lists) == 1:
+            return lists[0]
+        if self._knobs.fusion == "rrf":
+            return by_reciprocal_rank(lists)
+        share = self._knobs.dense_weight
+        weights = [share / len(dense) for _ in dense] + [(1 - share) / len(sparse) for _ in sparse]
+        # A list of BM25 hits that is not full was cut by nothing: all other chunks score 0.
+        lowest = [None for _ in dense] + [None if len(hits) >= count else 0.0 for hits in sparse]
+        return by_weighted_scores(lists, weights, lowest)
+
+    def _chosen(self, question: str, hits: list[Hit], k: int) -> list[Hit]:
+        knobs = self._knobs
+        if self._reranker is not None and hits:
+            count = max(k, knobs.rerank_candidates)
+            hits = reranked(question, hits, self._reranker, count)
+        return diverse(hits, k, knobs.mmr_lambda)
+
+    def _widened(self, hits: list[Hit]) -> list[Shown]:
+        knobs = self._knobs
+        if knobs.context == "chunk":
+            return [_alone(hit) for hit in hits]
+        parent = knobs.context == "parent"
+        return widened(hits, knobs.neighbours, self._reader.get, within_section=parent)
 
 
 def open_retriever(recipe: Recipe, settings: Settings) -> Retriever:
@@ -55,7 +190,29 @@ def open_retriever(recipe: Recipe, settings: Settings) -> Retriever:
     """
     # The index first: an error about it should not wait for a model.
     reader = open_index(settings, recipe).read()
-    return Retriever(reader, load_embedder(recipe.features.embedder, settings))
+    embedder = load_embedder(recipe.features.embedder, settings)
+    return make_retriever(recipe, reader, embedder)
+
+
+def make_retriever(
+    recipe: Recipe,
+    reader: IndexReader,
+    embedder: Embedder,
+    language_model: LanguageModel | None = None,
+) -> Retriever:
+    """The retriever of a recipe over an index and an embedder that are open already.
+
+    Raises:
+        BadDataError: the two don't fit, or there is no such reranker.
+    """
+    return Retriever(
+        reader,
+        embedder,
+        recipe.retrieval,
+        reranker=load_reranker(recipe.retrieval.rerank, embedder, language_model),
+        language_model=language_model,
+        authors={recipe.author.name: recipe.author.id},
+    )
 
 
 def _plain(question: str) -> str:
@@ -63,11 +220,25 @@ def _plain(question: str) -> str:
     return unicodedata.normalize("NFKC", question.encode("utf-8", "ignore").decode()).strip()
 
 
-def _passage(rank: int, hit: Hit) -> Passage:
-    chunk = hit.chunk
+def _told(filter: ChunkFilter) -> str:
+    """A filter in words, for a note."""
+    parts = [f"{field} = {' or '.join(values)}" for field, values in filter.equal.items()]
+    if filter.published_from:
+        parts.append(f"published from {filter.published_from:%Y-%m-%d}")
+    if filter.published_before:
+        parts.append(f"published before {filter.published_before:%Y-%m-%d}")
+    return ", ".join(parts)
+
+
+def _alone(hit: Hit) -> Shown:
+    return Shown(hit.chunk, hit.score)
+
+
+def _passage(rank: int, shown: Shown) -> Passage:
+    chunk = shown.chunk
     return Passage(
         rank=rank,
-        score=hit.score,
+        score=shown.score,
         chunk_id=chunk.id,
         document_id=chunk.document_id,
         revision=chunk.revision,
@@ -75,4 +246,5 @@ def _passage(rank: int, hit: Hit) -> Passage:
         title=chunk.title,
         headings=chunk.headings,
         text=chunk.text,
+        joined=shown.joined,
     )

@@ -10,12 +10,13 @@ import json
 import types
 import typing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 
 from twin.domain.errors import BadDataError
+from twin.recipes.retrieval import RetrievalSection
 from twin.recipes.section import Fraction, Section, Slug
 from twin.recipes.sources import (
     SOURCE_KINDS,
@@ -48,6 +49,11 @@ __all__ = [
     "WebSource",
     "find_recipe",
     "load_recipe",
+]
+
+
+PersonalDataKind = Literal[
+    "EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "SECRET_KEY", "PERSON"
 ]
 
 
@@ -124,6 +130,51 @@ class CrawlSection(Section):
     )
 
 
+class BoilerplateSection(Section):
+    """Which blocks (footers, invitations to subscribe) are left out of every document."""
+
+    enabled: bool = True
+    min_documents: Annotated[int, Field(ge=2)] = Field(
+        default=3, description="documents of one source that hold the block word for word"
+    )
+    min_share: Fraction = Field(
+        default=0.3, description="and their share of the source's documents"
+    )
+
+
+class DuplicatesSection(Section):
+    """Which documents and passages are indexed once: in the earliest published document."""
+
+    enabled: bool = True
+    min_likeness: Annotated[float, Field(ge=0.5, le=1)] = Field(
+        default=0.85,
+        description="share of runs of five words in common that makes a duplicate; 1: equal texts",
+    )
+    passage_words: int = Field(
+        default=40,
+        ge=0,
+        description="a block of so many words is kept in one document only; 0: in all",
+    )
+
+
+class QualitySection(Section):
+    """Passages that are not indexed; the defaults let all pass."""
+
+    min_words: int = Field(default=0, ge=0)
+    max_symbol_share: Fraction = Field(default=1.0, description="of characters without blanks")
+    min_worded_share: Fraction = Field(
+        default=0.0, description="of blank-separated runs, those with a letter"
+    )
+    max_repeated_share: Fraction = Field(default=1.0, description="of lines that stood before")
+
+
+class ChunkingSection(Section):
+    """What is otherwise for documents of one kind."""
+
+    chunk_tokens: Annotated[int, Field(ge=32)] | None = None
+    overlap_tokens: Annotated[int, Field(ge=0)] | None = None
+
+
 class FeaturesSection(Section):
     """How documents become chunks, and chunks vectors."""
 
@@ -133,7 +184,57 @@ class FeaturesSection(Section):
         ge=32,
         description="budget of a chunk with its title and headings, in embedder tokens",
     )
+    overlap_tokens: int = Field(
+        default=0, ge=0, description="sentences of the chunk before, repeated in a section's next"
+    )
+    kinds: dict[str, ChunkingSection] = Field(
+        default_factory=dict, description="other settings for post, article, code, transcript, …"
+    )
+    emoji: Literal["keep", "drop"] = "keep"
+    boilerplate: BoilerplateSection = BoilerplateSection()
+    duplicates: DuplicatesSection = DuplicatesSection()
+    quality: QualitySection = QualitySection()
     batch_size: PositiveInt = 32
+    workers: PositiveInt = Field(
+        default=1, description="processes that chunk and embed, by Ray Data; 1: this one"
+    )
+
+    @model_validator(mode="after")
+    def _overlap_leaves_room(self) -> "FeaturesSection":
+        for kind in (None, *self.kinds):
+            chunking = self.chunking(kind)
+            if 2 * (chunking.overlap_tokens or 0) > (chunking.chunk_tokens or 0):
+                raise ValueError("overlap_tokens must be at most half of chunk_tokens")
+        return self
+
+    def chunking(self, kind: str | None) -> ChunkingSection:
+        """The settings for documents of a kind, each given."""
+        own = self.kinds.get(kind or "", ChunkingSection())
+        return ChunkingSection(
+            chunk_tokens=self.chunk_tokens if own.chunk_tokens is None else own.chunk_tokens,
+            overlap_tokens=(
+                self.overlap_tokens if own.overlap_tokens is None else own.overlap_tokens
+            ),
+        )
+
+    @property
+    def cut_otherwise(self) -> str:
+        """Digest of what shapes chunks besides budget and embedder; "" if all is default."""
+        own = {"embedder", "chunk_tokens", "batch_size", "workers"}
+        data = self.model_dump(mode="json", exclude=own, exclude_defaults=True)
+        if not data:
+            return ""
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:8]
+
+
+class PersonalDataSection(Section):
+    """What is replaced in training texts by a placeholder of its kind."""
+
+    redact: bool = True
+    kinds: tuple[PersonalDataKind, ...] = typing.get_args(PersonalDataKind)
+    names: tuple[Annotated[str, Field(min_length=2)], ...] = Field(
+        default=(), description="people who must not be named; the author's own name stays"
+    )
 
 
 class DatasetsSection(Section):
@@ -155,6 +256,7 @@ class DatasetsSection(Section):
     max_samples: PositiveInt = 2_000
     max_preference_pairs: PositiveInt = 200
     rejected_max_tokens: PositiveInt = 96
+    personal_data: PersonalDataSection = PersonalDataSection()
     seed: int = 13
 
 
@@ -304,6 +406,7 @@ class Recipe(Section):
     datasets: DatasetsSection = DatasetsSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
+    retrieval: RetrievalSection = RetrievalSection()
     serving: ServingSection = ServingSection()
 
     @model_validator(mode="after")
@@ -407,7 +510,7 @@ def _section_at(location: tuple[int | str, ...]) -> type[BaseModel]:
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if typing.get_origin(annotation) in {tuple, types.UnionType, Annotated}:
+    if typing.get_origin(annotation) in {tuple, dict, types.UnionType, Annotated}:
         for argument in typing.get_args(annotation):
             if found := _model_in(argument):
                 return found

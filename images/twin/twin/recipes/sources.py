@@ -18,15 +18,18 @@ FilePatterns = Annotated[
 ]
 
 
+GUESTS = (
+    "texts under another name than the author's (byline, metadata): stored apart as that "
+    "person's, so the twin leaves them out, or included as the author's own"
+)
+
+
 class SourceSection(Section):
     """What every kind of source says."""
 
     name: Slug
-    guests: Literal["apart", "include"] = Field(
-        default="apart",
-        description="texts under another name than the author's (byline, metadata): stored apart "
-        "as that person's, so the twin leaves them out, or included as the author's own",
-    )
+    # A file's metadata often name whoever made its template, or installed the word processor.
+    guests: Literal["apart", "include"] = Field(default="include", description=GUESTS)
 
 
 class FolderSource(SourceSection):
@@ -122,6 +125,7 @@ class WarehouseDumpSource(SourceSection):
 class SiteSource(SourceSection):
     """What every source says that is fetched from the web."""
 
+    guests: Literal["apart", "include"] = Field(default="apart", description=GUESTS)
     exclude: tuple[Pattern, ...] = Field(
         default=(), description="regular expressions on the URL of pages that are not fetched"
     )

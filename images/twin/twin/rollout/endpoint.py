@@ -49,6 +49,11 @@ class Endpoint:
             answer = Answer.model_validate(response.json())
         except (ValueError, ValidationError):
             raise BadDataError(f"{name}: {self._url}/v1/answers gave no answer") from None
+        if not answer.grounded and not answer.completion_tokens:
+            raise BadDataError(
+                f"{name} finds nothing about the probe {question!r} in the author's texts: set "
+                "serving.probe_question to one they answer, or lower retrieval.min_score"
+            )
         if not answer.completion_tokens or not answer.answer.strip():
             raise BadDataError(f"{name} answered {question!r} with nothing")
         return answer

@@ -90,6 +90,7 @@ def usage(answer: Answer) -> dict[str, int]:
 def _lineage(answer: Answer) -> dict[str, Any]:
     return {
         "sources": [source.model_dump(mode="json") for source in answer.sources],
+        "grounded": answer.grounded,
         "model_version": answer.model_version,
         "trace_id": answer.trace_id,
     }

@@ -18,7 +18,7 @@ import os
 import shutil
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -36,7 +36,6 @@ from twin.stores.index import (
     RRF_K,
     SPARSE,
     ChunkFilter,
-    DocumentState,
     Hit,
     IndexedDocument,
     IndexSpec,
@@ -89,6 +88,20 @@ class EmbeddedIndex:
         self, spec: IndexSpec, dimension: int, *, rebuild: bool = False
     ) -> Iterator["EmbeddedWriter"]:
         """The one writer, on a copy of the checkpoint or release of the same spec."""
+        with self.write_alone():
+            writer = EmbeddedWriter(self, spec, dimension, rebuild=rebuild)
+            try:
+                yield writer
+            finally:
+                writer.close()
+
+    @contextmanager
+    def write_alone(self) -> Iterator[None]:
+        """Hold the lock of the one writer.
+
+        Raises:
+            TryAgainError: another process holds it.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             try:
@@ -97,11 +110,7 @@ class EmbeddedIndex:
                 raise TryAgainError(
                     f"the index of recipe {self.recipe!r} is being built by another process"
                 ) from None
-            writer = EmbeddedWriter(self, spec, dimension, rebuild=rebuild)
-            try:
-                yield writer
-            finally:
-                writer.close()
+            yield
 
     def forget(self, document_ids: Collection[str]) -> int:
         """Erase documents: a new release without them takes the place of all there are.
@@ -129,6 +138,52 @@ class EmbeddedIndex:
         finally:
             reader.close()
         return sum(state.chunks for state in erased if state)
+
+    def kept(self) -> dict[str, IndexState]:
+        """The releases beside the published one, checkpoints too; not those that are damaged."""
+        current = self.current()
+        found = {}
+        for name in self.releases():
+            with suppress(BadDataError):
+                if name != current:
+                    found[name] = read_state(self.release(name)).index
+        return found
+
+    def purge(self, document_ids: Collection[str]) -> int:
+        """Put a copy without these documents in the place of each kept release that has them."""
+        ids = set(document_ids)
+        holders = {
+            name: state for name, state in self.kept().items() if ids & state.documents.keys()
+        }
+        if not holders:
+            return 0
+        with self.write_alone():
+            for name in holders:
+                self._rewrite(name, ids)
+        return len(holders)
+
+    def _rewrite(self, name: str, without: set[str]) -> None:
+        from qdrant_edge import UpdateOperation
+
+        work, release = self.folder / "work", self.release(name)
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(release, work, copy_function=copy_sparse)
+        state = read_state(work)
+        shard = load_shard(work)
+        documents = dict(state.index.documents)
+        for id_ in without & documents.keys():
+            gone = documents.pop(id_)
+            if gone.chunks:
+                ids = contract.chunk_ids(id_, gone, state.index.spec)
+                shard.update(UpdateOperation.delete_points(list(ids)))
+                state.deleted += gone.chunks
+        shard.flush()
+        shard.close()
+        state.index = IndexState(spec=state.index.spec, documents=documents)
+        (work / "state.json").write_text(state.model_dump_json(), encoding="utf-8")
+        # Killed between the two, the release is missing: it is no longer the published one.
+        shutil.rmtree(release)
+        work.rename(release)
 
     def _keep_only(self, name: str | None) -> None:
         self.point("PARTIAL", None)
@@ -246,15 +301,32 @@ class EmbeddedReader:
         text: str | None,
         k: int,
         filter: ChunkFilter | None = None,
+        *,
+        vectors: bool = False,
     ) -> list[Hit]:
         """The ``k`` best chunks (see `IndexReader.search`)."""
-        request = _request(dense, text, k, filter)
+        request = _request(dense, text, k, filter, vectors=vectors)
         if request is None:
             return []
         with self._searching() as release:
             points = release.shard.query(request)
-        hits = [Hit(Chunk.model_validate(point.payload), point.score) for point in points]
+        hits = [
+            Hit(
+                Chunk.model_validate(point.payload),
+                point.score,
+                _dense(point.vector) if vectors else None,
+            )
+            for point in points
+        ]
         return contract.hits_in_order(hits, k)
+
+    def get(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
+        """The chunks of these ids; those that are not there are left out."""
+        if not chunk_ids:
+            return {}
+        with self._searching() as release:
+            records = release.shard.retrieve(list(chunk_ids), True, False)
+        return {str(record.id): Chunk.model_validate(record.payload) for record in records}
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks of the release that is published when iteration begins."""
@@ -283,7 +355,20 @@ class EmbeddedReader:
                     )
                 chunks = [Chunk.model_validate(found[id_].payload) for id_ in ids]
                 vectors = [_dense(found[id_].vector) for id_ in ids]
-                yield IndexedDocument(document_id, state.revision, chunks, vectors)
+                yield IndexedDocument.of(document_id, state, chunks, vectors)
+
+    def stored_chunks(self) -> Iterator[Chunk]:
+        """Every chunk that the shard holds, whatever ``state.json`` says."""
+        from qdrant_edge import ScrollRequest
+
+        with self._searching() as release:
+            offset = None
+            while True:
+                request = ScrollRequest(offset=offset, limit=BATCH, with_payload=True)
+                records, offset = release.shard.scroll(request)
+                yield from (Chunk.model_validate(record.payload) for record in records)
+                if offset is None:
+                    return
 
     def count(self) -> int:
         """Number of chunks."""
@@ -354,7 +439,12 @@ class EmbeddedReader:
 
 
 def _request(
-    dense: Sequence[float] | None, text: str | None, k: int, filter: ChunkFilter | None
+    dense: Sequence[float] | None,
+    text: str | None,
+    k: int,
+    filter: ChunkFilter | None,
+    *,
+    vectors: bool,
 ) -> "QueryRequest | None":
     from qdrant_edge import Fusion, Prefetch, Query, QueryRequest
 
@@ -368,13 +458,20 @@ def _request(
     limit = k + 1
     if len(arms) < 2:
         only = arms[0] if arms else None
-        return only and QueryRequest(limit=limit, query=only, filter=condition, with_payload=True)
+        return only and QueryRequest(
+            limit=limit,
+            query=only,
+            filter=condition,
+            with_payload=True,
+            with_vector=[DENSE] if vectors else None,
+        )
     candidates = contract.candidates(k)
     return QueryRequest(
         limit=limit,
         query=Fusion.Rrf(k=RRF_K),  # type: ignore[arg-type] # a subclass, which the stubs don't say
         prefetches=[Prefetch(limit=candidates, query=arm, filter=condition) for arm in arms],
         with_payload=True,
+        with_vector=[DENSE] if vectors else None,
     )
 
 
@@ -434,9 +531,7 @@ class EmbeddedWriter:
         for start in range(0, len(points), BATCH):
             self._open.update(UpdateOperation.upsert_points(points[start : start + BATCH]))
         for document in documents:
-            self._documents[document.id] = DocumentState(
-                revision=document.revision, chunks=len(document.chunks)
-            )
+            self._documents[document.id] = document.state
 
     def delete(self, document_ids: Sequence[str]) -> None:
         """Take documents out; unknown ids are passed over."""
@@ -461,6 +556,7 @@ class EmbeddedWriter:
     def publish(self) -> str:
         """Seal the work, point readers to it, and remove all but the release before it."""
         self._optimise()
+        contract.check_release(self.state, _Work(self._open), f"release of {self._index.recipe}")
         former = self._index.current()
         name = self._seal()
         self._index.point("CURRENT", name)
@@ -548,6 +644,29 @@ class EmbeddedWriter:
         self._index.release(name).parent.mkdir(exist_ok=True)
         self._work.rename(self._index.release(name))
         return name
+
+
+class _Work:
+    """What a writer has made and not published (see `contract.Unpublished`)."""
+
+    def __init__(self, shard: "EdgeShard") -> None:
+        self._shard = shard
+
+    def count(self) -> int:
+        from qdrant_edge import CountRequest
+
+        return int(self._shard.count(CountRequest(exact=True)))
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        records = self._shard.retrieve(list(ids), False, True) if ids else []
+        return {str(record.id): _dense(record.vector) for record in records}
+
+    def nearest(self, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
+        from qdrant_edge import Query, QueryRequest
+
+        query = Query.Nearest(list(vector), using=DENSE)
+        points = self._shard.query(QueryRequest(limit=k, query=query))
+        return [(str(point.id), float(point.score)) for point in points]
 
 
 def _points(document: IndexedDocument) -> list[Any]:

@@ -38,6 +38,15 @@ RRF_K = 60
 """Rank constant of reciprocal rank fusion, as in Cormack, Clarke and Büttcher (SIGIR 2009); given
 explicitly because the stores' own defaults differ."""
 
+SAMPLED = 20
+"""Chunks that a new release must find by their own vectors before it is published."""
+
+NEAREST = 5
+"""Neighbours among which such a chunk must be."""
+
+SAME = 0.999
+"""Cosine from which two vectors count as the same text's."""
+
 CANDIDATES = 50
 """The least number of candidates that each arm brings to the fusion."""
 
@@ -60,13 +69,21 @@ class IndexSpec(BaseModel):
 class DocumentState(BaseModel):
     """In which revision a document is indexed, and in how many chunks.
 
-    A document without words has none; one that a killed writer left unfinished has revision "".
+    A document without words has none, nor has a duplicate; one that a killed writer left
+    unfinished has revision "".
     """
 
     model_config = ConfigDict(frozen=True)
 
     revision: str
     chunks: int
+    variant: str = ""
+    """Digest of what was left out of its text because other documents hold it; "" if nothing.
+    The same revision in another variant has other chunks, under other ids."""
+    metadata: str = ""
+    """Digest of the document's fields that its chunks carry besides text."""
+    duplicate_of: str | None = None
+    """Id of the document that is indexed in its place."""
 
 
 class IndexState(BaseModel):
@@ -86,10 +103,12 @@ class IndexState(BaseModel):
     def fingerprint(self) -> str:
         """SHA-256 (first 16 hex digits) that is the same exactly when the chunk ids are.
 
-        A chunk id is made of document, revision, ordinal and chunker, so these are hashed.
+        A chunk id is made of document, revision, ordinal, chunker and variant, so these are hashed.
         """
         lines = (
-            f"{id_}\t{document.revision}\t{document.chunks}"
+            "\t".join(
+                filter(None, (id_, document.revision, str(document.chunks), document.variant))
+            )
             for id_, document in sorted(self.documents.items())
             if document.chunks
         )
@@ -105,6 +124,39 @@ class IndexedDocument:
     revision: str
     chunks: Sequence[Chunk] = ()
     vectors: Sequence[Sequence[float]] = ()
+    variant: str = ""
+    metadata: str = ""
+    duplicate_of: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        document_id: str,
+        state: DocumentState,
+        chunks: Sequence[Chunk],
+        vectors: Sequence[Sequence[float]],
+    ) -> "IndexedDocument":
+        """A document as it is read back."""
+        return cls(
+            document_id,
+            state.revision,
+            chunks,
+            vectors,
+            state.variant,
+            state.metadata,
+            state.duplicate_of,
+        )
+
+    @property
+    def state(self) -> DocumentState:
+        """What the index notes of it."""
+        return DocumentState(
+            revision=self.revision,
+            chunks=len(self.chunks),
+            variant=self.variant,
+            metadata=self.metadata,
+            duplicate_of=self.duplicate_of,
+        )
 
 
 @dataclass(frozen=True)
@@ -127,15 +179,19 @@ class ChunkFilter:
 
 
 #: Fields with a payload index, for filters and for deleting by document.
-FILTER_FIELDS = ("document_id", "author_id", "source", "kind", "language")
+FILTER_FIELDS = ("document_id", "author_id", "platform", "source", "kind", "language")
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A chunk that was found, with its fused score (higher is better)."""
+    """A chunk that was found, with its score (higher is better).
+
+    ``vector`` is its dense vector, where the search was asked for vectors.
+    """
 
     chunk: Chunk
     score: float
+    vector: Sequence[float] | None = None
 
 
 class IndexReader(Protocol):
@@ -155,15 +211,23 @@ class IndexReader(Protocol):
         text: str | None,
         k: int,
         filter: ChunkFilter | None = None,
+        *,
+        vectors: bool = False,
     ) -> list[Hit]:
-        """The ``k`` best chunks, best first.
+        """The ``k`` best chunks, best first, with their dense ``vectors`` if wanted.
 
         With both a vector and a text: dense and BM25 neighbours joined by reciprocal rank fusion.
-        With one of them: that arm alone, under its own scores.
+        With one of them: that arm alone, under its own scores (a vector's are cosines).
         """
+
+    def get(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
+        """The chunks of these ids; those that are not there are left out."""
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order of document id and ordinal."""
+
+    def stored_chunks(self) -> Iterator[Chunk]:
+        """Every chunk that the store really holds, in no order: what an audit compares."""
 
     def documents(self) -> Iterator[IndexedDocument]:
         """All documents whole, dense vectors included, in order of id: what a backup keeps.
@@ -203,7 +267,12 @@ class IndexWriter(Protocol):
         """Make the work so far durable, so that a writer after a kill goes on from here."""
 
     def publish(self) -> str:
-        """Let readers see it, at one moment; returns the name of the release."""
+        """Let readers see it, at one moment; returns the name of the release.
+
+        Raises:
+            TryAgainError: the release holds another number of chunks than it should, or some of
+                its chunks cannot be found by their own vectors; what is published stays.
+        """
 
 
 class Index(Protocol):
@@ -229,6 +298,16 @@ class Index(Protocol):
 
         Raises:
             TryAgainError: another writer is at work, or the store can't be reached.
+        """
+
+    def kept(self) -> dict[str, IndexState]:
+        """What each release holds that is kept beside the published one, by its name."""
+
+    def purge(self, document_ids: Collection[str]) -> int:
+        """Take documents out of the releases that are kept beside the published one.
+
+        Returns:
+            Number of releases that held any of them.
         """
 
     def forget(self, document_ids: Collection[str]) -> int:
@@ -274,8 +353,7 @@ def check(document: IndexedDocument, spec: IndexSpec, dimension: int) -> None:
             f"{len(document.vectors)} vectors of length {sorted(lengths)}; the index holds vectors "
             f"of length {dimension}, one for each chunk"
         )
-    state = DocumentState(revision=document.revision, chunks=len(document.chunks))
-    if [chunk.id for chunk in document.chunks] != chunk_ids(document.id, state, spec):
+    if [chunk.id for chunk in document.chunks] != chunk_ids(document.id, document.state, spec):
         raise ValueError(f"document {document.id}: chunk ids are not those of its revision")
 
 
@@ -286,10 +364,58 @@ def last_of_each(documents: Sequence[IndexedDocument]) -> list[IndexedDocument]:
 
 def chunk_ids(document_id: str, state: DocumentState, spec: IndexSpec) -> list[str]:
     """Ids of a document's chunks, in order."""
+    chunker = chunker_of(spec.chunker, state.variant)
     return [
-        chunk_id(document_id, state.revision, ordinal, spec.chunker)
-        for ordinal in range(state.chunks)
+        chunk_id(document_id, state.revision, ordinal, chunker) for ordinal in range(state.chunks)
     ]
+
+
+def chunker_of(chunker: str, variant: str) -> str:
+    """The chunker's version as the chunks of a variant carry it."""
+    return f"{chunker}+{variant}" if variant else chunker
+
+
+class Unpublished(Protocol):
+    """What `check_release` asks of a writer's work before readers may see it."""
+
+    def count(self) -> int:
+        """Number of chunks that are really there."""
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        """Dense vectors of those of ``ids`` that are there."""
+
+    def nearest(self, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
+        """Ids and cosines of the ``k`` chunks nearest to a vector, best first."""
+
+
+def check_release(state: IndexState, work: Unpublished, name: str) -> None:
+    """Count the chunks of a release, and search for some of them by their own vectors.
+
+    Raises:
+        TryAgainError: it is not what it should be, and must not be published.
+    """
+    count = work.count()
+    if count != state.chunks:
+        raise _not_published(name, f"it holds {count} chunks instead of {state.chunks}")
+    wanted = state.chunks
+    places = {wanted * n // SAMPLED for n in range(SAMPLED)} if wanted else set()
+    ids = (id_ for batch in batches_of_ids(state, 1_000) for id_ in batch)
+    sample = [id_ for place, id_ in enumerate(ids) if place in places]
+    vectors = work.vectors(sample)
+    for id_ in sample:
+        if id_ not in vectors:
+            raise _not_published(name, f"chunk {id_} is missing")
+        found = work.nearest(vectors[id_], NEAREST)
+        # Of many chunks with the same words, others may come first, but none is farther.
+        if id_ not in {other for other, _ in found} and (not found or found[-1][1] < SAME):
+            raise _not_published(name, f"chunk {id_} is not found by its own vector")
+
+
+def _not_published(name: str, reason: str) -> TryAgainError:
+    return TryAgainError(
+        f"the new index {name} is not as it should be ({reason}) and was not published: "
+        "run `twin features build --rebuild`"
+    )
 
 
 def batches_of_ids(state: IndexState, size: int) -> Iterator[tuple[str, ...]]:

@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,6 @@ from pydantic import BaseModel, ValidationError
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
 from twin.stores.index import (
-    DocumentState,
     Index,
     IndexedDocument,
     IndexReader,
@@ -30,6 +29,9 @@ from twin.stores.index import (
 FORMAT = "llm-twin-index"
 VERSION = 1
 DOCUMENTS_PER_WRITE = 20
+
+NOTED = ("variant", "metadata", "duplicate_of")
+"""What a line has of a document's state only where there is something to say."""
 
 
 class Head(BaseModel):
@@ -63,12 +65,21 @@ def export_index(reader: IndexReader, path: Path) -> IndexState:
 
 
 def import_index(
-    index: Index, path: Path, advance: Callable[[int], None] = lambda _: None
+    index: Index,
+    path: Path,
+    advance: Callable[[int], None] = lambda _: None,
+    only: Collection[str] | None = None,
 ) -> IndexState:
     """Make the index what a file holds, and publish it at one moment.
 
     The whole file is checked before anything is written. An index that already holds the same
     documents in the same revisions is left as it is.
+
+    Args:
+        index: to be changed.
+        path: of the file.
+        advance: is told how many documents were written.
+        only: ids of the documents to take from the file; None means all.
 
     Returns:
         What the index holds now.
@@ -78,10 +89,7 @@ def import_index(
         TryAgainError: another writer is at work, or the store is away.
     """
     head, documents = read_index(path)
-    states = {
-        item.id: DocumentState(revision=item.revision, chunks=len(item.chunks))
-        for item in documents
-    }
+    states = {item.id: item.state for item in documents if only is None or item.id in only}
     state = IndexState(spec=head.spec, documents=states)
     # Without a single chunk there is nothing to search, and no store takes vectors of length 0.
     if index.state() == state or not state.chunks:
@@ -89,6 +97,8 @@ def import_index(
     with index.write(head.spec, head.dimension, rebuild=True) as writer:
         batch: list[IndexedDocument] = []
         for item in read_index(path)[1]:
+            if item.id not in states:
+                continue
             batch.append(item)
             if len(batch) == DOCUMENTS_PER_WRITE:
                 writer.upsert(batch)
@@ -119,6 +129,7 @@ def _write(file: IO[str], document: IndexedDocument) -> int:
         "chunks": [chunk.model_dump(mode="json") for chunk in document.chunks],
         "vectors": [_encode(vector) for vector in document.vectors],
     }
+    line |= document.state.model_dump(include=set(NOTED), exclude_defaults=True)
     file.write(json.dumps(line, ensure_ascii=False) + "\n")
     return 1
 
@@ -171,6 +182,7 @@ def _document(data: dict[str, Any], head: Head) -> IndexedDocument:
         data["revision"],
         [Chunk.model_validate(chunk) for chunk in data["chunks"]],
         [_decode(text) for text in data["vectors"]],
+        **{key: data[key] for key in NOTED if key in data},
     )
     check(document, head.spec, head.dimension)
     return document

@@ -112,6 +112,21 @@ class QdrantIndex:
                 writer.delete(known)
         return erased
 
+    def kept(self) -> dict[str, IndexState]:
+        """The collections beside the published one."""
+        with self.plain_errors():
+            current = self.current()
+            return {name: self.state_of(name) for name in self.collections() if name != current}
+
+    def purge(self, document_ids: Collection[str]) -> int:
+        """Take documents out of the collections beside the published one."""
+        ids = set(document_ids)
+        holders = [name for name, state in self.kept().items() if ids & state.documents.keys()]
+        with self.plain_errors():
+            for name in holders:
+                QdrantWriter(self, name, *self.spec_of(name)).delete(sorted(ids))
+        return len(holders)
+
     def current(self) -> str | None:
         """The collection that the alias names."""
         aliases = self.client.get_aliases().aliases
@@ -238,6 +253,8 @@ class QdrantReader:
         text: str | None,
         k: int,
         filter: ChunkFilter | None = None,
+        *,
+        vectors: bool = False,
     ) -> list[Hit]:
         """The ``k`` best chunks (see `IndexReader.search`)."""
         query = _query(dense, text, k, _condition(filter))
@@ -246,10 +263,31 @@ class QdrantReader:
         with self._index.plain_errors():
             # One more than asked for: which of two equal scores is cut must not be left to chance.
             points = self._index.client.query_points(
-                self._follow(), limit=k + 1, with_payload=True, **query
+                self._follow(),
+                limit=k + 1,
+                with_payload=True,
+                with_vectors=[DENSE] if vectors else False,
+                **query,
             ).points
-        hits = [Hit(Chunk.model_validate(point.payload), point.score) for point in points]
+        hits = [
+            Hit(
+                Chunk.model_validate(point.payload),
+                point.score,
+                _dense(point.vector) if vectors else None,
+            )
+            for point in points
+        ]
         return contract.hits_in_order(hits, k)
+
+    def get(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
+        """The chunks of these ids; those that are not there are left out."""
+        if not chunk_ids:
+            return {}
+        with self._index.plain_errors():
+            records = self._index.client.retrieve(
+                self._follow(), list(chunk_ids), with_payload=True
+            )
+        return {str(record.id): Chunk.model_validate(record.payload) for record in records}
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order of document id and ordinal."""
@@ -276,7 +314,19 @@ class QdrantReader:
                     raise contract.unfinished(document_id)
                 chunks = [Chunk.model_validate(found[id_].payload) for id_ in ids]
                 vectors = [_dense(found[id_].vector) for id_ in ids]
-                yield IndexedDocument(document_id, document.revision, chunks, vectors)
+                yield IndexedDocument.of(document_id, document, chunks, vectors)
+
+    def stored_chunks(self) -> Iterator[Chunk]:
+        """Every chunk that the collection holds, whatever the records of documents say."""
+        with self._index.plain_errors():
+            name, offset = self._follow(), None
+            while True:
+                records, offset = self._index.client.scroll(
+                    name, scroll_filter=_is("chunk"), limit=BATCH, offset=offset, with_payload=True
+                )
+                yield from (Chunk.model_validate(record.payload) for record in records)
+                if offset is None:
+                    return
 
     def count(self) -> int:
         """Number of chunks."""
@@ -331,12 +381,7 @@ class QdrantWriter:
         self._put([point for document in documents for point in _points(document)])
         kept = [chunk.id for document in documents for chunk in document.chunks]
         self._remove_chunks(list(unfinished), kept)
-        self._record(
-            {
-                document.id: DocumentState(revision=document.revision, chunks=len(document.chunks))
-                for document in documents
-            }
-        )
+        self._record({document.id: document.state for document in documents})
 
     def delete(self, document_ids: Sequence[str]) -> None:
         """Take documents out; unknown ids are passed over."""
@@ -358,6 +403,7 @@ class QdrantWriter:
         """Move the alias here, and remove all but the collection before."""
         from qdrant_client import models
 
+        contract.check_release(self.state, _Work(self._client, self._name), self._name)
         former = self._index.current()
         if former == self._name:
             return self._name
@@ -406,6 +452,27 @@ class QdrantWriter:
         if kept:
             condition.must_not = [models.HasIdCondition(has_id=list(kept))]
         self._client.delete(self._name, models.FilterSelector(filter=condition), wait=True)
+
+
+class _Work:
+    """What a writer has made and perhaps not published (see `contract.Unpublished`)."""
+
+    def __init__(self, client: "QdrantClient", name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def count(self) -> int:
+        return self._client.count(self._name, count_filter=_is("chunk"), exact=True).count
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        records = self._client.retrieve(self._name, list(ids), with_vectors=[DENSE]) if ids else []
+        return {str(record.id): _dense(record.vector) for record in records}
+
+    def nearest(self, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
+        points = self._client.query_points(
+            self._name, query=list(vector), using=DENSE, limit=k
+        ).points
+        return [(str(point.id), point.score) for point in points]
 
 
 def _dense(vector: Any) -> Sequence[float]:

@@ -37,6 +37,9 @@ class SampleSetManifest(BaseModel):
     documents: dict[str, Split] = Field(description="document id to the split it belongs to")
     counts: dict[str, dict[str, int]] = Field(description="kind to split to number of samples")
     skipped: dict[str, int] = Field(default_factory=dict, description="reason to chunks left out")
+    redacted: dict[str, int] = Field(
+        default_factory=dict, description="kind of personal data to places where it was replaced"
+    )
 
 
 class SampleSets:

@@ -2,7 +2,8 @@
 
 Collections, each keyed by ``_id``: ``documents`` (the text as it stands), ``revisions`` (every
 text a document has had, the current one too), ``quarantine`` (what could not be used),
-``crawls`` (one record a crawl and source), and those of `twin.stores.crawl_pages`. A revision is
+``crawls`` (one record a crawl and source), and those of `twin.stores.crawl_pages`. ``signatures``
+holds what `twin features build` compares documents by, and can be made again. A revision is
 written before the document that shows it, so that a kill between the two loses nothing and the
 next upsert finishes the work.
 """
@@ -147,6 +148,7 @@ class Warehouse:
             self._of("documents").create_index([("author_id", 1), ("source", 1)])
             self._of("documents").create_index("url")
             self._of("forgotten").create_index("author_id")
+            self._of("signatures").create_index("author_id")
             self._of("revisions").create_index([("document_id", 1), ("seen", 1)])
             self._of("quarantine").create_index([("author_id", 1), ("source", 1)])
             self._of("crawls").create_index([("recipe", 1), ("source", 1), ("finished", -1)])
@@ -280,6 +282,30 @@ class Warehouse:
         with self._errors():
             found = self._of("revisions").find({"document_id": document_id}).sort("seen", 1)
             return [Revision.model_validate(stored) for stored in found]
+
+    # Signatures
+
+    def signatures(self, author_id: str, made_by: str) -> Iterator[Record]:
+        """What was kept by `keep_signatures`, made by this version of the code and its settings."""
+        query = {"author_id": author_id, "made_by": made_by}
+        with self._errors():
+            yield from self._of("signatures").find(query)
+
+    def keep_signatures(self, author_id: str, made_by: str, records: Iterable[Record]) -> None:
+        """Keep one record a document, by ``_id``, in place of the one before."""
+        from pymongo import ReplaceOne
+
+        operations = [
+            ReplaceOne(
+                {"_id": item["_id"]},
+                {**item, "author_id": author_id, "made_by": made_by},
+                upsert=True,
+            )
+            for item in records
+        ]
+        if operations:
+            with self._errors():
+                self._of("signatures").bulk_write(operations, ordered=False)
 
     # Cross-posts, see `twin.crawl.cross_posts`
 
@@ -444,6 +470,7 @@ class Warehouse:
     def _erase(self, document_ids: list[str]) -> int:
         texts = self._of("revisions").delete_many({"document_id": {"$in": document_ids}})
         self._of("documents").delete_many({"_id": {"$in": document_ids}})
+        self._of("signatures").delete_many({"_id": {"$in": document_ids}})
         return texts.deleted_count
 
     def forgotten(self, author_id: str) -> dict[str, Forgotten]:

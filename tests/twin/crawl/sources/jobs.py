@@ -3,7 +3,7 @@
 from typing import Any
 
 from twin.crawl.run import CrawlOptions, crawl
-from twin.domain.document import Document
+from twin.domain.document import Document, DocumentStatus
 from twin.domain.result import JobResult
 from twin.job import Job
 from twin.recipes import Recipe
@@ -32,9 +32,10 @@ def run(settings: Settings, source: dict[str, Any], **limits: object) -> Job:
 
 
 def documents(settings: Settings) -> dict[str, Document]:
-    """Live documents by URL."""
+    """Live documents by URL, and those that are the same text as another."""
     with open_warehouse(settings) as warehouse:
-        return {document.url: document for document in warehouse.live_documents("tester")}
+        found = [*warehouse.summaries("tester", DocumentStatus.DUPLICATE)]
+        return {item.url: item for item in (*found, *warehouse.live_documents("tester"))}
 
 
 def held(settings: Settings) -> dict[str, str]:

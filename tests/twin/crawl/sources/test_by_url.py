@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from twin.crawl.sources.by_url import source_of_link
 from twin.domain.errors import BadDataError
-from twin.recipes import SOURCE_KINDS, Source
+from twin.recipes import Source
 
 POST = "https://medium.com/@jane/a-title-1a2b3c4d5e6f"
 
@@ -71,7 +71,6 @@ def test_links_of_one_page_have_one_name_and_others_another() -> None:
     assert len(source_of_link(f"https://e.org/{'long-' * 50}").name) <= 41
 
 
-@pytest.mark.skipif("github" not in SOURCE_KINDS, reason="no source of kind github yet")
 @pytest.mark.parametrize(
     ("link", "fields"),
     [

@@ -6,14 +6,13 @@ A feed is an outsider's XML: entities are not expanded, DTDs not loaded, nothing
 import re
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from html import escape
 
 from lxml import etree
 
-from twin.crawl.formats.markdown import language, published
+from twin.crawl.formats.markdown import language, published, title_from_url
 from twin.crawl.page import Article, UnusableError
 from twin.crawl.web.urls import same_page
 
@@ -90,17 +89,18 @@ def feed_items(body: bytes) -> list[FeedItem]:
     ]
 
 
-def read_feed_item(body: bytes, url: str) -> Article:
+def read_feed_item(body: bytes, url: str, *, links: bool = False) -> Article:
     """Read a feed's item as an article; its title, date, byline and tags are the feed's.
 
     Args:
         body: a feed with one item (`FeedItem.body`).
         url: the page of the item; relative links are resolved against it.
+        links: keep links and images in the Markdown.
 
     Raises:
         UnusableError: there is no text in it.
     """
-    from twin.crawl.formats.html import read_html
+    from twin.crawl.formats.html import read_fragment
 
     root = _parsed(body)
     item = next(_items(root), None)
@@ -112,21 +112,14 @@ def read_feed_item(body: bytes, url: str) -> Article:
     _drop_footers(tree)
     title = _plain(_text(item, "title"))
     text = etree.tostring(tree, encoding="unicode", method="html")
-    heading = f"<h1>{escape(title)}</h1>" if title else ""
-    head = f"<title>{escape(title)}</title>" if title else ""
-    article = read_html(
-        f"<html><head>{head}</head><body><article>{heading}{text}</article></body></html>", url
-    )
-    return replace(
-        article,
-        title=title or article.title,
-        subtitle=None,
+    return Article(
+        title=title or title_from_url(url),
+        content=read_fragment(text, url, links=links),
         byline=_byline(root, item),
         published=_time(item, "pubDate", "published", "date", "issued", "updated"),
         modified=_time(item, "modified", "updated"),
-        language=language(_language(root, item)) or article.language,
+        language=language(_language(root, item)),
         tags=_tags(item),
-        canonical_url=None,
     )
 
 

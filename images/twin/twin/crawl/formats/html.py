@@ -9,7 +9,7 @@ from twin.crawl.formats.html_markdown import to_markdown, to_text
 from twin.crawl.formats.html_repair import repair
 from twin.crawl.formats.html_runs import events_of
 from twin.crawl.formats.listing import is_listing
-from twin.crawl.formats.main_text import choose
+from twin.crawl.formats.main_text import choose, choose_all
 from twin.crawl.formats.markdown import title_from_url
 from twin.crawl.formats.metadata import Metadata, read_metadata
 from twin.crawl.page import Article, ListingError, UnusableError
@@ -42,6 +42,26 @@ def read_html(text: str, url: str, *, listings: bool = False, links: bool = Fals
         UnusableError: there is no main text in it.
     """
     return extract_html(text, url, listings=listings, links=links).article
+
+
+def read_fragment(markup: str, url: str, *, links: bool = False) -> str:
+    """Markdown of HTML that is the article itself, as a feed or an API gives it.
+
+    Args:
+        markup: HTML of the text without its title.
+        url: what relative links are resolved against.
+        links: keep links and images.
+
+    Raises:
+        UnusableError: there is no text in it.
+    """
+    tree = _parse(f"<html><body><div>{markup}</div></body></html>")
+    unwrap_listings(tree)
+    events = events_of(repair(tree))
+    choose_all(events)
+    if not to_text(events).strip():
+        raise UnusableError("no text in it")
+    return normalise(to_markdown(events, url, links=links))
 
 
 def extract_html(

@@ -21,6 +21,7 @@ from twin.crawl.formats.furniture import (
 )
 from twin.crawl.formats.html_runs import Event, Image, Place, Run
 
+_WIDGETS = FURNITURE | {"subscription"}
 _NEVER_PROSE = FURNITURE | READERS
 _NAMED_APART = FURNITURE | DOUBTFUL
 _READERS_ABSOLVING_SHARE = 0.7
@@ -69,6 +70,24 @@ def choose(events: Sequence[Event], found: str, body: str | None, titles: Sequen
     _drop_titles(runs, {_bare(title) for title in titles if title})
     _keep_tables_whole(runs)
     _keep_headings(runs)
+    _keep_images(events)
+
+
+def choose_all(events: Sequence[Event]) -> None:
+    """Mark all of a text that is an article by itself, but for captions and furniture in it.
+
+    A post as an API or a feed gives it has no page around; widgets to subscribe or share it has.
+    """
+    runs = [event for event in events if isinstance(event, Run) and not event.place.hidden]
+    total = sum(len(run.squeezed) for run in runs)
+    for run in runs:
+        for place in run.place.above():
+            place.weight += len(run.squeezed)
+    for run in runs:
+        widgets = [place for place in run.place.above() if place.names & _WIDGETS]
+        inside = any(place.weight < _ABSOLVING_SHARE * total for place in widgets)
+        run.keep = not (inside or run.place.caption or _is_boilerplate(run))
+    _keep_tables_whole(runs)
     _keep_images(events)
 
 

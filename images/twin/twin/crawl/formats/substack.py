@@ -2,13 +2,11 @@
 
 import json
 import re
-from dataclasses import replace
-from html import escape
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from twin.crawl.formats.markdown import language, published
+from twin.crawl.formats.markdown import language, published, title_from_url
 from twin.crawl.page import Article, PaywallError, UnusableError, whole
 
 MEDIA_TYPE = "application/vnd.llm-twin.substack-post+json"
@@ -50,37 +48,30 @@ class SubstackPost(BaseModel):
         return len(_TAG.sub(" ", self.body_html).split()) < self.wordcount * WHOLE_SHARE
 
 
-def read_substack_post(text: str, url: str) -> Article:
-    """Read a post of the API.
+def read_substack_post(text: str, url: str, *, links: bool = False) -> Article:
+    """Read a post of the API; ``links``: keep links and images in the Markdown.
 
     Raises:
         PaywallError: only its beginning was given.
         UnusableError: it is no post, or has no text.
     """
-    from twin.crawl.formats.html import read_html
+    from twin.crawl.formats.html import read_fragment
 
     post = parse_post(text)
     if post.is_paywalled:
         raise PaywallError(f"behind a paywall (for {post.audience.replace('_', ' ')})")
     if not (post.body_html or "").strip():
         raise UnusableError("a post without text")
-    title = escape(post.title)
-    article = read_html(
-        f"<html><head><title>{title}</title></head><body><article><h1>{title}</h1>"
-        f"{post.body_html}</article></body></html>",
-        url,
-    )
-    return replace(
-        article,
-        title=whole(post.title) or article.title,
+    return Article(
+        title=whole(post.title) or title_from_url(url),
+        content=read_fragment(post.body_html or "", url, links=links),
         subtitle=(post.subtitle or "").strip() or None,
         byline=_names(post.bylines) or None,
         published=published(post.post_date),
         modified=published(post.updated_at),
-        language=language(post.language) or article.language,
+        language=language(post.language),
         tags=tuple(str(tag["name"]) for tag in post.tags if tag.get("name")),
         kind=KINDS.get(post.type, post.type),
-        canonical_url=None,
     )
 
 

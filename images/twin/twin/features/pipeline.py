@@ -1,0 +1,101 @@
+"""From documents to vectors, window by window: in this process, or spread by Ray Data.
+
+Both ways run the same two steps, so that an index is the same however it was made.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from twin.domain.chunk import Chunk
+from twin.domain.document import Document
+from twin.domain.errors import TwinError
+from twin.features.chunker import Chunker
+from twin.features.plan import Wanted
+from twin.models.embedder import Embedder
+from twin.stores.index import IndexedDocument
+
+WINDOW_CHUNKS = 512
+"""Chunks embedded together: enough to batch texts of like length, and memory stays flat."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A document in chunks, or why it can't be cut."""
+
+    document: Document
+    """Without its text."""
+    wanted: Wanted
+    chunks: Sequence[Chunk] = ()
+    refused: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Documents ready for the index, and those that can't be indexed."""
+
+    documents: list[IndexedDocument]
+    failed: list[Prepared]
+    refused: int
+    tokens: int
+
+
+def prepare(chunker: Chunker, document: Document, wanted: Wanted) -> Prepared:
+    """Step one: cut a document."""
+    bare = document.model_copy(update={"content": ""})
+    if wanted.duplicate_of:
+        return Prepared(bare, wanted)
+    try:
+        cut = chunker.cut(document, wanted.left_out, wanted.variant)
+    except TwinError as error:
+        return Prepared(bare, wanted, error=str(error))
+    return Prepared(bare, wanted, cut.chunks, len(cut.refused))
+
+
+def embed(embedder: Embedder, window: Iterable[Prepared]) -> Embedded:
+    """Step two: embed the chunks of several documents together."""
+    window = list(window)
+    texts = [chunk.embedded_text for item in window for chunk in item.chunks]
+    vectors = iter(embedder.encode(texts) if texts else [])  # load no model for nothing
+    return Embedded(
+        documents=[
+            IndexedDocument(
+                item.document.id,
+                item.document.revision,
+                item.chunks,
+                [next(vectors) for _ in item.chunks],
+                variant=item.wanted.variant,
+                metadata=item.wanted.head.metadata,
+                duplicate_of=item.wanted.duplicate_of,
+            )
+            for item in window
+            if not item.error
+        ],
+        failed=[item for item in window if item.error],
+        refused=sum(item.refused for item in window),
+        tokens=sum(chunk.token_count for item in window for chunk in item.chunks),
+    )
+
+
+def embed_here(
+    chunker: Chunker,
+    embedder: Embedder,
+    documents: Iterable[Document],
+    wanted: Mapping[str, Wanted],
+) -> Iterator[Embedded]:
+    """Both steps in this process; a window is in memory at a time."""
+    window: list[Prepared] = []
+    chunks = 0
+    for document in current(documents, wanted):
+        window.append(prepare(chunker, document, wanted[document.id]))
+        chunks += len(window[-1].chunks)
+        if chunks >= WINDOW_CHUNKS:
+            yield embed(embedder, window)
+            window, chunks = [], 0
+    if window:
+        yield embed(embedder, window)
+
+
+def current(documents: Iterable[Document], wanted: Mapping[str, Wanted]) -> Iterator[Document]:
+    """Documents as they were when it was decided over them; others are left to the next build."""
+    return (item for item in documents if item.revision == wanted[item.id].head.revision)

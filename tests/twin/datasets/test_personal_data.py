@@ -1,0 +1,115 @@
+"""Personal data goes, all else stays."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.twin.corpora import document
+from twin.datasets.personal_data import Redactor
+from twin.recipes import PersonalDataSection
+
+KNOBS = PersonalDataSection(names=("Bob Miller", "Ann Lee"))
+
+
+def redacted(text: str, knobs: PersonalDataSection = KNOBS) -> str:
+    return Redactor(knobs, "Ann Lee").text(text)
+
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.dGhlIHNpZ25hdHVyZQ"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Write to ann.lee+blog@example.co.uk, please.", "Write to [EMAIL_ADDRESS], please."),
+        ("Call +44 20 7946 0958 today.", "Call [PHONE_NUMBER] today."),
+        ("Call (212) 555-0143 or 212-555-0143.", "Call [PHONE_NUMBER] or [PHONE_NUMBER]."),
+        ("Card 4111 1111 1111 1111 was", "Card [CREDIT_CARD] was"),
+        ("to GB33BUKB20201555555555 by", "to [IBAN_CODE] by"),
+        ("key AKIAIOSFODNN7EXAMPLE!", "key [SECRET_KEY]!"),
+        (f"token {JWT} ends", "token [SECRET_KEY] ends"),
+        ("use ghp_" + "a1B2" * 9 + " now", "use [SECRET_KEY] now"),
+        ("sk-proj-" + "a1B2" * 8, "[SECRET_KEY]"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIB\nabc\n-----END RSA PRIVATE KEY-----\nafter",
+            "[SECRET_KEY]\nafter",
+        ),
+        ("Bob Miller said so; bob is fine.", "[PERSON] said so; bob is fine."),
+        ("`sk-" + "a1B2" * 8 + "`", "`[SECRET_KEY]`"),
+    ],
+)
+def test_personal_data_is_replaced_by_its_kind(text, expected):
+    assert redacted(text) == expected
+    assert redacted(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ann Lee wrote this, and Ann signed it.",
+        "On 2024-05-01 10:00, version 1.2.3 served 1,642 requests at 192.168.0.1:8080.",
+        "arXiv 2106.09685, ISBN 978-3-16-148410-0, port 27117, 0.9999, 10² and +5 or (12) 34",
+        "Card 4111 1111 1111 1112 fails its checksum; GB00BUKB20201555555555 does too.",
+        "```py\nmail = 'ann@example.org'\nphone = '+44 20 7946 0958'\n```",
+        "`git@github.com:ann/twin.git` and @ann, a@b",
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "skip-the-line-of-things, task-a-very-long-name",
+        "550e8400-e29b-41d4-a716-446655440000",
+    ],
+)
+def test_what_is_no_personal_data_stays(text):
+    assert redacted(text) == text
+
+
+def test_keys_in_code_go_too():
+    assert redacted("```sh\nexport KEY=AKIAIOSFODNN7EXAMPLE\n```") == (
+        "```sh\nexport KEY=[SECRET_KEY]\n```"
+    )
+
+
+def test_a_recipe_may_keep_kinds_or_all():
+    text = "ann@example.org, +44 20 7946 0958"
+    phones = PersonalDataSection(kinds=("PHONE_NUMBER",))
+    assert redacted(text, phones) == "ann@example.org, [PHONE_NUMBER]"
+    assert redacted(text, PersonalDataSection(redact=False)) == text
+
+
+def test_a_chunk_keeps_its_lineage_and_the_counts_are_by_kind():
+    [chunk] = document("d", 1)
+    chunk = chunk.model_copy(
+        update={"text": "a@example.org and b@example.org", "headings": ("Mail c@example.org",)}
+    )
+    redactor = Redactor(KNOBS, "Ann Lee")
+    found = redactor.chunk(chunk)
+    assert found.text == "[EMAIL_ADDRESS] and [EMAIL_ADDRESS]"
+    assert found.headings == ("Mail [EMAIL_ADDRESS]",)
+    assert (found.id, found.document_id) == (chunk.id, chunk.document_id)
+    assert redactor.counts == {"EMAIL_ADDRESS": 3}
+    [untouched] = document("d", 1)
+    assert redactor.chunk(untouched) is untouched
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(st.sampled_from("ab Z.\n-`1"), max_size=60), st.text("xyz .\n", max_size=60))
+def test_only_the_address_goes(before, after):
+    text = f"{before.replace('`', '')}\nann@example.org\n{after}"
+    assert "ann@example.org" not in redacted(text)
+    assert redacted(text).endswith(f"[EMAIL_ADDRESS]\n{after}")
+
+
+def test_the_handbook_holds_none_and_presidio_is_not_even_loaded(root):
+    code = (
+        "import sys, pathlib\n"
+        "from twin.datasets.personal_data import Redactor\n"
+        "from twin.recipes import PersonalDataSection\n"
+        "redactor = Redactor(PersonalDataSection(), 'The Keeper of the Handbook')\n"
+        f"for path in pathlib.Path({str(root / 'include' / 'handbook')!r}).glob('*.md'):\n"
+        "    text = path.read_text()\n"
+        "    assert redactor.text(text) == text, path\n"
+        "assert not redactor.counts\n"
+        "assert 'presidio_analyzer' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

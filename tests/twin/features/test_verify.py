@@ -1,0 +1,202 @@
+"""`twin features verify`, `show`, `snapshot` and `restore` against real stores."""
+
+import pytest
+
+from tests.twin.features.documents import make
+from tests.twin.features.test_build import RECIPE, command, run, store
+from tests.twin.features.test_curation import FOOTER, article
+from twin.domain.document import DocumentStatus
+from twin.domain.errors import BadDataError, NothingToDo
+from twin.domain.result import JobResult
+from twin.features.show import show
+from twin.features.snapshot import restore, snapshot
+from twin.features.verify import verify
+from twin.job import Job
+from twin.stores.embedded_index import BATCH, load_shard
+from twin.stores.index import open_index
+from twin.stores.warehouse import open_warehouse
+
+ARTICLES = [
+    make(f"Article {n}", f"## Part\n\n{article(n)}\n\n{FOOTER}", published=None) for n in range(4)
+]
+COPY = make("Copy", ARTICLES[0].content)
+
+
+def job(settings, recipe=RECIPE) -> Job:
+    return Job(recipe, settings, "r1", JobResult(job="features", recipe="toy", run_id="r1"))
+
+
+def gone(document):
+    return document.model_copy(update={"status": DocumentStatus.GONE})
+
+
+def texts(settings) -> str:
+    return "\n".join(chunk.text for chunk in open_index(settings, RECIPE).read().chunks())
+
+
+@pytest.fixture
+def built(stores_settings):
+    store(stores_settings, *ARTICLES, COPY, make("Empty", "***"))
+    run(stores_settings)
+    return stores_settings
+
+
+def test_an_index_just_built_is_what_the_warehouse_says(built):
+    verify(job(built))
+
+
+def test_no_index_and_another_setting_are_told_apart(stores_settings):
+    store(stores_settings, ARTICLES[0])
+    with pytest.raises(BadDataError, match="no index yet"):
+        verify(job(stores_settings))
+    run(stores_settings)
+    features = RECIPE.features.model_copy(update={"chunk_tokens": 100})
+    with pytest.raises(BadDataError, match="other settings"):
+        verify(job(stores_settings, RECIPE.model_copy(update={"features": features})))
+
+
+def test_a_change_that_was_not_built_is_found_and_then_built(built):
+    store(
+        built,
+        make("New", article("new")),
+        make("Article 1", "Rewritten in a few words."),
+        gone(ARTICLES[2]),
+    )
+    with pytest.raises(BadDataError) as error:
+        verify(job(built))
+    for sort in ("1 live documents missing", "1 documents that are not live", "held otherwise"):
+        assert sort in str(error.value)
+    assert "twin features build --recipe toy" in str(error.value)
+    run(built)
+    verify(job(built))
+
+
+def test_chunks_lost_and_left_behind_in_the_store_are_found(built):
+    """What a state file says is not believed: the points themselves are compared."""
+    from qdrant_edge import ScrollRequest, UpdateOperation
+
+    index = open_index(built, RECIPE)
+    shard = load_shard(index.release(index.current()))
+    records, _ = shard.scroll(ScrollRequest(limit=BATCH, with_payload=True))
+    shard.update(UpdateOperation.delete_points([records[0].id]))
+    shard.update(UpdateOperation.set_payload([records[1].id], {"text": "Never written."}))
+    shard.flush()
+    shard.close()
+    with pytest.raises(BadDataError, match=r"1 recorded chunks missing.*another content"):
+        verify(job(built))
+    run(built, rebuild=True)
+    verify(job(built))
+
+
+def test_recurring_blocks_come_and_go_with_the_documents_that_hold_them(built):
+    assert FOOTER not in texts(built)
+    before = {id_: s.variant for id_, s in open_index(built, RECIPE).state().documents.items()}
+    assert sum(bool(variant) for variant in before.values()) == 4
+    result = run_after(built, gone(ARTICLES[2]), gone(ARTICLES[3]))
+    assert texts(built).count(FOOTER) == 2  # of two documents: no longer boilerplate
+    assert result.detail["documents_removed"] == 2
+    assert result.counts.written == 2
+    verify(job(built))
+
+
+def run_after(settings, *documents) -> JobResult:
+    store(settings, *documents)
+    return run(settings)
+
+
+def test_the_copy_comes_back_when_the_original_goes(built):
+    state = open_index(built, RECIPE).state()
+    original, copy = sorted((ARTICLES[0], COPY), key=lambda item: item.id)
+    assert state.documents[copy.id].duplicate_of == original.id
+    assert state.documents[copy.id].chunks == 0
+    run_after(built, gone(original))
+    state = open_index(built, RECIPE).state()
+    assert state.documents[copy.id].duplicate_of is None
+    assert state.documents[copy.id].chunks > 0
+    verify(job(built))
+
+
+def test_only_documents_with_a_new_decision_are_worked_on_again(stores_settings):
+    others = [make(f"Other {n}", article(f"o{n}")) for n in range(3)]
+    store(stores_settings, *(o.model_copy(update={"source": "b"}) for o in others), *ARTICLES[:2])
+    run(stores_settings)
+    assert FOOTER in texts(stores_settings)
+    result = run_after(stores_settings, ARTICLES[2])
+    assert (result.counts.written, result.counts.skipped) == (3, 3)
+    assert FOOTER not in texts(stores_settings)
+
+
+def test_a_gone_document_leaves_the_kept_release_too(built):
+    run_after(built, make("New", article("new")), gone(ARTICLES[1]))
+    index = open_index(built, RECIPE)
+    kept = index.kept()
+    assert len(kept) == 1
+    assert all(ARTICLES[1].id not in state.documents for state in kept.values())
+    [name] = kept
+    shard = load_shard(index.release(name))
+    from qdrant_edge import ScrollRequest
+
+    points, _ = shard.scroll(ScrollRequest(limit=1000, with_payload=True))
+    assert points
+    assert all(point.payload["document_id"] != ARTICLES[1].id for point in points)
+    verify(job(built))
+
+
+def test_changed_metadata_reaches_the_chunks(built):
+    store(built, ARTICLES[1].model_copy(update={"kind": "post", "language": "de-AT"}))
+    run(built)
+    found = [
+        c for c in open_index(built, RECIPE).read().chunks() if c.document_id == ARTICLES[1].id
+    ]
+    assert {(chunk.kind, chunk.language) for chunk in found} <= {("post", "de"), ("post", "en")}
+    assert found
+    verify(job(built))
+
+
+def test_show_says_what_was_changed_left_out_and_cut(built):
+    shown = show(RECIPE, built, ARTICLES[1].url)
+    assert shown.left_out == [FOOTER]
+    assert FOOTER in shown.before
+    assert FOOTER not in shown.after
+    assert all(0 < chunk.tokens <= shown.budget == 200 for chunk in shown.chunks)
+    copy = max((ARTICLES[0], COPY), key=lambda item: item.id)
+    assert show(RECIPE, built, copy.url).duplicate_of != copy.url
+    with pytest.raises(BadDataError, match="twin warehouse list"):
+        show(RECIPE, built, "https://example.org/never")
+
+
+def test_a_snapshot_is_restored_without_what_is_gone(built):
+    snapshot(job(built))
+    with pytest.raises(NothingToDo, match="holds the same"):
+        snapshot(job(built))
+    before = texts(built)
+    run_after(built, make("New", article("new")))
+    restore(job(built))
+    assert texts(built) == before
+    run_after(built, gone(ARTICLES[1]))
+    restore(job(built))
+    assert ARTICLES[1].id not in open_index(built, RECIPE).state().documents
+    with pytest.raises(BadDataError, match="no snapshot 'x'"):
+        restore(job(built), "x")
+
+
+def test_the_commands_say_it_in_one_line_and_by_exit_code(built, tmp_path):
+    import subprocess
+
+    line, environment = command(built, tmp_path)
+
+    def twin(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [line[0], "features", *arguments, "--recipe", line[4]],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    assert twin("verify").returncode == 0
+    shown = twin("show", ARTICLES[1].url)
+    assert shown.returncode == 0
+    assert "Left out, other documents hold it too:\nThanks for reading!" in shown.stdout
+    with open_warehouse(built) as warehouse:
+        warehouse.upsert(make("New", article("new")))
+    found = twin("verify")
+    assert found.returncode == 65
+    assert "1 live documents missing" in found.stderr
