@@ -5,7 +5,7 @@ are as slow as one; here those that come while it is busy share the next command
 """
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ class _Waiting:
     operation: "InsertOne[dict[str, Any]] | UpdateOne"
     done: bool = False
     error: "PyMongoError | None" = None
+    wake: threading.Event = field(default_factory=threading.Event)
+    """Set when it is done, or when its thread is to write for all who wait."""
 
 
 class GroupedWrites:
@@ -30,7 +32,7 @@ class GroupedWrites:
         self._collection = collection
         self._waiting: list[_Waiting] = []
         self._lock = threading.Lock()
-        self._turn = threading.Lock()
+        self._busy = False
 
     def write(self, operation: "InsertOne[dict[str, Any]] | UpdateOne") -> None:
         """Returns when the operation is stored, perhaps together with others' and in any order.
@@ -42,9 +44,11 @@ class GroupedWrites:
         mine = _Waiting(operation)
         with self._lock:
             self._waiting.append(mine)
-        with self._turn:  # whoever comes first writes for all who wait
-            if not mine.done:
-                self._write_all()
+            waits, self._busy = self._busy, True
+        if waits:
+            mine.wake.wait()
+        if not mine.done:
+            self._write_all()
         if mine.error is not None:
             raise mine.error
 
@@ -64,6 +68,12 @@ class GroupedWrites:
         finally:
             for one in group:
                 one.done = True
+                one.wake.set()
+            with self._lock:
+                following = self._waiting[0] if self._waiting else None
+                self._busy = following is not None
+            if following is not None:
+                following.wake.set()
 
 
 def _error(failed: dict[str, Any]) -> "PyMongoError":
