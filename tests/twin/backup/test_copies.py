@@ -219,7 +219,9 @@ def test_on_the_command_line(full: Settings, lost: Settings, tmp_path: Path):
     assert written["uris"]["backup"].endswith(f"backups/toy/{name}")
     assert twin(full, "create").returncode == 99
     listed = twin(full, "list").stdout
-    assert listed.startswith(f"{name}  3 revisions, 2 documents, 1 quarantine, 0 crawls, index ")
+    assert listed.startswith(
+        f"{name}  3 revisions, 2 documents, 1 quarantine, 0 crawls, 0 forgotten, index "
+    )
     assert twin(lost, "restore").returncode == 0
     assert records(lost) == records(full)
     assert twin(lost, "restore", "--name", "x").returncode == 65
