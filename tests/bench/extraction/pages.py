@@ -2,9 +2,10 @@
 """Labelled pages: made-up articles in the markup of many kinds of site.
 
 The families are written after the look of real sites (news, blogs, documentation, social
-networks, pages of the nineties), not after what the extractor does, and the extractor is not
-tuned on them: they show where it breaks, and compare extractors in one run. The measure of its
-quality is pages of real sites that are kept elsewhere.
+networks, pages of the nineties). The extractor's rules came first, but half a dozen of them were
+mended after a look at what it missed here (F1 0.991 before, 0.999 after): these pages compare
+extractors in one run and show what breaks; they no longer measure how good this one is on pages
+it has not seen.
 """
 
 import html

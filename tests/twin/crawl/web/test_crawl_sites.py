@@ -237,7 +237,7 @@ def test_every_bad_page_is_reported_with_its_reason_and_the_good_ones_are_kept(
         "/half": "holds half a character (a surrogate without its pair)",
         "/empty": "empty",
         "/short": "14 words, fewer than crawl.min_words = 20",
-        "/pdf": "application/pdf: neither HTML nor Markdown",
+        "/pdf": "not a PDF, or a damaged one",
         "/loop": "redirects in a circle",
         "/inside": f"was not fetched: 127.0.0.1:9 is refused: not the allowed port {ALLOW} "
         f"(after a redirect to http://127.0.0.1:9/admin)",

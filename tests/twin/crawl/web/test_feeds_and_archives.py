@@ -180,7 +180,7 @@ def test_one_page_is_one_document_whichever_way_it_is_linked(
     site.routes["/"] = Answer(article("Home", body='<a href="/a">a</a>'))
     assert crawl(web(site.url)).code == 0
     assert paths(stores_settings) == {"/", "/a"}
-    site.routes["/"] = Answer(article("Home", body=links))
+    site.routes["/"] = Answer(article("Home", words=300, body=links))
     again = crawl(web(site.url), options=("--full",))
     assert again.code == 0 and again.tally() == {"changed": 1, "unchanged": 1}  # the home page
     assert paths(stores_settings) == {"/", "/a"}

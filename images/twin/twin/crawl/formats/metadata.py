@@ -217,11 +217,12 @@ def _body(page: _Page) -> str | None:
 
 def _title(page: _Page) -> str | None:
     """The headline; a visible ``h1`` that others confirm is the best form of it."""
-    stated = [
-        *filter(None, [_first(page.article.get("headline")), _first(page.article.get("name"))]),
-        *page.first_meta(_TITLES),
-        *(_text(title) for title in page.tree.xpath("(//title)[1]")),
-    ]
+    data = [_first(page.article.get("headline")), _first(page.article.get("name"))]
+    stated = [*filter(None, data), *page.first_meta(_TITLES)]
+    own = page.tree.xpath("//article//h1 | //main//h1")
+    if not stated and len(own) == 1 and (heading := _text(own[0])):
+        return heading  # the window's title may be that of the site, or of a script's application
+    stated += [_text(title) for title in page.tree.xpath("(//title)[1]")]
     headings = [text for h1 in page.tree.xpath("//h1")[:8] if (text := _text(h1))]
     bare = [_bare(title) for title in stated]
     confirmed = [h for h in headings if _bare(h) and any(_bare(h) in title for title in bare)]
