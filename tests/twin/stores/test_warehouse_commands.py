@@ -59,7 +59,8 @@ def test_show_revisions(twin: Command) -> None:
 
 def test_export_and_import(twin: Command, tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
-    said = f"{path}: 3 revisions, 2 documents, 0 quarantine, 0 crawls, 0 forgotten"
+    counts = "3 revisions, 2 documents, 0 quarantine, 0 crawls, 0 forgotten, 0 pages, 0 changes"
+    said = f"{path}: {counts}"
     assert twin("export", str(path)).stdout.strip() == said
     assert twin("import", str(path)).stdout.strip() == said
 
