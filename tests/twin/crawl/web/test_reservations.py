@@ -52,7 +52,7 @@ def test_a_page_that_becomes_reserved_is_withdrawn(
     site.routes |= {"/a": Answer(article("A")), "/b": Answer(article("B"))}
     assert crawl(source(site, "/a", "/b")).tally() == {"added": 2}
     site.routes["/b"] = Answer(article("B"), headers={"X-Robots-Tag": "noai"})
-    assert crawl(source(site, "/a", "/b")).tally() == {"unchanged": 1, "skipped": 1}
+    assert crawl(source(site, "/a", "/b")).tally() == {"unchanged": 1, "skipped": 1, "gone": 1}
     with open_warehouse(stores_settings) as warehouse:
         assert [item.title for item in warehouse.live_documents("tester")] == ["A"]
         (gone,) = warehouse.summaries("tester", DocumentStatus.GONE)
