@@ -47,6 +47,11 @@ def test_it_serves_what_it_served_before_and_leaves_nothing_behind(tmp_path):
     """Two starts of Ray, about a minute: a machine that went down comes back as it was, with
     MLflow still down, and neither SIGTERM nor kill -9 leaves a process of Ray behind."""
     settings, environment = settings_of(tmp_path / "home", "http://127.0.0.1:1")
+    # As some other use of Ray leaves it: Ray would then want that token from everybody.
+    token = tmp_path / "person" / ".ray" / "auth_token"
+    token.parent.mkdir(parents=True)
+    token.write_text("0" * 64)
+    environment["HOME"] = str(tmp_path / "person")
     recipe = twins.write_recipe(settings.recipes, replicas=1)
     twins.index_texts(recipe, settings)
     uri, digest = twins.publish_weights(settings, tmp_path / "weights")

@@ -4,6 +4,7 @@ Tasks read and cut slices of the documents, actors with a loaded model embed the
 writes what they stream back. Ray holds a few slices at a time, however many there are.
 """
 
+import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -47,6 +48,8 @@ def embed_spread(
 
     started = not ray.is_initialized()
     if started:
+        # Within this process: no token, which Ray would leave in ~/.ray for every later use of it.
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         ray.init(num_cpus=features.workers + 1, include_dashboard=False, log_to_driver=False)
     DataContext.get_current().enable_progress_bars = False
     try:

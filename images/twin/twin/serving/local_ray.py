@@ -107,6 +107,8 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         # In spite of its name, what keeps every port of Ray on loopback: Ray lets whoever
         # reaches them run code.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # Else a token that some other use of Ray has left in ~/.ray shuts our own jobs out.
+        "RAY_AUTH_MODE": "disabled",
         "RAY_START_HOOK": "twin.serving.local_ray.trim",
         # Serve's replicas are all that runs; workers started ahead of need cost 60 MB each.
         "RAY_enable_worker_prestart": "0",
