@@ -5,12 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 
 from tests import servers
 from tests.twin import twins
 from tests.twin.serving_platform import Platform, running, settings_of
 from twin.settings import Settings
+
+# The first example of a property may load a library. Time is measured by benchmarks.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
