@@ -54,6 +54,20 @@ def test_a_finished_job_reports_counts_and_cost(tmp_path: Path) -> None:
     assert result["peak_memory_mb"] > 10
 
 
+def test_the_memory_of_whoever_started_a_job_is_not_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    code = (
+        "from twin.job import run_job; "
+        f"run_job('x', lambda job: None, recipe='handbook', result={str(path)!r})"
+    )
+    starter = (
+        "import subprocess, sys; ballast = b'x' * 400_000_000; "
+        f"subprocess.run([sys.executable, '-c', {code!r}])"
+    )
+    subprocess.run([sys.executable, "-c", starter], check=True, capture_output=True, timeout=60)
+    assert json.loads(path.read_text())["peak_memory_mb"] < 300
+
+
 @pytest.mark.parametrize(
     ("error", "code", "status"),
     [

@@ -235,12 +235,18 @@ def _say(name: str, error: TwinError | Stopped) -> None:
 
 
 def _peak_memory_mb() -> float:
-    """Largest resident set of this process or one of its children, in MiB (Linux: KiB units)."""
-    usage = (
-        resource.getrusage(who).ru_maxrss
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return max(usage) / 1024
+    """Largest resident set of this process or one of its children, in MiB."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return max(_own_peak_kib(), children) / 1024
+
+
+def _own_peak_kib() -> int:
+    # getrusage would count what the process was forked from, before it became this program.
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = (line.split() for line in status.read_text(encoding="ascii").splitlines())
+        return next(int(line[1]) for line in lines if line[0] == "VmHWM:")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _report(outcome: JobResult, destination: str | None) -> None:
