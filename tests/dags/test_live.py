@@ -98,7 +98,7 @@ def test_triggering_crawl_runs_the_whole_chain(live: Live) -> None:
     run = live.succeeded_since("evaluation", began)[0]
     assert live.states("evaluation", run)["approve"] == "skipped"
     row = live.tasks("crawl", live.succeeded_since("crawl", began)[0])["crawl"]
-    assert row["rendered_map_index"] == "handbook"
+    assert row["rendered_map_index"] == "handbook: handbook"
 
 
 def test_a_promotion_by_hand_is_rolled_out(live: Live) -> None:
