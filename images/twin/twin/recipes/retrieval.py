@@ -10,8 +10,9 @@ from twin.recipes.section import Fraction, Section
 class RetrievalSection(Section):
     """How the passages for a question are found, chosen and shown.
 
-    The defaults are what `make bench-retrieval` measured best on questions that do not share
-    their passage's wording.
+    `make bench-retrieval` compares the arms on questions that do not share their passage's wording.
+    ``rerank: maxsim`` does better there than the default; it is off because it embeds twenty
+    passages a question, and what that costs an answer has not been measured.
     """
 
     arms: Literal["hybrid", "dense", "sparse"] = "hybrid"

@@ -1,5 +1,6 @@
 """The kinds of sources a recipe may name: where the author's texts are."""
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -144,9 +145,9 @@ class SiteSource(SourceSection):
     )
 
     @property
+    @abstractmethod
     def entries(self) -> tuple[str, ...]:
         """URLs on the source's own hosts: it is never left for others."""
-        raise NotImplementedError
 
 
 class WebSource(SiteSource):

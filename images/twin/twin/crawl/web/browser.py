@@ -216,7 +216,7 @@ class Visit:
         )
         try:
             response: Response = await self._crawler.engine.download_async(request)
-        except Exception:
+        except Exception:  # whatever it is, the page's script sees a request that failed
             return None
         self._bytes_left -= len(response.body)
         return response if self._bytes_left >= 0 else None
