@@ -1,6 +1,7 @@
 """Generation, streaming and scoring, against transformers' own results."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -98,12 +99,14 @@ def test_it_stops_at_the_end_of_a_turn(model):
         with torch.no_grad():
             weight[end] = weight[likeliest[0]] * 1.5
         stopped = model.generate(asked("Why pods?"), GREEDY)
+        begun = model.generate(asked("Why pods?"), replace(GREEDY, min_new_tokens=1))
     finally:
         with torch.no_grad():
             weight.copy_(before)
     assert stopped.text == ""
     assert stopped.finish_reason == "stop"
     assert stopped.completion_tokens == 1
+    assert begun.text.startswith(first.text), "no turn ends before its first word"
 
 
 def test_stop_texts_cut_and_are_never_shown(model):

@@ -98,6 +98,7 @@ def test_a_caller_s_instruction_is_shown_but_not_searched_for(chain):
 def test_the_recipe_limits_what_a_caller_may_ask_for(chain):
     params = chain.prepare(Query(question="a b", max_new_tokens=10_000, temperature=1.5)).params
     assert (params.max_new_tokens, params.temperature) == (24, 1.5)
+    assert params.min_new_tokens == 1, "an answer is never empty"
     assert chain.prepare(Query(question="a b", max_new_tokens=3)).params.max_new_tokens == 3
     assert len(chain.answer(Query(question="pods", passages=1)).sources) == 1
 

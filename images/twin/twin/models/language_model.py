@@ -22,10 +22,11 @@ class SamplingParams:
     """How to write: temperature 0 (and what is next to it) is greedy and deterministic.
 
     ``stop`` holds texts at which to stop (they are not part of the answer). ``seed`` makes
-    sampling repeatable.
+    sampling repeatable. Before ``min_new_tokens`` are written, no turn ends of itself.
     """
 
     max_new_tokens: int
+    min_new_tokens: int = 0
     temperature: float = 0.0
     top_p: float = 1.0
     repetition_penalty: float = 1.0

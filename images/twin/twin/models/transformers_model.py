@@ -199,8 +199,12 @@ class TransformersModel:
         with torch.inference_mode():
             batch = _Batch(self.model, prompts, self.tokenizer.pad_token_id or 0)
             choose = _chooser(params, self.model.device)
-            for _ in range(params.max_new_tokens):
-                chosen = choose(batch.history, batch.logits()).tolist()
+            ends = sorted(self._end_ids)
+            for written in range(params.max_new_tokens):
+                logits = batch.logits()
+                if written < params.min_new_tokens:
+                    logits[:, ends] = -torch.inf
+                chosen = choose(batch.history, logits).tolist()
                 going = []
                 for position, (row, token) in enumerate(zip(batch.rows, chosen, strict=True)):
                     if token not in self._end_ids:

@@ -231,6 +231,7 @@ def _params(query: Query, limits: ServingSection) -> SamplingParams:
     wished = query.max_new_tokens or limits.max_new_tokens
     return SamplingParams(
         max_new_tokens=min(wished, limits.max_new_tokens),
+        min_new_tokens=1,  # a sampled turn may end before its first word: that is no answer
         temperature=limits.temperature if query.temperature is None else query.temperature,
         top_p=limits.top_p if query.top_p is None else query.top_p,
         repetition_penalty=limits.repetition_penalty,
