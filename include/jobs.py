@@ -85,6 +85,7 @@ class JobOperator(KubernetesPodOperator):
             ``[twin] profiles`` names. The operator adds neither resources nor tolerations, since
             those would replace the template's whole.
         options: more arguments (templated); those that render to nothing are left out.
+        image_target: target of images/twin/Dockerfile, if it is another than the stage's own.
 
     The task ends by the job's exit status: 0 success, 99 skipped, 65 and 78 failed for good,
     anything else failed and retried. What the job said last is the exception's text. From the
@@ -102,6 +103,7 @@ class JobOperator(KubernetesPodOperator):
         recipe: str,
         profile: str = "cpu",
         options: Sequence[str] = (),
+        image_target: str | None = None,
         **kwargs: Any,
     ) -> None:
         stage = job.split(maxsplit=1)[0]
@@ -131,6 +133,7 @@ class JobOperator(KubernetesPodOperator):
         self.recipe = recipe
         self.profile = profile
         self.options = options
+        self.image_target = image_target or IMAGE_OF_STAGE[stage]
         self._child: ChildProcess | None = None
         self._seen_last = ""
 
@@ -145,7 +148,7 @@ class JobOperator(KubernetesPodOperator):
         """The pod of this task: the profile, completed by image, command and labels."""
         runtime = read_runtime()
         self.namespace = runtime.namespace
-        self.image = runtime.image(IMAGE_OF_STAGE[self.stage])
+        self.image = runtime.image(self.image_target)
         self.pod_template_file = str(runtime.profile(self.profile))
         self.labels = {
             "app.kubernetes.io/component": self.stage,

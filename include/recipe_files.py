@@ -50,8 +50,8 @@ def author_id(name: str) -> str:
     return str(author["id"])
 
 
-def source_names(name: str) -> list[str]:
-    """Names of the recipe's sources.
+def read_sources(name: str) -> list[dict[str, Any]]:
+    """The recipe's sources, as they are written; each has a name.
 
     Raises:
         AirflowFailException: there is no such recipe, or it names no sources.
@@ -60,7 +60,7 @@ def source_names(name: str) -> list[str]:
 
     sources = read_recipe(name).get("sources")
     items = sources if isinstance(sources, list) else []
-    names = [str(item["name"]) for item in items if isinstance(item, dict) and "name" in item]
-    if not names or len(names) < len(items):
+    named = [item for item in items if isinstance(item, dict) and "name" in item]
+    if not named or len(named) < len(items):
         raise AirflowFailException(f"{RECIPES / name}.yaml: sources: each needs a name")
-    return names
+    return named

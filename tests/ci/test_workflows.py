@@ -113,9 +113,9 @@ def test_every_image_is_built_scanned_and_pushed():
         )
         assert image["name"] in targets
     chart = {"serve", "crawl", "mlflow", "airflow"}
-    profiles = {"crawl", "features", "train", "serve"}
+    profiles = {"crawl", "crawl-browser", "features", "train", "serve"}
     assert {image["name"] for image in matrices[0]} == chart | profiles
-    kind = re.search(r"for image in ([a-z ]+);", (ROOT / "Makefile").read_text())
+    kind = re.search(r"for image in ([a-z -]+);", (ROOT / "Makefile").read_text())
     assert set(kind[1].split()) == chart | profiles
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
 
 from tests import image_builder
@@ -22,7 +23,7 @@ from tests.conftest import ROOT
 from tests.image_builder import Done, docker
 from tests.images.test_dockerfiles import REQUIREMENTS, TARGETS, hashed
 from tests.images.test_imports import COMMANDS
-from tests.servers import warehouse_server
+from tests.servers import warehouse_server, web_server
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1800)]
 
@@ -30,9 +31,16 @@ REVISION = "0123abc"
 
 #: Megabytes that an image may take, unpacked; the first two are goals, the rest keep what is.
 LARGEST = {
-    "crawl": 350, "features": 1500, "train": 2300, "serve": 2000,
+    "crawl": 350, "crawl-browser": 950, "features": 1500, "train": 2300, "serve": 2000,
     "airflow": 850, "airflow-jobs": 3100, "mlflow": 1000,
 }  # fmt: skip
+
+#: A page that is empty until its script has run.
+APP = """<html lang="en"><head><title>App</title></head><body><main></main><script>
+const text = [...Array(12).keys()].map(n => `<p>Written by a script, sentence ${n}. It says enough
+to be an article, and its author stands by every word of it.</p>`).join("");
+document.querySelector("main").innerHTML = `<article><h1>App</h1>${text}</article>`;
+</script></body></html>"""
 
 #: What a container may write to, as the pod profiles and the chart mount it.
 USER = {"airflow": "50000:0", "airflow-jobs": "50000:0"}
@@ -52,6 +60,7 @@ ENTRIES = {
 #: Lock files of the environment that holds an image's command, and where it lies.
 LOCKS = {
     "crawl": ("/opt/venv", ["crawl"]),
+    "crawl-browser": ("/opt/venv", ["crawl-browser"]),
     "features": ("/opt/venv", ["torch-cpu", "features", "embedder"]),
     "train": ("/opt/venv", ["torch-cpu", "train", "weights"]),
     "serve": ("/opt/venv", ["torch-cpu", "serve", "embedder"]),
@@ -165,7 +174,7 @@ class TestEveryImage:
     def test_nothing_of_the_build_is_left(self, image):
         """What the base brings under /usr is not ours, but no compiler is there either."""
         script = """
-            command -v gcc cc make git curl wget
+            for tool in gcc cc make git curl wget; do command -v $tool; done
             find / -xdev -path /usr -prune -o '(' -name .cache \
                 -o -name '*.whl' -not -path '*/virtualenv/seed/*' \
                 -o -path '/var/lib/apt/lists/*_*' -o -path '/var/cache/apt/*.*' \
@@ -173,7 +182,7 @@ class TestEveryImage:
                 -o -path '/tmp/*' -o -path '*/torch/include' ')' -print
         """
         done = image.run("sh", "-c", script)
-        assert done.stdout == ""
+        assert done.stdout == ("/usr/bin/git\n" if image.target.startswith("crawl") else "")
         environment = LOCKS[image.target][0]
         assert image.run(f"{environment}/bin/python", "-m", "pip").returncode != 0
 
@@ -221,6 +230,18 @@ class TestEveryImage:
         done = image.run("python", "-c", "if 1:" + script)
         assert done.returncode == 0 and done.stdout == "", done.stderr
 
+    def test_files_can_be_asked_for_with_any_kind_of_credentials(self, image):
+        """Of what botocore knows, the images keep little."""
+        script = """
+            import botocore.session
+            session = botocore.session.get_session()
+            for service in ("s3", "sts", "sso", "sso-oidc"):
+                session.create_client(service, region_name="eu-west-1")
+        """
+        python = f"{LOCKS[image.target][0]}/bin/python"
+        done = image.run(python, "-c", "if 1:" + script)
+        assert done.returncode == 0, done.stderr
+
 
 class TestJobs:
     def test_crawl_and_features_do_their_work(self, torch_source, tmp_path):
@@ -248,6 +269,44 @@ class TestJobs:
                 "twin", "crawl", "run", *common, "/files/again.json", options=options
             )
             assert again.returncode == 99, again.stderr[-3000:]
+
+    def test_a_page_that_only_a_browser_can_read_is_crawled(self, torch_source, tmp_path):
+        """By Chromium in a pod: a user of its own, no capabilities, a read-only root."""
+        image = Image("crawl-browser", "llm-twin/crawl-browser:test")
+        build(ROOT / "images/twin/Dockerfile", image.target, image.tag, *torch_source)
+        site = tmp_path / "site"
+        site.mkdir()
+        site.joinpath("index.html").write_text(APP)
+        folder = tmp_path / "recipes"
+        folder.mkdir()
+        with (
+            warehouse_server(tmp_path / "warehouse") as (uri, _port, _pid),
+            web_server(site) as url,
+        ):
+            source = {
+                "name": "app", "kind": "web", "start_urls": [f"{url}/"], "javascript": True,
+                "allow_private": [url.removeprefix("http://")],
+            }  # fmt: skip
+            author = {"id": "someone", "name": "Someone"}
+            recipe = {"name": "app", "author": author, "sources": [source]}
+            (folder / "app.yaml").write_text(json.dumps(recipe))
+            done = image.run(
+                "twin", "crawl", "run", "--recipe", "app",
+                options=[
+                    "--network", "host", "--volume", f"{folder}:/app/include/recipes:ro",
+                    "--env", f"TWIN_MONGO_URI={uri}", "--env", "TWIN_FILES_URI=/tmp/files",
+                ],
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr[-3000:]
+            with pymongo.MongoClient(uri) as warehouse:
+                (document,) = warehouse["twin"]["documents"].find()
+        assert "Written by a script, sentence 11." in json.dumps(document, default=str)
+
+    def test_git_can_clone_over_https(self, torch_source):
+        image = Image("crawl", "llm-twin/crawl:test")
+        build(ROOT / "images/twin/Dockerfile", "crawl", image.tag, *torch_source)
+        done = image.run("git", "ls-remote", "https://127.0.0.1:1/nobody/nothing")
+        assert "Failed to connect" in done.stderr, "its transport is there, the server is not"
 
     def test_a_store_that_is_not_there_is_named(self, torch_source):
         """A crawl with no warehouse ends as one to try again, in one line, with no traceback."""

@@ -50,7 +50,7 @@ def lineage(dockerfile: Path, target: str) -> list[tuple[str, str]]:
 TARGETS = [
     *(
         (ROOT / "images/twin/Dockerfile", target)
-        for target in ("crawl", "features", "train", "serve")
+        for target in ("crawl", "crawl-browser", "features", "train", "serve")
     ),
     *((ROOT / "images/airflow/Dockerfile", target) for target in ("airflow", "airflow-jobs")),
     (ROOT / "images/mlflow/Dockerfile", "mlflow"),
@@ -87,7 +87,7 @@ def test_target_says_what_it_is(dockerfile, target):
 
 
 def test_images_of_jobs_know_their_revision():
-    for target in ("crawl", "features", "train", "serve"):
+    for target in ("crawl", "crawl-browser", "features", "train", "serve"):
         made = lineage(ROOT / "images/twin/Dockerfile", target)
         assert ("ENV", "TWIN_CODE_VERSION=${REVISION}") in made
 
@@ -161,7 +161,7 @@ LOCKS = [
     *(REQUIREMENTS / f"{name}.txt" for name in ("crawl", "features", "train", "serve", "weights")),
     *(
         REQUIREMENTS / f"{name}.txt"
-        for name in ("build", "embedder", "sbom", "torch-cpu", "torch-cuda")
+        for name in ("crawl-browser", "build", "embedder", "sbom", "torch-cpu", "torch-cuda")
     ),
     ROOT / "requirements.txt",
     ROOT / "images/mlflow/requirements.txt",
@@ -176,7 +176,7 @@ def test_every_package_is_locked_with_hashes(lock):
 def test_locks_that_meet_in_one_environment_agree():
     """`airflow-jobs` installs crawl and train into one environment."""
     seen: dict[str, str] = {}
-    for name in ("crawl", "features", "train", "serve"):
+    for name in ("crawl", "crawl-browser", "features", "train", "serve"):
         for package, version in hashed(REQUIREMENTS / f"{name}.txt").items():
             assert seen.setdefault(package, version) == version, package
 
@@ -195,4 +195,8 @@ def test_airflow_starts_every_image_of_jobs_that_is_built():
     assert named
     images = set(re.findall(r': "([a-z]+)"', named[1]))
     assert images == {"crawl", "features", "train", "serve"}
+    source = (ROOT / "include" / "crawl_sources.py").read_text()
+    of_sources = re.search(r'CRAWL, CRAWL_IN_BROWSER = "([a-z-]+)", "([a-z-]+)"', source)
+    assert of_sources
+    images |= set(of_sources.groups())
     assert images <= set(stages(ROOT / "images/twin/Dockerfile"))

@@ -13,6 +13,7 @@ REQUIREMENTS = ROOT / "images" / "twin" / "requirements"
 #: The jobs that Airflow runs in each image (include/jobs.py), and what serves in `serve`.
 COMMANDS = {
     "crawl": ["crawl run"],
+    "crawl-browser": ["crawl run"],
     "features": ["features build"],
     "train": [
         "datasets make",

@@ -237,3 +237,8 @@ def test_images_by_digest(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) ->
         for job in ("crawl run", "features build")
     ]
     assert images == [f"llm-twin/crawl@{digest}", "llm-twin/features:1.2.3"]
+
+
+def test_a_task_may_need_another_image_than_its_stage(stand_in: StandIn) -> None:
+    pod = operator(image_target="crawl-browser").build_pod_request_obj(dry_run=True)
+    assert pod.spec.containers[0].image == "llm-twin/crawl-browser:1.2.3"
