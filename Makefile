@@ -199,10 +199,20 @@ scan: ## Look for known holes in an image that can be closed (IMAGE=…)
 	$(DOCKER) run --rm --volume /var/run/docker.sock:/var/run/docker.sock:ro $(TRIVY) image \
 	  --scanners vuln,secret --severity HIGH,CRITICAL --ignore-unfixed --exit-code 1 "$(IMAGE)"
 
+# What a tag names may change, what a digest names cannot; `deploy` rolls out these with DIGESTS=FILE.
+.PHONY: image-digests
+image-digests: ## Write what TAG names now in Amazon's registry to the values file DIGESTS
+	digest_of() { aws ecr describe-images --repository-name "llm-twin/$$1" --image-ids "imageTag=$(TAG)" \
+	  --query 'imageDetails[0].imageDigest' --output text; }; \
+	mkdir -p "$(dir $(DIGESTS))"; airflow=$$(digest_of airflow); \
+	printf 'airflowChart:\n  defaultAirflowDigest: %s\nimages:\n  digests:\n' "$$airflow" > $(DIGESTS); \
+	for image in crawl crawl-browser features train serve mlflow; do \
+	  digest=$$(digest_of "$$image"); printf '    %s: %s\n' "$$image" "$$digest" >> $(DIGESTS); done
+
 .PHONY: deploy
-deploy: chart-dependencies ## Put a build on the current cluster (ENVIRONMENT=dev|staging|production, TAG=…, IMAGE_REPOSITORY=…)
+deploy: chart-dependencies ## Put a build on the current cluster (ENVIRONMENT=dev|staging|production, TAG=…, IMAGE_REPOSITORY=…, DIGESTS=…)
 	$(HELM) upgrade --install $(RELEASE) $(CHART) --namespace $(NAMESPACE) --create-namespace \
-	  --values $(CHART)/values-$(ENVIRONMENT).yaml --timeout 20m \
+	  --values $(CHART)/values-$(ENVIRONMENT).yaml $(if $(DIGESTS),--values $(DIGESTS)) --timeout 20m \
 	  --set-string "images.repository=$(IMAGE_REPOSITORY)" --set-string "images.tag=$(TAG)" --set-string images.jobsTag= \
 	  --set-string "airflowChart.defaultAirflowRepository=$(IMAGE_REPOSITORY)/airflow" \
 	  --set-string "airflowChart.defaultAirflowTag=$(TAG)"
