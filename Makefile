@@ -109,7 +109,7 @@ test-loop: setup ## The whole loop through a live Airflow, on a tiny model (REPO
 
 # Two streams that take about as long: much of the first is waiting for servers to start. Whatever
 # starts Ray is in it.
-RAY_TESTS := tests/twin/serving tests/twin/rollout tests/twin/laptop tests/e2e
+RAY_TESTS := tests/twin/serving tests/twin/rollout tests/twin/laptop tests/twin/features/test_spread.py tests/e2e
 
 .PHONY: test
 test: setup tools ## All tests, in two streams
