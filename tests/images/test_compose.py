@@ -136,17 +136,17 @@ def test_compose_agrees(files, tmp_path):
     given = tmp_path / "env"
     given.write_text("".join(f"{name}={value}\n" for name, value in filled().items()))
     chosen = [part for path in files for part in ("-f", str(path))]
-    command = [*plugin(), "--env-file", str(given), *chosen, "config", "--format", "json"]
+    command = [*plugin(), "--env-file", str(given), *chosen, "config"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert set(json.loads(done.stdout)["services"]) == set(services())
+    assert set(yaml.safe_load(done.stdout)["services"]) == set(services())
 
 
 class TestVariables:
     def test_example_lists_every_one_and_no_other(self):
         text = COMPOSE.read_text() + GPU.read_text()
         used = {match["name"] for match in VARIABLE.finditer(text)} - {None}
-        assert used | {"COMPOSE_FILE"} == set(example())
+        assert used | {"COMPOSE_FILE", "COMPOSE_PROJECT_NAME"} == set(example())
 
     def test_secrets_have_no_default(self):
         assert {name for name, value in example().items() if not value} == SECRETS
@@ -209,9 +209,13 @@ class TestServices:
         assert called <= set(services()) | {"127.0.0.1", "localhost", "0.0.0.0"}
 
     @pytest.mark.parametrize("name", sorted(services()))
-    def test_volumes_are_named_ones(self, name):
+    def test_volumes_are_named_ones_or_files_that_come_along(self, name):
         for volume in services()[name].get("volumes", []):
-            assert volume.split(":")[0] in compose()["volumes"]
+            source, *rest = volume.split(":")
+            if source.startswith("./"):
+                assert (ROOT / source).is_file() and rest[1:] == ["ro"]
+            else:
+                assert source in compose()["volumes"]
 
     @pytest.mark.parametrize("name", sorted(services()))
     def test_image_is_pinned(self, name):

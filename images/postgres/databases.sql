@@ -1,0 +1,2 @@
+-- Beside Airflow's own database, in Compose.
+CREATE DATABASE mlflow;
