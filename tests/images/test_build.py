@@ -31,7 +31,7 @@ REVISION = "0123abc"
 
 #: Megabytes that an image may take, unpacked; the first two are goals, the rest keep what is.
 LARGEST = {
-    "crawl": 350, "crawl-browser": 1050, "features": 1500, "train": 2500, "serve": 2000,
+    "crawl": 350, "crawl-browser": 1100, "features": 1500, "train": 2500, "serve": 2000,
     "airflow": 850, "airflow-jobs": 3100, "mlflow": 1000,
 }  # fmt: skip
 

@@ -97,7 +97,7 @@ def live(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         files = shared / "files"
         settings = {"TWIN_FILES_URI": str(files), "TWIN_THREADS": "2"}
         cluster.prepare(settings, {"TWIN_MONGO_URI": uri, "TWIN_API_KEYS": "unused"})
-        for name in ("files", "index"):
+        for name in ("files", "stores"):
             cluster.share(name, shared / name)
         profiles = folder / "profiles"
         profiles.mkdir()
@@ -124,7 +124,7 @@ def live(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "AIRFLOW__TWIN__FILES_URI": files.as_uri(),
         }
         os.environ["KUBECONFIG"] = str(config)
-        made = Live(folder / "airflow", variables, port, shared / "index")
+        made = Live(folder / "airflow", variables, port, shared / "stores" / "index")
         running.enter_context(made.running("crawl", "features", "cleanup", *OTHERS, FAULTS))
         for name in OTHERS:
             made.call("PATCH", f"/dags/{name}", json={"is_paused": True})
@@ -177,7 +177,7 @@ def _on_this_node(profile: Profile, files: Path) -> Profile:
     (container,) = spec["containers"]
     requests = container["resources"]["requests"]
     requests |= {"cpu": "50m", "memory": "64Mi", "ephemeral-storage": "16Mi"}
-    for name, path in (("files", str(files)), ("index", "/home/twin/.twin/index")):
+    for name, path in (("files", str(files)), ("stores", "/home/twin/.twin")):
         spec["volumes"].append({"name": name, "persistentVolumeClaim": {"claimName": name}})
         container["volumeMounts"].append({"name": name, "mountPath": path})
     return made
