@@ -1,5 +1,6 @@
 """The job contract: exit codes, one-line errors, and a result whichever way a job ends."""
 
+import errno
 import io
 import json
 import signal
@@ -96,6 +97,39 @@ def test_a_defect_keeps_its_traceback_and_still_reports(tmp_path: Path) -> None:
     result = json.loads(path.read_text())
     assert result["status"] == "failed"
     assert "ZeroDivisionError" in result["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/home/x"), 78, "may not use /home/x"),
+        (OSError(errno.EROFS, "Read-only file system", "/etc/x"), 78, "TWIN_HOME"),
+    ],
+)
+def test_a_disk_that_cannot_be_written_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], error: OSError, code: int, words: str
+) -> None:
+    found, result = outcome(tmp_path, raising(error))
+    assert (found, result["status"]) == (code, "failed")
+    assert words in capsys.readouterr().err
+
+
+def test_a_full_disk_is_worth_another_try(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body(job: Job) -> None:
+        Path("/dev/full").write_text("x")
+
+    code, result = outcome(tmp_path, body)
+    assert (code, result["status"]) == (75, "failed")
+    assert "no space left: make some" in capsys.readouterr().err
+
+
+def test_other_errors_of_the_system_stay_defects(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    with pytest.raises(FileNotFoundError):
+        run_job("test job", raising(FileNotFoundError("x")), recipe="handbook", result=str(path))
+    assert json.loads(path.read_text())["message"] == "FileNotFoundError: x"
 
 
 def test_an_unknown_recipe_is_bad_data(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The contract of every job: recipe in, progress out, a small JSON result, an honest exit code."""
 
+import errno
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from twin.domain.errors import ExitCode, TwinError
+from twin.domain.errors import BadConfigurationError, ExitCode, TryAgainError, TwinError
 from twin.domain.result import Counts, JobResult
 from twin.recipes import Recipe, load_recipe
 from twin.settings import Settings, get_settings
@@ -177,7 +178,8 @@ def _run(
     try:
         settings = get_settings()
         recipe = load_recipe(outcome.recipe, settings.recipes)
-        body(Job(recipe, settings, outcome.run_id, outcome))
+        with _disk_errors_explained():
+            body(Job(recipe, settings, outcome.run_id, outcome))
     except TwinError as error:
         outcome.message = str(error)
         skipped = error.exit_code is ExitCode.NOTHING_TO_DO
@@ -227,6 +229,26 @@ def plain_errors(name: str) -> Iterator[None]:
     except TwinError as error:
         _say(name, error)
         raise typer.Exit(error.exit_code) from None
+
+
+@contextmanager
+def _disk_errors_explained() -> Iterator[None]:
+    """What only whoever runs a job can mend about its folders, in plain words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise TryAgainError(
+                f"no space left{f' for {error.filename}' if error.filename else ''}: make some, "
+                "or name larger folders with TWIN_HOME and TWIN_FILES_URI (a pod: larger volumes "
+                "in its profile)"
+            ) from error
+        if error.errno in {errno.EACCES, errno.EROFS} and error.filename:
+            raise BadConfigurationError(
+                f"user {os.getuid()} may not use {error.filename} ({error.strerror}): give the "
+                "right, or name folders of the job's own with TWIN_HOME and TWIN_FILES_URI"
+            ) from error
+        raise
 
 
 def _say(name: str, error: TwinError | Stopped) -> None:
