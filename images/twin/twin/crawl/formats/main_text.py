@@ -151,6 +151,8 @@ class _Choice:
         if home is None:
             return chosen
         own = [run for run in prose if home in set(run.place.above())]
+        # Lists of headlines are much text as well: only what reads like prose counts.
+        size = sum(len(run.squeezed) for run in chosen if _is_text(run))
         if size < _MIN_FOUND_SHARE * sum(len(run.squeezed) for run in own):
             return own
         return chosen
@@ -328,6 +330,11 @@ def _is_prose(run: Run) -> bool:
 
 def _is_long(run: Run) -> bool:
     return run.words >= _PROSE_WORDS or len(run.squeezed) >= _PROSE_CHARACTERS
+
+
+def _is_text(run: Run) -> bool:
+    """Long enough for prose, and not a line of links."""
+    return _is_long(run) and run.link_share < _MAX_LINK_SHARE
 
 
 def _is_sentence(run: Run) -> bool:
