@@ -34,6 +34,14 @@ READERS = _words("""
 """)
 """What readers wrote: as much prose as the author's, so that shape alone can't tell them apart."""
 
+EMBEDS = _words("video player")
+"""Where a few sentences describe what is to be seen, and where a page of film keeps its text."""
+
+LEADS = _words("""
+    lead lede intro standfirst chapo chapeau perex ingress zajawka entradilla sommario vorspann
+""")
+"""The first paragraph, where it has a box of its own above the text."""
+
 APART = frozenset({"aside", "nav", "footer", "form", "menu", "figure", "address", "header"})
 """Elements that hold no text of the article unless something else says so."""
 

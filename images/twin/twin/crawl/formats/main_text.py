@@ -15,7 +15,9 @@ from twin.crawl.formats.furniture import (
     APART,
     APART_FOR_SURE,
     DOUBTFUL,
+    EMBEDS,
     FURNITURE,
+    LEADS,
     READERS,
     is_boilerplate,
 )
@@ -26,6 +28,9 @@ _NEVER_PROSE = FURNITURE | READERS
 _NAMED_APART = FURNITURE | DOUBTFUL
 _READERS_ABSOLVING_SHARE = 0.7
 _SENTENCE_END = (".", "!", "?", "…", '"', "”", "’", "»", "。", "！", "？", ":", ")", "।", "۔", "؟")  # noqa: RUF001
+
+_GOES_ON = (*_SENTENCE_END, ",", ";", "，", "、", "；", "،")  # noqa: RUF001
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 _MAX_LINK_SHARE = 0.5
 _LONE_LINK = 0.9
@@ -42,6 +47,14 @@ _INNER = frozenset(
 _MAX_OUTLIER_SHARE = 0.08
 _MIN_GAP = 12  # runs
 _MAX_TAIL = 40  # runs
+_MAX_TEASER = 500  # characters
+# A page with more of its text in teasers leads to articles, and they are what it says.
+_MAX_SHARE_OF_TEASERS = 0.5
+_MAX_WORDS_OF_BYLINE = 14
+# Share of the longer that the shorter of two forms of a title has.
+_MIN_SHARE_OF_TITLE = 0.6
+_MAX_LEAD_DISTANCE = 12  # runs
+_MAX_STEPS_TO_LEAD = 5  # elements
 _SHORT = 24
 _PART = 28
 # The page's prose is believed against trafilatura when that found less than this share of it.
@@ -104,7 +117,8 @@ class _Choice:
         runs = self._visible()
         chosen = [run for run in runs if self.found.holds(run)]
         prose = [run for run in runs if _is_prose(run) and not _named_apart(run.place)]
-        chosen = _without_outliers(runs, self._better(runs, chosen, prose))
+        chosen = _without_teasers(self._better(runs, chosen, prose))
+        chosen = _without_outliers(runs, chosen)
         if not chosen:
             return
         self.total = sum(len(run.squeezed) for run in chosen)
@@ -161,7 +175,7 @@ class _Choice:
         """Whether a chosen run is furniture after all."""
         if run.place.caption or _is_boilerplate(run):
             return True
-        return self._is_apart(run.place, FURNITURE, APART_FOR_SURE)
+        return self._is_apart(run.place, FURNITURE | EMBEDS, APART_FOR_SURE)
 
     def _missing(self, region: Place, kept: set[Run]) -> set[Run]:
         """Runs of the region that read like text of the article and were left out."""
@@ -182,7 +196,24 @@ class _Choice:
                 continue
             if first < number < last or _is_sentence(run):
                 missing.add(run)
+            elif number in (first - 1, last + 1) and _is_short_sentence_beside(run, inside, kept):
+                missing.add(run)
+        missing |= self._lead(inside[first])
         return missing | self._missing_headings(inside, kept | missing, homes)
+
+    def _lead(self, first: Run) -> set[Run]:
+        """Sentences over the text that are called its lead, and stand in a box of their own."""
+        position = self.runs.index(first)
+        near = set(list(first.place.above())[:_MAX_STEPS_TO_LEAD])
+        return {
+            run
+            for run in self.runs[max(0, position - _MAX_LEAD_DISTANCE) : position]
+            if any(place.names & LEADS for place in (run.place, run.place.parent) if place)
+            and _is_prose(run)
+            and run.text.endswith(_SENTENCE_END)
+            and not self._is_apart(run.place, FURNITURE, APART_FOR_SURE)
+            and any(place in near for place in run.place.above())
+        }
 
     def _missing_headings(self, inside: list[Run], kept: set[Run], homes: set[Place]) -> set[Run]:
         """Headings right over text of the article, and beside it."""
@@ -210,7 +241,9 @@ class _Choice:
             return True
         if place.pre or place.table is not None or place.in_list or _is_long(run):
             return run.link_share < _MAX_LINK_SHARE
-        return place.tag == "p" and run.link_share == 0 and run.text.endswith(_SENTENCE_END)
+        if place.tag != "p" or run.link_share > 0:
+            return False
+        return run.text.endswith(_SENTENCE_END) or _is_strong(run)
 
     def _is_apart(self, place: Place, names: frozenset[str], tags: frozenset[str]) -> bool:
         """Whether a place is within something that is called furniture."""
@@ -288,6 +321,32 @@ def _without_outliers(runs: list[Run], chosen: list[Run]) -> list[Run]:
     return chosen
 
 
+def _without_teasers(chosen: list[Run]) -> list[Run]:
+    """Chosen runs without the boxes of a linked heading and a line or two on another article."""
+    boxes = {
+        run.place.parent
+        for run in chosen
+        if run.place.heading and run.place.parent is not None and run.link_share >= _LONE_LINK
+    }
+    if not boxes:
+        return chosen
+    inside: dict[Place, list[Run]] = {}
+    for run in chosen:
+        box = next((place for place in run.place.above() if place in boxes), None)
+        if box is not None:
+            inside.setdefault(box, []).append(run)
+    teasers = {
+        run
+        for runs in inside.values()
+        if sum(len(run.squeezed) for run in runs) <= _MAX_TEASER
+        for run in runs
+    }
+    size = sum(len(run.squeezed) for run in teasers)
+    if size > _MAX_SHARE_OF_TEASERS * sum(len(run.squeezed) for run in chosen):
+        return chosen
+    return [run for run in chosen if run not in teasers]
+
+
 def _without_lone_links(chosen: Iterable[Run]) -> set[Run]:
     """Chosen runs without those that are nothing but links and have no prose beside them."""
     runs = set(chosen)
@@ -316,8 +375,18 @@ def _bare(text: str) -> str:
 def _drop_titles(runs: Sequence[Run], titles: set[str]) -> None:
     """The title where it is repeated: as a heading, or before the text."""
     for number, run in enumerate(run for run in runs if run.keep):
-        if (number < 4 or run.place.heading == 1) and _bare(run.text) in titles:
+        heading = run.place.heading
+        if number >= 4 and heading != 1:
+            continue
+        bare = _bare(run.text)
+        if bare in titles or (heading and any(_is_form_of(bare, title) for title in titles)):
             run.keep = False
+
+
+def _is_form_of(heading: str, title: str) -> bool:
+    """Whether one is the other and the name of the site, or of a section."""
+    shorter, longer = sorted((heading, title), key=len)
+    return len(shorter) >= _MIN_SHARE_OF_TITLE * len(longer) and shorter in longer
 
 
 def _is_prose(run: Run) -> bool:
@@ -335,6 +404,25 @@ def _is_long(run: Run) -> bool:
 def _is_text(run: Run) -> bool:
     """Long enough for prose, and not a line of links."""
     return _is_long(run) and run.link_share < _MAX_LINK_SHARE
+
+
+def _is_strong(run: Run) -> bool:
+    """Whether all of it is bold, as headings are where nobody made them headings."""
+    return all(("strong", "") in marks for text, marks in run.pieces if text.strip())
+
+
+def _is_short_sentence_beside(run: Run, runs: Sequence[Run], kept: set[Run]) -> bool:
+    """A sentence too short for prose, among paragraphs of the text."""
+    return (
+        run.place.tag == "p"
+        and run.words >= _PROSE_WORDS
+        and run.link_share < _MAX_LINK_SHARE / 2
+        and run.text.endswith(_SENTENCE_END)
+        and any(
+            other in kept and other.place.tag == "p" and other.place.parent is run.place.parent
+            for other in runs
+        )
+    )
 
 
 def _is_sentence(run: Run) -> bool:
@@ -406,13 +494,14 @@ def _is_heading(run: Run) -> bool:
 
 def _is_edge_like(run: Run) -> bool:
     """Short and no sentence: a date, a name, a label."""
+    dated = run.words <= _MAX_WORDS_OF_BYLINE and _YEAR.search(run.text) is not None
     return (
-        run.words < _PROSE_WORDS
+        (run.words < _PROSE_WORDS or dated)
         and not run.place.in_list
         and not run.place.heading
         and run.place.table is None
         and not run.place.pre
-        and not run.text.endswith(_SENTENCE_END)
+        and not run.text.endswith(_GOES_ON)
     )
 
 
