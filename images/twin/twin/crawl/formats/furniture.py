@@ -78,6 +78,18 @@ _BOILERPLATE = re.compile(
     |(?:view|show|load)\ (?:all|more|comments|gallery|slideshow|photos)(?!.*[.!?]\W*$).{0,60}
     |(?:download|get)\ (?:the|our)\ app.{0,80}|listen\ to\ this\ article.{0,40}
     |loading|close|menu|search|home|next|previous|reply|report|permalink
+    |(?:[àa]\ )?lire\ (?:aussi|également|la\ suite)\b.{0,160}|sur\ le\ même\ sujet.{0,60}
+    |(?:lea|lee|leia|leggi|ver|vea|veja)\ (?:también|tamb[eé]m|anche|más|mais)\b.{0,160}
+    |te\ puede\ interesar.{0,80}|(?:fuente|fonte|quelle|bron)\s?:.{0,80}
+    |lesen\ sie\ (?:auch|hier)\b.{0,160}|mehr\ zum\ thema.{0,80}|anzeige|publicidad|publicité
+    |publié\ le\ .{0,80}|(?:partager|compartir|compartilhar|condividi|teilen)\b.{0,40}
+    |читайте\ также.{0,160}|(?:источник|фото|автор)\s?:.{0,80}|подпис(?:ывайтесь|аться).{0,80}
+    |(?:责任编辑|責任編輯|责编|编辑|本文来源|文章来源|来源|原标题|图源|图片来源|作者|校对)\s?[:：].{0,80}
+    |(?:相关|延伸|推荐)(?:新闻|阅读|链接|文章).{0,20}|(?:特别|免责|郑重|版权)?声明\s?[:：】].{0,80}
+    |扫(?:一扫|描|码).{0,60}|(?:点击|欢迎)(?:查看|进入|下载|关注|扫描).{0,60}|更多(?:精彩|内容|资讯).{0,40}
+    |(?:上一篇|下一篇)\s?[:：].{0,60}|分享(?:到|至|[:：]).{0,40}|未经授权.{0,60}|返回(?:顶部|首页)
+    |関連記事.{0,60}|あわせて読みたい.{0,60}|続きを読む|写真\s?[=＝:：].{0,60}
+    |관련\s?기사.{0,60}|무단\s?전재.{0,60}|사진\s?[=:].{0,60}
     |we\ use\ cookies.{0,200}|this\ (?:web)?site\ uses\ cookies.{0,200}
     )\W*$""",  # noqa: RUF001 - the dashes of bylines
     re.VERBOSE | re.IGNORECASE,

@@ -231,7 +231,9 @@ def _enter(
     tag = element.tag
     if not isinstance(tag, str):  # a comment
         return None
-    name = f"{element.get('class') or ''} {element.get('id') or ''}"
+    # The id of a heading is made of its words, and says nothing of its place.
+    identity = "" if tag in _HEADINGS else element.get("id") or ""
+    name = f"{element.get('class') or ''} {identity}"
     if _takes_whole(walk, element, outer, marks, name):
         return None
     hidden = _is_hidden(element)

@@ -27,7 +27,7 @@ _WIDGETS = FURNITURE | {"subscription"}
 _NEVER_PROSE = FURNITURE | READERS
 _NAMED_APART = FURNITURE | DOUBTFUL
 _READERS_ABSOLVING_SHARE = 0.7
-_SENTENCE_END = (".", "!", "?", "…", '"', "”", "’", "»", "。", "！", "？", ":", ")", "।", "۔", "؟")  # noqa: RUF001
+_SENTENCE_END = (".", "!", "?", "…", '"', "”", "’", "»", "。", "！", "？", ":", "：", ")", "）", "।", "۔", "؟")  # noqa: RUF001
 
 _GOES_ON = (*_SENTENCE_END, ",", ";", "，", "、", "；", "،")  # noqa: RUF001
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
@@ -47,12 +47,14 @@ _INNER = frozenset(
 _MAX_OUTLIER_SHARE = 0.08
 _MIN_GAP = 12  # runs
 _MAX_TAIL = 40  # runs
+_SENTENCES_OF_TEXT = 2  # between which no line is furniture
 _MAX_TEASER = 500  # characters
 # A page with more of its text in teasers leads to articles, and they are what it says.
 _MAX_SHARE_OF_TEASERS = 0.5
 _MAX_WORDS_OF_BYLINE = 14
 # Share of the longer that the shorter of two forms of a title has.
 _MIN_SHARE_OF_TITLE = 0.6
+_MIN_FORM_OF_TITLE = 30  # bytes, ten characters of Chinese; a shorter one is another heading
 _MAX_LEAD_DISTANCE = 12  # runs
 _MAX_STEPS_TO_LEAD = 5  # elements
 _SHORT = 24
@@ -266,13 +268,14 @@ class _Choice:
                 break
             if _is_edge_like(run):
                 run.keep = False
+        sentences = 0
         for run in reversed(kept[-_MAX_TAIL:]):
-            if _is_prose(run) and run.link_share < _MAX_LINK_SHARE:
-                break
-            if _is_prose_with_links(run):
+            if _is_prose(run) or _is_prose_with_links(run) or sentences == _SENTENCES_OF_TEXT:
                 break
             if run.link_share >= _MAX_LINK_SHARE or _is_edge_like(run):
                 run.keep = False
+            else:
+                sentences += 1
 
 
 class _Text:
@@ -386,7 +389,8 @@ def _drop_titles(runs: Sequence[Run], titles: set[str]) -> None:
 def _is_form_of(heading: str, title: str) -> bool:
     """Whether one is the other and the name of the site, or of a section."""
     shorter, longer = sorted((heading, title), key=len)
-    return len(shorter) >= _MIN_SHARE_OF_TITLE * len(longer) and shorter in longer
+    least = max(_MIN_FORM_OF_TITLE, _MIN_SHARE_OF_TITLE * len(longer.encode()))
+    return len(shorter.encode()) >= least and shorter in longer
 
 
 def _is_prose(run: Run) -> bool:
@@ -501,7 +505,7 @@ def _is_edge_like(run: Run) -> bool:
         and not run.place.heading
         and run.place.table is None
         and not run.place.pre
-        and not run.text.endswith(_GOES_ON)
+        and not run.text.rstrip("]").endswith(_GOES_ON)
     )
 
 
