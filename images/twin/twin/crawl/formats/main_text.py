@@ -27,9 +27,8 @@ _WIDGETS = FURNITURE | {"subscription"}
 _NEVER_PROSE = FURNITURE | READERS
 _NAMED_APART = FURNITURE | DOUBTFUL
 _READERS_ABSOLVING_SHARE = 0.7
-_SENTENCE_END = (".", "!", "?", "…", '"', "”", "’", "»", "。", "！", "？", ":", "：", ")", "）", "।", "۔", "؟")  # noqa: RUF001
-
-_GOES_ON = (*_SENTENCE_END, ",", ";", "，", "、", "；", "،")  # noqa: RUF001
+_SENTENCE_END = tuple('.!?…"”’»。！？:：)）।۔؟')  # noqa: RUF001
+_GOES_ON = (*_SENTENCE_END, *",;，、；،")  # noqa: RUF001
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 _MAX_LINK_SHARE = 0.5
@@ -196,9 +195,12 @@ class _Choice:
                 home in homes or (home.parent, home.names) in alike for home in _homes(run.place)
             ):
                 continue
-            if first < number < last or _is_sentence(run):
-                missing.add(run)
-            elif number in (first - 1, last + 1) and _is_short_sentence_beside(run, inside, kept):
+            beside = number in (first - 1, last + 1)
+            if (
+                first < number < last
+                or _is_sentence(run)
+                or (beside and _is_short_sentence(run, kept))
+            ):
                 missing.add(run)
         missing |= self._lead(inside[first])
         return missing | self._missing_headings(inside, kept | missing, homes)
@@ -325,29 +327,34 @@ def _without_outliers(runs: list[Run], chosen: list[Run]) -> list[Run]:
 
 
 def _without_teasers(chosen: list[Run]) -> list[Run]:
-    """Chosen runs without the boxes of a linked heading and a line or two on another article."""
-    boxes = {
-        run.place.parent
-        for run in chosen
-        if run.place.heading and run.place.parent is not None and run.link_share >= _LONE_LINK
-    }
-    if not boxes:
-        return chosen
+    """Chosen runs without what ends them: boxes of a linked heading and a line or two under it."""
+    boxes = {run.place.parent for run in chosen if _is_heading_of_another(run)}
     inside: dict[Place, list[Run]] = {}
-    for run in chosen:
+    for run in chosen if boxes else ():
         box = next((place for place in run.place.above() if place in boxes), None)
         if box is not None:
             inside.setdefault(box, []).append(run)
-    teasers = {
+    small = {
         run
         for runs in inside.values()
         if sum(len(run.squeezed) for run in runs) <= _MAX_TEASER
         for run in runs
     }
-    size = sum(len(run.squeezed) for run in teasers)
-    if size > _MAX_SHARE_OF_TEASERS * sum(len(run.squeezed) for run in chosen):
+    # Such boxes are a list in the article where more of it follows.
+    end = max((n for n, run in enumerate(chosen) if run not in small and _is_prose(run)), default=0)
+    teasers = {run for run in chosen[end:] if run in small}
+    size = sum(len(run.squeezed) for run in chosen)
+    if sum(len(run.squeezed) for run in teasers) > _MAX_SHARE_OF_TEASERS * size:
         return chosen
     return [run for run in chosen if run not in teasers]
+
+
+def _is_heading_of_another(run: Run) -> bool:
+    """A heading that leads to another page."""
+    if not run.place.heading or run.link_share < _LONE_LINK:
+        return False
+    links = [value for _, marks in run.pieces for name, value in marks if name == "a"]
+    return not any(link.startswith("#") for link in links)
 
 
 def _without_lone_links(chosen: Iterable[Run]) -> set[Run]:
@@ -415,17 +422,14 @@ def _is_strong(run: Run) -> bool:
     return all(("strong", "") in marks for text, marks in run.pieces if text.strip())
 
 
-def _is_short_sentence_beside(run: Run, runs: Sequence[Run], kept: set[Run]) -> bool:
+def _is_short_sentence(run: Run, kept: Iterable[Run]) -> bool:
     """A sentence too short for prose, among paragraphs of the text."""
     return (
         run.place.tag == "p"
         and run.words >= _PROSE_WORDS
         and run.link_share < _MAX_LINK_SHARE / 2
         and run.text.endswith(_SENTENCE_END)
-        and any(
-            other in kept and other.place.tag == "p" and other.place.parent is run.place.parent
-            for other in runs
-        )
+        and any(other.place.tag == "p" and other.place.parent is run.place.parent for other in kept)
     )
 
 
