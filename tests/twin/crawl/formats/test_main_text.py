@@ -128,6 +128,15 @@ def test_boxes_of_a_linked_heading_and_a_line_are_teasers() -> None:
     assert lines[-1] == others[-1], "a heading that leads to itself"
 
 
+def test_cells_of_a_linked_line_and_text_under_it_are_teasers() -> None:
+    others = [sentence.replace("Paragraph", "Elsewhere") for sentence in SENTENCES[:4]]
+    cells = "".join(
+        f"<tr><td><a href='/a'>Another story</a><br>{other}</td></tr>" for other in others
+    )
+    page = f"<table><tr><td>{'<br><br>'.join(SENTENCES)}</td><td><table>{cells}</table></td></tr></table>"
+    assert chosen(page, "\n".join([*SENTENCES, "Another story", *others])) == SENTENCES
+
+
 def test_bold_lines_between_paragraphs_are_headings() -> None:
     bold = "<p><b>Who paid for it</b></p><p>Not so bold</p>"
     page = f"<div>{paragraphs(SENTENCES[:3])}{bold}{paragraphs(SENTENCES[3:])}</div>"

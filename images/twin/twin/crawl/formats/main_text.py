@@ -340,6 +340,7 @@ def _without_teasers(chosen: list[Run]) -> list[Run]:
         if sum(len(run.squeezed) for run in runs) <= _MAX_TEASER
         for run in runs
     }
+    small |= {run for run in chosen if len(run.squeezed) <= _MAX_TEASER and _is_teaser(run)}
     # Such boxes are a list in the article where more of it follows.
     end = max((n for n, run in enumerate(chosen) if run not in small and _is_prose(run)), default=0)
     teasers = {run for run in chosen[end:] if run in small}
@@ -347,6 +348,19 @@ def _without_teasers(chosen: list[Run]) -> list[Run]:
     if sum(len(run.squeezed) for run in teasers) > _MAX_SHARE_OF_TEASERS * size:
         return chosen
     return [run for run in chosen if run not in teasers]
+
+
+def _is_teaser(run: Run) -> bool:
+    """A line that is a link, and text under it, as tables of layout hold them."""
+    linked = False
+    for text, marks in run.pieces:
+        if ("br", "") in marks:
+            return linked
+        if text.strip():
+            linked = any(name == "a" and not link.startswith("#") for name, link in marks)
+            if not linked:
+                return False
+    return False
 
 
 def _is_heading_of_another(run: Run) -> bool:
