@@ -41,6 +41,9 @@ def paragraphs(sentences: list[str]) -> str:
         "<aside><h3>Most read</h3><p>A story about something else that has words in it.</p></aside>",
         "<div style='display:none'><p>This is hidden from every reader of the whole page.</p></div>",
         "<p>Photo: Ines Marsh/Weir Pictures</p>",
+        "<div id='consent-sdk'><p>We and our 742 partners store information on your device.</p></div>",
+        "<p>Get unlimited access to every story for only one pound a week.</p>",
+        "<p>Already a subscriber? <a href='/in'>Log in</a></p>",
     ],
 )
 def test_furniture_between_paragraphs_is_left_out(furniture: str) -> None:

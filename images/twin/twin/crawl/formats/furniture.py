@@ -14,12 +14,12 @@ FURNITURE = _words("""
     share sharing sharebar sharedaddy addthis sociable related newsletter subscribe signup
     comments disqus respond byline caption credit credits promo advert advertisement adsense
     breadcrumb breadcrumbs bio copyright cookie cookies taboola outbrain recirc recommended
-    recommendations pagination sponsored trending
+    recommendations pagination sponsored trending consent gdpr onetrust didomi cookiebot
 """)
 """Words that name hardly anything but furniture."""
 
 DOUBTFUL = _words("""
-    ad ads social author authors sidebar nav navigation navbar menu footer consent gdpr
+    ad ads social author authors sidebar nav navigation navbar menu footer
     popup modal toolbar tags taglist keywords timestamp dateline pager widget rating ratings
     vote votes print tooltip teaser teasers popular toc gallery slideshow carousel player embed
     paywall login register registration meta metadata comment reply replies follow banner
@@ -90,6 +90,10 @@ _BOILERPLATE = re.compile(
     |(?:上一篇|下一篇)\s?[:：].{0,60}|分享(?:到|至|[:：]).{0,40}|未经授权.{0,60}|返回(?:顶部|首页)
     |関連記事.{0,60}|あわせて読みたい.{0,60}|続きを読む|写真\s?[=＝:：].{0,60}
     |관련\s?기사.{0,60}|무단\s?전재.{0,60}|사진\s?[=:].{0,60}
+    |already\ (?:a\ )?(?:subscriber|member|subscribed|registered)\b.{0,80}
+    |(?:get|enjoy)\ (?:unlimited|full)\ access\b.{0,200}|to\ (?:continue|keep)\ reading\b.{0,120}
+    |this\ (?:article|story|post|content)\ is\ .{0,40}\b(?:subscribers|members)\b.{0,40}
+    |(?:subscribe|register|sign\ up|sign\ in|log\ in)\b.{0,60}\bto\ (?:keep\ |continue\ )read.{0,80}
     |we\ use\ cookies.{0,200}|this\ (?:web)?site\ uses\ cookies.{0,200}
     )\W*$""",  # noqa: RUF001 - the dashes of bylines
     re.VERBOSE | re.IGNORECASE,
