@@ -1,4 +1,4 @@
-# ruff: noqa: E501
+# ruff: noqa: E501, RUF001
 """Made-up articles: blocks of prose, lists, code and tables, the same for the same seed."""
 
 import random
@@ -57,6 +57,14 @@ _FOREIGN = {
         "Las obras empezarán en primavera y durarán unos dos años.",
         "Los vecinos temen el ruido y un camino más largo hasta la escuela.",
         "Un informe del año pasado había llegado a otra conclusión.",
+    ),
+    "zh": (
+        "市议会星期二就新桥的建设进行了长时间的讨论。",
+        "尽管费用比原计划高出许多，十七名议员中仍有九人投了赞成票。",
+        "市长在会议结束后表示：“我们已经没有别的选择。”",
+        "工程将于明年春天开始，预计需要大约两年时间才能全部完成。",
+        "附近的居民担心施工带来的噪音，也担心孩子上学的路会变得更远。",
+        "去年的一份报告曾经得出完全不同的结论。",
     ),
     "ja": (
         "市議会は火曜日、新しい橋の建設について長時間にわたり議論した。",
@@ -160,14 +168,18 @@ class Writer:
         return story
 
     def foreign(self, language: str, paragraphs: int) -> Story:
-        """A story in German, French, Spanish, Japanese or Arabic."""
+        """A story in German, French, Spanish, Chinese, Japanese or Arabic."""
         sentences = _FOREIGN[language]
         story = Story(sentences[0].rstrip(".。"), self.author(), "2021-06-11", language=language)
-        joint = "" if language == "ja" else " "
+        joint = "" if language in ("ja", "zh") else " "
         for _ in range(paragraphs):
             count = self.random.randint(2, 4)
             story.blocks.append(Block("p", joint.join(self.random.sample(sentences[1:], count))))
         return story
+
+    def foreign_teaser(self, language: str) -> str:
+        """The beginning of a sentence, as portals list their headlines."""
+        return self.random.choice(_FOREIGN[language])[:16]
 
     def _block(self, kind: str) -> Block:  # noqa: C901, PLR0911 - a case for each kind
         match kind:

@@ -1,12 +1,15 @@
-# ruff: noqa: E501 - markup as it is
+# ruff: noqa: E501, RUF001 - markup and other languages as they are
 """Which parts of a page are taken for its article."""
 
 import json
 
 import pytest
+from lxml.html import fromstring
 
 from twin.crawl.formats.furniture import is_boilerplate
 from twin.crawl.formats.html import extract_html
+from twin.crawl.formats.html_runs import Run, events_of
+from twin.crawl.formats.main_text import choose
 
 SENTENCES = [
     f"Paragraph {n} tells of the {what}, which took years to build and was paid for twice."
@@ -38,6 +41,9 @@ def paragraphs(sentences: list[str]) -> str:
         "<aside><h3>Most read</h3><p>A story about something else that has words in it.</p></aside>",
         "<div style='display:none'><p>This is hidden from every reader of the whole page.</p></div>",
         "<p>Photo: Ines Marsh/Weir Pictures</p>",
+        "<div id='consent-sdk'><p>We and our 742 partners store information on your device.</p></div>",
+        "<p>Get unlimited access to every story for only one pound a week.</p>",
+        "<p>Already a subscriber? <a href='/in'>Log in</a></p>",
     ],
 )
 def test_furniture_between_paragraphs_is_left_out(furniture: str) -> None:
@@ -87,6 +93,118 @@ def test_a_heading_over_nothing_goes_and_the_title_is_not_repeated() -> None:
     assert text_of(body) == SENTENCES
 
 
+CHINESE = [
+    "市议会星期二就新桥的建设进行了长时间的讨论，最后以九票对八票通过了这一方案，尽管费用比原计划高出许多。",
+    "市长在会议结束后表示，已经没有别的选择，工程将于明年春天开始，预计需要大约两年时间才能全部完成。",
+    "附近的居民担心施工带来的噪音，也担心孩子们上学的路会变得更远，他们希望渡船在此期间能够继续运行。",
+]
+
+
+def chosen(page: str, found: str) -> list[str]:
+    """Lines that are chosen of a page when trafilatura has found this."""
+    events = events_of(fromstring(f"<html><body>{page}</body></html>"))
+    choose(events, found, None, ["The Works"])
+    return [event.text for event in events if isinstance(event, Run) and event.keep]
+
+
+def test_lists_of_headlines_are_no_match_for_prose() -> None:
+    headlines = [f"{number}{sentence[:24]}" for number, sentence in enumerate(CHINESE * 12)]
+    aside = "".join(f"<li><a href='/x'>{line[:-2]}</a>{line[-2:]}</li>" for line in headlines)
+    origin = "<p>（原标题：新桥终于获得通过）</p>"
+    page = f"<div class='text'>{origin}{paragraphs(CHINESE)}</div><div class='col'><ul>{aside}</ul></div>"
+    assert chosen(page, "\n".join(headlines)) == CHINESE
+
+
+def test_boxes_of_a_linked_heading_and_a_line_are_teasers() -> None:
+    others = [sentence.replace("Paragraph", "Elsewhere") for sentence in SENTENCES[:4]]
+    teasers = "".join(
+        f"<div class='item'><h3><a href='/a'>Another story</a></h3><p>{other}</p></div>"
+        for other in others
+    )
+    page = f"<div class='text'>{paragraphs(SENTENCES)}</div><div class='x'>{teasers}</div>"
+    assert chosen(page, "\n".join([*SENTENCES, "Another story", *others])) == SENTENCES
+    whole = ["Another story", others[0], *SENTENCES]
+    inner = f"<div>{teasers[: len(teasers) // 4]}{paragraphs(SENTENCES)}</div>"
+    assert chosen(inner, "\n".join(whole)) == whole, "what text follows on is a part of it"
+    linked = page.replace("href='/a'", "href='#a'")
+    lines = chosen(linked, "\n".join([*SENTENCES, "Another story", *others]))
+    assert lines[-1] == others[-1], "a heading that leads to itself"
+
+
+def test_cells_of_a_linked_line_and_text_under_it_are_teasers() -> None:
+    others = [sentence.replace("Paragraph", "Elsewhere") for sentence in SENTENCES[:4]]
+    cells = "".join(
+        f"<tr><td><a href='/a'>Another story</a><br>{other}</td></tr>" for other in others
+    )
+    page = f"<table><tr><td>{'<br><br>'.join(SENTENCES)}</td><td><table>{cells}</table></td></tr></table>"
+    assert chosen(page, "\n".join([*SENTENCES, "Another story", *others])) == SENTENCES
+
+
+def test_bold_lines_between_paragraphs_are_headings() -> None:
+    bold = "<p><b>Who paid for it</b></p><p>Not so bold</p>"
+    page = f"<div>{paragraphs(SENTENCES[:3])}{bold}{paragraphs(SENTENCES[3:])}</div>"
+    lines = [*SENTENCES[:3], "Who paid for it", *SENTENCES[3:]]
+    assert chosen(page, "\n".join(SENTENCES)) == lines
+
+
+def test_a_first_sentence_too_short_for_prose_is_text() -> None:
+    short = "Some traders found the note a bit gloomier than they had expected."
+    page = f"<div>{paragraphs([short, *SENTENCES])}</div>"
+    assert chosen(page, "\n".join(SENTENCES)) == [short, *SENTENCES]
+
+
+def test_what_describes_a_film_is_left_out_and_a_page_of_film_keeps_its_text() -> None:
+    said = "<div class='ui-video'><p>Travellers speak of the bridge and of what it cost them.</p></div>"
+    assert text_of(paragraphs(SENTENCES[:3]) + said + paragraphs(SENTENCES[3:])) == SENTENCES
+    assert text_of(f"<div class='video-story'>{paragraphs(SENTENCES)}</div>") == SENTENCES
+
+
+def test_a_lead_in_a_box_of_its_own_is_text() -> None:
+    lead = (
+        "After years of quarrels the town has built the bridge, and nobody knows who paid for it."
+    )
+    page = (
+        "<html><head><title>The Works</title></head><body><article><h1>The Works</h1>"
+        f"<div class='article-lead'>{lead}</div><div class='tools'><a href='/p'>Print</a></div>"
+        f"<div class='article-text'>{paragraphs(SENTENCES)}</div></article></body></html>"
+    )
+    assert extract_html(page, "https://e.org/works").text.split("\n") == [lead, *SENTENCES]
+
+
+def test_short_lines_before_the_last_sentences_are_no_furniture() -> None:
+    body = paragraphs(
+        [*SENTENCES, "But what one gets in return is", "a quieter town.", "Sleep well."]
+    )
+    assert text_of(body)[len(SENTENCES) :] == [
+        "But what one gets in return is",
+        "a quieter town.",
+        "Sleep well.",
+    ]
+
+
+def test_the_title_with_the_name_of_the_site_is_not_repeated() -> None:
+    title = "How the Bridge over the River Wye Was Paid for Twice"
+    page = (
+        f"<html><head><title>{title}Weir Daily</title></head><body><div class='c'><h3>{title}</h3>"
+        f"<p>Ines Marsh | Hay-on-Wye | 08/01/2014</p>{paragraphs(SENTENCES)}</div></body></html>"
+    )
+    assert extract_html(page, "https://e.org/works").text.split("\n") == SENTENCES
+
+
+def test_the_id_of_a_heading_says_nothing_of_its_place() -> None:
+    body = "".join(
+        f"<h2 id='{name}'>{name.replace('-', ' ').capitalize()}</h2><p>{sentence}</p>"
+        for name, sentence in zip(
+            ["related-work", "parameter-sharing", "video-models", "image-caption-sets"],
+            SENTENCES,
+            strict=False,
+        )
+    )
+    headings = ["Related work", "Parameter sharing", "Video models", "Image caption sets"]
+    lines = text_of(paragraphs(SENTENCES[4:]) + body)
+    assert [line for line in lines if line in headings] == headings
+
+
 def test_lines_between_breaks_are_paragraphs() -> None:
     assert text_of("<br><br>".join(SENTENCES)) == SENTENCES
 
@@ -118,6 +236,11 @@ def test_data_of_the_page_tells_its_text_from_others() -> None:
         ("Share this article", True),
         ("© 2024 The Weir", True),
         ("Tags: rivers, weirs", True),
+        ("Lire aussi : le pont qui a coûté deux fois son prix", True),
+        ("Lesen Sie auch: Die Brücke, die zweimal bezahlt wurde", True),
+        ("图片来源：视觉中国", True),
+        ("責任編輯：王小明", True),
+        ("関連記事：橋はなぜ高くなったのか", True),
         ("It was first published on 12 June 1999.", False),
         ("Topics that nobody reads are the best ones.", False),
         ("Sign in to the console and open the settings.", False),

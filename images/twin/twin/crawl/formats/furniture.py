@@ -14,12 +14,12 @@ FURNITURE = _words("""
     share sharing sharebar sharedaddy addthis sociable related newsletter subscribe signup
     comments disqus respond byline caption credit credits promo advert advertisement adsense
     breadcrumb breadcrumbs bio copyright cookie cookies taboola outbrain recirc recommended
-    recommendations pagination sponsored trending
+    recommendations pagination sponsored trending consent gdpr onetrust didomi cookiebot
 """)
 """Words that name hardly anything but furniture."""
 
 DOUBTFUL = _words("""
-    ad ads social author authors sidebar nav navigation navbar menu footer consent gdpr
+    ad ads social author authors sidebar nav navigation navbar menu footer
     popup modal toolbar tags taglist keywords timestamp dateline pager widget rating ratings
     vote votes print tooltip teaser teasers popular toc gallery slideshow carousel player embed
     paywall login register registration meta metadata comment reply replies follow banner
@@ -33,6 +33,14 @@ READERS = _words("""
     comment comments commentlist commentaires comentarios kommentare reply replies disqus
 """)
 """What readers wrote: as much prose as the author's, so that shape alone can't tell them apart."""
+
+EMBEDS = _words("video player")
+"""Where a few sentences describe what is to be seen, and where a page of film keeps its text."""
+
+LEADS = _words("""
+    lead lede intro standfirst chapo chapeau perex ingress zajawka entradilla sommario vorspann
+""")
+"""The first paragraph, where it has a box of its own above the text."""
 
 APART = frozenset({"aside", "nav", "footer", "form", "menu", "figure", "address", "header"})
 """Elements that hold no text of the article unless something else says so."""
@@ -70,6 +78,22 @@ _BOILERPLATE = re.compile(
     |(?:view|show|load)\ (?:all|more|comments|gallery|slideshow|photos)(?!.*[.!?]\W*$).{0,60}
     |(?:download|get)\ (?:the|our)\ app.{0,80}|listen\ to\ this\ article.{0,40}
     |loading|close|menu|search|home|next|previous|reply|report|permalink
+    |(?:[àa]\ )?lire\ (?:aussi|également|la\ suite)\b.{0,160}|sur\ le\ même\ sujet.{0,60}
+    |(?:lea|lee|leia|leggi|ver|vea|veja)\ (?:también|tamb[eé]m|anche|más|mais)\b.{0,160}
+    |te\ puede\ interesar.{0,80}|(?:fuente|fonte|quelle|bron)\s?:.{0,80}
+    |lesen\ sie\ (?:auch|hier)\b.{0,160}|mehr\ zum\ thema.{0,80}|anzeige|publicidad|publicité
+    |publié\ le\ .{0,80}|(?:partager|compartir|compartilhar|condividi|teilen)\b.{0,40}
+    |читайте\ также.{0,160}|(?:источник|фото|автор)\s?:.{0,80}|подпис(?:ывайтесь|аться).{0,80}
+    |(?:责任编辑|責任編輯|责编|编辑|本文来源|文章来源|来源|原标题|图源|图片来源|作者|校对)\s?[:：].{0,80}
+    |(?:相关|延伸|推荐)(?:新闻|阅读|链接|文章).{0,20}|(?:特别|免责|郑重|版权)?声明\s?[:：】].{0,80}
+    |扫(?:一扫|描|码).{0,60}|(?:点击|欢迎)(?:查看|进入|下载|关注|扫描).{0,60}|更多(?:精彩|内容|资讯).{0,40}
+    |(?:上一篇|下一篇)\s?[:：].{0,60}|分享(?:到|至|[:：]).{0,40}|未经授权.{0,60}|返回(?:顶部|首页)
+    |関連記事.{0,60}|あわせて読みたい.{0,60}|続きを読む|写真\s?[=＝:：].{0,60}
+    |관련\s?기사.{0,60}|무단\s?전재.{0,60}|사진\s?[=:].{0,60}
+    |already\ (?:a\ )?(?:subscriber|member|subscribed|registered)\b.{0,80}
+    |(?:get|enjoy)\ (?:unlimited|full)\ access\b.{0,200}|to\ (?:continue|keep)\ reading\b.{0,120}
+    |this\ (?:article|story|post|content)\ is\ .{0,40}\b(?:subscribers|members)\b.{0,40}
+    |(?:subscribe|register|sign\ up|sign\ in|log\ in)\b.{0,60}\bto\ (?:keep\ |continue\ )read.{0,80}
     |we\ use\ cookies.{0,200}|this\ (?:web)?site\ uses\ cookies.{0,200}
     )\W*$""",  # noqa: RUF001 - the dashes of bylines
     re.VERBOSE | re.IGNORECASE,

@@ -158,14 +158,16 @@ class _Walk:
         pieces, self.pieces, self.breaks = self.pieces, [], 0
         if not pieces:
             return
-        raw = "".join(text for text, _ in pieces)
-        squeezed = "".join(raw.split())
-        if not squeezed:
+        raw = pieces[0][0] if len(pieces) == 1 else "".join([text for text, _ in pieces])
+        words = raw.split()
+        if not words:
             return
-        linked = sum(
-            len("".join(text.split())) for text, marks in pieces if any(m[0] == "a" for m in marks)
-        )
-        text = raw if place.pre else " ".join(raw.split())
+        squeezed = "".join(words)
+        linked = 0
+        for text, marks in pieces:
+            if marks and any(name == "a" for name, _ in marks):
+                linked += len("".join(text.split()))
+        text = raw if place.pre else " ".join(words)
         self.events.append(Run(place, pieces, text, squeezed, linked, _word_count(text, squeezed)))
 
 
@@ -231,7 +233,9 @@ def _enter(
     tag = element.tag
     if not isinstance(tag, str):  # a comment
         return None
-    name = f"{element.get('class') or ''} {element.get('id') or ''}"
+    # The id of a heading is made of its words, and says nothing of its place.
+    identity = "" if tag in _HEADINGS else element.get("id") or ""
+    name = f"{element.get('class') or ''} {identity}"
     if _takes_whole(walk, element, outer, marks, name):
         return None
     hidden = _is_hidden(element)

@@ -15,7 +15,9 @@ from twin.crawl.formats.furniture import (
     APART,
     APART_FOR_SURE,
     DOUBTFUL,
+    EMBEDS,
     FURNITURE,
+    LEADS,
     READERS,
     is_boilerplate,
 )
@@ -25,7 +27,9 @@ _WIDGETS = FURNITURE | {"subscription"}
 _NEVER_PROSE = FURNITURE | READERS
 _NAMED_APART = FURNITURE | DOUBTFUL
 _READERS_ABSOLVING_SHARE = 0.7
-_SENTENCE_END = (".", "!", "?", "…", '"', "”", "’", "»", "。", "！", "？", ":", ")", "।", "۔", "؟")  # noqa: RUF001
+_SENTENCE_END = tuple('.!?…"”’»。！？:：)）।۔؟')  # noqa: RUF001
+_GOES_ON = (*_SENTENCE_END, *",;，、；،")  # noqa: RUF001
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 _MAX_LINK_SHARE = 0.5
 _LONE_LINK = 0.9
@@ -42,6 +46,16 @@ _INNER = frozenset(
 _MAX_OUTLIER_SHARE = 0.08
 _MIN_GAP = 12  # runs
 _MAX_TAIL = 40  # runs
+_SENTENCES_OF_TEXT = 2  # between which no line is furniture
+_MAX_TEASER = 500  # characters
+# A page with more of its text in teasers leads to articles, and they are what it says.
+_MAX_SHARE_OF_TEASERS = 0.5
+_MAX_WORDS_OF_BYLINE = 14
+# Share of the longer that the shorter of two forms of a title has.
+_MIN_SHARE_OF_TITLE = 0.6
+_MIN_FORM_OF_TITLE = 30  # bytes, ten characters of Chinese; a shorter one is another heading
+_MAX_LEAD_DISTANCE = 12  # runs
+_MAX_STEPS_TO_LEAD = 5  # elements
 _SHORT = 24
 _PART = 28
 # The page's prose is believed against trafilatura when that found less than this share of it.
@@ -104,7 +118,8 @@ class _Choice:
         runs = self._visible()
         chosen = [run for run in runs if self.found.holds(run)]
         prose = [run for run in runs if _is_prose(run) and not _named_apart(run.place)]
-        chosen = _without_outliers(runs, self._better(runs, chosen, prose))
+        chosen = _without_teasers(self._better(runs, chosen, prose))
+        chosen = _without_outliers(runs, chosen)
         if not chosen:
             return
         self.total = sum(len(run.squeezed) for run in chosen)
@@ -151,6 +166,8 @@ class _Choice:
         if home is None:
             return chosen
         own = [run for run in prose if home in set(run.place.above())]
+        # Lists of headlines are much text as well: only what reads like prose counts.
+        size = sum(len(run.squeezed) for run in chosen if _is_text(run))
         if size < _MIN_FOUND_SHARE * sum(len(run.squeezed) for run in own):
             return own
         return chosen
@@ -159,7 +176,7 @@ class _Choice:
         """Whether a chosen run is furniture after all."""
         if run.place.caption or _is_boilerplate(run):
             return True
-        return self._is_apart(run.place, FURNITURE, APART_FOR_SURE)
+        return self._is_apart(run.place, FURNITURE | EMBEDS, APART_FOR_SURE)
 
     def _missing(self, region: Place, kept: set[Run]) -> set[Run]:
         """Runs of the region that read like text of the article and were left out."""
@@ -178,9 +195,29 @@ class _Choice:
                 home in homes or (home.parent, home.names) in alike for home in _homes(run.place)
             ):
                 continue
-            if first < number < last or _is_sentence(run):
+            beside = number in (first - 1, last + 1)
+            if (
+                first < number < last
+                or _is_sentence(run)
+                or (beside and _is_short_sentence(run, kept))
+            ):
                 missing.add(run)
+        missing |= self._lead(inside[first])
         return missing | self._missing_headings(inside, kept | missing, homes)
+
+    def _lead(self, first: Run) -> set[Run]:
+        """Sentences over the text that are called its lead, and stand in a box of their own."""
+        position = self.runs.index(first)
+        near = set(list(first.place.above())[:_MAX_STEPS_TO_LEAD])
+        return {
+            run
+            for run in self.runs[max(0, position - _MAX_LEAD_DISTANCE) : position]
+            if any(place.names & LEADS for place in (run.place, run.place.parent) if place)
+            and _is_prose(run)
+            and run.text.endswith(_SENTENCE_END)
+            and not self._is_apart(run.place, FURNITURE, APART_FOR_SURE)
+            and any(place in near for place in run.place.above())
+        }
 
     def _missing_headings(self, inside: list[Run], kept: set[Run], homes: set[Place]) -> set[Run]:
         """Headings right over text of the article, and beside it."""
@@ -208,7 +245,9 @@ class _Choice:
             return True
         if place.pre or place.table is not None or place.in_list or _is_long(run):
             return run.link_share < _MAX_LINK_SHARE
-        return place.tag == "p" and run.link_share == 0 and run.text.endswith(_SENTENCE_END)
+        if place.tag != "p" or run.link_share > 0:
+            return False
+        return run.text.endswith(_SENTENCE_END) or _is_strong(run)
 
     def _is_apart(self, place: Place, names: frozenset[str], tags: frozenset[str]) -> bool:
         """Whether a place is within something that is called furniture."""
@@ -231,13 +270,14 @@ class _Choice:
                 break
             if _is_edge_like(run):
                 run.keep = False
+        sentences = 0
         for run in reversed(kept[-_MAX_TAIL:]):
-            if _is_prose(run) and run.link_share < _MAX_LINK_SHARE:
-                break
-            if _is_prose_with_links(run):
+            if _is_prose(run) or _is_prose_with_links(run) or sentences == _SENTENCES_OF_TEXT:
                 break
             if run.link_share >= _MAX_LINK_SHARE or _is_edge_like(run):
                 run.keep = False
+            else:
+                sentences += 1
 
 
 class _Text:
@@ -286,6 +326,51 @@ def _without_outliers(runs: list[Run], chosen: list[Run]) -> list[Run]:
     return chosen
 
 
+def _without_teasers(chosen: list[Run]) -> list[Run]:
+    """Chosen runs without what ends them: boxes of a linked heading and a line or two under it."""
+    boxes = {run.place.parent for run in chosen if _is_heading_of_another(run)}
+    inside: dict[Place, list[Run]] = {}
+    for run in chosen if boxes else ():
+        box = next((place for place in run.place.above() if place in boxes), None)
+        if box is not None:
+            inside.setdefault(box, []).append(run)
+    small = {
+        run
+        for runs in inside.values()
+        if sum(len(run.squeezed) for run in runs) <= _MAX_TEASER
+        for run in runs
+    }
+    small |= {run for run in chosen if len(run.squeezed) <= _MAX_TEASER and _is_teaser(run)}
+    # Such boxes are a list in the article where more of it follows.
+    end = max((n for n, run in enumerate(chosen) if run not in small and _is_prose(run)), default=0)
+    teasers = {run for run in chosen[end:] if run in small}
+    size = sum(len(run.squeezed) for run in chosen)
+    if sum(len(run.squeezed) for run in teasers) > _MAX_SHARE_OF_TEASERS * size:
+        return chosen
+    return [run for run in chosen if run not in teasers]
+
+
+def _is_teaser(run: Run) -> bool:
+    """A line that is a link, and text under it, as tables of layout hold them."""
+    linked = False
+    for text, marks in run.pieces:
+        if ("br", "") in marks:
+            return linked
+        if text.strip():
+            linked = any(name == "a" and not link.startswith("#") for name, link in marks)
+            if not linked:
+                return False
+    return False
+
+
+def _is_heading_of_another(run: Run) -> bool:
+    """A heading that leads to another page."""
+    if not run.place.heading or run.link_share < _LONE_LINK:
+        return False
+    links = [value for _, marks in run.pieces for name, value in marks if name == "a"]
+    return not any(link.startswith("#") for link in links)
+
+
 def _without_lone_links(chosen: Iterable[Run]) -> set[Run]:
     """Chosen runs without those that are nothing but links and have no prose beside them."""
     runs = set(chosen)
@@ -314,8 +399,19 @@ def _bare(text: str) -> str:
 def _drop_titles(runs: Sequence[Run], titles: set[str]) -> None:
     """The title where it is repeated: as a heading, or before the text."""
     for number, run in enumerate(run for run in runs if run.keep):
-        if (number < 4 or run.place.heading == 1) and _bare(run.text) in titles:
+        heading = run.place.heading
+        if number >= 4 and heading != 1:
+            continue
+        bare = _bare(run.text)
+        if bare in titles or (heading and any(_is_form_of(bare, title) for title in titles)):
             run.keep = False
+
+
+def _is_form_of(heading: str, title: str) -> bool:
+    """Whether one is the other and the name of the site, or of a section."""
+    shorter, longer = sorted((heading, title), key=len)
+    least = max(_MIN_FORM_OF_TITLE, _MIN_SHARE_OF_TITLE * len(longer.encode()))
+    return len(shorter.encode()) >= least and shorter in longer
 
 
 def _is_prose(run: Run) -> bool:
@@ -328,6 +424,27 @@ def _is_prose(run: Run) -> bool:
 
 def _is_long(run: Run) -> bool:
     return run.words >= _PROSE_WORDS or len(run.squeezed) >= _PROSE_CHARACTERS
+
+
+def _is_text(run: Run) -> bool:
+    """Long enough for prose, and not a line of links."""
+    return _is_long(run) and run.link_share < _MAX_LINK_SHARE
+
+
+def _is_strong(run: Run) -> bool:
+    """Whether all of it is bold, as headings are where nobody made them headings."""
+    return all(("strong", "") in marks for text, marks in run.pieces if text.strip())
+
+
+def _is_short_sentence(run: Run, kept: Iterable[Run]) -> bool:
+    """A sentence too short for prose, among paragraphs of the text."""
+    return (
+        run.place.tag == "p"
+        and run.words >= _PROSE_WORDS
+        and run.link_share < _MAX_LINK_SHARE / 2
+        and run.text.endswith(_SENTENCE_END)
+        and any(other.place.tag == "p" and other.place.parent is run.place.parent for other in kept)
+    )
 
 
 def _is_sentence(run: Run) -> bool:
@@ -399,13 +516,14 @@ def _is_heading(run: Run) -> bool:
 
 def _is_edge_like(run: Run) -> bool:
     """Short and no sentence: a date, a name, a label."""
+    dated = run.words <= _MAX_WORDS_OF_BYLINE and _YEAR.search(run.text) is not None
     return (
-        run.words < _PROSE_WORDS
+        (run.words < _PROSE_WORDS or dated)
         and not run.place.in_list
         and not run.place.heading
         and run.place.table is None
         and not run.place.pre
-        and not run.text.endswith(_SENTENCE_END)
+        and not run.text.rstrip("]").endswith(_GOES_ON)
     )
 
 
