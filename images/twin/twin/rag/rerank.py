@@ -1,8 +1,7 @@
 """Rerankers: a second look at the best hits, by a costlier measure.
 
-None is on by default. On our questions MaxSim lifts nDCG@10 by 0.06, but it embeds twenty passages
-anew for each question, several times what a search may take: a recipe that can wait sets it. No
-cross-encoder comes as a package (`make bench-retrieval` measures whichever a folder holds).
+None is on by default: see `RetrievalSection` for what MaxSim finds and costs. No cross-encoder
+comes as a package (`make bench-retrieval` measures whichever a folder holds).
 """
 
 import threading
