@@ -83,6 +83,24 @@ class Remembering:
         return self.embedder.token_vectors(texts)
 
 
+class RememberingReader:
+    """The index, which is not asked the same question for every arm."""
+
+    def __init__(self, reader) -> None:
+        self.reader = reader
+        self.spec = reader.spec
+        self.known: dict[tuple, list] = {}
+
+    def search(self, dense, text, k, filter=None, *, vectors=False):
+        key = (dense and tuple(dense), text, k, repr(filter), vectors)
+        if key not in self.known:
+            self.known[key] = self.reader.search(dense, text, k, filter, vectors=vectors)
+        return self.known[key]
+
+    def get(self, chunk_ids):
+        return self.reader.get(chunk_ids)
+
+
 @dataclass
 class Corpus:
     name: str
@@ -92,6 +110,10 @@ class Corpus:
 
     def asked(self, split: str) -> list[Question]:
         return [question for question in self.questions[split] if question.relevant]
+
+    @cached_property
+    def reader(self) -> RememberingReader:
+        return RememberingReader(self.index.read())
 
     @cached_property
     def maxsim(self) -> MaxSim:
@@ -108,13 +130,13 @@ class Corpus:
         else:
             reranker = load_reranker(knobs.rerank, self.embedder, model)
         retriever = Retriever(
-            self.index.read(), self.embedder, knobs, reranker=reranker, language_model=model
+            self.reader, self.embedder, knobs, reranker=reranker, language_model=model
         )
         return [figures(shown(retriever, asked), asked) for asked in self.asked(split)]
 
     def similarities(self, split: str) -> tuple[list[float], list[float]]:
         """Best cosine of the questions with an answer, and of those without."""
-        retriever = Retriever(self.index.read(), self.embedder)
+        retriever = Retriever(self.reader, self.embedder)
         found: dict[bool, list[float]] = {True: [], False: []}
         for question in self.questions[split]:
             found[bool(question.relevant)].append(retriever.find(question.text, 1).similarity)
