@@ -53,6 +53,7 @@ ARMS: dict[str, dict[str, object]] = {
     "+ MaxSim": {"rerank": "maxsim"},
     "+ MaxSim of 10": {"rerank": "maxsim", "rerank_candidates": 10},
     "+ MMR 0.7": {"mmr_lambda": 0.7},
+    # Right chunks beside each other become one passage, for which nDCG counts one of them.
     "+ neighbours": {"context": "neighbours"},
 }
 if cross_encoder := os.environ.get("TWIN_BENCH_CROSS_ENCODER"):
