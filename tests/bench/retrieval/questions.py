@@ -25,11 +25,12 @@ WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True)
 class Question:
     """A question, the document that answers it, and the ids of the right chunks; none for a
-    negative."""
+    negative. ``keywords``: typed by somebody who knows what the thing is called."""
 
     text: str
     document: str = ""
     relevant: frozenset[str] = frozenset()
+    keywords: bool = False
 
 
 def handbook() -> list[Document]:
@@ -66,21 +67,27 @@ def chunks_of(documents: list[Document], chunker: Chunker) -> list[list[Chunk]]:
     return [chunker.chunks(document) for document in documents]
 
 
-def load(name: str, chunks: list[Chunk]) -> list[Question]:
+def load(name: str, chunks: list[Chunk], split: str = "dev") -> list[Question]:
     """The questions of a corpus, ``handbook`` or ``lilianweng``, over its chunks.
 
+    Args:
+        name: of the corpus.
+        chunks: all of it.
+        split: ``dev``, on which settings may be chosen, or ``test``, which is only reported.
+
     Raises:
-        ValueError: a passage is no longer in the corpus, or not in one document alone.
+        ValueError: a passage is no longer in the corpus.
     """
-    data = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    data = yaml.safe_load((FOLDER / split / f"{name}.yaml").read_text(encoding="utf-8"))
     found = []
-    for slug, questions in data["answered"].items():
-        own = [chunk for chunk in chunks if chunk.url.rstrip("/").endswith(f"/{slug}")]
-        for text, passage in questions.items():
-            right = _right(own, passage, by_heading=name != "handbook")
-            if not right:
-                raise ValueError(f"{name}: no chunk of {slug} holds {passage!r}")
-            found.append(Question(text, slug, frozenset(right)))
+    for kind in ("answered", "keywords"):
+        for slug, questions in data.get(kind, {}).items():
+            own = [chunk for chunk in chunks if chunk.url.rstrip("/").endswith(f"/{slug}")]
+            for text, passage in questions.items():
+                right = _right(own, passage, by_heading=name != "handbook")
+                if not right:
+                    raise ValueError(f"{split}/{name}: no chunk of {slug} holds {passage!r}")
+                found.append(Question(text, slug, frozenset(right), kind == "keywords"))
     return found + [Question(text) for text in data["unanswered"]]
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from tests.twin.stores.chunks import document
 from twin.rag.diversity import diverse
-from twin.rag.fusion import by_reciprocal_rank, by_weighted_scores
+from twin.rag.fusion import by_reciprocal_rank, by_weighted_scores, held
 from twin.stores.index import Hit
 
 A, B, C = document("d", ["a", "b", "c"]).chunks
@@ -60,3 +60,11 @@ def test_the_more_alike_of_two_relevant_ones_is_passed_over():
 def test_of_a_list_that_nothing_was_cut_from_the_lowest_counts_too():
     [first, last] = by_weighted_scores([hits(a=4.0, b=1.0)], [1.0], [0.0])
     assert (first.score, last.score) == (1.0, 0.25)
+
+
+def test_the_share_of_the_questions_terms_that_the_best_hit_holds():
+    chunks = document("d", ["Exit code 75 means: try again.", "Codes of conduct."]).chunks
+    found = [Hit(chunk, 1.0) for chunk in chunks]
+    assert held("exit codes 75", found) == 1
+    assert held("what does exit code 78 mean", found) == pytest.approx(3 / 4)
+    assert held("the of", found) == held("sails", found) == held("sails", []) == 0

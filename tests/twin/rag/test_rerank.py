@@ -5,7 +5,7 @@ from tests.twin.stores.chunks import document
 from twin.domain.errors import BadDataError
 from twin.models.embedder import load_embedder
 from twin.models.language_model import load_language_model
-from twin.rag.rerank import QuestionLikelihood, load_reranker, reranked
+from twin.rag.rerank import MaxSim, QuestionLikelihood, load_reranker, reranked
 from twin.settings import Settings
 from twin.stores.index import Hit
 
@@ -56,6 +56,45 @@ def test_maxsim_finds_the_like_passage(embedder):
     assert found[0].chunk == CHUNKS[1]
     [same] = reranker.score(CHUNKS[2].embedded_text, [CHUNKS[2]])
     assert same == pytest.approx(1, abs=0.01)
+
+
+class Counting:
+    """The embedder, with a count of the passages that it was asked for."""
+
+    def __init__(self, embedder):
+        self.embedder = embedder
+        self.passages = 0
+
+    def token_vectors(self, texts):
+        self.passages += sum(" > " in text or "\n" in text for text in texts)
+        return self.embedder.token_vectors(texts)
+
+
+def test_maxsim_encodes_a_passage_once(embedder):
+    counting = Counting(embedder)
+    reranker = MaxSim(counting)
+    first = reranker.score("In which box does a pod run?", CHUNKS)
+    assert reranker.score("In which box does a pod run?", CHUNKS[::-1]) == first[::-1]
+    assert counting.passages == len(CHUNKS)
+    exact = [
+        float((asked @ own.T).max(axis=1).mean())
+        for [asked] in [embedder.token_vectors(["In which box does a pod run?"])]
+        for own in embedder.token_vectors([chunk.embedded_text for chunk in CHUNKS])
+    ]
+    assert first == pytest.approx(exact, abs=0.01)
+
+
+def test_maxsim_keeps_no_more_than_it_may(embedder):
+    counting = Counting(embedder)
+    [size] = {v.shape[0] * v.shape[1] for v in embedder.token_vectors([CHUNKS[0].embedded_text])}
+    reranker = MaxSim(counting, kept_bytes=size)
+    reranker.score("bread", CHUNKS[:1])
+    reranker.score("bread", CHUNKS[:1])
+    assert counting.passages == 1
+    reranker.score("bread", CHUNKS)
+    reranker.score("bread", CHUNKS[:1])
+    assert counting.passages == 1 + 2 + 1
+    assert reranker._bytes <= size
 
 
 def test_a_cross_encoder_is_run_on_pairs(embedder, cross_encoder):

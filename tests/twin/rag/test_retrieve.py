@@ -141,10 +141,43 @@ def test_every_arm_and_fusion_finds_what_shares_words_and_meaning(index, embedde
 def test_at_the_ends_the_weight_is_one_arm(index, embedder):
     question = "status of weights"
     for weight, arm in ((1.0, "dense"), (0.0, "sparse")):
-        weighted = Retriever(index.read(), embedder, knobs(dense_weight=weight))
+        weights = knobs(dense_weight=weight, dense_weight_matched=weight)
+        weighted = Retriever(index.read(), embedder, weights)
         alone = Retriever(index.read(), embedder, knobs(arms=arm))
         first = alone.search(question, 1)
         assert weighted.search(question, 1)[0].chunk_id == first[0].chunk_id
+
+
+def test_the_keyword_arm_weighs_more_where_a_passage_holds_every_word(index, embedder):
+    def shares(question):
+        found = Retriever(index.read(), embedder, knobs()).search(question, 5)
+        return {passage.title: passage.score for passage in found}
+
+    # Each arm's best has its whole weight: all words are held, so the sparse arm's is the larger.
+    assert shares("status means")["Codes"] >= 0.7
+    assert shares("Donaudampfschifffahrt")["Übung"] >= 0.7
+    few = knobs(arms="hybrid", dense_weight=0.7, dense_weight_matched=0.7)
+    before = Retriever(index.read(), embedder, few).search("Donaudampfschifffahrt", 5)
+    assert shares("Donaudampfschifffahrt")["Übung"] >= before[0].score
+
+
+def test_a_platform_in_the_question_narrows_the_search(embedder, tmp_path):
+    index = EmbeddedIndex(tmp_path / "toy", "toy")
+    chunker = Chunker(embedder, 100)
+    documents = [
+        make(f"Boats on {platform}", "Boats float on water.", platform=platform)
+        for platform in ("medium", "linkedin")
+    ]
+    spec = IndexSpec(embedder=embedder.id, chunker=chunker.version)
+    with index.write(spec, embedder.dimension) as writer:
+        for document in documents:
+            chunks = chunker.chunks(document)
+            vectors = embedder.encode([chunk.embedded_text for chunk in chunks])
+            writer.upsert([IndexedDocument(document.id, document.revision, chunks, vectors)])
+        writer.publish()
+    found = Retriever(index.read(), embedder).find("What did you write on LinkedIn on boats?", 5)
+    assert titles(found.passages) == ["Boats on linkedin"]
+    assert found.notes == ("searched only what is platform = linkedin",)
 
 
 def test_a_question_far_from_all_texts_is_not_answerable(index, embedder):

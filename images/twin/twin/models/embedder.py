@@ -5,7 +5,7 @@ to do stay light; the model is loaded at the first `encode`.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -123,11 +123,8 @@ class FolderEmbedder:
 
         A text beyond `max_tokens` is cut: fit for long questions; passages are chunked to fit.
         """
-        tokens = [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
-        order = sorted(range(len(texts)), key=tokens.__getitem__)
         vectors: list[list[float]] = [[]] * len(texts)
-        for start in range(0, len(order), self.batch_size):
-            batch = order[start : start + self.batch_size]
+        for batch in self._batches(texts):
             encoded = self._encoder.encode([texts[place] for place in batch])
             for place, vector in zip(batch, encoded, strict=True):
                 vectors[place] = vector
@@ -143,10 +140,18 @@ class FolderEmbedder:
             raise BadConfigurationError(
                 f"embedder {self.name!r} has no token vectors: set retrieval.rerank to another"
             )
-        vectors = []
-        for start in range(0, len(texts), self.batch_size):
-            vectors += self._encoder.token_vectors(texts[start : start + self.batch_size])
-        return vectors
+        vectors: dict[int, NDArray[np.float32]] = {}
+        for batch in self._batches(texts):
+            own = self._encoder.token_vectors([texts[place] for place in batch])
+            vectors.update(zip(batch, own, strict=True))
+        return [vectors[place] for place in range(len(texts))]
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Places of the texts, by length."""
+        tokens = [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
+        order = sorted(range(len(texts)), key=tokens.__getitem__)
+        for start in range(0, len(order), self.batch_size):
+            yield order[start : start + self.batch_size]
 
     @cached_property
     def _tokenizer(self) -> "Tokenizer":

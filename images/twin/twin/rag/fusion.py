@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from twin.stores.index import RRF_K, Hit
+from twin.stores.index import RRF_K, Hit, sparse_passage, sparse_question
 
 
 def by_reciprocal_rank(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
@@ -32,6 +32,14 @@ def by_weighted_scores(
         for hits, weight, low in zip(lists, weights, lowest, strict=True)
     ]
     return _summed(lists, shares)
+
+
+def held(question: str, hits: Sequence[Hit]) -> float:
+    """Share of the question's terms that the best of BM25's hits holds; 0 if there is none."""
+    terms = set(sparse_question(question).indices)
+    if not terms or not hits:
+        return 0.0
+    return len(terms.intersection(sparse_passage(hits[0].chunk).indices)) / len(terms)
 
 
 def _scaled(scores: Sequence[float], lowest: float | None) -> list[float]:

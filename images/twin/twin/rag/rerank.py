@@ -1,12 +1,13 @@
 """Rerankers: a second look at the best hits, by a costlier measure.
 
-None is on by default. On our questions MaxSim lifts nDCG@10 by 0.06, but it embeds twenty passages
-anew for each question, several times what a search may take: a recipe that can wait sets it. No
-cross-encoder comes as a package (`make bench-retrieval` measures whichever a folder holds).
+None is on by default: see `RetrievalSection` for what MaxSim finds and costs. No cross-encoder
+comes as a package (`make bench-retrieval` measures whichever a folder holds).
 """
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
@@ -15,9 +16,19 @@ from twin.models.language_model import LanguageModel, Message
 from twin.rag.prompt import format_passage, harmless
 from twin.stores.index import Hit
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 OFF = "off"
 MAXSIM = "maxsim"
 LANGUAGE_MODEL = "language-model"
+
+KEPT_BYTES = 128_000_000
+"""What MaxSim's token vectors of passages may take in memory: of some 2,000 passages."""
+
+SCALE = 127.0
+"""By which the components of unit vectors become 8-bit integers."""
 
 
 class Reranker(Protocol):
@@ -55,16 +66,56 @@ class MaxSim:
 
     Khattab and Zaharia, "ColBERT", SIGIR 2020: the mean, over the question's tokens, of the
     cosine to the likest token of the passage.
+
+    Encoding the passages is nearly all of its cost, so their vectors are kept, in 8-bit integers
+    (the same order of passages, a quarter of the memory), those used last before the others.
+
+    Args:
+        embedder: whose vectors these are.
+        kept_bytes: that the vectors kept may take.
     """
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: Embedder, kept_bytes: int = KEPT_BYTES) -> None:
         self._embedder = embedder
+        self._limit = kept_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[str, NDArray[np.int8]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def score(self, question: str, chunks: Sequence[Chunk]) -> list[float]:
-        """A score for each chunk, at most 1."""
+        """A score for each chunk, at most about 1."""
         [asked] = self._embedder.token_vectors([question])
-        passages = self._embedder.token_vectors([chunk.embedded_text for chunk in chunks])
-        return [float((asked @ vectors.T).max(axis=1).mean()) for vectors in passages]
+        return [
+            float((asked @ vectors.T.astype("float32")).max(axis=1).mean()) / SCALE
+            for vectors in self._vectors(chunks)
+        ]
+
+    def _vectors(self, chunks: Sequence[Chunk]) -> "list[NDArray[np.int8]]":
+        """Those of each chunk: kept ones, and the others made together."""
+        with self._lock:
+            found = {chunk.id: self._kept.get(chunk.id) for chunk in chunks}
+        missing = [chunk for chunk in chunks if found[chunk.id] is None]
+        made = self._embedder.token_vectors([chunk.embedded_text for chunk in missing])
+        found |= {chunk.id: _small(own) for chunk, own in zip(missing, made, strict=True)}
+        vectors = {id_: own for id_, own in found.items() if own is not None}
+        self._keep(vectors)
+        return [vectors[chunk.id] for chunk in chunks]
+
+    def _keep(self, vectors: "dict[str, NDArray[np.int8]]") -> None:
+        with self._lock:
+            for id_, own in vectors.items():
+                if id_ not in self._kept:
+                    self._bytes += own.nbytes
+                self._kept[id_] = own
+                self._kept.move_to_end(id_)
+            while self._bytes > self._limit:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+
+
+def _small(vectors: "NDArray[np.float32]") -> "NDArray[np.int8]":
+    import numpy as np
+
+    return np.round(vectors * SCALE).astype(np.int8)
 
 
 class CrossEncoderReranker:

@@ -15,7 +15,7 @@ from twin.models.embedder import Embedder, load_embedder
 from twin.models.language_model import LanguageModel
 from twin.rag.diversity import diverse
 from twin.rag.expansion import expand
-from twin.rag.fusion import by_reciprocal_rank, by_weighted_scores
+from twin.rag.fusion import by_reciprocal_rank, by_weighted_scores, held
 from twin.rag.neighbours import Shown, widened
 from twin.rag.rerank import Reranker, load_reranker, reranked
 from twin.rag.self_query import Understood, understand
@@ -152,19 +152,30 @@ class Retriever:
                 self._reader.search(None, one, count, filter, vectors=vectors) for one in asked
             ]
         similarity = max((hit.score for hit in dense[0]), default=0.0) if dense else None
-        return self._fused(dense, sparse, count), similarity
+        return self._fused(text, dense, sparse, count), similarity
 
-    def _fused(self, dense: list[list[Hit]], sparse: list[list[Hit]], count: int) -> list[Hit]:
+    def _fused(
+        self, text: str, dense: list[list[Hit]], sparse: list[list[Hit]], count: int
+    ) -> list[Hit]:
         lists = [*dense, *sparse]
         if len(lists) == 1:
             return lists[0]
         if self._knobs.fusion == "rrf":
             return by_reciprocal_rank(lists)
-        share = self._knobs.dense_weight
+        share = self._dense_share(held(text, sparse[0]))
         weights = [share / len(dense) for _ in dense] + [(1 - share) / len(sparse) for _ in sparse]
         # A list of BM25 hits that is not full was cut by nothing: all other chunks score 0.
         lowest = [None for _ in dense] + [None if len(hits) >= count else 0.0 for hits in sparse]
         return by_weighted_scores(lists, weights, lowest)
+
+    def _dense_share(self, held: float) -> float:
+        """The dense arm's weight where one passage holds this share of the question's terms.
+
+        Squared, since half of a question's words stand in many a passage that is about nothing
+        of the kind.
+        """
+        low, high = self._knobs.dense_weight_matched, self._knobs.dense_weight
+        return high - (high - low) * held**2
 
     def _chosen(self, question: str, hits: list[Hit], k: int) -> list[Hit]:
         knobs = self._knobs
@@ -211,7 +222,7 @@ def make_retriever(
         recipe.retrieval,
         reranker=load_reranker(recipe.retrieval.rerank, embedder, language_model),
         language_model=language_model,
-        authors={recipe.author.name: recipe.author.id},
+        authors=dict.fromkeys((recipe.author.name, *recipe.author.aliases), recipe.author.id),
     )
 
 

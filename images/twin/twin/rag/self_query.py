@@ -155,13 +155,16 @@ class _Reading:
     def platforms(self) -> None:
         found = self._take(rf"\b({_PLATFORM})(?=\s+{_TEXTS}\b)")
         if not found and self.about_texts:
-            found = self._take(rf"\bon\s+({_PLATFORM})\b")
+            found = self._take(rf"\b(?:on|from|in)\s+(?:(?:your|my|the)\s+)?({_PLATFORM})\b")
         if found:
             self._set("platform", (PLATFORMS[found[1].lower()],))
 
     def authors(self, known: Mapping[str, str]) -> None:
         for name, id_ in known.items():
-            if self._take(rf"\b{_TEXTS}(?P<keep>\s+(?:written\s+)?by\s+{re.escape(name)})\b"):
+            own = re.escape(name)
+            if self._take(rf"\b{_TEXTS}(?P<keep>\s+(?:written\s+)?by\s+{own})\b") or (
+                self._take(rf"\bwhat\s+(?:did|has|does)\s+{own}\s+{_WROTE}\b")
+            ):
                 self._set("author_id", (id_,))
 
     def kinds(self) -> None:
