@@ -38,7 +38,8 @@ from twin.domain.document import STANDING, Document, DocumentStatus, document_id
 from twin.domain.errors import TwinError
 from twin.job import Job
 from twin.recipes import Source
-from twin.stores.warehouse import Warehouse
+from twin.stores.grouped_calls import GroupedCalls
+from twin.stores.warehouse import Upsert, Warehouse
 
 if TYPE_CHECKING:
     from twin.crawl.recorder import Recording
@@ -62,6 +63,7 @@ class Intake:
         read: makes articles of pages, here or in another process.
         recorder: keeps the raw pages.
         workspace: keeps what the crawl needs to go on after it was told to end.
+        more_to_come: whether pages are on their way, so that storing one may wait for company.
         fatal: what ended the crawl of every source (the warehouse is away); then no page is
             taken any more. A page that breaks its reader fails alone.
         entry_errors: start pages, sitemaps and feeds that could not be read.
@@ -76,6 +78,7 @@ class Intake:
     recorder: "Recording | None" = None
     workspace: "Workspace | None" = None
     advance: Callable[[int], None] = lambda _: None
+    more_to_come: Callable[[], bool] = lambda: False
     tally: Tally = field(default_factory=Tally)
     failures: Failures = field(default_factory=Failures)
     fatal: BaseException | None = None
@@ -83,12 +86,17 @@ class Intake:
     absences: Absences = field(default_factory=Absences)
     _error: TwinError | None = None
     _seen: set[str] = field(default_factory=set)
+    _added: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         author = self.job.recipe.author
         self._author = author
         self.books = Books(self.job, self.warehouse, self.source)
+        self._upserts = GroupedCalls(
+            lambda upserts: self.warehouse.upsert_all(upserts, self.books.note),
+            lambda: self.more_to_come(),
+        )
         self._fetched = (
             {} if self.full else self.warehouse.fetched_digests(author.id, self.source.name)
         )
@@ -275,10 +283,9 @@ class Intake:
         return self._names.get(page_key(url), url)
 
     def _upsert(self, document: Document, fetched: str) -> Change:
-        def note(change: Change, before: str | None) -> None:
-            self.books.note(document, change, before, document.last_changed)
-
-        change = self.warehouse.upsert(document, fetched, note)
+        change = self._upserts.call(Upsert(document, fetched))
+        if change is Change.ADDED:
+            self._added.add(document.id)
         self._fetched[document.id] = fetched
         return change
 
@@ -541,7 +548,10 @@ class Intake:
             TwinError: the warehouse is away.
         """
         self.pages.flush()
-        self.warehouse.mark_seen(self._seen, seen or self.books.started)
+        if seen is None:
+            self.warehouse.mark_seen(self._seen - self._added, self.books.started)
+        else:
+            self.warehouse.mark_seen(self._seen, seen)
         self._error = self._verdict()
         gone = []
         if self._error is None and seen is None:

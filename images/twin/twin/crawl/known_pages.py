@@ -44,7 +44,9 @@ class KnownPages:
         self._snapshots = snapshots
         self._full = full
         self._pages = store.pages(author_id, source)
+        self._stored = {page.id for page in self._pages.values()}
         self._news: list[FetchedPage] = []
+        self._still: list[FetchedPage] = []
         self._lock = threading.Lock()
 
     def get(self, url: str) -> FetchedPage | None:
@@ -99,14 +101,15 @@ class KnownPages:
         if page.links is not None and len(page.links) > MAX_LINKS:
             page = page.model_copy(update={"links": None, "etag": None, "last_modified": None})
         with self._lock:
+            before = self._pages.get(page.url)
+            is_news = before is None or page.links is not None or not _is_still(before, page)
+            (self._news if is_news else self._still).append(page)
+            links = () if page.links is not None else before and before.links
             # Memory holds no links, but whether there are some.
-            known = page.model_copy(update={"links": None if page.links is None else ()})
-            self._pages[page.url] = known
-            self._news.append(page)
-            if len(self._news) < PAGES_PER_WRITE:
+            self._pages[page.url] = page.model_copy(update={"links": links})
+            if len(self._news) + len(self._still) < PAGES_PER_WRITE:
                 return
-            news, self._news = self._news, []
-        self._store.save(news)
+        self.flush()
 
     def flush(self) -> None:
         """Store what has not been.
@@ -116,7 +119,22 @@ class KnownPages:
         """
         with self._lock:
             news, self._news = self._news, []
-        self._store.save(news)
+            still, self._still = self._still, []
+            ids = {page.id for page in news}
+            known = ids & self._stored
+            self._stored |= ids
+        self._store.save(news, known)
+        for status in {page.status for page in still}:
+            same = [page for page in still if page.status == status]
+            self._store.still(
+                [page.id for page in same], status, max(page.fetched for page in same)
+            )
+
+
+def _is_still(before: FetchedPage, page: FetchedPage) -> bool:
+    """Whether all that is new of a page is that it was asked for again."""
+    asked = {"fetched": page.fetched, "status": page.status, "links": page.links}
+    return before.model_copy(update=asked) == page
 
 
 def validators(exchange: Exchange | None) -> dict[str, str | None]:

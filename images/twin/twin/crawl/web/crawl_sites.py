@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from twin.crawl.web.spider import WebSpider
 
-# They wait, for the warehouse's disk and for the process that reads; none of them parses anything.
-THREADS = 16
+# They wait, for the warehouse's disk, for others to share it with and for the process that reads;
+# none of them parses anything.
+THREADS = 48
 # A copy is ours: nobody to be polite to.
 COPY_CONCURRENCY = 16
 POLITENESS = "twin.crawl.web.politeness"
@@ -127,9 +128,14 @@ class _SiteCrawl:
         started.addErrback(self._on_defect)
 
     def _on_opened(self, spider: "WebSpider") -> None:
+        self._intake.more_to_come = self._is_downloading
         if self._paused is not None:
             self._intake.go_on(self._paused["intake"])
             spider.go_on(self._paused["spider"])
+
+    def _is_downloading(self) -> bool:
+        engine = self._crawler.engine
+        return engine is not None and bool(engine.downloader.active)
 
     def _on_idle(self, spider: "WebSpider") -> None:
         from scrapy.exceptions import DontCloseSpider
@@ -267,6 +273,8 @@ def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]
         },
         # In the order of the sitemap or page, near pages before far ones.
         "DEPTH_PRIORITY": 1,
+        # Scrapy starts so many tasks a page for its items, of which ours have none.
+        "CONCURRENT_ITEMS": 1,
         "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",
         "SCHEDULER_DISK_QUEUE": "scrapy.squeues.PickleFifoDiskQueue",
     }  # fmt: skip
