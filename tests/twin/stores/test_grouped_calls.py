@@ -1,80 +1,85 @@
-"""Writes that threads make at once share commands; each thread learns of its own only."""
+"""Calls that threads make at once are carried out together; each thread gets its own answer."""
 
+import threading
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
-from pymongo import InsertOne, MongoClient, UpdateOne
-from pymongo.errors import DuplicateKeyError, PyMongoError
-from pymongo.monitoring import CommandListener
 
-from twin.settings import Settings
-from twin.stores.grouped_writes import GroupedWrites
+from twin.stores.grouped_calls import GroupedCalls
 
 THREADS, EACH = 16, 8
 
 
-class Commands(CommandListener):
-    """Counts commands by their name."""
+class Doubling:
+    """Takes its time, as a disk does, and remembers what it was given."""
 
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.groups: list[list[int]] = []
 
-    def started(self, event: Any) -> None:
-        self.names.append(event.command_name)
-
-    def succeeded(self, event: Any) -> None:
-        pass
-
-    def failed(self, event: Any) -> None:
-        pass
+    def __call__(self, numbers: Sequence[int]) -> list[int]:
+        self.groups.append(list(numbers))
+        time.sleep(0.005)
+        return [2 * number for number in numbers]
 
 
-def test_all_are_stored_in_fewer_commands_and_failures_are_ones_own(
-    stores_settings: Settings,
-) -> None:
-    seen = Commands()
-    uri = stores_settings.mongo_uri.get_secret_value()
-    with MongoClient[dict[str, Any]](uri, event_listeners=[seen]) as client:
-        collection = client[stores_settings.mongo_database]["things"]
-        collection.insert_one({"_id": "3:7", "by": "another"})
-        writes = GroupedWrites(collection)
-
-        def insert(thread: int) -> list[str]:
-            failed = []
-            for number in range(EACH):
-                key = f"{thread}:{number}"
-                try:
-                    writes.write(InsertOne({"_id": key, "by": "us"}))
-                except DuplicateKeyError:
-                    failed.append(key)
-                writes.write(UpdateOne({"_id": key}, {"$set": {"thread": thread}}, upsert=True))
-                # It is stored by now, not later.
-                found = collection.find_one({"_id": key})
-                assert found is not None and found["thread"] == thread
-            return failed
-
-        with ThreadPoolExecutor(THREADS) as pool:
-            failed = list(pool.map(insert, range(THREADS)))
-        assert failed == [["3:7"] if thread == 3 else [] for thread in range(THREADS)]
-        assert collection.count_documents({"by": "us"}) == THREADS * EACH - 1
-        assert collection.count_documents({"thread": {"$exists": True}}) == THREADS * EACH
-        seen.names.clear()
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(writes.write, [InsertOne({"_id": n}) for n in range(THREADS * EACH)]))
-        assert seen.names.count("insert") < THREADS * EACH / 2
+def test_each_gets_its_own_answer_from_fewer_groups() -> None:
+    double = Doubling()
+    calls = GroupedCalls(double, largest=5)
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(calls.call, range(THREADS * EACH)))
+    assert found == [2 * number for number in range(THREADS * EACH)]
+    assert sorted(n for group in double.groups for n in group) == list(range(THREADS * EACH))
+    assert len(double.groups) < THREADS * EACH / 2
+    assert max(map(len, double.groups)) <= 5
 
 
-def test_who_waits_for_a_server_that_is_away_is_told() -> None:
-    with MongoClient[dict[str, Any]](
-        "mongodb://127.0.0.1:9/", serverSelectionTimeoutMS=200
-    ) as client:
-        writes = GroupedWrites(client["d"]["c"])
+def test_a_call_waits_for_company_only_where_some_is_expected() -> None:
+    double = Doubling()
+    alone = GroupedCalls(double, seconds=30)
+    assert alone.call(1) == 2  # or the test would take half a minute
+    company = GroupedCalls(double, lambda: True, largest=4, seconds=30)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(company.call, range(4))) == [0, 2, 4, 6]
+    assert [sorted(group) for group in double.groups] == [[1], [0, 1, 2, 3]]
 
-        def fails(number: int) -> bool:
-            with pytest.raises(PyMongoError):
-                writes.write(InsertOne({"_id": number}))
+
+def test_nobody_waits_longer_than_allowed_or_for_those_who_no_longer_come() -> None:
+    double = Doubling()
+    started = time.monotonic()
+    assert GroupedCalls(double, lambda: True, seconds=0.2).call(1) == 2
+    assert 0.2 <= time.monotonic() - started < 10
+    expected = threading.Event()
+    expected.set()
+    threading.Timer(0.1, expected.clear).start()
+    assert GroupedCalls(double, expected.is_set, seconds=30).call(1) == 2
+
+
+def test_an_error_reaches_all_of_its_group_and_no_other() -> None:
+    def refuse_odd(numbers: Sequence[int]) -> list[int]:
+        time.sleep(0.002)
+        if any(number % 2 for number in numbers):
+            raise ValueError("odd")
+        return list(numbers)
+
+    calls = GroupedCalls(refuse_odd, largest=1)
+
+    def fails(number: int) -> bool:
+        try:
+            return calls.call(number) != number
+        except ValueError:
             return True
 
-        with ThreadPoolExecutor(4) as pool:
-            assert all(pool.map(fails, range(8)))
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(fails, range(16))) == [bool(n % 2) for n in range(16)]
+    together = GroupedCalls(refuse_odd, lambda: True, largest=2, seconds=30)
+
+    def fails_too(number: int) -> bool:
+        with pytest.raises(ValueError, match="odd"):
+            together.call(number)
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(fails_too, (2, 3)))
+    assert calls.call(4) == 4

@@ -93,9 +93,9 @@ class Intake:
         author = self.job.recipe.author
         self._author = author
         self.books = Books(self.job, self.warehouse, self.source)
-        self._upserts = GroupedCalls(
+        self._upserts: GroupedCalls[Upsert, Change] = GroupedCalls(
             lambda upserts: self.warehouse.upsert_all(upserts, self.books.note),
-            lambda: self.more_to_come(),
+            lambda: self.fatal is None and self.more_to_come(),
         )
         self._fetched = (
             {} if self.full else self.warehouse.fetched_digests(author.id, self.source.name)

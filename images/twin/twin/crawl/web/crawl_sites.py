@@ -275,6 +275,8 @@ def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]
         "DEPTH_PRIORITY": 1,
         # Scrapy starts so many tasks a page for its items, of which ours have none.
         "CONCURRENT_ITEMS": 1,
+        "STATS_CLASS": "scrapy.statscollectors.DummyStatsCollector",
+        "SCHEDULER": "twin.crawl.web.scheduler.SpillingScheduler",
         "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",
         "SCHEDULER_DISK_QUEUE": "scrapy.squeues.PickleFifoDiskQueue",
     }  # fmt: skip
