@@ -16,6 +16,7 @@ import structlog
 from twin.crawl.absences import Absence, Absences, of_status
 from twin.crawl.authorship import Authorship
 from twin.crawl.books import Books
+from twin.crawl.budget import Budget
 from twin.crawl.known_pages import KnownPages, validators
 from twin.crawl.page import (
     ARTICLE_TYPE,
@@ -93,6 +94,7 @@ class Intake:
         author = self.job.recipe.author
         self._author = author
         self.books = Books(self.job, self.warehouse, self.source)
+        self.budget = Budget(self.job.recipe.crawl)
         self._upserts: GroupedCalls[Upsert, Change] = GroupedCalls(
             lambda upserts: self.warehouse.upsert_all(upserts, self.books.note),
             lambda: self.fatal is None and self.more_to_come(),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twin.crawl.absences import Absences
+from twin.crawl.budget import report_limits
 from twin.crawl.cross_posts import unite_cross_posts
 from twin.crawl.intake import Intake
 from twin.crawl.reader_process import ReaderProcesses
@@ -156,6 +157,8 @@ def _judge_listing(intake: Intake) -> None:
     """
     has_all = intake.source.kind in LISTED_BY_FILE or not intake.tally.failed
     intake.absences.complete = has_all and not intake.entry_errors
+    intake.absences.cut_short = intake.budget.cuts_short
+    report_limits(intake.job, intake.source.name, intake.budget.left_out, intake.budget.stopped_by)
     if not isinstance(intake.source, GithubSource):
         intake.absences.after = 1
 

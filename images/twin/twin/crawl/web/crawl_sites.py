@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin.crawl.budget import report_limits
 from twin.crawl.intake import Intake
 from twin.crawl.web.addresses import AddressGuard
 from twin.crawl.web.site import HostCopies
@@ -160,10 +161,7 @@ class _SiteCrawl:
         intake, self._end = self._intake, reason
         intake.absences.complete = reason == FINISHED and spider.lists_all()
         intake.absences.cut_short = reason != FINISHED or spider.left_out > 0
-        if spider.left_out:
-            intake.job.result.detail[f"{self._source.name}: beyond crawl.max_pages"] = (
-                spider.left_out
-            )
+        report_limits(intake.job, self._source.name, spider.left_out, None)
         if intake.workspace is None or intake.fatal is not None:
             return
         if reason == SHUTDOWN:  # by now the queue is on disk
@@ -182,8 +180,7 @@ class _SiteCrawl:
         if self._intake.fatal is not None:
             raise self._intake.fatal
         if self._end.startswith(BUDGET):
-            detail = self._intake.job.result.detail
-            detail[f"{self._source.name}: stopped by"] = self._end.removeprefix(BUDGET)
+            report_limits(self._intake.job, self._source.name, 0, self._end.removeprefix(BUDGET))
         elif self._end != FINISHED:
             raise TryAgainError(
                 f"source {self._source.name!r}: stopped early ({self._end}); "
