@@ -560,7 +560,7 @@ class Intake:
             gone = self.books.absent(self.absences, self._seen, self.pages)
         for identity in gone:
             self.bury(identity, now())
-        if self.recorder:
+        if self.recorder and gone:
             self.recorder.conclude(self.books.id, now(), {"gone": gone})
 
     def close(self) -> TwinError | None:

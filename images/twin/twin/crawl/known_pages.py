@@ -126,9 +126,9 @@ class KnownPages:
         self._store.save(news, known)
         for status in {page.status for page in still}:
             same = [page for page in still if page.status == status]
-            self._store.still(
-                [page.id for page in same], status, max(page.fetched for page in same)
-            )
+            # The first of them: a replay holds what was captured before for outdated.
+            first = min(page.fetched for page in same)
+            self._store.still([page.id for page in same], status, first)
 
 
 def _is_still(before: FetchedPage, page: FetchedPage) -> bool:

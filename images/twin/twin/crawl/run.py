@@ -82,6 +82,7 @@ def crawl(job: Job, options: CrawlOptions) -> None:
             for intake in intakes:
                 intake.settle()
             errors = close_books(job, warehouse, intakes)
+        _trim_snapshots(job, sources)
         report(job, warehouse, intakes)
     if errors:
         raise joined(errors)
@@ -113,6 +114,17 @@ def _intake(
         job, warehouse, source, full=full, read=readers.read, recorder=recorder,
         workspace=workspace, absences=Absences(after=job.recipe.crawl.gone_after),
     )  # fmt: skip
+
+
+def _trim_snapshots(job: Job, sources: Sequence[Source]) -> None:
+    """Drop raw pages of old crawls, as far as the recipe wants that; those of now are stored."""
+    crawls = job.recipe.crawl.snapshot_crawls
+    if crawls is None:
+        return
+    with open_snapshots(job.settings, job.recipe.author.id) as snapshots:
+        for source in sources:
+            if dropped := snapshots.trim(source.name, crawls):
+                job.result.detail[f"{source.name}: raw pages of old crawls dropped"] = dropped
 
 
 def _read(job: Job, intakes: Sequence[Intake]) -> None:

@@ -130,6 +130,12 @@ class CrawlSection(Section):
         "before its document is gone; 410 and deleted files count at once",
     )
     snapshots: bool = Field(default=True, description="keep raw pages as WARC files, for replay")
+    snapshot_crawls: PositiveInt | None = Field(
+        default=None,
+        description="newest crawls of a source of which all raw pages are kept; of older ones only "
+        "what a replay needs to end with the same documents: the newest of each page. Not given: "
+        "all of all crawls",
+    )
     max_failed_share: Fraction = Field(
         default=0.2, description="a crawl with a larger share of failed pages fails"
     )

@@ -25,54 +25,66 @@ from twin.recipes import CrawlSection
 from twin.settings import Settings
 
 ITEMS = 4
-KINDS = ("folder", "bucket", "github", "linkedin_export", "warehouse_dump")
 
 
 def text(number: int) -> str:
     return f"# Essay {number}\n\nIts number is {number}. {words()}"
 
 
+FILES = {f"{number}.md": text(number) for number in range(ITEMS)}
+
+
 @contextmanager
-def source(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
-    """A source of this kind that has so many documents."""
-    files = {f"{number}.md": text(number) for number in range(ITEMS)}
-    if kind == "folder":
-        for name, content in files.items():
-            write(folder / "essays" / name, content)
-        yield {"kind": kind, "path": folder / "essays"}
-    elif kind == "bucket":
-        S3FileSystem.clear_instance_cache()
-        with s3_server() as server:
-            for name, value in {
-                "AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-            }.items():  # fmt: skip
-                monkeypatch.setenv(name, value)
-            server.objects.update({f"essays/{name}": files[name].encode() for name in files})
-            yield {"kind": kind, "uri": "s3://papers/essays"}
-    elif kind == "github":
-        (folder / "scratch").mkdir()
-        monkeypatch.setenv("TMPDIR", str(folder / "scratch"))
-        monkeypatch.setattr(tempfile, "tempdir", None)
-        with github(folder / "hub") as hub:
-            for number in range(2):  # a budget is a source's, whatever repository it goes to
-                hub.add(f"part{number}", {name: files[name] for name in list(files)[number::2]})
-            yield {"kind": kind, "user": "tess", "hosts": hub.hosts}
-    elif kind == "linkedin_export":
-        table = io.StringIO()
-        rows = csv.writer(table)
-        rows.writerow(["Date", "ShareLink", "ShareCommentary"])
-        for number in range(ITEMS):
-            link = f"https://www.linkedin.com/feed/update/urn%3Ali%3Ashare%3A{number}"
-            rows.writerow(["2024-03-01 09:30:00", link, f"Number {number}. {words()}"])
-        write(folder / "export" / "Shares.csv", table.getvalue())
-        yield {"kind": kind, "path": folder / "export"}
-    else:
-        items = [
-            {"_id": str(number), "content": {"Content": text(number)}, "author_full_name": "tester"}
-            for number in range(ITEMS)
-        ]
-        yield {"kind": kind, "path": write(folder / "dump.json", json.dumps(items))}
+def folder_source(folder: Path, _: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    for name, content in FILES.items():
+        write(folder / "essays" / name, content)
+    yield {"kind": "folder", "path": folder / "essays"}
+
+
+@contextmanager
+def bucket_source(_: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    S3FileSystem.clear_instance_cache()
+    with s3_server() as server:
+        for name, value in {
+            "AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        server.objects.update({f"essays/{name}": FILES[name].encode() for name in FILES})
+        yield {"kind": "bucket", "uri": "s3://papers/essays"}
+
+
+@contextmanager
+def github_source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """Two repositories: a budget is the source's, whichever it goes to."""
+    (folder / "scratch").mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder / "scratch"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with github(folder / "hub") as hub:
+        for number in range(2):
+            hub.add(f"part{number}", {name: FILES[name] for name in list(FILES)[number::2]})
+        yield {"kind": "github", "user": "tess", "hosts": hub.hosts}
+
+
+@contextmanager
+def linkedin_source(folder: Path, _: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(["Date", "ShareLink", "ShareCommentary"])
+    for number in range(ITEMS):
+        link = f"https://www.linkedin.com/feed/update/urn%3Ali%3Ashare%3A{number}"
+        rows.writerow(["2024-03-01 09:30:00", link, f"Number {number}. {words()}"])
+    write(folder / "export" / "Shares.csv", table.getvalue())
+    yield {"kind": "linkedin_export", "path": folder / "export"}
+
+
+@contextmanager
+def dump_source(folder: Path, _: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    items = [
+        {"_id": str(number), "content": {"Content": text(number)}, "author_full_name": "tester"}
+        for number in range(ITEMS)
+    ]
+    yield {"kind": "warehouse_dump", "path": write(folder / "dump.json", json.dumps(items))}
 
 
 def crawled(settings: Settings, found: dict[str, Any], **limits: object) -> Job:
@@ -82,11 +94,13 @@ def crawled(settings: Settings, found: dict[str, Any], **limits: object) -> Job:
     return done
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "source", [folder_source, bucket_source, github_source, linkedin_source, dump_source]
+)
 def test_a_source_keeps_to_its_budget(
-    kind: str, stores_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Any, stores_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with source(kind, tmp_path, monkeypatch) as found:
+    with source(tmp_path, monkeypatch) as found:
         some = crawled(stores_settings, found, max_pages=2)
         assert len(documents(stores_settings)) == 2
         assert some.result.detail["source: beyond crawl.max_pages"] == ITEMS - 2
@@ -106,7 +120,7 @@ def test_an_unchanged_object_costs_no_bytes(
 ) -> None:
     """So a bucket that is larger than a crawl's budget is read by several crawls."""
     size = len(text(0))
-    with source("bucket", tmp_path, monkeypatch) as found:
+    with bucket_source(tmp_path, monkeypatch) as found:
         for expected in (2, 4):
             crawled(stores_settings, found, max_bytes=2 * size)
             assert len(documents(stores_settings)) == expected
