@@ -76,20 +76,18 @@ class Books:
         self, seen: Collection[str], pages: KnownPages, states: Collection[DocumentStatus]
     ) -> dict[str, list[str]]:
         """Document id to the URLs it was found at, of the source's documents not in ``seen``."""
-        by_document = pages.by_document()
+        urls = pages.urls_of_documents()
         standing = self.store.standing(self._author.id, self._source)
-        standing |= self.store.guests(
-            self._source, by_document.keys() - standing.keys(), self._author.id
-        )
+        standing |= self.store.guests(self._source, urls.keys() - standing.keys(), self._author.id)
         return {
-            identity: [page.url for page in by_document.get(identity, ())] or [url]
+            identity: urls.get(identity) or [url]
             for identity, (url, status) in standing.items()
             if status in states and identity not in seen
         }
 
     def guests(self, pages: KnownPages) -> set[str]:
         """Ids of documents of other writers that the source's pages became."""
-        ids = pages.by_document().keys()
+        ids = pages.urls_of_documents().keys()
         return set(self.store.guests(self._source, ids, self._author.id))
 
     def absent(self, absences: Absences, seen: Collection[str], pages: KnownPages) -> list[str]:

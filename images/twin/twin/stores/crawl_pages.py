@@ -34,12 +34,12 @@ class CrawlPages:
 
     # Pages
 
-    def pages(self, author_id: str, source: str) -> dict[str, FetchedPage]:
-        """URL to what is known of it; its links, if known, are empty here, see `links`."""
+    def pages(self, author_id: str, source: str) -> Iterator[FetchedPage]:
+        """What is known of a source's URLs; links, if known, are empty here, see `links`."""
         query = {"author_id": author_id, "source": source}
         with self._warehouse.plain_errors():
-            found = self._warehouse.collection("pages").find(query, _WITHOUT_LINKS)
-            return {stored["url"]: _page(stored) for stored in found}
+            for stored in self._warehouse.collection("pages").find(query, _WITHOUT_LINKS):
+                yield _page(stored)
 
     def links(self, page: str) -> tuple[str, ...] | None:
         """Where a page leads, by its id; None if that is not known."""
