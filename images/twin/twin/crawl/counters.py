@@ -70,7 +70,11 @@ class Counters:
         return {
             "seen": sorted(self.seen),
             "tally": asdict(self.tally),
-            "failures": asdict(self.failures),
+            # Not by `asdict`, which makes a Counter of pairs of a Counter.
+            "failures": {
+                "transient": self.failures.transient,
+                "reasons": dict(self.failures.reasons),
+            },
         }
 
     def go_on(self, state: dict[str, Any]) -> None:
