@@ -3,6 +3,7 @@
 A Twisted reactor runs once a process, so `crawl_sites` is called once in a job, with all sources.
 """
 
+import gc
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -64,6 +65,9 @@ def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSecti
             _SiteCrawl(process, source, limits, intake, guard, executor)
             for (source, intake), guard in zip(sources, guards, strict=True)
         ]
+        # What is there by now stays: the collector need not look at it again and again, nor wait
+        # for the pages' garbage to be as much.
+        gc.freeze()
         process.start()
     for site_crawl in crawls:
         site_crawl.check()
