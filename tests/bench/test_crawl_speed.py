@@ -1,7 +1,8 @@
 """Our crawl against a bare Scrapy spider that only downloads: same site, same run, in turns.
 
 Both are whole processes from start to end with the same concurrency, and CPU time is that of all
-of them but for the site and the warehouse's server. The site is generated and on loopback. Figures are ratios, because machines differ; what is compared is said with each:
+of them but for the site and the warehouse's server. The site is generated and on loopback. Figures
+are ratios, because machines differ; what is compared is said with each:
 
 - a site that answers as fast as it can: then it is CPU that counts, and ours reads and stores
   what the other throws away;
