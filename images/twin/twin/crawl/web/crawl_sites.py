@@ -279,6 +279,9 @@ def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]
         "DEPTH_PRIORITY": 1,
         # Scrapy starts so many tasks a page for its items, of which ours have none.
         "CONCURRENT_ITEMS": 1,
+        # Pages that wait for the reader take ten times their bytes: what comes in faster than it
+        # is read is asked for later.
+        "SCRAPER_SLOT_MAX_ACTIVE_SIZE": 1_000_000,
         "STATS_CLASS": "scrapy.statscollectors.DummyStatsCollector",
         "SCHEDULER": "twin.crawl.web.scheduler.SpillingScheduler",
         "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",
