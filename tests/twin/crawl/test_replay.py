@@ -117,6 +117,33 @@ def test_a_dropped_warehouse_comes_back_from_its_snapshots(
     assert everything(stores_settings) == before
 
 
+def test_snapshots_of_old_crawls_are_dropped_but_what_stands_comes_back(
+    stores_settings: Settings, tmp_path: Path, site: SiteServer
+) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    notes = {"kind": "folder", "name": "notes", "path": str(folder)}
+    (folder / "stays.md").write_text("# Stays\n\n" + "Another note about it. " * 20)
+    recipe = recipe_file(tmp_path, [web(site.url), notes], max_failed_share=0.9, snapshot_crawls=1)
+    dropped = 0
+    for _ in changing_site(site, folder):
+        done = run_crawl(stores_settings, recipe)
+        assert done.code == 0, done.error
+        dropped += done.result["detail"].get("site: raw pages of old crawls dropped", 0)
+    assert dropped > 0
+    before = everything(stores_settings)
+    texts = {(one["url"], one["revision"], one["status"]) for one in before["documents"]}
+    drop(stores_settings)
+    assert replay(stores_settings, recipe).code == 0
+    after = everything(stores_settings)
+    assert {(one["url"], one["revision"], one["status"]) for one in after["documents"]} == texts
+    assert len(after["revisions"]) < len(before["revisions"]), "older texts are not kept"
+    assert [(one["url"], one["snapshot"], one["captured"]) for one in after["pages"]] == [
+        (one["url"], one["snapshot"], one["captured"]) for one in before["pages"]
+    ]
+    assert run_crawl(stores_settings, recipe).code == 99
+
+
 def test_posts_of_an_api_and_articles_of_a_feed_come_back_too(
     stores_settings: Settings, tmp_path: Path, site: SiteServer
 ) -> None:

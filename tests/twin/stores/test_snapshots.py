@@ -1,6 +1,10 @@
 """WARC files of raw pages: written, torn, indexed, forgotten; by warcio's own eyes too."""
 
 import gzip
+import json
+import os
+import shutil
+import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +13,14 @@ from warcio.archiveiterator import ArchiveIterator
 
 from twin.domain.errors import BadDataError
 from twin.stores.files import FileStore
-from twin.stores.snapshots import Capture, SnapshotFile, Snapshots, whole_members
+from twin.stores.snapshots import (
+    CRAWL_SCHEME,
+    Capture,
+    SnapshotFile,
+    Snapshots,
+    crawl_of,
+    whole_members,
+)
 
 MONDAY = datetime(2026, 1, 5, 10, 0, 0, 123000, tzinfo=UTC)
 URL = "https://ann.example/größe?q=1"
@@ -150,3 +161,120 @@ def test_a_damaged_record_is_named(snapshots: Snapshots, tmp_path: Path) -> None
     path.write_bytes(data)
     with pytest.raises(BadDataError, match=r"1\.warc\.gz, byte \d+: damaged"):
         snapshots.read("blog", entry)
+
+
+def at(crawl: int, second: int = 0) -> datetime:
+    return MONDAY + timedelta(days=crawl, seconds=second)
+
+
+def five_crawls(snapshots: Snapshots, folder: Path) -> None:
+    """``a`` changes each time; ``b`` never; ``c`` is gone at the second crawl and comes back, as it
+    was, at the third, which was killed once; later crawls do not see it."""
+
+    def file(crawl: int, number: int, *captures: Capture) -> None:
+        name = f"2026010{5 + crawl}T10000{number}123Z-run-{crawl}-abcdef-000{number}.warc.gz"
+        written = write(folder / name, *captures)
+        snapshots.publish("blog", written.path, written.index)
+
+    def body(path: str, crawl: int, text: str) -> Capture:
+        return page(f"https://ann.example/{path}", f"text {text}.".encode(), fetched=at(crawl))
+
+    def same(path: str, crawl: int, since: int) -> Capture:
+        url = f"https://ann.example/{path}"
+        return page(url, b"", fetched=at(crawl), status=304, unchanged_since=at(since))
+
+    def note(crawl: int, gone: str) -> Capture:
+        text = json.dumps({"gone": [gone]}).encode()
+        return Capture(f"{CRAWL_SCHEME}run-{crawl}:blog", at(crawl, 9), text)
+
+    file(0, 0, body("a", 0, "a0"), body("b", 0, "b0"))
+    file(0, 1, body("c", 0, "c0"))
+    file(1, 0, body("a", 1, "a1"), same("b", 1, 0), note(1, "c"))
+    file(2, 0, body("a", 2, "a2"))
+    file(2, 1, same("b", 2, 0), same("c", 2, 0))
+    file(3, 0, body("a", 3, "a3"), same("b", 3, 0))
+    file(4, 0, same("a", 4, 3), same("b", 4, 0))
+
+
+def state(snapshots: Snapshots) -> tuple[dict[str, tuple[bytes, datetime]], list[str], int]:
+    """The newest of each URL with its body, the notes, and all records; every body is there."""
+    entries = list(snapshots.entries("blog"))
+    bodies = {(one.url, one.at): one for one in entries if one.type == "response"}
+    newest = {}
+    for one in (entry for entry in entries if entry.is_page):
+        text = snapshots.read("blog", bodies[one.url, one.refers_to or one.at]).body
+        newest[one.url] = (text, one.at)
+    notes = [one.url for one in entries if not one.is_page]
+    return newest, notes, len(entries)
+
+
+def test_of_old_crawls_only_what_a_replay_needs_is_kept(
+    snapshots: Snapshots, tmp_path: Path
+) -> None:
+    five_crawls(snapshots, tmp_path)
+    newest, notes, before = state(snapshots)
+    assert snapshots.trim("blog", 9) == snapshots.trim("blog", 5) == 0
+    assert state(snapshots) == (newest, notes, before)
+    assert snapshots.trim("blog", 2) == 5, "a0, a1, a2 and that b was the same, twice"
+    assert state(snapshots) == (newest, notes, before - 5)
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.gz")}
+    assert snapshots.trim("blog", 2) == 0
+    assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.gz")}
+    assert snapshots.trim("blog", 1) == 1, "that b was the same at the last but one"
+    assert state(snapshots) == (newest, notes, before - 6)
+    assert [crawl_of(name) for name in snapshots.names("blog")] == [
+        "run-0-abcdef", "run-0-abcdef", "run-1-abcdef", "run-2-abcdef", "run-3-abcdef",
+        "run-4-abcdef",
+    ]  # fmt: skip
+    packed = b"".join(gzip.decompress(one.read_bytes()) for one in tmp_path.rglob("*.warc.gz"))
+    assert b"text a1." not in packed and b"text a3." in packed
+    assert packed.count(b"GET /a ") == 1, "requests go with their pages"
+
+
+class Killed(FileStore):
+    """A store whose process is killed at its n-th change."""
+
+    def __init__(self, root: str, changes: int) -> None:
+        super().__init__(root)
+        self._left = changes
+
+    def _change(self) -> None:
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._left -= 1
+
+    def remove(self, relative: str) -> None:
+        self._change()
+        super().remove(relative)
+
+    def put(self, local: Path, relative: str) -> str:
+        self._change()
+        return super().put(local, relative)
+
+    def write_bytes(self, relative: str, content: bytes) -> str:
+        self._change()
+        return super().write_bytes(relative, content)
+
+
+def test_a_kill_while_trimming_leaves_what_can_be_replayed(
+    snapshots: Snapshots, tmp_path: Path
+) -> None:
+    five_crawls(snapshots, tmp_path)
+    newest, notes, before = state(snapshots)
+    whole = tmp_path / "whole"
+    shutil.copytree(tmp_path / "store", whole)
+    for changes in range(100):
+        shutil.rmtree(tmp_path / "store")
+        shutil.copytree(whole, tmp_path / "store")
+        if (child := os.fork()) == 0:
+            store = Killed(str(tmp_path / "store"), changes)
+            Snapshots(store, "ann", tmp_path / "cache").trim("blog", 1)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        assert state(snapshots)[:2] == (newest, notes), f"killed at change {changes}"
+        snapshots.trim("blog", 1)
+        assert state(snapshots) == (newest, notes, before - 6)
+        if status == 0:
+            break
+        assert os.WTERMSIG(status) == signal.SIGKILL
+    assert 10 < changes < 100

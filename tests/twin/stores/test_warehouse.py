@@ -107,7 +107,7 @@ def test_authors_do_not_see_each_other(warehouse: Warehouse) -> None:
 
 def test_a_kill_between_revision_and_document_is_made_up_for(warehouse: Warehouse) -> None:
     half = document("one")
-    warehouse._keep_revision(half)  # …and there the crawl was killed
+    warehouse._keep_revisions([half])  # …and there the crawl was killed
     assert list(warehouse.live_documents("ann")) == []
     assert warehouse.upsert(half) is Change.ADDED
     assert len(warehouse.revisions(half.id)) == 1

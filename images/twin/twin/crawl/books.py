@@ -1,6 +1,6 @@
 """The books of one crawl of one source: what it changed, what it found gone, how it ended."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -9,12 +9,12 @@ from twin.crawl.known_pages import KnownPages
 from twin.crawl.page import now
 from twin.crawl.tally import Tally
 from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, DocumentChange, change_id, crawl_id
-from twin.domain.document import STANDING, Document, DocumentStatus
+from twin.domain.document import STANDING, DocumentStatus
 from twin.domain.errors import TwinError
 from twin.job import Job
 from twin.recipes import Source
 from twin.stores.crawl_pages import CrawlPages
-from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse import Noted, Warehouse
 
 
 class Books:
@@ -42,22 +42,24 @@ class Books:
         self.has_news = False
         warehouse.save_crawl(self._record(CrawlStatus.RUNNING, Tally()))
 
-    def note(self, document: Document, change: Change, before: str | None, when: datetime) -> None:
-        """Note what happened to a document, and the revision that stood before."""
-        self.store.note(
-            DocumentChange(
-                id=change_id(self.id, document.id),
-                crawl_id=self.id,
-                author_id=self._author.id,
-                source=self._source,
-                document_id=document.id,
-                kind=change,
-                title=document.title,
-                url=document.url,
-                before=before,
-                after=None if change is Change.GONE else document.revision,
-                at=when,
-            )
+    def note(self, changes: Sequence[Noted]) -> None:
+        """Note what happens to documents that were read."""
+        self.store.note([self._change(one, one.document.last_changed) for one in changes])
+
+    def _change(self, noted: Noted, when: datetime) -> DocumentChange:
+        document = noted.document
+        return DocumentChange(
+            id=change_id(self.id, document.id),
+            crawl_id=self.id,
+            author_id=self._author.id,
+            source=self._source,
+            document_id=document.id,
+            kind=noted.change,
+            title=document.title,
+            url=document.url,
+            before=noted.before,
+            after=None if noted.change is Change.GONE else document.revision,
+            at=when,
         )
 
     def bury(self, identity: str, when: datetime) -> bool:
@@ -65,7 +67,8 @@ class Books:
         document = self._warehouse.document(identity)
         if document is None or document.status is DocumentStatus.GONE:
             return False
-        self.note(document, Change.GONE, document.revision, when)
+        gone = Noted(document, Change.GONE, document.revision)
+        self.store.note([self._change(gone, when)])
         self.store.bury(identity)
         return True
 
@@ -73,20 +76,18 @@ class Books:
         self, seen: Collection[str], pages: KnownPages, states: Collection[DocumentStatus]
     ) -> dict[str, list[str]]:
         """Document id to the URLs it was found at, of the source's documents not in ``seen``."""
-        by_document = pages.by_document()
+        urls = pages.urls_of_documents()
         standing = self.store.standing(self._author.id, self._source)
-        standing |= self.store.guests(
-            self._source, by_document.keys() - standing.keys(), self._author.id
-        )
+        standing |= self.store.guests(self._source, urls.keys() - standing.keys(), self._author.id)
         return {
-            identity: [page.url for page in by_document.get(identity, ())] or [url]
+            identity: urls.get(identity) or [url]
             for identity, (url, status) in standing.items()
             if status in states and identity not in seen
         }
 
     def guests(self, pages: KnownPages) -> set[str]:
         """Ids of documents of other writers that the source's pages became."""
-        ids = pages.by_document().keys()
+        ids = pages.urls_of_documents().keys()
         return set(self.store.guests(self._source, ids, self._author.id))
 
     def absent(self, absences: Absences, seen: Collection[str], pages: KnownPages) -> list[str]:

@@ -1,22 +1,20 @@
 """From pages to the warehouse: one intake per source and crawl, whatever kind the source is."""
 
 import hashlib
-import json
-import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, partial
-from importlib.metadata import version
+from functools import partial
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from twin.crawl.absences import Absence, Absences, of_status
-from twin.crawl.authorship import Authorship
 from twin.crawl.books import Books
-from twin.crawl.known_pages import KnownPages, validators
+from twin.crawl.budget import Budget
+from twin.crawl.counters import Counters
+from twin.crawl.known_pages import KnownPages
 from twin.crawl.page import (
     ARTICLE_TYPE,
     Article,
@@ -28,13 +26,15 @@ from twin.crawl.page import (
     article_json,
     now,
 )
-from twin.crawl.platforms import names_of_site, platform_of
-from twin.crawl.read_article import READER_VERSION, checked, read_article
+from twin.crawl.page_records import PageRecords
+from twin.crawl.read_article import checked, read_article
 from twin.crawl.reader_process import BrokenReaderError, Read
+from twin.crawl.rules import rules_of
+from twin.crawl.source_documents import SourceDocuments
 from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
-from twin.crawl.web.urls import page_key, same_page
-from twin.domain.crawl import Change, FetchedPage, page_id, quarantine_id
-from twin.domain.document import STANDING, Document, DocumentStatus, document_id, revision_of
+from twin.crawl.web.urls import same_page
+from twin.domain.crawl import Change, FetchedPage, quarantine_id
+from twin.domain.document import STANDING, DocumentStatus, document_id
 from twin.domain.errors import TwinError
 from twin.job import Job
 from twin.recipes import Source
@@ -49,9 +49,6 @@ RESERVED = "reserved by its publisher"
 
 log = structlog.get_logger("twin.crawl")
 
-#: How a source is reached, which says nothing about what becomes of its pages.
-_REACHED_BY = {"hosts", "allow_private"}
-
 
 @dataclass
 class Intake:
@@ -62,6 +59,7 @@ class Intake:
         read: makes articles of pages, here or in another process.
         recorder: keeps the raw pages.
         workspace: keeps what the crawl needs to go on after it was told to end.
+        more_to_come: whether pages are on their way, so that storing one may wait for company.
         fatal: what ended the crawl of every source (the warehouse is away); then no page is
             taken any more. A page that breaks its reader fails alone.
         entry_errors: start pages, sitemaps and feeds that could not be read.
@@ -75,52 +73,51 @@ class Intake:
     read: Read = read_article
     recorder: "Recording | None" = None
     workspace: "Workspace | None" = None
-    advance: Callable[[int], None] = lambda _: None
-    tally: Tally = field(default_factory=Tally)
-    failures: Failures = field(default_factory=Failures)
+    more_to_come: Callable[[], bool] = lambda: False
     fatal: BaseException | None = None
     entry_errors: list[TwinError] = field(default_factory=list)
     absences: Absences = field(default_factory=Absences)
     _error: TwinError | None = None
-    _seen: set[str] = field(default_factory=set)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        author = self.job.recipe.author
-        self._author = author
+        self._author = self.job.recipe.author.id
+        self.rules = rules_of(self.job.recipe, self.source)
+        self.budget = Budget(self.job.recipe.crawl)
         self.books = Books(self.job, self.warehouse, self.source)
-        self._fetched = (
-            {} if self.full else self.warehouse.fetched_digests(author.id, self.source.name)
-        )
-        held = self.warehouse.quarantined(author.id, self.source.name)
+        self._counters = Counters(self.job)
+        held = self.warehouse.quarantined(self._author, self.source.name)
         self._quarantined = {item.id for item in held}
-        self._forgotten = self.warehouse.forgotten(author.id)
-        stored = self.warehouse.urls_of(author.id, self.source.name)
-        erased = [item.url for item in self._forgotten.values()]
-        self._names = {page_key(url): url for url in (*stored, *erased)}
-        self._authorship = Authorship(
-            author,
-            guests_included=self.source.guests == "include",
-            nobody=names_of_site(self.source),
-        )
         names = self.recorder.names if self.recorder else None
         self.pages = KnownPages(
-            self.books.store, author.id, self.source.name, self.rules, names, full=self.full
+            self.books.store, self._author, self.source.name, self.rules, names, full=self.full
         )
-        self._guests = self.books.guests(self.pages)
-        if not self.full:
-            self._fetched |= self.warehouse.fetched_of(self._guests)
+        self._records = PageRecords(
+            self.pages, self.recorder, self._author, self.source.name, self.rules
+        )
+        self._documents = SourceDocuments(
+            self.job, self.warehouse, self.source, self.books, self.pages,
+            rules=self.rules, full=self.full,
+            more_to_come=lambda: self.fatal is None and self.more_to_come(),
+        )  # fmt: skip
 
-    @cached_property
-    def rules(self) -> str:
-        """What decides, besides its bytes, what becomes of a page."""
-        recipe = self.job.recipe
-        source = self.source.model_dump(mode="json", exclude=_REACHED_BY)
-        author = recipe.author.model_dump(mode="json")
-        text = json.dumps([source, author, recipe.digest("rights")], sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        knobs = f"{recipe.crawl.min_words} {recipe.crawl.keep_links}"
-        return f"{READER_VERSION} {version('trafilatura')} {knobs} {digest}"
+    @property
+    def tally(self) -> Tally:
+        """Pages by what became of them."""
+        return self._counters.tally
+
+    @property
+    def failures(self) -> Failures:
+        """Why pages failed."""
+        return self._counters.failures
+
+    @property
+    def advance(self) -> Callable[[int], None]:
+        """Told of each page, for the progress bar."""
+        return self._counters.advance
+
+    @advance.setter
+    def advance(self, told: Callable[[int], None]) -> None:
+        self._counters.advance = told
 
     # Pages
 
@@ -173,15 +170,16 @@ class Intake:
         self, page: Page, state: bytes, read: Callable[[], Article]
     ) -> tuple[Outcome, str]:
         digest = hashlib.sha256(state).hexdigest()
-        fetched = self._fetched_digest(digest)
+        fetched = self._documents.digest(digest)
         articles: list[Article] = []
 
         def read_once() -> Article:
             articles.append(checked(read(), self.job.recipe.crawl))
             return articles[0]
 
-        identity = document_id(self._author.id, page.url)
-        if identity not in self._forgotten and self._fetched.get(identity) == fetched:
+        identity = document_id(self._author, page.url)
+        is_known = self._documents.is_made_of(identity, fetched)
+        if is_known and identity not in self._documents.forgotten:
             return self._stored(identity, page.url, Change.UNCHANGED)
         outcome, reason, found = self._read(page, fetched, read_once)
         self._note_absence(page.url, outcome, found)
@@ -198,7 +196,7 @@ class Intake:
             outcome, reason, identity = again[0], known.reason, known.document_id
         else:
             read = partial(self.read, page, self.job.recipe.crawl)
-            outcome, reason, identity = self._read(page, self._fetched_digest(digest), read)
+            outcome, reason, identity = self._read(page, self._documents.digest(digest), read)
             self._note_absence(page.url, outcome, identity)
         self._remember(page, digest, outcome, reason, identity)
         return again or (outcome, reason)
@@ -207,12 +205,8 @@ class Intake:
         self, page: Page, digest: str, outcome: Outcome, reason: str, identity: str | None
     ) -> None:
         """Keep a page's bytes, unless we may not, and what became of it."""
-        keep = not reason.startswith((FORGOTTEN, RESERVED))
-        news = self._news_of(page, digest, keep=keep)
-        found = {"outcome": outcome.value, "reason": reason, "document_id": identity}
-        if page.reserved:  # by headers, which may change where the page does not
-            found |= {"etag": None, "last_modified": None, "reader": ""}
-        self.pages.save(news.model_copy(update=found))
+        may_keep = not reason.startswith((FORGOTTEN, RESERVED))
+        self._records.keep(page, digest, outcome.value, reason, identity, raw=may_keep)
 
     def _read(
         self, page: Page, fetched: str, read: Callable[[], Article]
@@ -238,10 +232,10 @@ class Intake:
     def _read_or_raise(
         self, page: Page, fetched: str, read: Callable[[], Article]
     ) -> tuple[Outcome, str, str | None]:
-        identity = document_id(self._author.id, self._name(page.url))
-        if identity in self._forgotten:
+        identity = document_id(self._author, self._documents.name(page.url))
+        if identity in self._documents.forgotten:
             return *self.skip(FORGOTTEN), None
-        if self._fetched.get(identity) == fetched and not page.reserved:
+        if self._documents.is_made_of(identity, fetched) and not page.reserved:
             return *self._stored(identity, page.url, Change.UNCHANGED), identity
         article = read()
         url = article.canonical_url or page.url
@@ -255,80 +249,27 @@ class Intake:
         self, url: str, article: Article, fetched: str, page: Page
     ) -> tuple[Outcome, str, str | None]:
         """Store an article, unless it was forgotten or its publisher forbids it."""
-        document = self._document(self._name(url), article, page.fetched)
-        own = document_id(self._author.id, document.url)
-        if not self._forgotten.keys().isdisjoint((own, document.id)):
+        documents = self._documents
+        document = documents.draft(documents.name(url), article, page.fetched)
+        own = document_id(self._author, document.url)
+        if not documents.forgotten.isdisjoint((own, document.id)):
             return *self.skip(FORGOTTEN), None
         if document.reserved and self.job.recipe.rights.honour_reservations:
             self.bury(document.id, page.fetched)
             return *self.skip(f"{RESERVED}: {', '.join(document.reserved)}"), None
         if document.id != own:
             self.bury(own, page.fetched)  # it was taken for the author's before
-            self._guests.add(document.id)
-        change = self._upsert(document, fetched)
+            documents.guests.add(document.id)
+        change = documents.store(document, fetched)
         if page.has_siblings:  # a replay has the pages of many crawls
-            self._names.setdefault(page_key(document.url), document.url)
+            documents.keep_name(document.url)
         return *self._stored(document.id, url, change), document.id
 
-    def _name(self, url: str) -> str:
-        """The URL that the page is stored under: whichever way it is linked now, it keeps it."""
-        return self._names.get(page_key(url), url)
-
-    def _upsert(self, document: Document, fetched: str) -> Change:
-        def note(change: Change, before: str | None) -> None:
-            self.books.note(document, change, before, document.last_changed)
-
-        change = self.warehouse.upsert(document, fetched, note)
-        self._fetched[document.id] = fetched
-        return change
-
-    def _fetched_digest(self, body_digest: str) -> str:
-        """What a document remembers of the bytes it was made from, and of who read them."""
-        return hashlib.sha256(f"{self.rules}\n{body_digest}".encode()).hexdigest()
-
-    def _document(self, url: str, article: Article, fetched: datetime) -> Document:
-        writer = self._authorship.of(article.byline)
-        return Document(
-            id=document_id(writer.id, url),
-            author_id=writer.id,
-            author_name=writer.name,
-            source=self.source.name,
-            url=url,
-            original_url=article.original_url,
-            platform=article.platform or platform_of(self.source, url),
-            kind=article.kind,
-            title=article.title,
-            subtitle=article.subtitle,
-            byline=article.byline,
-            published=article.published,
-            modified=article.modified,
-            language=article.language,
-            tags=article.tags,
-            licence=article.licence or self.job.recipe.rights.licence,
-            consent=self.job.recipe.rights.consent,
-            reserved=article.reserved,
-            content=article.content,
-            revision=revision_of(article.title, article.content),
-            first_seen=fetched,
-            last_changed=fetched,
-        )
-
     def _stored(self, identity: str, url: str, change: Change) -> tuple[Outcome, str]:
-        held = quarantine_id(self._author.id, self.source.name, url)
+        held = quarantine_id(self._author, self.source.name, url)
         if held in self._quarantined:
             self.warehouse.release(held)
-        with self._lock:
-            if identity in self._seen:  # two addresses of one document
-                return Outcome.STORED, url
-            self._seen.add(identity)
-            self.job.counts.read += 1
-            if change is Change.UNCHANGED:
-                self.job.counts.skipped += 1
-            else:
-                self.job.counts.written += 1
-            setattr(self.tally, change.value, getattr(self.tally, change.value) + 1)
-            self.tally.guests += identity in self._guests
-        self.advance(1)
+        self._counters.stored(identity, change, by_guest=identity in self._documents.guests)
         return Outcome.STORED, url
 
     # Pages that are as they were
@@ -359,19 +300,7 @@ class Intake:
         again = known and self._again(url, known)
         if not known or not again:
             return None
-        when = now()
-        if self.recorder:
-            self.recorder.unchanged(url, exchange, known, when)
-        changed = {
-            "etag": exchange.header("ETag"),
-            "last_modified": exchange.header("Last-Modified"),
-        }
-        fresh = {key: value for key, value in changed.items() if value}
-        self.pages.save(
-            known.model_copy(
-                update={"fetched": when, "status": exchange.status, "links": None, **fresh}
-            )
-        )
+        self._records.keep_unchanged(known, exchange, now())
         return again
 
     def stands(self, url: str, captured: datetime | None) -> bool:
@@ -395,29 +324,8 @@ class Intake:
     def _stands(self, known: FetchedPage) -> bool:
         if known.outcome != Outcome.STORED:
             return True
-        fetched = self._fetched.get(known.document_id or "")
-        return fetched == self._fetched_digest(known.body_digest)
-
-    def _news_of(self, page: Page, body_digest: str, *, keep: bool = True) -> FetchedPage:
-        """What is to be remembered of a page; its bytes are kept on the way, if they may be."""
-        snapshot, captured = None, None
-        if self.recorder and keep:
-            before = self.pages.get(page.url)
-            snapshot, captured = self.recorder.record(page, body_digest, before)
-        return FetchedPage(
-            id=page_id(self._author.id, self.source.name, page.url),
-            author_id=self._author.id,
-            source=self.source.name,
-            url=page.url,
-            fetched=page.fetched,
-            status=page.exchange.status if page.exchange else None,
-            body_digest=body_digest,
-            reader=self.rules,
-            links=page.links,
-            snapshot=snapshot,
-            captured=captured,
-            **validators(page.exchange),
-        )
+        digest = self._documents.digest(known.body_digest)
+        return self._documents.is_made_of(known.document_id, digest)
 
     # Pages that are no documents
 
@@ -425,18 +333,13 @@ class Intake:
         """Note a page that the recipe does not want, but which leads to others."""
         self.absences.note(page.url, Absence.MISSING)
         digest = hashlib.sha256(page.body).hexdigest()
-        news = self._news_of(page, digest, keep=False)
         outcome, reason = self.skip(reason)
-        self.pages.save(news.model_copy(update={"outcome": outcome.value, "reason": reason}))
+        self._records.keep(page, digest, outcome.value, reason, raw=False)
         return outcome, reason
 
     def skip(self, reason: str) -> tuple[Outcome, str]:
         """Note a page that is rightly no document."""
-        with self._lock:
-            self.tally.skipped += 1
-            self.job.counts.read += 1
-            self.job.counts.skipped += 1
-        self.advance(1)
+        self._counters.skipped()
         return Outcome.SKIPPED, reason
 
     def _refuse(self, page: Page, reason: str) -> tuple[Outcome, str]:
@@ -475,18 +378,13 @@ class Intake:
 
     def _fail(self, url: str, reason: str, transient: bool = False) -> tuple[Outcome, str]:
         self._hold(url, reason)
-        with self._lock:
-            self.tally.failed += 1
-            self.failures.add(reason, transient)
-            self.job.counts.read += 1
-            self.job.fail_item(url, reason)
-        self.advance(1)
+        self._counters.failed(url, reason, transient)
         return Outcome.FAILED, reason
 
     def _hold(self, url: str, reason: str) -> None:
         try:
             self.warehouse.quarantine(
-                author_id=self._author.id, source=self.source.name, url=url, reason=reason
+                author_id=self._author, source=self.source.name, url=url, reason=reason
             )
         except TwinError as error:
             self.fatal = error
@@ -496,7 +394,7 @@ class Intake:
 
     def _note_absence(self, url: str, outcome: Outcome, identity: str | None) -> None:
         """A page that became another document, or none, has left the one that it was."""
-        if outcome is Outcome.STORED and identity == document_id(self._author.id, url):
+        if outcome is Outcome.STORED and identity == document_id(self._author, url):
             return
         moved = outcome in {Outcome.STORED, Outcome.ELSEWHERE}
         self.absences.note(url, Absence.MISSING if moved else Absence.UNKNOWN)
@@ -511,7 +409,7 @@ class Intake:
             TwinError: the warehouse is away.
         """
         states = set(DocumentStatus) if gone else STANDING
-        unseen = self.books.unseen(self._seen, self.pages, states)
+        unseen = self.books.unseen(self._counters.seen, self.pages, states)
         urls = {url for found in unseen.values() for url in found}
         return sorted(url for url in urls if not self.absences.knows(url))
 
@@ -523,11 +421,8 @@ class Intake:
         """
         if not self.books.bury(identity, when):
             return
-        self._fetched.pop(identity, None)
-        with self._lock:
-            self._seen.discard(identity)
-            self.tally.gone += 1
-            self.job.counts.written += 1
+        self._documents.drop(identity)
+        self._counters.buried(identity)
 
     # The crawl as a whole
 
@@ -541,14 +436,18 @@ class Intake:
             TwinError: the warehouse is away.
         """
         self.pages.flush()
-        self.warehouse.mark_seen(self._seen, seen or self.books.started)
+        came_across = self._counters.seen
+        if seen is None:
+            self.warehouse.mark_seen(came_across - self._documents.added, self.books.started)
+        else:
+            self.warehouse.mark_seen(came_across, seen)
         self._error = self._verdict()
         gone = []
         if self._error is None and seen is None:
-            gone = self.books.absent(self.absences, self._seen, self.pages)
+            gone = self.books.absent(self.absences, came_across, self.pages)
         for identity in gone:
             self.bury(identity, now())
-        if self.recorder:
+        if self.recorder and gone:
             self.recorder.conclude(self.books.id, now(), {"gone": gone})
 
     def close(self) -> TwinError | None:
@@ -583,27 +482,13 @@ class Intake:
             TwinError: the warehouse is away.
         """
         self.pages.flush()
-        return {
-            "seen": sorted(self._seen),
-            "absences": self.absences.pages,
-            "tally": asdict(self.tally),
-            "failures": asdict(self.failures),
-        }
+        return {**self._counters.state(), "absences": self.absences.pages}
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Take over what an earlier process of this crawl has done."""
-        self._seen.update(state["seen"])
         for url, absence in state["absences"].items():
             self.absences.note(url, Absence(absence))
-        for name, number in state["tally"].items():
-            setattr(self.tally, name, getattr(self.tally, name) + number)
-        self.failures.transient += state["failures"]["transient"]
-        self.failures.reasons.update(state["failures"]["reasons"])
-        before, counts = Tally(**state["tally"]), self.job.counts
-        counts.read += before.documents + before.skipped + before.failed
-        counts.written += before.written + before.gone
-        counts.skipped += before.unchanged + before.skipped
-        counts.failed += before.failed
+        self._counters.go_on(state)
 
 
 def _broken(error: Exception) -> str:

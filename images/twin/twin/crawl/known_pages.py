@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from sys import intern
+from typing import TYPE_CHECKING, Any
 
 from twin.crawl.page import Exchange
 from twin.crawl.tally import Outcome
@@ -16,6 +17,13 @@ PAGES_PER_WRITE = 100
 #: A page with more links is asked for without conditions, rather than stored with them all.
 MAX_LINKS = 2_000
 MAX_VALIDATOR_CHARACTERS = 512
+#: Of a page in memory: all that its URL and its source do not say.
+_FIELDS = tuple(
+    name for name in FetchedPage.model_fields if name not in {"id", "author_id", "source", "url"}
+)
+#: Texts that many pages have in common.
+_SHARED = frozenset({"reader", "snapshot", "outcome"})
+_DOCUMENT = _FIELDS.index("document_id")
 
 
 class KnownPages:
@@ -43,17 +51,26 @@ class KnownPages:
         self._reader = reader
         self._snapshots = snapshots
         self._full = full
-        self._pages = store.pages(author_id, source)
+        self._rows = {page.url: _row(page) for page in store.pages(author_id, source)}
+        self._stored = set(self._rows)
         self._news: list[FetchedPage] = []
+        self._still: list[FetchedPage] = []
         self._lock = threading.Lock()
 
     def get(self, url: str) -> FetchedPage | None:
         """What is known of a URL, whoever read it."""
-        return self._pages.get(url)
+        row = self._rows.get(url)
+        return None if row is None else self._page(url, row)
+
+    def _page(self, url: str, row: tuple[Any, ...]) -> FetchedPage:
+        fields: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
+        fields["id"] = page_id(self._author, self._source, url)
+        fields |= {"author_id": self._author, "source": self._source, "url": url}
+        return FetchedPage.model_construct(**fields)
 
     def current(self, url: str, body_digest: str | None = None) -> FetchedPage | None:
         """What is known of a URL, if it is still what we would make of it (and of these bytes)."""
-        page = self._pages.get(url)
+        page = self.get(url)
         if page is None or self._full or page.reader != self._reader:
             return None
         if page.outcome == Outcome.FAILED:
@@ -82,13 +99,14 @@ class KnownPages:
         """Where a page led when it was last read."""
         return self._store.links(page_id(self._author, self._source, url)) or ()
 
-    def by_document(self) -> Mapping[str, list[FetchedPage]]:
-        """Document id to the pages that became it."""
-        pages: dict[str, list[FetchedPage]] = {}
-        for page in self._pages.values():
-            if page.document_id is not None:
-                pages.setdefault(page.document_id, []).append(page)
-        return pages
+    def urls_of_documents(self) -> Mapping[str, list[str]]:
+        """Document id to the URLs of the pages that became it."""
+        urls: dict[str, list[str]] = {}
+        for url, row in self._rows.items():
+            document = row[_DOCUMENT]
+            if document is not None:
+                urls.setdefault(document, []).append(url)
+        return urls
 
     def save(self, page: FetchedPage) -> None:
         """Note what has been learnt of a page.
@@ -99,14 +117,15 @@ class KnownPages:
         if page.links is not None and len(page.links) > MAX_LINKS:
             page = page.model_copy(update={"links": None, "etag": None, "last_modified": None})
         with self._lock:
+            before = self.get(page.url)
+            is_news = before is None or page.links is not None or not _is_still(before, page)
+            (self._news if is_news else self._still).append(page)
+            links = () if page.links is not None else before and before.links
             # Memory holds no links, but whether there are some.
-            known = page.model_copy(update={"links": None if page.links is None else ()})
-            self._pages[page.url] = known
-            self._news.append(page)
-            if len(self._news) < PAGES_PER_WRITE:
+            self._rows[page.url] = _row(page.model_copy(update={"links": links}))
+            if len(self._news) + len(self._still) < PAGES_PER_WRITE:
                 return
-            news, self._news = self._news, []
-        self._store.save(news)
+        self.flush()
 
     def flush(self) -> None:
         """Store what has not been.
@@ -116,7 +135,27 @@ class KnownPages:
         """
         with self._lock:
             news, self._news = self._news, []
-        self._store.save(news)
+            still, self._still = self._still, []
+            known = {page.id for page in news if page.url in self._stored}
+            self._stored |= {page.url for page in news}
+        self._store.save(news, known)
+        for status in {page.status for page in still}:
+            same = [page for page in still if page.status == status]
+            # The first of them: a replay holds what was captured before for outdated.
+            first = min(page.fetched for page in same)
+            self._store.still([page.id for page in same], status, first)
+
+
+def _row(page: FetchedPage) -> tuple[Any, ...]:
+    """What a page is remembered as: a third of its size, of which a site may have many."""
+    row = ((name, getattr(page, name)) for name in _FIELDS)
+    return tuple(intern(value) if value and name in _SHARED else value for name, value in row)
+
+
+def _is_still(before: FetchedPage, page: FetchedPage) -> bool:
+    """Whether all that is new of a page is that it was asked for again."""
+    asked = {"fetched": page.fetched, "status": page.status, "links": page.links}
+    return before.model_copy(update=asked) == page
 
 
 def validators(exchange: Exchange | None) -> dict[str, str | None]:

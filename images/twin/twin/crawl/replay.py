@@ -149,8 +149,9 @@ def _at(page: Page, when: datetime) -> Page:
 def _replay_note(intake: Intake, snapshots: Snapshots, entry: Entry) -> None:
     """Documents that a crawl found gone are gone, unless they have been seen since."""
     note = json.loads(snapshots.read(intake.source.name, entry).body)
-    pages = intake.pages.by_document()
+    urls = intake.pages.urls_of_documents()
     for identity in note.get("gone", ()):
-        seen = [page.fetched for page in pages.get(identity, ()) if page.outcome == "stored"]
+        pages = [page for url in urls.get(identity, ()) if (page := intake.pages.get(url))]
+        seen = [page.fetched for page in pages if page.outcome == "stored"]
         if max(seen, default=entry.at) <= entry.at:
             intake.bury(identity, entry.at)

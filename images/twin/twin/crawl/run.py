@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twin.crawl.absences import Absences
+from twin.crawl.budget import report_limits
 from twin.crawl.cross_posts import unite_cross_posts
 from twin.crawl.intake import Intake
 from twin.crawl.reader_process import ReaderProcesses
@@ -81,6 +82,7 @@ def crawl(job: Job, options: CrawlOptions) -> None:
             for intake in intakes:
                 intake.settle()
             errors = close_books(job, warehouse, intakes)
+        _trim_snapshots(job, sources)
         report(job, warehouse, intakes)
     if errors:
         raise joined(errors)
@@ -112,6 +114,17 @@ def _intake(
         job, warehouse, source, full=full, read=readers.read, recorder=recorder,
         workspace=workspace, absences=Absences(after=job.recipe.crawl.gone_after),
     )  # fmt: skip
+
+
+def _trim_snapshots(job: Job, sources: Sequence[Source]) -> None:
+    """Drop raw pages of old crawls, as far as the recipe wants that; those of now are stored."""
+    crawls = job.recipe.crawl.snapshot_crawls
+    if crawls is None:
+        return
+    with open_snapshots(job.settings, job.recipe.author.id) as snapshots:
+        for source in sources:
+            if dropped := snapshots.trim(source.name, crawls):
+                job.result.detail[f"{source.name}: raw pages of old crawls dropped"] = dropped
 
 
 def _read(job: Job, intakes: Sequence[Intake]) -> None:
@@ -156,6 +169,8 @@ def _judge_listing(intake: Intake) -> None:
     """
     has_all = intake.source.kind in LISTED_BY_FILE or not intake.tally.failed
     intake.absences.complete = has_all and not intake.entry_errors
+    intake.absences.cut_short = intake.budget.cuts_short
+    report_limits(intake.job, intake.source.name, intake.budget.left_out, intake.budget.stopped_by)
     if not isinstance(intake.source, GithubSource):
         intake.absences.after = 1
 

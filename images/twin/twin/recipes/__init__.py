@@ -86,7 +86,10 @@ class RightsSection(Section):
 class CrawlSection(Section):
     """How politely and how far to crawl."""
 
-    max_pages: PositiveInt = 5_000
+    max_pages: PositiveInt = Field(
+        default=5_000,
+        description="of a source in one crawl; a file, post or item of a dump is a page as well",
+    )
     max_page_bytes: PositiveInt = Field(default=10_000_000, description="a larger page is refused")
     min_words: int = Field(
         default=50,
@@ -100,10 +103,12 @@ class CrawlSection(Section):
         "trained on that text, so it then learns to write addresses",
     )
     max_bytes: PositiveInt = Field(
-        default=2_000_000_000, description="what a source may send in one crawl, pages and all"
+        default=2_000_000_000,
+        description="what a source may send in one crawl, pages and all; of files on "
+        "this machine, what is read",
     )
     max_seconds: PositiveInt = Field(
-        default=6 * 3600, description="how long one crawl of a source may fetch"
+        default=6 * 3600, description="how long one crawl of a source may fetch or read"
     )
     download_timeout_seconds: PositiveInt = 30
     retries: int = Field(default=3, ge=0, description="of a request that failed but may not again")
@@ -125,6 +130,12 @@ class CrawlSection(Section):
         "before its document is gone; 410 and deleted files count at once",
     )
     snapshots: bool = Field(default=True, description="keep raw pages as WARC files, for replay")
+    snapshot_crawls: PositiveInt | None = Field(
+        default=None,
+        description="newest crawls of a source of which all raw pages are kept; of older ones only "
+        "what a replay needs to end with the same documents: the newest of each page. Not given: "
+        "all of all crawls",
+    )
     max_failed_share: Fraction = Field(
         default=0.2, description="a crawl with a larger share of failed pages fails"
     )

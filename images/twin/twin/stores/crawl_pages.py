@@ -5,7 +5,8 @@ outcome, links) and ``changes`` (one record a crawl and document that it added, 
 or found gone). Both are memory, not truth: a lost page record costs one full answer.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from twin.domain.crawl import (
@@ -33,12 +34,12 @@ class CrawlPages:
 
     # Pages
 
-    def pages(self, author_id: str, source: str) -> dict[str, FetchedPage]:
-        """URL to what is known of it; its links, if known, are empty here, see `links`."""
+    def pages(self, author_id: str, source: str) -> Iterator[FetchedPage]:
+        """What is known of a source's URLs; links, if known, are empty here, see `links`."""
         query = {"author_id": author_id, "source": source}
         with self._warehouse.plain_errors():
-            found = self._warehouse.collection("pages").find(query, _WITHOUT_LINKS)
-            return {stored["url"]: _page(stored) for stored in found}
+            for stored in self._warehouse.collection("pages").find(query, _WITHOUT_LINKS):
+                yield _page(stored)
 
     def links(self, page: str) -> tuple[str, ...] | None:
         """Where a page leads, by its id; None if that is not known."""
@@ -47,19 +48,35 @@ class CrawlPages:
         links = stored and stored.get("links")
         return None if links is None else tuple(links)
 
-    def save(self, pages: Iterable[FetchedPage]) -> None:
-        """Store pages, replacing what was known; links of None leave those known as they are."""
+    def save(self, pages: Sequence[FetchedPage], known: Collection[str] = frozenset()) -> None:
+        """Store pages, replacing what was known; links of None leave those known as they are.
+
+        Args:
+            known: ids of pages that the store has, as far as is known.
+        """
         from pymongo import UpdateOne
 
-        writes = []
-        for page in pages:
-            data = storable(page)
-            if page.links is None:
-                del data["links"]
-            writes.append(UpdateOne({"_id": page.id}, {"$set": data}, upsert=True))
-        if writes:
-            with self._warehouse.plain_errors():
+        news = [(page.id, _without_unknown_links(page)) for page in pages]
+        new = [item for item in news if item[0] not in known]
+        rest = [item for item in news if item[0] in known]
+        with self._warehouse.plain_errors():
+            added = [{"_id": page, **data} for page, data in new]
+            rest += [new[position] for position in self._warehouse.add_new("pages", added)]
+            writes = [UpdateOne({"_id": page}, {"$set": data}, upsert=True) for page, data in rest]
+            if writes:
                 self._warehouse.collection("pages").bulk_write(writes, ordered=False)
+
+    def still(self, pages: Iterable[str], status: int | None, when: datetime) -> None:
+        """Note of pages that they were as they are known to be when they were last asked for.
+
+        Args:
+            pages: their ids.
+            status: of the answer.
+        """
+        update = {"$set": {"fetched": when, "status": status}}
+        with self._warehouse.plain_errors():
+            for some in slices(pages):
+                self._warehouse.collection("pages").update_many({"_id": {"$in": some}}, update)
 
     def pages_of(self, document_ids: Iterable[str]) -> list[FetchedPage]:
         """Pages that became these documents: several, if one is found at several addresses."""
@@ -82,18 +99,16 @@ class CrawlPages:
 
     # Changes
 
-    def note(self, change: DocumentChange) -> None:
-        """Store a change; what stood before it is kept from its first note in the same crawl."""
+    def note(self, changes: Sequence[DocumentChange]) -> None:
+        """Store changes; what stood before one is kept from its first note in the same crawl."""
         from pymongo import UpdateOne
 
-        data = storable(change)
-        first = {key: data.pop(key) for key in ("kind", "before")}
-        if change.kind in {Change.GONE, Change.RESTORED}:
-            data["kind"] = first.pop("kind")
-        update = {"$set": data, "$setOnInsert": first}
+        records = [{"_id": change.id, **storable(change)} for change in changes]
         with self._warehouse.plain_errors():
-            write = UpdateOne({"_id": change.id}, update, upsert=True)
-            self._warehouse.grouped("changes").write(write)
+            known = [records[at] for at in self._warehouse.add_new("changes", records)]
+            if known:
+                writes = [UpdateOne({"_id": one["_id"]}, {"$set": _later(one)}) for one in known]
+                self._warehouse.collection("changes").bulk_write(writes, ordered=False)
 
     def changes(self, crawl: str) -> list[DocumentChange]:
         """What a crawl of a source changed, by URL."""
@@ -166,6 +181,21 @@ class CrawlPages:
         update = {"$set": {"status": DocumentStatus.GONE.value}, "$unset": {"missed_in": ""}}
         with self._warehouse.plain_errors():
             self._warehouse.collection("documents").update_one(live, update)
+
+
+def _without_unknown_links(page: FetchedPage) -> dict[str, Any]:
+    data = storable(page)
+    if page.links is None:
+        del data["links"]
+    return data
+
+
+def _later(change: Mapping[str, Any]) -> dict[str, Any]:
+    """What a further note of the same crawl changes in the first one."""
+    kept = {"_id", "before"}
+    if change["kind"] not in {Change.GONE, Change.RESTORED}:
+        kept.add("kind")
+    return {key: value for key, value in change.items() if key not in kept}
 
 
 def _page(stored: Mapping[str, Any]) -> FetchedPage:

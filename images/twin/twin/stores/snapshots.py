@@ -14,7 +14,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -400,20 +400,58 @@ class Snapshots:
         for source in self.sources():
             for name in self.names(source):
                 if any(entry.url in unwanted for entry in self._index(source, name)):
-                    count += self._rewrite(source, name, unwanted)
+                    count += self._rewrite(source, name, lambda url, _: url not in unwanted)
         return count
 
-    def _rewrite(self, source: str, name: str, unwanted: set[str]) -> int:
+    def trim(self, source: str, crawls: int) -> int:
+        """Drop what only crawls before the newest ``crawls`` of a source have to say.
+
+        Of each URL the newest record stays, whichever crawl it is of, and the body that it or any
+        other record that stays refers to; and every note of what was found gone. So a replay ends
+        with the same documents and tombstones, with fewer of their older texts.
+
+        A kill in between leaves files that a replay can read, too, and the next call goes on.
+
+        Returns:
+            How many pages' records are gone.
+        """
+        names = self.names(source)
+        old = names[: _first_of_newest(names, crawls)]
+        if not old:
+            return 0
+        entries = list(self.entries(source, names))
+        kept = _needed(entries, set(old))
+        count = 0
+        # The newest first: what refers to a body goes before the body.
+        for name in reversed(old):
+            mine = [entry for entry in entries if entry.file == name]
+            dropped = [entry for entry in mine if (entry.url, entry.at) not in kept]
+            if len(dropped) == len(mine):
+                self._remove(source, name)
+            elif dropped:
+                self._rewrite(source, name, lambda url, at: (url, at) in kept)
+            count += sum(entry.is_page for entry in dropped)
+        return count
+
+    def _remove(self, source: str, name: str) -> None:
+        path = f"{self._author}/{source}/{name}"
+        self._files.remove(path)
+        self._files.remove(_index_name(path))
+
+    def _rewrite(self, source: str, name: str, keeps: Callable[[str, datetime], bool]) -> int:
+        """Leave out records, by their URL and time, with the requests for them."""
         path = f"{self._author}/{source}/{name}"
         local = self._cache / f"{name}.rewritten"
         count = 0
         with self._files.fetch(path, self._cache).open("rb") as old, local.open("wb") as new:
             spans = []
             for record, offset, length in _records(old, name):
-                if record.rec_headers.get_header("WARC-Target-URI") in unwanted:
-                    count += 1
-                else:
+                header = record.rec_headers.get_header
+                at = datetime.fromisoformat(header("WARC-Date"))
+                if record.rec_type == "warcinfo" or keeps(header("WARC-Target-URI"), at):
                     spans.append((offset, length))
+                else:
+                    count += 1
             for offset, length in spans:
                 old.seek(offset)
                 new.write(old.read(length))
@@ -424,6 +462,34 @@ class Snapshots:
         (self._cache / path.replace("/", "_")).unlink(missing_ok=True)
         self._index(source, name)
         return count
+
+
+def crawl_of(name: str) -> str:
+    """The crawl that wrote a file, by the file's name: one that was killed has several."""
+    return name.removesuffix(SUFFIX).split("-", 1)[1].rpartition("-")[0]
+
+
+def _first_of_newest(names: Sequence[str], crawls: int) -> int:
+    """Position of the first file of the newest crawls, of files that are ordered by time."""
+    newest: set[str] = set()
+    for position in range(len(names), 0, -1):
+        newest.add(crawl_of(names[position - 1]))
+        if len(newest) > crawls:
+            return position
+    return 0
+
+
+def _needed(entries: Sequence[Entry], old: Set[str]) -> set[tuple[str, datetime]]:
+    """URL and time of the records that stay, see `Snapshots.trim`.
+
+    Args:
+        old: files whose records stay only if they are needed.
+    """
+    newest = {entry.url: entry for entry in entries if entry.is_page}
+    notes = (entry for entry in entries if not entry.is_page)
+    stay = [*newest.values(), *notes, *(entry for entry in entries if entry.file not in old)]
+    kept = {(entry.url, entry.at) for entry in stay}
+    return kept | {(entry.url, entry.refers_to) for entry in stay if entry.refers_to is not None}
 
 
 def _index_name(path: str) -> str:

@@ -11,8 +11,9 @@ next upsert finishes the work.
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, QuarantinedItem,
 from twin.domain.document import STANDING, Document, DocumentStatus, Forgotten, Revision
 from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.settings import Settings
-from twin.stores.grouped_writes import GroupedWrites
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
@@ -31,14 +31,43 @@ if TYPE_CHECKING:
 #: Fields of a stored document that are bookkeeping of the crawl, not part of `Document`.
 BOOKKEEPING = ("last_seen", "fetched", "missed_in")
 COLLECTIONS = ("revisions", "documents", "quarantine", "crawls", "forgotten", "pages", "changes")
-IDS_PER_COMMAND = 1_000
+#: The embedded server compares each record that it finds with every id that was asked for.
+IDS_PER_COMMAND = 100
 ATTEMPTS = 20
 LONGEST_PAUSE_SECONDS = 0.05
 #: `STANDING` as queries have it.
 STANDING_VALUES = sorted(status.value for status in STANDING)
-UNAUTHORISED = {13, 18}  # server codes: Unauthorized, AuthenticationFailed
+# Server codes: Unauthorized, AuthenticationFailed; DuplicateKey.
+UNAUTHORISED = {13, 18}
+DUPLICATE_KEY = 11000
 
 Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """A document as it was read.
+
+    Attributes:
+        document: its ``status`` must be live.
+        fetched: digest of the bytes it was made from, see `Warehouse.fetched_digests`.
+    """
+
+    document: Document
+    fetched: str | None = None
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What is about to become of a document.
+
+    Attributes:
+        before: the revision that stands so far.
+    """
+
+    document: Document
+    change: Change
+    before: str | None
 
 
 @contextmanager
@@ -119,9 +148,6 @@ class Warehouse:
     def __init__(self, database: "Database[Record]", address: str) -> None:
         self._database = database
         self._address = address
-        self._grouped = {
-            name: GroupedWrites(database[name]) for name in ("revisions", "documents", "changes")
-        }
 
     def _errors(self) -> AbstractContextManager[None]:
         return _plain_errors(self._address)
@@ -129,10 +155,6 @@ class Warehouse:
     def collection(self, name: str) -> "Collection[Record]":
         """A collection, for modules beside this one; to be used under `plain_errors`."""
         return self._database[name]
-
-    def grouped(self, name: str) -> GroupedWrites:
-        """Writes to a collection that crawls' threads make all at once; as `collection`."""
-        return self._grouped[name]
 
     def plain_errors(self) -> AbstractContextManager[None]:
         """Turn the driver's errors into the house's, in one line."""
@@ -159,82 +181,127 @@ class Warehouse:
 
     # Documents
 
-    def upsert(
-        self,
-        document: Document,
-        fetched: str | None = None,
-        note: Callable[[Change, str | None], None] = lambda _change, _before: None,
-    ) -> Change:
-        """Store a document as it stands now; atomic per document.
+    def upsert(self, document: Document, fetched: str | None = None) -> Change:
+        """Store a document as it stands now, see `upsert_all`."""
+        return self.upsert_all([Upsert(document, fetched)])[0]
 
-        Its ``first_seen`` is kept from the first time, its ``last_changed`` from the last time
-        its text changed. A document that was gone is live again.
+    def upsert_all(
+        self,
+        upserts: Sequence[Upsert],
+        note: Callable[[Sequence[Noted]], None] = lambda _noted: None,
+    ) -> list[Change]:
+        """Store documents as they stand now; atomic per document.
+
+        The ``first_seen`` of each is kept from the first time, its ``last_changed`` from the last
+        time its text changed. A document that was gone is live again.
 
         Args:
-            document: as it was read; its ``status`` must be live.
-            fetched: digest of the bytes it was made from, see `fetched_digests`.
-            note: told what is about to change and the revision that stood before; called before
-                the document is written, so that a kill in between leaves a note too many and
-                never one too few.
-        """
-        from pymongo.errors import DuplicateKeyError
+            upserts: in any order; of several for one document the later ones come later.
+            note: told what is about to change; called before the documents are written, so that
+                a kill in between leaves a note too many and never one too few.
 
+        Returns:
+            What changed, for each.
+        """
+        changes: dict[int, Change] = {}
+        waiting = dict(enumerate(upserts))
         with self._errors():
             for _ in range(ATTEMPTS):
-                # A duplicate key: another crawl added it just now. None: it changed it just now.
-                with suppress(DuplicateKeyError):
-                    change = self._try_upsert(document, fetched, note)
-                    if change is not None:
-                        return change
+                while waiting:
+                    now = _first_of_each(waiting)
+                    done = self._try_upserts(now, note)
+                    changes |= done
+                    waiting = {key: one for key, one in waiting.items() if key not in done}
+                    if len(done) < len(now):
+                        break
+                else:
+                    return [changes[key] for key in range(len(upserts))]
                 # By chance, so that two crawls do not meet again and again.
                 time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))  # noqa: S311 - no secret
-        raise TryAgainError(f"document {document.id} keeps being changed by another crawl")
+        blocked = next(iter(waiting.values())).document.id
+        raise TryAgainError(f"document {blocked} keeps being changed by another crawl")
 
-    def _try_upsert(
-        self,
-        document: Document,
-        fetched: str | None,
-        note: Callable[[Change, str | None], None],
-    ) -> Change | None:
-        """One attempt; None if the document was changed between reading and writing it."""
-        from pymongo import InsertOne
+    def _try_upserts(
+        self, upserts: Mapping[int, Upsert], note: Callable[[Sequence[Noted]], None]
+    ) -> dict[int, Change]:
+        """One attempt, of one upsert a document; returns those that no other crawl was in the
+        way of."""
+        ids = [one.document.id for one in upserts.values()]
+        found = self._of("documents").find({"_id": {"$in": ids}}, {"content": 0})
+        before = {stored["_id"]: stored for stored in found}
+        changes = {
+            key: _change(before.get(one.document.id), one.document) for key, one in upserts.items()
+        }
+        self._keep_revisions(
+            [upserts[key].document for key, change in changes.items()
+             if change in {Change.ADDED, Change.CHANGED}]
+        )  # fmt: skip
+        noted = [
+            Noted(one.document, changes[key], before.get(one.document.id, {}).get("revision"))
+            for key, one in upserts.items()
+            if changes[key] is not Change.UNCHANGED
+        ]
+        if noted:
+            note(noted)
+        added = [key for key, change in changes.items() if change is Change.ADDED]
+        refused = self.add_new("documents", [_new_record(upserts[key]) for key in added])
+        missed = {added[position] for position in refused}
+        for key, one in upserts.items():
+            stored = before.get(one.document.id)
+            if stored is not None and not self._update(stored, one, changes[key]):
+                missed.add(key)
+        return {key: change for key, change in changes.items() if key not in missed}
 
-        documents = self._of("documents")
-        stored = documents.find_one({"_id": document.id}, {"content": 0})
-        change = _change(stored, document)
-        if change in {Change.ADDED, Change.CHANGED}:
-            self._keep_revision(document)
-        if change is not Change.UNCHANGED:
-            note(change, stored["revision"] if stored else None)
-        wanted = _merged(stored, document, change)
-        if fetched is not None:
-            wanted["fetched"] = fetched
-        if stored is None:
-            record = {"_id": document.id, **wanted, "last_seen": document.last_changed}
-            self._grouped["documents"].write(InsertOne(record))
-            return change
+    def _update(self, stored: Mapping[str, Any], one: Upsert, change: Change) -> bool:
+        """Bring a document up to date; False if it was changed since it was read."""
+        wanted = _merged(stored, one.document, change)
+        if one.fetched is not None:
+            wanted["fetched"] = one.fetched
         news = {key: value for key, value in wanted.items() if stored.get(key) != value}
         if change is Change.UNCHANGED:
             news.pop("content")  # was not read, and is the same
         if not news:
-            return change
-        guard = {"_id": document.id, "revision": stored["revision"], "status": stored["status"]}
-        return change if documents.update_one(guard, {"$set": news}).matched_count else None
+            return True
+        guard = {"_id": stored["_id"], "revision": stored["revision"], "status": stored["status"]}
+        return bool(self._of("documents").update_one(guard, {"$set": news}).matched_count)
 
-    def _keep_revision(self, document: Document) -> None:
-        from pymongo import UpdateOne
+    def _keep_revisions(self, documents: Sequence[Document]) -> None:
+        records = []
+        for document in documents:
+            revision = Revision(
+                document_id=document.id,
+                revision=document.revision,
+                title=document.title,
+                content=document.content,
+                seen=document.last_changed,
+            )
+            key = revision_key(document.id, document.revision)
+            records.append({"_id": key, **revision.model_dump()})
+        self.add_new("revisions", records)
 
-        revision = Revision(
-            document_id=document.id,
-            revision=document.revision,
-            title=document.title,
-            content=document.content,
-            seen=document.last_changed,
-        )
-        key = {"_id": revision_key(document.id, document.revision)}
-        self._grouped["revisions"].write(
-            UpdateOne(key, {"$setOnInsert": revision.model_dump()}, upsert=True)
-        )
+    def add_new(self, collection: str, records: Sequence[Record]) -> list[int]:
+        """Add records; for modules beside this one, to be used under `plain_errors`.
+
+        Inserts, because the embedded server puts many of them on disk at once, and every upsert
+        on its own.
+
+        Returns:
+            Positions of those that were left out, for there is a record of their id.
+        """
+        from pymongo.errors import BulkWriteError
+
+        if not records:
+            return []
+        try:
+            self._of(collection).insert_many(records, ordered=False)
+        except BulkWriteError as error:
+            failed = error.details.get("writeErrors", [])
+            if any(one.get("code") != DUPLICATE_KEY for one in failed):
+                raise
+            if error.details.get("writeConcernErrors"):
+                raise
+            return sorted(one["index"] for one in failed)
+        return []
 
     def document(self, document_id: str) -> Document | None:
         """The document of this id, live or gone."""
@@ -385,7 +452,8 @@ class Warehouse:
             return [stored["url"] for stored in found]
 
     def mark_seen(self, document_ids: Iterable[str], when: datetime) -> None:
-        """Note that these documents stood where they were published at ``when``."""
+        """Note that these documents stood where they were published at ``when``; of those that
+        were added since, `upsert_all` has noted it."""
         with self._errors():
             for some in slices(document_ids):
                 self._of("documents").update_many(
@@ -520,6 +588,25 @@ def slices(ids: Iterable[str]) -> Iterator[list[str]]:
     ordered = sorted(ids)
     for start in range(0, len(ordered), IDS_PER_COMMAND):
         yield ordered[start : start + IDS_PER_COMMAND]
+
+
+def _first_of_each(upserts: Mapping[int, Upsert]) -> dict[int, Upsert]:
+    """One upsert a document."""
+    seen: set[str] = set()
+    first = {}
+    for key, one in upserts.items():
+        if one.document.id not in seen:
+            seen.add(one.document.id)
+            first[key] = one
+    return first
+
+
+def _new_record(one: Upsert) -> Record:
+    record = {"_id": one.document.id, **_merged(None, one.document, Change.ADDED)}
+    record["last_seen"] = one.document.last_changed
+    if one.fetched is not None:
+        record["fetched"] = one.fetched
+    return record
 
 
 def _live(author_id: str) -> Record:

@@ -35,7 +35,7 @@ def read_bucket(source: BucketSource, intake: Intake) -> None:
         return
     with intake.job.progress(f"crawl {source.name}", len(files)) as advance:
         intake.advance = advance
-        for file in files:
+        for file in intake.budget.allowed(files):
             if away := _take(source, store, file, intake):
                 intake.entry_errors.append(_of_source(source, away))
                 return
@@ -56,6 +56,7 @@ def _take(
     def read() -> Article:
         try:
             body = store.read_listed(file)
+            intake.budget.spend(len(body))
         except TryAgainError as error:
             away.append(error)
             raise UnusableError(str(error)) from None

@@ -33,7 +33,7 @@ def read_folder(source: FolderSource, intake: Intake) -> None:
         return
     with intake.job.progress(f"crawl {source.name}", len(files)) as advance:
         intake.advance = advance
-        for path in files:
+        for path in intake.budget.allowed(files):
             _read_file(source, path, intake)
 
 
@@ -55,6 +55,7 @@ def _read_file(source: FolderSource, path: Path, intake: Intake) -> None:
             intake.fail(url, f"{size:,} bytes, more than crawl.max_page_bytes = {limit:,}")
             return
         body = path.read_bytes()
+        intake.budget.spend(len(body))
     except OSError as error:
         intake.fail(url, f"cannot be read: {error.strerror}")
         return

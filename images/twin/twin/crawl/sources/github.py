@@ -73,6 +73,8 @@ def read_github(source: GithubSource, intake: Intake) -> None:
     with intake.job.progress(f"crawl {source.name}", None) as advance:
         intake.advance = advance
         for repository in repositories:
+            if intake.budget.is_spent():
+                return
             _read_repository(source, repository, intake)
 
 
@@ -144,7 +146,9 @@ def _resolve(url: str, guard: AddressGuard) -> str | None:
 def _take_files(source: GithubSource, checkout: _Checkout, intake: Intake) -> None:
     files = list(_wanted(source, checkout.clone.files()))
     left_out = 0
-    for file, content in checkout.clone.contents(files, source.max_file_bytes):
+    contents = checkout.clone.contents(files, source.max_file_bytes)
+    for file, content in intake.budget.allowed(contents):
+        intake.budget.spend(0 if isinstance(content, int) else len(content))
         if isinstance(content, int) or content.startswith(_LFS_POINTER):
             left_out += 1
         else:

@@ -61,7 +61,7 @@ def _read(source: LinkedInExportSource, archive: Archive, intake: Intake) -> Non
             _take_rows(archive, tables["shares.csv"], _share, intake)
         if source.comments and "comments.csv" in tables:
             _take_rows(archive, tables["comments.csv"], _comment, intake)
-        for name in articles if source.articles else ():
+        for name in intake.budget.allowed(articles if source.articles else ()):
             _take_article(archive, name, intake)
 
 
@@ -74,13 +74,14 @@ def _is_article(name: str) -> bool:
 
 
 def _take_rows(archive: Archive, name: str, read: Any, intake: Intake) -> None:
-    for row in rows_of(archive.read(name, MAX_TABLE_BYTES), name):
+    for row in intake.budget.allowed(rows_of(archive.read(name, MAX_TABLE_BYTES), name)):
+        state = "\n".join(row.values()).encode()
+        intake.budget.spend(len(state))
         found = read(row)
         if found is None:
             intake.skip("no words of the member's own, or no link")
             continue
         url, article = found
-        state = "\n".join(row.values()).encode()
         intake.take_article(url, state, partial(_same, article), expected=False)
 
 
@@ -161,6 +162,7 @@ def _take_article(archive: Archive, name: str, intake: Intake) -> None:
     url = f"linkedin-export:{name}"
     try:
         body = archive.read(name, limit)
+        intake.budget.spend(len(body))
     except ArchiveError as error:
         intake.fail(url, str(error))
         return

@@ -54,10 +54,8 @@ def read_warehouse_dump(source: WarehouseDumpSource, intake: Intake) -> None:
         last = _last_of_each_link(source, ours, intake)
         with intake.job.progress(f"crawl {source.name}", len(last)) as advance:
             intake.advance = advance
-            for number, data in enumerate(items_of(source.path)):
-                url = _url(source, data)
-                if url is not None and last.get(url) == number:
-                    _take(Item(url, data), intake)
+            for item in intake.budget.allowed(_items_to_take(source, last)):
+                _take(item, intake)
     except (_DumpError, BadDataError) as error:
         intake.entry_errors.append(BadDataError(f"source {source.name!r}: {error}"))
 
@@ -125,9 +123,18 @@ def _last_of_each_link(
     return last
 
 
+def _items_to_take(source: WarehouseDumpSource, last: dict[str, int]) -> Iterator[Item]:
+    for number, data in enumerate(items_of(source.path)):
+        url = _url(source, data)
+        if url is not None and last.get(url) == number:
+            yield Item(url, data)
+
+
 def _take(item: Item, intake: Intake) -> None:
-    state = json.dumps(item.data, sort_keys=True, ensure_ascii=False)
-    digest = hashlib.sha256(state.encode(errors="surrogatepass")).digest()
+    text = json.dumps(item.data, sort_keys=True, ensure_ascii=False)
+    state = text.encode(errors="surrogatepass")
+    intake.budget.spend(len(state))
+    digest = hashlib.sha256(state).digest()
     intake.take_article(item.url, digest, lambda: article_of(item), expected=False)
 
 

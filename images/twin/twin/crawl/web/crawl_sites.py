@@ -3,6 +3,7 @@
 A Twisted reactor runs once a process, so `crawl_sites` is called once in a job, with all sources.
 """
 
+import gc
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin.crawl.budget import report_limits
 from twin.crawl.intake import Intake
 from twin.crawl.web.addresses import AddressGuard
 from twin.crawl.web.site import HostCopies
@@ -22,8 +24,9 @@ if TYPE_CHECKING:
 
     from twin.crawl.web.spider import WebSpider
 
-# They wait, for the warehouse's disk and for the process that reads; none of them parses anything.
-THREADS = 16
+# They wait, for the warehouse's disk, for others to share it with and for the process that reads;
+# none of them parses anything.
+THREADS = 48
 # A copy is ours: nobody to be polite to.
 COPY_CONCURRENCY = 16
 POLITENESS = "twin.crawl.web.politeness"
@@ -62,6 +65,9 @@ def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSecti
             _SiteCrawl(process, source, limits, intake, guard, executor)
             for (source, intake), guard in zip(sources, guards, strict=True)
         ]
+        # What is there by now stays: the collector need not look at it again and again, nor wait
+        # for the pages' garbage to be as much.
+        gc.freeze()
         process.start()
     for site_crawl in crawls:
         site_crawl.check()
@@ -127,9 +133,14 @@ class _SiteCrawl:
         started.addErrback(self._on_defect)
 
     def _on_opened(self, spider: "WebSpider") -> None:
+        self._intake.more_to_come = self._is_downloading
         if self._paused is not None:
             self._intake.go_on(self._paused["intake"])
             spider.go_on(self._paused["spider"])
+
+    def _is_downloading(self) -> bool:
+        engine = self._crawler.engine
+        return engine is not None and bool(engine.downloader.active)
 
     def _on_idle(self, spider: "WebSpider") -> None:
         from scrapy.exceptions import DontCloseSpider
@@ -154,10 +165,7 @@ class _SiteCrawl:
         intake, self._end = self._intake, reason
         intake.absences.complete = reason == FINISHED and spider.lists_all()
         intake.absences.cut_short = reason != FINISHED or spider.left_out > 0
-        if spider.left_out:
-            intake.job.result.detail[f"{self._source.name}: beyond crawl.max_pages"] = (
-                spider.left_out
-            )
+        report_limits(intake.job, self._source.name, spider.left_out, None)
         if intake.workspace is None or intake.fatal is not None:
             return
         if reason == SHUTDOWN:  # by now the queue is on disk
@@ -176,8 +184,7 @@ class _SiteCrawl:
         if self._intake.fatal is not None:
             raise self._intake.fatal
         if self._end.startswith(BUDGET):
-            detail = self._intake.job.result.detail
-            detail[f"{self._source.name}: stopped by"] = self._end.removeprefix(BUDGET)
+            report_limits(self._intake.job, self._source.name, 0, self._end.removeprefix(BUDGET))
         elif self._end != FINISHED:
             raise TryAgainError(
                 f"source {self._source.name!r}: stopped early ({self._end}); "
@@ -243,11 +250,14 @@ def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]
             "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
             f"{POLITENESS}.RobotsMiddleware": 100,
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
+            "scrapy.downloadermiddlewares.stats.DownloaderStats": None,
             f"{POLITENESS}.BackoffMiddleware": 550,
         },
         "EXTENSIONS": {
             f"{POLITENESS}.Budget": 0,
             "scrapy.extensions.spiderstate.SpiderState": None,
+            "scrapy.extensions.corestats.CoreStats": None,
+            "scrapy.extensions.logstats.LogStats": None,
             "scrapy.extensions.throttle.AutoThrottle": None,
             "twin.crawl.web.throttle.Throttle": 0,
         },
@@ -267,6 +277,13 @@ def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]
         },
         # In the order of the sitemap or page, near pages before far ones.
         "DEPTH_PRIORITY": 1,
+        # Scrapy starts so many tasks a page for its items, of which ours have none.
+        "CONCURRENT_ITEMS": 1,
+        # Pages that wait for the reader take ten times their bytes: what comes in faster than it
+        # is read is asked for later.
+        "SCRAPER_SLOT_MAX_ACTIVE_SIZE": 1_000_000,
+        "STATS_CLASS": "scrapy.statscollectors.DummyStatsCollector",
+        "SCHEDULER": "twin.crawl.web.scheduler.SpillingScheduler",
         "SCHEDULER_MEMORY_QUEUE": "scrapy.squeues.FifoMemoryQueue",
         "SCHEDULER_DISK_QUEUE": "scrapy.squeues.PickleFifoDiskQueue",
     }  # fmt: skip
