@@ -74,7 +74,8 @@ def test_it_is_converted_once(integers, settings, monkeypatch):
 
 def test_two_at_once_leave_one_whole_model(floats, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "twin.models.openvino_encoder._convert", lambda folder, plain, made, int8: made.write_text("whole")
+        "twin.models.openvino_encoder._convert",
+        lambda folder, plain, made, int8: made.write_text("whole"),
     )
     settings = Settings(home=tmp_path)
     with ThreadPoolExecutor(8) as pool:
