@@ -203,6 +203,7 @@ def test_a_second_run_costs_nothing(settings, root):
     assert second <= 0.02 * first
 
 
+@pytest.mark.timeout(1_200)
 def test_memory_does_not_grow_with_the_corpus(settings, root, tmp_path):
     """Each build in a process of its own; four times the documents, the same peak."""
     import json
