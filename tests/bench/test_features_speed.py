@@ -211,6 +211,7 @@ def test_memory_does_not_grow_with_the_corpus(settings, root, tmp_path):
     import subprocess
 
     documents = corpus(root, 4 * DOCUMENTS)
+    load_embedder("all-minilm-l6-v2", settings).encode(["warm"])  # converts it, once and for all
     peaks = []
     for count in (DOCUMENTS, 4 * DOCUMENTS):
         recipe = RECIPE.model_dump(mode="json", exclude_defaults=True) | {"name": f"bench{count}"}
