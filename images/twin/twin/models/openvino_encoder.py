@@ -176,6 +176,12 @@ def _to_int8(model: Any) -> None:
         node.output(0).replace(linear.output(0))
 
 
+def _own_processors() -> int:
+    """What OMP_NUM_THREADS says, as Ray sets it to each actor's share; else all there are."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdigit() and int(said) else len(os.sched_getaffinity(0))
+
+
 class OpenVinoEncoder:
     """Runs a converted model; pooling as the folder says, in float32. Safe to share by threads.
 
@@ -200,7 +206,7 @@ class OpenVinoEncoder:
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
-                "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+                "INFERENCE_NUM_THREADS": threads or _own_processors(),
                 "NUM_STREAMS": 1,
                 "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP if int8 else 0,
                 "ENABLE_CPU_PINNING": False,  # several such processes would share the first cores
