@@ -1,11 +1,19 @@
 """`twin features build` against the obvious way, on the same documents in the same run.
 
-The obvious way is what tutorials show: sentence-transformers encodes ten chunks at a time, and the
-client upserts four points at a time. Figures are ratios, since the machine is what it is.
+The obvious way is what tutorials show: sentence-transformers encodes ten chunks at a time in
+float32, and the client upserts four points at a time into a store in a folder, as ours is. It is
+given our chunks; the build reads, compares, cleans and cuts the documents itself, finds their
+languages, embeds, writes, checks and publishes. Figures are ratios, since the machine is what it
+is; the ways take turns, part by part of the corpus, so that other load meets all of them.
 """
 
+import os
 import random
+import re
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,17 +31,24 @@ from twin.job import Job
 from twin.models.embedder import load_embedder
 from twin.recipes import Recipe
 from twin.settings import Settings
-from twin.stores.index import IndexSpec, open_index
+from twin.stores.index import open_index
 from twin.stores.warehouse import open_warehouse
 
-DOCUMENTS = 48
-PARAGRAPHS = 14
+DOCUMENTS = int(os.environ.get("TWIN_BENCH_DOCUMENTS", "120"))
+"""With some nine chunks each: about a minute of the obvious way on two idle cores."""
+
+PARTS = 3
+
+LEAST_RATIO = 2.0
+"""What must hold of the default on any processor with AVX-512; the aim is 5. See the README of
+figures that the test prints."""
+
 RECIPE = Recipe.model_validate(
     {
         "name": "bench",
         "author": {"id": "ann", "name": "Ann"},
         "sources": [{"name": "site", "kind": "folder", "path": "."}],
-        # The documents are drawn from the same paragraphs.
+        # The documents are drawn from the same sections.
         "features": {"duplicates": {"enabled": False, "passage_words": 0},
                      "boilerplate": {"enabled": False}},
     }
@@ -41,13 +56,17 @@ RECIPE = Recipe.model_validate(
 
 
 def corpus(root: Path, count: int) -> list[Document]:
-    """Documents of paragraphs drawn from the handbook."""
-    texts = [path.read_text() for path in sorted((root / "include" / "handbook").glob("*.md"))]
-    paragraphs = [part for text in texts for part in text.split("\n\n")[1:] if part[:1].isalpha()]
+    """Posts and articles (one to thirty sections) of sections drawn from the handbook."""
+    sections = [
+        section
+        for path in sorted((root / "include" / "handbook").glob("*.md"))
+        for section in re.split(r"\n(?=## )", path.read_text())[1:]
+    ]
     draw = random.Random(7)
+    lengths = [min(30, max(1, round(draw.lognormvariate(1.6, 0.8)))) for _ in range(count)]
     return [
-        make(f"Document {n}", "\n\n".join(draw.sample(paragraphs, PARAGRAPHS)))
-        for n in range(count)
+        make(f"Document {n}", "\n\n".join(draw.sample(sections, min(length, len(sections)))))
+        for n, length in enumerate(lengths)
     ]
 
 
@@ -62,66 +81,108 @@ def settings(tmp_path: Path, root: Path):
         )
 
 
-def obvious_way(chunks: list[Chunk], folder: Path) -> float:
-    """Seconds for the chunks, with a model that is loaded already."""
-    from qdrant_client import QdrantClient, models
-    from sentence_transformers import SentenceTransformer
+@dataclass
+class Spent:
+    """Seconds by the clock and of the processors."""
 
-    model = SentenceTransformer(str(load_embedder("all-minilm-l6-v2", Settings()).folder))
-    model.encode(["warm"])
-    client = QdrantClient(path=str(folder))
-    client.create_collection(
-        "chunks", models.VectorParams(size=384, distance=models.Distance.COSINE)
-    )
-    started = time.monotonic()
-    points = []
-    for start in range(0, len(chunks), 10):
-        batch = chunks[start : start + 10]
-        vectors = model.encode([chunk.embedded_text for chunk in batch], show_progress_bar=False)
-        points += [
-            models.PointStruct(id=chunk.id, vector=vector.tolist(), payload=chunk.model_dump())
-            for chunk, vector in zip(batch, vectors, strict=True)
-        ]
-    for start in range(0, len(points), 4):
-        client.upsert("chunks", points[start : start + 4])
-    client.close()
-    return time.monotonic() - started
+    wall: float = 0.0
+    processor: float = 0.0
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        started = time.perf_counter(), time.process_time()
+        yield
+        self.wall += time.perf_counter() - started[0]
+        self.processor += time.process_time() - started[1]
 
 
-def our_way(documents: list[Document], settings: Settings) -> tuple[float, int]:
-    """Seconds for cutting, embedding, writing, checking and publishing; and chunks."""
-    from twin.features.pipeline import embed_here
-    from twin.features.plan import Wanted, head_of
+class ObviousWay:
+    """A model that is loaded already, and a new collection each time."""
 
-    embedder = load_embedder("all-minilm-l6-v2", settings)
-    embedder.encode(["warm"])
-    chunker = Chunker(embedder, 200, RECIPE.features)
-    spec = IndexSpec(embedder=embedder.id, chunker=chunker.version)
-    wanted = {document.id: Wanted(head_of(document)) for document in documents}
-    started = time.monotonic()
-    with open_index(settings, RECIPE).write(spec, embedder.dimension) as writer:
-        for embedded in embed_here(chunker, embedder, documents, wanted):
-            writer.upsert(embedded.documents)
-        writer.publish()
-        return time.monotonic() - started, writer.state.chunks
+    def __init__(self, settings: Settings) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        folder = load_embedder("all-minilm-l6-v2", settings).folder
+        self.model = SentenceTransformer(str(folder), device="cpu")
+        self.model.encode(["warm"])
+        self.embedding, self.upserting = Spent(), Spent()
+
+    def index(self, chunks: list[Chunk], folder: Path) -> None:
+        from qdrant_client import QdrantClient, models
+
+        client = QdrantClient(path=str(folder))
+        client.create_collection(
+            "chunks", models.VectorParams(size=384, distance=models.Distance.COSINE)
+        )
+        points = []
+        with self.embedding.measured():
+            for start in range(0, len(chunks), 10):
+                batch = chunks[start : start + 10]
+                texts = [chunk.embedded_text for chunk in batch]
+                vectors = self.model.encode(texts, show_progress_bar=False)
+                points += [
+                    models.PointStruct(id=chunk.id, vector=vector.tolist(), payload=payload)
+                    for chunk, vector in zip(batch, vectors, strict=True)
+                    if (payload := chunk.model_dump())
+                ]
+        with self.upserting.measured():
+            for start in range(0, len(points), 4):
+                client.upsert("chunks", points[start : start + 4], wait=True)
+            client.close()
 
 
-def test_throughput_against_the_obvious_way(settings, root, tmp_path):
+def built(
+    documents: list[Document], settings: Settings, embedder: str, monkeypatch
+) -> Callable[[Spent], int]:
+    """A build of these documents alone, to be measured, with a model that is loaded already."""
+    name = f"bench-{documents[0].id[:8]}-{embedder.replace(':', '-')}"
+    author = RECIPE.author.model_copy(update={"id": name})
+    recipe = RECIPE.model_copy(update={"name": name, "author": author})
+    loaded = load_embedder(embedder, settings)
+    loaded.encode(["warm"])
+    monkeypatch.setattr("twin.features.build.load_embedder", lambda *_, **__: loaded)
+    with open_warehouse(settings) as warehouse:
+        for document in documents:
+            own = {"author_id": name, "id": f"{document.id}-{embedder}"}
+            warehouse.upsert(document.model_copy(update=own))
+    job = Job(recipe, settings, "r", JobResult(job="b", recipe=name, run_id="r"))
+
+    def run(spent: Spent) -> int:
+        with spent.measured():
+            build(job)
+        return open_index(settings, recipe).state().chunks
+
+    return run
+
+
+@pytest.mark.timeout(1_200)
+def test_throughput_against_the_obvious_way(settings, root, tmp_path, monkeypatch):
+    """A minute or two, of which the obvious way takes most. Buys: the point of this stage."""
     documents = corpus(root, DOCUMENTS)
     chunker = Chunker(load_embedder("all-minilm-l6-v2", settings), 200, RECIPE.features)
-    chunks = [chunk for document in documents for chunk in chunker.chunks(document)]
-    ours, written = our_way(documents, settings)
-    obvious = obvious_way(chunks, tmp_path / "client")
-    assert written == len(chunks)
+    obvious, count = ObviousWay(settings), 0
+    ours = {"all-minilm-l6-v2": Spent(), "all-minilm-l6-v2:int8": Spent()}
+    for part in range(PARTS):
+        some = documents[part::PARTS]
+        chunks = [chunk for document in some for chunk in chunker.chunks(document)]
+        count += len(chunks)
+        obvious.index(chunks, tmp_path / f"client{part}")
+        for embedder, spent in ours.items():
+            assert built(some, settings, embedder, monkeypatch)(spent) == len(chunks)
+    wall = obvious.embedding.wall + obvious.upserting.wall
+    processor = obvious.embedding.processor + obvious.upserting.processor
     print(
-        f"\n{len(chunks)} chunks: {len(chunks) / ours:.0f}/s, cut, checked and published; the "
-        f"obvious way {len(chunks) / obvious:.0f}/s of chunks cut already: {obvious / ours:.1f}x"
+        f"\n{count} chunks of {len(documents)} documents\n"
+        "\n| | chunks/s | by the clock | by processor seconds |\n|---|---|---|---|"
+        f"\n| the obvious way ({100 * obvious.embedding.wall / wall:.0f} % of it embedding) "
+        f"| {count / wall:.0f} | 1 | 1 |"
     )
-    assert obvious / ours > LEAST_RATIO
-
-
-LEAST_RATIO = 1.5
-"""What holds on any processor that we know of; the aim is 5."""
+    for embedder, spent in ours.items():
+        print(
+            f"| `{embedder}` | {count / spent.wall:.0f} | {wall / spent.wall:.1f}x "
+            f"| {processor / spent.processor:.1f}x |"
+        )
+    assert wall / ours["all-minilm-l6-v2"].wall > LEAST_RATIO
 
 
 def test_a_second_run_costs_nothing(settings, root):
@@ -142,6 +203,7 @@ def test_a_second_run_costs_nothing(settings, root):
     assert second <= 0.02 * first
 
 
+@pytest.mark.timeout(1_200)
 def test_memory_does_not_grow_with_the_corpus(settings, root, tmp_path):
     """Each build in a process of its own; four times the documents, the same peak."""
     import json
@@ -149,6 +211,7 @@ def test_memory_does_not_grow_with_the_corpus(settings, root, tmp_path):
     import subprocess
 
     documents = corpus(root, 4 * DOCUMENTS)
+    load_embedder("all-minilm-l6-v2", settings).encode(["warm"])  # converts it, once and for all
     peaks = []
     for count in (DOCUMENTS, 4 * DOCUMENTS):
         recipe = RECIPE.model_dump(mode="json", exclude_defaults=True) | {"name": f"bench{count}"}

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 
 from twin.domain.chunk import Chunk, chunk_id
@@ -23,6 +23,10 @@ from twin.stores.index import chunker_of
 
 VERSION = 3
 """Raised whenever the same document would be cleaned or chunked otherwise."""
+
+REMEMBERED = 1_024
+"""Texts whose tokens are not counted again: every chunk is counted when it is cut and when it is
+made, headings and titles once for each."""
 
 _WORD = re.compile(r"[^\W_]")
 
@@ -65,6 +69,7 @@ class Chunker:
                     "would be cut off"
                 )
         self._embedder = embedder
+        self._count_tokens = lru_cache(REMEMBERED)(embedder.count_tokens)
         self._special = embedder.count_tokens("")
 
     @property
@@ -97,18 +102,22 @@ class Chunker:
         title = self._short_title(" ".join(self.clean(document.title).split()), budget)
         found = self._fitting(text, title, budget, overlap)
         spans = [span for span in found if _WORD.search(_slice(text, span))]
+        qualities = {passage: quality_of(passage) for passage in (_slice(text, s) for s in spans)}
+        unfit = {
+            passage: reason
+            for passage, quality in qualities.items()
+            if (reason := reason_to_leave_out(quality, self.knobs.quality))
+        }
         refused = [
-            (_slice(text, span), reason)
-            for span in spans
-            if (reason := reason_to_leave_out(quality_of(_slice(text, span)), self.knobs.quality))
+            (passage, unfit[passage]) for s in spans if (passage := _slice(text, s)) in unfit
         ]
-        unfit = {passage for passage, _ in refused}
         spans = [span for span in spans if _slice(text, span) not in unfit]
         language = document_language(document.language, text) if spans else None
         chunker = chunker_of(self.version, variant)
         chunks = [
             self._chunk(document, title, span.path, _slice(text, span)).model_copy(
                 update={
+                    "quality": qualities[_slice(text, span)],
                     "id": chunk_id(document.id, document.revision, ordinal, chunker),
                     "ordinal": ordinal,
                     "chunker": chunker,
@@ -138,7 +147,6 @@ class Chunker:
             platform=document.platform,
             source=document.source,
             published=document.published,
-            quality=quality_of(text),
         )
 
     def _fitting(self, text: str, title: str, budget: int, overlap: int) -> list[Span]:
@@ -195,10 +203,10 @@ class Chunker:
 
     def _count(self, text: str) -> int:
         """Tokens of a part, without the special ones."""
-        return self._embedder.count_tokens(text) - self._special
+        return self._count_tokens(text) - self._special
 
     def _count_embedded(self, title: str, path: Path, text: str) -> int:
-        return self._embedder.count_tokens(embedded_text(title, path, text))
+        return self._count_tokens(embedded_text(title, path, text))
 
     def _short_title(self, title: str, budget: int) -> str:
         """The title, cut where it would take more than a quarter of every chunk."""

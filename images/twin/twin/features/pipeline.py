@@ -4,7 +4,9 @@ Both ways run the same two steps, so that an index is the same however it was ma
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 from twin.domain.chunk import Chunk
 from twin.domain.document import Document
@@ -14,8 +16,10 @@ from twin.features.plan import Wanted
 from twin.models.embedder import Embedder
 from twin.stores.index import IndexedDocument
 
-WINDOW_CHUNKS = 512
+WINDOW_CHUNKS = 256
 """Chunks embedded together: enough to batch texts of like length, and memory stays flat."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -83,17 +87,38 @@ def embed_here(
     documents: Iterable[Document],
     wanted: Mapping[str, Wanted],
 ) -> Iterator[Embedded]:
-    """Both steps in this process; a window is in memory at a time."""
+    """Both steps in this process, each a window ahead of who takes its results.
+
+    So one processor cuts and writes while the embedder's threads wait for each other, and three
+    windows are in memory at a time.
+    """
+    windows = ahead(_windows(chunker, documents, wanted))
+    yield from ahead(embed(embedder, window) for window in windows)
+
+
+def _windows(
+    chunker: Chunker, documents: Iterable[Document], wanted: Mapping[str, Wanted]
+) -> Iterator[list[Prepared]]:
     window: list[Prepared] = []
     chunks = 0
     for document in current(documents, wanted):
         window.append(prepare(chunker, document, wanted[document.id]))
         chunks += len(window[-1].chunks)
         if chunks >= WINDOW_CHUNKS:
-            yield embed(embedder, window)
+            yield window
             window, chunks = [], 0
     if window:
-        yield embed(embedder, window)
+        yield window
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, the next of which a thread is making already while one is used."""
+    end = object()
+    with ThreadPoolExecutor(1) as worker:
+        following = worker.submit(next, items, end)
+        while (item := following.result()) is not end:
+            following = worker.submit(next, items, end)
+            yield cast(T, item)
 
 
 def current(documents: Iterable[Document], wanted: Mapping[str, Wanted]) -> Iterator[Document]:

@@ -7,6 +7,7 @@ from twin.recipes import QualitySection
 
 _WORD = re.compile(r"[^\W_]+")
 _LETTER = re.compile(r"[^\W\d_]")
+_SYMBOL = re.compile(r"[\W_]")
 
 
 def quality_of(text: str) -> Quality:
@@ -14,7 +15,7 @@ def quality_of(text: str) -> Quality:
     runs = text.split()
     characters = "".join(runs)
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    symbols = sum(not character.isalnum() for character in characters)
+    symbols = len(_SYMBOL.findall(characters))
     return Quality(
         words=len(_WORD.findall(text)),
         symbol_share=_share(symbols, len(characters)),

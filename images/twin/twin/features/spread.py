@@ -50,6 +50,8 @@ def embed_spread(
     if started:
         # Within this process: no token, which Ray would leave in ~/.ray for every later use of it.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        # Ray's workers give way to every other process: beside others they took ten times as long.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         ray.init(num_cpus=features.workers + 1, include_dashboard=False, log_to_driver=False)
     DataContext.get_current().enable_progress_bars = False
     try:

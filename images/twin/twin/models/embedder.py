@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 INT8 = ":int8"
-"""After an embedder's name: run it through onnxruntime in 8-bit integers."""
+"""After an embedder's name: run it on the processor in 8-bit integers."""
 
 
 class Embedder(Protocol):
@@ -60,9 +60,9 @@ def load_embedder(name: str, settings: Settings, *, batch_size: int = 32) -> Emb
     Args:
         name: one of `CATALOGUE`, a sentence-transformers folder, or a hub id that is on this
             disk (or may be fetched, where HF_HUB_OFFLINE=0). With ``:int8`` after it the model
-            runs on the CPU in 8-bit integers, without torch once it has been converted.
-        settings: where prepared models are.
-        batch_size: texts that the model sees at once.
+            runs on the CPU in 8-bit integers.
+        settings: where prepared models are, and how many threads run them.
+        batch_size: texts that the model sees at once, at most.
 
     Raises:
         BadDataError: no such embedder; the message lists the known ones.
@@ -70,18 +70,24 @@ def load_embedder(name: str, settings: Settings, *, batch_size: int = 32) -> Emb
     """
     plain = name.removesuffix(INT8)
     folder = _find_folder(plain, settings)
-    if name == plain:
-        return FolderEmbedder(folder, name, batch_size=batch_size)
-    return Int8Embedder(folder, plain, settings)
+    kind = FolderEmbedder if name == plain else Int8Embedder
+    return kind(folder, plain, settings, batch_size=batch_size)
 
 
 class FolderEmbedder:
-    """An embedder in a sentence-transformers folder."""
+    """An embedder in a sentence-transformers folder.
 
-    def __init__(self, folder: Path, name: str, *, batch_size: int = 32) -> None:
+    On a processor OpenVINO runs it where it can, without torch once it has been converted; else,
+    and on a GPU, torch does. The vectors are the same but for rounding.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, settings: Settings, *, batch_size: int = 32
+    ) -> None:
         self.folder = folder
         self.name = name
         self.batch_size = batch_size
+        self._settings = settings
         if not (folder / "tokenizer.json").is_file():
             raise BadConfigurationError(
                 f"embedder {name!r}: {folder} has no tokenizer.json; "
@@ -130,6 +136,21 @@ class FolderEmbedder:
                 vectors[place] = vector
         return vectors
 
+    def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Places of texts of like length, the longest first, as the encoder takes them best."""
+        encodings = self._tokenizer.encode_batch(list(texts))
+        tokens = [min(len(encoding.ids), self.max_tokens) for encoding in encodings]
+        batch: list[int] = []
+        for place in sorted(range(len(tokens)), key=tokens.__getitem__, reverse=True):
+            longest = tokens[batch[0]] if batch else 0
+            full = (len(batch) + 1) * longest > self._encoder.batch_tokens
+            if batch and (full or len(batch) == self.batch_size):
+                yield batch
+                batch = []
+            batch.append(place)
+        if batch:
+            yield batch
+
     def token_vectors(self, texts: Sequence[str]) -> "list[NDArray[np.float32]]":
         """For each text the unit vectors of its tokens (shape: tokens by `dimension`).
 
@@ -146,13 +167,6 @@ class FolderEmbedder:
             vectors.update(zip(batch, own, strict=True))
         return [vectors[place] for place in range(len(texts))]
 
-    def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        """Places of the texts, by length."""
-        tokens = [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(texts))]
-        order = sorted(range(len(texts)), key=tokens.__getitem__)
-        for start in range(0, len(order), self.batch_size):
-            yield order[start : start + self.batch_size]
-
     @cached_property
     def _tokenizer(self) -> "Tokenizer":
         from tokenizers import Tokenizer
@@ -164,19 +178,22 @@ class FolderEmbedder:
 
     @cached_property
     def _encoder(self) -> Encoder:
+        from twin.models.openvino_encoder import runs_here
+
+        if runs_here(self.folder):
+            return self._openvino()
         return load_encoder(self.folder, self.max_tokens)
+
+    def _openvino(self, *, int8: bool = False) -> Encoder:
+        from twin.models.openvino_encoder import OpenVinoEncoder, prepare
+
+        path = prepare(self.folder, _digest_of(self.folder), self._settings, int8=int8)
+        threads = self._settings.threads
+        return OpenVinoEncoder(self.folder, path, self.max_tokens, threads, int8=int8)
 
 
 class Int8Embedder(FolderEmbedder):
-    """The same folder on the CPU in 8-bit integers; its vectors are not those of the original.
-
-    Texts go one by one, which is faster than together: nothing is padded, and the scales of the
-    activations are each text's own, so that its vector does not depend on its company.
-    """
-
-    def __init__(self, folder: Path, name: str, settings: Settings) -> None:
-        super().__init__(folder, name, batch_size=1)
-        self._settings = settings
+    """The same folder on the CPU in 8-bit integers; its vectors are not those of the original."""
 
     @cached_property
     def id(self) -> str:
@@ -185,10 +202,7 @@ class Int8Embedder(FolderEmbedder):
 
     @cached_property
     def _encoder(self) -> Encoder:
-        from twin.models.onnx_encoder import OnnxEncoder, prepare_int8
-
-        path = prepare_int8(self.folder, _digest_of(self.folder), self._settings)
-        return OnnxEncoder(self.folder, path, self.max_tokens, self._settings.threads)
+        return self._openvino(int8=True)
 
 
 def _minilm_folder(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""The two ways to run a sentence-transformers folder.
+"""Two of the ways to run a sentence-transformers folder; `openvino_encoder` is the third.
 
 Most such folders are a transformer, a pooling and perhaps a normalisation. Those run on
 `transformers` alone: importing `sentence_transformers` pulls in its trainers, `datasets` and
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 POOLINGS = ("cls", "mean")
 
-CONVERSION = "int8-1"
+CONVERSION = "int8-2"
 """How models are made 8-bit; part of the embedder's id, as other integers are other vectors."""
 
 PAD_TO = 16
@@ -28,6 +28,8 @@ class Encoder(Protocol):
     """A loaded model that turns one batch of texts into vectors."""
 
     dimension: int
+    batch_tokens: int
+    """Tokens of a batch, padding included, beyond which it would go no faster."""
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Unit vectors (shape: texts by `dimension`); texts over the limit are cut."""
@@ -114,6 +116,7 @@ class PoolingEncoder:
             pad_id=self._model.config.pad_token_id or 0, pad_to_multiple_of=PAD_TO
         )
         self._half = half_precision(self._device)
+        self.batch_tokens = 1_024 if self._device.type == "cpu" else 32_768
         self.dimension = int(self._model.config.hidden_size)
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
@@ -166,6 +169,8 @@ def half_precision(device: Any) -> Any:
 
 class SentenceTransformersEncoder:
     """Any folder that `sentence_transformers` can load, in float32."""
+
+    batch_tokens = 8_192
 
     def __init__(self, folder: Path) -> None:
         from sentence_transformers import SentenceTransformer
