@@ -146,8 +146,8 @@ def _article(metadata: Metadata, title: str, content: str) -> Article:
 def _found(tree: "HtmlElement") -> str:
     """The text that trafilatura takes for the article, a line for each of its elements.
 
-    It asks two other extractors as well, which takes about a third of its time; we ask them only where
-    it has found hardly anything by itself.
+    It asks two other extractors as well, which takes about a third of its time; we ask them only
+    where it has found hardly anything by itself.
     """
     found = _found_by_trafilatura(tree, alone=True)
     return found if len(found) >= _MIN_FOUND else _found_by_trafilatura(tree, alone=False)
