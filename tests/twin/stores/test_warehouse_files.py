@@ -27,12 +27,10 @@ def fill(warehouse: Warehouse) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     of_ann = {"author_id": "ann", "source": "blog", "url": "u"}
     crawls.save([FetchedPage(id="p", fetched=now, links=("v",), **of_ann)])
-    crawls.note(
-        DocumentChange(
-            id="c", crawl_id="r:blog", document_id="d", title="T", at=now,
-            kind=Change.ADDED, **of_ann,
-        )
-    )  # fmt: skip
+    added = DocumentChange(
+        id="c", crawl_id="r:blog", document_id="d", title="T", at=now, kind=Change.ADDED, **of_ann
+    )
+    crawls.note([added])
 
 
 def everything(warehouse: Warehouse) -> dict[str, list]:
