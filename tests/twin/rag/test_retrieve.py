@@ -38,9 +38,10 @@ def index(embedder, tmp_path_factory: pytest.TempPathFactory) -> EmbeddedIndex:
     return filled(EmbeddedIndex(folder / "toy", "toy"), embedder)
 
 
-def filled(index: EmbeddedIndex, embedder) -> EmbeddedIndex:
+def filled(index: EmbeddedIndex, embedder, documents=None) -> EmbeddedIndex:
+    """The index with a release of these documents, or else of the articles."""
     chunker = Chunker(embedder, 100)
-    documents = [make(title, text) for title, text in ARTICLES.items()]
+    documents = documents or [make(title, text) for title, text in ARTICLES.items()]
     spec = IndexSpec(embedder=embedder.id, chunker=chunker.version)
     with index.write(spec, embedder.dimension) as writer:
         for document in documents:
@@ -163,18 +164,11 @@ def test_the_keyword_arm_weighs_more_where_a_passage_holds_every_word(index, emb
 
 def test_a_platform_in_the_question_narrows_the_search(embedder, tmp_path):
     index = EmbeddedIndex(tmp_path / "toy", "toy")
-    chunker = Chunker(embedder, 100)
     documents = [
         make(f"Boats on {platform}", "Boats float on water.", platform=platform)
         for platform in ("medium", "linkedin")
     ]
-    spec = IndexSpec(embedder=embedder.id, chunker=chunker.version)
-    with index.write(spec, embedder.dimension) as writer:
-        for document in documents:
-            chunks = chunker.chunks(document)
-            vectors = embedder.encode([chunk.embedded_text for chunk in chunks])
-            writer.upsert([IndexedDocument(document.id, document.revision, chunks, vectors)])
-        writer.publish()
+    filled(index, embedder, documents)
     found = Retriever(index.read(), embedder).find("What did you write on LinkedIn on boats?", 5)
     assert titles(found.passages) == ["Boats on linkedin"]
     assert found.notes == ("searched only what is platform = linkedin",)
