@@ -24,11 +24,12 @@ from twin.domain.chunk import Chunk
 from twin.evaluation.resampling import difference, estimate, mean_of
 from twin.evaluation.retrieval import first_relevant, ndcg
 from twin.features.chunker import Chunker
-from twin.models.embedder import load_embedder
+from twin.models.embedder import INT8, load_embedder
 from twin.models.language_model import load_language_model
 from twin.rag.dont_know import calibrate, curve, separation
 from twin.rag.rerank import MaxSim, load_reranker
 from twin.rag.retrieve import Retriever
+from twin.recipes import FeaturesSection
 from twin.recipes.retrieval import RetrievalSection
 from twin.settings import Settings
 from twin.stores.embedded_index import EmbeddedIndex
@@ -44,6 +45,7 @@ MAXSIM_TURNS = 10
 WARM_UP = 3
 SPLITS = ("dev", "test")
 DEFAULT = "hybrid, weighted by words held"
+EMBEDDER = FeaturesSection().embedder
 
 ARMS: dict[str, dict[str, object]] = {
     "dense": {"arms": "dense"},
@@ -182,7 +184,7 @@ def _indexed(chunks: list[Chunk], embedder) -> IndexedDocument:
 def corpora(tmp_path_factory) -> list[Corpus]:
     folder = tmp_path_factory.mktemp("corpora")
     names = ["handbook", *(["lilianweng"] if BLOG.is_dir() else [])]
-    return [corpus(name, folder, "all-minilm-l6-v2", Settings()) for name in names]
+    return [corpus(name, folder, EMBEDDER, Settings()) for name in names]
 
 
 def column(rows, place):
@@ -320,10 +322,13 @@ def test_the_threshold_of_not_knowing(corpora):
 
 
 def test_eight_bit_integers_lose_less_than_a_hundredth_of_recall(corpora, tmp_path):
-    """Half a minute. Buys: leave to run the embedder in 8-bit integers."""
-    plain = _of_both(corpora[0])
-    small = corpus("handbook", tmp_path, "all-minilm-l6-v2:int8", Settings(home=tmp_path))
-    rows = _of_both(small)
+    """A minute or two. Buys: leave to run the embedder in 8-bit integers by default."""
+    assert EMBEDDER.endswith(INT8)
+    plain, rows = [], []
+    for small in corpora:
+        floats = corpus(small.name, tmp_path, EMBEDDER.removesuffix(INT8), Settings(home=tmp_path))
+        plain += _of_both(floats)
+        rows += _of_both(small)
     lost = sure(difference(column(plain, 1), column(rows, 1)), len(rows))
     print(f"\nint8: recall@5 {column(rows, 1)(range(len(rows))):.3f}, lost {told(lost)}")
     assert lost.value < 0.01
