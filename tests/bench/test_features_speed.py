@@ -28,8 +28,8 @@ from twin.domain.result import JobResult
 from twin.features.build import build
 from twin.features.chunker import Chunker
 from twin.job import Job
-from twin.models.embedder import load_embedder
-from twin.recipes import Recipe
+from twin.models.embedder import INT8, load_embedder
+from twin.recipes import FeaturesSection, Recipe
 from twin.settings import Settings
 from twin.stores.index import open_index
 from twin.stores.warehouse import open_warehouse
@@ -39,9 +39,12 @@ DOCUMENTS = int(os.environ.get("TWIN_BENCH_DOCUMENTS", "120"))
 
 PARTS = 3
 
-LEAST_RATIO = 2.0
-"""What must hold of the default on any processor with AVX-512; the aim is 5. See the README of
-figures that the test prints."""
+LEAST_RATIO = 2.5
+"""What must hold of the default on any processor with AVX-512. The aim is 5, which is out of reach
+where integers are multiplied only four times as fast as floats: there the products alone take
+three quarters of what a fifth of the obvious way's time allows."""
+
+EMBEDDERS = (FeaturesSection().embedder, FeaturesSection().embedder.removesuffix(INT8))
 
 RECIPE = Recipe.model_validate(
     {
@@ -102,7 +105,7 @@ class ObviousWay:
     def __init__(self, settings: Settings) -> None:
         from sentence_transformers import SentenceTransformer
 
-        folder = load_embedder("all-minilm-l6-v2", settings).folder
+        folder = load_embedder(EMBEDDERS[0], settings).folder
         self.model = SentenceTransformer(str(folder), device="cpu")
         self.model.encode(["warm"])
         self.embedding, self.upserting = Spent(), Spent()
@@ -159,9 +162,9 @@ def built(
 def test_throughput_against_the_obvious_way(settings, root, tmp_path, monkeypatch):
     """A minute or two, of which the obvious way takes most. Buys: the point of this stage."""
     documents = corpus(root, DOCUMENTS)
-    chunker = Chunker(load_embedder("all-minilm-l6-v2", settings), 200, RECIPE.features)
+    chunker = Chunker(load_embedder(EMBEDDERS[0], settings), 200, RECIPE.features)
     obvious, count = ObviousWay(settings), 0
-    ours = {"all-minilm-l6-v2": Spent(), "all-minilm-l6-v2:int8": Spent()}
+    ours = {embedder: Spent() for embedder in EMBEDDERS}
     for part in range(PARTS):
         some = documents[part::PARTS]
         chunks = [chunk for document in some for chunk in chunker.chunks(document)]
@@ -182,7 +185,7 @@ def test_throughput_against_the_obvious_way(settings, root, tmp_path, monkeypatc
             f"| `{embedder}` | {count / spent.wall:.0f} | {wall / spent.wall:.1f}x "
             f"| {processor / spent.processor:.1f}x |"
         )
-    assert wall / ours["all-minilm-l6-v2"].wall > LEAST_RATIO
+    assert wall / ours[EMBEDDERS[0]].wall > LEAST_RATIO
 
 
 def test_a_second_run_costs_nothing(settings, root):
@@ -211,7 +214,7 @@ def test_memory_does_not_grow_with_the_corpus(settings, root, tmp_path):
     import subprocess
 
     documents = corpus(root, 4 * DOCUMENTS)
-    load_embedder("all-minilm-l6-v2", settings).encode(["warm"])  # converts it, once and for all
+    load_embedder(EMBEDDERS[0], settings).encode(["warm"])  # converts it, once and for all
     peaks = []
     for count in (DOCUMENTS, 4 * DOCUMENTS):
         recipe = RECIPE.model_dump(mode="json", exclude_defaults=True) | {"name": f"bench{count}"}

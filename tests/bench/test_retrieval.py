@@ -3,8 +3,8 @@ keywords that people type.
 
 Settings are chosen on the split `dev`; `test` says what they are worth. `make bench-retrieval`
 prints the tables and leaves them, with plots, in build/bench-retrieval. A
-cross-encoder's folder in TWIN_BENCH_CROSS_ENCODER is measured too, and a packaged language
-model's in TWIN_BENCH_LANGUAGE_MODEL expands the questions.
+cross-encoder's folder in TWIN_BENCH_CROSS_ENCODER is measured too, and with a language model's in
+TWIN_BENCH_LANGUAGE_MODEL what it adds to a sample of the questions, since each costs it seconds.
 """
 
 import json
@@ -24,11 +24,12 @@ from twin.domain.chunk import Chunk
 from twin.evaluation.resampling import difference, estimate, mean_of
 from twin.evaluation.retrieval import first_relevant, ndcg
 from twin.features.chunker import Chunker
-from twin.models.embedder import load_embedder
+from twin.models.embedder import INT8, load_embedder
 from twin.models.language_model import load_language_model
 from twin.rag.dont_know import calibrate, curve, separation
 from twin.rag.rerank import MaxSim, load_reranker
 from twin.rag.retrieve import Retriever
+from twin.recipes import FeaturesSection
 from twin.recipes.retrieval import RetrievalSection
 from twin.settings import Settings
 from twin.stores.embedded_index import EmbeddedIndex
@@ -44,6 +45,7 @@ MAXSIM_TURNS = 10
 WARM_UP = 3
 SPLITS = ("dev", "test")
 DEFAULT = "hybrid, weighted by words held"
+EMBEDDER = FeaturesSection().embedder
 
 ARMS: dict[str, dict[str, object]] = {
     "dense": {"arms": "dense"},
@@ -59,12 +61,15 @@ ARMS: dict[str, dict[str, object]] = {
 }
 if cross_encoder := os.environ.get("TWIN_BENCH_CROSS_ENCODER"):
     ARMS["+ cross-encoder"] = {"rerank": cross_encoder}
-if language_model := os.environ.get("TWIN_BENCH_LANGUAGE_MODEL"):
-    ARMS |= {
-        "+ multi-query": {"expansion": "multi_query"},
-        "+ HyDE": {"expansion": "hyde"},
-        "+ language model": {"rerank": "language-model"},
-    }
+
+LANGUAGE_MODEL = os.environ.get("TWIN_BENCH_LANGUAGE_MODEL")
+SAMPLE = int(os.environ.get("TWIN_BENCH_SAMPLE", "60"))
+ARMS_WITH_A_MODEL: dict[str, dict[str, object]] = {
+    DEFAULT: {},
+    "+ multi-query": {"expansion": "multi_query"},
+    "+ HyDE": {"expansion": "hyde"},
+    "+ language model": {"rerank": "language-model", "rerank_candidates": 10},
+}
 
 
 class Remembering:
@@ -123,18 +128,16 @@ class Corpus:
 
     def measure(self, arm: dict[str, object], split: str) -> list[tuple[float, float, float]]:
         """The figures of each answerable question."""
+        retriever = self.retriever(arm)
+        return [figures(shown(retriever, asked), asked) for asked in self.asked(split)]
+
+    def retriever(self, arm: dict[str, object], model=None) -> Retriever:
         knobs = RetrievalSection(**arm)
-        model = None
-        if language_model and ("expansion" in arm or arm.get("rerank") == "language-model"):
-            model = load_language_model(Path(language_model), Settings())
         if knobs.rerank == "maxsim":
             reranker = self.maxsim
         else:
             reranker = load_reranker(knobs.rerank, self.embedder, model)
-        retriever = Retriever(
-            self.reader, self.embedder, knobs, reranker=reranker, language_model=model
-        )
-        return [figures(shown(retriever, asked), asked) for asked in self.asked(split)]
+        return Retriever(self.reader, self.embedder, knobs, reranker=reranker, language_model=model)
 
     def similarities(self, split: str) -> tuple[list[float], list[float]]:
         """Best cosine of the questions with an answer, and of those without."""
@@ -182,7 +185,7 @@ def _indexed(chunks: list[Chunk], embedder) -> IndexedDocument:
 def corpora(tmp_path_factory) -> list[Corpus]:
     folder = tmp_path_factory.mktemp("corpora")
     names = ["handbook", *(["lilianweng"] if BLOG.is_dir() else [])]
-    return [corpus(name, folder, "all-minilm-l6-v2", Settings()) for name in names]
+    return [corpus(name, folder, EMBEDDER, Settings()) for name in names]
 
 
 def column(rows, place):
@@ -279,6 +282,34 @@ def _plot_arms(report) -> None:
     plt.close(figure)
 
 
+@pytest.mark.skipif(LANGUAGE_MODEL is None, reason="TWIN_BENCH_LANGUAGE_MODEL names no model")
+def test_what_a_language_model_adds(corpora):
+    """Seconds for each question. Buys: why `expansion` and the model's reranking are off."""
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    model = load_language_model(Path(str(LANGUAGE_MODEL)), Settings())
+    asked = [(each, question) for each in corpora for question in each.asked("test")]
+    picked = random.Random(11).sample(asked, min(SAMPLE, len(asked)))
+    lines = [
+        f"({len(picked)} questions of test; differences from the default; {model.id})",
+        "",
+        "| Arm | " + " | ".join(FIGURES) + " | nDCG@10 gained | s a question |",
+        "|---|" + "---|" * (len(FIGURES) + 2),
+    ]
+    plain: list[tuple[float, float, float]] = []
+    for arm, options in ARMS_WITH_A_MODEL.items():
+        started = time.perf_counter()
+        retrievers = {each.name: each.retriever(options, model) for each in corpora}
+        rows = [figures(shown(retrievers[each.name], one), one) for each, one in picked]
+        seconds = (time.perf_counter() - started) / len(picked)
+        plain = plain or rows
+        values = [sure(column(rows, place), len(rows)) for place in range(len(FIGURES))]
+        gain = sure(difference(column(rows, 0), column(plain, 0)), len(rows))
+        lines.append(f"| {arm} | {' | '.join(map(told, values))} | {told(gain)} | {seconds:.2f} |")
+        print("\n" + lines[-1], flush=True)
+        assert gain.low <= 0  # were it proven to help, it should not be off
+    (OUTPUT / "language_model.md").write_text("\n".join(lines) + "\n")
+
+
 def test_the_threshold_of_not_knowing(corpora):
     """Seconds. Buys: the number that a recipe's `min_score` is set to, and its price."""
     import matplotlib as mpl
@@ -320,10 +351,13 @@ def test_the_threshold_of_not_knowing(corpora):
 
 
 def test_eight_bit_integers_lose_less_than_a_hundredth_of_recall(corpora, tmp_path):
-    """Half a minute. Buys: leave to run the embedder in 8-bit integers."""
-    plain = _of_both(corpora[0])
-    small = corpus("handbook", tmp_path, "all-minilm-l6-v2:int8", Settings(home=tmp_path))
-    rows = _of_both(small)
+    """A minute or two. Buys: leave to run the embedder in 8-bit integers by default."""
+    assert EMBEDDER.endswith(INT8)
+    plain, rows = [], []
+    for small in corpora:
+        floats = corpus(small.name, tmp_path, EMBEDDER.removesuffix(INT8), Settings(home=tmp_path))
+        plain += _of_both(floats)
+        rows += _of_both(small)
     lost = sure(difference(column(plain, 1), column(rows, 1)), len(rows))
     print(f"\nint8: recall@5 {column(rows, 1)(range(len(rows))):.3f}, lost {told(lost)}")
     assert lost.value < 0.01

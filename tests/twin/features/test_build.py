@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,45 @@ def test_only_what_changed_is_worked_on(stores_settings):
     assert "The gate was rewritten." in texts
     assert not any("compares" in text for text in texts)
     assert first.ids["index"] != second.ids["index"]
+
+
+LONG = "\n\n".join(
+    f"## Part {n}\n\n" + " ".join(f"Sentence {m} of part {n} says its own." for m in range(12))
+    for n in range(6)
+)
+
+
+def test_only_the_passages_that_changed_are_embedded(stores_settings):
+    store(stores_settings, make("Long", LONG), PODS)
+    first = run(stores_settings)
+    assert first.detail["texts_embedded"] == first.detail["chunks_written"]
+    store(stores_settings, make("Long", LONG.replace("Sentence 3 of part 4", "Another of part 4")))
+    second = run(stores_settings)
+    assert second.detail["chunks_written"] > 5
+    assert second.detail["texts_embedded"] == 1
+    in_place = {item.id: item for item in open_index(stores_settings, RECIPE).read().documents()}
+    run(stores_settings, rebuild=True)
+    for item in open_index(stores_settings, RECIPE).read().documents():
+        assert item.chunks == in_place[item.id].chunks
+        for anew, kept in zip(item.vectors, in_place[item.id].vectors, strict=True):
+            assert anew == pytest.approx(kept, abs=0.02)  # batches differ, and so does rounding
+
+
+def test_another_date_alone_embeds_nothing(stores_settings):
+    store(stores_settings, PODS, GATE)
+    run(stores_settings)
+    store(stores_settings, GATE.model_copy(update={"published": datetime(2020, 1, 1, tzinfo=UTC)}))
+    second = run(stores_settings)
+    assert (second.counts.written, second.detail["texts_embedded"]) == (1, 0)
+    dates = {c.title: c.published for c in open_index(stores_settings, RECIPE).read().chunks()}
+    assert dates["The gate"] == datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def test_a_rebuild_takes_no_vector_from_what_is_there(stores_settings):
+    store(stores_settings, PODS, GATE)
+    first = run(stores_settings)
+    anew = run(stores_settings, rebuild=True)
+    assert anew.detail["texts_embedded"] == first.detail["texts_embedded"] > 0
 
 
 def test_a_document_that_is_gone_leaves_the_index(stores_settings):

@@ -11,6 +11,7 @@ from twin import cli
 from twin.domain.answer import Passage
 from twin.models.embedder import load_embedder
 from twin.rag.retrieve import Found, Retriever
+from twin.recipes import FeaturesSection
 from twin.settings import Settings, get_settings
 from twin.stores.embedded_index import EmbeddedIndex
 
@@ -24,7 +25,7 @@ sources: [{name: site, kind: folder, path: .}]
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    embedder = load_embedder("all-minilm-l6-v2", Settings())
+    embedder = load_embedder(FeaturesSection().embedder, Settings())
     filled(EmbeddedIndex(home / "index" / "toy", "toy"), embedder)
     (home / "toy.yaml").write_text(RECIPE)
     (home / "none.yaml").write_text(RECIPE.replace("toy", "none"))

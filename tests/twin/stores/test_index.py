@@ -293,6 +293,16 @@ def test_documents_are_read_back_whole_with_their_vectors(filled):
             assert vector_ == pytest.approx(put_vector, abs=1e-6)
 
 
+def test_vectors_are_got_by_id_and_unknown_ones_left_out(filled):
+    reader = filled.read()
+    ids = [chunk.id for chunk in (*PODS.chunks, *GATE.chunks)]
+    found = reader.vectors([*ids, "00000000-0000-0000-0000-000000000000"])
+    assert set(found) == set(ids)
+    for id_, put in zip(ids, (*PODS.vectors, *GATE.vectors), strict=True):
+        assert found[id_] == pytest.approx(put, abs=1e-6)
+    assert reader.vectors([]) == {}
+
+
 def test_a_document_that_is_being_replaced_is_not_read_half(tmp_path):
     from qdrant_client import QdrantClient
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.features.chunker import Chunker
 from twin.features.curation import Curation
+from twin.features.held_vectors import Held, held_vectors
 from twin.features.pipeline import Embedded, embed_here
 from twin.features.plan import (
     Head,
@@ -69,8 +70,11 @@ def build(job: Job, *, rebuild: bool = False) -> None:
             raise NothingToDo(f"the index holds all {len(heads)} documents in their live revisions")
         curation = curate_author(warehouse, recipe.author.id, chunker, heads)
         wanted = wanted_of(heads, curation)
-        with index.write(spec, embedder.dimension, rebuild=rebuild) as writer:
-            _Build(job, chunker, embedder, writer, wanted).run(warehouse, spec)
+        with (
+            index.write(spec, embedder.dimension, rebuild=rebuild) as writer,
+            held_vectors(index, published, embedder.id) as held,
+        ):
+            _Build(job, chunker, embedder, writer, wanted, held).run(warehouse, spec)
             if writer.state == published:
                 _report_index(job, published)
                 raise NothingToDo(_all_but_failures(job))
@@ -122,7 +126,9 @@ class _Build:
     embedder: Embedder
     writer: IndexWriter
     wanted: Mapping[str, Wanted]
+    held: Held
     chunks: int = 0
+    texts: int = 0
     tokens: int = 0
     refused: int = 0
     since_checkpoint: int = 0
@@ -148,6 +154,7 @@ class _Build:
             "documents_removed": len(todo.gone),
             "chunks_written": self.chunks,
             "chunks_refused": self.refused,
+            "texts_embedded": self.texts,
             "tokens_embedded": self.tokens,
             "chunks_per_second": round(self.chunks / (self.seconds or 1), 1),
         }
@@ -170,7 +177,7 @@ class _Build:
 
             return embed_spread(self.job.settings, features, author, self.wanted, sorted(ids))
         documents = warehouse.live_documents(author, ids)
-        return embed_here(self.chunker, self.embedder, documents, self.wanted)
+        return embed_here(self.chunker, self.embedder, documents, self.wanted, self.held)
 
     def _write(self, embedded: Embedded) -> None:
         """Hand a window to the index, a document whole or not at all."""
@@ -182,6 +189,7 @@ class _Build:
         written = sum(len(document.chunks) for document in embedded.documents)
         self.job.counts.written += len(embedded.documents)
         self.chunks += written
+        self.texts += embedded.texts
         self.tokens += embedded.tokens
         self.refused += embedded.refused
         self.since_checkpoint += written

@@ -12,12 +12,14 @@ from twin.domain.chunk import Chunk
 from twin.domain.document import Document
 from twin.domain.errors import TwinError
 from twin.features.chunker import Chunker
+from twin.features.held_vectors import Held, nothing_held
 from twin.features.plan import Wanted
 from twin.models.embedder import Embedder
 from twin.stores.index import IndexedDocument
 
-WINDOW_CHUNKS = 256
-"""Chunks embedded together: enough to batch texts of like length, and memory stays flat."""
+WINDOW_CHUNKS = 128
+"""Chunks embedded together: enough to batch texts of like length; few, since the first window is
+cut while nothing is embedded yet, and the last written when all is."""
 
 T = TypeVar("T")
 
@@ -41,7 +43,10 @@ class Embedded:
     documents: list[IndexedDocument]
     failed: list[Prepared]
     refused: int
+    texts: int
+    """Of the chunks, those that the model saw: the others' vectors were there."""
     tokens: int
+    """Of these texts."""
 
 
 def prepare(chunker: Chunker, document: Document, wanted: Wanted) -> Prepared:
@@ -56,18 +61,25 @@ def prepare(chunker: Chunker, document: Document, wanted: Wanted) -> Prepared:
     return Prepared(bare, wanted, cut.chunks, len(cut.refused))
 
 
-def embed(embedder: Embedder, window: Iterable[Prepared]) -> Embedded:
-    """Step two: embed the chunks of several documents together."""
+def embed(embedder: Embedder, window: Iterable[Prepared], held: Held = nothing_held) -> Embedded:
+    """Step two: embed the chunks of several documents together, those that are not held yet."""
     window = list(window)
-    texts = [chunk.embedded_text for item in window for chunk in item.chunks]
-    vectors = iter(embedder.encode(texts) if texts else [])  # load no model for nothing
+    vectors = dict(held([item.document.id for item in window if item.chunks]))
+    tokens = {
+        chunk.embedded_text: chunk.token_count
+        for item in window
+        for chunk in item.chunks
+        if chunk.embedded_text not in vectors
+    }
+    if tokens:  # load no model for nothing
+        vectors |= zip(tokens, embedder.encode(list(tokens)), strict=True)
     return Embedded(
         documents=[
             IndexedDocument(
                 item.document.id,
                 item.document.revision,
                 item.chunks,
-                [next(vectors) for _ in item.chunks],
+                [vectors[chunk.embedded_text] for chunk in item.chunks],
                 variant=item.wanted.variant,
                 metadata=item.wanted.head.metadata,
                 duplicate_of=item.wanted.duplicate_of,
@@ -77,7 +89,8 @@ def embed(embedder: Embedder, window: Iterable[Prepared]) -> Embedded:
         ],
         failed=[item for item in window if item.error],
         refused=sum(item.refused for item in window),
-        tokens=sum(chunk.token_count for item in window for chunk in item.chunks),
+        texts=len(tokens),
+        tokens=sum(tokens.values()),
     )
 
 
@@ -86,6 +99,7 @@ def embed_here(
     embedder: Embedder,
     documents: Iterable[Document],
     wanted: Mapping[str, Wanted],
+    held: Held,
 ) -> Iterator[Embedded]:
     """Both steps in this process, each a window ahead of who takes its results.
 
@@ -93,7 +107,7 @@ def embed_here(
     windows are in memory at a time.
     """
     windows = ahead(_windows(chunker, documents, wanted))
-    yield from ahead(embed(embedder, window) for window in windows)
+    yield from ahead(embed(embedder, window, held) for window in windows)
 
 
 def _windows(

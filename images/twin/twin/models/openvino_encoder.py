@@ -187,7 +187,7 @@ class OpenVinoEncoder:
 
     Floats are multiplied in bfloat16 where that is native (cosine to float32 at least 0.9999).
     Of an 8-bit model activations become integers too, `GROUP` by `GROUP`, so that the vector of a
-    text does not depend on its company (cosine at least 0.998).
+    text does not depend on its company (cosine at least 0.998); attention stays in floats.
     """
 
     batch_tokens = 1_024
@@ -200,7 +200,7 @@ class OpenVinoEncoder:
 
         core = openvino.Core()
         native = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        half = "BF16" in native and not int8
+        half = "BF16" in native
         self._model: Any = core.compile_model(
             core.read_model(model),
             "CPU",

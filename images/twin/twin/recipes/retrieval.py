@@ -11,15 +11,15 @@ class RetrievalSection(Section):
     """How the passages for a question are found, chosen and shown.
 
     The defaults were chosen by `make bench-retrieval` on one set of questions and measured on
-    another (332, in other words than the passage's, and keywords): nDCG@10 of dense alone 0.488, of
-    BM25 alone 0.415, of both by reciprocal rank 0.506, by the weights below 0.550, which is 0.062
-    more than dense alone (95 % interval 0.036 to 0.088). BM25's own constants, a vector mixed with
+    another (332, in other words than the passage's, and keywords): nDCG@10 of dense alone 0.485, of
+    BM25 alone 0.415, of both by reciprocal rank 0.503, by the weights below 0.551, which is 0.065
+    more than dense alone (95 % interval 0.039 to 0.092). BM25's own constants, a vector mixed with
     its neighbours' and other chunk sizes made no difference.
 
-    ``rerank: maxsim`` finds more still (0.593). It is off because a passage that it has not met
-    costs 50 ms or more of a core: twenty of them make a question wait 0.7 s on two cores that have
-    other work, and up to seven at worst. It keeps what it has encoded, so a recipe with some
-    hundred passages may well turn it on.
+    ``rerank: maxsim`` finds more still (0.588, which is 0.038 [0.018, 0.057] more). It is off
+    because twenty passages that it has not met make a question wait 0.3 s on two idle cores, and
+    longer on busy ones. It keeps what it has encoded, and then takes 10 ms: a recipe with some
+    hundred passages should turn it on.
     """
 
     arms: Literal["hybrid", "dense", "sparse"] = "hybrid"

@@ -328,6 +328,11 @@ class EmbeddedReader:
             records = release.shard.retrieve(list(chunk_ids), True, False)
         return {str(record.id): Chunk.model_validate(record.payload) for record in records}
 
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        """Dense vectors of the chunks of these ids; those that are not there are left out."""
+        with self._searching() as release:
+            return _vectors(release.shard, chunk_ids)
+
     def chunks(self) -> Iterator[Chunk]:
         """All chunks of the release that is published when iteration begins."""
         with self._searching() as release:
@@ -658,8 +663,7 @@ class _Work:
         return int(self._shard.count(CountRequest(exact=True)))
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
-        records = self._shard.retrieve(list(ids), False, True) if ids else []
-        return {str(record.id): _dense(record.vector) for record in records}
+        return _vectors(self._shard, ids)
 
     def nearest(self, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
         from qdrant_edge import Query, QueryRequest
@@ -680,6 +684,11 @@ def _points(document: IndexedDocument) -> list[Any]:
         )
         for chunk, vector in zip(document.chunks, document.vectors, strict=True)
     ]
+
+
+def _vectors(shard: "EdgeShard", ids: Sequence[str]) -> dict[str, Sequence[float]]:
+    records = shard.retrieve(list(ids), False, True) if ids else []
+    return {str(record.id): _dense(record.vector) for record in records}
 
 
 def _dense(vector: Any) -> Sequence[float]:

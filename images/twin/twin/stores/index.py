@@ -223,6 +223,9 @@ class IndexReader(Protocol):
     def get(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
         """The chunks of these ids; those that are not there are left out."""
 
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        """Dense vectors of the chunks of these ids; those that are not there are left out."""
+
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order of document id and ordinal."""
 

@@ -289,6 +289,11 @@ class QdrantReader:
             )
         return {str(record.id): Chunk.model_validate(record.payload) for record in records}
 
+    def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Sequence[float]]:
+        """Dense vectors of the chunks of these ids; those that are not there are left out."""
+        with self._index.plain_errors():
+            return _vectors(self._index.client, self._follow(), chunk_ids)
+
     def chunks(self) -> Iterator[Chunk]:
         """All chunks, in order of document id and ordinal."""
         with self._index.plain_errors():
@@ -465,14 +470,22 @@ class _Work:
         return self._client.count(self._name, count_filter=_is("chunk"), exact=True).count
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
-        records = self._client.retrieve(self._name, list(ids), with_vectors=[DENSE]) if ids else []
-        return {str(record.id): _dense(record.vector) for record in records}
+        return _vectors(self._client, self._name, ids)
 
     def nearest(self, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
         points = self._client.query_points(
             self._name, query=list(vector), using=DENSE, limit=k
         ).points
         return [(str(point.id), point.score) for point in points]
+
+
+def _vectors(
+    client: "QdrantClient", collection: str, ids: Sequence[str]
+) -> dict[str, Sequence[float]]:
+    if not ids:
+        return {}
+    records = client.retrieve(collection, list(ids), with_payload=False, with_vectors=[DENSE])
+    return {str(record.id): _dense(record.vector) for record in records}
 
 
 def _dense(vector: Any) -> Sequence[float]:
