@@ -18,6 +18,7 @@ from twin.stores.index import (
     IndexState,
     chunk_ids,
     open_index,
+    sparse_passage,
     sparse_question,
 )
 from twin.stores.qdrant_index import QdrantIndex
@@ -118,6 +119,20 @@ def test_a_question_without_terms_leaves_the_dense_arm(filled, question):
 
 def test_numbers_are_words():
     assert len(sparse_question("exit code 75").indices) == 3
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("CO₂ in 10² samples", "CO2 in 102 samples"),
+        ("№ 5 at ２５ ℃", "No 5 at 25 °C"),
+        ("ﾃｽﾄ", "テスト"),
+    ],
+)
+def test_words_are_found_however_their_characters_are_set(written, asked):
+    assert set(sparse_question(written).indices) == set(sparse_question(asked).indices)
+    [passage] = document("d", [written]).chunks
+    assert set(sparse_question(asked).indices) <= set(sparse_passage(passage).indices)
 
 
 def test_languages_without_spaces_have_words():

@@ -13,6 +13,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ class IndexSpec(BaseModel):
 
     embedder: str
     chunker: str
-    sparse: str = "bm25-v1"
+    sparse: str = "bm25-v2"
 
     @property
     def digest(self) -> str:
@@ -454,18 +455,23 @@ def hits_in_order(hits: list[Hit], k: int) -> list[Hit]:
 
 def sparse_passage(chunk: Chunk) -> "SparseVector":
     """BM25 term weights of a chunk in its context; the store adds the inverse frequencies."""
-    return _bm25().embed_document(_with_bigrams(chunk.embedded_text))
+    return _bm25().embed_document(_folded(chunk.embedded_text))
 
 
 def sparse_question(text: str) -> "SparseVector":
     """The terms of a question, each of weight 1; empty if it has none but stop words."""
-    return _bm25().embed_query(_with_bigrams(text))
+    return _bm25().embed_query(_folded(text))
 
 
 #: Runs of the scripts that are written without spaces.
 _UNSPACED = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0002ffff]{2,}"
 )
+
+
+def _folded(text: str) -> str:
+    """What words are taken of: NFKC, so that CO2 is found however its 2 is set, and bigrams."""
+    return _with_bigrams(unicodedata.normalize("NFKC", text))
 
 
 def _with_bigrams(text: str) -> str:
