@@ -10,7 +10,7 @@ import pytest
 
 from tests.twin.stores.chunks import DIMENSION, SPEC, document, vector
 from twin.domain.errors import BadDataError, TryAgainError
-from twin.stores.embedded_index import EmbeddedIndex, read_state
+from twin.stores.embedded_index import EmbeddedIndex, EmbeddedWriter, read_state
 from twin.stores.index import (
     ChunkFilter,
     DocumentState,
@@ -358,14 +358,41 @@ def test_forgetting_what_no_index_holds_does_nothing(index, filled):
 
 def test_nothing_of_a_forgotten_text_stays_on_disk(tmp_path):
     index = EmbeddedIndex(tmp_path / "toy", "toy")
-    fill(index, document("secret", ["The password was swordfish."]), GATE)
+    fill(index, document("secret", ["The password was marlinspike."]), GATE)
     with index.write(SPEC, DIMENSION) as writer:  # killed after a checkpoint
         writer.upsert([document("more", ["More."])])
         writer.checkpoint()
+    assert b"marlinspike" in held_on_disk(tmp_path)
     assert index.forget({"secret"}) == 1
-    held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert b"swordfish" not in held
-    assert b"perplexity" in held
+    assert b"marlinspike" not in held_on_disk(tmp_path)
+    assert b"perplexity" in held_on_disk(tmp_path)
+
+
+def held_on_disk(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_a_killed_writer_was_at_is_forgotten_too(tmp_path):
+    index = EmbeddedIndex(tmp_path / "toy", "toy")
+    fill(index, GATE)
+    writer = EmbeddedWriter(index, SPEC, DIMENSION, rebuild=False)  # never closed, as if killed
+    writer.upsert([document("secret", ["The password was marlinspike."])])
+    writer._open.flush()
+    assert b"marlinspike" in held_on_disk(tmp_path)
+    assert index.forget({"secret"}) == 0  # of no release
+    assert b"marlinspike" not in held_on_disk(tmp_path)
+    assert index.read().count() == 1
+
+
+def test_a_damaged_release_that_is_kept_beside_does_not_stop_forgetting(tmp_path):
+    index = EmbeddedIndex(tmp_path / "toy", "toy")
+    former = fill(index, document("secret", ["The password was marlinspike."]), GATE)
+    fill(index, GATE, rebuild=True)
+    (index.release(former) / "state.json").write_text("{")
+    assert b"marlinspike" in held_on_disk(tmp_path)
+    index.forget({"secret"})
+    assert b"marlinspike" not in held_on_disk(tmp_path)
+    assert set(index.state().documents) == {"gate"}
 
 
 class Lossy:

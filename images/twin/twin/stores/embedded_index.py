@@ -115,17 +115,23 @@ class EmbeddedIndex:
     def forget(self, document_ids: Collection[str]) -> int:
         """Erase documents: a new release without them takes the place of all there are.
 
-        It is written afresh, since the engine only marks what is deleted from a copy.
+        It is written afresh, since the engine only marks what is deleted from a copy. What a killed
+        writer left goes in any case, and so does a damaged release: nobody knows what they hold.
         """
         ids = set(document_ids)
-        states = {name: read_state(self.release(name)) for name in self.releases()}
-        if not any(ids & state.index.documents.keys() for state in states.values()):
+        if not self.folder.exists():
             return 0
-        current = self.current()
-        if current is None:  # only what a killed build left
+        with self.write_alone():
+            shutil.rmtree(self.folder / "work", ignore_errors=True)
+        current, beside = self.current(), self.kept()
+        published = read_state(self.release(current)) if current else None
+        states = [*beside.values(), *([published.index] if published else [])]
+        damaged = set(self.releases()) - {current, *beside}
+        if not damaged and not any(ids & state.documents.keys() for state in states):
+            return 0
+        if published is None:  # only what a killed build left
             self._keep_only(None)
             return 0
-        published = states[current]
         erased = (published.index.documents.get(id_) for id_ in ids)
         reader = self.read()
         try:
