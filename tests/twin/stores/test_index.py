@@ -1,7 +1,7 @@
 """The contract of the index, held to both stores; and what they share."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 
 from tests.twin.stores.chunks import DIMENSION, SPEC, document, vector
 from twin.domain.errors import BadDataError, TryAgainError
+from twin.settings import Settings
 from twin.stores.embedded_index import EmbeddedIndex, EmbeddedWriter, read_state
 from twin.stores.index import (
     ChunkFilter,
@@ -27,16 +28,22 @@ PODS = document("pods", ["Every task is a pod of its own.", "A pod ends with an 
 GATE = document("gate", ["The gate compares perplexity with the champion."], source="blog")
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
-
-
 @pytest.fixture(params=["embedded", "server"])
-def index(request: pytest.FixtureRequest, tmp_path: Path) -> Index:
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
     if request.param == "embedded":
-        return EmbeddedIndex(tmp_path / "index" / "toy", "toy")
-    from qdrant_client import QdrantClient
+        yield EmbeddedIndex(tmp_path / "index" / "toy", "toy")
+    else:
+        yield request.getfixturevalue("on_server")
 
-    return QdrantIndex(QdrantClient(":memory:"), "toy", "memory")
+
+@pytest.fixture
+def on_server(settings: Settings, index_url: str) -> Iterator[QdrantIndex]:
+    """An index on a server, by HTTP; nothing of it is left behind."""
+    index = QdrantIndex.at(settings.model_copy(update={"index_url": index_url}), "toy")
+    yield index
+    for name in index.collections():
+        index.client.delete_collection(name)
+    index.client.close()
 
 
 @pytest.fixture
@@ -89,9 +96,7 @@ def test_fusion_is_reciprocal_rank_with_k_60(filled):
     assert best.score == pytest.approx(2 / 60, rel=1e-3)
 
 
-def test_both_stores_rank_alike(tmp_path):
-    from qdrant_client import QdrantClient
-
+def test_both_stores_rank_alike(tmp_path, on_server):
     choose = random.Random(7)
     words = ["pod", "gate", "job", "model", "index", "recipe", "chunk", "trace", "alias", "vector"]
     documents = [
@@ -99,10 +104,7 @@ def test_both_stores_rank_alike(tmp_path):
         for n in range(80)
     ]
     found = []
-    for index in (
-        EmbeddedIndex(tmp_path / "toy", "toy"),
-        QdrantIndex(QdrantClient(":memory:"), "toy", "memory"),
-    ):
+    for index in (EmbeddedIndex(tmp_path / "toy", "toy"), on_server):
         fill(index, *documents)
         reader = index.read()
         hits = reader.search(vector("x"), "the jobs of a pod and its gate", 10)
@@ -125,7 +127,7 @@ def test_numbers_are_words():
     ("written", "asked"),
     [
         ("CO₂ in 10² samples", "CO2 in 102 samples"),
-        ("№ 5 at ２５ ℃", "No 5 at 25 °C"),
+        ("№ 5 at \uff12\uff15 ℃", "No 5 at 25 °C"),
         ("ﾃｽﾄ", "テスト"),
     ],
 )
@@ -308,10 +310,8 @@ def test_documents_are_read_back_whole_with_their_vectors(filled):
             assert vector_ == pytest.approx(put_vector, abs=1e-6)
 
 
-def test_a_document_that_is_being_replaced_is_not_read_half(tmp_path):
-    from qdrant_client import QdrantClient
-
-    index = QdrantIndex(QdrantClient(":memory:"), "toy", "memory")
+def test_a_document_that_is_being_replaced_is_not_read_half(on_server):
+    index = on_server
     fill(index, PODS, GATE)
     reader = index.read()
     with index.write(SPEC, DIMENSION) as writer:
