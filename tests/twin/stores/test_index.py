@@ -11,8 +11,9 @@ import pytest
 from tests.twin.stores.chunks import DIMENSION, SPEC, document, vector
 from twin.domain.errors import BadDataError, TryAgainError
 from twin.settings import Settings
-from twin.stores.embedded_index import EmbeddedIndex, EmbeddedWriter, read_state
+from twin.stores.embedded_index import EmbeddedIndex, EmbeddedWriter, load_shard, read_state
 from twin.stores.index import (
+    FILTER_FIELDS,
     ChunkFilter,
     DocumentState,
     Index,
@@ -24,8 +25,14 @@ from twin.stores.index import (
 )
 from twin.stores.qdrant_index import QdrantIndex
 
-PODS = document("pods", ["Every task is a pod of its own.", "A pod ends with an exit code."])
-GATE = document("gate", ["The gate compares perplexity with the champion."], source="blog")
+PODS = document(
+    "pods", ["Every task is a pod of its own.", "A pod ends with an exit code."], kind="post"
+)
+GATE = document(
+    "gate",
+    ["The gate compares perplexity with the champion."],
+    source="blog", platform="medium", language="de",
+)  # fmt: skip
 
 
 @pytest.fixture(params=["embedded", "server"])
@@ -150,6 +157,11 @@ def test_languages_without_spaces_have_words():
         (ChunkFilter(equal={"document_id": ["gate"]}), {"gate"}),
         (ChunkFilter(equal={"document_id": ["gate", "pods"]}), {"gate", "pods"}),
         (ChunkFilter(equal={"source": ["blog"]}), {"gate"}),
+        (ChunkFilter(equal={"author_id": ["ann"]}), {"gate", "pods"}),
+        (ChunkFilter(equal={"author_id": ["bob"]}), set()),
+        (ChunkFilter(equal={"platform": ["medium"]}), {"gate"}),
+        (ChunkFilter(equal={"kind": ["post"]}), {"pods"}),
+        (ChunkFilter(equal={"language": ["de", "fr"]}), {"gate"}),
         (ChunkFilter(equal={"source": ["blog"], "document_id": ["pods"]}), set()),
         (ChunkFilter(published_from=datetime(2024, 5, 1, tzinfo=UTC)), {"gate", "pods"}),
         (ChunkFilter(published_before=datetime(2024, 5, 1, tzinfo=UTC)), set()),
@@ -161,6 +173,15 @@ def test_filters_hold_for_every_arm(filled, condition, expected):
     for text in (None, "pod gate champion code"):
         hits = reader.search(vector("x"), text, 10, condition)
         assert {hit.chunk.document_id for hit in hits} == expected
+
+
+def test_what_can_be_filtered_by_has_a_payload_index(filled):
+    if isinstance(filled, EmbeddedIndex):
+        found = load_shard(filled.release(filled.current())).info().payload_schema
+    else:
+        found = filled.client.get_collection(filled.current()).payload_schema
+    named = {"author_id", "platform", "published", "language", "kind", "document_id"}
+    assert named | set(FILTER_FIELDS) <= found.keys()
 
 
 def test_a_filter_on_an_unknown_field_is_refused():
@@ -393,45 +414,6 @@ def test_a_damaged_release_that_is_kept_beside_does_not_stop_forgetting(tmp_path
     index.forget({"secret"})
     assert b"marlinspike" not in held_on_disk(tmp_path)
     assert set(index.state().documents) == {"gate"}
-
-
-class Lossy:
-    """A client whose server dies in the middle of an upsert: half the points are there."""
-
-    def __init__(self, client):
-        self._client = client
-        self.dies = True
-
-    def __getattr__(self, name):
-        return getattr(self._client, name)
-
-    def upsert(self, name, points, **options):
-        chunks = [point for point in points if point.payload["record"] == "chunk"]
-        if chunks and self.dies:
-            self._client.upsert(name, chunks[: len(chunks) // 2], **options)
-            raise TryAgainError("the index server does not answer")
-        return self._client.upsert(name, points, **options)
-
-
-def test_a_server_killed_in_mid_upsert_is_made_whole_by_the_next_writer():
-    from qdrant_client import QdrantClient
-
-    client = Lossy(QdrantClient(":memory:"))
-    index = QdrantIndex(client, "toy", "memory")
-    client.dies = False
-    fill(index, PODS, GATE)
-    client.dies = True
-    new = document("pods", ["One.", "Two.", "Three.", "Four."], revision="r2")
-    with pytest.raises(TryAgainError), index.write(SPEC, DIMENSION) as writer:
-        writer.upsert([new])
-    assert index.state().documents["pods"].revision == ""  # known to be unfinished
-    client.dies = False
-    with index.write(SPEC, DIMENSION) as writer:
-        assert writer.state.documents["pods"].revision == ""
-        writer.upsert([new])
-        writer.publish()
-    stored = sorted(chunk.id for chunk in index.read().stored_chunks())
-    assert stored == sorted(chunk.id for item in (new, GATE) for chunk in item.chunks)
 
 
 def test_a_release_that_lost_chunks_is_not_published(filled, monkeypatch):

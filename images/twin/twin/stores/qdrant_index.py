@@ -9,6 +9,7 @@ number of chunks, written when all of them are there. While a document is being 
 revision there is empty, so that what a killed writer left is known and done again.
 """
 
+import json
 import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
@@ -20,7 +21,7 @@ import structlog
 
 from twin.domain.chunk import Chunk
 from twin.domain.document import NAMESPACE
-from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
+from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError, TwinError
 from twin.settings import Settings
 from twin.stores import index as contract
 from twin.stores.index import (
@@ -171,6 +172,7 @@ class QdrantIndex:
     @contextmanager
     def plain_errors(self) -> Iterator[None]:
         """Turn what the client raises into errors that say what to do."""
+        from qdrant_client.common.client_exceptions import QdrantException
         from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
         try:
@@ -180,16 +182,21 @@ class QdrantIndex:
                 f"the index server {self.where} does not answer: is it started, and is "
                 "TWIN_INDEX_URL right?"
             ) from None
+        except QdrantException:  # the client's only other one: how long to wait
+            raise self._refused(429, b"") from None
         except UnexpectedResponse as error:
-            if error.status_code in {401, 403}:
-                raise BadConfigurationError(
-                    f"the index server {self.where} refuses the key: set TWIN_INDEX_API_KEY"
-                ) from None
-            if error.status_code == 429 or (error.status_code or 500) >= 500:
-                raise TryAgainError(
-                    f"the index server {self.where} answered {error.status_code}"
-                ) from None
-            raise
+            raise self._refused(error.status_code or 500, error.content) from None
+
+    def _refused(self, status: int, content: bytes) -> TwinError:
+        if status in {401, 403}:
+            return BadConfigurationError(
+                f"the index server {self.where} refuses the key: set TWIN_INDEX_API_KEY"
+            )
+        told = f"the index server {self.where} answered {status}"
+        # 404: another job has removed the collection meanwhile.
+        if status in {404, 429} or status >= 500:
+            return TryAgainError(told)
+        return BadDataError(f"{told}: {_reason(content):.300}")
 
     def _newest_of(self, spec: IndexSpec, dimension: int) -> str | None:
         """May be newer than the published one: then a killed build left it, and is gone on with."""
@@ -473,6 +480,15 @@ class _Work:
             self._name, query=list(vector), using=DENSE, limit=k
         ).points
         return [(str(point.id), point.score) for point in points]
+
+
+def _reason(content: bytes) -> str:
+    """What a server says of a request that it refuses, in one line."""
+    try:
+        text = str(json.loads(content)["status"]["error"])
+    except (ValueError, KeyError, TypeError):
+        text = content.decode("utf-8", "replace")
+    return " ".join(text.split())
 
 
 def _dense(vector: Any) -> Sequence[float]:
