@@ -276,6 +276,14 @@ def test_a_reader_follows_to_another_chunker(filled, monkeypatch):
     assert reader.spec == spec
 
 
+def test_a_closed_reader_takes_nothing_from_the_index_and_from_other_readers(filled):
+    other = filled.read()
+    filled.read().close()
+    assert other.count() == 3
+    assert filled.state().chunks == 3
+    assert filled.kept() == {}
+
+
 def test_a_rebuild_forgets_what_was_there(filled):
     fill(filled, GATE, rebuild=True)
     assert set(filled.state().documents) == {"gate"}

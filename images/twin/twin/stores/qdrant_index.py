@@ -344,8 +344,7 @@ class QdrantReader:
         return self.state.fingerprint
 
     def close(self) -> None:
-        """Close the connections."""
-        self._index.client.close()
+        """Nothing to let go of: the connections are the index's, and others may use them."""
 
     def _follow(self) -> str:
         """The collection to search; looks for a newer one now and then."""
