@@ -71,6 +71,8 @@ def command(settings: Settings, folder: Path, *options: str) -> tuple[list[str],
         "TWIN_MONGO_URI": settings.mongo_uri.get_secret_value(),
         "TWIN_MONGO_DATABASE": settings.mongo_database,
     }
+    if settings.index_url:
+        environment["TWIN_INDEX_URL"] = settings.index_url
     line = [str(BIN / "twin"), "features", "build", "--recipe", str(recipe), *options]
     return line, environment
 
