@@ -172,6 +172,25 @@ def test_an_index_of_nothing_but_failures_is_refused(stores_settings):
     assert open_index(stores_settings, RECIPE).state() is None
 
 
+@pytest.mark.usefixtures("uncuttable")
+def test_what_a_kill_left_in_a_kept_release_goes_though_a_document_fails(
+    stores_settings, monkeypatch
+):
+    store(stores_settings, PODS, GATE, BAD)
+    run(stores_settings)
+    run(stores_settings, rebuild=True)
+    store(stores_settings, GATE.model_copy(update={"status": DocumentStatus.GONE}))
+    index = open_index(stores_settings, RECIPE)
+    with monkeypatch.context() as killed:
+        killed.setattr("twin.features.build.purge_gone", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):  # published, but not purged
+            run(stores_settings)
+    assert any(GATE.id in state.documents for state in index.kept().values())
+    with pytest.raises(NothingToDo, match="all but 1"):
+        run(stores_settings)
+    assert not any(GATE.id in state.documents for state in index.kept().values())
+
+
 class TextsRead(CommandListener):
     """Counts the texts of documents that the warehouse's server sends."""
 
