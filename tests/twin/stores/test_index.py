@@ -276,6 +276,54 @@ def test_a_reader_follows_to_another_chunker(filled, monkeypatch):
     assert reader.spec == spec
 
 
+OTHER = SPEC.model_copy(update={"embedder": "other@2"})
+
+
+@pytest.fixture
+def migrated(filled: Index, monkeypatch: pytest.MonkeyPatch) -> Index:
+    """Made anew with another embedder, and then built once more, as every night."""
+    monkeypatch.setattr("twin.stores.qdrant_index.FOLLOW_SECONDS", 0)
+    fill(filled, document("gate", ["Made anew."], spec=OTHER), spec=OTHER)
+    fill(filled, document("more", ["A night later."], spec=OTHER), spec=OTHER)
+    return filled
+
+
+def test_a_server_that_starts_again_finds_what_its_embedder_made(migrated):
+    assert migrated.read().spec == OTHER
+    assert migrated.read("other@2").spec == OTHER
+    reader = migrated.read(SPEC.embedder)
+    assert reader.spec == SPEC
+    assert texts(reader.search(None, "champion", 1)) == [GATE.chunks[0].text]
+    assert migrated.read("never heard of").spec == OTHER  # its caller refuses it
+
+
+def test_only_the_embedder_before_is_kept(migrated):
+    third = SPEC.model_copy(update={"embedder": "third@3"})
+    for _ in range(2):
+        fill(migrated, document("gate", ["Of a third."], spec=third), spec=third, rebuild=True)
+    assert migrated.read(OTHER.embedder).spec == OTHER
+    assert migrated.read(SPEC.embedder).spec == third
+    fill(migrated, PODS)
+    assert migrated.read().spec == SPEC
+    assert migrated.read("third@3").spec == third
+
+
+def test_the_way_back_to_the_embedder_before_does_again_only_what_changed(migrated):
+    with migrated.write(SPEC, DIMENSION) as writer:
+        assert set(writer.state.documents) == {"pods", "gate"}
+
+
+@pytest.mark.parametrize("how", ["forget", "purge"])
+def test_what_is_gone_leaves_servers_that_search_the_embedder_before(migrated, how):
+    running = migrated.read(SPEC.embedder)
+    assert running.count() == 3
+    for gone, left in (({"pods"}, {"gate"}), ({"gate"}, set())):
+        getattr(migrated, how)(gone)
+        for reader in (running, migrated.read(SPEC.embedder)):
+            assert {hit.chunk.document_id for hit in reader.search(vector("x"), "pod", 9)} == left
+    assert migrated.state().spec == OTHER
+
+
 def test_a_closed_reader_takes_nothing_from_the_index_and_from_other_readers(filled):
     other = filled.read()
     filled.read().close()

@@ -6,7 +6,8 @@
 * A document is indexed whole or not at all, and `IndexState` says in which revision.
 * What `IndexWriter.publish` returns stays searchable until the next one is published; readers
   follow without being opened again, unless the embedder changed: vectors of two embedders are
-  never compared, so a reader stays with what its embedder can search.
+  never compared, so a reader stays with what its embedder can search. That is kept until the
+  embedder changes once more, and documents that are gone leave it as well.
 * A writer that is killed leaves the published index as it was or a superset that the next
   writer completes.
 """
@@ -282,8 +283,13 @@ class Index(Protocol):
     def state(self) -> IndexState | None:
         """What is published, or None; light: no vectors are read."""
 
-    def read(self) -> IndexReader:
+    def read(self, embedder: str | None = None) -> IndexReader:
         """A reader of what is published.
+
+        Args:
+            embedder: id of the one that questions are encoded with. Where another has taken its
+                place in the index, what it was searched in until then is kept and read, so that a
+                server which is started again meanwhile goes on answering.
 
         Raises:
             BadDataError: nothing is published yet; says which command does it.

@@ -1,8 +1,9 @@
 """The index on a Qdrant server.
 
 Collections ``chunks_<recipe>_000007`` and an alias ``chunks_<recipe>`` on the one that is
-searched. Ordinary runs change that collection in place; another embedder or chunker, or a rebuild,
-fills a new one beside it and moves the alias. The one before is kept.
+searched; ``chunks_<recipe>_before`` on the last of the embedder before, if there was one. Ordinary
+runs change the searched one in place; another embedder or chunker, or a rebuild, fills a new one
+beside it and moves the alias. The one before is kept.
 
 Beside its chunks a collection has one point without vectors for each document: its revision and
 number of chunks, written when all of them are there. While a document is being replaced the
@@ -12,7 +13,7 @@ revision there is empty, so that what a killed writer left is known and done aga
 import json
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -56,6 +57,7 @@ class QdrantIndex:
         self.recipe = recipe
         self.where = where
         self.alias = f"chunks_{recipe}"
+        self.alias_before = f"{self.alias}_before"
 
     @classmethod
     def at(cls, settings: Settings, recipe: str) -> "QdrantIndex":
@@ -79,10 +81,10 @@ class QdrantIndex:
             name = self.current()
             return None if name is None else self.state_of(name)
 
-    def read(self) -> "QdrantReader":
-        """A reader that follows what is published."""
+    def read(self, embedder: str | None = None) -> "QdrantReader":
+        """A reader that follows what is published (see `Index.read`)."""
         with self.plain_errors():
-            return QdrantReader(self)
+            return QdrantReader(self, embedder)
 
     @contextmanager
     def write(
@@ -130,9 +132,11 @@ class QdrantIndex:
 
     def current(self) -> str | None:
         """The collection that the alias names."""
-        aliases = self.client.get_aliases().aliases
-        names = [a.collection_name for a in aliases if a.alias_name == self.alias]
-        return names[0] if names else None
+        return self.aliases().get(self.alias)
+
+    def aliases(self) -> dict[str, str]:
+        """Names of collections by alias."""
+        return {a.alias_name: a.collection_name for a in self.client.get_aliases().aliases}
 
     def collections(self) -> list[str]:
         """All collections of this recipe, oldest first."""
@@ -234,13 +238,18 @@ class QdrantIndex:
 class QdrantReader:
     """Searches the published collection and follows the alias to the next."""
 
-    def __init__(self, index: QdrantIndex) -> None:
+    def __init__(self, index: QdrantIndex, embedder: str | None = None) -> None:
         self._index = index
-        name = index.current()
-        if name is None:
+        aliases = index.aliases()
+        if index.alias not in aliases:
             raise contract.nothing_published(index.recipe)
-        self._name = name
-        self._spec, _ = index.spec_of(name)
+        self._name = aliases[index.alias]
+        self._spec, _ = index.spec_of(self._name)
+        before = aliases.get(index.alias_before)
+        if before and embedder not in (None, self._spec.embedder):
+            spec, _ = index.spec_of(before)
+            if spec.embedder == embedder:
+                self._name, self._spec = before, spec
         self._looked = time.monotonic()
 
     @property
@@ -406,27 +415,36 @@ class QdrantWriter:
         """Nothing to do: every finished document is durable."""
 
     def publish(self) -> str:
-        """Move the alias here, and remove all but the collection before."""
-        from qdrant_client import models
+        """Move the alias here, and remove all but the collection before.
 
+        That of the embedder before is kept as well, under an alias of its own.
+        """
         contract.check_release(self.state, _Work(self._client, self._name), self._name)
         former = self._index.current()
         if former == self._name:
             return self._name
-        moves: list[models.AliasOperations] = [
-            models.CreateAliasOperation(
-                create_alias=models.CreateAlias(
-                    collection_name=self._name, alias_name=self._index.alias
-                )
-            )
-        ]
-        if former is not None:
-            remove = models.DeleteAlias(alias_name=self._index.alias)
-            moves.insert(0, models.DeleteAliasOperation(delete_alias=remove))
+        aliases = self._index.aliases()
+        moves = self._moved(self._index.alias, self._name, aliases)
+        if former and self._index.spec_of(former)[0].embedder != self._spec.embedder:
+            moves += self._moved(self._index.alias_before, former, aliases)
         self._client.update_collection_aliases(moves)
-        for old in set(self._index.collections()) - {self._name, former}:
+        before = self._index.aliases().get(self._index.alias_before)
+        for old in set(self._index.collections()) - {self._name, former, before}:
             self._client.delete_collection(old)
         return self._name
+
+    def _moved(
+        self, alias: str, name: str, aliases: Mapping[str, str]
+    ) -> "list[models.AliasOperations]":
+        """What points an alias to a collection, from another one if it names one."""
+        from qdrant_client import models
+
+        create = models.CreateAlias(collection_name=name, alias_name=alias)
+        removed = [
+            models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+            for _ in range(alias in aliases)
+        ]
+        return [*removed, models.CreateAliasOperation(create_alias=create)]
 
     def _record(self, states: dict[str, DocumentState]) -> None:
         from qdrant_client import models
