@@ -129,6 +129,18 @@ def warehouse_server(
 
 
 @contextmanager
+def index_server(folder: Path, port: int | None = None) -> Iterator[tuple[str, int]]:
+    """A process that answers as a Qdrant server, storing in ``folder``; yields (URL, pid)."""
+    port = port or free_port()
+    command = [BIN / "python", "-m", "tests.qdrant_routes", folder, str(port)]
+    root = Path(__file__).parent.parent
+    path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
+    log = folder.parent / f"index-{port}.log"
+    with server(command, port, log, {"PYTHONPATH": path}) as process:
+        yield f"http://127.0.0.1:{port}", process.pid
+
+
+@contextmanager
 def mlflow_server(folder: Path, port: int | None = None) -> Iterator[str]:
     """An MLflow tracking server and registry on SQLite in ``folder``; yields its URL."""
     port = port or free_port()

@@ -1,5 +1,6 @@
 """Fixtures of the jobs' tests: real stores, shared by a test session, one database a test."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,20 @@ def warehouse_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URI of a MongoDB-protocol server that the session's tests share."""
     with servers.warehouse_server(tmp_path_factory.mktemp("warehouse") / "data") as (uri, _, _):
         yield uri
+
+
+@pytest.fixture(scope="session")
+def index_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an index server that the session's tests share.
+
+    A Qdrant server of your own at ``TWIN_TEST_QDRANT_URL``, where the variable is set: the tests
+    remove the collections of their recipes from it.
+    """
+    if own := os.environ.get("TWIN_TEST_QDRANT_URL"):
+        yield own
+        return
+    with servers.index_server(tmp_path_factory.mktemp("index") / "data") as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="session")

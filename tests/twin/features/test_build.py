@@ -72,6 +72,8 @@ def command(settings: Settings, folder: Path, *options: str) -> tuple[list[str],
         "TWIN_MONGO_URI": settings.mongo_uri.get_secret_value(),
         "TWIN_MONGO_DATABASE": settings.mongo_database,
     }
+    if settings.index_url:
+        environment["TWIN_INDEX_URL"] = settings.index_url
     line = [str(BIN / "twin"), "features", "build", "--recipe", str(recipe), *options]
     return line, environment
 
@@ -208,6 +210,25 @@ def test_an_index_of_nothing_but_failures_is_refused(stores_settings):
     with pytest.raises(BadDataError, match="none of 1 documents could be indexed: 'Bad' can't"):
         run(stores_settings)
     assert open_index(stores_settings, RECIPE).state() is None
+
+
+@pytest.mark.usefixtures("uncuttable")
+def test_what_a_kill_left_in_a_kept_release_goes_though_a_document_fails(
+    stores_settings, monkeypatch
+):
+    store(stores_settings, PODS, GATE, BAD)
+    run(stores_settings)
+    run(stores_settings, rebuild=True)
+    store(stores_settings, GATE.model_copy(update={"status": DocumentStatus.GONE}))
+    index = open_index(stores_settings, RECIPE)
+    with monkeypatch.context() as killed:
+        killed.setattr("twin.features.build.purge_gone", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):  # published, but not purged
+            run(stores_settings)
+    assert any(GATE.id in state.documents for state in index.kept().values())
+    with pytest.raises(NothingToDo, match="all but 1"):
+        run(stores_settings)
+    assert not any(GATE.id in state.documents for state in index.kept().values())
 
 
 class TextsRead(CommandListener):

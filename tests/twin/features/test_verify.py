@@ -1,4 +1,6 @@
-"""`twin features verify`, `show`, `snapshot` and `restore` against real stores."""
+"""`twin features verify`, `show`, `snapshot` and `restore` against real stores, of both sorts."""
+
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,14 +14,39 @@ from twin.features.show import show
 from twin.features.snapshot import restore, snapshot
 from twin.features.verify import verify
 from twin.job import Job
-from twin.stores.embedded_index import BATCH, load_shard
-from twin.stores.index import open_index
+from twin.settings import Settings
+from twin.stores.embedded_index import load_shard
+from twin.stores.index import Index, open_index
+from twin.stores.qdrant_index import QdrantIndex
 from twin.stores.warehouse import open_warehouse
 
 ARTICLES = [
     make(f"Article {n}", f"## Part\n\n{article(n)}\n\n{FOOTER}", published=None) for n in range(4)
 ]
 COPY = make("Copy", ARTICLES[0].content)
+
+
+@pytest.fixture(params=["embedded", "server"])
+def stores_settings(
+    request: pytest.FixtureRequest, stores_settings: Settings
+) -> Iterator[Settings]:
+    """As every test has them, then with an index on a server."""
+    if request.param == "embedded":
+        yield stores_settings
+        return
+    url = request.getfixturevalue("index_url")
+    settings = stores_settings.model_copy(update={"index_url": url})
+    yield settings
+    index = on_server(settings)
+    for name in index.collections():
+        index.client.delete_collection(name)
+    index.client.close()
+
+
+def on_server(settings: Settings) -> QdrantIndex:
+    index = open_index(settings, RECIPE)
+    assert isinstance(index, QdrantIndex)
+    return index
 
 
 def job(settings, recipe=RECIPE) -> Job:
@@ -73,19 +100,35 @@ def test_a_change_that_was_not_built_is_found_and_then_built(built):
 
 def test_chunks_lost_and_left_behind_in_the_store_are_found(built):
     """What a state file says is not believed: the points themselves are compared."""
-    from qdrant_edge import ScrollRequest, UpdateOperation
-
-    index = open_index(built, RECIPE)
-    shard = load_shard(index.release(index.current()))
-    records, _ = shard.scroll(ScrollRequest(limit=BATCH, with_payload=True))
-    shard.update(UpdateOperation.delete_points([records[0].id]))
-    shard.update(UpdateOperation.set_payload([records[1].id], {"text": "Never written."}))
-    shard.flush()
-    shard.close()
+    lost, changed, *_ = (chunk.id for chunk in open_index(built, RECIPE).read().stored_chunks())
+    damage_on_server(built, lost, changed) if built.index_url else damage(built, lost, changed)
     with pytest.raises(BadDataError, match=r"1 recorded chunks missing.*another content"):
         verify(job(built))
     run(built, rebuild=True)
     verify(job(built))
+
+
+def damage(settings: Settings, lost: str, changed: str) -> None:
+    from qdrant_edge import UpdateOperation
+
+    index = open_index(settings, RECIPE)
+    shard = load_shard(index.release(index.current()))
+    shard.update(UpdateOperation.delete_points([lost]))
+    shard.update(UpdateOperation.set_payload([changed], {"text": "Never written."}))
+    shard.flush()
+    shard.close()
+
+
+def damage_on_server(settings: Settings, lost: str, changed: str) -> None:
+    from qdrant_client import models
+
+    index = on_server(settings)
+    name = index.current()
+    index.client.delete(name, models.PointIdsList(points=[lost]))
+    [point] = index.client.retrieve(name, [changed], with_payload=True, with_vectors=True)
+    payload = {**point.payload, "text": "Never written."}
+    point = models.PointStruct(id=point.id, vector=point.vector, payload=payload)
+    index.client.upsert(name, [point])
 
 
 def test_recurring_blocks_come_and_go_with_the_documents_that_hold_them(built):
@@ -127,19 +170,31 @@ def test_only_documents_with_a_new_decision_are_worked_on_again(stores_settings)
 
 
 def test_a_gone_document_leaves_the_kept_release_too(built):
-    run_after(built, make("New", article("new")), gone(ARTICLES[1]))
+    run(built, rebuild=True)
     index = open_index(built, RECIPE)
-    kept = index.kept()
-    assert len(kept) == 1
-    assert all(ARTICLES[1].id not in state.documents for state in kept.values())
-    [name] = kept
-    shard = load_shard(index.release(name))
-    from qdrant_edge import ScrollRequest
-
-    points, _ = shard.scroll(ScrollRequest(limit=1000, with_payload=True))
-    assert points
-    assert all(point.payload["document_id"] != ARTICLES[1].id for point in points)
+    [(name, state)] = index.kept().items()
+    assert ARTICLES[1].id in state.documents
+    assert ARTICLES[1].id in stored_in(index, name)
+    run_after(built, make("New", article("new")), gone(ARTICLES[1]))
+    for name, state in index.kept().items():
+        assert ARTICLES[1].id not in state.documents
+        assert ARTICLES[3].id in stored_in(index, name)
+        assert ARTICLES[1].id not in stored_in(index, name)
     verify(job(built))
+
+
+def stored_in(index: Index, name: str) -> set[str]:
+    """Documents of the points that a release or collection really holds."""
+    if isinstance(index, QdrantIndex):
+        points, _ = index.client.scroll(name, limit=1000, with_payload=True)
+        points = [point for point in points if point.payload["record"] == "chunk"]
+    else:
+        from qdrant_edge import ScrollRequest
+
+        shard = load_shard(index.release(name))
+        points, _ = shard.scroll(ScrollRequest(limit=1000, with_payload=True))
+        shard.close()
+    return {point.payload["document_id"] for point in points}
 
 
 def test_changed_metadata_reaches_the_chunks(built):

@@ -1,7 +1,7 @@
 """The contract of the index, held to both stores; and what they share."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,32 +10,47 @@ import pytest
 
 from tests.twin.stores.chunks import DIMENSION, SPEC, document, vector
 from twin.domain.errors import BadDataError, TryAgainError
-from twin.stores.embedded_index import EmbeddedIndex, read_state
+from twin.settings import Settings
+from twin.stores.embedded_index import EmbeddedIndex, EmbeddedWriter, load_shard, read_state
 from twin.stores.index import (
+    FILTER_FIELDS,
     ChunkFilter,
     DocumentState,
     Index,
     IndexState,
     chunk_ids,
     open_index,
+    sparse_passage,
     sparse_question,
 )
 from twin.stores.qdrant_index import QdrantIndex
 
-PODS = document("pods", ["Every task is a pod of its own.", "A pod ends with an exit code."])
-GATE = document("gate", ["The gate compares perplexity with the champion."], source="blog")
-
-
-pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
+PODS = document(
+    "pods", ["Every task is a pod of its own.", "A pod ends with an exit code."], kind="post"
+)
+GATE = document(
+    "gate",
+    ["The gate compares perplexity with the champion."],
+    source="blog", platform="medium", language="de",
+)  # fmt: skip
 
 
 @pytest.fixture(params=["embedded", "server"])
-def index(request: pytest.FixtureRequest, tmp_path: Path) -> Index:
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
     if request.param == "embedded":
-        return EmbeddedIndex(tmp_path / "index" / "toy", "toy")
-    from qdrant_client import QdrantClient
+        yield EmbeddedIndex(tmp_path / "index" / "toy", "toy")
+    else:
+        yield request.getfixturevalue("on_server")
 
-    return QdrantIndex(QdrantClient(":memory:"), "toy", "memory")
+
+@pytest.fixture
+def on_server(settings: Settings, index_url: str) -> Iterator[QdrantIndex]:
+    """An index on a server, by HTTP; nothing of it is left behind."""
+    index = QdrantIndex.at(settings.model_copy(update={"index_url": index_url}), "toy")
+    yield index
+    for name in index.collections():
+        index.client.delete_collection(name)
+    index.client.close()
 
 
 @pytest.fixture
@@ -88,9 +103,7 @@ def test_fusion_is_reciprocal_rank_with_k_60(filled):
     assert best.score == pytest.approx(2 / 60, rel=1e-3)
 
 
-def test_both_stores_rank_alike(tmp_path):
-    from qdrant_client import QdrantClient
-
+def test_both_stores_rank_alike(tmp_path, on_server):
     choose = random.Random(7)
     words = ["pod", "gate", "job", "model", "index", "recipe", "chunk", "trace", "alias", "vector"]
     documents = [
@@ -98,10 +111,7 @@ def test_both_stores_rank_alike(tmp_path):
         for n in range(80)
     ]
     found = []
-    for index in (
-        EmbeddedIndex(tmp_path / "toy", "toy"),
-        QdrantIndex(QdrantClient(":memory:"), "toy", "memory"),
-    ):
+    for index in (EmbeddedIndex(tmp_path / "toy", "toy"), on_server):
         fill(index, *documents)
         reader = index.read()
         hits = reader.search(vector("x"), "the jobs of a pod and its gate", 10)
@@ -120,6 +130,20 @@ def test_numbers_are_words():
     assert len(sparse_question("exit code 75").indices) == 3
 
 
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("CO₂ in 10² samples", "CO2 in 102 samples"),
+        ("№ 5 at \uff12\uff15 ℃", "No 5 at 25 °C"),
+        ("ﾃｽﾄ", "テスト"),
+    ],
+)
+def test_words_are_found_however_their_characters_are_set(written, asked):
+    assert set(sparse_question(written).indices) == set(sparse_question(asked).indices)
+    [passage] = document("d", [written]).chunks
+    assert set(sparse_question(asked).indices) <= set(sparse_passage(passage).indices)
+
+
 def test_languages_without_spaces_have_words():
     whole = set(sparse_question("日本語のテスト").indices)
     assert len(whole) == 6
@@ -133,6 +157,11 @@ def test_languages_without_spaces_have_words():
         (ChunkFilter(equal={"document_id": ["gate"]}), {"gate"}),
         (ChunkFilter(equal={"document_id": ["gate", "pods"]}), {"gate", "pods"}),
         (ChunkFilter(equal={"source": ["blog"]}), {"gate"}),
+        (ChunkFilter(equal={"author_id": ["ann"]}), {"gate", "pods"}),
+        (ChunkFilter(equal={"author_id": ["bob"]}), set()),
+        (ChunkFilter(equal={"platform": ["medium"]}), {"gate"}),
+        (ChunkFilter(equal={"kind": ["post"]}), {"pods"}),
+        (ChunkFilter(equal={"language": ["de", "fr"]}), {"gate"}),
         (ChunkFilter(equal={"source": ["blog"], "document_id": ["pods"]}), set()),
         (ChunkFilter(published_from=datetime(2024, 5, 1, tzinfo=UTC)), {"gate", "pods"}),
         (ChunkFilter(published_before=datetime(2024, 5, 1, tzinfo=UTC)), set()),
@@ -144,6 +173,15 @@ def test_filters_hold_for_every_arm(filled, condition, expected):
     for text in (None, "pod gate champion code"):
         hits = reader.search(vector("x"), text, 10, condition)
         assert {hit.chunk.document_id for hit in hits} == expected
+
+
+def test_what_can_be_filtered_by_has_a_payload_index(filled):
+    if isinstance(filled, EmbeddedIndex):
+        found = load_shard(filled.release(filled.current())).info().payload_schema
+    else:
+        found = filled.client.get_collection(filled.current()).payload_schema
+    named = {"author_id", "platform", "published", "language", "kind", "document_id"}
+    assert named | set(FILTER_FIELDS) <= found.keys()
 
 
 def test_a_filter_on_an_unknown_field_is_refused():
@@ -238,6 +276,62 @@ def test_a_reader_follows_to_another_chunker(filled, monkeypatch):
     assert reader.spec == spec
 
 
+OTHER = SPEC.model_copy(update={"embedder": "other@2"})
+
+
+@pytest.fixture
+def migrated(filled: Index, monkeypatch: pytest.MonkeyPatch) -> Index:
+    """Made anew with another embedder, and then built once more, as every night."""
+    monkeypatch.setattr("twin.stores.qdrant_index.FOLLOW_SECONDS", 0)
+    fill(filled, document("gate", ["Made anew."], spec=OTHER), spec=OTHER)
+    fill(filled, document("more", ["A night later."], spec=OTHER), spec=OTHER)
+    return filled
+
+
+def test_a_server_that_starts_again_finds_what_its_embedder_made(migrated):
+    assert migrated.read().spec == OTHER
+    assert migrated.read("other@2").spec == OTHER
+    reader = migrated.read(SPEC.embedder)
+    assert reader.spec == SPEC
+    assert texts(reader.search(None, "champion", 1)) == [GATE.chunks[0].text]
+    assert migrated.read("never heard of").spec == OTHER  # its caller refuses it
+
+
+def test_only_the_embedder_before_is_kept(migrated):
+    third = SPEC.model_copy(update={"embedder": "third@3"})
+    for _ in range(2):
+        fill(migrated, document("gate", ["Of a third."], spec=third), spec=third, rebuild=True)
+    assert migrated.read(OTHER.embedder).spec == OTHER
+    assert migrated.read(SPEC.embedder).spec == third
+    fill(migrated, PODS)
+    assert migrated.read().spec == SPEC
+    assert migrated.read("third@3").spec == third
+
+
+def test_the_way_back_to_the_embedder_before_does_again_only_what_changed(migrated):
+    with migrated.write(SPEC, DIMENSION) as writer:
+        assert set(writer.state.documents) == {"pods", "gate"}
+
+
+@pytest.mark.parametrize("how", ["forget", "purge"])
+def test_what_is_gone_leaves_servers_that_search_the_embedder_before(migrated, how):
+    running = migrated.read(SPEC.embedder)
+    assert running.count() == 3
+    for gone, left in (({"pods"}, {"gate"}), ({"gate"}, set())):
+        getattr(migrated, how)(gone)
+        for reader in (running, migrated.read(SPEC.embedder)):
+            assert {hit.chunk.document_id for hit in reader.search(vector("x"), "pod", 9)} == left
+    assert migrated.state().spec == OTHER
+
+
+def test_a_closed_reader_takes_nothing_from_the_index_and_from_other_readers(filled):
+    other = filled.read()
+    filled.read().close()
+    assert other.count() == 3
+    assert filled.state().chunks == 3
+    assert filled.kept() == {}
+
+
 def test_a_rebuild_forgets_what_was_there(filled):
     fill(filled, GATE, rebuild=True)
     assert set(filled.state().documents) == {"gate"}
@@ -303,10 +397,8 @@ def test_vectors_are_got_by_id_and_unknown_ones_left_out(filled):
     assert reader.vectors([]) == {}
 
 
-def test_a_document_that_is_being_replaced_is_not_read_half(tmp_path):
-    from qdrant_client import QdrantClient
-
-    index = QdrantIndex(QdrantClient(":memory:"), "toy", "memory")
+def test_a_document_that_is_being_replaced_is_not_read_half(on_server):
+    index = on_server
     fill(index, PODS, GATE)
     reader = index.read()
     with index.write(SPEC, DIMENSION) as writer:
@@ -353,53 +445,41 @@ def test_forgetting_what_no_index_holds_does_nothing(index, filled):
 
 def test_nothing_of_a_forgotten_text_stays_on_disk(tmp_path):
     index = EmbeddedIndex(tmp_path / "toy", "toy")
-    fill(index, document("secret", ["The password was swordfish."]), GATE)
+    fill(index, document("secret", ["The password was marlinspike."]), GATE)
     with index.write(SPEC, DIMENSION) as writer:  # killed after a checkpoint
         writer.upsert([document("more", ["More."])])
         writer.checkpoint()
+    assert b"marlinspike" in held_on_disk(tmp_path)
     assert index.forget({"secret"}) == 1
-    held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert b"swordfish" not in held
-    assert b"perplexity" in held
+    assert b"marlinspike" not in held_on_disk(tmp_path)
+    assert b"perplexity" in held_on_disk(tmp_path)
 
 
-class Lossy:
-    """A client whose server dies in the middle of an upsert: half the points are there."""
-
-    def __init__(self, client):
-        self._client = client
-        self.dies = True
-
-    def __getattr__(self, name):
-        return getattr(self._client, name)
-
-    def upsert(self, name, points, **options):
-        chunks = [point for point in points if point.payload["record"] == "chunk"]
-        if chunks and self.dies:
-            self._client.upsert(name, chunks[: len(chunks) // 2], **options)
-            raise TryAgainError("the index server does not answer")
-        return self._client.upsert(name, points, **options)
+def held_on_disk(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_server_killed_in_mid_upsert_is_made_whole_by_the_next_writer():
-    from qdrant_client import QdrantClient
+def test_what_a_killed_writer_was_at_is_forgotten_too(tmp_path):
+    index = EmbeddedIndex(tmp_path / "toy", "toy")
+    fill(index, GATE)
+    writer = EmbeddedWriter(index, SPEC, DIMENSION, rebuild=False)  # never closed, as if killed
+    writer.upsert([document("secret", ["The password was marlinspike."])])
+    writer._open.flush()
+    assert b"marlinspike" in held_on_disk(tmp_path)
+    assert index.forget({"secret"}) == 0  # of no release
+    assert b"marlinspike" not in held_on_disk(tmp_path)
+    assert index.read().count() == 1
 
-    client = Lossy(QdrantClient(":memory:"))
-    index = QdrantIndex(client, "toy", "memory")
-    client.dies = False
-    fill(index, PODS, GATE)
-    client.dies = True
-    new = document("pods", ["One.", "Two.", "Three.", "Four."], revision="r2")
-    with pytest.raises(TryAgainError), index.write(SPEC, DIMENSION) as writer:
-        writer.upsert([new])
-    assert index.state().documents["pods"].revision == ""  # known to be unfinished
-    client.dies = False
-    with index.write(SPEC, DIMENSION) as writer:
-        assert writer.state.documents["pods"].revision == ""
-        writer.upsert([new])
-        writer.publish()
-    stored = sorted(chunk.id for chunk in index.read().stored_chunks())
-    assert stored == sorted(chunk.id for item in (new, GATE) for chunk in item.chunks)
+
+def test_a_damaged_release_that_is_kept_beside_does_not_stop_forgetting(tmp_path):
+    index = EmbeddedIndex(tmp_path / "toy", "toy")
+    former = fill(index, document("secret", ["The password was marlinspike."]), GATE)
+    fill(index, GATE, rebuild=True)
+    (index.release(former) / "state.json").write_text("{")
+    assert b"marlinspike" in held_on_disk(tmp_path)
+    index.forget({"secret"})
+    assert b"marlinspike" not in held_on_disk(tmp_path)
+    assert set(index.state().documents) == {"gate"}
 
 
 def test_a_release_that_lost_chunks_is_not_published(filled, monkeypatch):

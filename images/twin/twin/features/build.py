@@ -75,13 +75,14 @@ def build(job: Job, *, rebuild: bool = False) -> None:
             held_vectors(index, published, embedder.id) as held,
         ):
             _Build(job, chunker, embedder, writer, wanted, held).run(warehouse, spec)
-            if writer.state == published:
-                _report_index(job, published)
-                raise NothingToDo(_all_but_failures(job))
-            job.result.ids["release"] = writer.publish()
+            changed = writer.state != published
+            if changed:
+                job.result.ids["release"] = writer.publish()
             _report_index(job, writer.state)
-            _report_curation(job, curation)
         purge_gone(index, heads)
+        if not changed:
+            raise NothingToDo(_all_but_failures(job))
+        _report_curation(job, curation)
 
 
 def purge_gone(index: Index, heads: Mapping[str, Head]) -> None:

@@ -21,7 +21,7 @@ from twin.models.embedder import Embedder
 from twin.recipes import FeaturesSection
 from twin.stores.index import chunker_of
 
-VERSION = 3
+VERSION = 4
 """Raised whenever the same document would be cleaned or chunked otherwise."""
 
 REMEMBERED = 1_024

@@ -63,9 +63,9 @@ def load_chain(
     Raises:
         BadDataError: no model in the folder, no index yet, or no such embedder.
     """
-    # The index first: it is the quickest to say that something is missing.
-    reader = open_index(settings, recipe).read()
+    # The index before the model: it is the quickest to say that something is missing.
     embedder = load_embedder(recipe.features.embedder, settings)
+    reader = open_index(settings, recipe).read(embedder.id)
     model = load_language_model(weights, settings, name=f"{model_name}-v{version}")
     retriever = make_retriever(recipe, reader, embedder, model)
     return Chain(recipe, model, retriever, model_name=model_name, version=version)

@@ -199,9 +199,9 @@ def open_retriever(recipe: Recipe, settings: Settings) -> Retriever:
         BadDataError: no index yet, no such embedder, or the two don't fit.
         TryAgainError: the index server does not answer.
     """
-    # The index first: an error about it should not wait for a model.
-    reader = open_index(settings, recipe).read()
+    # Its model is loaded at the first question: an error about the index does not wait for it.
     embedder = load_embedder(recipe.features.embedder, settings)
+    reader = open_index(settings, recipe).read(embedder.id)
     return make_retriever(recipe, reader, embedder)
 
 

@@ -3,6 +3,7 @@
 ::
 
     <folder>/CURRENT                 name of the release that is searched
+    <folder>/BEFORE                  name of the last release of the embedder before, if any
     <folder>/PARTIAL                 name of a checkpoint that a killed writer left, if any
     <folder>/releases/000007/shard   a finished shard, never changed again
     <folder>/releases/000007/state.json
@@ -79,9 +80,9 @@ class EmbeddedIndex:
         name = self.current()
         return None if name is None else read_state(self.release(name)).index
 
-    def read(self) -> "EmbeddedReader":
-        """A reader that follows what is published."""
-        return EmbeddedReader(self)
+    def read(self, embedder: str | None = None) -> "EmbeddedReader":
+        """A reader that follows what is published (see `Index.read`)."""
+        return EmbeddedReader(self, embedder)
 
     @contextmanager
     def write(
@@ -115,29 +116,59 @@ class EmbeddedIndex:
     def forget(self, document_ids: Collection[str]) -> int:
         """Erase documents: a new release without them takes the place of all there are.
 
-        It is written afresh, since the engine only marks what is deleted from a copy.
+        It is written afresh, since the engine only marks what is deleted from a copy. What a killed
+        writer left goes in any case, and so does a damaged release: nobody knows what they hold.
         """
         ids = set(document_ids)
-        states = {name: read_state(self.release(name)) for name in self.releases()}
-        if not any(ids & state.index.documents.keys() for state in states.values()):
+        if not self.folder.exists():
             return 0
-        current = self.current()
-        if current is None:  # only what a killed build left
-            self._keep_only(None)
+        with self.write_alone():
+            shutil.rmtree(self.folder / "work", ignore_errors=True)
+        current, beside = self.current(), self.kept()
+        published = read_state(self.release(current)) if current else None
+        states = [*beside.values(), *([published.index] if published else [])]
+        damaged = set(self.releases()) - {current, *beside}
+        if not damaged and not any(ids & state.documents.keys() for state in states):
             return 0
-        published = states[current]
+        if published is None:  # only what a killed build left
+            self._keep_only(set())
+            return 0
         erased = (published.index.documents.get(id_) for id_ in ids)
-        reader = self.read()
+        name = self._without(str(current), ids)
+        before = self.pointed_to("BEFORE")
+        # A server that has not been told of the new embedder yet searches this one.
+        if before in beside and ids & beside[before].documents.keys():
+            self._without(before, ids, in_place=True)
+        self._keep_only({name, before})
+        return sum(state.chunks for state in erased if state)
+
+    def _without(self, name: str, ids: set[str], *, in_place: bool = False) -> str:
+        """Write a release afresh without these documents; returns the name of what it is now."""
+        release = Release(self.release(name))
+        spec, dimension = release.state.spec, read_state(self.release(name)).dimension
         try:
-            with self.write(published.index.spec, published.dimension, rebuild=True) as writer:
-                kept = (item for item in reader.documents() if item.id not in ids)
+            with self.write(spec, dimension, rebuild=True) as writer:
+                kept = (item for item in self.documents_of(release) if item.id not in ids)
                 while batch := list(islice(kept, DOCUMENTS_PER_COPY)):
                     writer.upsert(batch)
-                name = writer.publish()
-                self._keep_only(name)
+                return writer.replace(name) if in_place else writer.publish()
         finally:
-            reader.close()
-        return sum(state.chunks for state in erased if state)
+            release.shard.close()
+
+    def documents_of(self, release: "Release") -> Iterator[IndexedDocument]:
+        """All documents of a release whole, in order of id."""
+        for document_id, state in sorted(release.state.documents.items()):
+            ids = contract.chunk_ids(document_id, state, release.state.spec)
+            records = release.shard.retrieve(list(ids), True, True) if ids else []
+            found = {str(record.id): record for record in records}
+            if missing := set(ids) - set(found):
+                raise _damaged(
+                    self.release(release.name),
+                    KeyError(f"{len(missing)} chunks of document {document_id} are missing"),
+                )
+            chunks = [Chunk.model_validate(found[id_].payload) for id_ in ids]
+            vectors = [_dense(found[id_].vector) for id_ in ids]
+            yield IndexedDocument.of(document_id, state, chunks, vectors)
 
     def kept(self) -> dict[str, IndexState]:
         """The releases beside the published one, checkpoints too; not those that are damaged."""
@@ -181,14 +212,18 @@ class EmbeddedIndex:
         shard.close()
         state.index = IndexState(spec=state.index.spec, documents=documents)
         (work / "state.json").write_text(state.model_dump_json(), encoding="utf-8")
-        # Killed between the two, the release is missing: it is no longer the published one.
-        shutil.rmtree(release)
-        work.rename(release)
+        self.replace(name)
 
-    def _keep_only(self, name: str | None) -> None:
+    def _keep_only(self, names: set[str | None]) -> None:
         self.point("PARTIAL", None)
-        for other in set(self.releases()) - {name}:
+        for other in set(self.releases()) - names:
             shutil.rmtree(self.release(other))
+
+    def replace(self, name: str) -> None:
+        """Put what was made in the work directory in the place of a kept release."""
+        # Killed between the two, the release is missing: it is no longer the published one.
+        shutil.rmtree(self.release(name))
+        (self.folder / "work").rename(self.release(name))
 
     def current(self) -> str | None:
         """Name of the published release."""
@@ -258,11 +293,21 @@ def _damaged(release: Path, error: Exception) -> BadDataError:
     )
 
 
+def written(directory: Path) -> tuple[int, int] | None:
+    """What differs when a release has been written anew under its name; None if it is gone."""
+    try:
+        file = (directory / "state.json").stat()
+    except OSError:
+        return None
+    return file.st_ino, file.st_mtime_ns
+
+
 class Release:
     """A loaded release; closed when it is retired and its last search is done."""
 
     def __init__(self, directory: Path) -> None:
         self.name = directory.name
+        self.written = written(directory)
         self.state = read_state(directory).index
         self.shard = load_shard(directory)
         self.searches = 0
@@ -277,12 +322,14 @@ class Release:
 class EmbeddedReader:
     """Searches the published release and follows the pointer to the next."""
 
-    def __init__(self, index: EmbeddedIndex) -> None:
+    def __init__(self, index: EmbeddedIndex, embedder: str | None = None) -> None:
         self._index = index
         self._lock = threading.Lock()
         self._loading = threading.Lock()
         self._release = self._load_first()
         self._seen = self._release.name
+        if embedder not in (None, self._release.state.spec.embedder):
+            self._release = self._before(str(embedder)) or self._release
 
     @property
     def spec(self) -> IndexSpec:
@@ -349,18 +396,7 @@ class EmbeddedReader:
     def documents(self) -> Iterator[IndexedDocument]:
         """All documents of the release that is published when iteration begins."""
         with self._searching() as release:
-            for document_id, state in sorted(release.state.documents.items()):
-                ids = contract.chunk_ids(document_id, state, release.state.spec)
-                records = release.shard.retrieve(list(ids), True, True) if ids else []
-                found = {str(record.id): record for record in records}
-                if missing := set(ids) - set(found):
-                    raise _damaged(
-                        self._index.release(release.name),
-                        KeyError(f"{len(missing)} chunks of document {document_id} are missing"),
-                    )
-                chunks = [Chunk.model_validate(found[id_].payload) for id_ in ids]
-                vectors = [_dense(found[id_].vector) for id_ in ids]
-                yield IndexedDocument.of(document_id, state, chunks, vectors)
+            yield from self._index.documents_of(release)
 
     def stored_chunks(self) -> Iterator[Chunk]:
         """Every chunk that the shard holds, whatever ``state.json`` says."""
@@ -415,24 +451,45 @@ class EmbeddedReader:
                     raise
         raise contract.nothing_published(self._index.recipe)
 
+    def _before(self, embedder: str) -> Release | None:
+        """The last release of the embedder before, if it is the one that is wanted."""
+        name = self._index.pointed_to("BEFORE")
+        with suppress(BadDataError):
+            directory = self._index.release(str(name))
+            if name and read_state(directory).index.spec.embedder == embedder:
+                return Release(directory)
+        return None
+
     def _follow(self) -> None:
         """Load a newly published release; meanwhile other threads search the old one."""
         name = self._index.current()
-        if name in (self._seen, None) or not self._loading.acquire(blocking=False):
+        if name is None or (name == self._seen and not self._rewritten()):
+            return
+        if not self._loading.acquire(blocking=False):
             return
         try:
-            self._take(str(name))
+            self._take(name)
         finally:
             self._loading.release()
+
+    def _rewritten(self) -> bool:
+        """Whether the release that is searched, not being the published one, was written anew."""
+        release = self._release
+        if release.name == self._seen:
+            return False
+        return written(self._index.release(release.name)) not in (None, release.written)
 
     def _take(self, name: str) -> None:
         directory = self._index.release(name)
         try:
             embedder = read_state(directory).index.spec.embedder
             if embedder != self._release.state.spec.embedder:
-                log.warning("index made with another embedder: not followed", embedder=embedder)
+                if name != self._seen:
+                    log.warning("index made with another embedder: not followed", embedder=embedder)
                 self._seen = name
-                return
+                if not self._rewritten():
+                    return
+                directory = self._index.release(self._release.name)
             new = Release(directory)
         except BadDataError as error:
             log.warning("new index release not readable, kept the old one", reason=str(error))
@@ -564,11 +621,26 @@ class EmbeddedWriter:
         contract.check_release(self.state, _Work(self._open), f"release of {self._index.recipe}")
         former = self._index.current()
         name = self._seal()
+        if former is not None and self._is_of_another_embedder(former):
+            self._index.point("BEFORE", former)
         self._index.point("CURRENT", name)
         self._index.point("PARTIAL", None)
-        for old in set(self._index.releases()) - {name, former}:
+        for old in set(self._index.releases()) - {name, former, self._index.pointed_to("BEFORE")}:
             shutil.rmtree(self._index.release(old), ignore_errors=True)
         return name
+
+    def replace(self, name: str) -> str:
+        """Put the work in the place of a kept release; returns its name."""
+        self._finish()
+        self._index.replace(name)
+        return name
+
+    def _is_of_another_embedder(self, name: str) -> bool:
+        try:
+            state = read_state(self._index.release(name)).index
+        except BadDataError:
+            return False
+        return state.spec.embedder != self._release.index.spec.embedder
 
     def close(self) -> None:
         """Throw away what was neither published nor kept by a checkpoint."""
@@ -585,7 +657,7 @@ class EmbeddedWriter:
 
     def _base(self, spec: IndexSpec, dimension: int) -> Path | None:
         """The checkpoint or release to go on from: of this spec and dimension, and whole."""
-        for pointer in ("PARTIAL", "CURRENT"):
+        for pointer in ("PARTIAL", "CURRENT", "BEFORE"):
             name = self._index.pointed_to(pointer)
             if name is None:
                 continue
@@ -636,14 +708,18 @@ class EmbeddedWriter:
             self._open.optimize()
             self._release.deleted = 0
 
-    def _seal(self) -> str:
-        """Flush and close the shard, then give it a name; returns the name."""
+    def _finish(self) -> None:
+        """Flush and close the shard, and say what is in it."""
         self._open.flush()
         self._open.close()
         self._shard = None
         self._release.index = self.state
         state = self._release.model_dump_json()
         (self._work / "state.json").write_text(state, encoding="utf-8")
+
+    def _seal(self) -> str:
+        """Finish the work, then give it a name; returns the name."""
+        self._finish()
         names = self._index.releases()
         name = f"{int(names[-1]) + 1 if names else 1:06d}"
         self._index.release(name).parent.mkdir(exist_ok=True)

@@ -6,13 +6,15 @@
 * A document is indexed whole or not at all, and `IndexState` says in which revision.
 * What `IndexWriter.publish` returns stays searchable until the next one is published; readers
   follow without being opened again, unless the embedder changed: vectors of two embedders are
-  never compared, so a reader stays with what its embedder can search.
+  never compared, so a reader stays with what its embedder can search. That is kept until the
+  embedder changes once more, and documents that are gone leave it as well.
 * A writer that is killed leaves the published index as it was or a superset that the next
   writer completes.
 """
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -58,7 +60,7 @@ class IndexSpec(BaseModel):
 
     embedder: str
     chunker: str
-    sparse: str = "bm25-v1"
+    sparse: str = "bm25-v2"
 
     @property
     def digest(self) -> str:
@@ -284,8 +286,13 @@ class Index(Protocol):
     def state(self) -> IndexState | None:
         """What is published, or None; light: no vectors are read."""
 
-    def read(self) -> IndexReader:
+    def read(self, embedder: str | None = None) -> IndexReader:
         """A reader of what is published.
+
+        Args:
+            embedder: id of the one that questions are encoded with. Where another has taken its
+                place in the index, what it was searched in until then is kept and read, so that a
+                server which is started again meanwhile goes on answering.
 
         Raises:
             BadDataError: nothing is published yet; says which command does it.
@@ -457,18 +464,23 @@ def hits_in_order(hits: list[Hit], k: int) -> list[Hit]:
 
 def sparse_passage(chunk: Chunk) -> "SparseVector":
     """BM25 term weights of a chunk in its context; the store adds the inverse frequencies."""
-    return _bm25().embed_document(_with_bigrams(chunk.embedded_text))
+    return _bm25().embed_document(_folded(chunk.embedded_text))
 
 
 def sparse_question(text: str) -> "SparseVector":
     """The terms of a question, each of weight 1; empty if it has none but stop words."""
-    return _bm25().embed_query(_with_bigrams(text))
+    return _bm25().embed_query(_folded(text))
 
 
 #: Runs of the scripts that are written without spaces.
 _UNSPACED = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0002ffff]{2,}"
 )
+
+
+def _folded(text: str) -> str:
+    """What words are taken of: NFKC, so that CO2 is found however its 2 is set, and bigrams."""
+    return _with_bigrams(unicodedata.normalize("NFKC", text))
 
 
 def _with_bigrams(text: str) -> str:

@@ -1,17 +1,19 @@
 """The index on a Qdrant server.
 
 Collections ``chunks_<recipe>_000007`` and an alias ``chunks_<recipe>`` on the one that is
-searched. Ordinary runs change that collection in place; another embedder or chunker, or a rebuild,
-fills a new one beside it and moves the alias. The one before is kept.
+searched; ``chunks_<recipe>_before`` on the last of the embedder before, if there was one. Ordinary
+runs change the searched one in place; another embedder or chunker, or a rebuild, fills a new one
+beside it and moves the alias. The one before is kept.
 
 Beside its chunks a collection has one point without vectors for each document: its revision and
 number of chunks, written when all of them are there. While a document is being replaced the
 revision there is empty, so that what a killed writer left is known and done again.
 """
 
+import json
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,7 +22,7 @@ import structlog
 
 from twin.domain.chunk import Chunk
 from twin.domain.document import NAMESPACE
-from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
+from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError, TwinError
 from twin.settings import Settings
 from twin.stores import index as contract
 from twin.stores.index import (
@@ -55,6 +57,7 @@ class QdrantIndex:
         self.recipe = recipe
         self.where = where
         self.alias = f"chunks_{recipe}"
+        self.alias_before = f"{self.alias}_before"
 
     @classmethod
     def at(cls, settings: Settings, recipe: str) -> "QdrantIndex":
@@ -78,10 +81,10 @@ class QdrantIndex:
             name = self.current()
             return None if name is None else self.state_of(name)
 
-    def read(self) -> "QdrantReader":
-        """A reader that follows what is published."""
+    def read(self, embedder: str | None = None) -> "QdrantReader":
+        """A reader that follows what is published (see `Index.read`)."""
         with self.plain_errors():
-            return QdrantReader(self)
+            return QdrantReader(self, embedder)
 
     @contextmanager
     def write(
@@ -129,9 +132,11 @@ class QdrantIndex:
 
     def current(self) -> str | None:
         """The collection that the alias names."""
-        aliases = self.client.get_aliases().aliases
-        names = [a.collection_name for a in aliases if a.alias_name == self.alias]
-        return names[0] if names else None
+        return self.aliases().get(self.alias)
+
+    def aliases(self) -> dict[str, str]:
+        """Names of collections by alias."""
+        return {a.alias_name: a.collection_name for a in self.client.get_aliases().aliases}
 
     def collections(self) -> list[str]:
         """All collections of this recipe, oldest first."""
@@ -171,6 +176,7 @@ class QdrantIndex:
     @contextmanager
     def plain_errors(self) -> Iterator[None]:
         """Turn what the client raises into errors that say what to do."""
+        from qdrant_client.common.client_exceptions import QdrantException
         from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
         try:
@@ -180,16 +186,21 @@ class QdrantIndex:
                 f"the index server {self.where} does not answer: is it started, and is "
                 "TWIN_INDEX_URL right?"
             ) from None
+        except QdrantException:  # the client's only other one: how long to wait
+            raise self._refused(429, b"") from None
         except UnexpectedResponse as error:
-            if error.status_code in {401, 403}:
-                raise BadConfigurationError(
-                    f"the index server {self.where} refuses the key: set TWIN_INDEX_API_KEY"
-                ) from None
-            if error.status_code == 429 or (error.status_code or 500) >= 500:
-                raise TryAgainError(
-                    f"the index server {self.where} answered {error.status_code}"
-                ) from None
-            raise
+            raise self._refused(error.status_code or 500, error.content) from None
+
+    def _refused(self, status: int, content: bytes) -> TwinError:
+        if status in {401, 403}:
+            return BadConfigurationError(
+                f"the index server {self.where} refuses the key: set TWIN_INDEX_API_KEY"
+            )
+        told = f"the index server {self.where} answered {status}"
+        # 404: another job has removed the collection meanwhile.
+        if status in {404, 429} or status >= 500:
+            return TryAgainError(told)
+        return BadDataError(f"{told}: {_reason(content):.300}")
 
     def _newest_of(self, spec: IndexSpec, dimension: int) -> str | None:
         """May be newer than the published one: then a killed build left it, and is gone on with."""
@@ -227,13 +238,18 @@ class QdrantIndex:
 class QdrantReader:
     """Searches the published collection and follows the alias to the next."""
 
-    def __init__(self, index: QdrantIndex) -> None:
+    def __init__(self, index: QdrantIndex, embedder: str | None = None) -> None:
         self._index = index
-        name = index.current()
-        if name is None:
+        aliases = index.aliases()
+        if index.alias not in aliases:
             raise contract.nothing_published(index.recipe)
-        self._name = name
-        self._spec, _ = index.spec_of(name)
+        self._name = aliases[index.alias]
+        self._spec, _ = index.spec_of(self._name)
+        before = aliases.get(index.alias_before)
+        if before and embedder not in (None, self._spec.embedder):
+            spec, _ = index.spec_of(before)
+            if spec.embedder == embedder:
+                self._name, self._spec = before, spec
         self._looked = time.monotonic()
 
     @property
@@ -342,8 +358,7 @@ class QdrantReader:
         return self.state.fingerprint
 
     def close(self) -> None:
-        """Close the connections."""
-        self._index.client.close()
+        """Nothing to let go of: the connections are the index's, and others may use them."""
 
     def _follow(self) -> str:
         """The collection to search; looks for a newer one now and then."""
@@ -405,27 +420,36 @@ class QdrantWriter:
         """Nothing to do: every finished document is durable."""
 
     def publish(self) -> str:
-        """Move the alias here, and remove all but the collection before."""
-        from qdrant_client import models
+        """Move the alias here, and remove all but the collection before.
 
+        That of the embedder before is kept as well, under an alias of its own.
+        """
         contract.check_release(self.state, _Work(self._client, self._name), self._name)
         former = self._index.current()
         if former == self._name:
             return self._name
-        moves: list[models.AliasOperations] = [
-            models.CreateAliasOperation(
-                create_alias=models.CreateAlias(
-                    collection_name=self._name, alias_name=self._index.alias
-                )
-            )
-        ]
-        if former is not None:
-            remove = models.DeleteAlias(alias_name=self._index.alias)
-            moves.insert(0, models.DeleteAliasOperation(delete_alias=remove))
+        aliases = self._index.aliases()
+        moves = self._moved(self._index.alias, self._name, aliases)
+        if former and self._index.spec_of(former)[0].embedder != self._spec.embedder:
+            moves += self._moved(self._index.alias_before, former, aliases)
         self._client.update_collection_aliases(moves)
-        for old in set(self._index.collections()) - {self._name, former}:
+        before = self._index.aliases().get(self._index.alias_before)
+        for old in set(self._index.collections()) - {self._name, former, before}:
             self._client.delete_collection(old)
         return self._name
+
+    def _moved(
+        self, alias: str, name: str, aliases: Mapping[str, str]
+    ) -> "list[models.AliasOperations]":
+        """What points an alias to a collection, from another one if it names one."""
+        from qdrant_client import models
+
+        create = models.CreateAlias(collection_name=name, alias_name=alias)
+        removed = [
+            models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+            for _ in range(alias in aliases)
+        ]
+        return [*removed, models.CreateAliasOperation(create_alias=create)]
 
     def _record(self, states: dict[str, DocumentState]) -> None:
         from qdrant_client import models
@@ -486,6 +510,15 @@ def _vectors(
         return {}
     records = client.retrieve(collection, list(ids), with_payload=False, with_vectors=[DENSE])
     return {str(record.id): _dense(record.vector) for record in records}
+
+
+def _reason(content: bytes) -> str:
+    """What a server says of a request that it refuses, in one line."""
+    try:
+        text = str(json.loads(content)["status"]["error"])
+    except (ValueError, KeyError, TypeError):
+        text = content.decode("utf-8", "replace")
+    return " ".join(text.split())
 
 
 def _dense(vector: Any) -> Sequence[float]:
