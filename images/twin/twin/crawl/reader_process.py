@@ -160,7 +160,7 @@ def _portion(asked: Sequence[Asked]) -> Sequence[Asked]:
 
 
 def serve(pipe_number: int) -> None:
-    """The process: some pages after the others, until the pipe ends (as it does with its parent)."""
+    """The process: some pages after others, until the pipe ends, as it does with its parent."""
     pipe: Connection = Connection(pipe_number)
     # Both reach the whole group; the parent decides when it has no more pages.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
