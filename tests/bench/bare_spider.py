@@ -25,6 +25,8 @@ if __name__ == "__main__":
     process = CrawlerProcess(
         {
             "CONCURRENT_REQUESTS_PER_DOMAIN": int(sys.argv[2]),
+            # As ours: Scrapy starts so many tasks a page for its items, of which neither has any.
+            "CONCURRENT_ITEMS": 1,
             "AUTOTHROTTLE_ENABLED": True,
             "AUTOTHROTTLE_START_DELAY": 0,
             "AUTOTHROTTLE_TARGET_CONCURRENCY": int(sys.argv[2]),

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,13 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from pymongo import MongoClient
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 
 from tests import servers
 from tests.twin.stores.documents import document
@@ -16,7 +24,7 @@ from twin.domain.crawl import Change, CrawlRecord, CrawlStatus
 from twin.domain.document import DocumentStatus
 from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.settings import Settings
-from twin.stores.warehouse import Warehouse, open_warehouse
+from twin.stores.warehouse import Record, Upsert, Warehouse, open_warehouse
 
 
 @pytest.fixture
@@ -121,6 +129,74 @@ def test_many_threads_storing_one_document_leave_one(warehouse: Warehouse) -> No
     (stored,) = warehouse.live_documents("ann")
     assert stored.revision in {text.revision for text in texts}
     assert len(warehouse.revisions(stored.id)) == 3
+
+
+def test_a_document_that_another_crawl_changes_meanwhile_is_read_again(
+    warehouse: Warehouse,
+) -> None:
+    """The other crawl comes between reading and writing; neither text is lost."""
+    warehouse.upsert_all([Upsert(document(f"post-{number}", "Old.")) for number in range(5)])
+    other = [document("post-3", "Theirs.")]
+
+    def meanwhile(_noted: object) -> None:
+        while other:
+            assert warehouse.upsert(other.pop()) is Change.CHANGED
+
+    news = [document(f"post-{number}", "Ours.") for number in range(5)]
+    changes = warehouse.upsert_all([Upsert(item, "digest") for item in news], meanwhile)
+    assert changes == [Change.CHANGED] * 5
+    for number, item in enumerate(news):
+        stored = warehouse.document(item.id)
+        assert stored is not None and stored.content == "Ours."
+        texts = [revision.content for revision in warehouse.revisions(item.id)]
+        assert sorted(texts) == sorted(["Old.", "Ours."] + ["Theirs."] * (number == 3))
+    assert len(warehouse.fetched_digests("ann", "blog")) == 5
+
+
+def test_a_document_that_another_crawl_has_made_the_same_meanwhile_is_done(
+    warehouse: Warehouse,
+) -> None:
+    warehouse.upsert_all([Upsert(document(path, "Old."), "old") for path in ("one", "two")])
+
+    def meanwhile(_noted: object) -> None:
+        warehouse.upsert_all([Upsert(document("one", "New.", last_changed=when), "new")])
+
+    when = datetime(2026, 3, 1, 10, tzinfo=UTC)
+    news = [Upsert(document(path, "New.", last_changed=when), "new") for path in ("one", "two")]
+    assert warehouse.upsert_all(news, meanwhile) == [Change.CHANGED] * 2
+    assert {item.content for item in warehouse.live_documents("ann")} == {"New."}
+
+
+def test_many_changed_documents_take_as_many_commands_as_one(stores_settings: Settings) -> None:
+    """The embedded server goes through all the commands it remembers with every further one."""
+    sent = Commands()
+    uri = stores_settings.mongo_uri.get_secret_value()
+    with MongoClient[Record](uri, tz_aware=True, event_listeners=[sent]) as client:
+        warehouse = Warehouse(client[stores_settings.mongo_database], "here")
+        counts = []
+        for number in (1, 40):
+            for text in ("Old.", "New."):
+                sent.names.clear()
+                upserts = [Upsert(document(f"{number}-{n}", text)) for n in range(number)]
+                warehouse.upsert_all(upserts)
+            counts.append(Counter(sent.names))
+    assert counts[0] == counts[1] == {"find": 1, "insert": 1, "update": 1}
+
+
+class Commands(CommandListener):
+    """Names of the commands that a client has sent."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
 
 
 def test_fetched_digests_and_sightings(warehouse: Warehouse) -> None:

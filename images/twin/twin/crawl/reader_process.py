@@ -1,33 +1,38 @@
-"""Reading pages in processes of their own, so that downloads go on and a bad page dies alone.
+"""Reading pages in a process of their own, so that downloads go on and a bad page dies alone.
 
 Parsers are C code fed with strangers' bytes: one that damages its heap or never returns takes
 its process with it, and only the page that it was reading fails.
 """
 
-import queue
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from itertools import accumulate
 from multiprocessing.connection import Connection, Pipe
 from traceback import format_exc
 
 from twin.crawl.page import Article, Page, UnusableError
 from twin.crawl.read_article import read_article
 from twin.recipes import CrawlSection
+from twin.stores.grouped_calls import GroupedCalls
 
 #: A page takes milliseconds; whatever takes this long does not come to an end.
 MAX_SECONDS = 60.0
 #: Parsers keep caches and fragments: a new process now and then keeps memory flat.
 PAGES_PER_PROCESS = 2_000
 START_SECONDS = 120.0
+#: Pages, and bytes of them, that go to the process at once.
+LARGEST = 8
+LARGEST_BYTES = 1_000_000
 # Not multiprocessing's own: its fork takes along the locks of our threads, its spawn imports
 # whatever program runs us once more.
 PROGRAM = "from twin.crawl.reader_process import serve; serve({})"
 
 Read = Callable[[Page, CrawlSection], Article]
+Asked = tuple[Page, CrawlSection]
+Answer = Article | Exception
 
 
 class BrokenReaderError(Exception):
@@ -57,23 +62,26 @@ class _Reader:
         self.pages = 0
         self._ready = False
 
-    def read(self, page: Page, limits: CrawlSection) -> Article:
-        self.pages += 1
+    def read(self, asked: Sequence[Asked]) -> Iterator[Answer]:
+        """An answer for each page, in their order.
+
+        Raises:
+            BrokenReaderError: the first page without an answer broke it.
+        """
+        self.pages += len(asked)
         try:
             if not self._ready:  # its imports take seconds on a busy machine
                 if not self._pipe.poll(START_SECONDS):
                     raise BrokenReaderError("the reader's process did not start")
                 self._pipe.recv()
                 self._ready = True
-            self._pipe.send((page, limits))
-            if not self._pipe.poll(MAX_SECONDS):
-                raise BrokenReaderError(f"not read within {MAX_SECONDS:.0f} s")
-            answer: Article | Exception = self._pipe.recv()
+            self._pipe.send(asked)
+            for _ in asked:
+                if not self._pipe.poll(MAX_SECONDS):
+                    raise BrokenReaderError(f"not read within {MAX_SECONDS:.0f} s")
+                yield self._pipe.recv()
         except (EOFError, OSError):
             raise BrokenReaderError(f"the reader's process died ({self._end()})") from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
 
     def _end(self) -> str:
         try:
@@ -88,23 +96,23 @@ class _Reader:
         self._process.wait()
 
 
-class ReaderProcesses:
-    """Reads pages in other processes; safe to share between threads. Use it as a context."""
+class ReaderProcess:
+    """Reads pages in another process; safe to share between threads. Use it as a context.
 
-    def __init__(self, processes: int) -> None:
-        self._idle: queue.SimpleQueue[_Reader | None] = queue.SimpleQueue()
-        self._all: set[_Reader] = set()
-        self._lock = threading.Lock()
-        for _ in range(processes):
-            self._idle.put(None)  # started when there is a page for it
+    Pages that wait while others are read go over together: else the process would wait for each
+    until the thread that brings it has had its turn.
+    """
 
-    def __enter__(self) -> "ReaderProcesses":
+    def __init__(self) -> None:
+        self._reader: _Reader | None = None
+        self._reads: GroupedCalls[Asked, Answer] = GroupedCalls(self._read_all, largest=LARGEST)
+
+    def __enter__(self) -> "ReaderProcess":
         """Nothing is started before the first page."""
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for reader in self._all:
-            reader.stop()
+        self._stop()
 
     def read(self, page: Page, limits: CrawlSection) -> Article:
         """As `read_article`, in another process.
@@ -112,37 +120,47 @@ class ReaderProcesses:
         Raises:
             BrokenReaderError: the page broke its reader, or took too long.
         """
-        reader = self._idle.get()
+        answer = self._reads.call((page, limits))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _read_all(self, asked: Sequence[Asked]) -> list[Answer]:
+        answers: list[Answer] = []
+        while len(answers) < len(asked):
+            answers += self._read_some(_portion(asked[len(answers) :]))
+        return answers
+
+    def _read_some(self, asked: Sequence[Asked]) -> list[Answer]:
+        """Answers for all, or for those up to the one that broke its reader."""
+        answers: list[Answer] = []
+        if self._reader is None:
+            self._reader = _Reader()
         try:
-            if reader is None:
-                reader = self._start()
-            article = reader.read(page, limits)
-        except BrokenReaderError:
-            self._stop(reader)
-            reader = None
-            raise
-        finally:
-            if reader is not None and reader.pages >= PAGES_PER_PROCESS:
-                self._stop(reader)
-                reader = None
-            self._idle.put(reader)
-        return article
+            answers.extend(self._reader.read(asked))
+        except BrokenReaderError as error:
+            answers.append(error)
+            self._stop()
+        else:
+            if self._reader.pages >= PAGES_PER_PROCESS:
+                self._stop()
+        return answers
 
-    def _start(self) -> _Reader:
-        reader = _Reader()
-        with self._lock:
-            self._all.add(reader)
-        return reader
-
-    def _stop(self, reader: _Reader | None) -> None:
+    def _stop(self) -> None:
+        reader, self._reader = self._reader, None
         if reader is not None:
-            with self._lock:
-                self._all.discard(reader)
             reader.stop()
 
 
+def _portion(asked: Sequence[Asked]) -> Sequence[Asked]:
+    """The first pages: so many that they are no large message, but one at least."""
+    sizes = accumulate(len(page.body) for page, _ in asked)
+    count = sum(size <= LARGEST_BYTES for size in sizes)
+    return asked[: max(count, 1)]
+
+
 def serve(pipe_number: int) -> None:
-    """The process: one page after the other, until the pipe ends (as it does with its parent)."""
+    """The process: some pages after others, until the pipe ends, as it does with its parent."""
     pipe: Connection = Connection(pipe_number)
     # Both reach the whole group; the parent decides when it has no more pages.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -151,11 +169,11 @@ def serve(pipe_number: int) -> None:
     with suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
-            page, limits = pipe.recv()
-            pipe.send(_answer(page, limits))
+            for page, limits in pipe.recv():
+                pipe.send(_answer(page, limits))
 
 
-def _answer(page: Page, limits: CrawlSection) -> Article | Exception:
+def _answer(page: Page, limits: CrawlSection) -> Answer:
     try:
         return read_article(page, limits)
     except UnusableError as error:

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from twin.stores.snapshots import (
 
 #: What a snapshot has of a page by other names, or a crawl finds out afresh.
 _NOT_FACTS = frozenset({"url", "body", "fetched", "exchange", "links"})
+_FACTS = tuple(one.name for one in fields(Page) if one.name not in _NOT_FACTS)
 
 
 class Recording(Protocol):
@@ -81,9 +82,8 @@ class Recorder:
         Returns:
             The file that has the page's body, and when that was captured.
         """
-        facts = {key: value for key, value in _facts(page).items() if key not in _NOT_FACTS}
         same = self._same(known, body_digest)
-        name = self._add(_capture(page, facts, same and same[1]), page.fetched)
+        name = self._add(_capture(page, _facts(page), same and same[1]), page.fetched)
         return same or (name, page.fetched)
 
     def _same(self, known: FetchedPage | None, body_digest: str) -> tuple[str, datetime] | None:
@@ -142,8 +142,7 @@ class Recorder:
 
 
 def _facts(page: Page) -> dict[str, Any]:
-    slim = Page(**{**page.__dict__, "body": b"", "exchange": None, "links": None})
-    return asdict(slim)
+    return {name: getattr(page, name) for name in _FACTS}
 
 
 def _capture(page: Page, facts: dict[str, Any], unchanged_since: datetime | None) -> Capture:
@@ -161,13 +160,13 @@ def _capture(page: Page, facts: dict[str, Any], unchanged_since: datetime | None
     )
 
 
-def page_of(capture: Capture, fields: Mapping[str, Any], body: bytes) -> Page:
+def page_of(capture: Capture, facts: Mapping[str, Any], body: bytes) -> Page:
     """The page that a snapshot was made of.
 
     Args:
-        fields: of the snapshot that has the body; those that pages no longer have are left out.
+        facts: of the snapshot that has the body; those that pages no longer have are left out.
     """
-    known = {key: value for key, value in fields.items() if key in Page.__dataclass_fields__}
+    known = {key: value for key, value in facts.items() if key in Page.__dataclass_fields__}
     exchange = None
     if capture.status is not None:
         exchange = Exchange(capture.status, (), capture.response_headers)

@@ -9,9 +9,9 @@ from typing import Any
 
 from twin.crawl.intake import Intake
 from twin.crawl.page import ARTICLE_TYPE, Page, article_of_json
-from twin.crawl.reader_process import ReaderProcesses
+from twin.crawl.reader_process import ReaderProcess
 from twin.crawl.recorder import page_of
-from twin.crawl.run import READER_PROCESSES, CrawlOptions, chosen_sources, close_books, report
+from twin.crawl.run import CrawlOptions, chosen_sources, close_books, report
 from twin.crawl.tally import joined
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
@@ -53,13 +53,13 @@ def replay(job: Job, options: ReplayOptions) -> None:
     with (
         open_warehouse(job.settings) as warehouse,
         open_snapshots(job.settings, author) as snapshots,
-        ReaderProcesses(READER_PROCESSES) as readers,
+        ReaderProcess() as reader,
     ):
         warehouse.prepare()
         intakes = []
         for source in sources:
             intake = Intake(
-                job, warehouse, source, full=options.full, read=readers.read,
+                job, warehouse, source, full=options.full, read=reader.read,
                 recorder=_Played(snapshots, source),
             )  # fmt: skip
             intakes.append(intake)

@@ -11,7 +11,7 @@ from twin.crawl.absences import Absences
 from twin.crawl.budget import report_limits
 from twin.crawl.cross_posts import unite_cross_posts
 from twin.crawl.intake import Intake
-from twin.crawl.reader_process import ReaderProcesses
+from twin.crawl.reader_process import ReaderProcess
 from twin.crawl.recorder import Recorder
 from twin.crawl.sources.by_url import source_of_link
 from twin.crawl.tally import joined
@@ -23,8 +23,6 @@ from twin.stores.snapshots import open_snapshots
 
 if TYPE_CHECKING:
     from twin.stores.warehouse import Warehouse
-
-READER_PROCESSES = 1
 
 #: Kinds of which each document is a file of its own, so that one that fails says nothing of others.
 LISTED_BY_FILE = frozenset({"folder", "bucket"})
@@ -72,11 +70,11 @@ def crawl(job: Job, options: CrawlOptions) -> None:
     from twin.stores.warehouse import open_warehouse
 
     sources = chosen_sources(job, options)
-    with open_warehouse(job.settings) as warehouse, ReaderProcesses(READER_PROCESSES) as readers:
+    with open_warehouse(job.settings) as warehouse, ReaderProcess() as reader:
         warehouse.prepare()
         with ExitStack() as stack:
             intakes = [
-                _intake(stack, job, warehouse, readers, source, options.full) for source in sources
+                _intake(stack, job, warehouse, reader, source, options.full) for source in sources
             ]
             _read(job, intakes)
             for intake in intakes:
@@ -95,7 +93,7 @@ def _intake(
     stack: ExitStack,
     job: Job,
     warehouse: "Warehouse",
-    readers: ReaderProcesses,
+    reader: ReaderProcess,
     source: Source,
     full: bool,
 ) -> Intake:
@@ -111,7 +109,7 @@ def _intake(
         recorder = Recorder(snapshots, workspace, source.name, job.run_id)
         stack.callback(recorder.close)
     return Intake(
-        job, warehouse, source, full=full, read=readers.read, recorder=recorder,
+        job, warehouse, source, full=full, read=reader.read, recorder=recorder,
         workspace=workspace, absences=Absences(after=job.recipe.crawl.gone_after),
     )  # fmt: skip
 

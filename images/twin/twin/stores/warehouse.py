@@ -33,6 +33,8 @@ BOOKKEEPING = ("last_seen", "fetched", "missed_in")
 COLLECTIONS = ("revisions", "documents", "quarantine", "crawls", "forgotten", "pages", "changes")
 #: The embedded server compares each record that it finds with every id that was asked for.
 IDS_PER_COMMAND = 100
+#: What a document must still have for it to be written: what it had when it was read.
+_GUARDS = ("revision", "status")
 ATTEMPTS = 20
 LONGEST_PAUSE_SECONDS = 0.05
 #: `STANDING` as queries have it.
@@ -246,24 +248,40 @@ class Warehouse:
         added = [key for key, change in changes.items() if change is Change.ADDED]
         refused = self.add_new("documents", [_new_record(upserts[key]) for key in added])
         missed = {added[position] for position in refused}
-        for key, one in upserts.items():
-            stored = before.get(one.document.id)
-            if stored is not None and not self._update(stored, one, changes[key]):
-                missed.add(key)
+        news = {
+            one.document.id: _news(before[one.document.id], one, changes[key])
+            for key, one in upserts.items()
+            if one.document.id in before
+        }
+        late = self._update(before, {identity: new for identity, new in news.items() if new})
+        missed |= {key for key, one in upserts.items() if one.document.id in late}
         return {key: change for key, change in changes.items() if key not in missed}
 
-    def _update(self, stored: Mapping[str, Any], one: Upsert, change: Change) -> bool:
-        """Bring a document up to date; False if it was changed since it was read."""
-        wanted = _merged(stored, one.document, change)
-        if one.fetched is not None:
-            wanted["fetched"] = one.fetched
-        news = {key: value for key, value in wanted.items() if stored.get(key) != value}
-        if change is Change.UNCHANGED:
-            news.pop("content")  # was not read, and is the same
+    def _update(self, before: Mapping[str, Record], news: Mapping[str, Record]) -> set[str]:
+        """Bring documents up to date, each unless it was changed since it was read.
+
+        By one command, because the server remembers each for when it is sent again, and the
+        embedded one goes through all that it remembers with every further one.
+
+        Returns:
+            Ids of those that were changed since.
+        """
+        from pymongo import UpdateOne
+
         if not news:
-            return True
-        guard = {"_id": stored["_id"], "revision": stored["revision"], "status": stored["status"]}
-        return bool(self._of("documents").update_one(guard, {"$set": news}).matched_count)
+            return set()
+        writes = [
+            UpdateOne(
+                {"_id": identity, **{key: before[identity][key] for key in _GUARDS}}, {"$set": new}
+            )
+            for identity, new in news.items()
+        ]
+        if self._of("documents").bulk_write(writes, ordered=False).matched_count == len(writes):
+            return set()
+        # Which of them, the answer does not say; what is as it is to be needs no second attempt.
+        found = self._of("documents").find({"_id": {"$in": list(news)}}, {"content": 0})
+        now = {stored["_id"]: stored for stored in found}
+        return {identity for identity, new in news.items() if not _holds(now.get(identity), new)}
 
     def _keep_revisions(self, documents: Sequence[Document]) -> None:
         records = []
@@ -607,6 +625,25 @@ def _new_record(one: Upsert) -> Record:
     if one.fetched is not None:
         record["fetched"] = one.fetched
     return record
+
+
+def _news(stored: Mapping[str, Any], one: Upsert, change: Change) -> Record:
+    """What of a stored document is to become otherwise."""
+    wanted = _merged(stored, one.document, change)
+    if one.fetched is not None:
+        wanted["fetched"] = one.fetched
+    news = {key: value for key, value in wanted.items() if stored.get(key) != value}
+    if change is Change.UNCHANGED:
+        news.pop("content")  # was not read, and is the same
+    return news
+
+
+def _holds(stored: Mapping[str, Any] | None, news: Mapping[str, Any]) -> bool:
+    """Whether a document, read without its content, has these values: its revision stands for
+    the content."""
+    return stored is not None and all(
+        stored.get(key) == value for key, value in news.items() if key != "content"
+    )
 
 
 def _live(author_id: str) -> Record:

@@ -9,6 +9,8 @@ NOT_PUBLIC = [
     "169.254.169.254",  # the metadata service of the large clouds
     "100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "fe80::1", "fd00:ec2::254",
     "::ffff:127.0.0.1", "2002:7f00:0001::",
+    "192.0.0.192", "168.63.129.16",  # Oracle's, and what Azure's machines ask
+    "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "::7f00:1", "fec0::1",
 ]  # fmt: skip
 
 
@@ -22,7 +24,7 @@ def test_addresses_that_are_not_public_are_refused_literally_and_resolved(addres
         guard.check_resolved("innocent.example", address)
 
 
-@pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::1111"])
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:4700::1111", "64:ff9b::5db8:d70e"])
 def test_public_addresses_pass(address: str) -> None:
     guard = AddressGuard(())
     guard.check_url(f"http://[{address}]/" if ":" in address else f"https://{address}/")

@@ -153,12 +153,14 @@ def test_bad_sitemaps_of_an_index_fail_alone(
         assert done.code == 0, done.error
         assert elsewhere.requests == []
     assert stored(stores_settings) == {"/a": "A"}
+    led_away = f"leads to another host (after a redirect to http://{other}/map.xml)"
     assert quarantine(stores_settings) == {
         "/gone.xml": "answered 404",
         "/bomb.xml.gz": "larger than crawl.max_page_bytes",
         "/broken.xml.gz": "is no sitemap",
         "/cut.xml.gz": "is no sitemap",
         "/page": "is no sitemap",
+        "/away.xml": led_away,
     }
 
 
@@ -239,9 +241,31 @@ def test_every_bad_page_is_reported_with_its_reason_and_the_good_ones_are_kept(
         "/short": "14 words, fewer than crawl.min_words = 20",
         "/pdf": "not a PDF, or a damaged one",
         "/loop": "redirects in a circle",
+        "/metadata": "leads to another host (after a redirect to http://169.254.169.254/latest/)",
         "/inside": f"was not fetched: 127.0.0.1:9 is refused: not the allowed port {ALLOW} "
         f"(after a redirect to http://127.0.0.1:9/admin)",
     }
+
+
+def test_a_page_that_leads_to_another_host_is_left_and_counted(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings
+) -> None:
+    """As of a site's own short links; what was an article there before is gone."""
+    site.routes.update(
+        {
+            "/": Answer(article("Home", body='<a href="/a">a</a> <a href="/go/x">x</a>')),
+            "/a": Answer(article("A")),
+            "/go/x": Answer(status=302, headers={"Location": "http://elsewhere.example/x"}),
+        }
+    )
+    done = crawl(web(site.url), gone_after=1)
+    assert done.code == 0, done.error
+    assert done.tally() == {"added": 2, "skipped": 1}
+    site.routes["/a"] = Answer(status=301, headers={"Location": "http://elsewhere.example/a"})
+    again = crawl(web(site.url), gone_after=1)
+    assert again.tally() == {"unchanged": 1, "gone": 1, "skipped": 2}
+    assert stored(stores_settings) == {"/": "Home"}
+    assert quarantine(stores_settings) == {}
 
 
 def test_wrongly_linked_canonical_page_is_fetched_instead(
@@ -272,14 +296,15 @@ def test_a_copy_stands_in_for_the_real_host(
     )
     source = {"kind": "web", "name": "site", "start_urls": ["https://blog.example/"]}
     done = crawl(
-        source, options=("--map-host", f"blog.example={site.url}"), delay_seconds=5,
+        source, options=("--map-host", f"blog.example={site.url}"), delay_seconds=50,
     )  # fmt: skip
     assert done.code == 0, done.error
     with open_warehouse(stores_settings) as warehouse:
         urls = {item.url for item in warehouse.live_documents("tester")}
     assert urls == {"https://blog.example/", "https://blog.example/a/"}
     assert "/hidden" not in site.requests
-    assert done.result["seconds"] < 5, "nobody to be polite to on a copy"
+    # Between each two of its five requests it would have waited that long.
+    assert done.result["seconds"] < 50, "nobody to be polite to on a copy"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433"])
@@ -296,7 +321,12 @@ def test_a_site_that_is_down_is_worth_another_try(crawl: Crawl) -> None:
     url = f"http://127.0.0.1:{servers.free_port()}"
     done = crawl(web(url))
     assert done.code == 75
-    assert done.line == f"twin crawl run: error: source 'site': {url}/ connection refused"
+    assert done.line == (
+        f"twin crawl run: error: source 'site': {url}/ was not fetched: its site's robots.txt: "
+        "connection refused"
+    )
+    again = crawl(web(url), obey_robots=False)
+    assert again.line == f"twin crawl run: error: source 'site': {url}/ connection refused"
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,35 @@ def test_crawl_delay_of_robots_txt_is_kept(crawl: Crawl, site: SiteServer) -> No
     assert "/secret" not in site.requests
 
 
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_without_its_robots_txt_a_site_is_left_for_the_next_crawl(
+    crawl: Crawl, site: SiteServer, status: int
+) -> None:
+    """A server in trouble has not said that all is allowed (RFC 9309, 2.3.1.4)."""
+    site.routes["/robots.txt"] = Answer("<h1>Sorry</h1>", status)
+    site.routes["/a"] = Answer(article("A"))
+    assert crawl(source(site, "/a"), retries=1).code == 75
+    assert set(site.requests) == {"/robots.txt"}
+    done = crawl(source(site, "/a"), retries=0)
+    assert f"was not fetched: its site's robots.txt: answered {status}" in done.line
+    assert crawl(source(site, "/a"), retries=0, obey_robots=False).code == 0
+
+
+def test_a_robots_txt_that_is_cut_off_allows_nothing(crawl: Crawl, site: SiteServer) -> None:
+    def cut(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"User-agent: *\nDis")
+        handler.close_connection = True
+
+    site.routes.update({"/robots.txt": cut, "/a": Answer(article("A"))})
+    done = crawl(source(site, "/a"), retries=0)
+    assert done.code == 75
+    assert "its site's robots.txt: connection broke before the end" in done.line
+    assert "/a" not in site.requests
+
+
 def test_a_site_that_sends_more_than_the_budget_is_left(crawl: Crawl, site: SiteServer) -> None:
     paths = [f"/{number}" for number in range(40)]
     for path in paths:

@@ -12,6 +12,19 @@ from urllib.parse import urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+#: What `ipaddress` takes for public, or did not always take for private.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # of protocols, and of a cloud's metadata (RFC 6890)
+        "168.63.129.16/32",  # what the machines of Azure ask about themselves
+        "::/96",  # IPv4 in its oldest dress (RFC 4291, 2.5.5.1)
+        "64:ff9b:1::/48",  # gateways inside a network (RFC 8215)
+        "fec0::/10",  # site-local (RFC 3879)
+    )
+)
+_GATEWAY = ipaddress.IPv6Network("64:ff9b::/96")
+
 
 class RefusedAddressError(Exception):
     """An address that the crawl must not reach; its text says which and how to allow it."""
@@ -81,10 +94,19 @@ class AddressGuard:
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
+        inner = address.ipv4_mapped or address.sixtofour or _translated(address)
         if inner is not None:
             return _is_public(inner)
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global and not address.is_multicast
+
+
+def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that a gateway makes of one of its own IPv6 addresses (RFC 6052)."""
+    if address not in _GATEWAY:
+        return None
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def _refusal(host: str, why: str) -> str:

@@ -249,6 +249,8 @@ def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]
         "DOWNLOADER_MIDDLEWARES": {
             "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
             f"{POLITENESS}.RobotsMiddleware": 100,
+            "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
+            f"{POLITENESS}.OffsiteMiddleware": 50,
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
             "scrapy.downloadermiddlewares.stats.DownloaderStats": None,
             f"{POLITENESS}.BackoffMiddleware": 550,

@@ -6,17 +6,21 @@ import time
 from collections import defaultdict
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Self
+from http import HTTPStatus
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import structlog
 from scrapy import signals  # noqa: TID253 - base classes below; this module is imported lazily
 from scrapy.crawler import Crawler  # noqa: TID253 - as above
+from scrapy.downloadermiddlewares import offsite  # noqa: TID253 - as above
 from scrapy.downloadermiddlewares.retry import RetryMiddleware  # noqa: TID253 - as above
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware  # noqa: TID253 - as above
+from scrapy.exceptions import IgnoreRequest  # noqa: TID253 - as above
 from scrapy.http import Request, Response  # noqa: TID253 - as above
 from scrapy.robotstxt import RobotParser  # noqa: TID253 - as above
 
+from twin.crawl.web.addresses import RefusedAddressError
 from twin.crawl.web.crawl_sites import BUDGET
 
 #: Settings of a crawler, in seconds and bytes.
@@ -135,31 +139,76 @@ async def _wait(seconds: float, crawler: Crawler) -> None:
         await asyncio.sleep(min(left, 1.0))
 
 
+class UnknownRobotsError(IgnoreRequest):
+    """A site's robots.txt could not be had, so nobody knows what it allows.
+
+    Attributes:
+        status: of the answer, if there was one.
+        error: else why there was none.
+    """
+
+    def __init__(self, status: int | None, error: Exception | None = None) -> None:
+        super().__init__(status, error)
+        self.status = status
+        self.error = error
+
+
 class RobotsMiddleware(RobotsTxtMiddleware):
-    """Obeys robots.txt, its ``Crawl-delay`` included (which Scrapy parses but does not keep)."""
+    """Obeys robots.txt, its ``Crawl-delay`` included (which Scrapy parses but does not keep).
+
+    Where it cannot be had because the server or the network is in trouble, nothing is asked for
+    (RFC 9309, 2.3.1.4); Scrapy takes an error page for one that allows everything.
+    """
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
+        self._unknown: dict[str, UnknownRobotsError] = {}
         self._longest = crawler.settings.getfloat(MAX_WAIT_SECONDS)
         self._next_at: dict[str, float] = defaultdict(float)
 
     async def process_request(self, request: Request) -> None:
         """Refuse what is forbidden; let the rest through one by one if a delay is asked for."""
-        await super().process_request(request)
         if request.meta.get("dont_obey_robotstxt"):
             return
-        delay = self._delay(await self.robot_parser(request))
+        rules = await self.robot_parser(request)
+        host = urlsplit(request.url).netloc
+        if host in self._unknown:
+            raise self._unknown[host]
+        self.process_request_2(rules, request)
+        delay = self._delay(rules)
         if delay:
-            host = urlsplit(request.url).netloc
             start = max(self._next_at[host], time.monotonic())
             self._next_at[host] = start + delay
             await _wait(start - time.monotonic(), self.crawler)
+
+    async def _parse_robots(self, response: Response, netloc: str, request: Request) -> None:
+        if response.status in BUSY_STATUSES or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._unknown[netloc] = UnknownRobotsError(response.status)
+        await super()._parse_robots(response, netloc, request)
+
+    def _robots_error(self, exc: Exception, netloc: str) -> None:
+        # One that leads astray, or to where we do not go, is none: the site may be read.
+        if not isinstance(exc, IgnoreRequest | RefusedAddressError):
+            self._unknown[netloc] = UnknownRobotsError(None, exc)
+        super()._robots_error(exc, netloc)
 
     def _delay(self, rules: RobotParser | None) -> float:
         """Seconds between two requests. A longer one than we ever wait is cut to that."""
         if rules is None:
             return 0.0
         return float(min(rules.crawl_delay(self._default_useragent) or 0.0, self._longest))
+
+
+class OffsiteMiddleware(offsite.OffsiteMiddleware):
+    """Keeps to the source's hosts, and tells the spider when a redirect left them."""
+
+    def request_scheduled(self, request: Request, spider: Any) -> None:
+        """Refuse what is on another host; Scrapy then drops it without a word."""
+        try:
+            super().request_scheduled(request, spider)
+        except IgnoreRequest:
+            spider.on_offsite(request)
+            raise
 
 
 class Budget:

@@ -25,6 +25,7 @@ from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Exchange, Page, Unusable
 from twin.crawl.tally import Outcome
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
 from twin.crawl.web.pagination import Traps, next_page, shape
+from twin.crawl.web.politeness import UnknownRobotsError
 from twin.crawl.web.reservations import Reservations
 from twin.crawl.web.site import Site
 from twin.crawl.web.urls import is_on, page_key, same_page
@@ -46,6 +47,7 @@ IN_BROWSER = "in_browser"
 _SIGN_IN = re.compile(r"/(authwall|login|uas/login|checkpoint/)")
 LARGEST_WALL_BYTES = 10_000
 NO_SITEMAP = "is no sitemap"
+ELSEWHERE = "leads to another host"
 PERMANENT_FAILURES = frozenset({"DownloadCancelledError", "UnsupportedURLSchemeError"})
 # What Scrapy's middlewares say when they drop a request.
 OFF_LIMITS = ("Forbidden by robots.txt", "Filtered offsite request")
@@ -297,7 +299,7 @@ class WebSpider(scrapy.Spider):
         """Links first, so that downloads go on; then the page itself."""
         url = self.site.canonical(response.url)
         if not self.site.is_ours(url):
-            self._failed(response.request, "leads to another host", False)
+            self._failed(response.request, ELSEWHERE, False)
             return
         if asks_to_sign_in(url, response.body):
             self._failed(response.request, "asks to sign in instead of showing the page", False)
@@ -474,6 +476,18 @@ class WebSpider(scrapy.Spider):
         if request.url in request.meta.get("redirect_urls", ()):
             self.intake.fail(request.meta["redirect_urls"][0], "redirects in a circle")
 
+    def on_offsite(self, request: scrapy.Request) -> None:
+        """A redirect to another host, where we do not follow."""
+        hops = request.meta.get("redirect_urls")
+        if not hops:
+            return
+        page = self.site.canonical(hops[0])
+        self.intake.absences.note(page, Absence.MISSING)
+        if request.callback == self.on_page and not self.site.is_expected(page):
+            self.intake.skip(ELSEWHERE)
+        else:
+            self._failed(request, ELSEWHERE, False)
+
     def _note_lost_list(self, request: Any) -> None:
         """A list that could not be had may have led to any page."""
         if request.callback in {self.on_sitemap, self.on_archive, self.on_feed}:
@@ -548,6 +562,9 @@ def explain(error: BaseException) -> tuple[str, bool]:
         return f"answered {status}", status in TRANSIENT_STATUSES
     if isinstance(error, RefusedAddressError):
         return f"was not fetched: {error}", False
+    if isinstance(error, UnknownRobotsError):
+        why = f"answered {error.status}" if error.error is None else explain(error.error)[0]
+        return f"was not fetched: its site's robots.txt: {why}", True
     name = type(error).__name__
     if isinstance(error, IgnoreRequest):
         if "exceeded DOWNLOAD_MAXSIZE" in str(error):  # while it was decompressed
