@@ -55,7 +55,7 @@ def test_a_server_killed_in_mid_upsert_is_made_whole_by_the_next_writer(settings
 
         writing = threading.Thread(target=write)
         writing.start()
-        wait_until(lambda: points_on_disk(folder) > before + 20, "points of the upsert", pause=0)
+        wait_until(lambda: points_on_disk(folder) > before + 20, "points of the upsert", pause=0.02)
         os.kill(pid, signal.SIGKILL)
         writing.join()
     assert "does not answer" in str(failed[0])
