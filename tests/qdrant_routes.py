@@ -3,12 +3,18 @@
 No package has Qdrant's server. This process stands in for it, so that tests speak to the index by
 HTTP and can kill it in the middle of a write: each point is durable when it is written, one by one,
 and a process that is started again on the same folder holds what was written before.
+
+``--die-after N`` kills the process in the middle of an upsert, when it has written so many points;
+``--hold-after N`` makes it wait there as long as the file ``held`` is in its folder.
 """
 
 import argparse
 import json
+import os
 import re
+import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,10 +34,27 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.client = QdrantClient(path=str(folder), force_disable_check_same_thread=True)
         self.lock = threading.Lock()
+        self.die_after = self.hold_after = 0
+        self._held = folder / "held"
+        self._points = 0
         self._noted = folder / "payload-indexes.json"
         self.indexes: dict[str, dict[str, str]] = (
             json.loads(self._noted.read_text()) if self._noted.exists() else {}
         )
+
+    def upsert(self, name: str, points: list[models.PointStruct]) -> Any:
+        if not (self.die_after or self.hold_after):
+            return self.client.upsert(name, points)
+        for point in points:
+            self.client.upsert(name, [point])
+            self._points += 1
+            if self._points == self.die_after:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self._points == self.hold_after:
+                self._held.touch()
+                while self._held.exists():
+                    time.sleep(0.02)
+        return _done()
 
     def note(self, collection: str, field: str, kind: str) -> None:
         self.indexes.setdefault(collection, {})[field] = kind
@@ -64,7 +87,7 @@ def _index(store: Store, name: str, body: bytes) -> Any:
 
 def _upsert(store: Store, name: str, body: bytes) -> Any:
     points = models.PointsList.model_validate_json(body).points
-    return store.client.upsert(name, points)
+    return store.upsert(name, points)
 
 
 _SELECTOR: TypeAdapter[Any] = TypeAdapter(models.PointIdsList | models.FilterSelector)
@@ -193,9 +216,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("port", type=int)
+    parser.add_argument("--die-after", type=int, default=0)
+    parser.add_argument("--hold-after", type=int, default=0)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", "Payload indexes have no effect")
-    Requests.store = Store(arguments.folder)
+    Requests.store = store = Store(arguments.folder)
+    store.die_after, store.hold_after = arguments.die_after, arguments.hold_after
     ThreadingHTTPServer(("127.0.0.1", arguments.port), Requests).serve_forever()
 
 

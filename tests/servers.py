@@ -129,10 +129,13 @@ def warehouse_server(
 
 
 @contextmanager
-def index_server(folder: Path, port: int | None = None) -> Iterator[tuple[str, int]]:
-    """A process that answers as a Qdrant server, storing in ``folder``; yields (URL, pid)."""
+def index_server(folder: Path, port: int | None = None, *options: str) -> Iterator[tuple[str, int]]:
+    """A process that answers as a Qdrant server, storing in ``folder``; yields (URL, pid).
+
+    For options, which say where in the middle of a write it dies or waits, see the module it runs.
+    """
     port = port or free_port()
-    command = [BIN / "python", "-m", "tests.qdrant_routes", folder, str(port)]
+    command = [BIN / "python", "-m", "tests.qdrant_routes", folder, str(port), *options]
     root = Path(__file__).parent.parent
     path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
     log = folder.parent / f"index-{port}.log"

@@ -11,7 +11,7 @@ from tests.twin.corpora import document
 from twin.datasets.personal_data import Redactor
 from twin.recipes import PersonalDataSection
 
-KNOBS = PersonalDataSection(names=("Bob Miller", "Ann Lee"))
+KNOBS = PersonalDataSection(names=("Bob Miller", "Ann Lee", "\u738b\u5c0f\u660e"))
 
 
 def redacted(text: str, knobs: PersonalDataSection = KNOBS) -> str:
@@ -39,6 +39,26 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NSJ9.dGhlIHNpZ25hdHVyZQ"
         ),
         ("Bob Miller said so; bob is fine.", "[PERSON] said so; bob is fine."),
         ("`sk-" + "a1B2" * 8 + "`", "`[SECRET_KEY]`"),
+        ("npm_" + "a1B2" * 9, "[SECRET_KEY]"),
+        ("pypi-AgEIcHlwaS5vcmc" + "a1B2" * 20, "[SECRET_KEY]"),
+        ("SG." + "a1B2" * 5 + "xy." + "a1B2" * 10 + "xyz", "[SECRET_KEY]"),
+        (
+            "curl -H 'Authorization: Bearer " + "a1B2" * 8 + "'",
+            "curl -H 'Authorization: [SECRET_KEY]'",
+        ),
+        ("postgres://ann:hunter2pass@db.example:5432/x", "postgres[SECRET_KEY]/x"),
+        ("AWS_SECRET_ACCESS_KEY=" + "a1B/" * 10, "[SECRET_KEY]"),
+        ("J\u00fcrgen: j\u00fcrgen@m\u00fcller.de", "J\u00fcrgen: [EMAIL_ADDRESS]"),
+        (
+            "\u8bf7\u5199\u4fe1\u5230ann@example.org\u3002",
+            "\u8bf7\u5199\u4fe1\u5230[EMAIL_ADDRESS]\u3002",
+        ),
+        ("\u7535\u8bdd+44 20 7946 0958\u3002", "\u7535\u8bdd[PHONE_NUMBER]\u3002"),
+        ("\u5bc6\u94a5AKIAIOSFODNN7EXAMPLE\u3002", "\u5bc6\u94a5[SECRET_KEY]\u3002"),
+        (
+            "\u4ed6\u662f\u738b\u5c0f\u660e\u5148\u751f\u3002",
+            "\u4ed6\u662f[PERSON]\u5148\u751f\u3002",
+        ),
     ],
 )
 def test_personal_data_is_replaced_by_its_kind(text, expected):
@@ -58,6 +78,9 @@ def test_personal_data_is_replaced_by_its_kind(text, expected):
         "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "skip-the-line-of-things, task-a-very-long-name",
         "550e8400-e29b-41d4-a716-446655440000",
+        "see https://ann.example:8080/@ann and http://localhost:5000/x?a=b@c",
+        "Bearer authentication-or-authorisation",
+        "AWS_SECRET_ACCESS_KEY=$SECRET and npm_config_registry",
     ],
 )
 def test_what_is_no_personal_data_stays(text):

@@ -18,10 +18,10 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from tests.servers import BIN, wait_until
+from tests.servers import BIN, free_port, index_server, wait_until
 from tests.twin.features.documents import WHEN, make
 from twin.domain.document import Document, DocumentStatus
-from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
+from twin.domain.errors import BadDataError, ExitCode, NothingToDo, TryAgainError
 from twin.domain.result import JobResult
 from twin.features.build import build
 from twin.features.chunker import Chunker, Cut
@@ -345,6 +345,38 @@ def test_a_killed_build_harms_nothing_and_the_next_one_completes(stores_settings
     state = open_index(stores_settings, RECIPE).state()
     assert {id_: document.revision for id_, document in state.documents.items()} == live
     assert len(list(open_index(stores_settings, RECIPE).read().chunks())) == state.chunks
+
+
+@pytest.mark.parametrize("killed", ["build", "server"])
+def test_a_kill_in_mid_upsert_on_a_server_is_made_good(stores_settings, tmp_path, killed):
+    """Real processes: afterwards what is live is there exactly, as `twin features verify` says."""
+    store(stores_settings, PODS, GATE)
+    folder, port = tmp_path / "data", free_port()
+    settings = stores_settings.model_copy(update={"index_url": f"http://127.0.0.1:{port}"})
+    line, environment = command(settings, tmp_path)
+
+    def twin(job: str) -> int:
+        command = [line[0], "features", job, *line[3:]]
+        return subprocess.run(command, env=environment, check=False).returncode
+
+    with index_server(folder, port):
+        assert twin("build") == 0
+    many = [make(f"Post {n}", f"Post {n} says this, for once. " * 180) for n in range(12)]
+    store(stores_settings, *many, GATE.model_copy(update={"status": DocumentStatus.GONE}))
+    where = "--die-after" if killed == "server" else "--hold-after"
+    with index_server(folder, port, where, "60"):
+        build_ = subprocess.Popen(line, env=environment, start_new_session=True)
+        if killed == "build":
+            wait_until((folder / "held").exists, "the middle of an upsert", seconds=200)
+            os.killpg(build_.pid, signal.SIGKILL)
+            (folder / "held").unlink()
+        assert build_.wait() == (ExitCode.TRY_AGAIN if killed == "server" else -signal.SIGKILL)
+    with index_server(folder, port):
+        state = open_index(settings, RECIPE).state()
+        assert any(not document.revision for document in state.documents.values())
+        assert twin("verify") == ExitCode.BAD_DATA
+        assert twin("build") == 0
+        assert twin("verify") == 0
 
 
 def test_the_plan_is_the_difference():

@@ -287,6 +287,17 @@ def test_diversity_brings_passages_less_alike(long, embedder):
     assert likeness(mmr_lambda=0.2) < likeness(mmr_lambda=1.0) - 0.1
 
 
+def test_what_a_document_says_again_word_for_word_is_found_once(embedder, tmp_path):
+    refrain = "The tide turns at noon and the harbour fills with boats. " * 4
+    verses = "\n\n".join(f"## Verse\n\n{refrain}\n\n## {n}\n\nWords of {n}. " * 3 for n in "ABC")
+    index = filled(EmbeddedIndex(tmp_path / "song", "song"), embedder, [make("Song", verses)])
+    chunks = [chunk for chunk in index.read().chunks() if "tide" in chunk.text]
+    assert len({chunk.text for chunk in chunks}) < len(chunks)
+    found = Retriever(index.read(), embedder).search("when does the tide turn", 5)
+    passages = [passage.text for passage in found]
+    assert len(set(passages)) == len(passages) > 1
+
+
 def test_maxsim_orders_by_its_own_scores(index, embedder):
     retriever = Retriever(index.read(), embedder, knobs(), reranker=MaxSim(embedder))
     found = retriever.search("Which exit status means bad data?", 3)

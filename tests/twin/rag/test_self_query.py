@@ -22,6 +22,7 @@ def moment(year, month=1, day=1):
         ("agents up to June 2023", None, moment(2023, 7), "agents"),
         ("agents between 2019 and 2021", moment(2019), moment(2022), "agents"),
         ("agents since 2024-02-05", moment(2024, 2, 5), None, "agents"),
+        ("posts from March 2024 or later about pods", moment(2024, 3), None, "pods"),
         ("texts from Dec 2023 about tools", moment(2023, 12), moment(2024), "tools"),
     ],
 )
@@ -62,7 +63,9 @@ def test_what_is_no_filter_is_left_alone(question):
         ("repositories about parsing", "kind", ("code",), "parsing"),
         ("show me all your essays about boats", "kind", ("article",), "boats"),
         ("posts by Ann Lee about boats", "author_id", ("ann",), "boats"),
+        ("blog posts from Ann Lee about boats", "author_id", ("ann",), "boats"),
         ("What has Ann Lee written about boats?", "author_id", ("ann",), "boats?"),
+        ("What did you write in German about boats?", "language", ("de",), None),
         ("what did Ann Lee write in 2022 on boats", "author_id", ("ann",), "boats"),
         ("LinkedIn posts about boats", "platform", ("linkedin",), "boats"),
         ("GitHub repositories about parsing", "platform", ("github",), "parsing"),

@@ -30,18 +30,37 @@ EMAIL, PHONE, CARD, IBAN, KEY, PERSON = (
     "PERSON",
 )
 
-_EMAIL = r"\b[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}\b"
+#: Letters of addresses: Latin ones with accents, Greek, Cyrillic. What may not stand before them is
+#: said, since \b sees no border between a letter and Chinese.
+_LETTER = "A-Za-z\u00c0-\u04ff"
+_EMAIL = (
+    rf"(?<![{_LETTER}0-9._%+-])[{_LETTER}0-9._%+-]{{1,64}}"
+    rf"@(?:[{_LETTER}0-9-]{{1,63}}\.)+[{_LETTER}]{{2,24}}(?![{_LETTER}])"
+)
+_START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
 
 #: Credentials by the form that their makers gave them.
 _KEYS = {
-    "AWS access key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
-    "GitHub token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})\b",
-    "GitLab token": r"\bglpat-[A-Za-z0-9_-]{20,}\b",
-    "Slack token": r"\bxox[abprs]-[A-Za-z0-9-]{10,}\b",
-    "API key": r"\b(?:sk|pk|rk)[-_](?:[a-z]+[-_])*[A-Za-z0-9_-]{20,}\b",
-    "Google API key": r"\bAIza[0-9A-Za-z_-]{35}\b",
-    "Hugging Face token": r"\bhf_[A-Za-z0-9]{30,}\b",
-    "JSON Web Token": r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
+    "AWS access key": rf"{_START}(?:AKIA|ASIA)[0-9A-Z]{{16}}{_END}",
+    "AWS secret key": (
+        r"(?i:aws_secret_access_key)[\"']?\s{0,3}[=:]\s{0,3}[\"']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"
+    ),
+    "GitHub token": (
+        rf"{_START}(?:gh[pousr]_[A-Za-z0-9]{{36,255}}|github_pat_[A-Za-z0-9_]{{22,255}}){_END}"
+    ),
+    "GitLab token": rf"{_START}glpat-[A-Za-z0-9_-]{{20,}}",
+    "Slack token": rf"{_START}xox[abprs]-[A-Za-z0-9-]{{10,}}",
+    "API key": rf"{_START}(?:sk|pk|rk)[-_](?:[a-z]+[-_])*[A-Za-z0-9_-]{{20,}}",
+    "Google API key": rf"{_START}AIza[0-9A-Za-z_-]{{35}}",
+    "Hugging Face token": rf"{_START}hf_[A-Za-z0-9]{{30,}}{_END}",
+    "npm token": rf"{_START}npm_[A-Za-z0-9]{{36}}{_END}",
+    "PyPI token": rf"{_START}pypi-[A-Za-z0-9_-]{{50,}}",
+    "SendGrid key": rf"{_START}SG\.[A-Za-z0-9_-]{{22}}\.[A-Za-z0-9_-]{{43}}",
+    "JSON Web Token": (
+        rf"{_START}eyJ[A-Za-z0-9_-]{{8,}}\.eyJ[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{8,}}"
+    ),
+    "bearer token": rf"{_START}Bearer (?=[A-Za-z._~+/-]*\d)[A-Za-z0-9._~+/-]{{20,}}=*",
+    "password in a URL": r"://[^\s/:@?#]{1,64}:[^\s/@?#]{3,128}@[^\s/?#]{1,255}",
     "private key": (
         r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     ),
@@ -49,11 +68,15 @@ _KEYS = {
 
 #: An international number, or one with an area code in brackets, or groups of three and four.
 _PHONE = (
-    r"(?<![\w.])\+\d[\d ().-]{6,18}\d\b|(?<![\w(])\(\d{2,5}\)[ ./-]?\d[\d ./-]{4,14}\d\b"
-    r"|(?<![\w.-])\d{3}[ -]\d{3}[ -]\d{4}\b(?![.-]?\w)"
+    r"(?<![A-Za-z0-9.])\+\d[\d ().-]{6,18}\d\b"
+    r"|(?<![A-Za-z0-9(])\(\d{2,5}\)[ ./-]?\d[\d ./-]{4,14}\d\b"
+    r"|(?<![A-Za-z0-9_.-])\d{3}[ -]\d{3}[ -]\d{4}\b(?![.-]?\w)"
 )
 _ACCOUNTS = r"\b(?:\d[ -]?){13,19}\b|\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b"
 _MAYBE = re.compile("|".join((_EMAIL, *_KEYS.values(), _PHONE, _ACCOUNTS)))
+
+#: Scripts whose words no blank sets apart, so that a name stands between other letters.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
 
 _CODE = re.compile(
     r"^(?:[^\S\n]|>)*(`{3,}|~{3,}).*?(?:^(?:[^\S\n]|>)*\1|\Z)|`[^`\n]+`|^(?: {4}|\t).*$",
@@ -147,8 +170,12 @@ def _recognizers(names: Sequence[str]) -> list[Any]:
         CreditCardRecognizer(),
         IbanRecognizer(),
     ]
-    if names:
-        found.append(PatternRecognizer(PERSON, name="names", deny_list=list(names)))
+    unspaced = [name for name in names if _UNSPACED.search(name)]
+    if spaced := [name for name in names if name not in unspaced]:
+        found.append(PatternRecognizer(PERSON, name="names", deny_list=spaced))
+    if unspaced:
+        inside = [Pattern(name, re.escape(name), 1.0) for name in unspaced]
+        found.append(PatternRecognizer(PERSON, name="names in running text", patterns=inside))
     return found
 
 

@@ -59,7 +59,7 @@ def verify(job: Job) -> None:
         job.counts.read = len(wanted)
         spec = IndexSpec(embedder=embedder.id, chunker=chunker.version)
         if state.spec != spec:
-            differences.add("other settings", f"{state.spec.chunker}, not {spec.chunker}")
+            differences.add("other settings", f"made with {state.spec}, not {spec}")
         else:
             _compare_documents(wanted, state, differences)
             _compare_chunks(job, warehouse, chunker, wanted, index, differences)

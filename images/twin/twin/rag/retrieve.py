@@ -179,6 +179,7 @@ class Retriever:
 
     def _chosen(self, question: str, hits: list[Hit], k: int) -> list[Hit]:
         knobs = self._knobs
+        hits = _said_once(hits)
         if self._reranker is not None and hits:
             count = max(k, knobs.rerank_candidates)
             hits = reranked(question, hits, self._reranker, count)
@@ -229,6 +230,14 @@ def make_retriever(
 def _plain(question: str) -> str:
     """Styled letters as plain ones, as in passages; no half characters, which JSON allows."""
     return unicodedata.normalize("NFKC", question.encode("utf-8", "ignore").decode()).strip()
+
+
+def _said_once(hits: list[Hit]) -> list[Hit]:
+    """Of chunks of one document with the same words (a refrain, a licence) only the best."""
+    first: dict[tuple[str, str], Hit] = {}
+    for hit in hits:
+        first.setdefault((hit.chunk.document_id, hit.chunk.text), hit)
+    return list(first.values())
 
 
 def _told(filter: ChunkFilter) -> str:

@@ -79,6 +79,7 @@ def _end(moment: str) -> datetime:
 
 _STARTS = {
     rf"\b(?:since|as of|starting(?: in)?)\s+({_MOMENT})": _start,
+    rf"\b(?:from|in)\s+({_MOMENT})\s+(?:onwards?|or later)\b": _start,
     rf"\bafter\s+({_MOMENT})": _end,
 }
 _ENDS = {
@@ -147,7 +148,7 @@ class _Reading:
 
     def languages(self) -> None:
         found = self._take(rf"\b({_LANGUAGE})(?=(?:[ -]language)?\s+{_TEXTS}\b)") or (
-            self._take(rf"\b(?:written|texts|posts|articles)\s+in\s+({_LANGUAGE})\b")
+            self._take(rf"\b(?:{_WROTE}|{_TEXTS})\s+in\s+({_LANGUAGE})\b")
         )
         if found:
             self._set("language", (LANGUAGES[found[1].lower()],))
@@ -162,7 +163,7 @@ class _Reading:
     def authors(self, known: Mapping[str, str]) -> None:
         for name, id_ in known.items():
             own = re.escape(name)
-            if self._take(rf"\b{_TEXTS}(?P<keep>\s+(?:written\s+)?by\s+{own})\b") or (
+            if self._take(rf"\b{_TEXTS}(?P<keep>\s+(?:written\s+)?(?:by|from|of)\s+{own})\b") or (
                 self._take(rf"\bwhat\s+(?:did|has|does)\s+{own}\s+{_WROTE}\b")
             ):
                 self._set("author_id", (id_,))
