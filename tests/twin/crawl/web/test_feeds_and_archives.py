@@ -215,15 +215,17 @@ def test_a_page_behind_a_paywall_is_set_aside(
     crawl: Crawl, site: SiteServer, stores_settings: Settings
 ) -> None:
     data = '<script type="application/ld+json">{"isAccessibleForFree": false}</script>'
-    links = '<a href="/free">f</a><a href="/paid">p</a>'
+    box = '<div class="paywall" data-testid="paywall" data-component-name="Paywall"></div>'
+    links = '<a href="/free">f</a><a href="/paid">p</a><a href="/cut">c</a>'
     site.routes |= {
         "/": Answer(article("Home", body=links)),
         "/free": Answer(article("Free", head=data.replace("false", "true"))),
         "/paid": Answer(article("Paid", head=data)),
+        "/cut": Answer(article("Cut", body=box)),
     }
-    done = crawl(web(site.url, include=["/free", "/paid"]))
+    done = crawl(web(site.url, include=["/free", "/paid", "/cut"]))
     assert done.code == 0 and paths(stores_settings) == {"/free"}
-    assert "behind a paywall" in held(stores_settings)["/paid"]
+    assert all("behind a paywall" in held(stores_settings)[path] for path in ("/paid", "/cut"))
 
 
 def test_cross_posts_of_two_sources_become_one_document(

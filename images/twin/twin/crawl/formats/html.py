@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from twin.crawl.formats.code_blocks import unwrap_listings
 from twin.crawl.formats.html_markdown import to_markdown, to_text
 from twin.crawl.formats.html_repair import repair
-from twin.crawl.formats.html_runs import events_of
+from twin.crawl.formats.html_runs import Event, events_of
 from twin.crawl.formats.listing import is_listing
 from twin.crawl.formats.main_text import choose, choose_all
 from twin.crawl.formats.markdown import title_from_url
 from twin.crawl.formats.metadata import Metadata, read_metadata
+from twin.crawl.formats.substack_markup import write_out
 from twin.crawl.page import Article, ListingError, UnusableError
 from twin.domain.document import normalise
 
@@ -58,8 +59,7 @@ def read_fragment(markup: str, url: str, *, links: bool = False) -> str:
         UnusableError: there is no text in it.
     """
     tree = _parse(f"<html><body><div>{markup}</div></body></html>")
-    unwrap_listings(tree)
-    events = events_of(repair(tree))
+    events = _events(tree)
     choose_all(events)
     if not to_text(events).strip():
         raise UnusableError("no text in it")
@@ -101,11 +101,17 @@ def _parse(text: str) -> "HtmlElement":
     return tree
 
 
+def _events(tree: "HtmlElement") -> list[Event]:
+    """The runs and images of a page whose HTML is mended first."""
+    unwrap_listings(tree)
+    write_out(tree)
+    return events_of(repair(tree))
+
+
 def _extract(tree: "HtmlElement", given_url: str | None, links: bool) -> Extraction:
     metadata = read_metadata(tree, given_url or "")
     url = given_url or metadata.stated_url or ""
-    unwrap_listings(tree)
-    events = events_of(repair(tree))
+    events = _events(tree)
     title = metadata.title or title_from_url(url)
     choose(events, _found(tree), metadata.body, [title, metadata.subtitle or ""])
     content, plain = to_markdown(events, url, links=links), to_text(events)

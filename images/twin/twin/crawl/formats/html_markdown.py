@@ -9,6 +9,7 @@ from twin.crawl.formats.code_blocks import fenced, language_of
 from twin.crawl.formats.html_runs import Edge, Event, Image, Place, Run
 
 _MARKERS = {"em": "*", "strong": "**", "del": "~~"}
+_MAX_SPAN = 50
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _SPECIAL = (
     r"\\(?=[!-/:-@\[-`{-~]|$)"  # a backslash before what it would escape
@@ -30,6 +31,8 @@ _BLOCK_START = re.compile(
 )
 _NUMBER_START = re.compile(r"^(?P<number>\d{1,9})(?P<mark>[.)])(?=\s|$)")
 _WORD = re.compile(r"\w")
+_RAISABLE = re.compile(r"[0-9+\u2212-]+")
+_RAISED = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")  # noqa: RUF001
 
 
 def to_markdown(events: Sequence[Event], base_url: str, *, links: bool) -> str:
@@ -88,8 +91,17 @@ class _Frame:
     place: Place | None
     kind: str
     blocks: list[str] = field(default_factory=list)
-    rows: list[list[str]] = field(default_factory=list)
+    rows: "list[list[_Cell]]" = field(default_factory=list)
     number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A cell of a table, and how many columns and rows it takes."""
+
+    text: str
+    columns: int
+    rows: int
 
 
 class _Writer:
@@ -154,7 +166,7 @@ class _Writer:
             rows = self._table().rows
             if not rows:
                 rows.append([])
-            rows[-1].append(" ".join(" ".join(frame.blocks).split()).replace("|", "\\|"))
+            rows[-1].append(_cell_of(frame))
         elif frame.kind == "table":
             outer.blocks += [block for block in [_table_of(frame.rows)] if block]
         elif frame.blocks and frame.kind == "item":
@@ -224,8 +236,36 @@ def _indented(text: str, marker: str) -> str:
     return "\n".join([f"{marker}{first}", *(f"{space}{line}".rstrip() for line in others)])
 
 
-def _table_of(rows: list[list[str]]) -> str:
-    rows = [row for row in rows if any(row)]
+def _cell_of(frame: _Frame) -> _Cell:
+    text = " ".join(" ".join(frame.blocks).split()).replace("|", "\\|")
+    element = frame.place.element if frame.place is not None else {}
+    return _Cell(text, _span(element.get("colspan")), _span(element.get("rowspan")))
+
+
+def _span(stated: str | None) -> int:
+    known = (stated or "").strip()
+    return min(max(int(known), 1), _MAX_SPAN) if known.isascii() and known.isdigit() else 1
+
+
+def _grid(rows: list[list[_Cell]]) -> list[list[str]]:
+    """Every cell in its own column; what else it spans is empty."""
+    grid = []
+    below: dict[int, int] = {}  # column to the rows that a cell above still takes of it
+    for row in rows:
+        line: list[str] = []
+        spans: dict[int, int] = {}
+        for cell in row:
+            while below.get(len(line)):
+                line.append("")
+            spans |= dict.fromkeys(range(len(line), len(line) + cell.columns), cell.rows - 1)
+            line += [cell.text, *[""] * (cell.columns - 1)]
+        below = {column: left - 1 for column, left in below.items() if left > 1} | spans
+        grid.append(line)
+    return grid
+
+
+def _table_of(table: list[list[_Cell]]) -> str:
+    rows = [row for row in _grid(table) if any(row)]
     if not rows:
         return ""
     width = max(map(len, rows))
@@ -281,7 +321,9 @@ class _Inline:
                 self._to(wanted[: _common([mark for mark, _ in self._open], wanted)])
                 self._add(" ")
             self._to(wanted)
-            if "code" in names:
+            if "sup" in names and "math" not in names:
+                written = _raised(" ".join(text.split()), wanted)
+            elif "code" in names:
                 written = _code_span(" ".join(text.split()))
             elif "math" in names:
                 written = text.strip()
@@ -387,6 +429,13 @@ def _code_span(text: str) -> str:
     ticks = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     space = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{ticks}{space}{text}{space}{ticks}"
+
+
+def _raised(text: str, marks: list[tuple[str, str]]) -> str:
+    """Raised digits, which would else become a part of the number or word before them."""
+    if _RAISABLE.fullmatch(text):
+        return text.translate(_RAISED)
+    return _escaped(text, any(mark[0] == "a" for mark in marks))
 
 
 def _escaped(text: str, in_link: bool) -> str:
