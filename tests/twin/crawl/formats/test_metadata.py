@@ -23,6 +23,13 @@ def ld(**data: object) -> str:
     return f'<script type="application/ld+json">{text}</script>'
 
 
+def ld_of(data: object) -> str:
+    return f'<script type="application/ld+json">{json.dumps(data)}</script>'
+
+
+SITE = "<meta property='og:site_name' content='The Weir'>"
+
+
 @pytest.mark.parametrize(
     ("head", "body", "title"),
     [
@@ -47,6 +54,13 @@ def test_titles(head: str, body: str, title: str | None) -> None:
     [
         (ld(author=[{"name": "Ines Marsh"}, {"name": "K. Du"}]), "", "Ines Marsh, K. Du"),
         (ld(author="By Ines Marsh"), "", "Ines Marsh"),
+        (ld(author={"@id": "#ines"}) + ld_of({"@type": "Person", "@id": "#ines",
+         "name": "Ines Marsh"}), "", "Ines Marsh"),
+        (ld(author=[{"@id": "#nobody"}, {"@id": ["#x"]}]), "", None),
+        (SITE + ld(author={"@type": "Organization", "name": "The Weir"}), "", None),
+        (ld(author="The Weir", publisher={"@type": "Organization", "name": "The Weir"})
+         + "<meta name='author' content='Ines Marsh'>", "", "Ines Marsh"),
+        (SITE + ld(author={"@type": "Person", "name": "The Weir"}), "", "The Weir"),
         ("<meta name='author' content='Ines Marsh'>", "", "Ines Marsh"),
         ("<meta property='article:author' content='https://f.com/ines'>",
          "<a rel='author'>Ines Marsh</a>", "Ines Marsh"),

@@ -9,6 +9,7 @@ from twin.crawl.formats.code_blocks import fenced, language_of
 from twin.crawl.formats.html_runs import Edge, Event, Image, Place, Run
 
 _MARKERS = {"em": "*", "strong": "**", "del": "~~"}
+_ESCAPED_END = re.compile(r"(?<!\\)((?:\\\\)*)\\\]$")
 _MAX_SPAN = 50
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _SPECIAL = (
@@ -336,7 +337,7 @@ class _Inline:
                 self._add(" ")
         self._to([])
         lines = "".join(self._out).split("\n")
-        return "\n".join(" ".join(line.split()) for line in lines if line.strip())
+        return "\n".join(_without_last_escape(line) for line in lines if line.strip())
 
     def _marks_of(self, marks: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
         wanted: list[tuple[str, str]] = []
@@ -422,6 +423,11 @@ def _start(mark: tuple[str, str]) -> str:
 def _end(mark: tuple[str, str]) -> str:
     name, value = mark
     return f"]({value})" if name == "a" else _MARKERS[name]
+
+
+def _without_last_escape(line: str) -> str:
+    """A line in single spaces; at its end, nothing can follow that makes a link of brackets."""
+    return _ESCAPED_END.sub(r"\1]", " ".join(line.split()))
 
 
 def _code_span(text: str) -> str:

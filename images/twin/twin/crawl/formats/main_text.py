@@ -41,7 +41,7 @@ _ABSOLVING_SHARE = 0.25
 _REGION_SHARE = 0.92
 _INNER = frozenset(
     {"p", "ul", "ol", "li", "dl", "dt", "dd", "table", "tbody", "thead", "tr", "td", "th"}
-    | {"blockquote", "pre", "h2", "h3", "h4", "h5", "h6"}
+    | {"blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6"}
 )
 _MAX_OUTLIER_SHARE = 0.08
 _MIN_GAP = 12  # runs

@@ -155,11 +155,38 @@ class _Page:
 
 def _article_of(tree: "HtmlElement") -> dict[str, Any]:
     """The article among a page's JSON-LD; of several the one with the most text."""
-    articles = []
-    for script in tree.iter("script"):
-        if "ld+json" in (script.get("type") or "").lower() and script.text:
-            articles += list(_articles_in(_load(script.text), 0))
-    return max(articles, key=lambda article: len(str(article.get("articleBody", ""))), default={})
+    data = [
+        _load(script.text)
+        for script in tree.iter("script")
+        if "ld+json" in (script.get("type") or "").lower() and script.text
+    ]
+    articles = [article for item in data for article in _articles_in(item, 0)]
+    article = max(articles, key=lambda one: len(str(one.get("articleBody", ""))), default={})
+    if "author" not in article:
+        return article
+    named = {node["@id"]: node for item in data for node in _named_in(item, 0)}
+    return {**article, "author": _looked_up(article["author"], named)}
+
+
+def _named_in(data: object, depth: int) -> Iterator[dict[str, Any]]:
+    """What a page's JSON-LD gives an id and a name, so that other parts of it may refer to it."""
+    if depth > 4:
+        return
+    if isinstance(data, dict):
+        if isinstance(data.get("@id"), str) and data.get("name"):
+            yield data
+        data = list(data.values())
+    for item in data if isinstance(data, list) else ():
+        yield from _named_in(item, depth + 1)
+
+
+def _looked_up(value: object, named: dict[str, dict[str, Any]]) -> object:
+    """A value, with what it only refers to (``{"@id": …}``) in full."""
+    if isinstance(value, list):
+        return [_looked_up(item, named) for item in value]
+    if isinstance(value, dict) and not value.get("name") and isinstance(value.get("@id"), str):
+        return named.get(value["@id"], value)
+    return value
 
 
 def _load(text: str) -> object:
@@ -269,10 +296,11 @@ def _subtitle(page: _Page) -> str | None:
 
 def _byline(page: _Page) -> str | None:
     """Names of the authors, as the page writes them."""
-    stated = [name for name in map(_name, _strings(page.article.get("author"))) if name]
+    site = {_bare(name) for name in page.first_meta(("og:site_name",))}
+    site |= {_bare(name) for name in _strings(page.article.get("publisher"))}
+    stated = [name for name in map(_name, _authors(page.article.get("author"), site)) if name]
     if stated:
         return ", ".join(dict.fromkeys(stated))
-    site = {_bare(name) for name in page.first_meta(("og:site_name",))}
     names = [n for n in map(_name, page.first_meta(_AUTHORS)) if n and _bare(n) not in site]
     if names:
         return names[0]
@@ -292,6 +320,13 @@ def _byline(page: _Page) -> str | None:
         if name := _name(_text(inner[0] if inner else element)):
             return name
     return None
+
+
+def _authors(value: object, site: set[str]) -> Iterator[str]:
+    """Names in a JSON-LD author; not the site's own, unless it is said to be a person's."""
+    for item in value if isinstance(value, list) else [value]:
+        is_person = isinstance(item, dict) and item.get("@type") == "Person"
+        yield from (name for name in _strings(item) if is_person or _bare(name) not in site)
 
 
 def _name(text: str | None) -> str | None:
