@@ -2,7 +2,11 @@
 
 import gzip
 import json
+import re
+import subprocess
+import sys
 import uuid
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from twin.stores.sample_sets import SampleSetManifest, SampleSets
 from twin.stores.warehouse import open_warehouse
 from twin.stores.warehouse_files import export_warehouse, import_warehouse
 
+ROOT = Path(__file__).parents[3]
 WORDS = "Some words that the author has written about the sea and its weather. " * 5
 URL = "https://tess.example/notes/secret.md"
 
@@ -268,3 +273,36 @@ def test_another_recipe_of_the_author_forgets_as_well(live: Settings, recipe: Pa
     assert result["detail"]["chunks erased"] == 2
     assert result["detail"]["sample sets that hold it"] == [f"{data['name']}/with"]
     assert result["detail"]["model versions trained on it"] == [f"twin-{data['name']} version 1"]
+
+
+ALLOWED_ONLY = """
+import sys
+sys.modules.update(dict.fromkeys({absent!r}))
+from twin.cli import main
+sys.argv = ["twin", *{arguments!r}]
+main()
+"""
+
+
+def test_the_image_of_its_pod_has_all_that_it_imports(live: Settings, recipe: Path) -> None:
+    """The DAG runs it in the image `features`."""
+    requirements = (ROOT / "images/twin/requirements/features.txt").read_text()
+    locked = {_plain(name) for name in re.findall(r"^([\w.-]+)==", requirements, re.MULTILINE)}
+    absent = [
+        module
+        for module, packages in packages_distributions().items()
+        if locked.isdisjoint(map(_plain, packages)) and module not in {"twin", "torch"}
+    ]
+    assert {"scrapy", "lxml", "mlflow"} <= set(absent)
+    fill_index(recipe, live, document_id("tester", URL))
+    publish_samples(recipe, live, "with", {document_id("tester", URL)})
+    arguments = ["crawl", "forget", URL, "--recipe", str(recipe)]
+    program = ALLOWED_ONLY.format(absent=absent, arguments=arguments)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert raw_pages(live).count("WARC-Target-URI") == 1, "that of the other note"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

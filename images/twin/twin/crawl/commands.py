@@ -144,7 +144,9 @@ def extract(
 
 @app.command()
 def forget(
-    url: Annotated[str, typer.Argument(help="URL of the document, in any spelling.", metavar="URL")],
+    url: Annotated[
+        str, typer.Argument(help="URL of the document, in any spelling.", metavar="URL")
+    ],
     recipe: RecipeOption,
     reason: Annotated[
         str, typer.Option("--reason", help="Why; kept with the note that it is forgotten.")

@@ -138,7 +138,9 @@ def test_raised_digits_and_cells_that_span() -> None:
     assert written(table) == (
         "| Year | Height |  |\n| --- | --- | --- |\n|  | low | high |\n| 1961 | 1 | 2 |"
     )
-    vast = "<table><tr><th colspan=9999999 rowspan=x>a</th><th>b</th></tr><tr><td>1</td></tr></table>"
+    vast = (
+        "<table><tr><th colspan=9999999 rowspan=x>a</th><th>b</th></tr><tr><td>1</td></tr></table>"
+    )
     assert written(vast).count("|") < 300
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 from twin.crawl.formats.code_blocks import fenced, language_of
 from twin.crawl.formats.html_runs import Edge, Event, Image, Place, Run
+from twin.crawl.formats.superscripts import raised
 
 _MARKERS = {"em": "*", "strong": "**", "del": "~~"}
 _ESCAPED_END = re.compile(r"(?<!\\)((?:\\\\)*)\\\]$")
@@ -32,8 +33,6 @@ _BLOCK_START = re.compile(
 )
 _NUMBER_START = re.compile(r"^(?P<number>\d{1,9})(?P<mark>[.)])(?=\s|$)")
 _WORD = re.compile(r"\w")
-_RAISABLE = re.compile(r"[0-9+\u2212-]+")
-_RAISED = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")  # noqa: RUF001
 
 
 def to_markdown(events: Sequence[Event], base_url: str, *, links: bool) -> str:
@@ -322,15 +321,7 @@ class _Inline:
                 self._to(wanted[: _common([mark for mark, _ in self._open], wanted)])
                 self._add(" ")
             self._to(wanted)
-            if "sup" in names and "math" not in names:
-                written = _raised(" ".join(text.split()), wanted)
-            elif "code" in names:
-                written = _code_span(" ".join(text.split()))
-            elif "math" in names:
-                written = text.strip()
-            else:
-                in_link = any(mark[0] == "a" for mark in wanted)
-                written = _escaped(" ".join(text.split()), in_link)
+            written = _words_of(text, names, in_link=any(mark[0] == "a" for mark in wanted))
             self._undo_bad_end(written)
             self._add(written)
             if text[-1].isspace():
@@ -390,6 +381,17 @@ class _Inline:
         self._closed = []
 
 
+def _words_of(text: str, names: set[str], *, in_link: bool) -> str:
+    """A piece as Markdown, without the marks around it."""
+    if "sup" in names and (number := raised(text)) is not None:
+        return number
+    if "code" in names:
+        return _code_span(" ".join(text.split()))
+    if "math" in names:
+        return text.strip()
+    return _escaped(" ".join(text.split()), in_link)
+
+
 def _joined(
     pieces: list[tuple[str, tuple[tuple[str, str], ...]]],
 ) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
@@ -435,13 +437,6 @@ def _code_span(text: str) -> str:
     ticks = "`" * (1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
     space = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{ticks}{space}{text}{space}{ticks}"
-
-
-def _raised(text: str, marks: list[tuple[str, str]]) -> str:
-    """Raised digits, which would else become a part of the number or word before them."""
-    if _RAISABLE.fullmatch(text):
-        return text.translate(_RAISED)
-    return _escaped(text, any(mark[0] == "a" for mark in marks))
 
 
 def _escaped(text: str, in_link: bool) -> str:

@@ -7,6 +7,8 @@ its own.
 import json
 from typing import TYPE_CHECKING
 
+from twin.crawl.formats.superscripts import raised
+
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
@@ -20,33 +22,33 @@ _NO_TEXT = (
 )  # fmt: skip
 #: Around a block of code or verse, which is else taken for something beside the text.
 _FRAMES = ("preformatted-block", "highlighted_code_block")
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def write_out(tree: "HtmlElement") -> None:
     """Make text of what is data, and drop what is no text, where Substack's editor was at work."""
     if not tree.xpath("boolean(//@data-component-name)"):
         return
-    for name in _NO_TEXT:
-        for element in _called(tree, name):
-            if element.getparent() is not None:
-                element.drop_tree()
-    for name in _FRAMES:
-        for frame in _called(tree, name):
-            frame.drop_tag()
+    for element in _called(tree, *_NO_TEXT):
+        if element.getparent() is not None:
+            element.drop_tree()
+    for frame in _called(tree, *_FRAMES):
+        frame.drop_tag()
     for formula in _called(tree, "latex-rendered"):
         formula.tag = "p"
-        _say(formula, _dollars(_data(formula, "persistentExpression")))
+        latex = _data(formula, "persistentExpression")
+        _say(formula, f"$${latex}$$" if latex else "")
     for mention in _called(tree, "mention-wrap"):
         _say(mention, _data(mention, "name"))
     _number_notes(tree)
 
 
-def _called(tree: "HtmlElement", name: str) -> "list[HtmlElement]":
-    found: list[HtmlElement] = tree.xpath(
-        "//*[contains(concat(' ', normalize-space(@class), ' '), $name)]", name=f" {name} "
-    )
-    return found
+def _called(tree: "HtmlElement", *names: str) -> "list[HtmlElement]":
+    """Elements of one of these classes."""
+    return [
+        element
+        for element in tree.xpath("//*[@class]")
+        if not set(names).isdisjoint(element.get("class").split())
+    ]
 
 
 def _data(element: "HtmlElement", key: str) -> str:
@@ -65,17 +67,17 @@ def _say(element: "HtmlElement", text: str) -> None:
     element.text = text
 
 
-def _dollars(latex: str) -> str:
-    return f"$${latex}$$" if latex else ""
-
-
 def _number_notes(tree: "HtmlElement") -> None:
     """Raised numbers: as they are, "tax.1 Although" would be one word."""
     for anchor in _called(tree, "footnote-anchor"):
-        _say(anchor, anchor.text_content().strip().translate(_RAISED))
+        _say(anchor, _label(anchor))
     for number in _called(tree, "footnote-number"):
         first = next(iter(number.xpath("following-sibling::div[1]//p[1]")), None)
         if first is not None:
-            label = number.text_content().strip().translate(_RAISED)
-            first.text = f"{label} {(first.text or '').lstrip()}"
+            first.text = f"{_label(number)} {(first.text or '').lstrip()}"
             number.drop_tree()
+
+
+def _label(note: "HtmlElement") -> str:
+    text = str(note.text_content()).strip()
+    return raised(text) or text
