@@ -108,7 +108,7 @@ def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:
     job.counts.written = texts + chunks
     job.result.ids["document"] = notes[0].id
     job.result.detail |= {
-        "urls": sorted(note.url for note in notes),
+        "urls": sorted({note.url for note in notes}),
         "texts erased": texts,
         "chunks erased": chunks,
         "sample sets that hold it": [f"{recipe}/{version}" for recipe, version in sets],

@@ -47,12 +47,13 @@ def read_html(text: str, url: str, *, listings: bool = False, links: bool = Fals
     return extract_html(text, url, listings=listings, links=links).article
 
 
-def read_fragment(markup: str, url: str, *, links: bool = False) -> str:
+def read_fragment(markup: str, url: str, *, title: str = "", links: bool = False) -> str:
     """Markdown of HTML that is the article itself, as a feed or an API gives it.
 
     Args:
-        markup: HTML of the text without its title.
+        markup: HTML of the text.
         url: what relative links are resolved against.
+        title: of the text, which is left out where it is repeated before it.
         links: keep links and images.
 
     Raises:
@@ -60,7 +61,7 @@ def read_fragment(markup: str, url: str, *, links: bool = False) -> str:
     """
     tree = _parse(f"<html><body><div>{markup}</div></body></html>")
     events = _events(tree)
-    choose_all(events)
+    choose_all(events, title)
     if not to_text(events).strip():
         raise UnusableError("no text in it")
     return normalise(to_markdown(events, url, links=links))

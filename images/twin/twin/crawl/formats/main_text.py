@@ -87,8 +87,8 @@ def choose(events: Sequence[Event], found: str, body: str | None, titles: Sequen
     _keep_images(events)
 
 
-def choose_all(events: Sequence[Event]) -> None:
-    """Mark all of a text that is an article by itself, but for captions and furniture in it.
+def choose_all(events: Sequence[Event], title: str = "") -> None:
+    """Mark all of a text that is an article by itself, but for captions, furniture and its title.
 
     A post as an API or a feed gives it has no page around; widgets to subscribe or share it has.
     """
@@ -101,6 +101,8 @@ def choose_all(events: Sequence[Event]) -> None:
         widgets = [place for place in run.place.above() if place.names & _WIDGETS]
         inside = any(place.weight < _ABSOLVING_SHARE * total for place in widgets)
         run.keep = not (inside or run.place.caption or _is_boilerplate(run))
+    if title:
+        _drop_titles([run for run in runs if run.place.heading][:1], {_bare(title)})
     _keep_tables_whole(runs)
     _keep_images(events)
 

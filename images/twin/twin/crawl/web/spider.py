@@ -178,7 +178,8 @@ class WebSpider(scrapy.Spider):
                 if name is None:
                     continue
                 if self._is_article(item, name):
-                    await self._take_item(item, name, await self._reservations.of(response))
+                    reserved = await self._reservations.of(response, name)
+                    await self._take_item(item, name, reserved)
                     continue
                 for request in self._pages([name], response):
                     yield request

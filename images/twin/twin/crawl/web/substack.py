@@ -100,7 +100,7 @@ class SubstackSpider(WebSpider):
                 media_type=MEDIA_TYPE,
                 # A podcast or thread of few words is rightly no document.
                 expected=post.type == "newsletter",
-                reserved=await self._reservations.of(response),
+                reserved=await self._reservations.of(response, url),
             )
         )
 
