@@ -62,6 +62,8 @@ def test_titles(head: str, body: str, title: str | None) -> None:
          + "<meta name='author' content='Ines Marsh'>", "", "Ines Marsh"),
         (SITE + ld(author={"@type": "Person", "name": "The Weir"}), "", "The Weir"),
         ("<meta name='author' content='Ines Marsh'>", "", "Ines Marsh"),
+        ("<meta name='citation_author' content='Marsh, Ines'>"
+         "<meta name='citation_author' content='Du, Ken'>", "", "Ines Marsh, Ken Du"),
         ("<meta property='article:author' content='https://f.com/ines'>",
          "<a rel='author'>Ines Marsh</a>", "Ines Marsh"),
         ("", "<p class='byline'>Von Ines Marsh | 3. März</p>", "Ines Marsh"),

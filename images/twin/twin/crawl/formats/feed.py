@@ -89,6 +89,20 @@ def feed_items(body: bytes) -> list[FeedItem]:
     ]
 
 
+def next_page_of(body: bytes) -> str | None:
+    """The page of a feed that has older items (RFC 5005), if it names one.
+
+    Raises:
+        NoFeedError: it is no feed.
+    """
+    root = _parsed(body)
+    for parent in (root, *root.iter("{*}channel")):
+        for link in _children(parent, "link"):
+            if link.get("rel") in {"next", "prev-archive"} and link.get("href"):
+                return str(link.get("href")).strip()
+    return None
+
+
 def read_feed_item(body: bytes, url: str, *, links: bool = False) -> Article:
     """Read a feed's item as an article; its title, date, byline and tags are the feed's.
 

@@ -25,6 +25,7 @@ _BY = re.compile(
     r"^\W*(?:(?:written|posted|published|reported|story)\s+)?(?:by|von|par|por|door|di)\s*:?\s+",
     re.IGNORECASE,
 )
+_LAST_NAME_FIRST = re.compile(r"^(?P<last>[^\s,]+),\s*(?P<first>[^,]+)$")
 _NOT_A_NAME = re.compile(r"https?://|www\.|[<>{}|]|\d{4}")
 # A shorter confirmed heading is the name of the site.
 _MIN_SHARE_OF_TITLE = 0.4
@@ -301,9 +302,12 @@ def _byline(page: _Page) -> str | None:
     stated = [name for name in map(_name, _authors(page.article.get("author"), site)) if name]
     if stated:
         return ", ".join(dict.fromkeys(stated))
-    names = [n for n in map(_name, page.first_meta(_AUTHORS)) if n and _bare(n) not in site]
-    if names:
-        return names[0]
+    for key in _AUTHORS:  # of several authors, each may have an element of its own
+        names = [n for n in map(_name, page.meta.get(key, ())) if n and _bare(n) not in site]
+        if len(names) > 1:  # with commas between them, none may be within
+            names = [_LAST_NAME_FIRST.sub(r"\g<first> \g<last>", name) for name in names]
+        if names:
+            return ", ".join(dict.fromkeys(names))
     visible = [
         *page.items.get("author", ()),
         *page.tree.xpath("//a[@rel='author' or contains(@rel, 'author ')]"),
