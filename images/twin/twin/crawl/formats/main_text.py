@@ -9,7 +9,7 @@ called share, related or byline goes out.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from twin.crawl.formats.furniture import (
     APART,
@@ -225,10 +225,13 @@ class _Choice:
         """Headings right over text of the article, and beside it."""
         missing = set()
         follows = False
-        for run in reversed(inside):
+        first = next((number for number, run in enumerate(inside) if run in kept), 0)
+        for number, run in reversed(list(enumerate(inside))):
             place = run.place
             if run in kept:
                 follows = True
+            elif place.heading == 1 and number < first:  # the page's title, in whatever form
+                break
             elif place.caption or self._is_apart(place, FURNITURE, APART):
                 continue
             elif not _is_heading(run) or not any(home in homes for home in _homes(place)):
@@ -480,9 +483,15 @@ def _around(runs: list[Run], by_body: list[Run], chosen: list[Run]) -> list[Run]
     wanted = set(by_body) | {
         run
         for run in chosen
-        if first < numbers[run] < last or any(home in homes for home in _homes(run.place))
+        if first < numbers[run] < last
+        or (any(home in homes for home in _homes(run.place)) and not _is_above(run, numbers, first))
     }
     return [run for run in runs if run in wanted]
+
+
+def _is_above(run: Run, numbers: Mapping[Run, int], first: int) -> bool:
+    """Whether a run is a heading of the first rank above the text: the page's title."""
+    return run.place.heading == 1 and numbers[run] < first
 
 
 def _home_of_prose(prose: Iterable[Run]) -> Place | None:
