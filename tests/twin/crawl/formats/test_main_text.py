@@ -89,6 +89,20 @@ def test_what_stands_around_the_article_is_left_out() -> None:
     assert text_of(before + paragraphs(SENTENCES), around) == SENTENCES
 
 
+@pytest.mark.parametrize("label", ["Disclaimer:", "【免责声明】", "LEGAL DISCLAIMER:"])
+def test_a_disclaimer_is_no_article_however_long_it_is(label: str) -> None:
+    """Nor is a footer, if there is little else on the page."""
+    disclaimer = f"<p>{label} {' '.join(SENTENCES)} {' '.join(SENTENCES)}</p>"
+    footer = (
+        "<div class='footer'><p>"
+        + "Call us at any hour of the day or the night. " * 9
+        + "</p></div>"
+    )
+    page = f"<div class='text'><p>{SENTENCES[0]}</p></div><div class='x'>{disclaimer}</div>{footer}"
+    assert chosen(page, " ".join([label, *SENTENCES, *SENTENCES])) == SENTENCES[:1]
+    assert text_of(paragraphs(SENTENCES) + disclaimer) == SENTENCES
+
+
 def test_sections_under_first_rank_headings_keep_them() -> None:
     """Also where the page's data has only the first part of the text."""
     data = json.dumps({"@type": "Article", "articleBody": " ".join(SENTENCES[:4])})

@@ -20,11 +20,12 @@ from twin.crawl.formats.furniture import (
     LEADS,
     READERS,
     is_boilerplate,
+    is_disclaimer,
 )
 from twin.crawl.formats.html_runs import Event, Image, Place, Run
 
 _WIDGETS = FURNITURE | {"subscription"}
-_NEVER_PROSE = FURNITURE | READERS
+_NEVER_PROSE = FURNITURE | READERS | {"footer"}
 _NAMED_APART = FURNITURE | DOUBTFUL
 _READERS_ABSOLVING_SHARE = 0.7
 _SENTENCE_END = tuple('.!?…"”’»。！？:：)）।۔؟')  # noqa: RUF001
@@ -118,7 +119,7 @@ class _Choice:
 
     def make(self) -> None:
         runs = self._visible()
-        chosen = [run for run in runs if self.found.holds(run)]
+        chosen = [run for run in runs if self.found.holds(run) and not _is_disclaimer(run)]
         prose = [run for run in runs if _is_prose(run) and not _named_apart(run.place)]
         chosen = _without_teasers(self._better(runs, chosen, prose))
         chosen = _without_outliers(runs, chosen)
@@ -508,6 +509,11 @@ def _home_of_prose(prose: Iterable[Run]) -> Place | None:
     if not scores:
         return None
     return max(scores, key=lambda place: scores[place])
+
+
+def _is_disclaimer(run: Run) -> bool:
+    """No evidence of where the article is."""
+    return not run.place.pre and is_disclaimer(run.text)
 
 
 def _is_boilerplate(run: Run) -> bool:
