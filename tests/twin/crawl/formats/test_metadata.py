@@ -114,6 +114,9 @@ def test_what_else_a_page_says() -> None:
 def test_a_subtitle_is_below_the_title_and_not_elsewhere() -> None:
     teasers = "<p>Text.</p>" * 3 + "<div class='x'></div>" * 9 + "<p class='subtitle'>Other</p>"
     assert read("", f"<h1>T</h1>{teasers}").subtitle is None
+    card = "<h4 class='base-main-card__subtitle'>Keeper of piers | Author of two books</h4>"
+    assert read("", f"<h1>T</h1>{card}").subtitle is None
+    assert read("", f"<h1>T</h1>{card}<p class='subtitle'>Below</p>").subtitle == "Below"
 
 
 def test_broken_data_is_no_data() -> None:

@@ -44,6 +44,8 @@ _SUBTITLES = frozenset(
         "alternativeheadline",
     ]
 )
+# A person's card has a subtitle, too.
+_OF_SOMETHING_ELSE = frozenset({"card", "author", "profile", "bio"})
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DATE_IN_WORDS = re.compile(
     r"(?P<day>\d{1,2})(?:st|nd|rd|th)?\.?\s+(?P<month>[A-Za-z]{3,9})\.?,?\s+(?P<year>(?:19|20)\d\d)"
@@ -289,6 +291,8 @@ def _subtitle(page: _Page) -> str | None:
     for element in h1.xpath(xpath) if h1 is not None else ():
         words = set(re.split(r"[^a-z]+", (element.get("class") or "").lower()))
         named = words & _SUBTITLES or element.get("itemprop") == "alternativeHeadline"
+        if words & _OF_SOMETHING_ELSE:
+            continue
         text = _text(element) if named else ""
         if text and len(text) <= _MAX_SUBTITLE and _bare(text) != _bare(_text(h1)):
             return text
