@@ -40,6 +40,8 @@ SITE = "<meta property='og:site_name' content='The Weir'>"
         (ld(headline="On &amp; Rivers"), "<h1>The Weir</h1>", "On & Rivers"),
         ("<meta property='og:title' content='On Rivers and Weirs'>",
          "<h1>On Rivers</h1><h1>On Rivers and Weirs</h1>", "On Rivers and Weirs"),
+        (ld(headline="On Rivers") + "<title>On Rivers - by Ines - The Weir Letters</title>",
+         "<h1>The Weir Letters</h1><h1>On Rivers</h1>", "On Rivers"),
         ("<meta name='og:title' value='On Rivers'>", "", "On Rivers"),
         ("", "<h1>Only</h1>", "Only"),
         ("", "", None),

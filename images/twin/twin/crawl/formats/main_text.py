@@ -10,6 +10,7 @@ called share, related or byline goes out.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 
 from twin.crawl.formats.furniture import (
     APART,
@@ -471,9 +472,17 @@ def _named_apart(place: Place) -> bool:
     for above in place.above():
         if above.tag in ("body", "html"):
             return False
-        if above.tag in APART_FOR_SURE or above.tag == "aside" or above.names & _NEVER_PROSE:
+        if _is_named_apart(above):
             return True
     return False
+
+
+def _is_named_apart(place: Place) -> bool:
+    return (
+        place.tag in APART_FOR_SURE
+        or place.tag == "aside"
+        or not place.names.isdisjoint(_NEVER_PROSE)
+    )
 
 
 def _around(runs: list[Run], by_body: list[Run], chosen: list[Run]) -> list[Run]:
@@ -576,6 +585,10 @@ def _keep_images(events: Sequence[Event]) -> None:
     positions = [n for n, event in enumerate(events) if isinstance(event, Run) and event.keep]
     if not positions:
         return
+    total = sum(len(event.squeezed) for event in events if isinstance(event, Run) and event.keep)
     for event in events[positions[0] : positions[-1]]:
         if isinstance(event, Image):
-            event.keep = not event.place.hidden and not _named_apart(event.place)
+            beside = takewhile(
+                lambda place: place.weight <= _ABSOLVING_SHARE * total, event.place.above()
+            )
+            event.keep = not event.place.hidden and not any(map(_is_named_apart, beside))

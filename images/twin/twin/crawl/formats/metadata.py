@@ -255,8 +255,9 @@ def _title(page: _Page) -> str | None:
     stated += [_text(title) for title in page.tree.xpath("(//title)[1]")]
     headings = [text for h1 in page.tree.xpath("//h1")[:8] if (text := _text(h1))]
     bare = [_bare(title) for title in stated]
-    confirmed = [h for h in headings if _bare(h) and any(_bare(h) in title for title in bare)]
-    best = max(confirmed, key=len, default="")
+    confirmed = ([h for h in headings if _bare(h) and _bare(h) in title] for title in bare)
+    # By what is stated first: the window's title may confirm a heading of the whole site.
+    best = max(next(filter(None, confirmed), []), key=len, default="")
     if best and len(best) >= _MIN_SHARE_OF_TITLE * len(next(filter(None, stated), "")):
         return best
     for title in stated:
