@@ -1,7 +1,12 @@
 """`twin crawl forget`: a document is erased everywhere and stays away."""
 
+import gzip
 import json
+import re
+import subprocess
+import sys
 import uuid
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +15,8 @@ import yaml
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-from tests.twin.crawl.crawls import environment, recipe_file, run_crawl
+from tests.twin.crawl.crawls import environment, recipe_file, run_crawl, web
+from tests.twin.crawl.site_server import Answer, article, serve
 from tests.twin.stores.chunks import DIMENSION, SPEC
 from tests.twin.stores.chunks import document as chunked
 from twin.cli import app
@@ -25,6 +31,7 @@ from twin.stores.sample_sets import SampleSetManifest, SampleSets
 from twin.stores.warehouse import open_warehouse
 from twin.stores.warehouse_files import export_warehouse, import_warehouse
 
+ROOT = Path(__file__).parents[3]
 WORDS = "Some words that the author has written about the sea and its weather. " * 5
 URL = "https://tess.example/notes/secret.md"
 
@@ -121,7 +128,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         "texts erased": 1,
         "raw records erased": 1,
         "chunks erased": 2,
-        "sample sets that hold it": ["with"],
+        "sample sets that hold it": [f"{name}/with"],
         "model versions trained on it": [f"twin-{name} version 1"],
     }
     with open_warehouse(live) as warehouse:
@@ -194,3 +201,108 @@ def test_the_same_url_of_another_author_stays(live: Settings, recipe: Path) -> N
     assert forget(recipe, URL)[0] == 0
     with open_warehouse(live) as warehouse:
         assert [item.author_id for item in warehouse.documents_at(URL)] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "http://tess.example/notes/secret.md",
+        "https://www.tess.example/notes/secret.md/",
+        f"{URL}?utm_source=x#end",
+    ],
+)
+def test_however_its_url_is_spelled(live: Settings, recipe: Path, spelling: str) -> None:
+    secret = document_id("tester", URL)
+    code, result, _ = forget(recipe, spelling)
+    assert code == 0
+    assert (result["detail"]["urls"], result["detail"]["texts erased"]) == ([URL], 1)
+    # As after a kill between the warehouse and the index.
+    fill_index(recipe, live, secret)
+    assert forget(recipe, spelling)[1]["detail"]["chunks erased"] == 2
+    assert forget(recipe, spelling)[0] == 99
+
+
+def test_a_guest_is_forgotten_too_and_so_are_the_page_s_other_addresses(
+    live: Settings, tmp_path: Path
+) -> None:
+    def page(words: str, byline: str = "") -> Answer:
+        head = '<link rel="canonical" href="/guest">' + byline
+        return Answer(article("Guest", head=head, body=f"<p>{words}</p>"))
+
+    written_by = '<meta name="author" content="Gus Guest">'
+    with serve({}) as site:
+        links = '<a href="/guest">1</a><a href="/print/guest">2</a>'
+        site.routes |= {
+            "/": Answer(article("Home", body=links)),
+            "/guest": page("Said in secret.", written_by),
+            "/print/guest": page("Said in secret, and printed.", written_by),
+        }
+        path = recipe_file(tmp_path, [web(site.url)])
+        done = run_crawl(live, path)
+        assert done.tally() == {"added": 2, "guests": 1, "skipped": 1}, done.error
+        assert "Said in secret" in raw_pages(live)
+        code, result, output = forget(path, f"{site.url}/guest/")
+        assert code == 0, output
+        assert result["detail"]["texts erased"] == 1
+        assert "Said in secret" not in raw_pages(live)
+        with open_warehouse(live) as warehouse:
+            assert warehouse.documents_at(f"{site.url}/guest") == []
+            assert not list(warehouse.live_documents("gus-guest"))
+        again = run_crawl(live, path, "--full")
+        assert again.tally() == {"unchanged": 1, "skipped": 2}, again.error
+        assert "Said in secret" not in raw_pages(live)
+
+
+def raw_pages(settings: Settings) -> str:
+    """All snapshots of the author, unpacked."""
+    files = sorted(Path(settings.snapshots_root).glob("tester/**/*.warc.gz"))
+    return "".join(gzip.decompress(file.read_bytes()).decode(errors="replace") for file in files)
+
+
+def test_another_recipe_of_the_author_forgets_as_well(live: Settings, recipe: Path) -> None:
+    secret = document_id("tester", URL)
+    data = yaml.safe_load(recipe.read_text())
+    data["name"] += "-large"
+    other = recipe.with_name("other.yaml")
+    other.write_text(yaml.safe_dump(data))
+    fill_index(other, live, secret)
+    publish_samples(other, live, "with", {secret})
+    register(other, live, "with")
+    code, result, output = forget(recipe, URL)
+    assert code == 0, output
+    assert result["detail"]["chunks erased"] == 2
+    assert result["detail"]["sample sets that hold it"] == [f"{data['name']}/with"]
+    assert result["detail"]["model versions trained on it"] == [f"twin-{data['name']} version 1"]
+
+
+ALLOWED_ONLY = """
+import sys
+sys.modules.update(dict.fromkeys({absent!r}))
+from twin.cli import main
+sys.argv = ["twin", *{arguments!r}]
+main()
+"""
+
+
+def test_the_image_of_its_pod_has_all_that_it_imports(live: Settings, recipe: Path) -> None:
+    """The DAG runs it in the image `features`."""
+    requirements = (ROOT / "images/twin/requirements/features.txt").read_text()
+    locked = {_plain(name) for name in re.findall(r"^([\w.-]+)==", requirements, re.MULTILINE)}
+    absent = [
+        module
+        for module, packages in packages_distributions().items()
+        if locked.isdisjoint(map(_plain, packages)) and module not in {"twin", "torch"}
+    ]
+    assert {"scrapy", "lxml", "mlflow"} <= set(absent)
+    fill_index(recipe, live, document_id("tester", URL))
+    publish_samples(recipe, live, "with", {document_id("tester", URL)})
+    arguments = ["crawl", "forget", URL, "--recipe", str(recipe)]
+    program = ALLOWED_ONLY.format(absent=absent, arguments=arguments)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert raw_pages(live).count("WARC-Target-URI") == 1, "that of the other note"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -144,7 +144,9 @@ def extract(
 
 @app.command()
 def forget(
-    url: Annotated[str, typer.Argument(help="Canonical URL of the document.", metavar="URL")],
+    url: Annotated[
+        str, typer.Argument(help="URL of the document, in any spelling.", metavar="URL")
+    ],
     recipe: RecipeOption,
     reason: Annotated[
         str, typer.Option("--reason", help="Why; kept with the note that it is forgotten.")
@@ -157,10 +159,11 @@ def forget(
     Reads: the warehouse, the sample sets, the model registry.
 
     Writes: a note that the URL is forgotten, which every later crawl and import heeds. Removes the
-    document and its history from the warehouse, and its chunks from every kept release of the
-    recipe's index. Names the sample sets that hold it and the model versions trained on it: make
-    new samples and train again to be rid of what these have learnt. Backups and snapshots of the
-    index made before still hold it; when one is restored, it is left out.
+    document and its history from the warehouse, its raw pages from the snapshots, and its chunks
+    from every kept release of every index. Names the sample sets that hold it and the model
+    versions trained on it, of any recipe: make new samples and train again to be rid of what
+    these have learnt. Other pages that list or quote it stay. Backups and snapshots
+    of the index made before still hold it; when one is restored, it is left out.
 
     Exits with 99 if nothing is left to erase.
     """

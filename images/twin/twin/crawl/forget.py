@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from twin.crawl.web.urls import canonical
+from twin.crawl.web.urls import canonical, spellings
 from twin.domain.document import Document, Forgotten, document_id
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
@@ -16,66 +16,88 @@ if TYPE_CHECKING:
 
 
 def forget(job: Job, url: str, reason: str) -> None:
-    """Erase the document at ``url`` from warehouse and index, and never store it again.
+    """Erase the document at ``url`` wherever it is kept, and never store it again.
+
+    A guest's document is erased like the author's own, if a source of the author gave it.
 
     The note that it is forgotten is written first, so a run that was killed is finished by the
     next one. The document need not be known: then its URL is only noted.
 
     Raises:
         NothingToDo: it was forgotten before and nothing of it is left.
-        BadDataError: not a URL, or the URL of another author's document.
+        BadDataError: not a URL.
         TryAgainError: a store is away; run again.
     """
     from twin.stores.warehouse import open_warehouse
 
     with open_warehouse(job.settings) as warehouse:
         warehouse.prepare()
-        notes = _notes(job, warehouse, url, reason)
-        known = warehouse.forgotten(job.recipe.author.id)
-        ids = {note.id for note in notes}
+        author = job.recipe.author.id
         pages = CrawlPages(warehouse)
+        known = warehouse.forgotten(author)
+        notes = _notes(warehouse, pages, job, url, reason)
+        ids = {note.id for note in notes}
         # Raw pages before what leads to them, and before the texts: a kill leaves the way there.
-        urls = {page.url for page in pages.pages_of(ids)} | {note.url for note in notes}
-        with open_snapshots(job.settings, job.recipe.author.id) as snapshots:
+        named = {note.url for note in notes}
+        urls = named | {page.url for page in pages.pages_of(ids)}
+        urls |= {page.url for page in pages.pages_at(author, urls)}
+        with open_snapshots(job.settings, author) as snapshots:
             raw = snapshots.forget(urls)
         pages.forget(ids, urls)
         texts = sum(warehouse.forget(note) for note in notes)
-    chunks = _forget_in_index(job, ids)
+    chunks = _forget_in_indexes(job, ids)
     _report(job, notes, texts, chunks)
     job.result.detail["raw records erased"] = raw
     if not (texts or chunks or raw or ids - known.keys()):
         raise NothingToDo(f"{url} was forgotten before, and nothing of it is left")
 
 
-def _notes(job: Job, warehouse: "Warehouse", url: str, reason: str) -> list[Forgotten]:
+def _notes(
+    warehouse: "Warehouse", pages: CrawlPages, job: Job, url: str, reason: str
+) -> list[Forgotten]:
     """One for every name that the document goes by."""
     author = job.recipe.author.id
+    known = warehouse.forgotten(author).values()
     try:
         name = canonical(url)
     except ValueError:
         raise BadDataError(f"{url}: not a URL") from None
     if "://" not in name:
         raise BadDataError(f"{url}: give the document's whole URL (`twin warehouse list`)")
-    found = [item for item in _documents(warehouse, {url, name}) if item.author_id == author]
+    names = {url, *spellings(name)}
+    found = _documents(warehouse, pages, author, names)
     urls = {item.id: item.url for item in found}
+    # What an earlier run has erased from the warehouse may still be elsewhere.
+    urls |= {note.id: note.url for note in known if note.url in names}
     # Also by the names themselves: a document that is not here yet must not come either.
-    for other in {name, *(other for item in found for other in item.also_at)}:
+    others = {*urls.values(), *(at for item in found for at in item.also_at)} or {name}
+    for other in others:
         urls.setdefault(document_id(author, other), other)
     now = datetime.now(UTC)
     return [
         Forgotten(id=id_, author_id=author, url=where, reason=reason, when=now)
-        for id_, where in urls.items()
+        for id_, where in sorted(urls.items(), key=lambda item: item[1])
     ]
 
 
-def _documents(warehouse: "Warehouse", urls: set[str]) -> list[Document]:
-    return [item for url in sorted(urls) for item in warehouse.documents_at(url)]
+def _documents(
+    warehouse: "Warehouse", pages: CrawlPages, author: str, urls: set[str]
+) -> list[Document]:
+    """Documents of these URLs that are the author's, or came from a source of the author."""
+    ours = {page.document_id for page in pages.pages_at(author, urls)}
+    return [
+        item
+        for item in warehouse.documents_at(*urls)
+        if item.author_id == author or item.id in ours
+    ]
 
 
-def _forget_in_index(job: Job, ids: set[str]) -> int:
-    from twin.stores.index import open_index
+def _forget_in_indexes(job: Job, ids: set[str]) -> int:
+    """Erase chunks from the index of every recipe: an author may have several."""
+    from twin.stores.index import open_index_of, recipes_with_index
 
-    return open_index(job.settings, job.recipe).forget(ids)
+    recipes = recipes_with_index(job.settings)
+    return sum(open_index_of(job.settings, recipe).forget(ids) for recipe in recipes)
 
 
 def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:
@@ -86,30 +108,40 @@ def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:
     job.counts.written = texts + chunks
     job.result.ids["document"] = notes[0].id
     job.result.detail |= {
-        "urls": sorted(note.url for note in notes),
+        "urls": sorted({note.url for note in notes}),
         "texts erased": texts,
         "chunks erased": chunks,
-        "sample sets that hold it": sets,
+        "sample sets that hold it": [f"{recipe}/{version}" for recipe, version in sets],
         "model versions trained on it": [
             f"{item.name} version {item.version}" for item in versions
         ],
     }
 
 
-def _sample_sets_with(job: Job, ids: set[str]) -> list[str]:
-    """Versions of the recipe's sample sets that were made with the document."""
+def _sample_sets_with(job: Job, ids: set[str]) -> list[tuple[str, str]]:
+    """Recipe and version of the sample sets, of any recipe, that were made with the document."""
     from twin.stores.files import open_files
-    from twin.stores.sample_sets import SampleSets
+    from twin.stores.sample_sets import SampleSets, recipes_with_samples
 
-    sets = SampleSets(open_files(job.settings), job.recipe.name)
-    return [name for name in sets.versions() if ids & sets.manifest(name).documents.keys()]
+    files = open_files(job.settings)
+    sets = {recipe: SampleSets(files, recipe) for recipe in recipes_with_samples(files)}
+    return [
+        (recipe, version)
+        for recipe, its_sets in sets.items()
+        for version in its_sets.versions()
+        if ids & its_sets.manifest(version).documents.keys()
+    ]
 
 
-def _models_trained_on(job: Job, sets: list[str]) -> "list[ModelVersion]":
-    from twin.stores.registry import Registry
+def _models_trained_on(job: Job, sets: list[tuple[str, str]]) -> "list[ModelVersion]":
+    from twin.stores.registry import MODEL_PREFIX, Registry
 
     if not sets:
         return []
     with Registry(job.settings) as registry:
-        versions = registry.versions(job.recipe.model_name)
-    return [item for item in versions if item.tags.get("dataset_version") in sets]
+        return [
+            item
+            for recipe in sorted({recipe for recipe, _ in sets})
+            for item in registry.versions(f"{MODEL_PREFIX}{recipe}")
+            if (recipe, item.tags.get("dataset_version")) in sets
+        ]

@@ -240,6 +240,8 @@ class Intake:
         article = read()
         url = article.canonical_url or page.url
         if page.has_siblings and not same_page(url, page.url):
+            if document_id(self._author, self._documents.name(url)) in self._documents.forgotten:
+                return *self.skip(FORGOTTEN), None
             self.skip(f"its canonical URL is {url}")
             return Outcome.ELSEWHERE, url, None
         article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))

@@ -123,7 +123,7 @@ def decode(page: Page) -> str:
     Raises:
         UnusableError: it is not in the encoding it claims, or see `whole`.
     """
-    encoding = page.encoding or "utf-8"
+    encoding = page.encoding or _by_mark(page.body) or "utf-8"
     if encoding.replace("_", "-").lower() in {"utf-8", "utf8"}:
         encoding = "utf-8-sig"  # takes a byte order mark off
     try:
@@ -133,6 +133,11 @@ def decode(page: Page) -> str:
         raise UnusableError(f"invalid {name} at byte {getattr(error, 'start', 0)}") from None
     except LookupError:
         raise UnusableError(f"unknown encoding {encoding!r}") from None
+
+
+def _by_mark(body: bytes) -> str | None:
+    """UTF-16, if a byte order mark says so."""
+    return "utf-16" if body.startswith((b"\xff\xfe", b"\xfe\xff")) else None
 
 
 def whole(text: str) -> str:

@@ -87,6 +87,15 @@ class CrawlPages:
                 found += list(self._warehouse.collection("pages").find(query, _WITHOUT_LINKS))
         return sorted(map(_page, found), key=lambda page: page.url)
 
+    def pages_at(self, author_id: str, urls: Collection[str]) -> list[FetchedPage]:
+        """Pages of an author's sources at these URLs, and those that call one of them theirs."""
+        wanted = {"$in": sorted(urls)}
+        either = [{"url": wanted}, {"outcome": "elsewhere", "reason": wanted}]
+        with self._warehouse.plain_errors():
+            query = {"author_id": author_id, "$or": either}
+            found = list(self._warehouse.collection("pages").find(query, _WITHOUT_LINKS))
+        return sorted(map(_page, found), key=lambda page: page.url)
+
     def forget(self, document_ids: Collection[str], urls: Collection[str]) -> set[str]:
         """Delete what is remembered of documents and URLs; returns every URL they were found at."""
         found = {page.url for page in self.pages_of(document_ids)} | set(urls)

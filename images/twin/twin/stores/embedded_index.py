@@ -258,6 +258,11 @@ class EmbeddedIndex:
         return sorted(path.name for path in (self.folder / "releases").glob("*"))
 
 
+def recipes_in_folder(root: Path) -> list[str]:
+    """Names of the recipes that have an index in the folder of the indexes, sorted."""
+    return sorted(releases.parent.name for releases in root.glob("*/releases"))
+
+
 def read_state(release: Path) -> ReleaseState:
     """``state.json`` of a release.
 

@@ -333,13 +333,33 @@ class Index(Protocol):
 
 def open_index(settings: Settings, recipe: Recipe) -> Index:
     """The index of ``recipe``: on the Qdrant server of the settings, else embedded."""
+    return open_index_of(settings, recipe.name)
+
+
+def open_index_of(settings: Settings, recipe: str) -> Index:
+    """`open_index` by the recipe's name."""
     if settings.index_url:
         from twin.stores.qdrant_index import QdrantIndex
 
-        return QdrantIndex.at(settings, recipe.name)
+        return QdrantIndex.at(settings, recipe)
     from twin.stores.embedded_index import EmbeddedIndex
 
-    return EmbeddedIndex(settings.index_root / recipe.name, recipe.name)
+    return EmbeddedIndex(settings.index_root / recipe, recipe)
+
+
+def recipes_with_index(settings: Settings) -> list[str]:
+    """Names of the recipes that have an index, published or not, sorted.
+
+    Raises:
+        TryAgainError: the store can't be reached.
+    """
+    if settings.index_url:
+        from twin.stores.qdrant_index import recipes_on_server
+
+        return recipes_on_server(settings)
+    from twin.stores.embedded_index import recipes_in_folder
+
+    return recipes_in_folder(settings.index_root)
 
 
 def nothing_published(recipe: str) -> BadDataError:

@@ -11,6 +11,7 @@ revision there is empty, so that what a killed writer left is known and done aga
 """
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -45,6 +46,8 @@ BATCH = 256
 TIMEOUT_SECONDS = 30
 FOLLOW_SECONDS = 5.0
 """How long a reader may search the collection before the published one."""
+
+_COLLECTION = re.compile(r"chunks_(?P<recipe>.+)_\d{6}")
 
 log = structlog.get_logger("twin.index")
 
@@ -233,6 +236,15 @@ class QdrantIndex:
         present = self.client.get_collection(name).payload_schema
         for field in fields.keys() - present.keys():
             self.client.create_payload_index(name, field, fields[field], wait=True)
+
+
+def recipes_on_server(settings: Settings) -> list[str]:
+    """Names of the recipes that have a collection, sorted."""
+    index = QdrantIndex.at(settings, "")
+    with index.plain_errors():
+        names = [item.name for item in index.client.get_collections().collections]
+    found = (_COLLECTION.fullmatch(name) for name in names)
+    return sorted({match["recipe"] for match in found if match})
 
 
 class QdrantReader:

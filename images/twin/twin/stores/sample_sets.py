@@ -16,6 +16,7 @@ from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.stores.files import FileStore
 
+FOLDER = "datasets"
 INSTRUCT, PREFERENCES = "instruct", "preferences"
 
 Sample = TypeVar("Sample", InstructSample, PreferencePair)
@@ -42,13 +43,18 @@ class SampleSetManifest(BaseModel):
     )
 
 
+def recipes_with_samples(files: FileStore) -> list[str]:
+    """Names of the recipes that have a folder of sample sets, sorted."""
+    return files.names(FOLDER)
+
+
 class SampleSets:
     """The sample sets of one recipe."""
 
     def __init__(self, files: FileStore, recipe: str) -> None:
         self._files = files
         self._recipe = recipe
-        self._root = f"datasets/{recipe}"
+        self._root = f"{FOLDER}/{recipe}"
 
     def folder(self, version: str) -> str:
         """Relative name of a version's folder in the file store."""

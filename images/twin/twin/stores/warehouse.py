@@ -327,10 +327,11 @@ class Warehouse:
             stored = self._of("documents").find_one({"_id": document_id})
         return _document(stored) if stored else None
 
-    def documents_at(self, url: str) -> list[Document]:
-        """Documents of this canonical URL: one an author."""
+    def documents_at(self, *urls: str) -> list[Document]:
+        """Documents of these canonical URLs: one an author and URL."""
         with self._errors():
-            return [_document(stored) for stored in self._of("documents").find({"url": url})]
+            found = self._of("documents").find({"url": {"$in": sorted(urls)}}).sort("_id", 1)
+            return [_document(stored) for stored in found]
 
     def live_documents(
         self, author_id: str, document_ids: Iterable[str] | None = None

@@ -2,6 +2,7 @@
 
 import html
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml.html import document_fromstring, fragment_fromstring
@@ -61,3 +62,33 @@ def test_fences_are_longer_than_those_inside() -> None:
 
 def test_line_breaks_within_code() -> None:
     assert "```\none\ntwo\nthree\n```" in content(f"{PROSE}<pre>one<br>two<br/>three</pre>{PROSE}")
+
+
+@pytest.mark.parametrize(
+    ("markup", "language"),
+    [
+        ('<div class="highlight"><pre tabindex="0" class="chroma"><code class="language-sh" '
+         'data-lang="sh">{}</code></pre></div>', "sh"),
+        ('<div class="language-sh highlighter-rouge"><div class="highlight"><pre '
+         'class="highlight"><code>{}</code></pre></div></div>', "sh"),
+        ('<figure class="highlight"><pre><code class="language-sh">{}</code></pre></figure>', "sh"),
+        ('<div class="highlight highlight-source-sh"><pre>{}</pre><div class="copy"><button>Copy'
+         "</button></div></div>", "sh"),
+        ('<div class="highlight"><table class="lntable"><tr><td><pre><code>1\n2</code></pre></td>'
+         '<td><pre><code class="language-sh">{}</code></pre></td></tr></table></div>', "sh"),
+        ('<section class="code"><span><pre>{}</pre></span></section>', ""),
+    ],
+)  # fmt: skip
+def test_a_short_block_in_a_highlighter_s_wrapper_is_part_of_the_text(
+    markup: str, language: str
+) -> None:
+    code = "make it\n  --twice"
+    assert f"```{language}\n{code}\n```" in content(PROSE + markup.format(code) + PROSE)
+
+
+def test_a_block_among_other_text_stays_where_it_is() -> None:
+    box = "<div class='box'><p>In the box.</p><pre>make it</pre></div>"
+    tree = document_fromstring(f"<html><body>{box}</body></html>")
+    unwrap_listings(tree)
+    assert [place.tag for place in tree.iter("p", "pre")] == ["p", "pre"]
+    assert tree.xpath("//div[@class='box']/pre")

@@ -38,6 +38,24 @@ def test_an_item_stays_the_same_while_others_come_and_the_feed_is_built_anew() -
     assert before[0].body == after[1].body
 
 
+def test_a_title_that_is_repeated_is_left_out_and_a_licence_is_read() -> None:
+    """Medium's feeds begin with the title as a heading."""
+    body = f"<h3>Why Pods</h3><h4>And how</h4><p>{TEXT}</p><h3>Why Pods</h3><p>{TEXT}</p>"
+    by = "https://creativecommons.org/licenses/by/4.0/"
+    one = rss_item("Why Pods", URL, body)
+    own = one.replace(
+        "<pubDate>", f"<creativeCommons:license>{by}</creativeCommons:license><pubDate>"
+    )
+    licence = "<cc:license rdf:resource='https://e.org/by' />"
+    feed = rss(one, own).replace("<language>", f"{licence}<language>").replace(
+        "<rss ", '<rss xmlns:cc="http://web.resource.org/cc/" xmlns:rdf="http://rdf.example/" '
+        'xmlns:creativeCommons="http://backend.userland.com/creativeCommonsRssModule" ',
+    )  # fmt: skip
+    first, second = (read_feed_item(item.body, URL) for item in feed_items(feed.encode()))
+    assert first.content.startswith("#### And how\n\n") and first.content.count("Why Pods") == 1
+    assert (first.licence, second.licence) == ("https://e.org/by", by)
+
+
 @pytest.mark.parametrize("kind", ["html", "xhtml"])
 def test_an_atom_entry_is_an_article(kind: str) -> None:
     (entry,) = feed_items(atom("A title", URL, f"<p>{TEXT}</p><p>Its end.</p>", kind).encode())

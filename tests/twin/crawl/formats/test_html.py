@@ -142,6 +142,17 @@ def not_in_prose(container: "HtmlElement", formula: str) -> bool:
     return not any(formula in block.text_content() for block in blocks)
 
 
+def test_images_of_an_article_that_is_called_a_newsletter() -> None:
+    picture = '<figure><img src="/tide.png" alt="A tide"></figure>'
+    text = "<p>A paragraph of the letter, in plain words and at some length, about the tides.</p>"
+    page = (
+        f"<html><body><article class='newsletter-post post'><h1>Tides</h1>{text * 3}{picture}"
+        f"{text}<div class='newsletter-box'><img src='/ad.png'></div>{text}</article></body></html>"
+    )
+    found = read_html(page, URL, links=True).content
+    assert "![A tide](https://e.org/tide.png)" in found and "ad.png" not in found
+
+
 def test_a_saved_medium_page(shared: Path) -> None:
     page = (shared / "sites/medium.com/medium-1.html").read_text()
     found = extract_html(page, None)

@@ -53,6 +53,11 @@ def test_structure(page: str, expected: str) -> None:
     assert written(page) == expected
 
 
+def test_an_image_that_a_script_loads() -> None:
+    page = '<p><img src="data:x" data-srcset="/s.png 1x, /l.png 2x" alt="A map"></p>'
+    assert written(page) == "![A map](https://e.org/s.png)"
+
+
 def test_images_with_their_captions() -> None:
     figure = (
         '<p>Before.</p><figure><img data-src="/i.png" src="data:x" alt="A [map]"><figcaption>The '
@@ -121,3 +126,24 @@ def test_what_markdown_shows_is_what_the_page_shows(body: str) -> None:
     ).text_content()
     expected = "".join(run.squeezed for run in runs)
     assert "".join(shown.split()).replace("*", "") == expected.replace("*", "")
+
+
+def test_raised_digits_and_cells_that_span() -> None:
+    page = "<p>10<sup>2</sup> m<sup>-1</sup>, the 4<sup>th</sup>.<sup><a href='#n'>12</a></sup></p>"
+    assert written(page) == "10² m⁻¹, the 4th.¹²"
+    table = (
+        "<table><tr><th rowspan=2>Year</th><th colspan=2>Height</th></tr><tr><th>low</th>"
+        "<th>high</th></tr><tr><td>1961</td><td>1</td><td>2</td></tr></table>"
+    )
+    assert written(table) == (
+        "| Year | Height |  |\n| --- | --- | --- |\n|  | low | high |\n| 1961 | 1 | 2 |"
+    )
+    vast = (
+        "<table><tr><th colspan=9999999 rowspan=x>a</th><th>b</th></tr><tr><td>1</td></tr></table>"
+    )
+    assert written(vast).count("|") < 300
+
+
+def test_a_bracket_at_the_end_of_a_line_needs_no_backslash() -> None:
+    assert written("<p>[said in May]<br>[and in June]</p>") == "[said in May]\n[and in June]"
+    assert written("<p>a \\ ]</p>") == "a \\ ]"

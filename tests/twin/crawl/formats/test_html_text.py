@@ -24,6 +24,7 @@ from twin.crawl.formats.html_text import to_markdown
         ("<table><tr><th>a<th>b<tr><td>1</table>", "| a | b |\n| --- | --- |\n| 1 |  |\n"),
         ("<table><tr><td>a frame</table>", "a frame\n"),
         ("<img src='data:x' alt='a map'><img src='y.png'>", "![a map]()\n"),
+        ("<p>10<sup>2</sup>, 4<sup>th</sup></p>", "10², 4th\n"),
         ("<p> </p>", ""),
     ],
 )  # fmt: skip

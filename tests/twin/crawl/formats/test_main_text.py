@@ -44,6 +44,7 @@ def paragraphs(sentences: list[str]) -> str:
         "<div id='consent-sdk'><p>We and our 742 partners store information on your device.</p></div>",
         "<p>Get unlimited access to every story for only one pound a week.</p>",
         "<p>Already a subscriber? <a href='/in'>Log in</a></p>",
+        "<p class='visually-hidden'>This is said aloud to those who can not see the page.</p>",
     ],
 )
 def test_furniture_between_paragraphs_is_left_out(furniture: str) -> None:
@@ -86,6 +87,28 @@ def test_what_stands_around_the_article_is_left_out() -> None:
     )
     before = "<p class='byline'>By Ines Marsh</p><p>3 May 2021</p>"
     assert text_of(before + paragraphs(SENTENCES), around) == SENTENCES
+
+
+@pytest.mark.parametrize("label", ["Disclaimer:", "【免责声明】", "LEGAL DISCLAIMER:"])
+def test_a_disclaimer_is_no_article_however_long_it_is(label: str) -> None:
+    """Nor is a footer, if there is little else on the page."""
+    disclaimer = f"<p>{label} {' '.join(SENTENCES)} {' '.join(SENTENCES)}</p>"
+    footer = (
+        "<div class='footer'><p>"
+        + "Call us at any hour of the day or the night. " * 9
+        + "</p></div>"
+    )
+    page = f"<div class='text'><p>{SENTENCES[0]}</p></div><div class='x'>{disclaimer}</div>{footer}"
+    assert chosen(page, " ".join([label, *SENTENCES, *SENTENCES])) == SENTENCES[:1]
+    assert text_of(paragraphs(SENTENCES) + disclaimer) == SENTENCES
+
+
+def test_sections_under_first_rank_headings_keep_them() -> None:
+    """Also where the page's data has only the first part of the text."""
+    data = json.dumps({"@type": "Article", "articleBody": " ".join(SENTENCES[:4])})
+    head = f"<script type='application/ld+json'>{data}</script>"
+    body = paragraphs(SENTENCES[:4]) + "<h1>On Ferries</h1>" + paragraphs(SENTENCES[4:])
+    assert text_of(body, head=head) == [*SENTENCES[:4], "On Ferries", *SENTENCES[4:]]
 
 
 def test_a_heading_over_nothing_goes_and_the_title_is_not_repeated() -> None:

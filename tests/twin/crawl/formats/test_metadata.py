@@ -23,6 +23,13 @@ def ld(**data: object) -> str:
     return f'<script type="application/ld+json">{text}</script>'
 
 
+def ld_of(data: object) -> str:
+    return f'<script type="application/ld+json">{json.dumps(data)}</script>'
+
+
+SITE = "<meta property='og:site_name' content='The Weir'>"
+
+
 @pytest.mark.parametrize(
     ("head", "body", "title"),
     [
@@ -33,6 +40,8 @@ def ld(**data: object) -> str:
         (ld(headline="On &amp; Rivers"), "<h1>The Weir</h1>", "On & Rivers"),
         ("<meta property='og:title' content='On Rivers and Weirs'>",
          "<h1>On Rivers</h1><h1>On Rivers and Weirs</h1>", "On Rivers and Weirs"),
+        (ld(headline="On Rivers") + "<title>On Rivers - by Ines - The Weir Letters</title>",
+         "<h1>The Weir Letters</h1><h1>On Rivers</h1>", "On Rivers"),
         ("<meta name='og:title' value='On Rivers'>", "", "On Rivers"),
         ("", "<h1>Only</h1>", "Only"),
         ("", "", None),
@@ -47,7 +56,16 @@ def test_titles(head: str, body: str, title: str | None) -> None:
     [
         (ld(author=[{"name": "Ines Marsh"}, {"name": "K. Du"}]), "", "Ines Marsh, K. Du"),
         (ld(author="By Ines Marsh"), "", "Ines Marsh"),
+        (ld(author={"@id": "#ines"}) + ld_of({"@type": "Person", "@id": "#ines",
+         "name": "Ines Marsh"}), "", "Ines Marsh"),
+        (ld(author=[{"@id": "#nobody"}, {"@id": ["#x"]}]), "", None),
+        (SITE + ld(author={"@type": "Organization", "name": "The Weir"}), "", None),
+        (ld(author="The Weir", publisher={"@type": "Organization", "name": "The Weir"})
+         + "<meta name='author' content='Ines Marsh'>", "", "Ines Marsh"),
+        (SITE + ld(author={"@type": "Person", "name": "The Weir"}), "", "The Weir"),
         ("<meta name='author' content='Ines Marsh'>", "", "Ines Marsh"),
+        ("<meta name='citation_author' content='Marsh, Ines'>"
+         "<meta name='citation_author' content='Du, Ken'>", "", "Ines Marsh, Ken Du"),
         ("<meta property='article:author' content='https://f.com/ines'>",
          "<a rel='author'>Ines Marsh</a>", "Ines Marsh"),
         ("", "<p class='byline'>Von Ines Marsh | 3. März</p>", "Ines Marsh"),
@@ -98,6 +116,9 @@ def test_what_else_a_page_says() -> None:
 def test_a_subtitle_is_below_the_title_and_not_elsewhere() -> None:
     teasers = "<p>Text.</p>" * 3 + "<div class='x'></div>" * 9 + "<p class='subtitle'>Other</p>"
     assert read("", f"<h1>T</h1>{teasers}").subtitle is None
+    card = "<h4 class='base-main-card__subtitle'>Keeper of piers | Author of two books</h4>"
+    assert read("", f"<h1>T</h1>{card}").subtitle is None
+    assert read("", f"<h1>T</h1>{card}<p class='subtitle'>Below</p>").subtitle == "Below"
 
 
 def test_broken_data_is_no_data() -> None:

@@ -1,5 +1,7 @@
 """Transcripts: who says what, without times."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.twin.crawl.formats.pages import page
@@ -66,6 +68,27 @@ def test_speakers_and_paragraphs() -> None:
 def test_subrip(text: str) -> None:
     content = read("film.srt", text).content
     assert content == "The first line of a film goes on here. And here.\n\nMuch later.\n"
+
+
+@pytest.mark.parametrize(
+    ("cue", "expected"),
+    [
+        ("- Thank you.\n- Now, the tides.", "Before.\n\nThank you.\n\nNow, the tides.\n"),
+        (">> JANE: Thank you.\n&gt;&gt; Yes.", "Before.\n\nJANE: Thank you.\n\nYes.\n"),
+        ("the tides\n- as they say - come", "Before. the tides - as they say - come\n"),
+        ("the [Music] tides (soft laughter) come", "Before. the tides come\n"),
+        ("the [sic] tides (of then) come", "Before. the [sic] tides (of then) come\n"),
+    ],
+)
+def test_turns_and_sounds_within_a_cue(cue: str, expected: str) -> None:
+    text = f"1\n00:00:01,000 --> 00:00:02,000\nBefore.\n\n2\n00:00:02,100 --> 00:00:04,000\n{cue}\n"
+    assert read("x.srt", text).content == expected
+
+
+def test_subtitles_in_utf_16() -> None:
+    body = SRT.encode("utf-16")
+    article = read_transcript(replace(page("film.srt", SRT), body=body))
+    assert article.content.startswith("The first line of a film")
 
 
 def test_rolling_captions_say_each_line_once() -> None:

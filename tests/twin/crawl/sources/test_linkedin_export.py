@@ -106,6 +106,20 @@ def test_what_is_wanted(stores_settings: Settings, archive: Path) -> None:
     assert len(found) == 2, "two comments below one post are two documents"
 
 
+def test_quotes_of_comments_are_written_with_backslashes() -> None:
+    """Not doubled, as in the other tables: else a comma after one would end the text."""
+    table = (
+        "Date,Link,Message\n"
+        '2024-01-01,x,"He said \\"yes\\", and then \\"no\\""\n'
+        '2024-01-02,y,"\\"Yes\\"\n\nwas all, he ""said"""\n'
+        "2024-01-03,z,a\\b\n"
+    )
+    rows = rows_of(table.encode(), "Complete_LinkedInDataExport/Comments.csv")
+    assert [row["Message"] for row in rows] == [
+        'He said "yes", and then "no"', '"Yes"\n\nwas all, he "said"', "a\\b",
+    ]  # fmt: skip
+
+
 def test_any_text_survives_the_way_the_export_quotes_it() -> None:
     texts = [
         "one\ntwo", "a\n\n\nb", '"quoted"\n"lines"', "ends with quote\"\n\nand goes on",

@@ -14,6 +14,8 @@ from twin.domain.document import Forgotten, document_id
 from twin.settings import Settings
 from twin.stores.warehouse import open_warehouse
 
+ATOM = 'xmlns:atom="http://www.w3.org/2005/Atom"'
+
 
 @pytest.fixture
 def site() -> Iterator[SiteServer]:
@@ -49,6 +51,22 @@ def test_a_feed_with_the_texts_is_all_that_is_fetched(
     assert done.tally() == {"added": 3, "guests": 1}
     again = crawl(web(site.url, feeds=[f"{site.url}/feed"], follow_links=False))
     assert again.code == 99 and again.tally()["unchanged"] == 3
+
+
+def test_a_feed_of_several_pages_is_read_to_its_end(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings
+) -> None:
+    """RFC 5005; the last page leads back to the first one."""
+    for number in range(1, 4):
+        link = f'<atom:link rel="next" href="/feed?paged={number % 3 + 1}"/><language>'
+        item = rss_item(f"N{number}", f"{site.url}/n{number}", f"<p>{number} {TEXT}</p>")
+        body = rss(item).replace("<language>", link).replace("<rss ", f"<rss {ATOM} ")
+        site.routes["/feed" + (f"?paged={number}" if number > 1 else "")] = Answer(body)
+    site.routes["/feed?paged=1"] = site.routes["/feed"]
+    done = crawl(web(site.url, feeds=[f"{site.url}/feed"], follow_links=False))
+    assert done.code == 0, done.error
+    assert paths(stores_settings) == {"/n1", "/n2", "/n3"}
+    assert sum(path.startswith("/feed") for path in site.requests) <= 4
 
 
 def test_guests_are_the_author_where_the_recipe_says_so(
@@ -215,15 +233,17 @@ def test_a_page_behind_a_paywall_is_set_aside(
     crawl: Crawl, site: SiteServer, stores_settings: Settings
 ) -> None:
     data = '<script type="application/ld+json">{"isAccessibleForFree": false}</script>'
-    links = '<a href="/free">f</a><a href="/paid">p</a>'
+    box = '<div class="paywall" data-testid="paywall" data-component-name="Paywall"></div>'
+    links = '<a href="/free">f</a><a href="/paid">p</a><a href="/cut">c</a>'
     site.routes |= {
         "/": Answer(article("Home", body=links)),
         "/free": Answer(article("Free", head=data.replace("false", "true"))),
         "/paid": Answer(article("Paid", head=data)),
+        "/cut": Answer(article("Cut", body=box)),
     }
-    done = crawl(web(site.url, include=["/free", "/paid"]))
+    done = crawl(web(site.url, include=["/free", "/paid", "/cut"]))
     assert done.code == 0 and paths(stores_settings) == {"/free"}
-    assert "behind a paywall" in held(stores_settings)["/paid"]
+    assert all("behind a paywall" in held(stores_settings)[path] for path in ("/paid", "/cut"))
 
 
 def test_cross_posts_of_two_sources_become_one_document(

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.twin.crawl.crawls import Crawl, recipe_file, run_crawl, web
+from tests.twin.crawl.crawls import Crawl, paths, recipe_file, run_crawl, web
+from tests.twin.crawl.feeds import TEXT, rss, rss_item
 from tests.twin.crawl.site_server import Answer, SiteServer, article, serve, sitemap
 from twin.domain.document import DocumentStatus
 from twin.settings import Settings
@@ -44,6 +45,17 @@ def test_reserved_pages_are_left_out(
         (document,) = warehouse.live_documents("tester")
     assert document.title == "Free"
     assert document.reserved == ()
+
+
+def test_what_is_declared_of_a_page_holds_for_its_text_in_a_feed(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings
+) -> None:
+    items = (rss_item(name, f"{site.url}/{name}/a", f"<p>{TEXT}</p>") for name in ("mine", "free"))
+    declared = json.dumps([{"location": "/mine/", "tdm-reservation": 1}])
+    site.routes |= {"/feed": Answer(rss(*items)), "/.well-known/tdmrep.json": Answer(declared)}
+    done = crawl(web(site.url, feeds=[f"{site.url}/feed"], follow_links=False))
+    assert done.code == 0 and done.tally() == {"added": 1, "skipped": 1}, done.error
+    assert paths(stores_settings) == {"/free/a"}
 
 
 def test_a_page_that_becomes_reserved_is_withdrawn(

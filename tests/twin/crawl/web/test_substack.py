@@ -102,6 +102,16 @@ def test_the_whole_archive_is_read(
     assert again.code == 99 and again.tally("letters") == {"unchanged": 8}
 
 
+def test_a_page_of_the_archive_that_is_all_excluded_is_not_its_end(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings
+) -> None:
+    threads = [post(f"open-thread-{n}") for n in range(3)]
+    publication = Publication(post("a"), post("b"), post("c"), *threads, post("d"))
+    site.routes = Routes(publication)
+    assert crawl(substack(site, exclude=["/p/open-thread"])).code == 0
+    assert paths(stores_settings) == {f"/p/{name}" for name in "abcd"}
+
+
 def test_what_is_behind_the_paywall_is_set_aside_whole(
     crawl: Crawl, site: SiteServer, stores_settings: Settings
 ) -> None:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
 _LANGUAGE = re.compile(r"\b(?:language|lang|highlight-source|brush)[-:]\s?([\w+#.-]+)")
 _LINE_NUMBERS = re.compile(r"[\d\s]*")
+_HOLDERS = frozenset({"div", "figure", "section", "span"})
 _MAX_CELLS_OF_A_LISTING = 2
 
 
@@ -22,6 +23,30 @@ def unwrap_listings(tree: "HtmlElement") -> None:
     for pre in tree.xpath("//pre"):
         if pre.getparent() is not None and _LINE_NUMBERS.fullmatch(pre.text_content()):
             pre.drop_tree()
+    for pre in tree.xpath("//pre"):
+        _lift(pre)
+
+
+def _lift(pre: "HtmlElement") -> None:
+    """Out of what holds nothing but the block, such as ``div class="highlight"``: in there it would
+    be taken for something beside the text, above all if it is short."""
+    holder = None
+    code = _squeezed(pre)
+    for above in pre.iterancestors():
+        if above.tag not in _HOLDERS or above.getparent() is None or _squeezed(above) != code:
+            break
+        holder = above
+    if holder is None:
+        return
+    if language := language_of(pre):
+        pre.set("class", f"language-{language}")
+    pre.tail = holder.tail
+    holder.getparent().replace(holder, pre)
+
+
+def _squeezed(element: "HtmlElement") -> str:
+    """Text without spaces, and without that of buttons."""
+    return "".join("".join(element.xpath(".//text()[not(ancestor::button)]")).split())
 
 
 def language_of(pre: "HtmlElement") -> str:

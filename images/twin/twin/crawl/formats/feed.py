@@ -21,7 +21,7 @@ SHORTEST_FULL_TEXT_WORDS = 150
 ROOTS = frozenset({"rss", "RDF", "feed"})
 ITEMS = frozenset({"item", "entry"})
 #: Of the feed's own elements, those that say something about its items and seldom change.
-_KEPT = frozenset({"channel", "title", "language", "author", "creator"})
+_KEPT = frozenset({"channel", "title", "language", "author", "creator", "license"})
 _REST = re.compile(
     r"(\[?(…|\.\.\.)\]?|(continue|keep) reading\W.*|read (more|on|the (full|rest|whole))\b.*"
     r"|(full|whole) (story|article|post)\W*|weiterlesen\W*|lire la suite\W*|leer más\W*)$",
@@ -89,6 +89,20 @@ def feed_items(body: bytes) -> list[FeedItem]:
     ]
 
 
+def next_page_of(body: bytes) -> str | None:
+    """The page of a feed that has older items (RFC 5005), if it names one.
+
+    Raises:
+        NoFeedError: it is no feed.
+    """
+    root = _parsed(body)
+    for parent in (root, *root.iter("{*}channel")):
+        for link in _children(parent, "link"):
+            if link.get("rel") in {"next", "prev-archive"} and link.get("href"):
+                return str(link.get("href")).strip()
+    return None
+
+
 def read_feed_item(body: bytes, url: str, *, links: bool = False) -> Article:
     """Read a feed's item as an article; its title, date, byline and tags are the feed's.
 
@@ -114,12 +128,13 @@ def read_feed_item(body: bytes, url: str, *, links: bool = False) -> Article:
     text = etree.tostring(tree, encoding="unicode", method="html")
     return Article(
         title=title or title_from_url(url),
-        content=read_fragment(text, url, links=links),
+        content=read_fragment(text, url, title=title, links=links),
         byline=_byline(root, item),
         published=_time(item, "pubDate", "published", "date", "issued", "updated"),
         modified=_time(item, "modified", "updated"),
         language=language(_language(root, item)),
         tags=_tags(item),
+        licence=_licence(root, item),
     )
 
 
@@ -270,6 +285,19 @@ def _plain(markup: str) -> str:
     """A title or name that may be HTML, in one line."""
     tree = _fragment(markup) if re.search(r"[<&]", markup) else None
     return " ".join((markup if tree is None else "".join(tree.itertext())).split())
+
+
+def _licence(root: etree._Element, item: etree._Element) -> str | None:
+    """The item's own, else that of the feed: ``license`` of Creative Commons, a link in Atom."""
+    channel = next(root.iter("{*}channel"), root)
+    links = (link.get("href") for link in _children(item, "link") if link.get("rel") == "license")
+    named = (
+        element.text or next(iter(element.attrib.values()), "")
+        for parent in (item, channel)
+        for element in _children(parent, "license")
+    )
+    found = (str(name).strip() for name in (*links, *named) if name)
+    return next((name for name in found if name), None)
 
 
 def _time(item: etree._Element, *names: str) -> datetime | None:

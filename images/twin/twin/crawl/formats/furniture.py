@@ -108,8 +108,21 @@ _DATE = re.compile(
 )
 
 
+# However long it is: a paragraph that says of itself what it is.
+_DISCLAIMER = re.compile(
+    r"""^\W*(?:(?:legal\ )?disclaimer|haftungsausschluss|avertissement|descargo\ de\ responsabilidad
+    |免责声明|免責(?:聲明|事項))\s*[:：】\]]""",  # noqa: RUF001
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
 def is_boilerplate(text: str, words: int) -> bool:
     """Whether a line is a date, a byline, an invitation to share or subscribe, or the like."""
-    return words <= _MAX_WORDS and (
-        _BOILERPLATE.match(text) is not None or _DATE.match(text) is not None
-    )
+    if words > _MAX_WORDS:
+        return is_disclaimer(text)
+    return _BOILERPLATE.match(text) is not None or _DATE.match(text) is not None
+
+
+def is_disclaimer(text: str) -> bool:
+    """Whether a paragraph says that it is one, however long it is."""
+    return _DISCLAIMER.match(text) is not None

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from twin.crawl.formats.code_blocks import unwrap_listings
 from twin.crawl.formats.html_markdown import to_markdown, to_text
 from twin.crawl.formats.html_repair import repair
-from twin.crawl.formats.html_runs import events_of
+from twin.crawl.formats.html_runs import Event, events_of
 from twin.crawl.formats.listing import is_listing
 from twin.crawl.formats.main_text import choose, choose_all
 from twin.crawl.formats.markdown import title_from_url
 from twin.crawl.formats.metadata import Metadata, read_metadata
+from twin.crawl.formats.substack_markup import write_out
 from twin.crawl.page import Article, ListingError, UnusableError
 from twin.domain.document import normalise
 
@@ -48,21 +49,21 @@ def read_html(text: str, url: str, *, listings: bool = False, links: bool = Fals
     return extract_html(text, url, listings=listings, links=links).article
 
 
-def read_fragment(markup: str, url: str, *, links: bool = False) -> str:
+def read_fragment(markup: str, url: str, *, title: str = "", links: bool = False) -> str:
     """Markdown of HTML that is the article itself, as a feed or an API gives it.
 
     Args:
-        markup: HTML of the text without its title.
+        markup: HTML of the text.
         url: what relative links are resolved against.
+        title: of the text, which is left out where it is repeated before it.
         links: keep links and images.
 
     Raises:
         UnusableError: there is no text in it.
     """
     tree = _parse(f"<html><body><div>{markup}</div></body></html>")
-    unwrap_listings(tree)
-    events = events_of(repair(tree))
-    choose_all(events)
+    events = _events(tree)
+    choose_all(events, title)
     if not to_text(events).strip():
         raise UnusableError("no text in it")
     return normalise(to_markdown(events, url, links=links))
@@ -103,11 +104,17 @@ def _parse(text: str) -> "HtmlElement":
     return tree
 
 
+def _events(tree: "HtmlElement") -> list[Event]:
+    """The runs and images of a page whose HTML is mended first."""
+    unwrap_listings(tree)
+    write_out(tree)
+    return events_of(repair(tree))
+
+
 def _extract(tree: "HtmlElement", given_url: str | None, links: bool) -> Extraction:
     metadata = read_metadata(tree, given_url or "")
     url = given_url or metadata.stated_url or ""
-    unwrap_listings(tree)
-    events = events_of(repair(tree))
+    events = _events(tree)
     title = metadata.title or title_from_url(url)
     choose(events, _found(tree), metadata.body, [title, metadata.subtitle or ""])
     content, plain = to_markdown(events, url, links=links), to_text(events)

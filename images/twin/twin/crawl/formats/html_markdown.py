@@ -7,8 +7,11 @@ from urllib.parse import urljoin, urlsplit
 
 from twin.crawl.formats.code_blocks import fenced, language_of
 from twin.crawl.formats.html_runs import Edge, Event, Image, Place, Run
+from twin.crawl.formats.superscripts import raised
 
 _MARKERS = {"em": "*", "strong": "**", "del": "~~"}
+_ESCAPED_END = re.compile(r"(?<!\\)((?:\\\\)*)\\\]$")
+_MAX_SPAN = 50
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 _SPECIAL = (
     r"\\(?=[!-/:-@\[-`{-~]|$)"  # a backslash before what it would escape
@@ -88,8 +91,17 @@ class _Frame:
     place: Place | None
     kind: str
     blocks: list[str] = field(default_factory=list)
-    rows: list[list[str]] = field(default_factory=list)
+    rows: "list[list[_Cell]]" = field(default_factory=list)
     number: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A cell of a table, and how many columns and rows it takes."""
+
+    text: str
+    columns: int
+    rows: int
 
 
 class _Writer:
@@ -154,7 +166,7 @@ class _Writer:
             rows = self._table().rows
             if not rows:
                 rows.append([])
-            rows[-1].append(" ".join(" ".join(frame.blocks).split()).replace("|", "\\|"))
+            rows[-1].append(_cell_of(frame))
         elif frame.kind == "table":
             outer.blocks += [block for block in [_table_of(frame.rows)] if block]
         elif frame.blocks and frame.kind == "item":
@@ -224,8 +236,36 @@ def _indented(text: str, marker: str) -> str:
     return "\n".join([f"{marker}{first}", *(f"{space}{line}".rstrip() for line in others)])
 
 
-def _table_of(rows: list[list[str]]) -> str:
-    rows = [row for row in rows if any(row)]
+def _cell_of(frame: _Frame) -> _Cell:
+    text = " ".join(" ".join(frame.blocks).split()).replace("|", "\\|")
+    element = frame.place.element if frame.place is not None else {}
+    return _Cell(text, _span(element.get("colspan")), _span(element.get("rowspan")))
+
+
+def _span(stated: str | None) -> int:
+    known = (stated or "").strip()
+    return min(max(int(known), 1), _MAX_SPAN) if known.isascii() and known.isdigit() else 1
+
+
+def _grid(rows: list[list[_Cell]]) -> list[list[str]]:
+    """Every cell in its own column; what else it spans is empty."""
+    grid = []
+    below: dict[int, int] = {}  # column to the rows that a cell above still takes of it
+    for row in rows:
+        line: list[str] = []
+        spans: dict[int, int] = {}
+        for cell in row:
+            while below.get(len(line)):
+                line.append("")
+            spans |= dict.fromkeys(range(len(line), len(line) + cell.columns), cell.rows - 1)
+            line += [cell.text, *[""] * (cell.columns - 1)]
+        below = {column: left - 1 for column, left in below.items() if left > 1} | spans
+        grid.append(line)
+    return grid
+
+
+def _table_of(table: list[list[_Cell]]) -> str:
+    rows = [row for row in _grid(table) if any(row)]
     if not rows:
         return ""
     width = max(map(len, rows))
@@ -281,20 +321,14 @@ class _Inline:
                 self._to(wanted[: _common([mark for mark, _ in self._open], wanted)])
                 self._add(" ")
             self._to(wanted)
-            if "code" in names:
-                written = _code_span(" ".join(text.split()))
-            elif "math" in names:
-                written = text.strip()
-            else:
-                in_link = any(mark[0] == "a" for mark in wanted)
-                written = _escaped(" ".join(text.split()), in_link)
+            written = _words_of(text, names, in_link=any(mark[0] == "a" for mark in wanted))
             self._undo_bad_end(written)
             self._add(written)
             if text[-1].isspace():
                 self._add(" ")
         self._to([])
         lines = "".join(self._out).split("\n")
-        return "\n".join(" ".join(line.split()) for line in lines if line.strip())
+        return "\n".join(_without_last_escape(line) for line in lines if line.strip())
 
     def _marks_of(self, marks: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
         wanted: list[tuple[str, str]] = []
@@ -347,6 +381,17 @@ class _Inline:
         self._closed = []
 
 
+def _words_of(text: str, names: set[str], *, in_link: bool) -> str:
+    """A piece as Markdown, without the marks around it."""
+    if "sup" in names and (number := raised(text)) is not None:
+        return number
+    if "code" in names:
+        return _code_span(" ".join(text.split()))
+    if "math" in names:
+        return text.strip()
+    return _escaped(" ".join(text.split()), in_link)
+
+
 def _joined(
     pieces: list[tuple[str, tuple[tuple[str, str], ...]]],
 ) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
@@ -380,6 +425,11 @@ def _start(mark: tuple[str, str]) -> str:
 def _end(mark: tuple[str, str]) -> str:
     name, value = mark
     return f"]({value})" if name == "a" else _MARKERS[name]
+
+
+def _without_last_escape(line: str) -> str:
+    """A line in single spaces; at its end, nothing can follow that makes a link of brackets."""
+    return _ESCAPED_END.sub(r"\1]", " ".join(line.split()))
 
 
 def _code_span(text: str) -> str:

@@ -39,10 +39,15 @@ _MARKS = {
     "strong": "strong", "b": "strong",
     "code": "code", "tt": "code", "kbd": "code", "samp": "code",
     "del": "del", "s": "del", "strike": "del",
+    "sup": "sup",
 }  # fmt: skip
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _WORD_OF_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+# Said aloud only, such as "opens in a new tab": no reader sees it.
+_FOR_SCREEN_READERS = re.compile(
+    r"(?:^|[\s_-])(?:sr-only|visually-?hidden|screen-reader-(?:text|only)|assistive-text)(?:\s|$)"
+)
 _INLINE_FURNITURE = frozenset(
     {"caption", "credit", "credits", "byline", "share", "sharing", "editsection"}
 )
@@ -276,10 +281,12 @@ def _takes_whole(
 
 def _is_hidden(element: "HtmlElement") -> bool:
     style = element.get("style")
+    called = element.get("class")
     return (
         element.get("hidden") is not None
         or element.get("aria-hidden") == "true"
         or (style is not None and _HIDDEN_STYLE.search(style) is not None)
+        or (called is not None and _FOR_SCREEN_READERS.search(called) is not None)
     )
 
 
@@ -311,7 +318,7 @@ def _image(walk: _Walk, element: "HtmlElement", place: Place) -> None:
             if (value := element.get(key)) and not value.startswith("data:")
         ),
         "",
-    )
+    ) or next(iter((element.get("data-srcset") or element.get("srcset") or "").split()), "")
     alt = " ".join((element.get("alt") or "").split())
     if source and element.get("width") not in ("0", "1"):
         walk.events.append(Image(place, source, alt))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from twin.crawl.formats.code_blocks import fenced
+from twin.crawl.formats.superscripts import raised
 from twin.domain.document import normalise
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _inline(element: "HtmlElement") -> str:
         return f"`{text}`"
     if tag in _MARKS:
         return _marked(text, _MARKS[tag])
-    return text
+    return raised(text) or text if tag == "sup" else text
 
 
 def _source(image: "HtmlElement") -> str:

@@ -9,7 +9,8 @@ called share, related or byline goes out.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 
 from twin.crawl.formats.furniture import (
     APART,
@@ -20,11 +21,12 @@ from twin.crawl.formats.furniture import (
     LEADS,
     READERS,
     is_boilerplate,
+    is_disclaimer,
 )
 from twin.crawl.formats.html_runs import Event, Image, Place, Run
 
 _WIDGETS = FURNITURE | {"subscription"}
-_NEVER_PROSE = FURNITURE | READERS
+_NEVER_PROSE = FURNITURE | READERS | {"footer"}
 _NAMED_APART = FURNITURE | DOUBTFUL
 _READERS_ABSOLVING_SHARE = 0.7
 _SENTENCE_END = tuple('.!?…"”’»。！？:：)）।۔؟')  # noqa: RUF001
@@ -41,7 +43,7 @@ _ABSOLVING_SHARE = 0.25
 _REGION_SHARE = 0.92
 _INNER = frozenset(
     {"p", "ul", "ol", "li", "dl", "dt", "dd", "table", "tbody", "thead", "tr", "td", "th"}
-    | {"blockquote", "pre", "h2", "h3", "h4", "h5", "h6"}
+    | {"blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6"}
 )
 _MAX_OUTLIER_SHARE = 0.08
 _MIN_GAP = 12  # runs
@@ -87,8 +89,8 @@ def choose(events: Sequence[Event], found: str, body: str | None, titles: Sequen
     _keep_images(events)
 
 
-def choose_all(events: Sequence[Event]) -> None:
-    """Mark all of a text that is an article by itself, but for captions and furniture in it.
+def choose_all(events: Sequence[Event], title: str = "") -> None:
+    """Mark all of a text that is an article by itself, but for captions, furniture and its title.
 
     A post as an API or a feed gives it has no page around; widgets to subscribe or share it has.
     """
@@ -101,6 +103,8 @@ def choose_all(events: Sequence[Event]) -> None:
         widgets = [place for place in run.place.above() if place.names & _WIDGETS]
         inside = any(place.weight < _ABSOLVING_SHARE * total for place in widgets)
         run.keep = not (inside or run.place.caption or _is_boilerplate(run))
+    if title:
+        _drop_titles([run for run in runs if run.place.heading][:1], {_bare(title)})
     _keep_tables_whole(runs)
     _keep_images(events)
 
@@ -116,7 +120,7 @@ class _Choice:
 
     def make(self) -> None:
         runs = self._visible()
-        chosen = [run for run in runs if self.found.holds(run)]
+        chosen = [run for run in runs if self.found.holds(run) and not _is_disclaimer(run)]
         prose = [run for run in runs if _is_prose(run) and not _named_apart(run.place)]
         chosen = _without_teasers(self._better(runs, chosen, prose))
         chosen = _without_outliers(runs, chosen)
@@ -223,10 +227,13 @@ class _Choice:
         """Headings right over text of the article, and beside it."""
         missing = set()
         follows = False
-        for run in reversed(inside):
+        first = next((number for number, run in enumerate(inside) if run in kept), 0)
+        for number, run in reversed(list(enumerate(inside))):
             place = run.place
             if run in kept:
                 follows = True
+            elif place.heading == 1 and number < first:  # the page's title, in whatever form
+                break
             elif place.caption or self._is_apart(place, FURNITURE, APART):
                 continue
             elif not _is_heading(run) or not any(home in homes for home in _homes(place)):
@@ -465,9 +472,17 @@ def _named_apart(place: Place) -> bool:
     for above in place.above():
         if above.tag in ("body", "html"):
             return False
-        if above.tag in APART_FOR_SURE or above.tag == "aside" or above.names & _NEVER_PROSE:
+        if _is_named_apart(above):
             return True
     return False
+
+
+def _is_named_apart(place: Place) -> bool:
+    return (
+        place.tag in APART_FOR_SURE
+        or place.tag == "aside"
+        or not place.names.isdisjoint(_NEVER_PROSE)
+    )
 
 
 def _around(runs: list[Run], by_body: list[Run], chosen: list[Run]) -> list[Run]:
@@ -478,9 +493,15 @@ def _around(runs: list[Run], by_body: list[Run], chosen: list[Run]) -> list[Run]
     wanted = set(by_body) | {
         run
         for run in chosen
-        if first < numbers[run] < last or any(home in homes for home in _homes(run.place))
+        if first < numbers[run] < last
+        or (any(home in homes for home in _homes(run.place)) and not _is_above(run, numbers, first))
     }
     return [run for run in runs if run in wanted]
+
+
+def _is_above(run: Run, numbers: Mapping[Run, int], first: int) -> bool:
+    """Whether a run is a heading of the first rank above the text: the page's title."""
+    return run.place.heading == 1 and numbers[run] < first
 
 
 def _home_of_prose(prose: Iterable[Run]) -> Place | None:
@@ -497,6 +518,11 @@ def _home_of_prose(prose: Iterable[Run]) -> Place | None:
     if not scores:
         return None
     return max(scores, key=lambda place: scores[place])
+
+
+def _is_disclaimer(run: Run) -> bool:
+    """No evidence of where the article is."""
+    return not run.place.pre and is_disclaimer(run.text)
 
 
 def _is_boilerplate(run: Run) -> bool:
@@ -559,6 +585,10 @@ def _keep_images(events: Sequence[Event]) -> None:
     positions = [n for n, event in enumerate(events) if isinstance(event, Run) and event.keep]
     if not positions:
         return
+    total = sum(len(event.squeezed) for event in events if isinstance(event, Run) and event.keep)
     for event in events[positions[0] : positions[-1]]:
         if isinstance(event, Image):
-            event.keep = not event.place.hidden and not _named_apart(event.place)
+            beside = takewhile(
+                lambda place: place.weight <= _ABSOLVING_SHARE * total, event.place.above()
+            )
+            event.keep = not event.place.hidden and not any(map(_is_named_apart, beside))

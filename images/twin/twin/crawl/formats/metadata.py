@@ -25,6 +25,7 @@ _BY = re.compile(
     r"^\W*(?:(?:written|posted|published|reported|story)\s+)?(?:by|von|par|por|door|di)\s*:?\s+",
     re.IGNORECASE,
 )
+_LAST_NAME_FIRST = re.compile(r"^(?P<last>[^\s,]+),\s*(?P<first>[^,]+)$")
 _NOT_A_NAME = re.compile(r"https?://|www\.|[<>{}|]|\d{4}")
 # A shorter confirmed heading is the name of the site.
 _MIN_SHARE_OF_TITLE = 0.4
@@ -43,6 +44,8 @@ _SUBTITLES = frozenset(
         "alternativeheadline",
     ]
 )
+# A person's card has a subtitle, too.
+_OF_SOMETHING_ELSE = frozenset({"card", "author", "profile", "bio"})
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DATE_IN_WORDS = re.compile(
     r"(?P<day>\d{1,2})(?:st|nd|rd|th)?\.?\s+(?P<month>[A-Za-z]{3,9})\.?,?\s+(?P<year>(?:19|20)\d\d)"
@@ -155,11 +158,38 @@ class _Page:
 
 def _article_of(tree: "HtmlElement") -> dict[str, Any]:
     """The article among a page's JSON-LD; of several the one with the most text."""
-    articles = []
-    for script in tree.iter("script"):
-        if "ld+json" in (script.get("type") or "").lower() and script.text:
-            articles += list(_articles_in(_load(script.text), 0))
-    return max(articles, key=lambda article: len(str(article.get("articleBody", ""))), default={})
+    data = [
+        _load(script.text)
+        for script in tree.iter("script")
+        if "ld+json" in (script.get("type") or "").lower() and script.text
+    ]
+    articles = [article for item in data for article in _articles_in(item, 0)]
+    article = max(articles, key=lambda one: len(str(one.get("articleBody", ""))), default={})
+    if "author" not in article:
+        return article
+    named = {node["@id"]: node for item in data for node in _named_in(item, 0)}
+    return {**article, "author": _looked_up(article["author"], named)}
+
+
+def _named_in(data: object, depth: int) -> Iterator[dict[str, Any]]:
+    """What a page's JSON-LD gives an id and a name, so that other parts of it may refer to it."""
+    if depth > 4:
+        return
+    if isinstance(data, dict):
+        if isinstance(data.get("@id"), str) and data.get("name"):
+            yield data
+        data = list(data.values())
+    for item in data if isinstance(data, list) else ():
+        yield from _named_in(item, depth + 1)
+
+
+def _looked_up(value: object, named: dict[str, dict[str, Any]]) -> object:
+    """A value, with what it only refers to (``{"@id": …}``) in full."""
+    if isinstance(value, list):
+        return [_looked_up(item, named) for item in value]
+    if isinstance(value, dict) and not value.get("name") and isinstance(value.get("@id"), str):
+        return named.get(value["@id"], value)
+    return value
 
 
 def _load(text: str) -> object:
@@ -225,8 +255,9 @@ def _title(page: _Page) -> str | None:
     stated += [_text(title) for title in page.tree.xpath("(//title)[1]")]
     headings = [text for h1 in page.tree.xpath("//h1")[:8] if (text := _text(h1))]
     bare = [_bare(title) for title in stated]
-    confirmed = [h for h in headings if _bare(h) and any(_bare(h) in title for title in bare)]
-    best = max(confirmed, key=len, default="")
+    confirmed = ([h for h in headings if _bare(h) and _bare(h) in title] for title in bare)
+    # By what is stated first: the window's title may confirm a heading of the whole site.
+    best = max(next(filter(None, confirmed), []), key=len, default="")
     if best and len(best) >= _MIN_SHARE_OF_TITLE * len(next(filter(None, stated), "")):
         return best
     for title in stated:
@@ -261,6 +292,8 @@ def _subtitle(page: _Page) -> str | None:
     for element in h1.xpath(xpath) if h1 is not None else ():
         words = set(re.split(r"[^a-z]+", (element.get("class") or "").lower()))
         named = words & _SUBTITLES or element.get("itemprop") == "alternativeHeadline"
+        if words & _OF_SOMETHING_ELSE:
+            continue
         text = _text(element) if named else ""
         if text and len(text) <= _MAX_SUBTITLE and _bare(text) != _bare(_text(h1)):
             return text
@@ -269,13 +302,17 @@ def _subtitle(page: _Page) -> str | None:
 
 def _byline(page: _Page) -> str | None:
     """Names of the authors, as the page writes them."""
-    stated = [name for name in map(_name, _strings(page.article.get("author"))) if name]
+    site = {_bare(name) for name in page.first_meta(("og:site_name",))}
+    site |= {_bare(name) for name in _strings(page.article.get("publisher"))}
+    stated = [name for name in map(_name, _authors(page.article.get("author"), site)) if name]
     if stated:
         return ", ".join(dict.fromkeys(stated))
-    site = {_bare(name) for name in page.first_meta(("og:site_name",))}
-    names = [n for n in map(_name, page.first_meta(_AUTHORS)) if n and _bare(n) not in site]
-    if names:
-        return names[0]
+    for key in _AUTHORS:  # of several authors, each may have an element of its own
+        names = [n for n in map(_name, page.meta.get(key, ())) if n and _bare(n) not in site]
+        if len(names) > 1:  # with commas between them, none may be within
+            names = [_LAST_NAME_FIRST.sub(r"\g<first> \g<last>", name) for name in names]
+        if names:
+            return ", ".join(dict.fromkeys(names))
     visible = [
         *page.items.get("author", ()),
         *page.tree.xpath("//a[@rel='author' or contains(@rel, 'author ')]"),
@@ -292,6 +329,13 @@ def _byline(page: _Page) -> str | None:
         if name := _name(_text(inner[0] if inner else element)):
             return name
     return None
+
+
+def _authors(value: object, site: set[str]) -> Iterator[str]:
+    """Names in a JSON-LD author; not the site's own, unless it is said to be a person's."""
+    for item in value if isinstance(value, list) else [value]:
+        is_person = isinstance(item, dict) and item.get("@type") == "Person"
+        yield from (name for name in _strings(item) if is_person or _bare(name) not in site)
 
 
 def _name(text: str | None) -> str | None:

@@ -26,7 +26,8 @@ _MIN_WORDS_OF_PAGE = 5
 _MAX_SHARE_OF_BLANK_PAGES = 0.5
 _MAX_SHARE_OF_UNKNOWN_LETTERS = 0.1
 _NO_TITLE = re.compile(
-    r"(untitled.*|microsoft (word|powerpoint) - .*|.*\.(docx?|pdf|tex|dvi|indd|pptx?|odt)"
+    r"(untitled.*|microsoft (word|powerpoint) - .*|.*\.(docx?|pdf|tex|dvi|indd|pptx?|odt|html?)"
+    r"|(https?|file)://\S*"
     r"|document\d*|\(?anonymous\)?|slide \d+|[\W\d_]*)",
     re.IGNORECASE,
 )

@@ -64,7 +64,7 @@ def read_substack_post(text: str, url: str, *, links: bool = False) -> Article:
         raise UnusableError("a post without text")
     return Article(
         title=whole(post.title) or title_from_url(url),
-        content=read_fragment(post.body_html or "", url, links=links),
+        content=read_fragment(post.body_html or "", url, title=post.title, links=links),
         subtitle=(post.subtitle or "").strip() or None,
         byline=_names(post.bylines) or None,
         published=published(post.post_date),

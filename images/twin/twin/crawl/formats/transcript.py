@@ -24,6 +24,15 @@ _VOICE = re.compile(r"<v(?:\.[^\s>]*)?[ \t]+(?P<name>[^>]*)>")
 _TAG = re.compile(r"</?[A-Za-z0-9:.][^>]*>|\{\\[^}]*\}")
 # `[Applause]`, `(music)`, `♪ … ♪`: sounds, where nothing is said.
 _SOUND = re.compile(r"\s*(?:\[[^\]]*\]|\([^)]*\)|[♪♫#*].*[♪♫#*]|[♪♫]+)\s*")
+# The same within a line, where brackets may also hold words.
+_SOUND_WITHIN = re.compile(
+    r"[\[(](?:[\w ]{0,20}\b)?(?:music|applause|laughter|laugh(?:s|ing)|cheer(?:s|ing)|clapping"
+    r"|inaudible|crosstalk|musik|musique|música|applaus|risas|rires)\b[\w ]{0,20}[\])]",
+    re.IGNORECASE,
+)
+# Somebody else begins to speak: two angles in captions, also a dash in subtitles.
+_ANGLES = re.compile(r">{2,}\s*")
+_TURN = re.compile(r">{2,}\s*|[-\u2013\u2014]\s*(?=\S)")
 _LANGUAGE = re.compile(r"^Language:\s*(\S+)", re.MULTILINE)
 
 
@@ -89,16 +98,38 @@ def _paragraphs(captions: "Iterable[Caption]") -> Iterator[_Paragraph]:
             if not fresh:
                 continue
             last = fresh[-1]
-            if current.lines and (
-                speaker != current.speaker or _is_full(current, caption.start_in_seconds - end)
-            ):
-                yield current
-                current = _Paragraph(speaker)
-            current.speaker = speaker
-            current.lines += fresh
-            end = caption.end_in_seconds
+            for is_new, turn in _turns(fresh):
+                silence = caption.start_in_seconds - end
+                if current.lines and (
+                    is_new or speaker != current.speaker or _is_full(current, silence)
+                ):
+                    yield current
+                    current = _Paragraph(speaker)
+                current.speaker = speaker
+                current.lines += turn
+                end = caption.end_in_seconds
     if current.lines:
         yield current
+
+
+def _turns(lines: list[str]) -> Iterator[tuple[bool, list[str]]]:
+    """Lines up to where somebody else begins to speak, and whether somebody does at their start.
+
+    A single dash may be one of the sentence's own: those of a dialogue are two or more.
+    """
+    sign = _TURN if sum(bool(_TURN.match(line)) for line in lines) > 1 else _ANGLES
+    turn: list[str] = []
+    is_new = False
+    for line in lines:
+        match = sign.match(line)
+        if match and turn:
+            yield is_new, turn
+            turn = []
+        is_new = is_new or match is not None
+        if words := line[match.end() :] if match else line:
+            turn.append(words)
+    if turn:
+        yield is_new, turn
 
 
 def _is_full(paragraph: _Paragraph, silence: float) -> bool:
@@ -119,4 +150,6 @@ def _spoken(raw: str) -> Iterator[tuple[str | None, list[str]]]:
 
 def _lines(raw: str) -> list[str]:
     lines = (" ".join(unescape(_TAG.sub("", line)).split()) for line in raw.splitlines())
-    return [line for line in lines if line and not _SOUND.fullmatch(line)]
+    spoken = (line for line in lines if not _SOUND.fullmatch(line))
+    words = (" ".join(_SOUND_WITHIN.sub(" ", line).split()) for line in spoken)
+    return [line for line in words if line]

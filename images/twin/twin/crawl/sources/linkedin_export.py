@@ -28,6 +28,9 @@ from twin.recipes import LinkedInExportSource
 MAX_TABLE_BYTES = 200_000_000
 # In the export, a line break within a text is written as quote, line break, quote.
 _QUOTED_BREAKS = re.compile(r'"((?:\n"{0,2})*\n)"')
+# Tables in which a quote within a text is written as backslash, quote; in the others it is doubled.
+_WITH_BACKSLASHES = frozenset({"comments.csv"})
+_ESCAPED_QUOTE = re.compile(r'\\"')
 _HASHTAG = re.compile(r"(?<![\w&/])#([^\W\d_]\w*)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?")
 
@@ -99,6 +102,8 @@ def rows_of(body: bytes, name: str) -> Iterator[dict[str, str]]:
         text = body.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ArchiveError(f"{name} is not UTF-8 at byte {error.start:,}") from None
+    if PurePosixPath(name).name.lower() in _WITH_BACKSLASHES:
+        text = _ESCAPED_QUOTE.sub('""', text)
     csv.field_size_limit(MAX_TABLE_BYTES)
     try:
         for row in csv.DictReader(StringIO(text, newline="")):

@@ -14,6 +14,7 @@ from twin.crawl.rights import (
     reserved_by_robots,
     reserved_by_tdm_header,
 )
+from twin.crawl.web.urls import same_host
 
 
 class Reservations:
@@ -23,11 +24,19 @@ class Reservations:
         self._crawler = crawler
         self._declarations: dict[str, asyncio.Task[TdmDeclaration]] = {}
 
-    async def of(self, response: Response) -> tuple[str, ...]:
-        """What the headers of an answer, or its host's declaration, reserve; sorted."""
+    async def of(self, response: Response, page: str | None = None) -> tuple[str, ...]:
+        """What the headers of an answer, or its host's declaration, reserve; sorted.
+
+        Args:
+            page: what the answer has the text of, if that is another page: its item in a feed.
+        """
         found = reserved_by_robots(_values(response, "X-Robots-Tag"))
         found |= reserved_by_tdm_header(_values(response, "TDM-Reservation"))
-        if (await self._declaration(response.url)).reserves(response.url):
+        declaration = await self._declaration(response.url)
+        urls = [response.url]
+        if page is not None and same_host(page, response.url):
+            urls.append(page)
+        if any(map(declaration.reserves, urls)):
             found.add(TDM)
         return tuple(sorted(found))
 

@@ -91,6 +91,7 @@ class WebSpider(scrapy.Spider):
         self._traps = Traps()
         self._passed_by_trap = False
         self._lost_list = False
+        self._feed_pages: set[str] = set()
         self._feeds_left = len(source.feeds)
         self._feeds_read = asyncio.Event()
         self._sitemaps: set[str] = set()
@@ -173,14 +174,18 @@ class WebSpider(scrapy.Spider):
             yield scrapy.Request(name, self.on_sitemap, errback=self.on_failure, priority=10)
 
     async def on_feed(self, response: Response) -> AsyncIterator[scrapy.Request]:
-        """Articles of an RSS or Atom feed, or the pages of those that it only announces."""
+        """Articles of an RSS or Atom feed, or the pages of those that it only announces; and the
+        feed's next page."""
         try:
+            if request := self._older(response):
+                yield request
             for item in feed.feed_items(response.body):
                 name = self._name(item.link or "", response) if item.link else None
                 if name is None:
                     continue
                 if self._is_article(item, name):
-                    await self._take_item(item, name, await self._reservations.of(response))
+                    reserved = await self._reservations.of(response, name)
+                    await self._take_item(item, name, reserved)
                     continue
                 for request in self._pages([name], response):
                     yield request
@@ -188,6 +193,22 @@ class WebSpider(scrapy.Spider):
             self._entry_failed(response.url, str(error))
         finally:
             self._feed_is_read()
+
+    def _older(self, response: Response) -> scrapy.Request | None:
+        """A request for the page of a feed that has older items, if that was not asked for."""
+        link = feed.next_page_of(response.body)
+        name = self._name(link, response) if link else None
+        self._feed_pages.add(self.site.canonical(response.url))
+        if name is None or name in self._feed_pages or not self.site.is_ours(name):
+            return None
+        if len(self._feed_pages) >= self._max_pages:
+            self.left_out += 1
+            return None
+        self._feed_pages.add(name)
+        self._feeds_left += 1
+        return scrapy.Request(
+            name, self.on_feed, errback=self.on_feed_failure, dont_filter=True, priority=10
+        )
 
     async def on_feed_failure(self, failure: Any) -> None:
         """A feed that could not be had."""
@@ -411,7 +432,8 @@ class WebSpider(scrapy.Spider):
         """What must be known to go on after a pause, as JSON values."""
         return {
             "requested": sorted(self._requested), "sitemaps": sorted(self._sitemaps),
-            "archives": sorted(self._archives), "passed_by_trap": self._passed_by_trap,
+            "archives": sorted(self._archives), "feed_pages": sorted(self._feed_pages),
+            "passed_by_trap": self._passed_by_trap,
             "lost_list": self._lost_list,
             "left_out": self.left_out, "asked_again": self._asked_again,
         }  # fmt: skip
@@ -421,6 +443,7 @@ class WebSpider(scrapy.Spider):
         self._requested.update(state["requested"])
         self._sitemaps.update(state["sitemaps"])
         self._archives.update(state["archives"])
+        self._feed_pages.update(state["feed_pages"])
         self._passed_by_trap = state["passed_by_trap"]
         self._lost_list = state["lost_list"]
         self.left_out = state["left_out"]

@@ -26,6 +26,7 @@ class SubstackSpider(WebSpider):
     def __init__(self, source: SubstackSource, **options: Any) -> None:
         self._base = f"{urlsplit(source.url).scheme}://{urlsplit(source.url).netloc}"
         self._posts = source.posts
+        self._listed: set[str] = set()
         site = WebSource(
             kind="web", name=source.name, start_urls=source.entries, exclude=source.exclude,
             hosts=source.hosts, allow_private=source.allow_private, follow_links=False,
@@ -51,15 +52,21 @@ class SubstackSpider(WebSpider):
         return f"{self._base}/api/v1/archive?{query}"
 
     def on_archive(self, response: Response) -> Requests:
-        """Posts of a page of the archive, and the page after it unless this one had none new."""
+        """Posts of a page of the archive, and the page after it unless this one had none new.
+
+        Posts that the recipe excludes are no end of it.
+        """
         try:
             posts = parse_archive(_text(response))
         except UnusableError as error:
             self._entry_failed(response.url, str(error))
             return
-        requests = [request for post in posts if (request := self._post(post))]
-        yield from requests
-        if requests:
+        slugs = {post.slug for post in posts} - self._listed
+        self._listed |= slugs
+        yield from (request for post in posts if (request := self._post(post)))
+        if slugs and len(self._listed) > self._max_pages:
+            self.left_out += 1
+        elif slugs:
             yield self._archive(response.meta["offset"] + len(posts))
 
     def _post(self, post: SubstackPost, *, entry: bool = False) -> scrapy.Request | None:
@@ -93,7 +100,7 @@ class SubstackSpider(WebSpider):
                 media_type=MEDIA_TYPE,
                 # A podcast or thread of few words is rightly no document.
                 expected=post.type == "newsletter",
-                reserved=await self._reservations.of(response),
+                reserved=await self._reservations.of(response, url),
             )
         )
 

@@ -20,6 +20,7 @@ _SUBSTACK_POST = re.compile(r"/p/[\w-]+/?")
 _REFERRAL = re.compile(r"(^|&)r=[0-9a-z]{2,8}(&|$)")
 #: Medium's articles end in their number in base 16; all else is lists, profiles and forms.
 MEDIUM_ARTICLE = re.compile(r"[/-][0-9a-f]{8,12}/?$")
+_INDEX_FILES = ("index.html", "index.htm", "index.php")
 _INDEX_FILE = re.compile(r"/index\.(html?|php)$")
 
 
@@ -77,6 +78,22 @@ def page_key(url: str) -> str:
     parts = urlsplit(url)
     path = _INDEX_FILE.sub("/", parts.path).rstrip("/")
     return f"{parts.netloc.lower().removeprefix('www.')}{path}?{parts.query}"
+
+
+def spellings(url: str) -> set[str]:
+    """Every canonical URL of the same page (`page_key`), the given one included."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"}:
+        return {url}
+    folder = _INDEX_FILE.sub("/", parts.path).rstrip("/")
+    host = parts.netloc.removeprefix("www.")
+    paths = {folder or "/", f"{folder}/", *(f"{folder}/{name}" for name in _INDEX_FILES)}
+    return {url} | {
+        urlunsplit((scheme, netloc, path, parts.query, ""))
+        for scheme in ("http", "https")
+        for netloc in (host, f"www.{host}")
+        for path in paths
+    }
 
 
 def same_page(one: str, other: str) -> bool:
