@@ -94,9 +94,9 @@ def _documents(
 
 def _forget_in_indexes(job: Job, ids: set[str]) -> int:
     """Erase chunks from the index of every recipe: an author may have several."""
-    from twin.stores.index import open_index_of, recipes_with_index
+    from twin.stores.index import open_index, open_index_of
 
-    recipes = recipes_with_index(job.settings)
+    recipes = open_index(job.settings, job.recipe).recipes()
     return sum(open_index_of(job.settings, recipe).forget(ids) for recipe in recipes)
 
 
