@@ -428,6 +428,17 @@ def test_forgotten_documents_leave_every_release(filled):
     assert filled.forget({"pods"}) == 0
 
 
+def test_the_recipes_of_a_store(index: Index, filled: Index) -> None:
+    assert filled.recipes() == ["toy"]
+    if isinstance(index, QdrantIndex):
+        other: Index = QdrantIndex(index.client, "toy-2", "memory")
+    else:
+        other = EmbeddedIndex(index.folder.parent / "toy-2", "toy-2")
+    assert other.recipes() == ["toy"]
+    fill(other, PODS)
+    assert other.recipes() == filled.recipes() == ["toy", "toy-2"]
+
+
 def test_forgetting_leaves_the_others_whole(filled):
     before = {item.id: item for item in filled.read().documents()}
     assert filled.forget({"pods"}) == 2

@@ -20,8 +20,8 @@ def forget(job: Job, url: str, reason: str) -> None:
 
     A guest's document is erased like the author's own, if a source of the author gave it.
 
-    The note that it is forgotten is written first, so a run that was killed is finished by the
-    next one. The document need not be known: then its URL is only noted.
+    The note that it is forgotten is written before its texts go, so a run that was killed is
+    finished by the next one. The document need not be known: then its URL is only noted.
 
     Raises:
         NothingToDo: it was forgotten before and nothing of it is left.
@@ -37,14 +37,14 @@ def forget(job: Job, url: str, reason: str) -> None:
         known = warehouse.forgotten(author)
         notes = _notes(warehouse, pages, job, url, reason)
         ids = {note.id for note in notes}
-        # Raw pages before what leads to them, and before the texts: a kill leaves the way there.
+        # Raw pages first, and what leads to them last: a kill leaves the way there.
         named = {note.url for note in notes}
         urls = named | {page.url for page in pages.pages_of(ids)}
         urls |= {page.url for page in pages.pages_at(author, urls)}
         with open_snapshots(job.settings, author) as snapshots:
             raw = snapshots.forget(urls)
-        pages.forget(ids, urls)
         texts = sum(warehouse.forget(note) for note in notes)
+        pages.forget(ids, urls)
     chunks = _forget_in_indexes(job, ids)
     _report(job, notes, texts, chunks)
     job.result.detail["raw records erased"] = raw
@@ -94,9 +94,9 @@ def _documents(
 
 def _forget_in_indexes(job: Job, ids: set[str]) -> int:
     """Erase chunks from the index of every recipe: an author may have several."""
-    from twin.stores.index import open_index_of, recipes_with_index
+    from twin.stores.index import open_index, open_index_of
 
-    recipes = recipes_with_index(job.settings)
+    recipes = open_index(job.settings, job.recipe).recipes()
     return sum(open_index_of(job.settings, recipe).forget(ids) for recipe in recipes)
 
 

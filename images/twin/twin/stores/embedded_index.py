@@ -113,6 +113,10 @@ class EmbeddedIndex:
                 ) from None
             yield
 
+    def recipes(self) -> list[str]:
+        """Names of all recipes that have a folder beside this one."""
+        return sorted(found.parent.name for found in self.folder.parent.glob("*/releases"))
+
     def forget(self, document_ids: Collection[str]) -> int:
         """Erase documents: a new release without them takes the place of all there are.
 
@@ -256,11 +260,6 @@ class EmbeddedIndex:
     def releases(self) -> list[str]:
         """Names of the releases on disk, oldest first."""
         return sorted(path.name for path in (self.folder / "releases").glob("*"))
-
-
-def recipes_in_folder(root: Path) -> list[str]:
-    """Names of the recipes that have an index in the folder of the indexes, sorted."""
-    return sorted(releases.parent.name for releases in root.glob("*/releases"))
 
 
 def read_state(release: Path) -> ReleaseState:

@@ -320,6 +320,13 @@ class Index(Protocol):
             Number of releases that held any of them.
         """
 
+    def recipes(self) -> list[str]:
+        """Names of all recipes that have an index in this store, published or not, sorted.
+
+        Raises:
+            TryAgainError: the store can't be reached.
+        """
+
     def forget(self, document_ids: Collection[str]) -> int:
         """Erase documents from what is published and from every release kept beside it.
 
@@ -345,21 +352,6 @@ def open_index_of(settings: Settings, recipe: str) -> Index:
     from twin.stores.embedded_index import EmbeddedIndex
 
     return EmbeddedIndex(settings.index_root / recipe, recipe)
-
-
-def recipes_with_index(settings: Settings) -> list[str]:
-    """Names of the recipes that have an index, published or not, sorted.
-
-    Raises:
-        TryAgainError: the store can't be reached.
-    """
-    if settings.index_url:
-        from twin.stores.qdrant_index import recipes_on_server
-
-        return recipes_on_server(settings)
-    from twin.stores.embedded_index import recipes_in_folder
-
-    return recipes_in_folder(settings.index_root)
 
 
 def nothing_published(recipe: str) -> BadDataError:

@@ -100,6 +100,13 @@ class QdrantIndex:
             self._index_payload(name)
             yield QdrantWriter(self, name, spec, dimension)
 
+    def recipes(self) -> list[str]:
+        """Names of all recipes that have a collection on the server."""
+        with self.plain_errors():
+            names = [item.name for item in self.client.get_collections().collections]
+        found = (_COLLECTION.fullmatch(name) for name in names)
+        return sorted({match["recipe"] for match in found if match})
+
     def forget(self, document_ids: Collection[str]) -> int:
         """Erase documents from every collection of the recipe.
 
@@ -236,15 +243,6 @@ class QdrantIndex:
         present = self.client.get_collection(name).payload_schema
         for field in fields.keys() - present.keys():
             self.client.create_payload_index(name, field, fields[field], wait=True)
-
-
-def recipes_on_server(settings: Settings) -> list[str]:
-    """Names of the recipes that have a collection, sorted."""
-    index = QdrantIndex.at(settings, "")
-    with index.plain_errors():
-        names = [item.name for item in index.client.get_collections().collections]
-    found = (_COLLECTION.fullmatch(name) for name in names)
-    return sorted({match["recipe"] for match in found if match})
 
 
 class QdrantReader:

@@ -153,6 +153,22 @@ def test_images_of_an_article_that_is_called_a_newsletter() -> None:
     assert "![A tide](https://e.org/tide.png)" in found and "ad.png" not in found
 
 
+def test_images_before_and_after_the_text_are_part_of_it() -> None:
+    text = "<p>A paragraph of the letter, in plain words and at some length, about the tides.</p>"
+    lead = "<div class='img'><figure><img src='/lead.png' alt='Lead'><figcaption>At low tide."
+    around = "<div class='avatar'><img src='/me.png'></div><p>By Ines <img src='/tiny.png'></p>"
+    page = (
+        "<html><body><img src='/banner.png'><div class='top'><img src='/logo.png'><a>Home</a></div>"
+        f"<div class='entry'><h1>Tides</h1>{around}{lead}</figcaption></figure></div>{text * 4}"
+        "<p><a href='/b'><img src='/last.png' alt='Last'></a></p></div>"
+        "<div class='related'><img src='/other.png'></div></body></html>"
+    )
+    found = read_html(page, URL, links=True).content
+    assert re.findall(r"e\.org/(\w+)\.png", found) == ["lead", "last"]
+    assert found.startswith('![Lead](https://e.org/lead.png "At low tide.")\n\nA paragraph')
+    assert found.endswith("![Last](https://e.org/last.png)\n")
+
+
 def test_a_saved_medium_page(shared: Path) -> None:
     page = (shared / "sites/medium.com/medium-1.html").read_text()
     found = extract_html(page, None)

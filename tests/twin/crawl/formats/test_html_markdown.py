@@ -3,7 +3,7 @@
 import html
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lxml.html import document_fromstring
 from markdown_it import MarkdownIt
@@ -116,6 +116,8 @@ def test_what_markdown_shows_is_what_the_page_shows(body: str) -> None:
     tree = document_fromstring(f"<html><body><p>{body}</p></body></html>")
     events = events_of(tree)
     runs = [event for event in events if isinstance(event, Run)]
+    # A backslash before a bracket may begin a formula, which is written in dollars.
+    assume(not any("\\(" in run.text or "\\[" in run.text for run in runs))
     for run in runs:
         run.keep = True
     shown = document_fromstring(

@@ -72,6 +72,14 @@ def test_words_cut_at_line_ends_are_mended_and_compounds_stay() -> None:
     assert "Anglo- Saxon" in content or "Anglo-Saxon" in content
 
 
+@pytest.mark.parametrize("named", ["draft.html", "https://e.org/print?id=7", "Untitled-1"])
+def test_a_title_that_names_a_file_or_an_address_is_none(named: str) -> None:
+    """Browsers print pages so."""
+    pdf = report(metadata=False)
+    pdf.set_title(named)
+    assert read(bytes_of(pdf)).title == "On the Making of Tests"
+
+
 def test_without_metadata_the_largest_line_is_the_title() -> None:
     assert read(bytes_of(report(metadata=False))).title == "On the Making of Tests"
 

@@ -26,6 +26,8 @@ from twin.crawl.formats.furniture import (
 from twin.crawl.formats.html_runs import Event, Image, Place, Run
 
 _WIDGETS = FURNITURE | {"subscription"}
+# What pictures of persons and marks are called.
+_NO_PICTURES = frozenset({"avatar", "author", "byline", "logo", "icon", "profile"})
 _NEVER_PROSE = FURNITURE | READERS | {"footer"}
 _NAMED_APART = FURNITURE | DOUBTFUL
 _READERS_ABSOLVING_SHARE = 0.7
@@ -581,14 +583,33 @@ def _keep_tables_whole(runs: list[Run]) -> None:
 
 
 def _keep_images(events: Sequence[Event]) -> None:
-    """Images between the first and the last chosen run."""
+    """Images between the first and the last chosen run, and those beside the text around it."""
     positions = [n for n, event in enumerate(events) if isinstance(event, Run) and event.keep]
     if not positions:
         return
-    total = sum(len(event.squeezed) for event in events if isinstance(event, Run) and event.keep)
-    for event in events[positions[0] : positions[-1]]:
-        if isinstance(event, Image):
+    runs = [event for event in events if isinstance(event, Run) and event.keep]
+    total = sum(len(run.squeezed) for run in runs)
+    homes = {home for run in runs if run.words >= _PROSE_WORDS for home in _homes(run.place)}
+    for position, event in enumerate(events):
+        if not isinstance(event, Image) or event.place.hidden:
+            continue
+        inside = positions[0] < position < positions[-1]
+        if inside or _holder_of(event.place) in homes:
             beside = takewhile(
                 lambda place: place.weight <= _ABSOLVING_SHARE * total, event.place.above()
             )
-            event.keep = not event.place.hidden and not any(map(_is_named_apart, beside))
+            event.keep = not any(map(_is_named_apart, beside))
+
+
+def _holder_of(image: Place) -> Place | None:
+    """The innermost place around an image, or its figure, that has words in it; None for
+    pictures of persons and marks."""
+    for place in image.above():
+        if not place.names.isdisjoint(_NO_PICTURES):
+            return None
+        words = place.element.xpath(
+            "boolean(.//text()[normalize-space() and not(ancestor::figure)])"
+        )
+        if words:
+            return place
+    return None
