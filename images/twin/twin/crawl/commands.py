@@ -159,8 +159,8 @@ def forget(
     Writes: a note that the URL is forgotten, which every later crawl and import heeds. Removes the
     document and its history from the warehouse, and its chunks from every kept release of the
     recipe's index. Names the sample sets that hold it and the model versions trained on it: make
-    new samples and train again to be rid of what these have learnt. Backups and snapshots of the
-    index made before still hold it; when one is restored, it is left out.
+    new samples and train again to be rid of what these have learnt. Backups made before still
+    hold it; when one is restored, it is left out.
 
     Exits with 99 if nothing is left to erase.
     """
