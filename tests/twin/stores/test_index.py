@@ -482,15 +482,17 @@ def test_what_a_killed_writer_was_at_is_forgotten_too(tmp_path):
     assert index.read().count() == 1
 
 
-def test_a_damaged_release_that_is_kept_beside_does_not_stop_forgetting(tmp_path):
+@pytest.mark.parametrize("spec", [SPEC, OTHER], ids=["former", "embedder before"])
+def test_a_damaged_release_that_is_kept_beside_does_not_stop_forgetting(tmp_path, spec):
     index = EmbeddedIndex(tmp_path / "toy", "toy")
     former = fill(index, document("secret", ["The password was marlinspike."]), GATE)
-    fill(index, GATE, rebuild=True)
+    fill(index, document("gate", ["Made anew."], spec=spec), spec=spec, rebuild=True)
     (index.release(former) / "state.json").write_text("{")
     assert b"marlinspike" in held_on_disk(tmp_path)
     index.forget({"secret"})
     assert b"marlinspike" not in held_on_disk(tmp_path)
     assert set(index.state().documents) == {"gate"}
+    assert index.state().spec == spec
 
 
 def test_a_release_that_lost_chunks_is_not_published(filled, monkeypatch):

@@ -143,7 +143,7 @@ class EmbeddedIndex:
         # A server that has not been told of the new embedder yet searches this one.
         if before in beside and ids & beside[before].documents.keys():
             self._without(before, ids, in_place=True)
-        self._keep_only({name, before})
+        self._keep_only({name, before} - damaged)
         return sum(state.chunks for state in erased if state)
 
     def _without(self, name: str, ids: set[str], *, in_place: bool = False) -> str:
@@ -333,7 +333,10 @@ class EmbeddedReader:
         self._release = self._load_first()
         self._seen = self._release.name
         if embedder not in (None, self._release.state.spec.embedder):
-            self._release = self._before(str(embedder)) or self._release
+            before = self._before(str(embedder))
+            if before is not None:
+                self._release.shard.close()
+                self._release = before
 
     @property
     def spec(self) -> IndexSpec:

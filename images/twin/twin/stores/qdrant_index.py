@@ -454,12 +454,11 @@ class QdrantWriter:
         """What points an alias to a collection, from another one if it names one."""
         from qdrant_client import models
 
-        create = models.CreateAlias(collection_name=name, alias_name=alias)
-        removed = [
-            models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
-            for _ in range(alias in aliases)
-        ]
-        return [*removed, models.CreateAliasOperation(create_alias=create)]
+        remove = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+        create = models.CreateAliasOperation(
+            create_alias=models.CreateAlias(collection_name=name, alias_name=alias)
+        )
+        return [remove, create] if alias in aliases else [create]
 
     def _record(self, states: dict[str, DocumentState]) -> None:
         from qdrant_client import models
