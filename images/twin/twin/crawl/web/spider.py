@@ -305,14 +305,14 @@ class WebSpider(scrapy.Spider):
             self._failed(response.request, "asks to sign in instead of showing the page", False)
             return
         self._requested.add(page_key(url))
-        self._note_hops(url, response)
+        self._note_hops(url, response.request)
         answer = self._on_unchanged if response.status == 304 else self._on_full_page
         async for request in answer(url, response):
             yield request
 
-    def _note_hops(self, url: str, response: Response) -> None:
+    def _note_hops(self, url: str, request: Any) -> None:
         """Pages that lead elsewhere are no longer what they may have been."""
-        for hop in response.request.meta.get("redirect_urls", ()):
+        for hop in request.meta.get("redirect_urls", ()):
             name = self.site.canonical(hop)
             if not same_page(name, url):
                 self.intake.absences.note(name, Absence.MISSING)
@@ -475,6 +475,8 @@ class WebSpider(scrapy.Spider):
         """A request that was made before: rightly dropped, unless it goes round in a circle."""
         if request.url in request.meta.get("redirect_urls", ()):
             self.intake.fail(request.meta["redirect_urls"][0], "redirects in a circle")
+        else:
+            self._note_hops(self.site.canonical(request.url), request)
 
     def on_offsite(self, request: scrapy.Request) -> None:
         """A redirect to another host, where we do not follow."""
