@@ -47,7 +47,7 @@ IN_BROWSER = "in_browser"
 _SIGN_IN = re.compile(r"/(authwall|login|uas/login|checkpoint/)")
 LARGEST_WALL_BYTES = 10_000
 NO_SITEMAP = "is no sitemap"
-ELSEWHERE = "leads to another host"
+LEADS_AWAY = "leads to another host"
 PERMANENT_FAILURES = frozenset({"DownloadCancelledError", "UnsupportedURLSchemeError"})
 # What Scrapy's middlewares say when they drop a request.
 OFF_LIMITS = ("Forbidden by robots.txt", "Filtered offsite request")
@@ -299,7 +299,7 @@ class WebSpider(scrapy.Spider):
         """Links first, so that downloads go on; then the page itself."""
         url = self.site.canonical(response.url)
         if not self.site.is_ours(url):
-            self._failed(response.request, ELSEWHERE, False)
+            self._failed(response.request, LEADS_AWAY, False)
             return
         if asks_to_sign_in(url, response.body):
             self._failed(response.request, "asks to sign in instead of showing the page", False)
@@ -486,9 +486,9 @@ class WebSpider(scrapy.Spider):
         page = self.site.canonical(hops[0])
         self.intake.absences.note(page, Absence.MISSING)
         if request.callback == self.on_page and not self.site.is_expected(page):
-            self.intake.skip(ELSEWHERE)
+            self.intake.skip(LEADS_AWAY)
         else:
-            self._failed(request, ELSEWHERE, False)
+            self._failed(request, LEADS_AWAY, False)
 
     def _note_lost_list(self, request: Any) -> None:
         """A list that could not be had may have led to any page."""
