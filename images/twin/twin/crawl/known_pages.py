@@ -52,7 +52,7 @@ class KnownPages:
         self._snapshots = snapshots
         self._full = full
         self._rows = {page.url: _row(page) for page in store.pages(author_id, source)}
-        self._stored = set(self._rows)
+        self._new: set[str] = set()
         self._news: list[FetchedPage] = []
         self._still: list[FetchedPage] = []
         self._lock = threading.Lock()
@@ -118,6 +118,8 @@ class KnownPages:
             page = page.model_copy(update={"links": None, "etag": None, "last_modified": None})
         with self._lock:
             before = self.get(page.url)
+            if before is None:
+                self._new.add(page.url)
             is_news = before is None or page.links is not None or not _is_still(before, page)
             (self._news if is_news else self._still).append(page)
             links = () if page.links is not None else before and before.links
@@ -136,8 +138,8 @@ class KnownPages:
         with self._lock:
             news, self._news = self._news, []
             still, self._still = self._still, []
-            known = {page.id for page in news if page.url in self._stored}
-            self._stored |= {page.url for page in news}
+            known = {page.id for page in news if page.url not in self._new}
+            self._new = set()
         self._store.save(news, known)
         for status in {page.status for page in still}:
             same = [page for page in still if page.status == status]
@@ -148,6 +150,8 @@ class KnownPages:
 
 def _row(page: FetchedPage) -> tuple[Any, ...]:
     """What a page is remembered as: a third of its size, of which a site may have many."""
+    if page.captured == page.fetched:  # as of every page that is new: one object is enough
+        page = page.model_copy(update={"captured": page.fetched})
     row = ((name, getattr(page, name)) for name in _FIELDS)
     return tuple(intern(value) if value and name in _SHARED else value for name, value in row)
 

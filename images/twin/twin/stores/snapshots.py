@@ -36,6 +36,7 @@ CRAWL_SCHEME = "urn:twin:crawl:"
 BLOCK = 1 << 20
 # warcio's own is 9, which takes longer and saves hardly a byte.
 COMPRESSION = 6
+FASTEST = 1
 
 #: Headers that say who we are or whom a server takes us for: they are nobody's business later.
 PRIVATE_HEADERS = frozenset(
@@ -115,7 +116,9 @@ class SnapshotFile:
         self._file = path.open("xb", buffering=0)
         self._buffer = io.BytesIO()
         self._writer = WARCWriter(self._buffer, gzip=False, warc_version="1.1")
-        self._entries: list[str] = []
+        # Packed: a file has tens of thousands, which are read once, at its end.
+        self._packer = zlib.compressobj(FASTEST)
+        self._packed = bytearray()
         self.size = 0
         info = {"software": SOFTWARE, "format": "WARC File Format 1.1", "isPartOf": crawl}
         self._append(self._writer.create_warcinfo_record(path.name, info), None)
@@ -123,7 +126,8 @@ class SnapshotFile:
     @property
     def index(self) -> str:
         """Index of what is in it."""
-        return "".join(self._entries)
+        whole = bytes(self._packed) + self._packer.copy().flush()
+        return zlib.decompress(whole).decode()
 
     def add(self, capture: Capture) -> None:
         """Append a page (and the request for it), a page's being unchanged, or a crawl's note."""
@@ -191,7 +195,8 @@ class SnapshotFile:
         while written < len(data):
             written += self._file.write(data[written:])
         if capture is not None and record.rec_type != "request":
-            self._entries.append(_entry(record, self.size, len(data)).line())
+            line = _entry(record, self.size, len(data)).line()
+            self._packed += self._packer.compress(line.encode())
         self.size += len(data)
 
 

@@ -268,6 +268,22 @@ def test_a_page_that_leads_to_another_host_is_left_and_counted(
     assert quarantine(stores_settings) == {}
 
 
+def test_a_page_that_leads_to_one_already_read_is_gone(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings
+) -> None:
+    """Whichever of the two is asked for first."""
+    links = '<a href="/a">a</a> <a href="/b">b</a> <a href="/c">c</a>'
+    site.routes.update({f"/{name}": Answer(article(name)) for name in "abc"})
+    site.routes["/"] = Answer(article("Home", body=links))
+    assert crawl(web(site.url), gone_after=1, concurrency_per_host=1).tally() == {"added": 4}
+    for name in "ac":
+        site.routes[f"/{name}"] = Answer(status=301, headers={"Location": "/b"})
+    again = crawl(web(site.url), gone_after=1, concurrency_per_host=1)
+    assert again.code == 0, again.error
+    assert again.tally() == {"unchanged": 2, "gone": 2}
+    assert stored(stores_settings) == {"/": "Home", "/b": "b"}
+
+
 def test_wrongly_linked_canonical_page_is_fetched_instead(
     crawl: Crawl, site: SiteServer, stores_settings: Settings
 ) -> None:

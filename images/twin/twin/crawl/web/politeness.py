@@ -147,7 +147,7 @@ class UnknownRobotsError(IgnoreRequest):
         error: else why there was none.
     """
 
-    def __init__(self, status: int | None, error: Exception | None = None) -> None:
+    def __init__(self, status: int | None, error: Exception | None) -> None:
         super().__init__(status, error)
         self.status = status
         self.error = error
@@ -162,7 +162,7 @@ class RobotsMiddleware(RobotsTxtMiddleware):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        self._unknown: dict[str, UnknownRobotsError] = {}
+        self._unknown: dict[str, tuple[int | None, Exception | None]] = {}
         self._longest = crawler.settings.getfloat(MAX_WAIT_SECONDS)
         self._next_at: dict[str, float] = defaultdict(float)
 
@@ -173,7 +173,7 @@ class RobotsMiddleware(RobotsTxtMiddleware):
         rules = await self.robot_parser(request)
         host = urlsplit(request.url).netloc
         if host in self._unknown:
-            raise self._unknown[host]
+            raise UnknownRobotsError(*self._unknown[host])
         self.process_request_2(rules, request)
         delay = self._delay(rules)
         if delay:
@@ -183,13 +183,13 @@ class RobotsMiddleware(RobotsTxtMiddleware):
 
     async def _parse_robots(self, response: Response, netloc: str, request: Request) -> None:
         if response.status in BUSY_STATUSES or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._unknown[netloc] = UnknownRobotsError(response.status)
+            self._unknown[netloc] = (response.status, None)
         await super()._parse_robots(response, netloc, request)
 
     def _robots_error(self, exc: Exception, netloc: str) -> None:
         # One that leads astray, or to where we do not go, is none: the site may be read.
         if not isinstance(exc, IgnoreRequest | RefusedAddressError):
-            self._unknown[netloc] = UnknownRobotsError(None, exc)
+            self._unknown[netloc] = (None, exc)
         super()._robots_error(exc, netloc)
 
     def _delay(self, rules: RobotParser | None) -> float:

@@ -47,7 +47,7 @@ IN_BROWSER = "in_browser"
 _SIGN_IN = re.compile(r"/(authwall|login|uas/login|checkpoint/)")
 LARGEST_WALL_BYTES = 10_000
 NO_SITEMAP = "is no sitemap"
-ELSEWHERE = "leads to another host"
+LEADS_AWAY = "leads to another host"
 PERMANENT_FAILURES = frozenset({"DownloadCancelledError", "UnsupportedURLSchemeError"})
 # What Scrapy's middlewares say when they drop a request.
 OFF_LIMITS = ("Forbidden by robots.txt", "Filtered offsite request")
@@ -320,20 +320,20 @@ class WebSpider(scrapy.Spider):
         """Links first, so that downloads go on; then the page itself."""
         url = self.site.canonical(response.url)
         if not self.site.is_ours(url):
-            self._failed(response.request, ELSEWHERE, False)
+            self._failed(response.request, LEADS_AWAY, False)
             return
         if asks_to_sign_in(url, response.body):
             self._failed(response.request, "asks to sign in instead of showing the page", False)
             return
         self._requested.add(page_key(url))
-        self._note_hops(url, response)
+        self._note_hops(url, response.request)
         answer = self._on_unchanged if response.status == 304 else self._on_full_page
         async for request in answer(url, response):
             yield request
 
-    def _note_hops(self, url: str, response: Response) -> None:
+    def _note_hops(self, url: str, request: Any) -> None:
         """Pages that lead elsewhere are no longer what they may have been."""
-        for hop in response.request.meta.get("redirect_urls", ()):
+        for hop in request.meta.get("redirect_urls", ()):
             name = self.site.canonical(hop)
             if not same_page(name, url):
                 self.intake.absences.note(name, Absence.MISSING)
@@ -498,6 +498,8 @@ class WebSpider(scrapy.Spider):
         """A request that was made before: rightly dropped, unless it goes round in a circle."""
         if request.url in request.meta.get("redirect_urls", ()):
             self.intake.fail(request.meta["redirect_urls"][0], "redirects in a circle")
+        else:
+            self._note_hops(self.site.canonical(request.url), request)
 
     def on_offsite(self, request: scrapy.Request) -> None:
         """A redirect to another host, where we do not follow."""
@@ -507,9 +509,9 @@ class WebSpider(scrapy.Spider):
         page = self.site.canonical(hops[0])
         self.intake.absences.note(page, Absence.MISSING)
         if request.callback == self.on_page and not self.site.is_expected(page):
-            self.intake.skip(ELSEWHERE)
+            self.intake.skip(LEADS_AWAY)
         else:
-            self._failed(request, ELSEWHERE, False)
+            self._failed(request, LEADS_AWAY, False)
 
     def _note_lost_list(self, request: Any) -> None:
         """A list that could not be had may have led to any page."""
