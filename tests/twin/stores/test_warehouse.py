@@ -108,6 +108,7 @@ def test_authors_do_not_see_each_other(warehouse: Warehouse) -> None:
         for path in ("one", "two"):
             warehouse.upsert(document(path, author=author))
     assert {item.author_name for item in warehouse.live_documents("ann")} == {"Ann"}
+    assert warehouse.live_count("ann") == 2
     assert set(warehouse.live_revisions("ann")).isdisjoint(warehouse.live_revisions("bob"))
     assert [item.author_id for item in warehouse.summaries()] == ["ann", "ann", "bob", "bob"]
     assert {item.content for item in warehouse.summaries()} == {""}

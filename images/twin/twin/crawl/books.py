@@ -76,13 +76,17 @@ class Books:
         self, seen: Collection[str], pages: KnownPages, states: Collection[DocumentStatus]
     ) -> dict[str, list[str]]:
         """Document id to the URLs it was found at, of the source's documents not in ``seen``."""
-        urls = pages.urls_of_documents()
-        standing = self.store.standing(self._author.id, self._source)
-        standing |= self.store.guests(self._source, urls.keys() - standing.keys(), self._author.id)
+        urls = pages.urls_of_documents(seen)
+        unseen = {
+            identity: state
+            for identity, state in self.store.standing(self._author.id, self._source)
+            if identity not in seen
+        }
+        unseen |= self.store.guests(self._source, urls.keys() - unseen.keys(), self._author.id)
         return {
             identity: urls.get(identity) or [url]
-            for identity, (url, status) in standing.items()
-            if status in states and identity not in seen
+            for identity, (url, status) in unseen.items()
+            if status in states
         }
 
     def guests(self, pages: KnownPages) -> set[str]:

@@ -1,7 +1,7 @@
 """What earlier crawls know of a source's pages: so that this one asks only for what is new."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -99,12 +99,12 @@ class KnownPages:
         """Where a page led when it was last read."""
         return self._store.links(page_id(self._author, self._source, url)) or ()
 
-    def urls_of_documents(self) -> Mapping[str, list[str]]:
-        """Document id to the URLs of the pages that became it."""
+    def urls_of_documents(self, besides: Collection[str] = frozenset()) -> Mapping[str, list[str]]:
+        """Document id to the URLs of the pages that became it, of all documents but some."""
         urls: dict[str, list[str]] = {}
         for url, row in self._rows.items():
             document = row[_DOCUMENT]
-            if document is not None:
+            if document is not None and document not in besides:
                 urls.setdefault(document, []).append(url)
         return urls
 

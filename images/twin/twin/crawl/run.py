@@ -230,4 +230,4 @@ def report(job: Job, warehouse: "Warehouse", intakes: Sequence[Intake]) -> None:
     author = job.recipe.author.id
     job.result.ids["author"] = author
     job.result.detail["sources"] = {intake.source.name: asdict(intake.tally) for intake in intakes}
-    job.result.detail["documents"] = len(warehouse.live_revisions(author))
+    job.result.detail["documents"] = warehouse.live_count(author)

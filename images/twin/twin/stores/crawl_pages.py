@@ -148,17 +148,20 @@ class CrawlPages:
 
     # Tombstones
 
-    def standing(self, author_id: str, source: str) -> dict[str, tuple[str, DocumentStatus]]:
-        """Document id to URL and status of all that a source ever gave of its author."""
+    def standing(
+        self, author_id: str, source: str
+    ) -> Iterator[tuple[str, tuple[str, DocumentStatus]]]:
+        """Document id, and URL and status, of all that a source ever gave of its author."""
         query = {"author_id": author_id, "source": source}
         with self._warehouse.plain_errors():
-            found = self._warehouse.collection("documents").find(query, _STATE)
-            return {one["_id"]: (one["url"], DocumentStatus(one["status"])) for one in found}
+            for one in self._warehouse.collection("documents").find(query, _STATE):
+                yield one["_id"], (one["url"], DocumentStatus(one["status"]))
 
     def guests(
         self, source: str, document_ids: Iterable[str], author_id: str
     ) -> dict[str, tuple[str, DocumentStatus]]:
-        """The same, of these documents, of those of a source that are not this author's."""
+        """Document id to URL and status of those of a source that are not this author's, of these
+        documents."""
         states = {}
         with self._warehouse.plain_errors():
             documents = self._warehouse.collection("documents")

@@ -351,6 +351,11 @@ class Warehouse:
             found = self._of("documents").find(_live(author_id), {"revision": 1})
             return {stored["_id"]: stored["revision"] for stored in found}
 
+    def live_count(self, author_id: str) -> int:
+        """How many live documents an author has."""
+        with self._errors():
+            return self._of("documents").count_documents(_live(author_id))
+
     def summaries(
         self, author_id: str | None = None, status: DocumentStatus | None = None
     ) -> Iterator[Document]:
