@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     models: Path | None = None
     """Folder of prepared base models; unset means ``home/models``."""
 
+    contact: str | None = Field(default=None, pattern=r"^[\x21-\x27\x2a-\x7e]+$")
+    """E-mail address or URL by which those whose sites are crawled reach you: part of the user
+    agent of every crawl."""
+
     github_token: SecretStr | None = None
     """Token for GitHub's API, which without one answers sixty requests an hour; it needs no
     rights. It is sent to api.github.com only."""

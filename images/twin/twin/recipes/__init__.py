@@ -122,7 +122,12 @@ class CrawlSection(Section):
     )
     delay_seconds: float = Field(default=0.5, ge=0, description="AutoThrottle's first delay")
     concurrency_per_host: PositiveInt = 2
-    user_agent: str = "llm-twin/0.1 (set crawl.user_agent to how you can be reached)"
+    user_agent: str | None = Field(
+        default=None,
+        min_length=1,
+        description="how the crawl names itself, with a way to reach you; unset: this program's "
+        "name and TWIN_CONTACT",
+    )
     obey_robots: bool = True
     gone_after: PositiveInt = Field(
         default=3,

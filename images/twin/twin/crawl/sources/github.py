@@ -16,6 +16,7 @@ from twin.crawl.read_article import read_article
 from twin.crawl.sources.file_patterns import FilePatterns
 from twin.crawl.sources.git_clone import Clone, CloneLimits, File, GitError, cloned
 from twin.crawl.sources.github_api import Repository, repositories_of
+from twin.crawl.user_agent import user_agent
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError, host_and_port
 from twin.crawl.web.guarded_client import UnansweredError, resolved
 from twin.crawl.web.site import HostCopies
@@ -87,7 +88,7 @@ def _repositories(source: GithubSource, intake: Intake) -> list[Repository]:
         HostCopies(source.hosts),
         _guard(source),
         token=token.get_secret_value() if token else None,
-        user_agent=intake.job.recipe.crawl.user_agent,
+        user_agent=user_agent(intake.job),
     )
     wanted = [
         repository
@@ -117,7 +118,7 @@ def _read_repository(source: GithubSource, repository: Repository, intake: Intak
             seconds=source.clone_timeout_seconds,
             file_bytes=source.max_file_bytes,
             resolve=_resolve(fetched, _guard(source)),
-            user_agent=intake.job.recipe.crawl.user_agent,
+            user_agent=user_agent(intake.job),
         )
         with cloned(fetched, limits) as clone:
             committed = clone.committed()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from twin.crawl.budget import report_limits
 from twin.crawl.intake import Intake
+from twin.crawl.user_agent import user_agent
 from twin.crawl.web.addresses import AddressGuard
 from twin.crawl.web.site import HostCopies
 from twin.domain.errors import BadConfigurationError, TryAgainError, TwinError
@@ -107,6 +108,7 @@ class _SiteCrawl:
         self._end = "not started"
         self._crawler: Crawler = process.create_crawler(_spider(source))
         settings = _source_settings(source, limits)
+        settings["USER_AGENT"] = user_agent(intake.job)
         if source.javascript:
             from twin.crawl.web.browser import browser_settings
 
@@ -238,7 +240,6 @@ def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]
     return {
         "DOWNLOAD_HANDLERS": {"http": handler, "https": handler, "ftp": None, "file": None,
                               "data": None, "s3": None},
-        "USER_AGENT": limits.user_agent,
         "ROBOTSTXT_OBEY": limits.obey_robots,
         "COOKIES_ENABLED": False,
         "REFERER_ENABLED": False,
