@@ -107,22 +107,23 @@ workflows: tools ## Check .github/workflows: actionlint for mistakes, zizmor for
 test-loop: setup ## The whole loop through a live Airflow, on a tiny model (REPORT=… keeps JUnit XML)
 	$(JOBS)/bin/python -m pytest $(if $(REPORT),--junitxml="$(REPORT)") tests/e2e
 
-# Two streams that take about as long: much of the first is waiting for servers to start. Whatever
-# starts Ray is in it.
-RAY_TESTS := tests/twin/serving tests/twin/rollout tests/twin/laptop tests/twin/features/test_spread.py tests/e2e
+# Two streams that take about as long: much of the first is waiting for servers to start, as those
+# of the stores. Whatever starts Ray is in it.
+PLATFORM_TESTS := tests/twin/stores tests/twin/serving tests/twin/rollout tests/twin/laptop \
+  tests/twin/features/test_spread.py tests/e2e
 
 .PHONY: test
 test: setup tools ## All tests, in two streams
 	+$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-platform test-jobs
 
 .PHONY: test-platform
-test-platform: setup tools ## Airflow's tests, serving's, the chart's and the images', then the whole loop
+test-platform: setup tools ## Airflow's tests, the chart's, the images', the stores' and serving's, then the whole loop
 	$(AIRFLOW)/bin/python -m pytest tests/dags tests/include tests/plugins
-	$(JOBS)/bin/python -m pytest -m "not images" tests/helm tests/images tests/ci $(RAY_TESTS)
+	$(JOBS)/bin/python -m pytest -m "not images" tests/helm tests/images tests/ci $(PLATFORM_TESTS)
 
 .PHONY: test-jobs
-test-jobs: setup ## Tests of the jobs and of their stores
-	$(JOBS)/bin/python -m pytest $(RAY_TESTS:%=--ignore=%) tests/twin
+test-jobs: setup ## Tests of the jobs
+	$(JOBS)/bin/python -m pytest $(PLATFORM_TESTS:%=--ignore=%) tests/twin
 
 .PHONY: test-quick
 test-quick: setup tools ## The tests that take seconds
