@@ -11,17 +11,18 @@ class RetrievalSection(Section):
     """How the passages for a question are found, chosen and shown.
 
     The defaults were chosen by `make bench-retrieval` on one set of questions and measured on
-    another (332, in other words than the passage's, and keywords): nDCG@10 of dense alone 0.485, of
-    BM25 alone 0.415, of both by reciprocal rank 0.503, by the weights below 0.551, which is 0.065
+    another (332, in other words than the passage's, and keywords): nDCG@10 of dense alone 0.486, of
+    BM25 alone 0.416, of both by reciprocal rank 0.500, by the weights below 0.551, which is 0.065
     more than dense alone (95 % interval 0.039 to 0.092). BM25's own constants, a vector mixed with
     its neighbours' and other chunk sizes made no difference.
 
-    ``rerank: maxsim`` finds more still (0.588, which is 0.038 [0.018, 0.057] more). It is off
+    ``rerank: maxsim`` finds more still (0.587, which is 0.036 [0.016, 0.056] more). It is off
     because twenty passages that it has not met make a question wait 0.3 s on two idle cores, and
     longer on busy ones. It keeps what it has encoded, and then takes 10 ms: a recipe with some
     hundred passages should turn it on. What the demo's language model adds is not proven, at many
-    seconds a question (24 of them): other wordings -0.026 [-0.060, 0.000], a likely answer -0.022
-    [-0.053, 0.003], reranking 0.023 [-0.030, 0.077]. A larger model may do better; measure it.
+    seconds a question (24 of them, on busy cores): other wordings -0.026 [-0.060, 0.000], a likely
+    answer -0.022 [-0.053, 0.003], reranking 0.023 [-0.030, 0.077]. A larger model may do better;
+    measure it.
     """
 
     arms: Literal["hybrid", "dense", "sparse"] = "hybrid"
