@@ -158,7 +158,7 @@ def _trained(base: Path, folder: Path, train: list[InstructSample], steps: int =
         prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)[
             "input_ids"
         ]
-        answer = tokenizer.encode(f"{sample.answer}<end_of_turn>", add_special_tokens=False)
+        answer = tokenizer.encode(f"{sample.answer}<eos>", add_special_tokens=False)
         ids = torch.tensor([prompt + answer])
         labels = torch.tensor([[-100] * len(prompt) + answer])
         loss = model(input_ids=ids, labels=labels).loss

@@ -87,10 +87,11 @@ def test_token_counts_and_reasons(model):
     assert model.id == "tiny"
 
 
-def test_it_stops_at_the_end_of_a_turn(model):
-    """Make the end of turn the likeliest word: nothing is written, and the reason is stop."""
+@pytest.mark.parametrize("mark", ["<eos>", "<end_of_turn>"])
+def test_it_stops_at_the_end_of_an_answer(model, mark):
+    """Make the end the likeliest word: nothing is written, and the reason is stop."""
     weight = model.model.get_output_embeddings().weight
-    end = model.tokenizer.convert_tokens_to_ids("<end_of_turn>")
+    end = model.tokenizer.convert_tokens_to_ids(mark)
     before = weight.detach().clone()
     first = model.generate(asked("Why pods?"), SamplingParams(max_new_tokens=1))
     likeliest = model.tokenizer.encode(first.text, add_special_tokens=False)
@@ -169,6 +170,31 @@ def test_a_repetition_penalty_forbids_what_was_said(model):
     free, penalised = tokens(1.0), tokens(50.0)
     assert len(set(free)) < len(free)
     assert len(set(penalised)) == len(penalised)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_no_penalty_falls_on_the_prompts_words(model, rows):
+    """Else a twin may not quote its passages, nor end its turn: the question ended one before."""
+
+    def first_word(prompt, penalty):
+        params = SamplingParams(max_new_tokens=1, repetition_penalty=penalty)
+        prompts = [prompt, [2, *range(300, 340)]][:rows]  # the second one pads the first
+        writers = [_TextWriter(model.tokenizer, ()) for _ in prompts]
+        return next(token for row, token in model._decode(prompts, params, writers) if row == 0)
+
+    prompt = [2, 40, 41]
+    while (wished := first_word(prompt, 1.0)) not in prompt:
+        prompt.insert(1, wished)
+    assert first_word(prompt, 50.0) == wished
+
+
+def test_the_penalty_falls_on_the_answers_own_words():
+    logits = torch.tensor([[4.0, 5.0, 1.0]])
+    prompt, answer = torch.tensor([[1, 1]]), torch.tensor([[1, 1, 1]])
+    params = SamplingParams(max_new_tokens=2, repetition_penalty=2.0)
+    choose = _chooser(params, "cpu", prompt_tokens=2)
+    assert choose(prompt, logits).tolist() == [1]
+    assert choose(answer, logits).tolist() == [0]
 
 
 def test_log_likelihood_is_that_of_the_full_logits(model):

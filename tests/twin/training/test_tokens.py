@@ -33,7 +33,7 @@ def test_a_row_is_what_serving_shows_then_the_answer_then_the_end(
 ):
     model = load_language_model(tiny, settings)
     rows = instruct_rows(tokenizer, "Ann", samples, 10_000, pytest.fail)
-    end = tokenizer.convert_tokens_to_ids("<end_of_turn>")
+    end = tokenizer.eos_token_id
     assert len(rows) == len(samples)
     assert any(sample.context for sample in samples)
     for row, sample in zip(rows, samples, strict=True):
@@ -70,7 +70,7 @@ def test_a_rejected_text_is_not_taught_to_end(tokenizer, samples):
         chunk_id="c",
     )
     (row,) = preference_rows(tokenizer, "Ann", [pair], 10_000, pytest.fail)
-    end = tokenizer.convert_tokens_to_ids("<end_of_turn>")
+    end = tokenizer.eos_token_id
     assert row["chosen_ids"][-1] == end
     assert end not in row["rejected_ids"]
     assert tokenizer.decode(row["rejected_ids"]) == "Cut off in the"

@@ -172,7 +172,7 @@ def _rejected_by(recipe: Recipe) -> str:
     return (
         f"{recipe.training.base_model}, at most {params.max_new_tokens} tokens at temperature "
         f"{params.temperature}, top-p {params.top_p}, repetition penalty "
-        f"{params.repetition_penalty}, seed {params.seed}, prompt {PROMPT_VERSION}"
+        f"{params.repetition_penalty} on its own words, seed {params.seed}, prompt {PROMPT_VERSION}"
     )
 
 

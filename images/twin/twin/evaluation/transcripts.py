@@ -19,7 +19,8 @@ from twin.models.language_model import LanguageModel, SamplingParams, load_langu
 from twin.settings import Settings
 from twin.stores.files import FileStore
 
-FORMAT = 1
+#: 2: the repetition penalty spares the prompt's words.
+FORMAT = 2
 #: Samples between two steps of the progress bar; the model batches within.
 _BATCH = 8
 

@@ -2,7 +2,7 @@
 
 A base model is named by the catalogue below, by a local folder, or by a hub id. The catalogue's
 models come as packages of a package index, so that no model hub is needed. All are models of the
-Gemma format: the prompt and the end of an answer are written with Gemma's marks of a turn.
+Gemma format: prompts are written with Gemma's marks of a turn.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainErro
 from twin.models.chat_template import CHAT_TEMPLATE, END_OF_TURN, START_OF_TURN
 from twin.settings import Settings
 
-PREPARATION = "1"
+PREPARATION = "2"
 """Part of a prepared folder's name: changes when preparing gives other bytes."""
 
 #: The files of a model that are loaded.
@@ -156,8 +156,8 @@ def _checked(folder: Path) -> Path:
 
 def _not_gemma(folder: Path, why: str) -> str:
     return (
-        f"{folder} has {why}: only models of the Gemma format are taken, because training "
-        "teaches answers to end with that mark"
+        f"{folder} has {why}: only models of the Gemma format are taken, because prompts "
+        "are written with Gemma's marks of a turn"
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin.domain.errors import BadDataError
-from twin.models.chat_template import END_OF_TURN
+from twin.models.chat_template import END_OF_TURN, end_of_answer
 from twin.models.language_model import Generation, Message, SamplingParams, TokenStream
 
 if TYPE_CHECKING:
@@ -115,8 +115,9 @@ class TransformersModel:
     ) -> list[tuple[float, int]]:
         """Sum of log-probabilities (nats) and number of tokens of each answer, its end included."""
         prompts = [self._prompt_ids(messages) for messages in conversations]
+        end = end_of_answer(self.tokenizer)
         ends = [
-            self.tokenizer.encode(answer.strip() + END_OF_TURN, add_special_tokens=False)
+            self.tokenizer.encode(answer.strip() + end, add_special_tokens=False)
             for answer in answers
         ]
         results: list[tuple[float, int]] = [(0.0, 0)] * len(prompts)
@@ -198,7 +199,7 @@ class TransformersModel:
 
         with torch.inference_mode():
             batch = _Batch(self.model, prompts, self.tokenizer.pad_token_id or 0)
-            choose = _chooser(params, self.model.device)
+            choose = _chooser(params, self.model.device, prompt_tokens=batch.history.shape[1])
             ends = sorted(self._end_ids)
             for written in range(params.max_new_tokens):
                 logits = batch.logits()
@@ -309,17 +310,21 @@ class _TextWriter:
 
 
 def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Tokens that end an answer: the model's own and the end of a turn."""
+    """Tokens that end an answer: the model's own, the tokenizer's and the end of a turn."""
     configured = model.generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured, tokenizer.eos_token_id]
+    ids = configured if isinstance(configured, list) else [configured]
     turn_end = tokenizer.convert_tokens_to_ids(END_OF_TURN)
-    return frozenset(i for i in (*ids, turn_end) if isinstance(i, int))
+    return frozenset(i for i in (*ids, tokenizer.eos_token_id, turn_end) if isinstance(i, int))
 
 
 def _chooser(
-    params: SamplingParams, device: Any
+    params: SamplingParams, device: Any, prompt_tokens: int = 0
 ) -> Callable[["torch.Tensor", "torch.Tensor"], "torch.Tensor"]:
-    """A function from (tokens so far, logits) to the next token of each row."""
+    """A function from (tokens so far, logits) to the next token of each row.
+
+    The first ``prompt_tokens`` of a row (padding included) may be said again at no penalty: words
+    of the passages, and the mark that ends a turn.
+    """
     import torch
     from transformers import (
         LogitsProcessorList,
@@ -329,7 +334,11 @@ def _chooser(
 
     processors = LogitsProcessorList()
     if params.repetition_penalty != 1.0:
-        processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
+        processors.append(
+            RepetitionPenaltyLogitsProcessor(
+                params.repetition_penalty, prompt_ignore_length=prompt_tokens
+            )
+        )
     greedy = params.temperature < MIN_TEMPERATURE
     if not greedy:
         processors.append(TemperatureLogitsWarper(params.temperature))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from twin.models.chat_template import END_OF_TURN
+from twin.models.chat_template import end_of_answer
 from twin.rag.prompt import build_messages
 
 IGNORED = -100
@@ -36,8 +36,9 @@ def prompt_tokens(tokenizer: Any, author: str, sample: Prompted) -> list[int]:
 
 
 def answer_tokens(tokenizer: Any, answer: str) -> list[int]:
-    """An answer and the end of its turn, which the model has to learn to write."""
-    ids: list[int] = tokenizer.encode(answer.strip() + END_OF_TURN, add_special_tokens=False)
+    """An answer and its end, which the model has to learn to write."""
+    whole = answer.strip() + end_of_answer(tokenizer)
+    ids: list[int] = tokenizer.encode(whole, add_special_tokens=False)
     return ids
 
 
