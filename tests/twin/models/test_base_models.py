@@ -15,7 +15,7 @@ from twin.models.base_models import (
     base_model_is_known,
     prepare_base_model,
 )
-from twin.models.chat_template import END_OF_TURN
+from twin.models.chat_template import END_OF_TURN, end_of_answer
 
 
 def test_a_local_folder_is_taken_as_it_is(tiny, settings):
@@ -184,3 +184,13 @@ def test_the_catalogues_model_is_prepared_once_and_speaks(tmp_path):
     assert ids.count(105) == 2
     assert ids.count(106) == 1
     assert model.generate(asked, SamplingParams(max_new_tokens=4)).completion_tokens <= 4
+    # It knows the mark that answers are taught to end with. <end_of_turn> is one that no text ever
+    # had: it stands after a sentence once in e^30.
+    import torch
+
+    text = "The capital of France is Paris."
+    end = end_of_answer(model.tokenizer)
+    answer = model.tokenizer.encode(text + end, add_special_tokens=False)
+    with torch.inference_mode():
+        logits = model.model(torch.tensor([ids + answer])).logits[0, -2].float()
+    assert logits.log_softmax(-1)[answer[-1]] > -12
