@@ -1,5 +1,7 @@
 """Commands of `twin features`."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -64,12 +66,15 @@ def show(
         typer.echo(printable(f"\nLeft out, other documents hold it too:\n{text}"))
     for text, reason in shown.refused:
         typer.echo(printable(f"\nNot indexed, {reason}:\n{text}"))
+    if shown.personal_data:
+        typer.echo(f"\nPersonal data: {_counted(shown.personal_data)}")
     for chunk in shown.chunks:
         path = " > ".join((shown.title, *chunk.headings))
+        held = f", holds {_counted(Counter(chunk.personal_data))}" if chunk.personal_data else ""
         typer.echo(
             printable(
                 f"\n[{chunk.ordinal}] {chunk.tokens} of {shown.budget} tokens, "
-                f"{chunk.language or 'no language'}: {path}\n{chunk.text}"
+                f"{chunk.language or 'no language'}{held}: {path}\n{chunk.text}"
             )
         )
 
@@ -127,3 +132,7 @@ def restore(
         restore_index(job, name)
 
     run_job("features restore", body, recipe=recipe, run_id=run_id, result=result)
+
+
+def _counted(items: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(items.items()))
