@@ -74,20 +74,8 @@ def test_the_digest_changes_with_what_would_be_found():
 @pytest.mark.parametrize(
     "unit",
     [
-        *(
-            "a",
-            "1",
-            "1 ",
-            "a.",
-            "\u0663",
-            "+1 ",
-            "(12)",
-            "123-456-",
-            "GB33",
-            "a@",
-            "@a.",
-            "ann@a.org ",
-        ),
+        *("a", "1", "1 ", "a.", "\u0663", "+1 ", "(12)", "123-456-", "GB33"),
+        *("a@", "@a.", "ann@a.org "),
         *("-eyJabcdefgh", ".eyJabcdefgh", "sk-", "xoxb-1", "AKIA", "_secret_access_key", "://a:"),
         *("Bearer ", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----"),
         *("`", "`a", "\n`", "\n>", "    ", "\n    a", "Bob ", "Bob", "\u738b\u5c0f"),
