@@ -18,7 +18,6 @@ from twin.settings import Settings
 from twin.stores.embedded_index import load_shard
 from twin.stores.index import Index, open_index
 from twin.stores.qdrant_index import QdrantIndex
-from twin.stores.warehouse import open_warehouse
 
 ARTICLES = [
     make(f"Article {n}", f"## Part\n\n{article(n)}\n\n{FOOTER}", published=None) for n in range(4)

@@ -4,8 +4,9 @@ What a model was trained on it may say to anyone, so e-mail addresses, phone num
 and account numbers go, and the names that a recipe lists; the author's own public name stays.
 In code only keys and tokens are replaced: numbers there are not people's.
 
-Texts are looked through with one regular expression first. Presidio takes seconds to load and is
-loaded only if something might be there.
+What it looks for are the rules of `twin.domain.personal_data`, by which the index notes what its
+passages hold. They are tried without presidio first, which takes seconds to load and is loaded only
+if something looks like personal data.
 """
 
 from collections import Counter

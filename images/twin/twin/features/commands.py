@@ -23,7 +23,8 @@ def build(
 ) -> None:
     """Clean, chunk and embed new and changed documents; remove those that are gone.
 
-    Reads: the author's live documents in the warehouse, and the recipe's part `features`.
+    Reads: the author's live documents in the warehouse, the recipe's part `features`, and the names
+    in `datasets.personal_data`.
     Writes: a new release of the recipe's index, published at one moment at the end.
     Ends with 99, nothing to do, when the index already matches the warehouse.
     """
@@ -42,8 +43,9 @@ def show(
     recipe: RecipeOption,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the texts whole.")] = False,
 ) -> None:
-    """Show what becomes of a document: what cleaning changes, what is left out, and its chunks.
+    """Show what becomes of a document: what is changed and left out, its chunks, what they hold.
 
+    Personal data is counted by kind (the names are those in the recipe's `datasets.personal_data`).
     Reads: the author's live documents, and the recipe's part `features`. Writes: nothing.
     """
     from twin.features.show import show as show_document

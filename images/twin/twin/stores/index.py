@@ -83,7 +83,8 @@ class DocumentState(BaseModel):
     """Digest of what was left out of its text because other documents hold it; "" if nothing.
     The same revision in another variant has other chunks, under other ids."""
     metadata: str = ""
-    """Digest of the document's fields that its chunks carry besides text."""
+    """Digest of what its chunks carry besides text: its fields, and by what rules personal data
+    was noted."""
     duplicate_of: str | None = None
     """Id of the document that is indexed in its place."""
     personal_data: dict[str, int] = {}
