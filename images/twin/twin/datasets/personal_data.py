@@ -111,9 +111,12 @@ def _recognizer(kind: PersonalDataKind, rules: Sequence[Rule]) -> Any:
     score = 0.3 if kind in {CARD, IBAN} else 1.0  # a checksum that is right makes it 1
     patterns = [Pattern(rule.name, rule.pattern, score) for rule in rules]
     if kind == CARD:
-        return CreditCardRecognizer(patterns=patterns)
-    make = AccountRecognizer if kind == IBAN else PatternRecognizer
-    return make(kind, name=kind, patterns=patterns, global_regex_flags=rules[0].flags)
+        found: Any = CreditCardRecognizer(patterns=patterns)
+    else:
+        make = AccountRecognizer if kind == IBAN else PatternRecognizer
+        found = make(kind, name=kind, patterns=patterns)
+    found.global_regex_flags = rules[0].flags
+    return found
 
 
 def _blank_engine() -> Any:

@@ -38,7 +38,7 @@ def _account_pattern(countries: str, length: int) -> str:
     """In groups of four, with blanks or hyphens between them or with nothing."""
     groups, rest = divmod(length, 4)
     tail = rf"[ -]?[A-Z0-9]{{{rest}}}" if rest else ""
-    return rf"(?:{countries.replace(' ', '|')})\d\d(?:[ -]?[A-Z0-9]{{4}}){{{groups}}}{tail}"
+    return rf"(?:{countries.replace(' ', '|')})[0-9]{{2}}(?:[ -]?[A-Z0-9]{{4}}){{{groups}}}{tail}"
 
 
 IBAN_PATTERN = (
