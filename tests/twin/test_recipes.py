@@ -54,6 +54,7 @@ def test_every_shipped_recipe_loads(root: Path) -> None:
         ({"feature": {}}, "unknown key 'feature': did you mean 'features'? allowed are name"),
         ({"retrieval": {"fuson": "rrf"}}, "did you mean 'fusion'? allowed are arms"),
         ({"retrieval": {"arms": "both"}}, "retrieval.arms = 'both'"),
+        ({"retrieval": {"leave_out": ["KEYS"]}}, "retrieval.leave_out.0 = 'KEYS'"),
         ({"retrieval": {"dense_weight": 2}}, "retrieval.dense_weight = 2"),
         (
             {"retrieval": {"arms": "sparse", "min_score": 0.3}},

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from twin.features.plan import Head, Wanted, plan
 from twin.job import Job
 from twin.recipes import Recipe
 from twin.settings import Settings
-from twin.stores.index import DocumentState, IndexSpec, IndexState, open_index
+from twin.stores.index import DocumentState, IndexedDocument, IndexSpec, IndexState, open_index
 from twin.stores.warehouse import open_warehouse
 
 RECIPE = Recipe.model_validate(
@@ -38,6 +39,12 @@ RECIPE = Recipe.model_validate(
         "name": "toy",
         "author": {"id": "ann", "name": "Ann"},
         "sources": [{"name": "site", "kind": "folder", "path": "."}],
+    }
+)
+WITH_NAMES = Recipe.model_validate(
+    {
+        **RECIPE.model_dump(mode="json", exclude_defaults=True),
+        "datasets": {"personal_data": {"names": ["Bob Miller"]}},
     }
 )
 PODS = make("Why pods", "# Why pods\n\nEvery task runs in a pod of its own.\n\n" * 3)
@@ -142,6 +149,61 @@ def test_another_date_alone_embeds_nothing(stores_settings):
     assert (second.counts.written, second.detail["texts_embedded"]) == (1, 0)
     dates = {c.title: c.published for c in open_index(stores_settings, RECIPE).read().chunks()}
     assert dates["The gate"] == datetime(2020, 1, 1, tzinfo=UTC)
+
+
+HELD = make("Held", "Write to eve@example.org or bob@example.org, says Bob Miller.")
+
+
+def noted(settings: Settings) -> dict[str, tuple[str, ...] | None]:
+    chunks = open_index(settings, RECIPE).read().chunks()
+    return {chunk.title: chunk.personal_data for chunk in chunks}
+
+
+def test_personal_data_is_noted_and_counted(stores_settings):
+    store(stores_settings, PODS, HELD, make("Copy", HELD.content))
+    result = run(stores_settings)
+    assert noted(stores_settings)["Why pods"] == ()
+    assert ("EMAIL_ADDRESS", "EMAIL_ADDRESS") in noted(stores_settings).values()
+    assert result.detail["chunks_with_personal_data"] == {"EMAIL_ADDRESS": 1}
+    assert result.detail["documents_with_personal_data"] == {"EMAIL_ADDRESS": 1}
+    states = open_index(stores_settings, RECIPE).state().documents.values()
+    counts = sorted((state.personal_data for state in states), key=len)
+    assert counts == [{}, {}, {"EMAIL_ADDRESS": 2}]  # a duplicate is not looked through
+
+
+def test_an_index_without_notes_gets_them_at_the_next_build_and_embeds_nothing(stores_settings):
+    store(stores_settings, PODS, HELD)
+    run(stores_settings)
+    index = open_index(stores_settings, RECIPE)
+    state, documents = index.state(), list(index.read().documents())
+    with index.write(state.spec, len(documents[0].vectors[0])) as writer:
+        writer.upsert([without_notes(item) for item in documents])
+        writer.publish()
+    assert set(noted(stores_settings).values()) == {None}
+    result = run(stores_settings)
+    assert (result.counts.written, result.detail["texts_embedded"]) == (2, 0)
+    assert noted(stores_settings) == {"Why pods": (), "Held": ("EMAIL_ADDRESS", "EMAIL_ADDRESS")}
+    assert index.state() == state
+    with pytest.raises(NothingToDo):
+        run(stores_settings)
+
+
+def without_notes(document: IndexedDocument) -> IndexedDocument:
+    """As a build left it that noted no personal data."""
+    chunks = [chunk.model_copy(update={"personal_data": None}) for chunk in document.chunks]
+    return replace(document, chunks=chunks, personal_data={}, metadata="0123456789ab")
+
+
+def test_names_that_a_recipe_lists_are_noted_at_the_next_build(stores_settings):
+    store(stores_settings, PODS, HELD)
+    before = run(stores_settings)
+    result = run(stores_settings, WITH_NAMES)
+    assert noted(stores_settings)["Held"] == ("EMAIL_ADDRESS", "EMAIL_ADDRESS", "PERSON")
+    assert result.detail["texts_embedded"] == 0
+    # Same texts under the same ids: what was made of them stays what it is.
+    assert result.ids["index"] == before.ids["index"]
+    with pytest.raises(NothingToDo):
+        run(stores_settings, WITH_NAMES)
 
 
 def test_a_rebuild_takes_no_vector_from_what_is_there(stores_settings):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.twin.features.documents import make
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
+from twin.domain.personal_data import PersonalDataDetector
 from twin.features.chunker import Chunker
 from twin.features.clean import clean
 from twin.models.embedder import load_embedder
@@ -240,6 +241,39 @@ def test_a_chunk_says_its_own_language():
     assert {chunk.headings[0]: chunk.language for chunk in found} == {"One": "en", "Zwei": "de"}
     [given] = CHUNKER.chunks(make("A Title", "Short.", language="pt-BR"))
     assert given.language == "pt"
+
+
+def test_a_chunk_says_what_personal_data_it_holds():
+    content = (
+        f"## One\n\n{PARAGRAPH * 3}\n\n## Mail bob@example.org\n\n{PARAGRAPH}"
+        "Bob Miller has eve@example.org and ghp_" + "a1B2" * 9 + "."
+    )
+    document = make("Of people", content)
+    chunker = Chunker(EMBEDDER, 200, detector=PersonalDataDetector(("Bob Miller",), "Ann"))
+    cut = chunker.cut(document)
+    assert [chunk.personal_data for chunk in cut.chunks] == [
+        (),
+        ("EMAIL_ADDRESS", "EMAIL_ADDRESS", "PERSON", "SECRET_KEY"),
+    ]
+    assert cut.personal_data == {"EMAIL_ADDRESS": 2, "PERSON": 1, "SECRET_KEY": 1}
+    # It is noted beside them: texts and ids are as they were.
+    plain = CHUNKER.cut(document)
+    assert [(c.id, c.text) for c in plain.chunks] == [(c.id, c.text) for c in cut.chunks]
+    assert "PERSON" not in plain.personal_data
+
+
+def test_a_title_with_an_address_is_shown_with_every_chunk():
+    content = f"## One\n\n{PARAGRAPH * 3}\n\n## Two\n\n{PARAGRAPH * 3}"
+    cut = CHUNKER.cut(make("Write to ann@example.org", content))
+    assert [chunk.personal_data for chunk in cut.chunks] == [("EMAIL_ADDRESS",)] * 2
+    assert cut.personal_data == {"EMAIL_ADDRESS": 1}
+
+
+def test_a_passage_that_nobody_looked_through_says_so():
+    [chunk] = CHUNKER.chunks(make("A Title", "Short."))
+    assert chunk.personal_data == ()
+    old = chunk.model_dump(mode="json", exclude={"personal_data"})
+    assert Chunk.model_validate(old).personal_data is None
 
 
 def test_only_a_recipe_leaves_passages_out_by_quality():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.twin.features.documents import make
-from tests.twin.features.test_build import RECIPE, command, run, store
+from tests.twin.features.test_build import HELD, RECIPE, WITH_NAMES, command, run, store
 from tests.twin.features.test_curation import FOOTER, article
 from twin.domain.document import DocumentStatus
 from twin.domain.errors import BadDataError, NothingToDo
@@ -18,7 +18,6 @@ from twin.settings import Settings
 from twin.stores.embedded_index import load_shard
 from twin.stores.index import Index, open_index
 from twin.stores.qdrant_index import QdrantIndex
-from twin.stores.warehouse import open_warehouse
 
 ARTICLES = [
     make(f"Article {n}", f"## Part\n\n{article(n)}\n\n{FOOTER}", published=None) for n in range(4)
@@ -220,6 +219,15 @@ def test_show_says_what_was_changed_left_out_and_cut(built):
         show(RECIPE, built, "https://example.org/never")
 
 
+def test_show_says_what_personal_data_is_there(built):
+    store(built, HELD)
+    shown = show(WITH_NAMES, built, HELD.url)
+    assert shown.personal_data == {"EMAIL_ADDRESS": 2, "PERSON": 1}
+    [chunk] = shown.chunks
+    assert chunk.personal_data == ("EMAIL_ADDRESS", "EMAIL_ADDRESS", "PERSON")
+    assert show(WITH_NAMES, built, ARTICLES[1].url).personal_data == {}
+
+
 def test_a_snapshot_is_restored_without_what_is_gone(built):
     snapshot(job(built))
     with pytest.raises(NothingToDo, match="holds the same"):
@@ -250,8 +258,10 @@ def test_the_commands_say_it_in_one_line_and_by_exit_code(built, tmp_path):
     shown = twin("show", ARTICLES[1].url)
     assert shown.returncode == 0
     assert "Left out, other documents hold it too:\nThanks for reading!" in shown.stdout
-    with open_warehouse(built) as warehouse:
-        warehouse.upsert(make("New", article("new")))
+    store(built, HELD)
+    held = twin("show", HELD.url).stdout
+    assert "\nPersonal data: 2 EMAIL_ADDRESS\n" in held
+    assert "no language, holds 2 EMAIL_ADDRESS: Held\n" in held
     found = twin("verify")
     assert found.returncode == 65
     assert "1 live documents missing" in found.stderr

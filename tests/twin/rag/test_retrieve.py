@@ -207,6 +207,40 @@ def test_a_callers_filter_is_never_dropped(dated, embedder):
     assert Retriever(dated.read(), embedder).search("posts from 2021 about boats", 5, nobody) == []
 
 
+KEYS = "\n\n".join(
+    f"## {topic}\n\n{topic} matter. {said}"
+    for topic, said in (
+        ("Ropes", "A rope is thick. " * 12),
+        ("Keys", "The rope's key is AKIAIOSFODNN7EXAMPLE, which nobody may know. " * 3),
+        ("Sails", "A sail is wide. " * 12),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def with_a_key(embedder, tmp_path_factory) -> EmbeddedIndex:
+    index = EmbeddedIndex(tmp_path_factory.mktemp("key") / "toy", "toy")
+    return filled(
+        index, embedder, [make("Ships", KEYS, published=datetime(2021, 5, 1, tzinfo=UTC))]
+    )
+
+
+@pytest.mark.parametrize("context", ["chunk", "neighbours", "parent"])
+@pytest.mark.parametrize("question", ["the rope's key", "posts from 2021 about the rope's key"])
+def test_passages_that_a_recipe_leaves_out_are_neither_found_nor_shown(
+    with_a_key, embedder, context, question
+):
+    def shown(**changed: object) -> str:
+        found = Retriever(with_a_key.read(), embedder, knobs(context=context, **changed))
+        return "".join(passage.text for passage in found.find(question, 5).passages)
+
+    assert "AKIA" in shown()
+    assert "AKIA" in shown(leave_out=("PERSON",))
+    rest = shown(leave_out=("SECRET_KEY",))
+    assert "A rope is thick." in rest
+    assert "AKIA" not in rest
+
+
 @pytest.fixture(scope="module")
 def dated(embedder, tmp_path_factory) -> EmbeddedIndex:
     index = EmbeddedIndex(tmp_path_factory.mktemp("dated") / "toy", "toy")

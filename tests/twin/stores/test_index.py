@@ -31,7 +31,7 @@ PODS = document(
 GATE = document(
     "gate",
     ["The gate compares perplexity with the champion."],
-    source="blog", platform="medium", language="de",
+    source="blog", platform="medium", language="de", personal_data=("EMAIL_ADDRESS", "SECRET_KEY"),
 )  # fmt: skip
 
 
@@ -165,6 +165,12 @@ def test_languages_without_spaces_have_words():
         (ChunkFilter(equal={"source": ["blog"], "document_id": ["pods"]}), set()),
         (ChunkFilter(published_from=datetime(2024, 5, 1, tzinfo=UTC)), {"gate", "pods"}),
         (ChunkFilter(published_before=datetime(2024, 5, 1, tzinfo=UTC)), set()),
+        (ChunkFilter(equal={"personal_data": ["SECRET_KEY"]}), {"gate"}),
+        (ChunkFilter(equal={"personal_data": ["PERSON"]}), set()),
+        (ChunkFilter(without={"personal_data": ["SECRET_KEY", "PERSON"]}), {"pods"}),
+        (ChunkFilter(without={"personal_data": ["PERSON"]}), {"gate", "pods"}),
+        (ChunkFilter(equal={"kind": ["post"]}, without={"language": ["de"]}), {"pods"}),
+        (ChunkFilter(equal={"source": ["blog"]}, without={"language": ["de"]}), set()),
         (ChunkFilter(), {"gate", "pods"}),
     ],
 )
@@ -176,17 +182,38 @@ def test_filters_hold_for_every_arm(filled, condition, expected):
 
 
 def test_what_can_be_filtered_by_has_a_payload_index(filled):
-    if isinstance(filled, EmbeddedIndex):
-        found = load_shard(filled.release(filled.current())).info().payload_schema
-    else:
-        found = filled.client.get_collection(filled.current()).payload_schema
     named = {"author_id", "platform", "published", "language", "kind", "document_id"}
-    assert named | set(FILTER_FIELDS) <= found.keys()
+    assert named | set(FILTER_FIELDS) <= payload_indexes(filled)
+
+
+def payload_indexes(index: Index) -> set[str]:
+    if isinstance(index, EmbeddedIndex):
+        shard = load_shard(index.release(index.current()))
+        found = set(shard.info().payload_schema)
+        shard.close()
+        return found
+    return set(index.client.get_collection(index.current()).payload_schema)
+
+
+def test_an_index_from_before_a_field_was_filtered_by_gets_its_payload_index(filled, monkeypatch):
+    """And is filtered right until then."""
+    older = tuple(name for name in FILTER_FIELDS if name != "personal_data")
+    for store in ("embedded_index", "qdrant_index"):
+        monkeypatch.setattr(f"twin.stores.{store}.FILTER_FIELDS", older)
+    fill(filled, PODS, GATE, rebuild=True)
+    assert "personal_data" not in payload_indexes(filled)
+    keys = ChunkFilter(equal={"personal_data": ["SECRET_KEY"]})
+    assert len(filled.read().search(vector("x"), None, 9, keys)) == 1
+    monkeypatch.undo()
+    fill(filled, document("more", ["A release later."]))
+    assert set(FILTER_FIELDS) <= payload_indexes(filled)
+    assert len(filled.read().search(vector("x"), None, 9, keys)) == 1
 
 
 def test_a_filter_on_an_unknown_field_is_refused():
-    with pytest.raises(BadDataError, match=r"colour.*document_id"):
-        ChunkFilter(equal={"colour": ["red"]})
+    for condition in ("equal", "without"):
+        with pytest.raises(BadDataError, match=r"colour.*document_id"):
+            ChunkFilter(**{condition: {"colour": ["red"]}})
 
 
 def test_a_new_revision_replaces_all_chunks_of_the_old(filled):

@@ -1,5 +1,6 @@
 """The index as a file: from either store into either."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect:U
 PODS = document("pods", ["Every task is a pod of its own.", "A pod ends with an exit code."])
 GATE = document("gate", ["The gate compares perplexity with the champion.", "Größe: 二"])
 EMPTY = document("empty", [])
+HELD = replace(
+    document("held", ["Write to ann@example.org."], personal_data=("EMAIL_ADDRESS",)),
+    personal_data={"EMAIL_ADDRESS": 1},
+)
 
 
 def make(kind: str, folder: Path) -> Index:
@@ -30,7 +35,7 @@ def make(kind: str, folder: Path) -> Index:
 def source(request, tmp_path) -> Index:
     index = make(request.param, tmp_path / "source")
     with index.write(SPEC, DIMENSION) as writer:
-        writer.upsert([PODS, GATE, EMPTY])
+        writer.upsert([PODS, GATE, EMPTY, HELD])
         writer.publish()
     return index
 
@@ -71,7 +76,7 @@ def test_what_the_file_does_not_have_is_gone_afterwards(target, file):
         writer.upsert([document("newer", ["Written after the backup."])])
         writer.publish()
     import_index(target, file)
-    assert set(target.state().documents) == {"pods", "gate", "empty"}
+    assert set(target.state().documents) == {"pods", "gate", "empty", "held"}
 
 
 def test_the_same_index_makes_the_same_file(source, file, tmp_path):

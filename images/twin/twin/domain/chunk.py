@@ -51,6 +51,11 @@ class Chunk(BaseModel):
     )
     chunks_of_document: int | None = Field(default=None, ge=1)
     quality: Quality | None = None
+    personal_data: tuple[str, ...] | None = Field(
+        default=None,
+        description="kind of each item of personal data that title, headings and text hold, "
+        "sorted; None: not looked for, by a build before this was noted",
+    )
 
     @property
     def embedded_text(self) -> str:

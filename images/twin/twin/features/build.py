@@ -7,11 +7,12 @@ checkpoint.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twin.domain.errors import BadDataError, NothingToDo
-from twin.features.chunker import Chunker
+from twin.features.chunker import Chunker, chunker_of_recipe
 from twin.features.curation import Curation
 from twin.features.held_vectors import Held, held_vectors
 from twin.features.pipeline import Embedded, embed_here
@@ -52,11 +53,11 @@ def build(job: Job, *, rebuild: bool = False) -> None:
     recipe, settings = job.recipe, job.settings
     features = recipe.features
     embedder = load_embedder(features.embedder, settings, batch_size=features.batch_size)
-    chunker = Chunker(embedder, features.chunk_tokens, features)
+    chunker = chunker_of_recipe(recipe, embedder)
     spec = IndexSpec(embedder=embedder.id, chunker=chunker.version)
     index = open_index(settings, recipe)
     with open_warehouse(settings) as warehouse:
-        heads = read_heads(warehouse, recipe.author.id)
+        heads = read_heads(warehouse, recipe.author.id, chunker.detector.digest)
         if not heads:
             raise BadDataError(
                 f"the warehouse holds no document of author {recipe.author.id!r}: "
@@ -103,6 +104,8 @@ def _report_index(job: Job, state: IndexState) -> None:
     job.result.ids["embedder"] = state.spec.embedder
     job.result.detail["chunks_in_index"] = state.chunks
     job.result.detail["documents_in_index"] = len(state.documents)
+    holding = Counter(kind for item in state.documents.values() for kind in item.personal_data)
+    job.result.detail["documents_with_personal_data"] = dict(sorted(holding.items()))
 
 
 def _report_curation(job: Job, curation: Curation) -> None:
@@ -132,6 +135,8 @@ class _Build:
     texts: int = 0
     tokens: int = 0
     refused: int = 0
+    holding: Counter[str] = field(default_factory=Counter)
+    """Chunks that hold personal data, by its kind."""
     since_checkpoint: int = 0
     seconds: float = 0.0
 
@@ -155,6 +160,7 @@ class _Build:
             "documents_removed": len(todo.gone),
             "chunks_written": self.chunks,
             "chunks_refused": self.refused,
+            "chunks_with_personal_data": dict(sorted(self.holding.items())),
             "texts_embedded": self.texts,
             "tokens_embedded": self.tokens,
             "chunks_per_second": round(self.chunks / (self.seconds or 1), 1),
@@ -172,12 +178,12 @@ class _Build:
         self.seconds += time.monotonic() - started
 
     def _embedded(self, warehouse: Warehouse, ids: frozenset[str]) -> Iterator[Embedded]:
-        author, features = self.job.recipe.author.id, self.job.recipe.features
-        if features.workers > 1:
+        recipe = self.job.recipe
+        if recipe.features.workers > 1:
             from twin.features.spread import embed_spread
 
-            return embed_spread(self.job.settings, features, author, self.wanted, sorted(ids))
-        documents = warehouse.live_documents(author, ids)
+            return embed_spread(self.job.settings, recipe, self.wanted, sorted(ids))
+        documents = warehouse.live_documents(recipe.author.id, ids)
         return embed_here(self.chunker, self.embedder, documents, self.wanted, self.held)
 
     def _write(self, embedded: Embedded) -> None:
@@ -193,6 +199,9 @@ class _Build:
         self.texts += embedded.texts
         self.tokens += embedded.tokens
         self.refused += embedded.refused
+        for document in embedded.documents:
+            for chunk in document.chunks:
+                self.holding.update(set(chunk.personal_data or ()))
         self.since_checkpoint += written
         if self.since_checkpoint >= CHECKPOINT_CHUNKS:
             self.writer.checkpoint()

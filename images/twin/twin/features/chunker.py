@@ -1,14 +1,16 @@
 """The chunker: a document becomes passages that its embedder can take whole."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import groupby
 
 from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.document import Document
 from twin.domain.errors import BadDataError
+from twin.domain.personal_data import PersonalDataDetector
 from twin.features.clean import clean
 from twin.features.language import document_language, passage_language
 from twin.features.markdown import Section, blocks_of, sections_of
@@ -18,7 +20,7 @@ from twin.features.quality import quality_of, reason_to_leave_out
 from twin.features.signature import without_blocks
 from twin.features.splitting import units_of
 from twin.models.embedder import Embedder
-from twin.recipes import FeaturesSection
+from twin.recipes import FeaturesSection, Recipe
 from twin.stores.index import chunker_of
 
 VERSION = 4
@@ -43,6 +45,8 @@ class Cut:
     """Blocks that other documents hold too."""
     refused: list[tuple[str, str]]
     """Passages that fail a threshold of the recipe, each with the reason."""
+    personal_data: Mapping[str, int] = field(default_factory=dict)
+    """How many items of each kind title and text hold."""
 
 
 class Chunker:
@@ -51,14 +55,25 @@ class Chunker:
     The tokens are those of `Chunk.embedded_text`, title and headings included, by the embedder's
     own tokenizer: no chunk is truncated, and every word of the cleaned text is in one.
 
+    Args:
+        embedder: whose tokens are counted.
+        budget: of tokens; the recipe's kinds of documents may have others.
+        knobs: the recipe's section.
+        detector: notes personal data; it changes no text.
+
     Raises:
         BadDataError: the budget is more than the embedder takes.
     """
 
     def __init__(
-        self, embedder: Embedder, budget: int, knobs: FeaturesSection | None = None
+        self,
+        embedder: Embedder,
+        budget: int,
+        knobs: FeaturesSection | None = None,
+        detector: PersonalDataDetector | None = None,
     ) -> None:
         self.budget = budget
+        self.detector = detector or PersonalDataDetector()
         self.knobs = (knobs or FeaturesSection()).model_copy(update={"chunk_tokens": budget})
         for kind in (None, *self.knobs.kinds):
             tokens = self.knobs.chunking(kind).chunk_tokens or 0
@@ -114,6 +129,11 @@ class Chunker:
         spans = [span for span in spans if _slice(text, span) not in unfit]
         language = document_language(document.language, text) if spans else None
         chunker = chunker_of(self.version, variant)
+
+        @cache
+        def held_above(path: Path) -> Counter[str]:
+            return self.detector.counts(title, *path)
+
         chunks = [
             self._chunk(document, title, span.path, _slice(text, span)).model_copy(
                 update={
@@ -124,11 +144,14 @@ class Chunker:
                     "section": section,
                     "chunks_of_document": len(spans),
                     "language": passage_language(_slice(text, span), language),
+                    "personal_data": _listed(
+                        held_above(span.path) + self.detector.counts(_slice(text, span))
+                    ),
                 }
             )
             for ordinal, (span, section) in enumerate(zip(spans, _sections(spans), strict=True))
         ]
-        return Cut(text, chunks, gone, refused)
+        return Cut(text, chunks, gone, refused, dict(self.detector.counts(title, text)))
 
     def _chunk(self, document: Document, title: str, path: Path, text: str) -> Chunk:
         return Chunk(
@@ -217,6 +240,12 @@ class Chunker:
         return short if short == title else f"{short.rstrip()}…"
 
 
+def chunker_of_recipe(recipe: Recipe, embedder: Embedder) -> Chunker:
+    """The chunker that a recipe wants, with the names that it lists."""
+    detector = PersonalDataDetector(recipe.datasets.personal_data.names, recipe.author.name)
+    return Chunker(embedder, recipe.features.chunk_tokens, recipe.features, detector)
+
+
 def embedded_text(title: str, path: Path, text: str) -> str:
     """What `Chunk.embedded_text` will be."""
     return f"{' > '.join((title, *path))}\n{text}"
@@ -235,6 +264,10 @@ def _sections(spans: list[Span]) -> Iterator[tuple[int, int]]:
         last = first + len(list(run)) - 1
         yield from ((first, last) for _ in range(first, last + 1))
         first = last + 1
+
+
+def _listed(counts: Counter[str]) -> tuple[str, ...]:
+    return tuple(sorted(counts.elements()))
 
 
 def _slice(text: str, span: Span) -> str:

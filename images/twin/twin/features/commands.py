@@ -1,5 +1,7 @@
 """Commands of `twin features`."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -21,7 +23,8 @@ def build(
 ) -> None:
     """Clean, chunk and embed new and changed documents; remove those that are gone.
 
-    Reads: the author's live documents in the warehouse, and the recipe's part `features`.
+    Reads: the author's live documents in the warehouse, the recipe's part `features`, and the names
+    in `datasets.personal_data`.
     Writes: a new release of the recipe's index, published at one moment at the end.
     Ends with 99, nothing to do, when the index already matches the warehouse.
     """
@@ -40,8 +43,9 @@ def show(
     recipe: RecipeOption,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, the texts whole.")] = False,
 ) -> None:
-    """Show what becomes of a document: what cleaning changes, what is left out, and its chunks.
+    """Show what becomes of a document: what is changed and left out, its chunks, what they hold.
 
+    Personal data is counted by kind (the names are those in the recipe's `datasets.personal_data`).
     Reads: the author's live documents, and the recipe's part `features`. Writes: nothing.
     """
     from twin.features.show import show as show_document
@@ -64,12 +68,15 @@ def show(
         typer.echo(printable(f"\nLeft out, other documents hold it too:\n{text}"))
     for text, reason in shown.refused:
         typer.echo(printable(f"\nNot indexed, {reason}:\n{text}"))
+    if shown.personal_data:
+        typer.echo(f"\nPersonal data: {_counted(shown.personal_data)}")
     for chunk in shown.chunks:
         path = " > ".join((shown.title, *chunk.headings))
+        held = f", holds {_counted(Counter(chunk.personal_data))}" if chunk.personal_data else ""
         typer.echo(
             printable(
                 f"\n[{chunk.ordinal}] {chunk.tokens} of {shown.budget} tokens, "
-                f"{chunk.language or 'no language'}: {path}\n{chunk.text}"
+                f"{chunk.language or 'no language'}{held}: {path}\n{chunk.text}"
             )
         )
 
@@ -127,3 +134,7 @@ def restore(
         restore_index(job, name)
 
     run_job("features restore", body, recipe=recipe, run_id=run_id, result=result)
+
+
+def _counted(items: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(items.items()))

@@ -5,7 +5,7 @@ Both ways run the same two steps, so that an index is the same however it was ma
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from twin.domain.chunk import Chunk
@@ -34,6 +34,7 @@ class Prepared:
     chunks: Sequence[Chunk] = ()
     refused: int = 0
     error: str = ""
+    personal_data: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def prepare(chunker: Chunker, document: Document, wanted: Wanted) -> Prepared:
         cut = chunker.cut(document, wanted.left_out, wanted.variant)
     except TwinError as error:
         return Prepared(bare, wanted, error=str(error))
-    return Prepared(bare, wanted, cut.chunks, len(cut.refused))
+    return Prepared(bare, wanted, cut.chunks, len(cut.refused), personal_data=cut.personal_data)
 
 
 def embed(embedder: Embedder, window: Iterable[Prepared], held: Held = nothing_held) -> Embedded:
@@ -83,6 +84,7 @@ def embed(embedder: Embedder, window: Iterable[Prepared], held: Held = nothing_h
                 variant=item.wanted.variant,
                 metadata=item.wanted.head.metadata,
                 duplicate_of=item.wanted.duplicate_of,
+                personal_data=item.personal_data,
             )
             for item in window
             if not item.error

@@ -88,21 +88,28 @@ def _is_same(head: Head, state: DocumentState | None) -> bool:
     return state is not None and (state.revision, state.metadata) == (head.revision, head.metadata)
 
 
-def read_heads(warehouse: Warehouse, author_id: str) -> dict[str, Head]:
-    """The author's live documents by id; reads no text."""
+def read_heads(warehouse: Warehouse, author_id: str, noted_by: str = "") -> dict[str, Head]:
+    """The author's live documents by id; reads no text (see `head_of`)."""
     return {
-        document.id: head_of(document)
+        document.id: head_of(document, noted_by)
         for document in warehouse.summaries(author_id, DocumentStatus.LIVE)
     }
 
 
-def head_of(document: Document) -> Head:
-    """What is known of a document without its text."""
+def head_of(document: Document, noted_by: str = "") -> Head:
+    """What is known of a document without its text.
+
+    Args:
+        document: live.
+        noted_by: digest of what notes personal data (`PersonalDataDetector.digest`). By another
+            one its chunks are noted anew: under the same ids, and without embedding them again.
+    """
     fields = {"url", "kind", "platform", "source", "language", "published"}
     carried = json.dumps(document.model_dump(mode="json", include=fields), sort_keys=True)
+    digest = hashlib.sha256(f"{carried}\n{noted_by}".encode()).hexdigest()
     return Head(
         revision=document.revision,
-        metadata=hashlib.sha256(carried.encode()).hexdigest()[:12],
+        metadata=digest[:12],
         place=Place(document.source, document.published, document.first_seen),
     )
 

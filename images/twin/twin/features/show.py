@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from twin.domain.document import Document
 from twin.domain.errors import BadDataError
-from twin.features.chunker import Chunker
+from twin.features.chunker import chunker_of_recipe
 from twin.features.plan import curate_author, read_heads, wanted_of
 from twin.models.embedder import load_embedder
 from twin.recipes import Recipe
@@ -22,6 +22,8 @@ class ShownChunk(BaseModel):
     headings: tuple[str, ...]
     section: tuple[int, int] | None
     language: str | None
+    personal_data: tuple[str, ...]
+    """Kind of each item that title, headings and text hold."""
     text: str
 
 
@@ -41,6 +43,8 @@ class Shown(BaseModel):
     """Blocks that other documents of the author hold too."""
     refused: list[tuple[str, str]]
     """Passages that fail a threshold of the recipe, with the reason."""
+    personal_data: dict[str, int]
+    """How many items of each kind title and text hold."""
     budget: int
     chunks: list[ShownChunk]
 
@@ -54,10 +58,10 @@ def show(recipe: Recipe, settings: Settings, url: str) -> Shown:
     """
     features = recipe.features
     embedder = load_embedder(features.embedder, settings)
-    chunker = Chunker(embedder, features.chunk_tokens, features)
+    chunker = chunker_of_recipe(recipe, embedder)
     with open_warehouse(settings) as warehouse:
         document = _document(warehouse, recipe, url)
-        heads = read_heads(warehouse, recipe.author.id)
+        heads = read_heads(warehouse, recipe.author.id, chunker.detector.digest)
         curation = curate_author(warehouse, recipe.author.id, chunker, heads, keep=False)
         wanted = wanted_of(heads, curation)[document.id]
         original = warehouse.document(wanted.duplicate_of) if wanted.duplicate_of else None
@@ -72,6 +76,7 @@ def show(recipe: Recipe, settings: Settings, url: str) -> Shown:
         cleaned=_changes(document.content, chunker.clean(document.content)),
         left_out=cut.left_out,
         refused=cut.refused,
+        personal_data=dict(cut.personal_data),
         budget=features.chunking(document.kind).chunk_tokens or 0,
         chunks=[
             ShownChunk(
@@ -80,6 +85,7 @@ def show(recipe: Recipe, settings: Settings, url: str) -> Shown:
                 headings=chunk.headings,
                 section=chunk.section,
                 language=chunk.language,
+                personal_data=chunk.personal_data or (),
                 text=chunk.text,
             )
             for chunk in cut.chunks

@@ -11,11 +11,11 @@ from importlib.util import find_spec
 from typing import Any
 
 from twin.domain.errors import BadConfigurationError
-from twin.features.chunker import Chunker
+from twin.features.chunker import Chunker, chunker_of_recipe
 from twin.features.pipeline import Embedded, Prepared, current, embed, prepare
 from twin.features.plan import Wanted
 from twin.models.embedder import load_embedder
-from twin.recipes import FeaturesSection
+from twin.recipes import FeaturesSection, Recipe
 from twin.settings import Settings
 from twin.stores.warehouse import open_warehouse
 
@@ -28,8 +28,7 @@ Row = dict[str, Any]
 
 def embed_spread(
     settings: Settings,
-    features: FeaturesSection,
-    author_id: str,
+    recipe: Recipe,
     wanted: Mapping[str, Wanted],
     ids: Sequence[str],
 ) -> Iterator[Embedded]:
@@ -38,6 +37,7 @@ def embed_spread(
     Raises:
         BadConfigurationError: Ray is not installed here.
     """
+    features = recipe.features
     if find_spec("ray") is None:
         raise BadConfigurationError(
             f"features.workers = {features.workers}: Ray is not installed here: "
@@ -65,7 +65,7 @@ def embed_spread(
         ]
         rows = (
             ray.data.from_items(slices, override_num_blocks=len(slices))
-            .flat_map(_Cut(settings, features, author_id), num_cpus=0.5)
+            .flat_map(_Cut(settings, recipe), num_cpus=0.5)
             .map_batches(
                 _Embed,
                 fn_constructor_args=(settings, features),
@@ -84,16 +84,15 @@ def embed_spread(
 class _Cut:
     """Reads and cuts a slice of documents."""
 
-    def __init__(self, settings: Settings, features: FeaturesSection, author_id: str) -> None:
+    def __init__(self, settings: Settings, recipe: Recipe) -> None:
         self._settings = settings
-        self._features = features
-        self._author_id = author_id
+        self._recipe = recipe
 
     def __call__(self, row: Row) -> list[Row]:
         wanted: dict[str, Wanted] = pickle.loads(row["wanted"])  # noqa: S301 - made by ourselves
-        chunker = _chunker(self._settings, self._features)
+        chunker = _chunker(self._settings, self._recipe)
         with open_warehouse(self._settings) as warehouse:
-            documents = warehouse.live_documents(self._author_id, wanted)
+            documents = warehouse.live_documents(self._recipe.author.id, wanted)
             return [
                 {"prepared": pickle.dumps(prepare(chunker, document, wanted[document.id]))}
                 for document in current(documents, wanted)
@@ -114,10 +113,11 @@ class _Embed:
 _chunkers: dict[str, Chunker] = {}
 
 
-def _chunker(settings: Settings, features: FeaturesSection) -> Chunker:
+def _chunker(settings: Settings, recipe: Recipe) -> Chunker:
     """A worker process's own, made once: its tokenizer takes a while to load."""
-    key = features.model_dump_json()
+    key = recipe.digest()
     if key not in _chunkers:
+        features = recipe.features
         embedder = load_embedder(features.embedder, settings, batch_size=features.batch_size)
-        _chunkers[key] = Chunker(embedder, features.chunk_tokens, features)
+        _chunkers[key] = chunker_of_recipe(recipe, embedder)
     return _chunkers[key]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
-from twin.features.chunker import Chunker
+from twin.features.chunker import Chunker, chunker_of_recipe
 from twin.features.plan import Wanted, curate_author, read_heads, wanted_of
 from twin.job import Job
 from twin.models.embedder import load_embedder
@@ -50,10 +50,10 @@ def verify(job: Job) -> None:
     if state is None:
         raise nothing_published(recipe.name)
     embedder = load_embedder(features.embedder, job.settings)
-    chunker = Chunker(embedder, features.chunk_tokens, features)
+    chunker = chunker_of_recipe(recipe, embedder)
     differences = Differences()
     with open_warehouse(job.settings) as warehouse:
-        heads = read_heads(warehouse, recipe.author.id)
+        heads = read_heads(warehouse, recipe.author.id, chunker.detector.digest)
         curation = curate_author(warehouse, recipe.author.id, chunker, heads, keep=False)
         wanted = wanted_of(heads, curation)
         job.counts.read = len(wanted)

@@ -6,10 +6,11 @@ section `retrieval:` says. What serves answers and what evaluation measures is t
 
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from twin.domain.answer import Passage
+from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.language_model import LanguageModel
@@ -135,6 +136,10 @@ class Retriever:
     ) -> tuple[list[Hit], float | None]:
         """Every arm's hits for every wording, fused; and the likest chunk's cosine to ``text``."""
         knobs = self._knobs
+        if knobs.leave_out:
+            filter = filter or ChunkFilter()
+            without = {**filter.without, "personal_data": knobs.leave_out}
+            filter = replace(filter, without=without)
         wordings = [text, *expand(text, knobs.expansion, knobs.expansion_queries, self._model)]
         count = max(knobs.candidates, 3 * k)
         vectors = knobs.mmr_lambda < 1
@@ -190,7 +195,17 @@ class Retriever:
         if knobs.context == "chunk":
             return [_alone(hit) for hit in hits]
         parent = knobs.context == "parent"
-        return widened(hits, knobs.neighbours, self._reader.get, within_section=parent)
+        return widened(hits, knobs.neighbours, self._shown, within_section=parent)
+
+    def _shown(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
+        """Chunks to show beside a hit, but for those that the recipe leaves out."""
+        left_out = set(self._knobs.leave_out)
+        chunks = self._reader.get(chunk_ids)
+        return {
+            id_: chunk
+            for id_, chunk in chunks.items()
+            if left_out.isdisjoint(chunk.personal_data or ())
+        }
 
 
 def open_retriever(recipe: Recipe, settings: Settings) -> Retriever:

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 
 from twin.domain.errors import BadDataError
+from twin.domain.personal_data import PersonalDataKind
 from twin.recipes.retrieval import RetrievalSection
 from twin.recipes.section import Fraction, Section, Slug
 from twin.recipes.sources import (
@@ -49,11 +50,6 @@ __all__ = [
     "WebSource",
     "find_recipe",
     "load_recipe",
-]
-
-
-PersonalDataKind = Literal[
-    "EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "SECRET_KEY", "PERSON"
 ]
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from twin.domain.personal_data import PersonalDataKind
 from twin.recipes.section import Fraction, Section
 
 
@@ -68,6 +69,11 @@ class RetrievalSection(Section):
         "or the section that it is in",
     )
     neighbours: PositiveInt = Field(default=1, description="chunks shown to each side of a hit")
+    leave_out: tuple[PersonalDataKind, ...] = Field(
+        default=(),
+        description="passages that hold personal data of these kinds are neither found nor shown, "
+        "e.g. SECRET_KEY; names are those of datasets.personal_data",
+    )
     min_score: float = Field(
         default=0.0,
         ge=0.0,

@@ -18,7 +18,7 @@ import fcntl
 import os
 import shutil
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import islice
@@ -549,14 +549,17 @@ def _condition(filter: ChunkFilter | None) -> "Filter | None":
 
     if filter is None:
         return None
-    conditions: list[Any] = [
-        FieldCondition(key=key, match=MatchAny(list(values)))
-        for key, values in filter.equal.items()
-    ]
+
+    def each(fields: Mapping[str, Sequence[str]]) -> list[Any]:
+        return [
+            FieldCondition(key=key, match=MatchAny(list(values))) for key, values in fields.items()
+        ]
+
+    conditions, excluded = each(filter.equal), each(filter.without)
     if filter.published_from or filter.published_before:
         dates = RangeDateTime(gte=_iso(filter.published_from), lt=_iso(filter.published_before))
         conditions.append(FieldCondition(key="published", range=dates))
-    return Filter(must=conditions) if conditions else None
+    return Filter(must=conditions, must_not=excluded) if conditions or excluded else None
 
 
 def _iso(moment: datetime | None) -> str | None:
@@ -685,8 +688,6 @@ class EmbeddedWriter:
             EdgeSparseVectorParams,
             EdgeVectorParams,
             Modifier,
-            PayloadSchemaType,
-            UpdateOperation,
         )
 
         shutil.rmtree(self._work, ignore_errors=True)
@@ -697,16 +698,12 @@ class EmbeddedWriter:
             sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf)},
             wal_enabled=False,
         )
-        shard = EdgeShard.create(str(path), config)
-        for name in FILTER_FIELDS:
-            shard.update(UpdateOperation.create_field_index(name, PayloadSchemaType.Keyword))
-        shard.update(UpdateOperation.create_field_index("published", PayloadSchemaType.Datetime))
-        return shard
+        return _with_payload_indexes(EdgeShard.create(str(path), config))
 
     def _copy(self, base: Path) -> "EdgeShard":
         shutil.rmtree(self._work, ignore_errors=True)
         shutil.copytree(base, self._work, copy_function=copy_sparse)
-        return load_shard(self._work)
+        return _with_payload_indexes(load_shard(self._work))
 
     def _optimise(self) -> None:
         live = self.state.chunks
@@ -732,6 +729,17 @@ class EmbeddedWriter:
         self._index.release(name).parent.mkdir(exist_ok=True)
         self._work.rename(self._index.release(name))
         return name
+
+
+def _with_payload_indexes(shard: "EdgeShard") -> "EdgeShard":
+    """The shard with those that it lacks: it may have been made before a field was filtered by."""
+    from qdrant_edge import PayloadSchemaType, UpdateOperation
+
+    fields = dict.fromkeys(FILTER_FIELDS, PayloadSchemaType.Keyword)
+    fields["published"] = PayloadSchemaType.Datetime
+    for name in sorted(fields.keys() - shard.info().payload_schema.keys()):
+        shard.update(UpdateOperation.create_field_index(name, fields[name]))
+    return shard
 
 
 class _Work:

@@ -83,9 +83,12 @@ class DocumentState(BaseModel):
     """Digest of what was left out of its text because other documents hold it; "" if nothing.
     The same revision in another variant has other chunks, under other ids."""
     metadata: str = ""
-    """Digest of the document's fields that its chunks carry besides text."""
+    """Digest of what its chunks carry besides text: its fields, and by what rules personal data
+    was noted."""
     duplicate_of: str | None = None
     """Id of the document that is indexed in its place."""
+    personal_data: dict[str, int] = {}
+    """How many items of personal data of each kind its title and text hold."""
 
 
 class IndexState(BaseModel):
@@ -129,6 +132,7 @@ class IndexedDocument:
     variant: str = ""
     metadata: str = ""
     duplicate_of: str | None = None
+    personal_data: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -147,6 +151,7 @@ class IndexedDocument:
             state.variant,
             state.metadata,
             state.duplicate_of,
+            state.personal_data,
         )
 
     @property
@@ -158,6 +163,7 @@ class IndexedDocument:
             variant=self.variant,
             metadata=self.metadata,
             duplicate_of=self.duplicate_of,
+            personal_data=dict(self.personal_data),
         )
 
 
@@ -165,23 +171,28 @@ class IndexedDocument:
 class ChunkFilter:
     """Conditions on chunks, all of which must hold; an empty one holds for all.
 
-    ``equal`` maps a field of `FILTER_FIELDS` to the values of which a chunk must have one;
-    ``published_from`` is included, ``published_before`` is not.
+    ``equal`` maps a field of `FILTER_FIELDS` to the values of which a chunk must have one,
+    ``without`` to those of which it must have none; ``published_from`` is included,
+    ``published_before`` is not.
     """
 
     equal: Mapping[str, Sequence[str]] = field(default_factory=dict)
     published_from: datetime | None = None
     published_before: datetime | None = None
+    without: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if unknown := set(self.equal) - set(FILTER_FIELDS):
+        if unknown := {*self.equal, *self.without} - set(FILTER_FIELDS):
             raise BadDataError(
                 f"chunks can't be filtered by {sorted(unknown)}: use {', '.join(FILTER_FIELDS)}"
             )
 
 
 #: Fields with a payload index, for filters and for deleting by document.
-FILTER_FIELDS = ("document_id", "author_id", "platform", "source", "kind", "language")
+FILTER_FIELDS = (
+    *("document_id", "author_id", "platform", "source", "kind", "language"),
+    "personal_data",
+)
 
 
 @dataclass(frozen=True)

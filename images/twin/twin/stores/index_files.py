@@ -30,7 +30,7 @@ FORMAT = "llm-twin-index"
 VERSION = 1
 DOCUMENTS_PER_WRITE = 20
 
-NOTED = ("variant", "metadata", "duplicate_of")
+NOTED = ("variant", "metadata", "duplicate_of", "personal_data")
 """What a line has of a document's state only where there is something to say."""
 
 

@@ -590,11 +590,17 @@ def _condition(filter: ChunkFilter | None) -> "models.Filter | None":
 
     if filter is None:
         return None
-    conditions: list[models.Condition] = [
-        models.FieldCondition(key=key, match=models.MatchAny(any=list(values)))
-        for key, values in filter.equal.items()
-    ]
+
+    def each(fields: Mapping[str, Sequence[str]]) -> list[models.Condition]:
+        return [
+            models.FieldCondition(key=key, match=models.MatchAny(any=list(values)))
+            for key, values in fields.items()
+        ]
+
+    conditions, excluded = each(filter.equal), each(filter.without)
     if filter.published_from or filter.published_before:
         dates = models.DatetimeRange(gte=filter.published_from, lt=filter.published_before)
         conditions.append(models.FieldCondition(key="published", range=dates))
-    return models.Filter(must=conditions) if conditions else None
+    if not (conditions or excluded):
+        return None
+    return models.Filter(must=conditions, must_not=excluded)
