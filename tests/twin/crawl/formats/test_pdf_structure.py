@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fpdf import FPDF
@@ -10,6 +11,9 @@ from fpdf import FPDF
 from tests.twin.crawl.formats.pages import page
 from tests.twin.crawl.formats.pdfs import bytes_of, prose
 from twin.crawl.formats.pdf import read_pdf
+from twin.crawl.formats.pdf_lines import Line
+from twin.crawl.formats.pdf_paragraphs import blocks_of
+from twin.crawl.formats.pdf_tags import Role, Tag
 
 
 def content_of(body: bytes) -> str:
@@ -124,6 +128,53 @@ def test_justified_text_is_none() -> None:
     for number in range(30):
         pdf.multi_cell(55, 5, prose(number), align="J", new_x="LMARGIN", new_y="NEXT")
     assert "|" not in content_of(bytes_of(pdf))
+
+
+# By tags
+
+
+def line(text: str, role: Role, *, top: float = 400, **fields: Any) -> Line:
+    """A line of a tagged page."""
+    tag = Tag(role, **{"block": 1, **fields})
+    return Line(text, 0, 50, 50 + 5 * len(text), top - 12, top, 12, 800, tag=tag)
+
+
+@pytest.mark.parametrize(
+    ("label", "marker", "text"),
+    [
+        ("\u2022", "- ", "what it is"), ("\uf0b7", "- ", "what it is"), ("7.", "7. ", "what it is"),
+        ("(12)", "12. ", "what it is"), ("b)", "3. ", "what it is"), ("iii.", "3. ", "what it is"),
+        ("Pier", "- ", "Pier what it is"), ("1.2", "- ", "1.2 what it is"),
+    ],
+)  # fmt: skip
+def test_an_item_is_marked_by_its_label(label: str, marker: str, text: str) -> None:
+    fields = {"item": 5, "level": 1, "index": 3}
+    lines = [line(label, Role.ITEM, label=True, **fields), line("what it is", Role.ITEM, **fields)]
+    (block,) = blocks_of(lines, {})
+    assert (block.marker, block.text, block.depth) == (marker, text, 1)
+
+
+def test_an_item_without_a_label_may_begin_with_one() -> None:
+    (block,) = blocks_of([line("\u2022 it", Role.ITEM, item=5, level=2)], {})
+    assert (block.marker, block.text, block.depth) == ("- ", "it", 2)
+
+
+def test_a_caption_between_rows_is_no_cell() -> None:
+    cells = [
+        line(text, Role.CELL, block=number, table=1, row=number // 2, column=number % 2)
+        for number, text in enumerate("abcd")
+    ]
+    caption = line("Letters", Role.PARAGRAPH, block=9)
+    found = [block.rows or block.text for block in blocks_of([*cells, caption], {})]
+    assert found == [(("a", "b"), ("c", "d")), "Letters"]
+
+
+def test_headings_are_those_that_are_tagged() -> None:
+    large = Line("Large", 0, 50, 90, 470, 500, 30, 800, tag=Tag(Role.TEXT, block=2))
+    lines = [large, line("Chapter", Role.HEADING, level=3), line(prose(1), Role.PARAGRAPH, block=3)]
+    assert [(block.text, block.level) for block in blocks_of(lines, {})] == [
+        ("Large", 0), ("Chapter", 3), (prose(1), 0),
+    ]  # fmt: skip
 
 
 # As a browser prints

@@ -37,6 +37,7 @@ _BULLET = re.compile(r"[\u2022\u2023\u25aa\u25cf\u25e6\u2219\u00b7\u2013\-*\uf0b
 _NUMBERED = re.compile(r"(?:\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
 _NUMBER = re.compile(r"(?P<number>\d{1,3})[.)]\s+(?=\S)")
 _NUMBER_LABEL = re.compile(r"\(?(?P<number>\d{1,9})[.)]?")
+_LETTER_LABEL = re.compile(r"\(?(?:[a-z]{1,2}|[ivxlcdm]{1,7})[.)]?", re.IGNORECASE)
 _HYPHENATED = re.compile(rf"(?P<word>[^\W\d_]+)(?P<hyphen>[-\u2010{SOFT_HYPHENS}])$")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 
@@ -184,8 +185,11 @@ class _Items:
             return marked
         if match := _NUMBER_LABEL.fullmatch(label):
             return replace(block, marker=f"{match['number']}. ")
-        counts = any(character.isalnum() for character in label)  # a., iv.
-        return replace(block, marker=f"{tag.index}. " if counts else "- ")
+        if _LETTER_LABEL.fullmatch(label):
+            return replace(block, marker=f"{tag.index}. ")
+        if any(character.isalnum() for character in label):  # the term that an item defines
+            block = replace(block, text=f"{label} {block.text}")
+        return replace(block, marker="- ")
 
 
 def _marked(block: Block) -> Block:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, islice, pairwise
+from itertools import groupby, islice, pairwise, takewhile
 from statistics import median
 
 from twin.crawl.formats.pdf_lines import Line, Word
@@ -65,11 +65,7 @@ def _tagged(lines: list[Line], start: int) -> tuple[Rows, int] | None:
     first = lines[start]
     if first.tag is None or first.tag.role is not Role.CELL:
         return None
-    cells = []
-    for line in lines[start:]:
-        if line.tag is None or line.page != first.page or line.tag.table != first.tag.table:
-            break
-        cells.append(line)
+    cells = list(takewhile(lambda line: _is_cell_of(first, line), islice(lines, start, None)))
     rows = [
         [list(cell) for _, cell in groupby(row, key=lambda line: line.tag and line.tag.block)]
         for _, row in groupby(cells, key=lambda line: line.tag and line.tag.row)
@@ -79,6 +75,17 @@ def _tagged(lines: list[Line], start: int) -> tuple[Rows, int] | None:
     if max(map(len, rows)) < 2 or (longest > _MAX_WORDS_OF_CELL and not has_header):
         return None
     return _in_columns(rows), len(cells)
+
+
+def _is_cell_of(first: Line, line: Line) -> bool:
+    """Whether a line is in a cell of the same table as the first."""
+    one, other = first.tag, line.tag
+    return (
+        one is not None
+        and other is not None
+        and line.page == first.page
+        and (other.role, other.table) == (Role.CELL, one.table)
+    )
 
 
 def _text(cell: list[Line]) -> str:

@@ -136,8 +136,7 @@ class _Walk:
         if match := _HEADING.fullmatch(kind):
             level = int(match[1] or 0)
             return self._new(Role.HEADING, element, level=level)
-        role = Role.PARAGRAPH if kind in {"P", "Caption"} else Role.TEXT
-        return self._new(role, element, table=outer.table)
+        return self._new(Role.PARAGRAPH if kind in {"P", "Caption"} else Role.TEXT, element)
 
     def _in_table(self, kind: str, element: Any, outer: Tag) -> Tag:
         if kind == "Table":
