@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from fpdf import FPDF
 
 from tests.twin.crawl.formats.pages import page
-from tests.twin.crawl.formats.pdfs import bytes_of, prose
+from tests.twin.crawl.formats.pdfs import bytes_of, prose, tagged_without_end
 from twin.crawl.formats.pdf import read_pdf
 from twin.crawl.formats.pdf_lines import Line
 from twin.crawl.formats.pdf_paragraphs import blocks_of
@@ -175,6 +176,12 @@ def test_headings_are_those_that_are_tagged() -> None:
     assert [(block.text, block.level) for block in blocks_of(lines, {})] == [
         ("Large", 0), ("Chapter", 3), (prose(1), 0),
     ]  # fmt: skip
+
+
+def test_a_structure_without_end_is_not_walked() -> None:
+    began = time.monotonic()
+    assert content_of(tagged_without_end(40)) == "A line that has words enough.\n"
+    assert time.monotonic() - began < 30
 
 
 # As a browser prints

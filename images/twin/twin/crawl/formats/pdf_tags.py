@@ -22,7 +22,9 @@ _INLINE = frozenset({
 _DEEPEST = 64
 _MAX_SPAN = 50
 # Each page names all children of the elements that are on it: in a long book, far too many.
-_MAX_VISITS = 2_000_000
+_MAX_CHILDREN = 2_000_000
+# A child may be named twice, and its children too, by whoever wants a walk without end.
+_MAX_ELEMENTS_OF_PAGE = 50_000
 
 
 class Role(Enum):
@@ -67,24 +69,26 @@ class TagReader:
     """Reads the tags of one file's pages."""
 
     def __init__(self) -> None:
-        self._visits = 0
+        self._left = _MAX_CHILDREN
 
     def tags_of(self, page: Any) -> dict[int, Tag]:
         """The tags of a page (pypdfium2's) by the numbers of its marked content.
 
-        None if it is untagged, or if so many elements were seen before that it would take minutes.
+        None if it is untagged, or if the file has so many elements that it would take minutes.
         """
         import pypdfium2.raw as pdfium
 
-        if self._visits > _MAX_VISITS:
+        if self._left < 0:
             return {}
         walk = _Walk()
         with _tree(page) as tree:
             for place in range(pdfium.FPDF_StructTree_CountChildren(tree) if tree else 0):
                 if element := pdfium.FPDF_StructTree_GetChildAtIndex(tree, place):
                     walk.enter(element, Tag(Role.TEXT, 0), place, 0)
-        self._visits += walk.visits
-        return walk.tags
+        self._left -= walk.children
+        if walk.elements > _MAX_ELEMENTS_OF_PAGE:
+            self._left = -1
+        return walk.tags if self._left >= 0 else {}
 
 
 @contextmanager
@@ -104,7 +108,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.tags: dict[int, Tag] = {}
-        self.visits = 0
+        self.elements = self.children = 0
         self._numbers = 0
         self._columns: dict[int, int] = {}  # row to its next column
 
@@ -112,11 +116,12 @@ class _Walk:
         """Note the text of an element, which is its parent's child number ``place``."""
         import pypdfium2.raw as pdfium
 
-        tag = self._tag(element, outer, place)
-        if depth > _DEEPEST:
+        self.elements += 1
+        if depth > _DEEPEST or self.elements > _MAX_ELEMENTS_OF_PAGE:
             return
+        tag = self._tag(element, outer, place)
         children = pdfium.FPDF_StructElement_CountChildren(element)
-        self.visits += children
+        self.children += children
         for child in range(children):
             if inner := pdfium.FPDF_StructElement_GetChildAtIndex(element, child):
                 self.enter(inner, tag, child, depth + 1)
