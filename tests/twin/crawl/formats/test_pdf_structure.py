@@ -146,6 +146,7 @@ def line(text: str, role: Role, *, top: float = 400, **fields: Any) -> Line:
         ("\u2022", "- ", "what it is"), ("\uf0b7", "- ", "what it is"), ("7.", "7. ", "what it is"),
         ("(12)", "12. ", "what it is"), ("b)", "3. ", "what it is"), ("iii.", "3. ", "what it is"),
         ("Pier", "- ", "Pier what it is"), ("1.2", "- ", "1.2 what it is"),
+        ("Civil", "- ", "Civil what it is"),
     ],
 )  # fmt: skip
 def test_an_item_is_marked_by_its_label(label: str, marker: str, text: str) -> None:

@@ -37,7 +37,7 @@ _BULLET = re.compile(r"[\u2022\u2023\u25aa\u25cf\u25e6\u2219\u00b7\u2013\-*\uf0b
 _NUMBERED = re.compile(r"(?:\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
 _NUMBER = re.compile(r"(?P<number>\d{1,3})[.)]\s+(?=\S)")
 _NUMBER_LABEL = re.compile(r"\(?(?P<number>\d{1,9})[.)]?")
-_LETTER_LABEL = re.compile(r"\(?(?:[a-z]{1,2}|[ivxlcdm]{1,7})[.)]?", re.IGNORECASE)
+_LETTER_LABEL = re.compile(r"\(?(?:[a-z]{1,2}|[ivxlcdm]{1,7})[.)]", re.IGNORECASE)
 _HYPHENATED = re.compile(rf"(?P<word>[^\W\d_]+)(?P<hyphen>[-\u2010{SOFT_HYPHENS}])$")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 
@@ -92,7 +92,7 @@ def edge_of(line: Line) -> str:
 
 def _edge_key(line: Line) -> tuple[str, str] | None:
     """What makes two lines at the edges of two pages the same; None if it stands in the middle."""
-    if not (edge := edge_of(line)) or (line.tag and line.tag.role in {Role.ITEM, Role.CELL}):
+    if not (edge := edge_of(line)) or _is_tagged(line, Role.ITEM, Role.CELL):
         return None
     return edge, re.sub(r"\d+", "#", line.text.casefold())
 
@@ -110,7 +110,7 @@ def blocks_of(lines: list[Line], outline: Mapping[tuple[int, str], int]) -> list
     words = _words(lines)
     levels = _levels_by_size(lines, body)
     largest = max(line.size for line in lines if line.page == lines[0].page)
-    tagged = any(line.tag and line.tag.role is Role.HEADING for line in lines)
+    tagged = any(_is_tagged(line, Role.HEADING) for line in lines)
     right = _right_edges(lines)
     items = _Items()
     blocks = []
@@ -121,24 +121,34 @@ def blocks_of(lines: list[Line], outline: Mapping[tuple[int, str], int]) -> list
             blocks.append(items.end(Block("", first.page, rows=rows, continues=continues)))
             continue
         for group in _groups(stretch, right, body, outline):
-            first = group[0]
-            text = _joined([line for line in group if not (line.tag and line.tag.label)], words)
-            level = _tagged_level(first)
-            if not tagged and not (first.tag and first.tag.role in {Role.ITEM, Role.CELL}):
-                level = _level(group, text, outline, levels)
-            is_largest = first.size == largest and largest >= body * _HEADING_RATIO
-            block = Block(text, first.page, level, is_largest)
-            if first.tag and first.tag.role in {Role.PARAGRAPH, Role.ITEM}:
-                block = replace(block, continues=first.tag.continues)
-            block = items.end(block) if level else items.found(block, group)
+            block = _block(group, _joined(_unlabelled(group), words))
+            if not tagged and not _is_tagged(group[0], Role.ITEM, Role.CELL):
+                block = replace(block, level=_level(group, block.text, outline, levels))
+            if group[0].size == largest >= body * _HEADING_RATIO:
+                block = replace(block, is_largest=True)
+            block = items.end(block) if block.level else items.found(block, group)
             if block.text:
                 blocks.append(block)
     return _over_pages(blocks, words)
 
 
-def _tagged_level(line: Line) -> int:
-    """Level of a heading by its tag, in a file that has such; 0 for a paragraph."""
-    return (line.tag.level or 1) if line.tag and line.tag.role is Role.HEADING else 0
+def _block(group: list[Line], text: str) -> Block:
+    """A block as far as its tag tells of it."""
+    first = group[0]
+    block = Block(text, first.page)
+    if first.tag and _is_tagged(first, Role.HEADING):
+        return replace(block, level=first.tag.level or 1)
+    if first.tag and _is_tagged(first, Role.PARAGRAPH, Role.ITEM):
+        return replace(block, continues=first.tag.continues)
+    return block
+
+
+def _is_tagged(line: Line, *roles: Role) -> bool:
+    return line.tag is not None and line.tag.role in roles
+
+
+def _unlabelled(group: list[Line]) -> list[Line]:
+    return [line for line in group if not (line.tag and line.tag.label)]
 
 
 class _Items:
