@@ -161,6 +161,21 @@ def test_an_item_without_a_label_may_begin_with_one() -> None:
     assert (block.marker, block.text, block.depth) == ("- ", "it", 2)
 
 
+def cell(text: str, row: int, column: int) -> Line:
+    return line(text, Role.CELL, block=10 * row + column, table=1, row=row, column=column)
+
+
+def test_cells_that_are_drawn_line_by_line_are_whole() -> None:
+    drawn_so = [cell("a", 1, 0), cell("b", 1, 1), cell("c", 1, 0), cell("d", 1, 1), cell("e", 2, 0)]
+    (block,) = blocks_of([*drawn_so, cell("f", 2, 1)], {})
+    assert block.rows == (("a c", "b d"), ("e", "f"))
+
+
+def test_a_layout_s_later_rows_are_no_table_either() -> None:
+    lines = [cell(prose(1), 1, 0), cell("b", 1, 1), cell("c", 2, 0), cell("d", 2, 1)]
+    assert [block.text for block in blocks_of(lines, {})] == [prose(1), "b", "c", "d"]
+
+
 def test_a_caption_between_rows_is_no_cell() -> None:
     cells = [
         line(text, Role.CELL, block=number, table=1, row=number // 2, column=number % 2)

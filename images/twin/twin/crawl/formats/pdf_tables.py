@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, islice, pairwise, takewhile
+from itertools import islice, pairwise, takewhile
 from statistics import median
 
 from twin.crawl.formats.pdf_lines import Line, Word
@@ -36,15 +36,14 @@ def cut_tables(lines: list[Line]) -> Iterator[list[Line] | tuple[Line, Rows]]:
     place = 0
     while place < len(lines):
         found = _tagged(lines, place) if lines[place].tag else _aligned(lines, place)
-        if found is None:
-            text.append(lines[place])
-            place += 1
-            continue
-        if text:
-            yield text
-            text = []
-        rows, count = found
-        yield lines[place], rows
+        rows, count = found or ((), 1)
+        if not rows:
+            text += lines[place : place + count]
+        else:
+            if text:
+                yield text
+                text = []
+            yield lines[place], rows
         place += count
     if text:
         yield text
@@ -61,20 +60,21 @@ def markdown_of(rows: Rows) -> str:
 
 
 def _tagged(lines: list[Line], start: int) -> tuple[Rows, int] | None:
-    """The table whose first cell a line is, and its number of lines; None if it is no data."""
+    """The table whose first cell a line is, without rows if it is no data, and how many lines."""
     first = lines[start]
     if first.tag is None or first.tag.role is not Role.CELL:
         return None
-    cells = list(takewhile(lambda line: _is_cell_of(first, line), islice(lines, start, None)))
-    rows = [
-        [list(cell) for _, cell in groupby(row, key=lambda line: line.tag and line.tag.block)]
-        for _, row in groupby(cells, key=lambda line: line.tag and line.tag.row)
-    ]
-    has_header = any(line.tag.header for line in cells if line.tag)
+    lines = list(takewhile(lambda line: _is_cell_of(first, line), islice(lines, start, None)))
+    cells: dict[int, dict[int, list[Line]]] = {}
+    for line in lines:
+        if line.tag:
+            cells.setdefault(line.tag.row, {}).setdefault(line.tag.block, []).append(line)
+    rows = [sorted(row.values(), key=_column) for row in cells.values()]
+    has_header = any(line.tag.header for line in lines if line.tag)
     longest = max(len(_text(cell).split()) for row in rows for cell in row)
     if max(map(len, rows)) < 2 or (longest > _MAX_WORDS_OF_CELL and not has_header):
-        return None
-    return _in_columns(rows), len(cells)
+        return (), len(lines)
+    return _in_columns(rows), len(lines)
 
 
 def _is_cell_of(first: Line, line: Line) -> bool:
