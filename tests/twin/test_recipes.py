@@ -98,6 +98,14 @@ def test_every_shipped_recipe_loads(root: Path) -> None:
         ),
         ({"sources": [{"kind": "linkedin_export", "name": "x"}]}, "missing key 'sources.0.path'"),
         (
+            {
+                "sources": [
+                    {"kind": "linkedin_export", "name": "x", "path": "y", "visibilities": ["all"]}
+                ]
+            },
+            "sources.0.visibilities.0 = 'all': String should match",
+        ),
+        (
             {"sources": [{"kind": "warehouse_dump", "name": "x", "path": "y", "author": "z"}]},
             "unknown key 'sources.0.author': did you mean 'authors'?",
         ),

@@ -104,6 +104,11 @@ class LinkedInExportSource(SourceSection):
     kind: Literal["linkedin_export"]
     path: Path = Field(description="relative to the working directory")
     posts: bool = True
+    visibilities: tuple[Annotated[str, Field(pattern=r"^[A-Z][A-Z_]*$")], ...] = Field(
+        default=(),
+        description="values of the export's column Visibility (such as CONNECTIONS) of posts to "
+        "take beside those that anyone may see",
+    )
     articles: bool = True
     comments: bool = False
 

@@ -87,3 +87,35 @@ def encrypted(user_password: str) -> bytes:
     pdf = report()
     pdf.set_encryption(owner_password="owner", user_password=user_password)
     return bytes_of(pdf)
+
+
+def tagged_without_end(depth: int) -> bytes:
+    """A line of text in elements, each of which names the next one twice."""
+    content = "/P <</MCID 0>> BDC BT /F 12 Tf 50 400 Td (A line that has words enough.) Tj ET EMC"
+    first = 8
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R/StructTreeRoot 6 0 R/MarkInfo<</Marked true>>>>",
+        "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        "<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 4 0 R/StructParents 0"
+        "/Resources<</Font<</F 5 0 R>>>>>>",
+        f"<</Length {len(content)}>>stream\n{content}\nendstream",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        f"<</Type/StructTreeRoot/K[{first} 0 R]/ParentTree 7 0 R>>",
+        f"<</Nums[0 [{first + depth - 1} 0 R]]>>",
+    ]
+    for number in range(first, first + depth):
+        parent = 6 if number == first else number - 1
+        kids = "[0]" if number == first + depth - 1 else f"[{number + 1} 0 R {number + 1} 0 R]"
+        objects.append(f"<</Type/StructElem/S/Div/P {parent} 0 R/Pg 3 0 R/K {kids}>>")
+    body = "%PDF-1.7\n"
+    places = []
+    for number, text in enumerate(objects, start=1):
+        places.append(len(body))
+        body += f"{number} 0 obj\n{text}\nendobj\n"
+    table = "".join(f"{place:010d} 00000 n \n" for place in places)
+    size = len(objects) + 1
+    body += (
+        f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer<</Size {size}/Root 1 0 R>>\n"
+        f"startxref\n{len(body)}\n%%EOF"
+    )
+    return body.encode()

@@ -11,7 +11,7 @@ from twin.crawl.formats.html_text import to_markdown
     [
         ("<h2>A <b>bold</b> head</h2><p>x</p>", "## A bold head\n\nx\n"),
         ("<p>one<br>two <a href='https://e.org/'>link</a></p>",
-         "one\\\ntwo [link](https://e.org/)\n"),
+         "one\ntwo [link](https://e.org/)\n"),
         ("<a href='javascript:alert(1)'>text</a>", "text\n"),
         ("<ul><li>a<ul><li>b</li></ul></li><li><p>c</p></li></ul>", "- a\n  - b\n- c\n"),
         ("<ol><li><p>a</p><p>b</p></li></ol>", "1. a\n\n   b\n"),
@@ -19,7 +19,7 @@ from twin.crawl.formats.html_text import to_markdown
         ("<pre>  x\n\n  y<br>z</pre>", "```\n  x\n\n  y\nz\n```\n"),
         ("<div>loose <i> text </i>end<p>par</p>tail</div>", "loose *text* end\n\npar\n\ntail\n"),
         ("<p># not a heading</p>", "\\# not a heading\n"),
-        ("<p><code>a_b</code> &amp; &lt;tag&gt;</p>", "`a_b` & <tag>\n"),
+        ("<p><code>a_b</code> &amp; &lt;tag&gt;</p>", "`a_b` & \\<tag>\n"),
         ("<script>x()</script><style>p{}</style><p>a</p>", "a\n"),
         ("<table><tr><th>a<th>b<tr><td>1</table>", "| a | b |\n| --- | --- |\n| 1 |  |\n"),
         ("<table><tr><td>a frame</table>", "a frame\n"),

@@ -52,6 +52,36 @@ def test_furniture_between_paragraphs_is_left_out(furniture: str) -> None:
     assert text_of(body) == SENTENCES
 
 
+RULES = [
+    "Comments are moderated. Please be civil and stay on topic; anything else will be removed.",
+    "All comments on this site will be reviewed by a person before they appear, within a day or two.",
+    "Please keep comments civil, as you would if you met the people whom you write to in the street.",
+    "Be kind. Whoever is not will find that their comment was removed, and is not told of the reason.",
+    "Your email address will not be published, nor given to anyone else who might want to have it.",
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "box",
+    ["<div class='x1'><p>{}</p></div>", "<div>{}</div>",
+     "<section><h3>Comments</h3><p>{}</p></section>"],
+)  # fmt: skip
+def test_rules_for_comments_in_a_box_at_the_end_are_left_out(box: str, rule: str) -> None:
+    assert text_of(paragraphs(SENTENCES) + box.format(rule)) == SENTENCES
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_article_may_speak_of_such_rules(rule: str) -> None:
+    box = f"<div class='x1'><p>{rule}</p></div>"
+    within = text_of(paragraphs(SENTENCES[:3]) + box + paragraphs(SENTENCES[3:]))
+    assert within == [*SENTENCES[:3], rule, *SENTENCES[3:]]
+    told = f"The site has one rule. {rule}"
+    assert text_of(paragraphs([*SENTENCES, told])) == [*SENTENCES, told]
+    assert text_of(paragraphs([*SENTENCES, rule])) == [*SENTENCES, rule]
+    assert text_of(f"<div><p>{SENTENCES[0]}</p><p>{rule}</p></div>") == [SENTENCES[0], rule]
+
+
 @pytest.mark.parametrize(
     "piece",
     [

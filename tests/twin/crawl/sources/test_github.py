@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from tests.twin.crawl.formats.pages import words
 from tests.twin.crawl.sources.git_server import DATE, GitHub, answer, commit, git, github
 from tests.twin.crawl.sources.jobs import documents, held, run, tally
+from tests.twin.crawl.sources.licences import ISC, MIT
 from twin.crawl.sources import github_api
 from twin.crawl.sources.git_clone import PREFIX, CloneLimits, GitError, cloned
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
@@ -139,6 +140,43 @@ def test_named_repositories_need_no_api(stores_settings: Settings, hub: GitHub) 
     assert tally(done) == {"added": 1, "failed": 1}
     (reason,) = held(stores_settings).values()
     assert reason.startswith("cannot be cloned: repository") and "not found" in reason
+
+
+@pytest.mark.parametrize(
+    ("files", "licence"),
+    [
+        ({"LICENSE": MIT}, "MIT"),
+        ({"COPYING.txt": f"# The licence\n\n{ISC}"}, "ISC"),
+        ({"LICENCE.md": MIT, "license-docs": MIT}, "MIT"),
+        ({"LICENSE-MIT": MIT, "LICENSE-ISC": ISC}, None),
+        ({"LICENSE": MIT, "COPYING": words()}, None),
+        ({"LICENSE": words()}, None),
+        ({"LICENSE": MIT.encode("utf-16")}, None),
+        ({"LICENSE": ""}, None),
+        ({"docs/LICENSE": MIT, "licensing.md": MIT}, None),
+        ({}, None),
+    ],
+)
+def test_the_licence_is_that_of_its_file(
+    stores_settings: Settings, hub: GitHub, files: dict[str, str | bytes], licence: str | None
+) -> None:
+    """The API, which would know it, is not asked for repositories that the recipe names."""
+    hub.add("one", {"README.md": f"# One\n\n{words()}", **files})
+    run(stores_settings, source(hub, repositories=["one"], include=["README.md"]))
+    (document,) = documents(stores_settings).values()
+    assert document.licence == licence
+
+
+def test_another_licence_is_noted_though_no_text_changed(
+    stores_settings: Settings, hub: GitHub
+) -> None:
+    folder = hub.add("one", {"README.md": f"# One\n\n{words()}", "LICENSE": MIT})
+    run(stores_settings, source(hub, repositories=["one"]))
+    commit(folder, {"LICENSE": ISC})
+    with pytest.raises(NothingToDo):
+        run(stores_settings, source(hub, repositories=["one"]))
+    (document,) = documents(stores_settings).values()
+    assert document.licence == "ISC"
 
 
 def test_only_what_changed_is_read_again(stores_settings: Settings, hub: GitHub) -> None:

@@ -106,6 +106,63 @@ def test_what_is_wanted(stores_settings: Settings, archive: Path) -> None:
     assert len(found) == 2, "two comments below one post are two documents"
 
 
+def of_visibilities(*visibilities: str, column: str = "Visibility") -> str:
+    """A table of a post for each value of the column."""
+    rows = [
+        f"2024-03-01 09:30:00,{LINK}{number},A post of more than ten words which says that it is "
+        f"number {number},{visibility}"
+        for number, visibility in enumerate(visibilities)
+    ]
+    return "\n".join([f"Date,ShareLink,ShareCommentary,{column}", *rows])
+
+
+def numbers(settings: Settings) -> set[str]:
+    return {url.rpartition(":")[2] for url in documents(settings)}
+
+
+def test_only_what_anyone_may_see_enters(stores_settings: Settings, tmp_path: Path) -> None:
+    table = of_visibilities(
+        "MEMBER_NETWORK", "PUBLIC", "ANYONE", "", "all", "CONNECTIONS", "CONNECTIONS", "CONTAINER",
+        "SOMETHING_NEW",
+    )  # fmt: skip
+    archive = zipped(tmp_path / "export.zip", {"Shares.csv": table})
+    done = run(stores_settings, export(archive))
+    assert numbers(stores_settings) == {"0", "1", "2", "3", "4"}
+    assert tally(done) == {"added": 5, "skipped": 4}
+    key = "source: posts that not anyone may see, left out (the source's `visibilities` adds them)"
+    assert done.result.detail[key] == "2 CONNECTIONS, 1 CONTAINER, 1 SOMETHING_NEW"
+
+    done = run(stores_settings, export(archive, visibilities=["CONNECTIONS"]))
+    assert numbers(stores_settings) == {"0", "1", "2", "3", "4", "5", "6"}
+    assert done.result.detail[key] == "1 CONTAINER, 1 SOMETHING_NEW"
+
+
+def test_older_exports_do_not_say_who_may_see_a_post(
+    stores_settings: Settings, tmp_path: Path
+) -> None:
+    table = of_visibilities("x", column="Other")
+    run(stores_settings, export(zipped(tmp_path / "export.zip", {"Shares.csv": table})))
+    assert numbers(stores_settings) == {"0"}
+
+
+def test_a_post_that_was_made_private_is_gone(stores_settings: Settings, tmp_path: Path) -> None:
+    for other in ("MEMBER_NETWORK", "CONNECTIONS"):
+        table = of_visibilities("MEMBER_NETWORK", other)
+        archive = zipped(tmp_path / "export.zip", {"Shares.csv": table})
+        done = run(stores_settings, export(archive))
+    assert numbers(stores_settings) == {"0"}
+    assert tally(done) == {"unchanged": 1, "gone": 1, "skipped": 1}
+
+
+def test_tables_may_bear_the_number_of_the_member(
+    stores_settings: Settings, tmp_path: Path
+) -> None:
+    entries = {"Shares_17529409.csv": SHARES, "Comments_17529409.csv": COMMENTS}
+    archive = zipped(tmp_path / "export.zip", entries)
+    done = run(stores_settings, export(archive, comments=True))
+    assert tally(done) == {"added": 5, "skipped": 2}
+
+
 def test_quotes_of_comments_are_written_with_backslashes() -> None:
     """Not doubled, as in the other tables: else a comma after one would end the text."""
     table = (

@@ -115,6 +115,28 @@ _DISCLAIMER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+# What readers are told about their comments. Articles say such things too: position decides.
+_COMMENT_RULE = re.compile(
+    r"""^\W*(?:please\ note\W+|note\W+)?(?:
+    (?:all\ |your\ |new\ |reader\ |the\ )*comments?(?:\ section)?
+        (?:\ (?:here|below|on\ (?:this|our)\ \w+))?
+        \ (?:is|are|will\ be|may\ be)\ (?:now\ |currently\ |pre-?)?
+        (?:moderated|reviewed|screened|closed|disabled|(?:switched|turned)\ off|held\ for)\b
+    |(?:please\ )?keep\ (?:your\ |all\ )?comments?
+        \ (?:civil|polite|respectful|on[-\ ]topic|relevant)\b
+    |(?:please\ )?be\ (?:civil|kind|polite|respectful|courteous)\b(?=.*\bcomment)
+    |your\ e-?mail(?:\ address)?\ will\ (?:not|never)\ be\ (?:published|shown|shared|displayed)\b
+    |we\ reserve\ the\ right\ to\ (?:remove|delete|edit|moderate)\b(?=.*\bcomment)
+    )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_MAX_WORDS_OF_RULE = 80
+
+
+def is_comment_rule(text: str, words: int) -> bool:
+    """Whether a paragraph tells readers what becomes of their comments."""
+    return words <= _MAX_WORDS_OF_RULE and _COMMENT_RULE.match(text) is not None
+
 
 def is_boilerplate(text: str, words: int) -> bool:
     """Whether a line is a date, a byline, an invitation to share or subscribe, or the like."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
 from twin.crawl.formats.code_blocks import fenced, language_of
-from twin.crawl.formats.html_runs import Edge, Event, Image, Place, Run
+from twin.crawl.formats.html_runs import Edge, Event, Image, Piece, Place, Run
 from twin.crawl.formats.superscripts import raised
 
 _MARKERS = {"em": "*", "strong": "**", "del": "~~"}
@@ -191,16 +191,18 @@ class _Writer:
                 code = run.text.strip("\n").rstrip()
                 frame.blocks.append(fenced(code, language_of(pre.element)))
             return
-        text = _Inline(self._base_url, self._links).write(run)
+        heading = run.place.heading and frame.kind in ("flow", "quote")
+        pieces = _without_strong(run.pieces) if heading else run.pieces
+        text = _Inline(self._base_url, self._links).write(pieces)
         if not text:
             return
-        if run.place.heading and frame.kind in ("flow", "quote"):
+        if heading:
             frame.blocks.append(f"{'#' * run.place.heading} {' '.join(text.split())}")
         else:
             frame.blocks.append("\n".join(_without_block_start(line) for line in text.split("\n")))
 
     def _image(self, image: Image) -> None:
-        address = _address(self._base_url, image.source)
+        address = _address(self._base_url, image.source) if image.source else ""
         if address is None or self._frames[-1].kind == "cell":
             return
         figure = _figure_of(image.place)
@@ -304,8 +306,8 @@ class _Inline:
         self._open: list[tuple[tuple[str, str], int]] = []
         self._closed: list[tuple[int, int]] = []
 
-    def write(self, run: Run) -> str:
-        for text, marks in _joined(run.pieces):
+    def write(self, pieces: Sequence[Piece]) -> str:
+        for text, marks in _joined(pieces):
             names = {name for name, _ in marks}
             if "br" in names:
                 self._to([])
@@ -392,11 +394,14 @@ def _words_of(text: str, names: set[str], *, in_link: bool) -> str:
     return _escaped(" ".join(text.split()), in_link)
 
 
-def _joined(
-    pieces: list[tuple[str, tuple[tuple[str, str], ...]]],
-) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
+def _without_strong(pieces: Sequence[Piece]) -> list[Piece]:
+    """The words of a heading, which is bold anyway."""
+    return [(text, tuple(mark for mark in marks if mark[0] != "strong")) for text, marks in pieces]
+
+
+def _joined(pieces: Sequence[Piece]) -> list[Piece]:
     """Pieces with the same marks as one; nothing is marked inside of code."""
-    joined: list[tuple[str, tuple[tuple[str, str], ...]]] = []
+    joined: list[Piece] = []
     for text, all_marks in pieces:
         code = next((n for n, mark in enumerate(all_marks) if mark[0] == "code"), len(all_marks))
         atoms = tuple(mark for mark in all_marks[code + 1 :] if mark[0] in ("br", "math"))

@@ -85,6 +85,10 @@ class Place:
             place = place.parent
 
 
+_Marks = tuple[tuple[str, str], ...]
+Piece = tuple[str, _Marks]
+
+
 @dataclass(slots=True, eq=False)
 class Run:
     """Text between two block boundaries.
@@ -97,7 +101,7 @@ class Run:
     """
 
     place: Place
-    pieces: list[tuple[str, tuple[tuple[str, str], ...]]]
+    pieces: list[Piece]
     text: str
     squeezed: str
     linked: int
@@ -112,7 +116,7 @@ class Run:
 
 @dataclass(slots=True, eq=False)
 class Image:
-    """An image where it stands in the page."""
+    """An image where it stands in the page; without a source, it is within the page itself."""
 
     place: Place
     source: str
@@ -129,7 +133,6 @@ class Edge:
 
 
 Event = Run | Image | Edge
-_Marks = tuple[tuple[str, str], ...]
 
 
 @lru_cache(maxsize=20_000)
@@ -142,7 +145,7 @@ class _Walk:
     """State of a walk through a page."""
 
     events: list[Event] = field(default_factory=list)
-    pieces: list[tuple[str, _Marks]] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
     breaks: int = 0
 
     def text(self, text: str | None, place: Place, marks: _Marks) -> None:
@@ -320,7 +323,7 @@ def _image(walk: _Walk, element: "HtmlElement", place: Place) -> None:
         "",
     ) or next(iter((element.get("data-srcset") or element.get("srcset") or "").split()), "")
     alt = " ".join((element.get("alt") or "").split())
-    if source and element.get("width") not in ("0", "1"):
+    if (source or alt) and element.get("width") not in ("0", "1"):
         walk.events.append(Image(place, source, alt))
 
 

@@ -21,6 +21,7 @@ from twin.crawl.formats.furniture import (
     LEADS,
     READERS,
     is_boilerplate,
+    is_comment_rule,
     is_disclaimer,
 )
 from twin.crawl.formats.html_runs import Event, Image, Place, Run
@@ -281,6 +282,9 @@ class _Choice:
                 run.keep = False
         sentences = 0
         for run in reversed(kept[-_MAX_TAIL:]):
+            if is_comment_rule(run.text, run.words) and _has_own_box(run, kept):
+                run.keep = False
+                continue
             if _is_prose(run) or _is_prose_with_links(run) or sentences == _SENTENCES_OF_TEXT:
                 break
             if run.link_share >= _MAX_LINK_SHARE or _is_edge_like(run):
@@ -552,6 +556,15 @@ def _is_edge_like(run: Run) -> bool:
         and run.place.table is None
         and not run.place.pre
         and not run.text.rstrip("]").endswith(_GOES_ON)
+    )
+
+
+def _has_own_box(run: Run, kept: Iterable[Run]) -> bool:
+    """Whether what holds a run, lists and paragraphs aside, holds no other text of the article."""
+    box = next((place for place in run.place.above() if place.tag not in _INNER), None)
+    return not any(
+        other.keep and other is not run and _is_text(other) and box in set(other.place.above())
+        for other in kept
     )
 
 

@@ -1,9 +1,10 @@
 """PDF files with text: lines become paragraphs and headings again.
 
-A PDF knows where characters stand, not what they are. Lines are put together to paragraphs by
-their distance and indentation, hyphens at line ends are taken back, what recurs at the edges of
-pages (running heads, page numbers) is dropped, and headings are the entries of the outline, else
-lines in a larger font.
+A tagged PDF says what its text is: headings, paragraphs, items of lists, cells of tables. Any other
+knows only where characters stand. There, lines are put together to paragraphs by their distance
+and indentation, headings are the entries of the outline, else lines in a larger font, and words
+that stand in columns over some lines are a table. In both, hyphens at line ends are taken back,
+and what recurs at the edges of pages (running heads, page numbers) is dropped.
 """
 
 import re
@@ -11,11 +12,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import groupby
 from typing import Any
 
 from twin.crawl.formats.markdown import language, published, tags, title_from_url
 from twin.crawl.formats.pdf_lines import Line, lines_of
-from twin.crawl.formats.pdf_paragraphs import Block, blocks_of, body_lines
+from twin.crawl.formats.pdf_paragraphs import Block, blocks_of, body_lines, edge_of
+from twin.crawl.formats.pdf_tables import markdown_of
+from twin.crawl.formats.pdf_tags import TagReader
 from twin.crawl.page import Article, Page, UnusableError
 from twin.domain.document import normalise
 
@@ -25,6 +29,8 @@ _MAX_PAGES = 3_000
 _MIN_WORDS_OF_PAGE = 5
 _MAX_SHARE_OF_BLANK_PAGES = 0.5
 _MAX_SHARE_OF_UNKNOWN_LETTERS = 0.1
+# The tags of a page that name less of its text say nothing of it.
+_MIN_SHARE_OF_TAGGED = 0.5
 _NO_TITLE = re.compile(
     r"(untitled.*|microsoft (word|powerpoint) - .*|.*\.(docx?|pdf|tex|dvi|indd|pptx?|odt|html?)"
     r"|(https?|file)://\S*"
@@ -49,7 +55,8 @@ def read_pdf(page: Page) -> Article:
         metadata = {key: str(value).strip("\0 ") for key, value in pdf.get_metadata_dict().items()}
         outline = _outline(pdf)
         spoken = _language(pdf)
-        pages = [_lines(pdf, number) for number in range(len(pdf))]
+        reader = TagReader()
+        pages = [_lines(pdf, number, reader) for number in range(len(pdf))]
     _check_text(pages)
     blocks = blocks_of(body_lines(pages), outline)
     title = metadata.get("Title", "")
@@ -83,14 +90,26 @@ def _opened(body: bytes) -> Any:
     return pdf
 
 
-def _lines(pdf: Any, number: int) -> list[Line]:
+def _lines(pdf: Any, number: int, reader: TagReader) -> list[Line]:
     from pypdfium2 import PdfiumError
 
     try:
         with closing(pdf[number]) as page, closing(page.get_textpage()) as text:
-            return list(lines_of(text, number, page.get_height()))
+            height = page.get_height()
+            if found := reader.tags_of(page):
+                lines = list(lines_of(text, number, height, found))
+                if _are_told(lines):
+                    return lines
+            return list(lines_of(text, number, height))
     except PdfiumError:
         raise UnusableError(f"damaged: its page {number + 1} cannot be read") from None
+
+
+def _are_told(lines: list[Line]) -> bool:
+    """Whether the tags name enough of a page's text, its head and foot aside."""
+    tagged = sum(len(line.text) for line in lines if line.tag)
+    others = sum(len(line.text) for line in lines if not line.tag and not edge_of(line))
+    return tagged > 0 and tagged >= _MIN_SHARE_OF_TAGGED * (tagged + others)
 
 
 def _outline(pdf: Any) -> dict[tuple[int, str], int]:
@@ -156,20 +175,40 @@ def _take_title(blocks: list[Block], title: str) -> tuple[str | None, list[Block
 def _markdown(blocks: list[Block]) -> Iterator[str]:
     """Blocks as Markdown, the highest heading below the title's level, a list in one piece."""
     highest = min((block.level for block in blocks if block.level), default=1)
-    items: list[str] = []
-    for block in blocks:
-        if block.is_item:
-            items.append(block.text)
+    for depth, group in groupby(blocks, key=lambda block: block.depth > 0):
+        if depth:
+            yield "\n".join(_list(list(group)))
             continue
-        if items:
-            yield "\n".join(items)
-            items = []
-        if block.level:
-            yield f"{'#' * min(block.level - highest + 2, 6)} {block.text}"
-        else:
-            yield block.text
-    if items:
-        yield "\n".join(items)
+        for block in group:
+            if block.level:
+                yield f"{'#' * min(block.level - highest + 2, 6)} {block.text}"
+            else:
+                yield markdown_of(block.rows) if block.rows else block.text
+
+
+def _list(blocks: list[Block]) -> Iterator[str]:
+    """Lines of a list with those in it; paragraphs within items are set off."""
+    top = min(block.depth for block in blocks)
+    around: list[str] = []  # markers of the item before, from the outside
+    for block in blocks:
+        level = block.depth - top
+        indentation = " " * sum(map(len, around[: level + (not block.marker)]))
+        if around and _needs_blank_line(block, around[level : level + 1]):
+            yield ""
+        yield indentation + block.marker + block.text
+        if block.marker:
+            around[level:] = [block.marker]
+
+
+def _needs_blank_line(block: Block, before: list[str]) -> bool:
+    """Whether Markdown would take a block for the item's text that is before it.
+
+    Args:
+        before: the marker of the item before in the same list, if there is one.
+    """
+    if not block.marker or not before:
+        return block.marker not in {"- ", "1. "}
+    return (block.marker == "- ") != (before[0] == "- ")
 
 
 def _iso(date: str) -> str:

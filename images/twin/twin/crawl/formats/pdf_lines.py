@@ -1,10 +1,13 @@
 """Lines of a PDF's page: what they say, where they stand, how large they are."""
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
+
+from twin.crawl.formats.pdf_tags import Tag
 
 #: Hyphens at the end of a line. The first two are how pdfium writes hyphen and line end in one.
 SOFT_HYPHENS = "\x02\ufffe\u00ad"
@@ -14,14 +17,26 @@ _MEASURED = 4
 
 
 @dataclass(frozen=True)
+class Word:
+    """A word of a line, and where it begins and ends, in points."""
+
+    text: str
+    left: float
+    right: float
+
+
+@dataclass(frozen=True)
 class Line:
-    """A line of text.
+    """A line of text, or the part of one that is in one element of a tagged page.
 
     Attributes:
         page: number of its page, from 0.
         left, right, bottom, top: its box in points, from the lower left corner of the page.
         size: height of its characters' boxes in points, which follows the size of the font.
         page_height: of its page, in points.
+        words: of a page without tags.
+        tag: the element that it is in; None on a page without tags.
+        artifact: it stands on a tagged page outside of the document: a running head, a page number.
     """
 
     text: str
@@ -32,34 +47,62 @@ class Line:
     top: float
     size: float
     page_height: float
+    words: tuple[Word, ...] = ()
+    tag: Tag | None = None
+    artifact: bool = False
 
 
-def lines_of(text_page: Any, page: int, height: float) -> Iterator[Line]:
-    """The lines of a page (pypdfium2's text page), in the order of its text."""
+class _Character(NamedTuple):
+    """A character, its place in the text page, and the tag of what draws it."""
+
+    text: str
+    place: int
+    tag: Tag | None
+
+
+def lines_of(
+    text_page: Any, page: int, height: float, tags: Mapping[int, Tag] | None = None
+) -> Iterator[Line]:
+    """The lines of a page (pypdfium2's text page), in the order of its text.
+
+    Args:
+        tags: of the page's marked content; lines are cut where the element changes.
+    """
+    for characters in _drawn(text_page, tags or {}):
+        for tag, group in groupby(characters, key=lambda character: character.tag):
+            if line := _line(text_page, list(group), tag, page, height, tagged=bool(tags)):
+                yield line
+
+
+def _drawn(text_page: Any, tags: Mapping[int, Tag]) -> Iterator[list[_Character]]:
+    """Characters line by line, without the ends of lines but with hyphens there."""
     import pypdfium2.raw as pdfium
 
-    characters: list[str] = []
-    places: list[int] = []
+    characters: list[_Character] = []
+    tag: Tag | None = None
     for place in range(text_page.count_chars()):
-        character = chr(pdfium.FPDFText_GetUnicode(text_page, place))
-        if character not in "\r\n\0":
-            characters.append(character)
-            places.append(place)
-        if character in _LINE_ENDS:
-            if line := _line(text_page, characters, places, page, height):
-                yield line
-            characters, places = [], []
-    if line := _line(text_page, characters, places, page, height):
-        yield line
+        text = chr(pdfium.FPDFText_GetUnicode(text_page, place))
+        if tags and (drawn_by := pdfium.FPDFText_GetTextObject(text_page, place)):
+            tag = tags.get(pdfium.FPDFPageObj_GetMarkedContentID(drawn_by))
+        if text not in "\r\n\0":
+            characters.append(_Character(text, place, tag))
+        if text in _LINE_ENDS:
+            yield characters
+            characters = []
+    yield characters
 
 
 def _line(
-    text_page: Any, characters: list[str], places: list[int], page: int, height: float
+    text_page: Any,
+    characters: list[_Character],
+    tag: Tag | None,
+    page: int,
+    height: float,
+    *,
+    tagged: bool,
 ) -> Line | None:
-    text = _paired("".join(characters)).strip()
-    visible = [
-        place for character, place in zip(characters, places, strict=True) if character.strip()
-    ]
+    text = _paired("".join(character.text for character in characters)).strip()
+    visible = [character.place for character in characters if character.text.strip()]
     if not text or not visible:
         return None
     ends = (
@@ -77,7 +120,22 @@ def _line(
         top=max(box[3] for box in boxes),
         size=round(median(box[3] - box[2] for box in boxes), 1),
         page_height=height,
+        words=() if tagged else tuple(_words(text_page, characters)),
+        tag=tag,
+        artifact=tagged and tag is None,
     )
+
+
+def _words(text_page: Any, characters: list[_Character]) -> Iterator[Word]:
+    """The words of a line that have a place."""
+    for is_word, group in groupby(characters, key=lambda one: not one.text.isspace()):
+        word = list(group)
+        if not is_word:
+            continue
+        first, last = _box(text_page, word[0].place), _box(text_page, word[-1].place)
+        if first and last:
+            text = _paired("".join(character.text for character in word))
+            yield Word(text, first[0], last[1])
 
 
 def _paired(text: str) -> str:

@@ -1,13 +1,15 @@
-"""From a PDF's lines to its paragraphs and headings."""
+"""From a PDF's lines to its paragraphs, headings, lists and tables."""
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
 from twin.crawl.formats.pdf_lines import SOFT_HYPHENS, Line
+from twin.crawl.formats.pdf_tables import Rows, cut_tables
+from twin.crawl.formats.pdf_tags import Role, Tag
 from twin.crawl.formats.plain_text import SENTENCE_ENDS
 
 # Running heads and page numbers stand in these parts of a page, and on so many of the pages.
@@ -33,27 +35,33 @@ _INDENTATION = 0.7
 _SHORT_LINE = 0.85
 _BULLET = re.compile(r"[\u2022\u2023\u25aa\u25cf\u25e6\u2219\u00b7\u2013\-*\uf0b7]\s+(?=\S)")
 _NUMBERED = re.compile(r"(?:\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
+_NUMBER = re.compile(r"(?P<number>\d{1,3})[.)]\s+(?=\S)")
+_NUMBER_LABEL = re.compile(r"\(?(?P<number>\d{1,9})[.)]?")
+_LETTER_LABEL = re.compile(r"\(?(?:[a-z]{1,2}|[ivxlcdm]{1,7})[.)]", re.IGNORECASE)
 _HYPHENATED = re.compile(rf"(?P<word>[^\W\d_]+)(?P<hyphen>[-\u2010{SOFT_HYPHENS}])$")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A paragraph, an item of a list, or a heading (whose level is 1 or more).
+    """A paragraph, a part of a list's item, a table, or a heading (whose level is 1 or more).
 
     Attributes:
         is_largest: its font is the largest of the first page, and larger than the text's.
+        depth: of the list that it is in; 0 outside of lists.
+        marker: of the item that it begins (``- ``, ``1. ``).
+        rows: of a table, which has no text besides.
+        continues: the tags say that its beginning is on the page before.
     """
 
     text: str
     page: int
     level: int = 0
     is_largest: bool = False
-
-    @property
-    def is_item(self) -> bool:
-        """Whether it is an item of a list."""
-        return self.level == 0 and self.text.startswith("- ")
+    depth: int = 0
+    marker: str = ""
+    rows: Rows = ()
+    continues: bool = False
 
 
 def body_lines(pages: list[list[Line]]) -> list[Line]:
@@ -68,17 +76,23 @@ def body_lines(pages: list[list[Line]]) -> list[Line]:
         for lines in pages
         for line in lines
         if not _LEADERS.search(line.text)
-        and not ((key := _edge_key(line)) and (key in running or _PAGE_NUMBER.fullmatch(line.text)))
+        and not (
+            (key := _edge_key(line))
+            and (line.artifact or key in running or _PAGE_NUMBER.fullmatch(line.text))
+        )
     ]
+
+
+def edge_of(line: Line) -> str:
+    """The edge of its page at which a line stands: ``top``, ``bottom`` or none."""
+    if line.bottom > line.page_height * (1 - _EDGE):
+        return "top"
+    return "bottom" if line.top < line.page_height * _EDGE else ""
 
 
 def _edge_key(line: Line) -> tuple[str, str] | None:
     """What makes two lines at the edges of two pages the same; None if it stands in the middle."""
-    if line.bottom > line.page_height * (1 - _EDGE):
-        edge = "top"
-    elif line.top < line.page_height * _EDGE:
-        edge = "bottom"
-    else:
+    if not (edge := edge_of(line)) or _is_tagged(line, Role.ITEM, Role.CELL):
         return None
     return edge, re.sub(r"\d+", "#", line.text.casefold())
 
@@ -96,16 +110,105 @@ def blocks_of(lines: list[Line], outline: Mapping[tuple[int, str], int]) -> list
     words = _words(lines)
     levels = _levels_by_size(lines, body)
     largest = max(line.size for line in lines if line.page == lines[0].page)
+    tagged = any(_is_tagged(line, Role.HEADING) for line in lines)
+    right = _right_edges(lines)
+    items = _Items()
     blocks = []
-    for group in _groups(lines, body, outline):
-        text = _joined(group, words)
-        level = _level(group, text, outline, levels)
-        is_largest = group[0].size == largest and largest >= body * _HEADING_RATIO
-        if text and level:
-            blocks.append(Block(text, group[0].page, level, is_largest))
-        elif text:
-            blocks.append(Block(_item(text), group[0].page, is_largest=is_largest))
+    for stretch in cut_tables(lines):
+        if isinstance(stretch, tuple):
+            first, rows = stretch
+            continues = first.tag is not None and first.tag.continues
+            blocks.append(items.end(Block("", first.page, rows=rows, continues=continues)))
+            continue
+        for group in _groups(stretch, right, body, outline):
+            block = _block(group, _joined(_unlabelled(group), words))
+            if not tagged and not _is_tagged(group[0], Role.ITEM, Role.CELL):
+                block = replace(block, level=_level(group, block.text, outline, levels))
+            if group[0].size == largest >= body * _HEADING_RATIO:
+                block = replace(block, is_largest=True)
+            block = items.end(block) if block.level else items.found(block, group)
+            if block.text:
+                blocks.append(block)
     return _over_pages(blocks, words)
+
+
+def _block(group: list[Line], text: str) -> Block:
+    """A block as far as its tag tells of it."""
+    first = group[0]
+    block = Block(text, first.page)
+    if first.tag and _is_tagged(first, Role.HEADING):
+        return replace(block, level=first.tag.level or 1)
+    if first.tag and _is_tagged(first, Role.PARAGRAPH, Role.ITEM):
+        return replace(block, continues=first.tag.continues)
+    return block
+
+
+def _is_tagged(line: Line, *roles: Role) -> bool:
+    return line.tag is not None and line.tag.role in roles
+
+
+def _unlabelled(group: list[Line]) -> list[Line]:
+    return [line for line in group if not (line.tag and line.tag.label)]
+
+
+class _Items:
+    """Finds the items of lists, what marks them and how deep they are."""
+
+    def __init__(self) -> None:
+        self._lefts: list[float] = []
+        self._labels: dict[tuple[int, int], str] = {}
+        self._begun: set[tuple[int, int]] = set()
+
+    def end(self, block: Block) -> Block:
+        """A block that ends whatever list there was."""
+        self._lefts.clear()
+        return block
+
+    def found(self, block: Block, group: list[Line]) -> Block:
+        """A block as an item, or a later part of one, if that is what its lines are."""
+        tag = group[0].tag
+        if tag is None or tag.role in {Role.TEXT, Role.CELL}:
+            return self._by_look(block, group[0])
+        return self._by_tag(block, group, tag) if tag.role is Role.ITEM else self.end(block)
+
+    def _by_look(self, block: Block, line: Line) -> Block:
+        """By its bullet or number; its depth by where it stands below the item before."""
+        block = _marked(block)
+        if not block.marker:
+            return self.end(block)
+        tolerance = _INDENTATION * line.size
+        while self._lefts and line.left < self._lefts[-1] - tolerance:
+            self._lefts.pop()
+        if not self._lefts or line.left > self._lefts[-1] + tolerance:
+            self._lefts.append(line.left)
+        return replace(block, depth=len(self._lefts))
+
+    def _by_tag(self, block: Block, group: list[Line], tag: Tag) -> Block:
+        key = (block.page, tag.item)
+        said = " ".join(line.text for line in group if line.tag and line.tag.label)
+        label = self._labels[key] = f"{self._labels.get(key, '')}{said}".strip()
+        block = replace(block, depth=tag.level)
+        if not block.text or key in self._begun or tag.continues:
+            return block
+        self._begun.add(key)
+        if not label and (marked := _marked(block)).marker:
+            return marked
+        if match := _NUMBER_LABEL.fullmatch(label):
+            return replace(block, marker=f"{match['number']}. ")
+        if _LETTER_LABEL.fullmatch(label):
+            return replace(block, marker=f"{tag.index}. ")
+        if any(character.isalnum() for character in label):  # the term that an item defines
+            block = replace(block, text=f"{label} {block.text}")
+        return replace(block, marker="- ")
+
+
+def _marked(block: Block) -> Block:
+    """A block without the bullet or number that its text begins with."""
+    if match := _BULLET.match(block.text):
+        return replace(block, text=block.text[match.end() :], marker="- ")
+    if match := _NUMBER.match(block.text):
+        return replace(block, text=block.text[match.end() :], marker=f"{match['number']}. ")
+    return block
 
 
 def _body_size(lines: Iterable[Line]) -> float:
@@ -152,10 +255,9 @@ def _level(
 
 
 def _groups(
-    lines: list[Line], body: float, outline: Mapping[tuple[int, str], int]
+    lines: list[Line], right: dict[int, float], body: float, outline: Mapping[tuple[int, str], int]
 ) -> Iterator[list[Line]]:
     """Lines that belong together."""
-    right = _right_edges(lines)
     group: list[Line] = []
     for line in lines:
         if group and _begins(line, group, right, body, outline):
@@ -183,8 +285,40 @@ def _begins(
 ) -> bool:
     """Whether a line begins another block than the lines before it."""
     before = group[-1]
-    if line.page != before.page or _is_item(line):
+    if line.page != before.page:
         return True
+    if (told := _begins_by_tag(line, group)) is not None:
+        return told
+    return _is_item(line) or _begins_by_look(line, group, right, body, outline)
+
+
+def _begins_by_tag(line: Line, group: list[Line]) -> bool | None:
+    """What the tags say of that; None if nothing."""
+    tag, before = line.tag, group[-1].tag
+    if tag is None and before is None:
+        return None
+    if tag is None or before is None:
+        return True
+    if tag.block != before.block:
+        return not (tag.role is before.role is Role.TEXT and _is_beside(line, group[-1]))
+    if tag.role is Role.TEXT:
+        return None
+    return tag.role in {Role.PARAGRAPH, Role.CELL} and _is_apart(line, group)
+
+
+def _is_beside(line: Line, before: Line) -> bool:
+    """Whether it goes on to the right of the line before, as what is set off in a line does."""
+    return abs(line.top - before.top) < 0.5 * line.size and line.left > before.left
+
+
+def _begins_by_look(
+    line: Line,
+    group: list[Line],
+    right: dict[int, float],
+    body: float,
+    outline: Mapping[tuple[int, str], int],
+) -> bool:
+    before = group[-1]
     if abs(line.size - before.size) > 0.08 * max(line.size, before.size):
         return min(len(line.text), len(before.text)) > 3  # not for an index or a note's number
     if _is_in(outline, [line]) or _is_in(outline, group):
@@ -223,10 +357,6 @@ def _is_item(line: Line) -> bool:
     return bool(_BULLET.match(line.text) or _NUMBERED.match(line.text))
 
 
-def _item(text: str) -> str:
-    return _BULLET.sub("- ", text, count=1) if _BULLET.match(text) else text
-
-
 def _joined(group: list[Line], words: Counter[str]) -> str:
     text = ""
     for line in group:
@@ -251,20 +381,33 @@ def _goes_on(before: str, line: str) -> bool:
 
 
 def _over_pages(blocks: list[Block], words: Counter[str]) -> list[Block]:
-    """Put the two halves of a paragraph together that a page ends in."""
+    """Put the two halves of a paragraph, an item or a table together that a page ends in."""
     joined: list[Block] = []
     for block in blocks:
         last = joined[-1] if joined else None
-        if (
-            last
-            and not last.level
-            and not block.level
-            and last.page < block.page
-            and _goes_on(last.text, block.text)
-            and not block.is_item
-        ):
+        if last is None or last.page >= block.page or last.level or block.level:
+            joined.append(block)
+        elif last.rows and block.rows:
+            joined[-1:] = _tables_over_pages(last, block)
+        elif _is_second_half(last, block):
             text = " ".join(_append(last.text, block.text, words).split())
-            joined[-1] = Block(text, block.page)
+            joined[-1] = replace(last, text=text, page=block.page)
         else:
             joined.append(block)
     return joined
+
+
+def _is_second_half(last: Block, block: Block) -> bool:
+    if last.rows or block.rows or block.marker:
+        return False
+    if block.continues:
+        return last.depth == block.depth
+    return not block.depth and _goes_on(last.text, block.text)
+
+
+def _tables_over_pages(last: Block, block: Block) -> list[Block]:
+    """A table whose head is repeated on the next page, or that the tags say goes on there."""
+    repeats = last.rows[0] == block.rows[0]
+    if len(last.rows[0]) != len(block.rows[0]) or not (repeats or block.continues):
+        return [last, block]
+    return [replace(last, rows=last.rows + block.rows[repeats:], page=block.page)]

@@ -16,6 +16,7 @@ from twin.crawl.read_article import read_article
 from twin.crawl.sources.file_patterns import FilePatterns
 from twin.crawl.sources.git_clone import Clone, CloneLimits, File, GitError, cloned
 from twin.crawl.sources.github_api import Repository, repositories_of
+from twin.crawl.sources.repository_licence import licence_of
 from twin.crawl.user_agent import user_agent
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError, host_and_port
 from twin.crawl.web.guarded_client import UnansweredError, resolved
@@ -125,6 +126,8 @@ def _read_repository(source: GithubSource, repository: Repository, intake: Intak
             if committed is None:
                 intake.skip("an empty repository")
                 return
+            # Repositories that the recipe names are not looked up in the API.
+            repository = replace(repository, licence=repository.licence or licence_of(clone))
             checkout = _Checkout(repository, clone.branch(), committed, clone)
             _take_files(source, checkout, intake)
     except RefusedAddressError as error:
@@ -196,7 +199,7 @@ def _is_the_author_s(path: str) -> bool:
 def _take_file(
     source: GithubSource, checkout: _Checkout, file: File, content: bytes, intake: Intake
 ) -> None:
-    name, branch = checkout.repository.name, checkout.branch
+    name, branch, licence = checkout.repository.name, checkout.branch, checkout.repository.licence
     url = f"{SITE}/{source.user}/{name}/blob/{quote(branch)}/{quote(file.path)}"
 
     def read() -> Article:
@@ -208,12 +211,13 @@ def _take_file(
         return replace(
             article,
             modified=checkout.committed,
-            licence=article.licence or checkout.repository.licence,
+            licence=article.licence or licence,
             tags=article.tags or checkout.repository.topics,
             canonical_url=None,
         )
 
-    intake.take_article(url, f"{file.sha} {file.path}".encode(), read, expected=False)
+    state = f"{file.sha} {file.path} {licence or ''}".strip()
+    intake.take_article(url, state.encode(), read, expected=False)
 
 
 def _named(article: Article, path: str, repository: str) -> Article:

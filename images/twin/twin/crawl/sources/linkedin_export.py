@@ -6,7 +6,8 @@ its entries are read one by one, within limits, and no name in it becomes a path
 
 import csv
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from io import StringIO
@@ -30,6 +31,12 @@ MAX_TABLE_BYTES = 200_000_000
 _QUOTED_BREAKS = re.compile(r'"((?:\n"{0,2})*\n)"')
 # Tables in which a quote within a text is written as backslash, quote; in the others it is doubled.
 _WITH_BACKSLASHES = frozenset({"comments.csv"})
+# Newer exports put the member's number behind a table's name.
+_MEMBER_NUMBER = re.compile(r"_\d+(?=\.csv$)")
+# Who may see a post, where that is anyone: exports say MEMBER_NETWORK of ordinary public posts,
+# the site's API says PUBLIC, older ones ANYONE or ALL. Whatever else there is, even if we have
+# never seen it, is not for all.
+_PUBLIC = frozenset({"MEMBER_NETWORK", "PUBLIC", "ANYONE", "ALL"})
 _ESCAPED_QUOTE = re.compile(r'\\"')
 _HASHTAG = re.compile(r"(?<![\w&/])#([^\W\d_]\w*)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?")
@@ -51,7 +58,7 @@ def read_linkedin_export(source: LinkedInExportSource, intake: Intake) -> None:
 
 
 def _read(source: LinkedInExportSource, archive: Archive, intake: Intake) -> None:
-    tables = {PurePosixPath(name).name.lower(): name for name in archive.names}
+    tables = {_table(name): name for name in archive.names}
     articles = [name for name in archive.names if _is_article(name)]
     if "shares.csv" not in tables and not articles:
         raise ArchiveError(
@@ -61,11 +68,17 @@ def _read(source: LinkedInExportSource, archive: Archive, intake: Intake) -> Non
     with intake.job.progress(f"crawl {source.name}", None) as advance:
         intake.advance = advance
         if source.posts and "shares.csv" in tables:
-            _take_rows(archive, tables["shares.csv"], _share, intake)
+            _take_posts(source, archive, tables["shares.csv"], intake)
         if source.comments and "comments.csv" in tables:
-            _take_rows(archive, tables["comments.csv"], _comment, intake)
+            rows = _rows(archive, tables["comments.csv"])
+            _take_rows(rows, _comment, intake)
         for name in intake.budget.allowed(articles if source.articles else ()):
             _take_article(archive, name, intake)
+
+
+def _table(name: str) -> str:
+    """A table's name as older exports have it."""
+    return _MEMBER_NUMBER.sub("", PurePosixPath(name).name.lower())
 
 
 def _is_article(name: str) -> bool:
@@ -76,8 +89,45 @@ def _is_article(name: str) -> bool:
 # Posts and comments
 
 
-def _take_rows(archive: Archive, name: str, read: Any, intake: Intake) -> None:
-    for row in intake.budget.allowed(rows_of(archive.read(name, MAX_TABLE_BYTES), name)):
+Row = dict[str, str]
+
+
+def _rows(archive: Archive, name: str) -> Iterator[Row]:
+    return rows_of(archive.read(name, MAX_TABLE_BYTES), name)
+
+
+def _take_posts(source: LinkedInExportSource, archive: Archive, name: str, intake: Intake) -> None:
+    """Take the posts that anyone may see, and those that the recipe wants besides.
+
+    Older exports have no column that says who may see them: what is in them is taken.
+    """
+    wanted = _PUBLIC.union(source.visibilities)
+    left_out: Counter[str] = Counter()
+
+    def seen_by_all() -> Iterator[Row]:
+        for row in _rows(archive, name):
+            visibility = row.get("Visibility", "").upper()
+            if visibility and visibility not in wanted:
+                left_out[visibility] += 1
+                intake.skip(f"a post that not anyone may see: {visibility}")
+            else:
+                yield row
+
+    _take_rows(seen_by_all(), _share, intake)
+    if left_out:
+        key = (
+            f"{source.name}: posts that not anyone may see, left out "
+            "(the source's `visibilities` adds them)"
+        )
+        intake.job.result.detail[key] = ", ".join(
+            f"{count:,} {visibility}" for visibility, count in left_out.most_common()
+        )
+
+
+def _take_rows(
+    rows: Iterator[Row], read: Callable[[Row], tuple[str, Article] | None], intake: Intake
+) -> None:
+    for row in intake.budget.allowed(rows):
         state = "\n".join(row.values()).encode()
         intake.budget.spend(len(state))
         found = read(row)
@@ -92,7 +142,7 @@ def _same(article: Article) -> Article:
     return article
 
 
-def rows_of(body: bytes, name: str) -> Iterator[dict[str, str]]:
+def rows_of(body: bytes, name: str) -> Iterator[Row]:
     """Rows of a table by their headers, texts as their author wrote them.
 
     Raises:
@@ -102,7 +152,7 @@ def rows_of(body: bytes, name: str) -> Iterator[dict[str, str]]:
         text = body.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ArchiveError(f"{name} is not UTF-8 at byte {error.start:,}") from None
-    if PurePosixPath(name).name.lower() in _WITH_BACKSLASHES:
+    if _table(name) in _WITH_BACKSLASHES:
         text = _ESCAPED_QUOTE.sub('""', text)
     csv.field_size_limit(MAX_TABLE_BYTES)
     try:
@@ -121,12 +171,12 @@ def _unquoted(text: str) -> str:
     return text.replace('\\"', '"').strip()
 
 
-def _share(row: dict[str, str]) -> tuple[str, Article] | None:
+def _share(row: Row) -> tuple[str, Article] | None:
     link, text = _link(row.get("ShareLink", "")), row.get("ShareCommentary", "")
     return (link, _post(text, row.get("Date", ""), "post")) if link and text else None
 
 
-def _comment(row: dict[str, str]) -> tuple[str, Article] | None:
+def _comment(row: Row) -> tuple[str, Article] | None:
     link, text, date = _link(row.get("Link", "")), row.get("Message", ""), row.get("Date", "")
     if not link or not text:
         return None
