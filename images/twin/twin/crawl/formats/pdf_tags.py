@@ -74,7 +74,7 @@ class TagReader:
     def tags_of(self, page: Any) -> dict[int, Tag]:
         """The tags of a page (pypdfium2's) by the numbers of its marked content.
 
-        None if it is untagged, or if the file has so many elements that it would take minutes.
+        Empty if it is untagged, or if the file has so many elements that it would take minutes.
         """
         import pypdfium2.raw as pdfium
 
