@@ -1,8 +1,9 @@
 """The documents of one source: what the warehouse has of them, and what articles add to them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from twin.crawl.authorship import Authorship
 from twin.crawl.books import Books
@@ -14,7 +15,6 @@ from twin.domain.crawl import Change
 from twin.domain.document import Document, document_id, revision_of
 from twin.job import Job
 from twin.recipes import Source
-from twin.stores.grouped_calls import GroupedCalls
 from twin.stores.warehouse import Upsert, Warehouse
 
 
@@ -24,7 +24,6 @@ class SourceDocuments:
     Args:
         rules: see `twin.crawl.rules`.
         full: nothing counts as read before.
-        more_to_come: whether pages are on their way, so that storing one may wait for company.
 
     Attributes:
         forgotten: ids of documents that were erased on demand.
@@ -42,7 +41,6 @@ class SourceDocuments:
         *,
         rules: str,
         full: bool,
-        more_to_come: Callable[[], bool],
     ) -> None:
         self._job = job
         self._author = job.recipe.author
@@ -62,9 +60,7 @@ class SourceDocuments:
             self._fetched = warehouse.fetched_digests(self._author.id, source.name)
             self._fetched |= warehouse.fetched_of(self.guests)
         self.added: set[str] = set()
-        self._upserts: GroupedCalls[Upsert, Change] = GroupedCalls(
-            lambda upserts: warehouse.upsert_all(upserts, books.note), more_to_come
-        )
+        self._upsert = partial(warehouse.upsert_all, note=books.note)
 
     def name(self, url: str) -> str:
         """The URL that a page is stored under: whichever way it is linked now, it keeps it."""
@@ -110,13 +106,14 @@ class SourceDocuments:
             last_changed=fetched,
         )
 
-    def store(self, document: Document, digest: str) -> Change:
-        """Store a document as it stands now, and of which bytes it was made."""
-        change = self._upserts.call(Upsert(document, digest))
-        if change is Change.ADDED:
-            self.added.add(document.id)
-        self._fetched[document.id] = digest
-        return change
+    def store(self, documents: Sequence[tuple[Document, str]]) -> list[Change]:
+        """Store documents as they stand now, each with what it was made of (`digest`)."""
+        changes = self._upsert([Upsert(document, digest) for document, digest in documents])
+        for (document, digest), change in zip(documents, changes, strict=True):
+            if change is Change.ADDED:
+                self.added.add(document.id)
+            self._fetched[document.id] = digest
+        return changes
 
     def drop(self, identity: str) -> None:
         """Note that a document no longer stands: the same bytes make it anew."""

@@ -187,12 +187,14 @@ class CrawlPages:
                     counts[one["_id"]] = len(one["missed_in"])
         return counts
 
-    def bury(self, document: str) -> None:
-        """Mark a document as gone; its text and history stay."""
-        live = {"_id": document, "status": {"$in": STANDING_VALUES}}
+    def bury(self, document_ids: Iterable[str]) -> None:
+        """Mark documents as gone; their texts and history stay."""
         update = {"$set": {"status": DocumentStatus.GONE.value}, "$unset": {"missed_in": ""}}
         with self._warehouse.plain_errors():
-            self._warehouse.collection("documents").update_one(live, update)
+            documents = self._warehouse.collection("documents")
+            for some in slices(document_ids):
+                standing = {"_id": {"$in": some}, "status": {"$in": STANDING_VALUES}}
+                documents.update_many(standing, update)
 
 
 def _without_unknown_links(page: FetchedPage) -> dict[str, Any]:

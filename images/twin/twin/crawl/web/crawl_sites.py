@@ -135,14 +135,9 @@ class _SiteCrawl:
         started.addErrback(self._on_defect)
 
     def _on_opened(self, spider: "WebSpider") -> None:
-        self._intake.more_to_come = self._is_downloading
         if self._paused is not None:
             self._intake.go_on(self._paused["intake"])
             spider.go_on(self._paused["spider"])
-
-    def _is_downloading(self) -> bool:
-        engine = self._crawler.engine
-        return engine is not None and bool(engine.downloader.active)
 
     def _on_idle(self, spider: "WebSpider") -> None:
         from scrapy.exceptions import DontCloseSpider

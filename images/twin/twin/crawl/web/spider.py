@@ -5,6 +5,7 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,8 +23,10 @@ from twin.crawl.absences import Absence
 from twin.crawl.formats import feed
 from twin.crawl.intake import Intake
 from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Exchange, Page, UnusableError
+from twin.crawl.steps import Steps, at_once
 from twin.crawl.tally import Outcome
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
+from twin.crawl.web.batches import Batches
 from twin.crawl.web.pagination import Traps, next_page, shape
 from twin.crawl.web.politeness import UnknownRobotsError
 from twin.crawl.web.reservations import Reservations
@@ -84,6 +87,7 @@ class WebSpider(scrapy.Spider):
         self.guard = guard
         self.intake = intake
         self._executor = executor
+        self._batches = Batches(intake.taken, executor, self._is_downloading)
         self._max_pages = limits.max_pages
         self._max_bytes = limits.max_page_bytes
         self._requested: set[str] = set()
@@ -105,6 +109,10 @@ class WebSpider(scrapy.Spider):
         spider: Self = super().from_crawler(crawler, *args, **kwargs)
         spider._reservations = Reservations(crawler)
         return spider
+
+    def _is_downloading(self) -> bool:
+        engine = self.crawler.engine
+        return self.intake.fatal is None and engine is not None and bool(engine.downloader.active)
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
         """The entries of the source. Feeds that have the texts come first and are waited for, so
@@ -349,7 +357,7 @@ class WebSpider(scrapy.Spider):
         page = await self._page(url, response, links)
         if not self.site.may_be_document(url) or isinstance(response, XmlResponse):
             self._traps.note(url, fruitful=leads_on)
-            await self._in_thread(self.intake.pass_by, page, "not included")
+            await self._taken(self.intake.passing_by(page, "not included"))
             return
         outcome, where = await self._take(page)
         self._traps.note(url, fruitful=leads_on or outcome is not Outcome.SKIPPED)
@@ -366,11 +374,11 @@ class WebSpider(scrapy.Spider):
         is_redirected = "redirect_urls" in response.request.meta
         if not is_redirected and not await self._reservations.of(response):
             if self.source.follow_links:
-                links = await self._in_thread(self.intake.pages.links, url)
+                links = await self._taken(at_once(partial(self.intake.pages.links, url)))
                 for request in self._pages(links, response):
                     leads_on = leads_on or shape(request.url) != shape(url)
                     yield request
-            result = await self._in_thread(self.intake.unchanged, url, _exchange(response))
+            result = await self._taken(self.intake.confirming(url, _exchange(response)))
         if result is None:
             kept = ("entry", "chain", IN_BROWSER)
             yield scrapy.Request(
@@ -467,16 +475,16 @@ class WebSpider(scrapy.Spider):
         )
 
     async def _take(self, page: Page) -> tuple[Outcome, str]:
-        return await self._in_thread(self.intake.take, page)
+        return await self._taken(self.intake.taking(page))
 
-    async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run what may wait for the warehouse or a reader beside the downloads."""
-        loop = asyncio.get_running_loop()
+    async def _taken(self, taking: Steps[Result]) -> Result:
+        """What comes of a page, which may wait for the warehouse and a reader, with others."""
         try:
-            return await loop.run_in_executor(self._executor, function, *arguments)
+            result: Result = await self._batches.call(taking)
         except BaseException as error:
             self.intake.fatal = self.intake.fatal or error
             raise CloseSpider("fatal") from None
+        return result
 
     # Failures
 
