@@ -70,10 +70,7 @@ class Books:
         """
         standing = self._warehouse.standing_of(gone)
         self.store.note(
-            [
-                self._change(Noted(one, Change.GONE, one.revision), gone[one.id])
-                for one in standing
-            ]
+            [self._change(Noted(one, Change.GONE, one.revision), gone[one.id]) for one in standing]
         )
         buried = {one.id for one in standing}
         self.store.bury(buried)
@@ -98,7 +95,8 @@ class Books:
 
     def guests(self, pages: KnownPages) -> set[str]:
         """Ids of documents of other writers that the source's pages became."""
-        ids = pages.urls_of_documents().keys()
+        own = {identity for identity, _ in self.store.standing(self._author.id, self._source)}
+        ids = pages.urls_of_documents(own).keys()
         return set(self.store.guests(self._source, ids, self._author.id))
 
     def absent(self, absences: Absences, seen: Collection[str], pages: KnownPages) -> list[str]:

@@ -7,10 +7,10 @@ from functools import partial
 
 from twin.crawl.authorship import Authorship
 from twin.crawl.books import Books
-from twin.crawl.known_pages import KnownPages
+from twin.crawl.known_pages import KnownPages, packed_digest
 from twin.crawl.page import Article
 from twin.crawl.platforms import names_of_site, platform_of
-from twin.crawl.web.urls import page_key
+from twin.crawl.web.urls import page_number
 from twin.domain.crawl import Change
 from twin.domain.document import Document, document_id, revision_of
 from twin.job import Job
@@ -50,25 +50,26 @@ class SourceDocuments:
         self.forgotten = forgotten.keys()
         stored = warehouse.urls_of(self._author.id, source.name)
         erased = [item.url for item in forgotten.values()]
-        self._names = {page_key(url): url for url in (*stored, *erased)}
+        self._names = {page_number(url): url for url in (*stored, *erased)}
         self._authorship = Authorship(
             self._author, guests_included=source.guests == "include", nobody=names_of_site(source)
         )
         self.guests = books.guests(pages)
-        self._fetched: dict[str, str] = {}
+        self._fetched: dict[str, bytes | str] = {}
         if not full:
-            self._fetched = warehouse.fetched_digests(self._author.id, source.name)
-            self._fetched |= warehouse.fetched_of(self.guests)
+            found = warehouse.fetched_digests(self._author.id, source.name)
+            found |= warehouse.fetched_of(self.guests)
+            self._fetched = {one: packed_digest(digest) for one, digest in found.items()}
         self.added: set[str] = set()
         self._upsert = partial(warehouse.upsert_all, note=books.note)
 
     def name(self, url: str) -> str:
         """The URL that a page is stored under: whichever way it is linked now, it keeps it."""
-        return self._names.get(page_key(url), url)
+        return self._names.get(page_number(url), url)
 
     def keep_name(self, url: str) -> None:
         """Note the name of a document that other pages may call otherwise."""
-        self._names.setdefault(page_key(url), url)
+        self._names.setdefault(page_number(url), url)
 
     def digest(self, body_digest: str) -> str:
         """What a document remembers of the bytes it was made from, and of who read them."""
@@ -76,7 +77,7 @@ class SourceDocuments:
 
     def is_made_of(self, identity: str | None, digest: str) -> bool:
         """Whether a document stands and was made of bytes of this `digest`, by these rules."""
-        return self._fetched.get(identity or "") == digest
+        return self._fetched.get(identity or "") == packed_digest(digest)
 
     def draft(self, url: str, article: Article, fetched: datetime) -> Document:
         """The document that an article is."""
@@ -112,7 +113,7 @@ class SourceDocuments:
         for (document, digest), change in zip(documents, changes, strict=True):
             if change is Change.ADDED:
                 self.added.add(document.id)
-            self._fetched[document.id] = digest
+            self._fetched[document.id] = packed_digest(digest)
         return changes
 
     def drop(self, identity: str) -> None:

@@ -319,18 +319,21 @@ class Snapshots:
         found = self._files.names(f"{self._author}/{source}")
         return [name for name in found if name.endswith(SUFFIX) and not name.startswith(".")]
 
-    def publish(self, source: str, local: Path, index: str | None = None) -> str | None:
+    def publish(
+        self, source: str, local: Path, index: str | None = None, size: int | None = None
+    ) -> str | None:
         """Put a file that is no longer written into the store, and delete it here.
 
         A tail that a kill has torn is cut off; a file without any record is only deleted.
 
         Args:
             index: of the file; made by reading it if not given.
+            size: of its whole records, as far as who wrote it knows; found by reading it else.
 
         Returns:
             Its name there; None if nothing was in it.
         """
-        whole = whole_members(local)
+        whole = size if size == local.stat().st_size else whole_members(local)
         if whole < local.stat().st_size:
             with local.open("r+b") as file:
                 file.truncate(whole)

@@ -31,7 +31,7 @@ from twin.crawl.web.pagination import Traps, next_page, shape
 from twin.crawl.web.politeness import UnknownRobotsError
 from twin.crawl.web.reservations import Reservations
 from twin.crawl.web.site import Site
-from twin.crawl.web.urls import is_on, page_key, same_page
+from twin.crawl.web.urls import is_on, page_key, page_number, same_page
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.recipes import CrawlSection, WebSource
 
@@ -90,7 +90,7 @@ class WebSpider(scrapy.Spider):
         self._batches = Batches(intake.taken, executor, self._is_downloading)
         self._max_pages = limits.max_pages
         self._max_bytes = limits.max_page_bytes
-        self._requested: set[str] = set()
+        self._requested: set[int] = set()
         self._archives: set[str] = set()
         self._traps = Traps()
         self._passed_by_trap = False
@@ -129,7 +129,7 @@ class WebSpider(scrapy.Spider):
             request.meta[IN_BROWSER] = self.source.javascript
             yield request
         for url in self.source.start_urls:
-            self._requested.add(page_key(self.site.canonical(url)))
+            self._requested.add(page_number(self.site.canonical(url)))
             yield self._entry(url, self.on_page)
 
     def _entry(
@@ -298,7 +298,7 @@ class WebSpider(scrapy.Spider):
 
     def _is_new(self, name: str, chain: int = 0) -> bool:
         """Whether a page was not asked for yet, by any of its names, and one more is allowed."""
-        key = page_key(name)
+        key = page_number(name)
         if key in self._requested:
             return False
         if not self._traps.allows(name, chain):
@@ -333,7 +333,7 @@ class WebSpider(scrapy.Spider):
         if asks_to_sign_in(url, response.body):
             self._failed(response.request, "asks to sign in instead of showing the page", False)
             return
-        self._requested.add(page_key(url))
+        self._requested.add(page_number(url))
         self._note_hops(url, response.request)
         answer = self._on_unchanged if response.status == 304 else self._on_full_page
         async for request in answer(url, response):
