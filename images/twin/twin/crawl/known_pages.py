@@ -66,7 +66,7 @@ class KnownPages:
             (
                 _packed_id(page.document_id),
                 _milliseconds(page.fetched),
-                page.captured and _milliseconds(page.captured),
+                None if page.captured is None else _milliseconds(page.captured),
                 page.status,
                 page.etag,
                 page.last_modified,
@@ -76,7 +76,7 @@ class KnownPages:
                 # Texts that many pages have in common.
                 self._number(page.reader),
                 self._number(page.outcome),
-                page.snapshot and self._number(page.snapshot),
+                None if page.snapshot is None else self._number(page.snapshot),
             )
         )
 
@@ -105,7 +105,7 @@ class KnownPages:
             reason=reason,
             document_id=_unpacked_id(document),
             links=() if has_links else None,
-            snapshot=snapshot and shared[snapshot],
+            snapshot=None if snapshot is None else shared[snapshot],
             captured=None if captured is None else _moment(captured),
         )
 

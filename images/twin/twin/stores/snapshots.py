@@ -157,7 +157,7 @@ class SnapshotFile:
             headers[FACTS] = json.dumps(capture.facts)
         if capture.url.startswith(CRAWL_SCHEME):
             return self._writer.create_warc_record(
-                capture.url, "metadata", payload=io.BytesIO(capture.body),
+                capture.url, "metadata", payload=io.BytesIO(capture.body), length=len(capture.body),
                 warc_content_type=capture.media_type, warc_headers_dict=headers,
             )  # fmt: skip
         head = None
@@ -167,8 +167,8 @@ class SnapshotFile:
             return self._revisit(capture, headers, head)
         return self._writer.create_warc_record(
             capture.url, "response" if head else "resource", payload=io.BytesIO(capture.body),
-            warc_content_type="" if head else capture.media_type, http_headers=head,
-            warc_headers_dict=headers,
+            length=len(capture.body), warc_content_type="" if head else capture.media_type,
+            http_headers=head, warc_headers_dict=headers,
         )  # fmt: skip
 
     def _revisit(self, capture: Capture, headers: dict[str, str], head: Any) -> Any:

@@ -11,7 +11,7 @@ next upsert finishes the work.
 import hashlib
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -543,7 +543,7 @@ class Warehouse:
         self.quarantine_all([item])
 
     def quarantine_all(
-        self, items: Sequence[QuarantinedItem], known: Collection[str] = frozenset()
+        self, items: Sequence[QuarantinedItem], known: Set[str] = frozenset()
     ) -> None:
         """Set items aside; of those that are there, ``first_seen`` stays.
 

@@ -262,6 +262,8 @@ def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]
             "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
             f"{POLITENESS}.OffsiteMiddleware": 50,
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
+            "scrapy.downloadermiddlewares.redirect.MetaRefreshMiddleware": None,
+            f"{POLITENESS}.MetaRefreshMiddleware": 580,
             "scrapy.downloadermiddlewares.stats.DownloaderStats": None,
             f"{POLITENESS}.BackoffMiddleware": 550,
         },
