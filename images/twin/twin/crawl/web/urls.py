@@ -82,8 +82,8 @@ def page_key(url: str) -> str:
 
 
 def page_number(url: str) -> int:
-    """`page_key` in 8 bytes, for who remembers a site's pages: two of a thousand million differ
-    all the same, but for a chance of one in forty."""
+    """`page_key` in 8 bytes, for who remembers the pages of a site: of a million, no two have the
+    same number, but for a chance of one in thirty million."""
     key = page_key(url).encode(errors="surrogatepass")
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest())
 
