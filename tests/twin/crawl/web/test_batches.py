@@ -70,6 +70,18 @@ def test_a_call_waits_for_company_only_where_some_is_expected(threads: ThreadPoo
     assert double.batches == [[1], [0, 1, 2, 3]]
 
 
+def test_large_ones_go_in_batches_of_their_own(threads: ThreadPoolExecutor) -> None:
+    double = Doubling()
+    sizes = (10, 600_000, 300_000, 200_000, 3_000_000, 10)
+
+    async def work() -> None:
+        company = Batches(double, threads, lambda: True, largest=len(sizes), seconds=0.2)
+        await asyncio.gather(*(company.call(n, size) for n, size in enumerate(sizes)))
+
+    run(work())
+    assert sorted(double.batches) == [[0, 1, 2], [3], [4], [5]]
+
+
 def test_nobody_waits_longer_than_allowed_or_for_those_who_no_longer_come(
     threads: ThreadPoolExecutor,
 ) -> None:

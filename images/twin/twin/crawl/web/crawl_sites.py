@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from twin.crawl.web.spider import WebSpider
 
-# They wait, for the warehouse's disk, for others to share it with and for the process that reads;
-# none of them parses anything.
+# They wait, for the warehouse's disk and for the process that reads; none of them parses anything.
 THREADS = 48
 # A copy is ours: nobody to be polite to.
 COPY_CONCURRENCY = 16

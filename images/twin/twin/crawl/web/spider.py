@@ -475,12 +475,12 @@ class WebSpider(scrapy.Spider):
         )
 
     async def _take(self, page: Page) -> tuple[Outcome, str]:
-        return await self._taken(self.intake.taking(page))
+        return await self._taken(self.intake.taking(page), len(page.body))
 
-    async def _taken(self, taking: Steps[Result]) -> Result:
+    async def _taken(self, taking: Steps[Result], size: int = 0) -> Result:
         """What comes of a page, which may wait for the warehouse and a reader, with others."""
         try:
-            result: Result = await self._batches.call(taking)
+            result: Result = await self._batches.call(taking, size)
         except BaseException as error:
             self.intake.fatal = self.intake.fatal or error
             raise CloseSpider("fatal") from None
