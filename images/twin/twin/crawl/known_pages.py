@@ -81,7 +81,7 @@ class KnownPages:
         )
 
     def _number(self, text: str) -> int:
-        """What a text is remembered as, from 1."""
+        """What a text is remembered as, from 1. To be called by one thread at a time."""
         return self._shared.setdefault(text, len(self._shared) + 1)
 
     def _page(self, url: str, row: bytes) -> FetchedPage:
