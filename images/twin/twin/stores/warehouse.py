@@ -33,6 +33,9 @@ BOOKKEEPING = ("last_seen", "fetched", "missed_in")
 COLLECTIONS = ("revisions", "documents", "quarantine", "crawls", "forgotten", "pages", "changes")
 #: The embedded server compares each record that it finds with every id that was asked for.
 IDS_PER_COMMAND = 100
+#: Records of a whole source are read in such portions: the driver's own are of 16 MiB, and it
+#: unpacks each at once.
+RECORDS_PER_ANSWER = 500
 #: What a document must still have for it to be written: what it had when it was read.
 _GUARDS = ("revision", "status")
 ATTEMPTS = 20
@@ -359,7 +362,9 @@ class Warehouse:
     def live_revisions(self, author_id: str) -> dict[str, str]:
         """Document id to revision of an author's live documents; reads no text."""
         with self._errors():
-            found = self._of("documents").find(_live(author_id), {"revision": 1})
+            found = self._of("documents").find(
+                _live(author_id), {"revision": 1}, batch_size=RECORDS_PER_ANSWER
+            )
             return {stored["_id"]: stored["revision"] for stored in found}
 
     def live_count(self, author_id: str) -> int:
@@ -416,7 +421,8 @@ class Warehouse:
         query = {"author_id": author_id, "status": {"$in": STANDING_VALUES}}
         wanted = {"_id": 0, "source": 1, "url": 1, "also_at": 1}
         with self._errors():
-            for stored in self._of("documents").find(query, wanted):
+            found = self._of("documents").find(query, wanted, batch_size=RECORDS_PER_ANSWER)
+            for stored in found:
                 yield stored["source"], stored["url"], bool(stored.get("also_at"))
 
     def standing(self, author_id: str) -> list[Document]:
@@ -473,7 +479,7 @@ class Warehouse:
             "fetched": {"$ne": None},
         }
         with self._errors():
-            found = self._of("documents").find(query, {"fetched": 1})
+            found = self._of("documents").find(query, {"fetched": 1}, batch_size=RECORDS_PER_ANSWER)
             return {stored["_id"]: stored["fetched"] for stored in found}
 
     def fetched_of(self, document_ids: Iterable[str]) -> dict[str, str]:
@@ -491,8 +497,8 @@ class Warehouse:
         """URLs of a source's documents, live or not, those stored first at the end."""
         query = {"author_id": author_id, "source": source}
         with self._errors():
-            found = self._of("documents").find(query, {"url": 1}).sort("first_seen", -1)
-            return [stored["url"] for stored in found]
+            found = self._of("documents").find(query, {"url": 1}, batch_size=RECORDS_PER_ANSWER)
+            return [stored["url"] for stored in found.sort("first_seen", -1)]
 
     def mark_seen(self, document_ids: Iterable[str], when: datetime) -> None:
         """Note that these documents stood where they were published at ``when``; of those that
@@ -509,7 +515,9 @@ class Warehouse:
         digest = hashlib.sha256()
         query = {"author_id": author_id, "source": source}
         with self._errors():
-            found = self._of("documents").find(query, {"revision": 1, "status": 1})
+            found = self._of("documents").find(
+                query, {"revision": 1, "status": 1}, batch_size=RECORDS_PER_ANSWER
+            )
             for stored in found.sort("_id", 1):
                 line = f"{stored['_id']} {stored['revision']} {stored['status']}\n"
                 digest.update(line.encode())
