@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from tests import servers
 from tests.twin.stores.documents import document
+from twin.crawl.web.batches import LARGEST
 from twin.domain.crawl import Change
 from twin.settings import Settings
-from twin.stores.grouped_calls import LARGEST_GROUP
 from twin.stores.warehouse import Upsert, Warehouse, open_warehouse
 
 DOCUMENTS, ROUNDS, WORDS = 1_000, 8, 360
@@ -42,8 +42,8 @@ def change_all(warehouse: Warehouse, number: int) -> list[Change]:
     """Give every document a text of this number, by groups as large as a crawl's."""
     text = f"Round {number}. " * WORDS
     upserts = [Upsert(document(f"post-{n}", text)) for n in range(DOCUMENTS)]
-    starts = range(0, DOCUMENTS, LARGEST_GROUP)
-    groups = (warehouse.upsert_all(upserts[at : at + LARGEST_GROUP]) for at in starts)
+    starts = range(0, DOCUMENTS, LARGEST)
+    groups = (warehouse.upsert_all(upserts[at : at + LARGEST]) for at in starts)
     return [change for group in groups for change in group]
 
 

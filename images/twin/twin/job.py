@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
-import fsspec
 import structlog
 import typer
 from rich.console import Console
@@ -277,6 +276,8 @@ def _report(outcome: JobResult, destination: str | None) -> None:
         return
     text = outcome.model_dump_json(indent=2)
     if "://" in destination:
+        import fsspec
+
         with fsspec.open(destination, "w", encoding="utf-8", auto_mkdir=True) as remote:
             remote.write(text)
         return

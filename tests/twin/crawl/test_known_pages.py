@@ -93,3 +93,30 @@ def test_too_many_links_are_not_kept(store: CrawlPages) -> None:
     pages.save(page(1, links=tuple(f"https://ann.example/{n}" for n in range(MAX_LINKS + 1))))
     assert pages.conditions(page(1).url, links=True) == {}
     assert pages.conditions(page(1).url, links=False) == {}, "it must be asked for its links"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"document_id": "1b4e28ba-2fa1-11d2-883f-0016d3cca427"},
+        {"document_id": "1B4E28BA-2FA1-11D2-883F-0016D3CCA427"},
+        {"document_id": None, "outcome": "failed", "reason": "answered 500: \U0001f600"},
+        {"body_digest": "AB" * 32},
+        {"body_digest": "no digest"},
+        {"status": None, "etag": None, "last_modified": "Mon, 05 Jan 2026 10:00:00 GMT"},
+        {"snapshot": None, "captured": None},
+        {"fetched": MONDAY + timedelta(milliseconds=7), "captured": MONDAY - timedelta(days=999)},
+        {"links": None},
+    ],
+)
+def test_whatever_is_known_of_a_page_comes_back(
+    store: CrawlPages, fields: dict[str, object]
+) -> None:
+    """Memory is packed: what is not as we write it is kept as it is."""
+    pages = known(store)
+    fields.setdefault("links", ())
+    pages.save(page(1))
+    pages.save(page(2, **fields, reader="reader 2"))
+    found = pages.get(page(2).url)
+    assert found == page(2, **fields, reader="reader 2")
+    assert pages.get(page(1).url) == page(1, links=())

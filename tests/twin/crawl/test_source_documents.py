@@ -35,7 +35,7 @@ def documents_of(
     pages = KnownPages(books.store, "tester", "source", rules, None)
     return SourceDocuments(
         one, warehouse, one.recipe.sources[0], books, pages, rules=rules,
-        **{"full": False, "more_to_come": lambda: False, **options},
+        **{"full": False, **options},
     )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def test_what_was_stored_is_made_of_the_same_bytes_by_the_same_rules(
     document = documents.draft(URL, ARTICLE, now())
     digest = documents.digest("bytes 1")
     assert not documents.is_made_of(document.id, digest)
-    assert documents.store(document, digest) is Change.ADDED
+    assert documents.store([(document, digest)]) == [Change.ADDED]
     assert documents.added == {document.id}
     for later in (documents, documents_of(stores_settings, warehouse)):
         assert later.is_made_of(document.id, later.digest("bytes 1"))
@@ -75,7 +75,7 @@ def test_a_page_keeps_the_name_it_was_stored_under(
     documents = documents_of(stores_settings, warehouse)
     other = URL.replace("https://", "http://www.").rstrip("/")
     assert documents.name(other) == other
-    documents.store(documents.draft(URL, ARTICLE, now()), documents.digest("bytes"))
+    documents.store([(documents.draft(URL, ARTICLE, now()), documents.digest("bytes"))])
     documents.keep_name(URL)
     assert documents.name(other) == URL
     assert documents_of(stores_settings, warehouse).name(other) == URL

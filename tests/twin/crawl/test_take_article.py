@@ -1,14 +1,17 @@
 """Articles that are no pages go the way of pages: rights, forgetting, quarantine, bookkeeping."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.twin.crawl.formats.pages import words
 from tests.twin.crawl.sources.jobs import documents, held, job
+from tests.twin.stores.commands import Commands, warehouse_of
 from twin.crawl.intake import Intake, Outcome
-from twin.crawl.page import Article, UnusableError
+from twin.crawl.page import Article, Page, UnusableError, now
+from twin.domain.crawl import Change
 from twin.domain.document import Forgotten, document_id
 from twin.settings import Settings
 from twin.stores.warehouse import Warehouse, open_warehouse
@@ -89,10 +92,52 @@ def test_unusable_and_broken_ones_are_quarantined(
     assert intake.take_article("x:2", b"1", broken, expected=expected)[0] is Outcome.FAILED
     short = intake.take_article("x:3", b"1", lambda: article(content="word"), expected=expected)
     assert short[0] == outcome
+    intake.settle()
     assert held(stores_settings) == {
         URL: "no text",
         "x:2": "cannot be read: ZeroDivisionError: a defect",
         "x:3": "1 words, fewer than crawl.min_words = 20",
     }
-    again(intake).take_article("x:3", b"2", article)
+    second = again(intake)
+    second.take_article("x:3", b"2", article)
+    second.settle()
     assert set(held(stores_settings)) == {URL, "x:2"}
+
+
+def test_documents_that_are_gone_take_few_commands(stores_settings: Settings) -> None:
+    """Each that writes is remembered by the embedded server, and gone through at every other."""
+    sent = Commands()
+    one = job(stores_settings, {"kind": "linkedin_export", "path": "export.zip"})
+    with warehouse_of(stores_settings, sent) as warehouse:
+        first = Intake(one, warehouse, one.recipe.sources[0])
+        counts = []
+        for number in (1, 60):
+            urls = [f"{URL}/{number}/{n}" for n in range(number)]
+            for url in urls:
+                first.take_article(url, b"1", article)
+            sent.names.clear()
+            first.bury({document_id("tester", url): now() for url in urls})
+            counts.append(sent.writes)
+        # To note it; that what was added in the same crawl is gone; and to bury it.
+        assert counts == [3, 3]
+        assert first.tally.gone == 61 and documents(stores_settings) == {}
+        changes = first.books.store.changes(first.books.id)
+        assert {change.kind for change in changes} == {Change.GONE} and len(changes) == 61
+        first.bury({document_id("tester", URL): now()})
+        assert first.tally.gone == 61, "what does not stand is not buried"
+
+
+def test_what_becomes_reserved_is_gone_and_takes_few_commands(stores_settings: Settings) -> None:
+    sent = Commands()
+    one = job(stores_settings, {"kind": "web", "start_urls": [URL]})
+    with warehouse_of(stores_settings, sent) as warehouse:
+        intake = Intake(one, warehouse, one.recipe.sources[0])
+        html = f"<html><body><article><h1>Tides</h1><p>{words()}</p></article></body></html>"
+        pages = [Page(f"{URL}/{n}", html.encode(), "text/html") for n in range(40)]
+        outcomes = intake.taken([intake.taking(page) for page in pages])
+        assert outcomes == [(Outcome.STORED, page.url) for page in pages]
+        sent.names.clear()
+        reserved = [replace(page, reserved=("noai",)) for page in pages]
+        outcomes = intake.taken([intake.taking(page) for page in reserved])
+        assert set(outcomes) == {(Outcome.SKIPPED, "reserved by its publisher: noai")}
+        assert sent.writes == 3 and documents(stores_settings) == {}

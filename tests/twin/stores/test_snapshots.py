@@ -107,6 +107,23 @@ def test_every_torn_file_gives_its_whole_records(snapshots: Snapshots, tmp_path:
         assert not torn.exists()
 
 
+@pytest.mark.parametrize("tail", [b"", b"half a record"])
+def test_a_tail_that_its_writer_did_not_finish_is_cut_off(
+    snapshots: Snapshots, tmp_path: Path, tail: bytes
+) -> None:
+    """As where the disk was full; the writer's index counts only for what it has finished."""
+    file = write(tmp_path / "1.warc.gz", page(), page("https://ann.example/2", b"two"))
+    whole = file.path.read_bytes()
+    assert file.size == len(whole)
+    with file.path.open("ab") as torn:
+        torn.write(tail)
+    assert snapshots.publish("blog", file.path, file.index, file.size) == "1.warc.gz"
+    stored = tmp_path / "store" / "ann" / "blog" / "1.warc.gz"
+    assert stored.read_bytes() == whole
+    bodies = [snapshots.read("blog", one).body for one in snapshots.entries("blog")]
+    assert bodies == [page().body, b"two"]
+
+
 def list_entries(snapshots: Snapshots, file: SnapshotFile) -> list:
     copy = file.path.with_name("copy.warc.gz")
     copy.write_bytes(file.path.read_bytes())

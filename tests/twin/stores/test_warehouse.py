@@ -10,21 +10,15 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from pymongo import MongoClient
-from pymongo.monitoring import (
-    CommandFailedEvent,
-    CommandListener,
-    CommandStartedEvent,
-    CommandSucceededEvent,
-)
 
 from tests import servers
+from tests.twin.stores.commands import Commands, warehouse_of
 from tests.twin.stores.documents import document
 from twin.domain.crawl import Change, CrawlRecord, CrawlStatus
 from twin.domain.document import DocumentStatus
 from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.settings import Settings
-from twin.stores.warehouse import Record, Upsert, Warehouse, open_warehouse
+from twin.stores.warehouse import Upsert, Warehouse, open_warehouse
 
 
 @pytest.fixture
@@ -171,9 +165,7 @@ def test_a_document_that_another_crawl_has_made_the_same_meanwhile_is_done(
 def test_many_changed_documents_take_as_many_commands_as_one(stores_settings: Settings) -> None:
     """The embedded server goes through all the commands it remembers with every further one."""
     sent = Commands()
-    uri = stores_settings.mongo_uri.get_secret_value()
-    with MongoClient[Record](uri, tz_aware=True, event_listeners=[sent]) as client:
-        warehouse = Warehouse(client[stores_settings.mongo_database], "here")
+    with warehouse_of(stores_settings, sent) as warehouse:
         counts = []
         for number in (1, 40):
             for text in ("Old.", "New."):
@@ -184,20 +176,21 @@ def test_many_changed_documents_take_as_many_commands_as_one(stores_settings: Se
     assert counts[0] == counts[1] == {"find": 1, "insert": 1, "update": 1}
 
 
-class Commands(CommandListener):
-    """Names of the commands that a client has sent."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.names.append(event.command_name)
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
+def test_many_marks_take_one_command_and_spare_what_has_changed(stores_settings: Settings) -> None:
+    sent = Commands()
+    with warehouse_of(stores_settings, sent) as warehouse:
+        warehouse.upsert_all([Upsert(document(f"post-{n}", "Old.")) for n in range(40)])
+        seen = warehouse.standing("ann")
+        warehouse.upsert(document("post-7", "New."))
+        marks = [(item, DocumentStatus.DUPLICATE, ("https://b.example/x",)) for item in seen]
+        sent.names.clear()
+        assert warehouse.mark_cross_posts(marks) == 39
+        assert sent.names == ["update"]
+        (spared,) = warehouse.live_documents("ann")
+        assert (spared.content, spared.also_at) == ("New.", ())
+        again = [(item, DocumentStatus.LIVE, ()) for item in warehouse.standing("ann")]
+        assert warehouse.mark_cross_posts(again) == 40
+        assert len(list(warehouse.live_documents("ann"))) == 40
 
 
 def test_fetched_digests_and_sightings(warehouse: Warehouse) -> None:
@@ -228,7 +221,7 @@ def test_quarantine_keeps_an_item_once_with_its_last_reason(warehouse: Warehouse
     (item,) = warehouse.quarantined("ann")
     assert (item.url, item.reason) == ("u", "too large") and item.first_seen <= item.last_seen
     assert warehouse.quarantined("ann", "other") == [] and warehouse.quarantined("bob") == []
-    warehouse.release(item.id)
+    warehouse.release([item.id])
     assert warehouse.quarantined("ann") == []
 
 

@@ -1,6 +1,6 @@
 """The books of one crawl of one source: what it changed, what it found gone, how it ended."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -62,15 +62,19 @@ class Books:
             at=when,
         )
 
-    def bury(self, identity: str, when: datetime) -> bool:
-        """Mark a document as gone; its text and history stay. False if it did not stand."""
-        document = self._warehouse.document(identity)
-        if document is None or document.status is DocumentStatus.GONE:
-            return False
-        gone = Noted(document, Change.GONE, document.revision)
-        self.store.note([self._change(gone, when)])
-        self.store.bury(identity)
-        return True
+    def bury(self, gone: Mapping[str, datetime]) -> set[str]:
+        """Mark documents as gone, each at its time; their texts and history stay.
+
+        Returns:
+            Ids of those that stood.
+        """
+        standing = self._warehouse.standing_of(gone)
+        self.store.note(
+            [self._change(Noted(one, Change.GONE, one.revision), gone[one.id]) for one in standing]
+        )
+        buried = {one.id for one in standing}
+        self.store.bury(buried)
+        return buried
 
     def unseen(
         self, seen: Collection[str], pages: KnownPages, states: Collection[DocumentStatus]
@@ -91,7 +95,8 @@ class Books:
 
     def guests(self, pages: KnownPages) -> set[str]:
         """Ids of documents of other writers that the source's pages became."""
-        ids = pages.urls_of_documents().keys()
+        own = {identity for identity, _ in self.store.standing(self._author.id, self._source)}
+        ids = pages.urls_of_documents(own).keys()
         return set(self.store.guests(self._source, ids, self._author.id))
 
     def absent(self, absences: Absences, seen: Collection[str], pages: KnownPages) -> list[str]:

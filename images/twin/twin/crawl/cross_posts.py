@@ -74,17 +74,15 @@ def unite_cross_posts(
         documents = warehouse.standing(author_id)
         groups = [keep_first(group, source_order) for group in _groups(warehouse, documents)]
         wanted = _marks(groups)
-        done = True
+        marks = []
         for item in documents:
             status, also_at = wanted.get(item.id, (DocumentStatus.LIVE, ()))
-            if (item.status, item.also_at) == (status, also_at):
-                continue
-            # Another crawl may be at it: what it changed is judged anew.
-            if warehouse.mark_cross_post(item, status, also_at):
-                changed += 1
-            else:
-                done = False
-        if done:
+            if (item.status, item.also_at) != (status, also_at):
+                marks.append((item, status, also_at))
+        done = warehouse.mark_cross_posts(marks)
+        changed += done
+        # Another crawl may be at it: what it changed is judged anew.
+        if done == len(marks):
             duplicates = sum(len(group) - 1 for group in groups)
             return CrossPosts(len(groups), duplicates, changed)
     raise TryAgainError(f"documents of {author_id} keep being changed by other crawls")

@@ -1,7 +1,7 @@
 """From pages to the warehouse: one intake per source and crawl, whatever kind the source is."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -27,13 +27,15 @@ from twin.crawl.page import (
     now,
 )
 from twin.crawl.page_records import PageRecords
-from twin.crawl.read_article import checked, read_article
-from twin.crawl.reader_process import BrokenReaderError, Read
+from twin.crawl.quarantine import Quarantine
+from twin.crawl.read_article import checked
+from twin.crawl.reader_process import BrokenReaderError, ReadAll, read_each
 from twin.crawl.rules import rules_of
 from twin.crawl.source_documents import SourceDocuments
+from twin.crawl.steps import Bury, Read, Steps, Store, Work, at_once, carried_out
 from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
 from twin.crawl.web.urls import same_page
-from twin.domain.crawl import Change, FetchedPage, quarantine_id
+from twin.domain.crawl import Change, FetchedPage
 from twin.domain.document import STANDING, DocumentStatus, document_id
 from twin.domain.errors import TwinError
 from twin.job import Job
@@ -56,10 +58,9 @@ class Intake:
 
     Attributes:
         full: read every page again, even if its bytes are those of the stored document.
-        read: makes articles of pages, here or in another process.
+        read: makes articles of pages, here or in another process; see `ReadAll`.
         recorder: keeps the raw pages.
         workspace: keeps what the crawl needs to go on after it was told to end.
-        more_to_come: whether pages are on their way, so that storing one may wait for company.
         fatal: what ended the crawl of every source (the warehouse is away); then no page is
             taken any more. A page that breaks its reader fails alone.
         entry_errors: start pages, sitemaps and feeds that could not be read.
@@ -70,10 +71,9 @@ class Intake:
     warehouse: Warehouse
     source: Source
     full: bool = False
-    read: Read = read_article
+    read: ReadAll = read_each
     recorder: "Recording | None" = None
     workspace: "Workspace | None" = None
-    more_to_come: Callable[[], bool] = lambda: False
     fatal: BaseException | None = None
     entry_errors: list[TwinError] = field(default_factory=list)
     absences: Absences = field(default_factory=Absences)
@@ -85,8 +85,7 @@ class Intake:
         self.budget = Budget(self.job.recipe.crawl)
         self.books = Books(self.job, self.warehouse, self.source)
         self._counters = Counters(self.job)
-        held = self.warehouse.quarantined(self._author, self.source.name)
-        self._quarantined = {item.id for item in held}
+        self._quarantine = Quarantine(self.warehouse, self._author, self.source.name)
         names = self.recorder.names if self.recorder else None
         self.pages = KnownPages(
             self.books.store, self._author, self.source.name, self.rules, names, full=self.full
@@ -97,8 +96,8 @@ class Intake:
         self._documents = SourceDocuments(
             self.job, self.warehouse, self.source, self.books, self.pages,
             rules=self.rules, full=self.full,
-            more_to_come=lambda: self.fatal is None and self.more_to_come(),
         )  # fmt: skip
+        self._work: Work = {Read: self._read_all, Bury: self._bury_all, Store: self._store_all}
 
     @property
     def tally(self) -> Tally:
@@ -130,7 +129,8 @@ class Intake:
         Raises:
             TwinError: the warehouse is away; every later call raises the same at once.
         """
-        return self._guarded(lambda: self._take(page))
+        outcome: tuple[Outcome, str] = self.taken([self.taking(page)])[0]
+        return outcome
 
     def take_article(
         self,
@@ -155,20 +155,37 @@ class Intake:
             TwinError: as `take`.
         """
         page = Page(url, b"", ARTICLE_TYPE, expected=expected, fetched=fetched or now())
-        return self._guarded(lambda: self._take_article(page, state, read))
+        taking = self._taking_article(page, state, read)
+        outcome: tuple[Outcome, str] = self.taken([taking])[0]
+        return outcome
 
-    def _guarded(self, take: Callable[[], tuple[Outcome, str]]) -> tuple[Outcome, str]:
+    def taken(self, takings: Sequence[Steps[Any]]) -> list[Any]:
+        """The results of pages that are taken together: of `taking`, `passing_by`, `confirming`.
+
+        Raises:
+            TwinError: as `take`.
+        """
         if self.fatal is not None:
             raise self.fatal
         try:
-            return take()
+            return carried_out(takings, self._work)
         except TwinError as error:
             self.fatal = error
             raise
 
-    def _take_article(
+    def _read_all(self, steps: Sequence[Read]) -> Sequence[object]:
+        return self.read([step.page for step in steps], self.job.recipe.crawl)
+
+    def _store_all(self, steps: Sequence[Store]) -> Sequence[object]:
+        return self._documents.store([(step.document, step.digest) for step in steps])
+
+    def _bury_all(self, steps: Sequence[Bury]) -> Sequence[object]:
+        self.bury({step.identity: step.when for step in steps})
+        return [None] * len(steps)
+
+    def _taking_article(
         self, page: Page, state: bytes, read: Callable[[], Article]
-    ) -> tuple[Outcome, str]:
+    ) -> Steps[tuple[Outcome, str]]:
         digest = hashlib.sha256(state).hexdigest()
         fetched = self._documents.digest(digest)
         articles: list[Article] = []
@@ -181,22 +198,24 @@ class Intake:
         is_known = self._documents.is_made_of(identity, fetched)
         if is_known and identity not in self._documents.forgotten:
             return self._stored(identity, page.url, Change.UNCHANGED)
-        outcome, reason, found = self._read(page, fetched, read_once)
+        outcome, reason, found = yield from self._read(page, fetched, at_once(read_once))
         self._note_absence(page.url, outcome, found)
         if articles:  # there is no page: what was made of it is kept in its place
             body = article_json(articles[0])
             self._remember(replace(page, body=body), digest, outcome, reason, found)
         return outcome, reason
 
-    def _take(self, page: Page) -> tuple[Outcome, str]:
+    def taking(self, page: Page) -> Steps[tuple[Outcome, str]]:
+        """As `take`, in steps, for `taken`."""
         digest = hashlib.sha256(page.body).hexdigest()
         known = None if page.reserved else self.pages.current(page.url, digest)
         again = known and self._again(page.url, known)
         if known and again:
             outcome, reason, identity = again[0], known.reason, known.document_id
         else:
-            read = partial(self.read, page, self.job.recipe.crawl)
-            outcome, reason, identity = self._read(page, self._documents.digest(digest), read)
+            outcome, reason, identity = yield from self._read(
+                page, self._documents.digest(digest), _article_of(page)
+            )
             self._note_absence(page.url, outcome, identity)
         self._remember(page, digest, outcome, reason, identity)
         return again or (outcome, reason)
@@ -209,11 +228,11 @@ class Intake:
         self._records.keep(page, digest, outcome.value, reason, identity, raw=may_keep)
 
     def _read(
-        self, page: Page, fetched: str, read: Callable[[], Article]
-    ) -> tuple[Outcome, str, str | None]:
+        self, page: Page, fetched: str, read: Steps[Article]
+    ) -> Steps[tuple[Outcome, str, str | None]]:
         """Outcome, reason, and the id of the document that a page became."""
         try:
-            return self._read_or_raise(page, fetched, read)
+            return (yield from self._read_or_raise(page, fetched, read))
         except ListingError as error:
             return *self.skip(str(error)), None
         except PaywallError as error:
@@ -230,14 +249,14 @@ class Intake:
             return *self._fail(page.url, _broken(error)), None
 
     def _read_or_raise(
-        self, page: Page, fetched: str, read: Callable[[], Article]
-    ) -> tuple[Outcome, str, str | None]:
+        self, page: Page, fetched: str, read: Steps[Article]
+    ) -> Steps[tuple[Outcome, str, str | None]]:
         identity = document_id(self._author, self._documents.name(page.url))
         if identity in self._documents.forgotten:
             return *self.skip(FORGOTTEN), None
         if self._documents.is_made_of(identity, fetched) and not page.reserved:
             return *self._stored(identity, page.url, Change.UNCHANGED), identity
-        article = read()
+        article = yield from read
         url = article.canonical_url or page.url
         if page.has_siblings and not same_page(url, page.url):
             if document_id(self._author, self._documents.name(url)) in self._documents.forgotten:
@@ -245,11 +264,11 @@ class Intake:
             self.skip(f"its canonical URL is {url}")
             return Outcome.ELSEWHERE, url, None
         article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))
-        return self._keep(url, article, fetched, page)
+        return (yield from self._keep(url, article, fetched, page))
 
     def _keep(
         self, url: str, article: Article, fetched: str, page: Page
-    ) -> tuple[Outcome, str, str | None]:
+    ) -> Steps[tuple[Outcome, str, str | None]]:
         """Store an article, unless it was forgotten or its publisher forbids it."""
         documents = self._documents
         document = documents.draft(documents.name(url), article, page.fetched)
@@ -257,20 +276,18 @@ class Intake:
         if not documents.forgotten.isdisjoint((own, document.id)):
             return *self.skip(FORGOTTEN), None
         if document.reserved and self.job.recipe.rights.honour_reservations:
-            self.bury(document.id, page.fetched)
+            yield Bury(document.id, page.fetched)
             return *self.skip(f"{RESERVED}: {', '.join(document.reserved)}"), None
         if document.id != own:
-            self.bury(own, page.fetched)  # it was taken for the author's before
+            yield Bury(own, page.fetched)  # it was taken for the author's before
             documents.guests.add(document.id)
-        change = documents.store(document, fetched)
+        change = yield Store(document, fetched)
         if page.has_siblings:  # a replay has the pages of many crawls
             documents.keep_name(document.url)
         return *self._stored(document.id, url, change), document.id
 
     def _stored(self, identity: str, url: str, change: Change) -> tuple[Outcome, str]:
-        held = quarantine_id(self._author, self.source.name, url)
-        if held in self._quarantined:
-            self.warehouse.release(held)
+        self._quarantine.release(url)
         self._counters.stored(identity, change, by_guest=identity in self._documents.guests)
         return Outcome.STORED, url
 
@@ -287,17 +304,14 @@ class Intake:
             return {}
         return self.pages.conditions(url, links=links)
 
-    def unchanged(self, url: str, exchange: Exchange) -> tuple[Outcome, str] | None:
-        """Take a page that its server calls unchanged (304).
+    def confirming(self, url: str, exchange: Exchange) -> Steps[tuple[Outcome, str] | None]:
+        """Take a page that its server calls unchanged (304); for `taken`.
 
-        Returns:
-            As `take`; None if it must be fetched after all.
-
-        Raises:
-            TwinError: the warehouse is away.
+        The result is that of `take`, or None if the page must be fetched after all.
         """
-        if self.fatal is not None:
-            raise self.fatal
+        return at_once(partial(self._confirm, url, exchange))
+
+    def _confirm(self, url: str, exchange: Exchange) -> tuple[Outcome, str] | None:
         known = self.pages.current(url)
         again = known and self._again(url, known)
         if not known or not again:
@@ -331,8 +345,11 @@ class Intake:
 
     # Pages that are no documents
 
-    def pass_by(self, page: Page, reason: str) -> tuple[Outcome, str]:
-        """Note a page that the recipe does not want, but which leads to others."""
+    def passing_by(self, page: Page, reason: str) -> Steps[tuple[Outcome, str]]:
+        """Note a page that the recipe does not want, but which leads to others; for `taken`."""
+        return at_once(partial(self._pass_by, page, reason))
+
+    def _pass_by(self, page: Page, reason: str) -> tuple[Outcome, str]:
         self.absences.note(page.url, Absence.MISSING)
         digest = hashlib.sha256(page.body).hexdigest()
         outcome, reason = self.skip(reason)
@@ -385,9 +402,7 @@ class Intake:
 
     def _hold(self, url: str, reason: str) -> None:
         try:
-            self.warehouse.quarantine(
-                author_id=self._author, source=self.source.name, url=url, reason=reason
-            )
+            self._quarantine.hold(url, reason)
         except TwinError as error:
             self.fatal = error
             raise
@@ -415,16 +430,15 @@ class Intake:
         urls = {url for found in unseen.values() for url in found}
         return sorted(url for url in urls if not self.absences.knows(url))
 
-    def bury(self, identity: str, when: datetime) -> None:
-        """Mark a document as gone; its text and history stay.
+    def bury(self, gone: Mapping[str, datetime]) -> None:
+        """Mark documents as gone, each at its time; their texts and history stay.
 
         Raises:
             TwinError: the warehouse is away.
         """
-        if not self.books.bury(identity, when):
-            return
-        self._documents.drop(identity)
-        self._counters.buried(identity)
+        for identity in self.books.bury(gone):
+            self._documents.drop(identity)
+            self._counters.buried(identity)
 
     # The crawl as a whole
 
@@ -437,7 +451,7 @@ class Intake:
         Raises:
             TwinError: the warehouse is away.
         """
-        self.pages.flush()
+        self._flush()
         came_across = self._counters.seen
         if seen is None:
             self.warehouse.mark_seen(came_across - self._documents.added, self.books.started)
@@ -447,10 +461,14 @@ class Intake:
         gone = []
         if self._error is None and seen is None:
             gone = self.books.absent(self.absences, came_across, self.pages)
-        for identity in gone:
-            self.bury(identity, now())
+        if gone:
+            self.bury(dict.fromkeys(gone, now()))
         if self.recorder and gone:
             self.recorder.conclude(self.books.id, now(), {"gone": gone})
+
+    def _flush(self) -> None:
+        self.pages.flush()
+        self._quarantine.flush()
 
     def close(self) -> TwinError | None:
         """Close the books of a settled source.
@@ -483,7 +501,7 @@ class Intake:
         Raises:
             TwinError: the warehouse is away.
         """
-        self.pages.flush()
+        self._flush()
         return {**self._counters.state(), "absences": self.absences.pages}
 
     def go_on(self, state: dict[str, Any]) -> None:
@@ -491,6 +509,11 @@ class Intake:
         for url, absence in state["absences"].items():
             self.absences.note(url, Absence(absence))
         self._counters.go_on(state)
+
+
+def _article_of(page: Page) -> Steps[Article]:
+    article: Article = yield Read(page)
+    return article
 
 
 def _broken(error: Exception) -> str:

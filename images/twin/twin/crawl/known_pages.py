@@ -1,9 +1,11 @@
 """What earlier crawls know of a source's pages: so that this one asks only for what is new."""
 
+import marshal
 import threading
+import uuid
 from collections.abc import Collection, Mapping
-from sys import intern
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from twin.crawl.page import Exchange
 from twin.crawl.tally import Outcome
@@ -17,13 +19,8 @@ PAGES_PER_WRITE = 100
 #: A page with more links is asked for without conditions, rather than stored with them all.
 MAX_LINKS = 2_000
 MAX_VALIDATOR_CHARACTERS = 512
-#: Of a page in memory: all that its URL and its source do not say.
-_FIELDS = tuple(
-    name for name in FetchedPage.model_fields if name not in {"id", "author_id", "source", "url"}
-)
-#: Texts that many pages have in common.
-_SHARED = frozenset({"reader", "snapshot", "outcome"})
-_DOCUMENT = _FIELDS.index("document_id")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class KnownPages:
@@ -51,7 +48,8 @@ class KnownPages:
         self._reader = reader
         self._snapshots = snapshots
         self._full = full
-        self._rows = {page.url: _row(page) for page in store.pages(author_id, source)}
+        self._shared: dict[str, int] = {}
+        self._rows = {page.url: self._row(page) for page in store.pages(author_id, source)}
         self._new: set[str] = set()
         self._news: list[FetchedPage] = []
         self._still: list[FetchedPage] = []
@@ -62,11 +60,54 @@ class KnownPages:
         row = self._rows.get(url)
         return None if row is None else self._page(url, row)
 
-    def _page(self, url: str, row: tuple[Any, ...]) -> FetchedPage:
-        fields: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
-        fields["id"] = page_id(self._author, self._source, url)
-        fields |= {"author_id": self._author, "source": self._source, "url": url}
-        return FetchedPage.model_construct(**fields)
+    def _row(self, page: FetchedPage) -> bytes:
+        """What a page is remembered as: a third of its size, of which a site may have many."""
+        return marshal.dumps(
+            (
+                _packed_id(page.document_id),
+                _milliseconds(page.fetched),
+                None if page.captured is None else _milliseconds(page.captured),
+                page.status,
+                page.etag,
+                page.last_modified,
+                packed_digest(page.body_digest),
+                page.reason,
+                page.links is not None,
+                # Texts that many pages have in common.
+                self._number(page.reader),
+                self._number(page.outcome),
+                None if page.snapshot is None else self._number(page.snapshot),
+            )
+        )
+
+    def _number(self, text: str) -> int:
+        """What a text is remembered as, from 1. To be called by one thread at a time."""
+        return self._shared.setdefault(text, len(self._shared) + 1)
+
+    def _page(self, url: str, row: bytes) -> FetchedPage:
+        shared = ["", *self._shared]
+        (
+            document, fetched, captured, status, etag, last_modified, digest, reason, has_links,
+            reader, outcome, snapshot,
+        ) = marshal.loads(row)  # noqa: S302 - written by `_row`  # fmt: skip
+        return FetchedPage.model_construct(
+            id=page_id(self._author, self._source, url),
+            author_id=self._author,
+            source=self._source,
+            url=url,
+            fetched=_moment(fetched),
+            status=status,
+            etag=etag,
+            last_modified=last_modified,
+            body_digest=digest.hex() if isinstance(digest, bytes) else digest,
+            reader=shared[reader],
+            outcome=shared[outcome],
+            reason=reason,
+            document_id=_unpacked_id(document),
+            links=() if has_links else None,
+            snapshot=None if snapshot is None else shared[snapshot],
+            captured=None if captured is None else _moment(captured),
+        )
 
     def current(self, url: str, body_digest: str | None = None) -> FetchedPage | None:
         """What is known of a URL, if it is still what we would make of it (and of these bytes)."""
@@ -103,7 +144,7 @@ class KnownPages:
         """Document id to the URLs of the pages that became it, of all documents but some."""
         urls: dict[str, list[str]] = {}
         for url, row in self._rows.items():
-            document = row[_DOCUMENT]
+            document = _unpacked_id(marshal.loads(row)[0])  # noqa: S302 - written by `_row`
             if document is not None and document not in besides:
                 urls.setdefault(document, []).append(url)
         return urls
@@ -124,7 +165,7 @@ class KnownPages:
             (self._news if is_news else self._still).append(page)
             links = () if page.links is not None else before and before.links
             # Memory holds no links, but whether there are some.
-            self._rows[page.url] = _row(page.model_copy(update={"links": links}))
+            self._rows[page.url] = self._row(page.model_copy(update={"links": links}))
             if len(self._news) + len(self._still) < PAGES_PER_WRITE:
                 return
         self.flush()
@@ -148,12 +189,34 @@ class KnownPages:
             self._store.still([page.id for page in same], status, first)
 
 
-def _row(page: FetchedPage) -> tuple[Any, ...]:
-    """What a page is remembered as: a third of its size, of which a site may have many."""
-    if page.captured == page.fetched:  # as of every page that is new: one object is enough
-        page = page.model_copy(update={"captured": page.fetched})
-    row = ((name, getattr(page, name)) for name in _FIELDS)
-    return tuple(intern(value) if value and name in _SHARED else value for name, value in row)
+def _packed_id(identity: str | None) -> bytes | str | None:
+    """Half as long, if it is a UUID as we write it."""
+    try:
+        packed = uuid.UUID(identity or "")
+    except ValueError:
+        return identity
+    return packed.bytes if str(packed) == identity else identity
+
+
+def _unpacked_id(packed: bytes | str | None) -> str | None:
+    return str(uuid.UUID(bytes=packed)) if isinstance(packed, bytes) else packed
+
+
+def packed_digest(digest: str) -> bytes | str:
+    """Half as long, if it is one in hexadecimal digits."""
+    try:
+        packed = bytes.fromhex(digest)
+    except ValueError:
+        return digest
+    return packed if packed.hex() == digest else digest
+
+
+def _milliseconds(when: datetime) -> int:
+    return (when - _EPOCH) // _MILLISECOND
+
+
+def _moment(milliseconds: int) -> datetime:
+    return _EPOCH + milliseconds * _MILLISECOND
 
 
 def _is_still(before: FetchedPage, page: FetchedPage) -> bool:

@@ -7,6 +7,7 @@ its process with it, and only the page that it was reading fails.
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import accumulate
@@ -16,23 +17,32 @@ from traceback import format_exc
 from twin.crawl.page import Article, Page, UnusableError
 from twin.crawl.read_article import read_article
 from twin.recipes import CrawlSection
-from twin.stores.grouped_calls import GroupedCalls
 
 #: A page takes milliseconds; whatever takes this long does not come to an end.
 MAX_SECONDS = 60.0
 #: Parsers keep caches and fragments: a new process now and then keeps memory flat.
 PAGES_PER_PROCESS = 2_000
 START_SECONDS = 120.0
-#: Pages, and bytes of them, that go to the process at once.
-LARGEST = 8
+#: Bytes of pages that go to the process at once.
 LARGEST_BYTES = 1_000_000
 # Not multiprocessing's own: its fork takes along the locks of our threads, its spawn imports
 # whatever program runs us once more.
 PROGRAM = "from twin.crawl.reader_process import serve; serve({})"
 
-Read = Callable[[Page, CrawlSection], Article]
-Asked = tuple[Page, CrawlSection]
+#: An article, or why there is none: an `UnusableError`, or what reading it has raised.
 Answer = Article | Exception
+ReadAll = Callable[[Sequence[Page], CrawlSection], Sequence[Answer]]
+
+
+def read_each(pages: Sequence[Page], limits: CrawlSection) -> list[Answer]:
+    """As `read_article` of each page, here."""
+    answers: list[Answer] = []
+    for page in pages:
+        try:
+            answers.append(read_article(page, limits))
+        except Exception as error:
+            answers.append(error)
+    return answers
 
 
 class BrokenReaderError(Exception):
@@ -62,21 +72,21 @@ class _Reader:
         self.pages = 0
         self._ready = False
 
-    def read(self, asked: Sequence[Asked]) -> Iterator[Answer]:
+    def read(self, pages: Sequence[Page], limits: CrawlSection) -> Iterator[Answer]:
         """An answer for each page, in their order.
 
         Raises:
             BrokenReaderError: the first page without an answer broke it.
         """
-        self.pages += len(asked)
+        self.pages += len(pages)
         try:
             if not self._ready:  # its imports take seconds on a busy machine
                 if not self._pipe.poll(START_SECONDS):
                     raise BrokenReaderError("the reader's process did not start")
                 self._pipe.recv()
                 self._ready = True
-            self._pipe.send(asked)
-            for _ in asked:
+            self._pipe.send((pages, limits))
+            for _ in pages:
                 if not self._pipe.poll(MAX_SECONDS):
                     raise BrokenReaderError(f"not read within {MAX_SECONDS:.0f} s")
                 yield self._pipe.recv()
@@ -97,15 +107,11 @@ class _Reader:
 
 
 class ReaderProcess:
-    """Reads pages in another process; safe to share between threads. Use it as a context.
-
-    Pages that wait while others are read go over together: else the process would wait for each
-    until the thread that brings it has had its turn.
-    """
+    """Reads pages in another process; safe to share between threads. Use it as a context."""
 
     def __init__(self) -> None:
         self._reader: _Reader | None = None
-        self._reads: GroupedCalls[Asked, Answer] = GroupedCalls(self._read_all, largest=LARGEST)
+        self._lock = threading.Lock()
 
     def __enter__(self) -> "ReaderProcess":
         """Nothing is started before the first page."""
@@ -114,30 +120,24 @@ class ReaderProcess:
     def __exit__(self, *exception: object) -> None:
         self._stop()
 
-    def read(self, page: Page, limits: CrawlSection) -> Article:
-        """As `read_article`, in another process.
+    def read_all(self, pages: Sequence[Page], limits: CrawlSection) -> list[Answer]:
+        """As `read_article` of each page, in another process.
 
-        Raises:
-            BrokenReaderError: the page broke its reader, or took too long.
+        A page that broke its reader, or took too long, has a `BrokenReaderError` for an answer.
         """
-        answer = self._reads.call((page, limits))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def _read_all(self, asked: Sequence[Asked]) -> list[Answer]:
         answers: list[Answer] = []
-        while len(answers) < len(asked):
-            answers += self._read_some(_portion(asked[len(answers) :]))
+        with self._lock:
+            while len(answers) < len(pages):
+                answers += self._read_some(_portion(pages[len(answers) :]), limits)
         return answers
 
-    def _read_some(self, asked: Sequence[Asked]) -> list[Answer]:
+    def _read_some(self, pages: Sequence[Page], limits: CrawlSection) -> list[Answer]:
         """Answers for all, or for those up to the one that broke its reader."""
         answers: list[Answer] = []
         if self._reader is None:
             self._reader = _Reader()
         try:
-            answers.extend(self._reader.read(asked))
+            answers.extend(self._reader.read(pages, limits))
         except BrokenReaderError as error:
             answers.append(error)
             self._stop()
@@ -152,11 +152,11 @@ class ReaderProcess:
             reader.stop()
 
 
-def _portion(asked: Sequence[Asked]) -> Sequence[Asked]:
+def _portion(pages: Sequence[Page]) -> Sequence[Page]:
     """The first pages: so many that they are no large message, but one at least."""
-    sizes = accumulate(len(page.body) for page, _ in asked)
+    sizes = accumulate(len(page.body) for page in pages)
     count = sum(size <= LARGEST_BYTES for size in sizes)
-    return asked[: max(count, 1)]
+    return pages[: max(count, 1)]
 
 
 def serve(pipe_number: int) -> None:
@@ -169,7 +169,8 @@ def serve(pipe_number: int) -> None:
     with suppress(EOFError, OSError):
         pipe.send("ready")
         while True:
-            for page, limits in pipe.recv():
+            pages, limits = pipe.recv()
+            for page in pages:
                 pipe.send(_answer(page, limits))
 
 

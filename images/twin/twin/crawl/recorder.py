@@ -129,7 +129,7 @@ class Recorder:
         if self._file is not None:
             file, self._file = self._file, None
             file.close()
-            self._snapshots.publish(self._source, file.path, file.index)
+            self._snapshots.publish(self._source, file.path, file.index, file.size)
 
     def close(self) -> None:
         """Bring what is written to the store.

@@ -59,7 +59,7 @@ def replay(job: Job, options: ReplayOptions) -> None:
         intakes = []
         for source in sources:
             intake = Intake(
-                job, warehouse, source, full=options.full, read=reader.read,
+                job, warehouse, source, full=options.full, read=reader.read_all,
                 recorder=_Played(snapshots, source),
             )  # fmt: skip
             intakes.append(intake)
@@ -150,8 +150,11 @@ def _replay_note(intake: Intake, snapshots: Snapshots, entry: Entry) -> None:
     """Documents that a crawl found gone are gone, unless they have been seen since."""
     note = json.loads(snapshots.read(intake.source.name, entry).body)
     urls = intake.pages.urls_of_documents()
+    gone = {}
     for identity in note.get("gone", ()):
         pages = [page for url in urls.get(identity, ()) if (page := intake.pages.get(url))]
         seen = [page.fetched for page in pages if page.outcome == "stored"]
         if max(seen, default=entry.at) <= entry.at:
-            intake.bury(identity, entry.at)
+            gone[identity] = entry.at
+    if gone:
+        intake.bury(gone)

@@ -109,7 +109,7 @@ def _intake(
         recorder = Recorder(snapshots, workspace, source.name, job.run_id)
         stack.callback(recorder.close)
     return Intake(
-        job, warehouse, source, full=full, read=reader.read, recorder=recorder,
+        job, warehouse, source, full=full, read=reader.read_all, recorder=recorder,
         workspace=workspace, absences=Absences(after=job.recipe.crawl.gone_after),
     )  # fmt: skip
 

@@ -1,20 +1,20 @@
 """The documents of one source: what the warehouse has of them, and what articles add to them."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from twin.crawl.authorship import Authorship
 from twin.crawl.books import Books
-from twin.crawl.known_pages import KnownPages
+from twin.crawl.known_pages import KnownPages, packed_digest
 from twin.crawl.page import Article
 from twin.crawl.platforms import names_of_site, platform_of
-from twin.crawl.web.urls import page_key
+from twin.crawl.web.urls import page_number
 from twin.domain.crawl import Change
 from twin.domain.document import Document, document_id, revision_of
 from twin.job import Job
 from twin.recipes import Source
-from twin.stores.grouped_calls import GroupedCalls
 from twin.stores.warehouse import Upsert, Warehouse
 
 
@@ -24,7 +24,6 @@ class SourceDocuments:
     Args:
         rules: see `twin.crawl.rules`.
         full: nothing counts as read before.
-        more_to_come: whether pages are on their way, so that storing one may wait for company.
 
     Attributes:
         forgotten: ids of documents that were erased on demand.
@@ -42,7 +41,6 @@ class SourceDocuments:
         *,
         rules: str,
         full: bool,
-        more_to_come: Callable[[], bool],
     ) -> None:
         self._job = job
         self._author = job.recipe.author
@@ -52,27 +50,26 @@ class SourceDocuments:
         self.forgotten = forgotten.keys()
         stored = warehouse.urls_of(self._author.id, source.name)
         erased = [item.url for item in forgotten.values()]
-        self._names = {page_key(url): url for url in (*stored, *erased)}
+        self._names = {page_number(url): url for url in (*stored, *erased)}
         self._authorship = Authorship(
             self._author, guests_included=source.guests == "include", nobody=names_of_site(source)
         )
         self.guests = books.guests(pages)
-        self._fetched: dict[str, str] = {}
+        self._fetched: dict[str, bytes | str] = {}
         if not full:
-            self._fetched = warehouse.fetched_digests(self._author.id, source.name)
-            self._fetched |= warehouse.fetched_of(self.guests)
+            found = warehouse.fetched_digests(self._author.id, source.name)
+            found |= warehouse.fetched_of(self.guests)
+            self._fetched = {one: packed_digest(digest) for one, digest in found.items()}
         self.added: set[str] = set()
-        self._upserts: GroupedCalls[Upsert, Change] = GroupedCalls(
-            lambda upserts: warehouse.upsert_all(upserts, books.note), more_to_come
-        )
+        self._upsert = partial(warehouse.upsert_all, note=books.note)
 
     def name(self, url: str) -> str:
         """The URL that a page is stored under: whichever way it is linked now, it keeps it."""
-        return self._names.get(page_key(url), url)
+        return self._names.get(page_number(url), url)
 
     def keep_name(self, url: str) -> None:
         """Note the name of a document that other pages may call otherwise."""
-        self._names.setdefault(page_key(url), url)
+        self._names.setdefault(page_number(url), url)
 
     def digest(self, body_digest: str) -> str:
         """What a document remembers of the bytes it was made from, and of who read them."""
@@ -80,7 +77,7 @@ class SourceDocuments:
 
     def is_made_of(self, identity: str | None, digest: str) -> bool:
         """Whether a document stands and was made of bytes of this `digest`, by these rules."""
-        return self._fetched.get(identity or "") == digest
+        return self._fetched.get(identity or "") == packed_digest(digest)
 
     def draft(self, url: str, article: Article, fetched: datetime) -> Document:
         """The document that an article is."""
@@ -110,13 +107,14 @@ class SourceDocuments:
             last_changed=fetched,
         )
 
-    def store(self, document: Document, digest: str) -> Change:
-        """Store a document as it stands now, and of which bytes it was made."""
-        change = self._upserts.call(Upsert(document, digest))
-        if change is Change.ADDED:
-            self.added.add(document.id)
-        self._fetched[document.id] = digest
-        return change
+    def store(self, documents: Sequence[tuple[Document, str]]) -> list[Change]:
+        """Store documents as they stand now, each with what it was made of (`digest`)."""
+        changes = self._upsert([Upsert(document, digest) for document, digest in documents])
+        for (document, digest), change in zip(documents, changes, strict=True):
+            if change is Change.ADDED:
+                self.added.add(document.id)
+            self._fetched[document.id] = packed_digest(digest)
+        return changes
 
     def drop(self, identity: str) -> None:
         """Note that a document no longer stands: the same bytes make it anew."""

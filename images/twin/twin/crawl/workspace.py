@@ -29,7 +29,7 @@ from twin.stores.snapshots import SUFFIX, Snapshots
 PAUSED = "paused.json"
 LOCK = "lock"
 #: Raise it when the spider's callbacks or what it knows (`WebSpider.state`) change.
-PAUSE_FORMAT = "3"
+PAUSE_FORMAT = "4"
 #: Nobody retries a run of last week: its queue is deleted.
 STALE_SECONDS = 7 * 24 * 3600
 

@@ -17,7 +17,13 @@ from twin.domain.crawl import (
     FetchedPage,
 )
 from twin.domain.document import DocumentStatus
-from twin.stores.warehouse import STANDING_VALUES, Warehouse, slices, storable
+from twin.stores.warehouse import (
+    RECORDS_PER_ANSWER,
+    STANDING_VALUES,
+    Warehouse,
+    slices,
+    storable,
+)
 
 #: Crawls of a source whose changes are kept, for `twin crawl diff`.
 CRAWLS_KEPT = 50
@@ -38,7 +44,8 @@ class CrawlPages:
         """What is known of a source's URLs; links, if known, are empty here, see `links`."""
         query = {"author_id": author_id, "source": source}
         with self._warehouse.plain_errors():
-            for stored in self._warehouse.collection("pages").find(query, _WITHOUT_LINKS):
+            pages = self._warehouse.collection("pages")
+            for stored in pages.find(query, _WITHOUT_LINKS, batch_size=RECORDS_PER_ANSWER):
                 yield _page(stored)
 
     def links(self, page: str) -> tuple[str, ...] | None:
@@ -132,7 +139,8 @@ class CrawlPages:
         with self._warehouse.plain_errors():
             changes = self._warehouse.collection("changes")
             newest: dict[str, Any] = {}
-            for one in changes.find(query, {"crawl_id": 1, "at": 1}):
+            wanted = {"crawl_id": 1, "at": 1}
+            for one in changes.find(query, wanted, batch_size=RECORDS_PER_ANSWER):
                 newest[one["crawl_id"]] = max(newest.get(one["crawl_id"], one["at"]), one["at"])
             old = sorted(newest, key=lambda crawl: newest[crawl], reverse=True)[keep:]
             if old:
@@ -154,7 +162,8 @@ class CrawlPages:
         """Document id, and URL and status, of all that a source ever gave of its author."""
         query = {"author_id": author_id, "source": source}
         with self._warehouse.plain_errors():
-            for one in self._warehouse.collection("documents").find(query, _STATE):
+            documents = self._warehouse.collection("documents")
+            for one in documents.find(query, _STATE, batch_size=RECORDS_PER_ANSWER):
                 yield one["_id"], (one["url"], DocumentStatus(one["status"]))
 
     def guests(
@@ -187,12 +196,14 @@ class CrawlPages:
                     counts[one["_id"]] = len(one["missed_in"])
         return counts
 
-    def bury(self, document: str) -> None:
-        """Mark a document as gone; its text and history stay."""
-        live = {"_id": document, "status": {"$in": STANDING_VALUES}}
+    def bury(self, document_ids: Iterable[str]) -> None:
+        """Mark documents as gone; their texts and history stay."""
         update = {"$set": {"status": DocumentStatus.GONE.value}, "$unset": {"missed_in": ""}}
         with self._warehouse.plain_errors():
-            self._warehouse.collection("documents").update_one(live, update)
+            documents = self._warehouse.collection("documents")
+            for some in slices(document_ids):
+                standing = {"_id": {"$in": some}, "status": {"$in": STANDING_VALUES}}
+                documents.update_many(standing, update)
 
 
 def _without_unknown_links(page: FetchedPage) -> dict[str, Any]:

@@ -34,6 +34,7 @@ SOFTWARE = "llm-twin"
 FACTS = "X-Twin-Page"
 CRAWL_SCHEME = "urn:twin:crawl:"
 BLOCK = 1 << 20
+PIECE = 1 << 16
 # warcio's own is 9, which takes longer and saves hardly a byte.
 COMPRESSION = 6
 FASTEST = 1
@@ -124,10 +125,13 @@ class SnapshotFile:
         self._append(self._writer.create_warcinfo_record(path.name, info), None)
 
     @property
-    def index(self) -> str:
-        """Index of what is in it."""
-        whole = bytes(self._packed) + self._packer.copy().flush()
-        return zlib.decompress(whole).decode()
+    def index(self) -> Iterator[bytes]:
+        """Index of what is in it, in pieces: it may be as large as some hundred pages."""
+        packed = bytes(self._packed) + self._packer.copy().flush()
+        unpacker = zlib.decompressobj()
+        while piece := unpacker.decompress(packed, PIECE):
+            yield piece
+            packed = unpacker.unconsumed_tail
 
     def add(self, capture: Capture) -> None:
         """Append a page (and the request for it), a page's being unchanged, or a crawl's note."""
@@ -157,7 +161,7 @@ class SnapshotFile:
             headers[FACTS] = json.dumps(capture.facts)
         if capture.url.startswith(CRAWL_SCHEME):
             return self._writer.create_warc_record(
-                capture.url, "metadata", payload=io.BytesIO(capture.body),
+                capture.url, "metadata", payload=io.BytesIO(capture.body), length=len(capture.body),
                 warc_content_type=capture.media_type, warc_headers_dict=headers,
             )  # fmt: skip
         head = None
@@ -167,8 +171,8 @@ class SnapshotFile:
             return self._revisit(capture, headers, head)
         return self._writer.create_warc_record(
             capture.url, "response" if head else "resource", payload=io.BytesIO(capture.body),
-            warc_content_type="" if head else capture.media_type, http_headers=head,
-            warc_headers_dict=headers,
+            length=len(capture.body), warc_content_type="" if head else capture.media_type,
+            http_headers=head, warc_headers_dict=headers,
         )  # fmt: skip
 
     def _revisit(self, capture: Capture, headers: dict[str, str], head: Any) -> Any:
@@ -319,31 +323,42 @@ class Snapshots:
         found = self._files.names(f"{self._author}/{source}")
         return [name for name in found if name.endswith(SUFFIX) and not name.startswith(".")]
 
-    def publish(self, source: str, local: Path, index: str | None = None) -> str | None:
+    def publish(
+        self,
+        source: str,
+        local: Path,
+        index: Iterable[bytes] | None = None,
+        size: int | None = None,
+    ) -> str | None:
         """Put a file that is no longer written into the store, and delete it here.
 
         A tail that a kill has torn is cut off; a file without any record is only deleted.
 
         Args:
             index: of the file; made by reading it if not given.
+            size: of its whole records, as far as who wrote it knows; found by reading it else.
 
         Returns:
             Its name there; None if nothing was in it.
         """
-        whole = whole_members(local)
+        whole = size if size == local.stat().st_size else whole_members(local)
         if whole < local.stat().st_size:
             with local.open("r+b") as file:
                 file.truncate(whole)
             index = None
-        if index is None:
-            with local.open("rb") as file:
-                index = "".join(entry.line() for entry in read_index(file, local.name))
-        if index:
-            name = f"{self._author}/{source}/{local.name}"
+        name = f"{self._author}/{source}/{local.name}"
+        listed = self._cache / f"{local.name}{INDEX_SUFFIX}"
+        with local.open("rb") as records, listed.open("wb") as lines:
+            if index is None:
+                index = (entry.line().encode() for entry in read_index(records, local.name))
+            lines.writelines(index)
+        has_any = listed.stat().st_size > 0
+        if has_any:
             self._files.put(local, name)
-            self._files.write_text(_index_name(name), index)
+            self._files.put(listed, _index_name(name))
+        listed.unlink()
         local.unlink()
-        return local.name if index else None
+        return local.name if has_any else None
 
     def entries(self, source: str, names: Iterable[str] | None = None) -> Iterator[Entry]:
         """What is in the files of a source, oldest first."""

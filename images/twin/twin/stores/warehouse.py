@@ -11,11 +11,11 @@ next upsert finishes the work.
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -33,6 +33,9 @@ BOOKKEEPING = ("last_seen", "fetched", "missed_in")
 COLLECTIONS = ("revisions", "documents", "quarantine", "crawls", "forgotten", "pages", "changes")
 #: The embedded server compares each record that it finds with every id that was asked for.
 IDS_PER_COMMAND = 100
+#: Records of a whole source are read in such portions: the driver's own are of 16 MiB, and it
+#: unpacks each at once.
+RECORDS_PER_ANSWER = 500
 #: What a document must still have for it to be written: what it had when it was read.
 _GUARDS = ("revision", "status")
 ATTEMPTS = 20
@@ -44,6 +47,7 @@ UNAUTHORISED = {13, 18}
 DUPLICATE_KEY = 11000
 
 Record = dict[str, Any]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -327,6 +331,16 @@ class Warehouse:
             stored = self._of("documents").find_one({"_id": document_id})
         return _document(stored) if stored else None
 
+    def standing_of(self, document_ids: Iterable[str]) -> list[Document]:
+        """Those of these documents that are live or duplicates of live ones, without their text."""
+        items = []
+        with self._errors():
+            for some in slices(document_ids):
+                query = {"_id": {"$in": some}, "status": {"$in": STANDING_VALUES}}
+                found = self._of("documents").find(query, {"content": 0})
+                items += [_document({**stored, "content": ""}) for stored in found]
+        return items
+
     def documents_at(self, *urls: str) -> list[Document]:
         """Documents of these canonical URLs: one an author and URL."""
         with self._errors():
@@ -348,7 +362,9 @@ class Warehouse:
     def live_revisions(self, author_id: str) -> dict[str, str]:
         """Document id to revision of an author's live documents; reads no text."""
         with self._errors():
-            found = self._of("documents").find(_live(author_id), {"revision": 1})
+            found = self._of("documents").find(
+                _live(author_id), {"revision": 1}, batch_size=RECORDS_PER_ANSWER
+            )
             return {stored["_id"]: stored["revision"] for stored in found}
 
     def live_count(self, author_id: str) -> int:
@@ -405,7 +421,8 @@ class Warehouse:
         query = {"author_id": author_id, "status": {"$in": STANDING_VALUES}}
         wanted = {"_id": 0, "source": 1, "url": 1, "also_at": 1}
         with self._errors():
-            for stored in self._of("documents").find(query, wanted):
+            found = self._of("documents").find(query, wanted, batch_size=RECORDS_PER_ANSWER)
+            for stored in found:
                 yield stored["source"], stored["url"], bool(stored.get("also_at"))
 
     def standing(self, author_id: str) -> list[Document]:
@@ -423,25 +440,33 @@ class Warehouse:
                 for stored in found.sort("_id", 1):
                     yield stored["_id"], stored["content"]
 
-    def mark_cross_post(
-        self, seen: Document, status: DocumentStatus, also_at: tuple[str, ...]
-    ) -> bool:
-        """Note of a document whether it is the one of its text, and the text's other URLs.
+    def mark_cross_posts(
+        self, marks: Sequence[tuple[Document, DocumentStatus, tuple[str, ...]]]
+    ) -> int:
+        """Note of documents whether each is the one of its text, and the text's other URLs.
 
         Args:
-            seen: the document as it was read; if it has changed since, nothing is done.
+            marks: documents as they were read, each with its state and URLs; with one that has
+                changed since, nothing is done.
 
         Returns:
-            Whether the document is as wanted now.
+            How many had not changed, and are as wanted now.
         """
-        guard: Record = {"_id": seen.id, "revision": seen.revision, "status": seen.status.value}
-        if seen.also_at:
-            guard["also_at"] = list(seen.also_at)
-        else:
-            guard["also_at.0"] = {"$exists": False}
-        wanted = {"status": status.value, "also_at": list(also_at)}
+        from pymongo import UpdateOne
+
+        matched = 0
         with self._errors():
-            return bool(self._of("documents").update_one(guard, {"$set": wanted}).matched_count)
+            for some in batched(marks):
+                writes = [
+                    UpdateOne(
+                        _as_read(seen),
+                        {"$set": {"status": status.value, "also_at": list(also_at)}},
+                    )
+                    for seen, status, also_at in some
+                ]
+                done = self._of("documents").bulk_write(writes, ordered=False)
+                matched += done.matched_count
+        return matched
 
     # Bookkeeping of crawls
 
@@ -454,7 +479,7 @@ class Warehouse:
             "fetched": {"$ne": None},
         }
         with self._errors():
-            found = self._of("documents").find(query, {"fetched": 1})
+            found = self._of("documents").find(query, {"fetched": 1}, batch_size=RECORDS_PER_ANSWER)
             return {stored["_id"]: stored["fetched"] for stored in found}
 
     def fetched_of(self, document_ids: Iterable[str]) -> dict[str, str]:
@@ -472,8 +497,8 @@ class Warehouse:
         """URLs of a source's documents, live or not, those stored first at the end."""
         query = {"author_id": author_id, "source": source}
         with self._errors():
-            found = self._of("documents").find(query, {"url": 1}).sort("first_seen", -1)
-            return [stored["url"] for stored in found]
+            found = self._of("documents").find(query, {"url": 1}, batch_size=RECORDS_PER_ANSWER)
+            return [stored["url"] for stored in found.sort("first_seen", -1)]
 
     def mark_seen(self, document_ids: Iterable[str], when: datetime) -> None:
         """Note that these documents stood where they were published at ``when``; of those that
@@ -490,7 +515,9 @@ class Warehouse:
         digest = hashlib.sha256()
         query = {"author_id": author_id, "source": source}
         with self._errors():
-            found = self._of("documents").find(query, {"revision": 1, "status": 1})
+            found = self._of("documents").find(
+                query, {"revision": 1, "status": 1}, batch_size=RECORDS_PER_ANSWER
+            )
             for stored in found.sort("_id", 1):
                 line = f"{stored['_id']} {stored['revision']} {stored['status']}\n"
                 digest.update(line.encode())
@@ -517,17 +544,45 @@ class Warehouse:
     def quarantine(self, *, author_id: str, source: str, url: str, reason: str) -> None:
         """Set an item aside with the reason; again is an update of the same item."""
         now = datetime.now(UTC)
+        item = QuarantinedItem(
+            id=quarantine_id(author_id, source, url), author_id=author_id, source=source, url=url,
+            reason=reason, first_seen=now, last_seen=now,
+        )  # fmt: skip
+        self.quarantine_all([item])
+
+    def quarantine_all(
+        self, items: Sequence[QuarantinedItem], known: Set[str] = frozenset()
+    ) -> None:
+        """Set items aside; of those that are there, ``first_seen`` stays.
+
+        Args:
+            known: ids of items that are there, as far as is known.
+        """
+        from pymongo import UpdateOne
+
         with self._errors():
-            self._of("quarantine").update_one(
-                {"_id": quarantine_id(author_id, source, url)},
-                {
-                    "$set": {"reason": reason, "last_seen": now},
-                    "$setOnInsert": {
-                        "author_id": author_id, "source": source, "url": url, "first_seen": now,
+            new = [item for item in items if item.id not in known]
+            rest = [item for item in items if item.id in known]
+            refused = self.add_new(
+                "quarantine", [{"_id": item.id, **storable(item)} for item in new]
+            )
+            rest += [new[position] for position in refused]
+            writes = [
+                UpdateOne(
+                    {"_id": item.id},
+                    {
+                        "$set": {"reason": item.reason, "last_seen": item.last_seen},
+                        "$setOnInsert": {
+                            "author_id": item.author_id, "source": item.source, "url": item.url,
+                            "first_seen": item.first_seen,
+                        },
                     },
-                },
-                upsert=True,
-            )  # fmt: skip
+                    upsert=True,
+                )
+                for item in rest
+            ]  # fmt: skip
+            if writes:
+                self._of("quarantine").bulk_write(writes, ordered=False)
 
     def quarantined(self, author_id: str, source: str | None = None) -> list[QuarantinedItem]:
         """What was set aside, ordered by URL."""
@@ -536,10 +591,11 @@ class Warehouse:
             found = self._of("quarantine").find(query).sort("url", 1)
             return [QuarantinedItem.model_validate({**item, "id": item["_id"]}) for item in found]
 
-    def release(self, item_id: str) -> None:
-        """Take an item out of quarantine: it became a document after all."""
+    def release(self, item_ids: Iterable[str]) -> None:
+        """Take items out of quarantine: they became documents after all."""
         with self._errors():
-            self._of("quarantine").delete_one({"_id": item_id})
+            for some in slices(item_ids):
+                self._of("quarantine").delete_many({"_id": {"$in": some}})
 
     # Forgetting
 
@@ -609,9 +665,24 @@ def revision_key(document_id: str, revision: str) -> str:
 
 def slices(ids: Iterable[str]) -> Iterator[list[str]]:
     """Ids in portions that fit into one command."""
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), IDS_PER_COMMAND):
-        yield ordered[start : start + IDS_PER_COMMAND]
+    for some in batched(sorted(ids)):
+        yield list(some)
+
+
+def batched(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Items in portions that fit into one command."""
+    for start in range(0, len(items), IDS_PER_COMMAND):
+        yield items[start : start + IDS_PER_COMMAND]
+
+
+def _as_read(seen: Document) -> Record:
+    """What finds a document only if it is marked as it was when it was read."""
+    guard: Record = {"_id": seen.id, "revision": seen.revision, "status": seen.status.value}
+    if seen.also_at:
+        guard["also_at"] = list(seen.also_at)
+    else:
+        guard["also_at.0"] = {"$exists": False}
+    return guard
 
 
 def _first_of_each(upserts: Mapping[int, Upsert]) -> dict[int, Upsert]:

@@ -50,6 +50,29 @@ def quarantine(settings: Settings) -> dict[str, str]:
         }
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_page_that_sends_its_readers_on_is_the_page_it_sends_them_to(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings, encoding: str
+) -> None:
+    """By a ``meta`` element, to which only browsers and crawls pay heed."""
+
+    def sends_to(url: str) -> Answer:
+        head = f'<meta HTTP-EQUIV="Refresh" content="0; url={url}">'
+        media_type = f"text/html; charset={encoding}"
+        return Answer(article("Moved", head=head).encode(encoding), media_type=media_type)
+
+    site.routes.update(
+        {
+            "/map.xml": sitemap(f"{site.url}/away"),
+            "/old": sends_to("/new"),
+            "/new": Answer(article("New", body="<p>A refreshing day.</p>")),
+            "/away": sends_to("http://169.254.169.254/latest/"),
+        }
+    )
+    done = crawl(web(site.url, start_urls=[f"{site.url}/old"], sitemaps=[f"{site.url}/map.xml"]))
+    assert stored(stores_settings) == {"/new": "New"}, done.error
+
+
 def test_links_are_followed_on_the_same_host_only(
     crawl: Crawl, site: SiteServer, stores_settings: Settings
 ) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.crawl.web.site import HostCopies, Site
-from twin.crawl.web.urls import canonical, same_page
+from twin.crawl.web.urls import canonical, page_number, same_page
 from twin.recipes import WebSource
 
 
@@ -36,6 +36,12 @@ def test_canonical_urls(url: str, expected: str) -> None:
 )
 def test_a_canonical_url_is_its_own(url: str) -> None:
     assert canonical(canonical(url)) == canonical(url)
+
+
+def test_pages_have_numbers_of_their_own_whichever_way_they_are_spelled() -> None:
+    urls = [f"https://e.org/a/{number}" for number in range(10_000)]
+    assert len({page_number(url) for url in urls}) == len(urls)
+    assert page_number("http://www.e.org/a/7/") == page_number(urls[7]) < 2**64
 
 
 def test_same_page_looks_past_scheme_www_and_trailing_slash() -> None:

@@ -93,8 +93,10 @@ def extract_html(
 def _parse(text: str) -> "HtmlElement":
     from trafilatura.utils import load_html
 
-    # It logs what we report as reasons ourselves.
-    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
+    # It logs what we report as reasons ourselves. (To set a level empties what loggers remember.)
+    log = logging.getLogger("trafilatura")
+    if log.level != logging.CRITICAL:
+        log.setLevel(logging.CRITICAL)
     try:
         tree = load_html(text)
     except Exception as error:

@@ -434,7 +434,9 @@ def _end(mark: tuple[str, str]) -> str:
 
 def _without_last_escape(line: str) -> str:
     """A line in single spaces; at its end, nothing can follow that makes a link of brackets."""
-    return _ESCAPED_END.sub(r"\1]", " ".join(line.split()))
+    text = " ".join(line.split())
+    # Seen at once; to search for it takes as long as all else that a line needs.
+    return _ESCAPED_END.sub(r"\1]", text) if text.endswith("\\]") else text
 
 
 def _code_span(text: str) -> str:

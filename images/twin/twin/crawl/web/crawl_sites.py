@@ -3,11 +3,12 @@
 A Twisted reactor runs once a process, so `crawl_sites` is called once in a job, with all sources.
 """
 
+import ctypes
 import gc
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
 
     from twin.crawl.web.spider import WebSpider
 
-# They wait, for the warehouse's disk, for others to share it with and for the process that reads;
-# none of them parses anything.
+# They wait, for the warehouse's disk and for the process that reads; none of them parses anything.
 THREADS = 48
 # A copy is ours: nobody to be polite to.
 COPY_CONCURRENCY = 16
+#: Python's own is 700, of which a page makes a hundred and leaves few to collect.
+OBJECTS_PER_COLLECTION = 5_000
+#: Of glibc's `malloc.h`.
+M_ARENA_MAX = -8
 POLITENESS = "twin.crawl.web.politeness"
 #: What the reason of a spider's end starts with if it spent its budget.
 BUDGET = "budget: "
@@ -67,11 +71,20 @@ def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSecti
             for (source, intake), guard in zip(sources, guards, strict=True)
         ]
         # What is there by now stays: the collector need not look at it again and again, nor wait
-        # for the pages' garbage to be as much.
+        # for the pages' garbage to be as much. Nor need it look at so few pages at a time.
         gc.freeze()
+        gc.set_threshold(OBJECTS_PER_COLLECTION)
+        _use_one_heap()
         process.start()
     for site_crawl in crawls:
         site_crawl.check()
+
+
+def _use_one_heap() -> None:
+    """Keep the C library from giving each thread a heap of its own: what the pages leave free in
+    one is of no use to the others, and a crawl of many pages holds half as much again."""
+    with suppress(AttributeError, OSError):  # another C library than glibc
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def _check_browser(source: SiteSource, chromium: Path) -> None:
@@ -135,14 +148,9 @@ class _SiteCrawl:
         started.addErrback(self._on_defect)
 
     def _on_opened(self, spider: "WebSpider") -> None:
-        self._intake.more_to_come = self._is_downloading
         if self._paused is not None:
             self._intake.go_on(self._paused["intake"])
             spider.go_on(self._paused["spider"])
-
-    def _is_downloading(self) -> bool:
-        engine = self._crawler.engine
-        return engine is not None and bool(engine.downloader.active)
 
     def _on_idle(self, spider: "WebSpider") -> None:
         from scrapy.exceptions import DontCloseSpider
@@ -253,6 +261,8 @@ def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]
             "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
             f"{POLITENESS}.OffsiteMiddleware": 50,
             "scrapy.downloadermiddlewares.retry.RetryMiddleware": None,
+            "scrapy.downloadermiddlewares.redirect.MetaRefreshMiddleware": None,
+            f"{POLITENESS}.MetaRefreshMiddleware": 580,
             "scrapy.downloadermiddlewares.stats.DownloaderStats": None,
             f"{POLITENESS}.BackoffMiddleware": 550,
         },

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import structlog
 from scrapy import signals  # noqa: TID253 - base classes below; this module is imported lazily
 from scrapy.crawler import Crawler  # noqa: TID253 - as above
-from scrapy.downloadermiddlewares import offsite  # noqa: TID253 - as above
+from scrapy.downloadermiddlewares import offsite, redirect  # noqa: TID253 - as above
 from scrapy.downloadermiddlewares.retry import RetryMiddleware  # noqa: TID253 - as above
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware  # noqa: TID253 - as above
 from scrapy.exceptions import IgnoreRequest  # noqa: TID253 - as above
@@ -31,6 +31,9 @@ MAX_CRAWL_BYTES = "TWIN_MAX_CRAWL_BYTES"
 
 #: Answers by which a server says that it has too much to do (RFC 6585, RFC 9110).
 BUSY_STATUSES = frozenset({429, 503})
+
+#: Of the characters in which Scrapy looks for a redirect, at four bytes each.
+_MOST_BYTES_OF_HEAD = 4 * 4096
 
 log = structlog.get_logger("twin.crawl")
 
@@ -209,6 +212,18 @@ class OffsiteMiddleware(offsite.OffsiteMiddleware):
         except IgnoreRequest:
             spider.on_offsite(request)
             raise
+
+
+class MetaRefreshMiddleware(redirect.MetaRefreshMiddleware):
+    """Follows the redirect that a page itself asks for; Scrapy's own decodes every page for it."""
+
+    def process_response(self, request: Request, response: Response) -> Request | Response:
+        """Look for the redirect only where the word for it is, in any encoding of ASCII."""
+        head = response.body[:_MOST_BYTES_OF_HEAD].replace(b"\0", b"").lower()
+        if b"refresh" not in head:
+            return response
+        result: Request | Response = super().process_response(request, response)
+        return result
 
 
 class Budget:

@@ -5,6 +5,7 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,13 +23,15 @@ from twin.crawl.absences import Absence
 from twin.crawl.formats import feed
 from twin.crawl.intake import Intake
 from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Exchange, Page, UnusableError
+from twin.crawl.steps import Steps, at_once
 from twin.crawl.tally import Outcome
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
+from twin.crawl.web.batches import Batches
 from twin.crawl.web.pagination import Traps, next_page, shape
 from twin.crawl.web.politeness import UnknownRobotsError
 from twin.crawl.web.reservations import Reservations
 from twin.crawl.web.site import Site
-from twin.crawl.web.urls import is_on, page_key, same_page
+from twin.crawl.web.urls import is_on, page_key, page_number, same_page
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.recipes import CrawlSection, WebSource
 
@@ -84,9 +87,10 @@ class WebSpider(scrapy.Spider):
         self.guard = guard
         self.intake = intake
         self._executor = executor
+        self._batches = Batches(intake.taken, executor, self._is_downloading)
         self._max_pages = limits.max_pages
         self._max_bytes = limits.max_page_bytes
-        self._requested: set[str] = set()
+        self._requested: set[int] = set()
         self._archives: set[str] = set()
         self._traps = Traps()
         self._passed_by_trap = False
@@ -106,6 +110,10 @@ class WebSpider(scrapy.Spider):
         spider._reservations = Reservations(crawler)
         return spider
 
+    def _is_downloading(self) -> bool:
+        engine = self.crawler.engine
+        return self.intake.fatal is None and engine is not None and bool(engine.downloader.active)
+
     async def start(self) -> AsyncIterator[scrapy.Request]:
         """The entries of the source. Feeds that have the texts come first and are waited for, so
         that it is not by chance that an article is read from its feed or from its page."""
@@ -121,7 +129,7 @@ class WebSpider(scrapy.Spider):
             request.meta[IN_BROWSER] = self.source.javascript
             yield request
         for url in self.source.start_urls:
-            self._requested.add(page_key(self.site.canonical(url)))
+            self._requested.add(page_number(self.site.canonical(url)))
             yield self._entry(url, self.on_page)
 
     def _entry(
@@ -290,7 +298,7 @@ class WebSpider(scrapy.Spider):
 
     def _is_new(self, name: str, chain: int = 0) -> bool:
         """Whether a page was not asked for yet, by any of its names, and one more is allowed."""
-        key = page_key(name)
+        key = page_number(name)
         if key in self._requested:
             return False
         if not self._traps.allows(name, chain):
@@ -325,7 +333,7 @@ class WebSpider(scrapy.Spider):
         if asks_to_sign_in(url, response.body):
             self._failed(response.request, "asks to sign in instead of showing the page", False)
             return
-        self._requested.add(page_key(url))
+        self._requested.add(page_number(url))
         self._note_hops(url, response.request)
         answer = self._on_unchanged if response.status == 304 else self._on_full_page
         async for request in answer(url, response):
@@ -349,7 +357,7 @@ class WebSpider(scrapy.Spider):
         page = await self._page(url, response, links)
         if not self.site.may_be_document(url) or isinstance(response, XmlResponse):
             self._traps.note(url, fruitful=leads_on)
-            await self._in_thread(self.intake.pass_by, page, "not included")
+            await self._taken(self.intake.passing_by(page, "not included"))
             return
         outcome, where = await self._take(page)
         self._traps.note(url, fruitful=leads_on or outcome is not Outcome.SKIPPED)
@@ -366,11 +374,11 @@ class WebSpider(scrapy.Spider):
         is_redirected = "redirect_urls" in response.request.meta
         if not is_redirected and not await self._reservations.of(response):
             if self.source.follow_links:
-                links = await self._in_thread(self.intake.pages.links, url)
+                links = await self._taken(at_once(partial(self.intake.pages.links, url)))
                 for request in self._pages(links, response):
                     leads_on = leads_on or shape(request.url) != shape(url)
                     yield request
-            result = await self._in_thread(self.intake.unchanged, url, _exchange(response))
+            result = await self._taken(self.intake.confirming(url, _exchange(response)))
         if result is None:
             kept = ("entry", "chain", IN_BROWSER)
             yield scrapy.Request(
@@ -467,16 +475,16 @@ class WebSpider(scrapy.Spider):
         )
 
     async def _take(self, page: Page) -> tuple[Outcome, str]:
-        return await self._in_thread(self.intake.take, page)
+        return await self._taken(self.intake.taking(page), len(page.body))
 
-    async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run what may wait for the warehouse or a reader beside the downloads."""
-        loop = asyncio.get_running_loop()
+    async def _taken(self, taking: Steps[Result], size: int = 0) -> Result:
+        """What comes of a page, which may wait for the warehouse and a reader, with others."""
         try:
-            return await loop.run_in_executor(self._executor, function, *arguments)
+            result: Result = await self._batches.call(taking, size)
         except BaseException as error:
             self.intake.fatal = self.intake.fatal or error
             raise CloseSpider("fatal") from None
+        return result
 
     # Failures
 
