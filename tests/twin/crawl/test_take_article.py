@@ -10,6 +10,7 @@ from tests.twin.crawl.formats.pages import words
 from tests.twin.crawl.sources.jobs import documents, held, job
 from tests.twin.stores.commands import Commands, warehouse_of
 from twin.crawl.intake import Intake, Outcome
+from twin.crawl.known_pages import PAGES_PER_WRITE
 from twin.crawl.page import Article, Page, UnusableError, now
 from twin.domain.crawl import Change
 from twin.domain.document import Forgotten, document_id
@@ -141,3 +142,21 @@ def test_what_becomes_reserved_is_gone_and_takes_few_commands(stores_settings: S
         outcomes = intake.taken([intake.taking(page) for page in reserved])
         assert set(outcomes) == {(Outcome.SKIPPED, "reserved by its publisher: noai")}
         assert sent.writes == 3 and documents(stores_settings) == {}
+
+
+def test_a_kill_loses_nothing_that_was_set_aside(intake: Intake, stores_settings: Settings) -> None:
+    """A page that is known to be no document is not read again: nothing would set it aside."""
+
+    def page(name: str, text: str) -> Page:
+        body = f"# {name}\n\n{text}\n"
+        return Page(f"https://e.org/{name}", body.encode(), "text/markdown", expected=False)
+
+    assert intake.take(page("short", ""))[0] is Outcome.SKIPPED
+    for number in range(1, PAGES_PER_WRITE):
+        outcome = intake.take(page(f"p{number}", f"{number} {words()}"))
+        assert outcome == (Outcome.STORED, f"https://e.org/p{number}")
+    # What the process holds in memory is gone here.
+    later = again(intake)
+    known = later.pages.get("https://e.org/short")
+    assert known is not None and known.outcome == Outcome.SKIPPED
+    assert held(stores_settings).keys() == {"https://e.org/short"}

@@ -88,8 +88,9 @@ class Intake:
         self._quarantine = Quarantine(self.warehouse, self._author, self.source.name)
         names = self.recorder.names if self.recorder else None
         self.pages = KnownPages(
-            self.books.store, self._author, self.source.name, self.rules, names, full=self.full
-        )
+            self.books.store, self._author, self.source.name, self.rules, names, full=self.full,
+            before_write=self._quarantine.flush,
+        )  # fmt: skip
         self._records = PageRecords(
             self.pages, self.recorder, self._author, self.source.name, self.rules
         )
@@ -451,7 +452,7 @@ class Intake:
         Raises:
             TwinError: the warehouse is away.
         """
-        self._flush()
+        self.pages.flush()
         came_across = self._counters.seen
         if seen is None:
             self.warehouse.mark_seen(came_across - self._documents.added, self.books.started)
@@ -465,10 +466,6 @@ class Intake:
             self.bury(dict.fromkeys(gone, now()))
         if self.recorder and gone:
             self.recorder.conclude(self.books.id, now(), {"gone": gone})
-
-    def _flush(self) -> None:
-        self.pages.flush()
-        self._quarantine.flush()
 
     def close(self) -> TwinError | None:
         """Close the books of a settled source.
@@ -501,7 +498,7 @@ class Intake:
         Raises:
             TwinError: the warehouse is away.
         """
-        self._flush()
+        self.pages.flush()
         return {**self._counters.state(), "absences": self.absences.pages}
 
     def go_on(self, state: dict[str, Any]) -> None:

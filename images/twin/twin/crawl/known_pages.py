@@ -3,7 +3,7 @@
 import marshal
 import threading
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,8 @@ class KnownPages:
         reader: the readers and rules of now; what others made of a page does not count.
         snapshots: files that hold raw pages; None if no snapshots are kept.
         full: nothing is known.
+        before_write: stores what else is known of pages. It comes before them: after a kill, a
+            known page is not read again.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class KnownPages:
         snapshots: frozenset[str] | None,
         *,
         full: bool = False,
+        before_write: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
+        self._before_write = before_write
         self._author = author_id
         self._source = source
         self._reader = reader
@@ -181,6 +185,7 @@ class KnownPages:
             still, self._still = self._still, []
             known = {page.id for page in news if page.url not in self._new}
             self._new = set()
+        self._before_write()
         self._store.save(news, known)
         for status in {page.status for page in still}:
             same = [page for page in still if page.status == status]

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from twin.domain.crawl import QuarantinedItem, quarantine_id
 from twin.stores.warehouse import Warehouse
 
-#: Items are written in portions: one lost in a kill is set aside again by the next crawl, for
-#: nothing that failed counts as read.
+#: Items are written in portions, and before the pages that they are of (`KnownPages`): one lost in
+#: a kill is set aside again by the next crawl, which reads its page again.
 ITEMS_PER_WRITE = 100
 
 
