@@ -7,7 +7,7 @@ million parameters, so that tests of training and serving run in seconds without
 import sys
 from pathlib import Path
 
-from twin.models.chat_template import CHAT_TEMPLATE, END_OF_TURN, START_OF_TURN
+from twin.models.formats.gemma import CHAT_TEMPLATE, END_OF_TURN, START_OF_TURN
 
 SPECIAL_TOKENS = ["<pad>", "<eos>", "<bos>", "<unk>", START_OF_TURN, END_OF_TURN]
 VOCABULARY = 1024

@@ -14,7 +14,7 @@ import torch
 
 from tests import tiny_model
 from tests.conftest import ROOT
-from twin.models.base_models import CATALOGUE, prepare_base_model
+from twin.models.bases.base_models import CATALOGUE, prepare_base_model
 from twin.recipes import TrainingSection
 from twin.settings import Settings
 from twin.training.engine import load_for_training, lora_config, sft_trainer

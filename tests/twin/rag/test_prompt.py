@@ -5,7 +5,7 @@ from transformers import AutoTokenizer
 
 from tests import tiny_model
 from twin.domain.answer import Passage
-from twin.models.chat_template import END_OF_TURN, START_OF_TURN
+from twin.models.formats.gemma import END_OF_TURN, START_OF_TURN
 from twin.rag.prompt import build_messages, format_passage
 
 

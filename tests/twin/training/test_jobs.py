@@ -17,7 +17,7 @@ from tests.twin import corpora
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import Split
 from twin.job import MAX_FAILURES_IN_RESULT
-from twin.models.base_models import CATALOGUE, PackagedModel
+from twin.models.bases.base_models import CATALOGUE, PackagedModel
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import build_messages
 from twin.stores.registry import CANDIDATE, Registry

@@ -20,7 +20,11 @@ from twin.datasets.preferences import (
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.job import Job
-from twin.models.base_models import base_model_is_known, prepare_base_model, unknown_base_model
+from twin.models.bases.base_models import (
+    base_model_is_known,
+    prepare_base_model,
+    unknown_base_model,
+)
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe

@@ -18,7 +18,7 @@ from twin.evaluation.retrieval import ranks, recall, reciprocal_rank
 from twin.evaluation.style import author_style
 from twin.evaluation.transcripts import Transcript, transcript_of
 from twin.job import Job
-from twin.models.base_models import prepare_base_model
+from twin.models.bases.base_models import prepare_base_model
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.language_model import SamplingParams
 from twin.rag.prompt import END_MARKS

@@ -123,6 +123,6 @@ def load_language_model(folder: Path, settings: Settings, name: str | None = Non
     Raises:
         BadDataError: the folder holds no complete model.
     """
-    from twin.models.transformers_model import TransformersModel
+    from twin.models.engines.transformers_model import TransformersModel
 
     return TransformersModel.load(folder, name or folder.name, settings.threads)

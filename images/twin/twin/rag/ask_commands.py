@@ -57,7 +57,7 @@ def ask(
 def _load(job: Job, version: str | None, *, base: bool) -> "Chain":
     name = "base" if base else ""
     if base:
-        from twin.models.base_models import prepare_base_model
+        from twin.models.bases.base_models import prepare_base_model
 
         weights = prepare_base_model(job.recipe.training.base_model, job.settings)
     else:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from twin.domain.answer import Passage
 from twin.domain.chunk import Chunk
-from twin.models.chat_template import END_OF_TURN, START_OF_TURN
+from twin.models.formats.gemma import END_OF_TURN, START_OF_TURN
 from twin.models.language_model import Message
 
 PROMPT_VERSION = "2"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
-from twin.models.base_models import prepare_base_model
+from twin.models.bases.base_models import prepare_base_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.stores.files import FileStore, folder_digest, open_files
 from twin.stores.registry import ModelVersion, Registry

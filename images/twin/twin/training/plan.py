@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from twin.models.base_models import base_model_digest
+from twin.models.bases.base_models import base_model_digest
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.settings import Settings

@@ -6,7 +6,7 @@ from typing import Any
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.sample import Split
 from twin.job import Job
-from twin.models.base_models import prepare_base_model
+from twin.models.bases.base_models import prepare_base_model
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
 from twin.stores.tracking import TrackingRun, tracking_run

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from twin.models.chat_template import end_of_answer
+from twin.models.formats.gemma import end_of_answer
 from twin.rag.prompt import build_messages
 
 IGNORED = -100

@@ -2,7 +2,7 @@
 
 import pytest
 
-from twin.models.chat_template import CHAT_TEMPLATE, END_OF_TURN, end_of_answer
+from twin.models.formats.gemma import CHAT_TEMPLATE, END_OF_TURN, end_of_answer
 
 TURNS = [
     {"role": "user", "content": "Why?"},

@@ -1,8 +1,8 @@
 """The turn format of Gemma, as the Jinja template that every packaged model carries.
 
 Source: Gemma's published prompt structure (``<start_of_turn>user … <end_of_turn>``). The base
-model comes without a template, so preparing it (`twin.models.base_models`) puts this one into its
-tokenizer; from there training, evaluation and serving all read the same one.
+model comes without a template, so preparing it (`twin.models.bases.base_models`) puts this one
+into its tokenizer; from there training, evaluation and serving all read the same one.
 
 In one thing it differs: an answer ends with ``<eos>``. The base model is a pretrained one. To it
 ``<end_of_turn>`` is a word that never was (e⁻³³ at the end of a text, ``<eos>`` e⁻⁵), with the same

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from twin.domain.errors import BadDataError
+from twin.models.engines.transformers_model import _chooser, _TextWriter
 from twin.models.language_model import SamplingParams, load_language_model
-from twin.models.transformers_model import _chooser, _TextWriter
 
 QUESTIONS = ["Why pods?", "What would you do when a candidate is worse than the base?", "Hi"]
 GREEDY = SamplingParams(max_new_tokens=12)

@@ -8,14 +8,14 @@ import shutil
 import pytest
 
 from twin.domain.errors import BadConfigurationError, BadDataError
-from twin.models import base_models
-from twin.models.base_models import (
+from twin.models.bases import base_models
+from twin.models.bases.base_models import (
     PackagedModel,
     base_model_digest,
     base_model_is_known,
     prepare_base_model,
 )
-from twin.models.chat_template import END_OF_TURN, end_of_answer
+from twin.models.formats.gemma import END_OF_TURN, end_of_answer
 
 
 def test_a_local_folder_is_taken_as_it_is(tiny, settings):

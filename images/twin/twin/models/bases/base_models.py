@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
-from twin.models.chat_template import CHAT_TEMPLATE, END_OF_TURN, START_OF_TURN
+from twin.models.formats.gemma import CHAT_TEMPLATE, END_OF_TURN, START_OF_TURN
 from twin.settings import Settings
 
 PREPARATION = "2"

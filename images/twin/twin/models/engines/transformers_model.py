@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin.domain.errors import BadDataError
-from twin.models.chat_template import END_OF_TURN, end_of_answer
+from twin.models.formats.gemma import END_OF_TURN, end_of_answer
 from twin.models.language_model import Generation, Message, SamplingParams, TokenStream
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Engines: what runs a language model, behind one asynchronous protocol."""

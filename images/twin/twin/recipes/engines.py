@@ -1,0 +1,43 @@
+"""Sections of a recipe: which engine runs the model that serves, and the engine's own knobs."""
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from twin.recipes.section import HttpUrl, Section
+
+EngineKind = Literal["auto", "llama.cpp", "vllm", "transformers", "remote"]
+
+
+class LlamaCppSection(Section):
+    """Knobs of llama.cpp."""
+
+    quantisation: Literal["f16", "bf16", "q8_0", "q4_k_m"] = Field(
+        default="q8_0", description="format of the GGUF file that the weights are converted to"
+    )
+    parallel: PositiveInt = Field(
+        default=8, description="answers written at once by continuous batching; more wait"
+    )
+
+
+class VllmSection(Section):
+    """Knobs of vLLM."""
+
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="engine arguments of vLLM by their own names, e.g. tensor_parallel_size, "
+        "gpu_memory_utilization, speculative_config; an unknown one is refused",
+    )
+
+
+class RemoteSection(Section):
+    """An OpenAI-compatible endpoint that runs the model elsewhere."""
+
+    base_url: HttpUrl = Field(description="with its version path, e.g. https://host/v1")
+    model: str = Field(min_length=1, description="the model's name there")
+    timeout_seconds: PositiveInt = 60
+    retries: int = Field(default=3, ge=0, description="after 429, 5xx and broken connections")
+    concurrency: PositiveInt = Field(default=16, description="requests at once; more wait")
+    context_tokens: PositiveInt = Field(
+        default=8_192, description="prompt and answer together; the endpoint does not tell"
+    )

@@ -1,0 +1,56 @@
+"""The whole recipe."""
+
+import hashlib
+import json
+
+from pydantic import Field, model_validator
+
+from twin.recipes.author import AuthorSection, RightsSection
+from twin.recipes.crawl import CrawlSection
+from twin.recipes.datasets import DatasetsSection
+from twin.recipes.evaluation import EvaluationSection
+from twin.recipes.features import FeaturesSection
+from twin.recipes.retrieval import RetrievalSection
+from twin.recipes.section import Section, Slug
+from twin.recipes.serving import ServingSection
+from twin.recipes.sources import Source
+from twin.recipes.training import TrainingSection
+
+
+class Recipe(Section):
+    """One twin: its author, its sources, and the knobs of every stage."""
+
+    name: Slug
+    author: AuthorSection
+    sources: tuple[Source, ...] = Field(min_length=1)
+    rights: RightsSection = RightsSection()
+    crawl: CrawlSection = CrawlSection()
+    features: FeaturesSection = FeaturesSection()
+    datasets: DatasetsSection = DatasetsSection()
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    retrieval: RetrievalSection = RetrievalSection()
+    serving: ServingSection = ServingSection()
+
+    @model_validator(mode="after")
+    def _source_names_differ(self) -> "Recipe":
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError("two sources have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _reservations_are_overruled_by_consent_only(self) -> "Recipe":
+        if not self.rights.honour_reservations and not self.rights.consent:
+            raise ValueError("rights.honour_reservations = false needs rights.consent to say why")
+        return self
+
+    @property
+    def model_name(self) -> str:
+        """Name of the registered model."""
+        return f"twin-{self.name}"
+
+    def digest(self, *sections: str) -> str:
+        """SHA-256 (first 12 hex digits) of the named sections, or of the whole recipe."""
+        data = self.model_dump(mode="json", include=set(sections) or None)
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,56 @@
+"""Sections of a recipe: how the base model becomes the twin."""
+
+from pydantic import Field, PositiveInt
+
+from twin.recipes.section import Fraction, Section
+
+
+class LoraSection(Section):
+    """Size and place of the adapter."""
+
+    rank: PositiveInt = 16
+    alpha: PositiveInt = 32
+    dropout: Fraction = 0.0
+
+
+class SftSection(Section):
+    """Supervised fine-tuning."""
+
+    epochs: float = Field(default=1.0, gt=0)
+    max_steps: int = Field(default=-1, ge=-1, description="-1: by epochs")
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_size: PositiveInt = 4
+    gradient_accumulation: PositiveInt = 1
+    max_length: PositiveInt = Field(default=768, description="tokens; longer samples are refused")
+    warmup_share: Fraction = 0.05
+    save_steps: PositiveInt = 20
+    max_validation_samples: PositiveInt = Field(
+        default=200, description="of the validation split; its loss is measured after training"
+    )
+
+
+class DpoSection(Section):
+    """Direct preference optimisation."""
+
+    enabled: bool = True
+    epochs: float = Field(default=1.0, gt=0)
+    max_steps: int = Field(default=-1, ge=-1)
+    learning_rate: float = Field(default=5e-6, gt=0)
+    batch_size: PositiveInt = 2
+    gradient_accumulation: PositiveInt = 1
+    beta: float = Field(default=0.1, gt=0)
+    max_length: PositiveInt = 768
+    save_steps: PositiveInt = 20
+
+
+class TrainingSection(Section):
+    """How the base model becomes the twin."""
+
+    base_model: str = Field(
+        default="gemma3-270m",
+        description="a packaged model, a folder or a hub id; of Gemma's format",
+    )
+    seed: int = 13
+    lora: LoraSection = LoraSection()
+    sft: SftSection = SftSection()
+    dpo: DpoSection = DpoSection()
