@@ -5,6 +5,7 @@ Every setting is ``TWIN_<NAME>`` in the environment. The defaults are those of a
 """
 
 import os
+import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -16,6 +17,24 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from twin.domain.errors import BadConfigurationError
 
 S = TypeVar("S", bound=BaseSettings)
+
+
+@cache
+def checkout_version() -> str:
+    """The checkout that this code runs from, as tag, commit and "-dirty"; else "unknown"."""
+    command = ["git", "describe", "--tags", "--always", "--dirty"]
+    try:
+        found = subprocess.run(  # noqa: S603 - fixed words
+            command,
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip() or "unknown"
 
 
 class Settings(BaseSettings):
@@ -92,8 +111,9 @@ class Settings(BaseSettings):
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of the model libraries; unset means one a core. Set it to the reserved CPUs."""
 
-    code_version: str = "unknown"
-    """Git commit or image digest of this code, recorded with every model."""
+    code_version: str = Field(default_factory=checkout_version)
+    """Git commit or image digest of this code, recorded with every model; unset means what
+    ``git describe`` says of the checkout, and "unknown" outside of one."""
 
     @field_validator("api_keys", mode="before")
     @classmethod
