@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from twin.backup import commands as backup
+from twin.cli import doctor, recipe
 from twin.crawl import commands as crawl
 from twin.datasets import commands as datasets
 from twin.evaluation import commands as evaluation
@@ -52,6 +53,7 @@ def _root(
 
 
 for name, stage in {
+    "recipe": recipe,
     "crawl": crawl,
     "warehouse": warehouse,
     "features": features,
@@ -65,6 +67,7 @@ for name, stage in {
     "laptop": laptop,
 }.items():
     app.add_typer(stage.app, name=name)
+app.command()(doctor.doctor)
 
 
 def main() -> None:
