@@ -9,6 +9,7 @@ PYTHON ?= python3
 JOBS := .venvs/jobs
 AIRFLOW := .venvs/airflow
 TOOLS := .venvs/tools
+DOCS := .venvs/docs
 UV := $(TOOLS)/bin/uv
 REQUIREMENTS := images/twin/requirements
 
@@ -91,12 +92,13 @@ $(TOOLS)/.ready: $(UV) .ci/tools.txt
 	  *) echo "$$line" ;; esac; done < .env.example > $@
 
 .PHONY: lint
-lint: setup ## Ruff, mypy, import contracts
+lint: setup tools ## Ruff, mypy, import contracts, spelling
 	$(JOBS)/bin/ruff check .
 	$(JOBS)/bin/ruff format --check .
 	MYPYPATH=images/twin $(JOBS)/bin/mypy images/twin/twin
 	MYPYPATH=. $(JOBS)/bin/mypy --explicit-package-bases include dags plugins
 	$(JOBS)/bin/lint-imports
+	git ls-files -z | xargs -0 $(TOOLS)/bin/codespell
 
 .PHONY: workflows
 workflows: tools ## Check .github/workflows: actionlint for mistakes, zizmor for holes
@@ -250,6 +252,16 @@ kind-up: images tools ## The whole platform on a kind cluster on this machine (n
 kind-down: ## Delete that cluster with all its data
 	kind delete cluster --name llm-twin
 
+.PHONY: docs
+docs: setup $(DOCS)/.ready ## Build the documentation site into build/docs; fails on a broken link
+	$(JOBS)/bin/python docs/reference.py
+	$(DOCS)/bin/mkdocs build --quiet --strict --config-file docs/mkdocs.yml
+
+$(DOCS)/.ready: $(UV) docs/requirements.txt
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(DOCS)
+	$(UV) pip install --quiet --python $(DOCS)/bin/python -r docs/requirements.txt
+	touch $@
+
 COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-find-links
 
 .PHONY: lock
@@ -263,6 +275,7 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in
 	$(COMPILE) --no-header --output-file images/mlflow/requirements.txt images/mlflow/requirements.in
+	$(COMPILE) --no-header --output-file docs/requirements.txt docs/requirements.in
 	$(COMPILE) --no-header --output-file requirements.txt images/airflow/requirements.in
 	$(COMPILE) --no-header --constraints requirements.txt \
 	  --output-file images/airflow/requirements-dev.txt images/airflow/requirements-dev.in
