@@ -23,7 +23,7 @@ from twin.models.embedder import Embedder
 from twin.recipes import FeaturesSection, Recipe
 from twin.stores.index import chunker_of
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the same document would be cleaned or chunked otherwise."""
 
 REMEMBERED = 1_024
