@@ -14,10 +14,12 @@ from twin.crawl.absences import Absence, Absences, of_status
 from twin.crawl.books import Books
 from twin.crawl.budget import Budget
 from twin.crawl.counters import Counters
+from twin.crawl.formats.front_matter import NOT_YET, UNPUBLISHED
 from twin.crawl.known_pages import KnownPages
 from twin.crawl.page import (
     ARTICLE_TYPE,
     Article,
+    DraftError,
     Exchange,
     ListingError,
     Page,
@@ -257,7 +259,11 @@ class Intake:
             return *self.skip(FORGOTTEN), None
         if self._documents.is_made_of(identity, fetched) and not page.reserved:
             return *self._stored(identity, page.url, Change.UNCHANGED), identity
-        article = yield from read
+        try:
+            article = yield from read
+        except DraftError as error:  # it may have been published before
+            yield Bury(identity, page.fetched)
+            return *self._skip_draft(page.url, str(error)), None
         url = article.canonical_url or page.url
         if page.has_siblings and not same_page(url, page.url):
             if document_id(self._author, self._documents.name(url)) in self._documents.forgotten:
@@ -336,11 +342,13 @@ class Intake:
         if known.outcome == Outcome.ELSEWHERE:
             self.skip(f"its canonical URL is {known.reason}")
             return Outcome.ELSEWHERE, known.reason
+        if known.reason.startswith(UNPUBLISHED):
+            return self._skip_draft(url, known.reason)
         return self.skip(known.reason)
 
     def _stands(self, known: FetchedPage) -> bool:
         if known.outcome != Outcome.STORED:
-            return True
+            return not known.reason.startswith(NOT_YET)  # its day may have come
         digest = self._documents.digest(known.body_digest)
         return self._documents.is_made_of(known.document_id, digest)
 
@@ -360,6 +368,10 @@ class Intake:
     def skip(self, reason: str) -> tuple[Outcome, str]:
         """Note a page that is rightly no document."""
         self._counters.skipped()
+        return Outcome.SKIPPED, reason
+
+    def _skip_draft(self, url: str, reason: str) -> tuple[Outcome, str]:
+        self._counters.skipped_draft(url, reason)
         return Outcome.SKIPPED, reason
 
     def _refuse(self, page: Page, reason: str) -> tuple[Outcome, str]:

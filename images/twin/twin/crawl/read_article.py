@@ -95,7 +95,7 @@ def _read(page: Page, limits: CrawlSection) -> Article:
     if page.media_type in MARKDOWN_TYPES:
         from twin.crawl.formats.markdown import read_markdown
 
-        return read_markdown(decode(page), page.url)
+        return read_markdown(decode(page), page.url, drafts=page.drafts, now=page.fetched)
     if page.media_type in HTML_TYPES:
         from twin.crawl.formats.html import read_html
         from twin.crawl.formats.paywall import refuse_paywalled
