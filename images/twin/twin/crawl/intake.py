@@ -36,6 +36,7 @@ from twin.crawl.rules import rules_of
 from twin.crawl.source_documents import SourceDocuments
 from twin.crawl.steps import Bury, Read, Steps, Store, Work, at_once, carried_out
 from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
+from twin.crawl.web.dead_links import DeadLinks
 from twin.crawl.web.urls import same_page
 from twin.domain.crawl import Change, FetchedPage
 from twin.domain.document import STANDING, DocumentStatus, document_id
@@ -67,6 +68,7 @@ class Intake:
             taken any more. A page that breaks its reader fails alone.
         entry_errors: start pages, sitemaps and feeds that could not be read.
         absences: what was not where it was; sources set there whether they list all they have.
+        dead_links: pages that are not there, and that only a link spoke of.
     """
 
     job: Job
@@ -79,6 +81,7 @@ class Intake:
     fatal: BaseException | None = None
     entry_errors: list[TwinError] = field(default_factory=list)
     absences: Absences = field(default_factory=Absences)
+    dead_links: DeadLinks = field(default_factory=DeadLinks)
     _error: TwinError | None = None
 
     def __post_init__(self) -> None:
@@ -422,6 +425,10 @@ class Intake:
 
     # Documents that are no longer there
 
+    def has_had(self, url: str) -> bool:
+        """Whether a page has been a document of this source, in this crawl or before."""
+        return self._documents.has_name(url)
+
     def _note_absence(self, url: str, outcome: Outcome, identity: str | None) -> None:
         """A page that became another document, or none, has left the one that it was."""
         if outcome is Outcome.STORED and identity == document_id(self._author, url):
@@ -465,6 +472,8 @@ class Intake:
             TwinError: the warehouse is away.
         """
         self.pages.flush()
+        for url, status in self.dead_links.found.items():
+            self._counters.dead_link(url, f"a dead link: answered {status}")
         came_across = self._counters.seen
         if seen is None:
             self.warehouse.mark_seen(came_across - self._documents.added, self.books.started)
@@ -511,12 +520,17 @@ class Intake:
             TwinError: the warehouse is away.
         """
         self.pages.flush()
-        return {**self._counters.state(), "absences": self.absences.pages}
+        return {
+            **self._counters.state(),
+            "absences": self.absences.pages,
+            "dead_links": self.dead_links.state(),
+        }
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Take over what an earlier process of this crawl has done."""
         for url, absence in state["absences"].items():
             self.absences.note(url, Absence(absence))
+        self.dead_links.go_on(state["dead_links"])
         self._counters.go_on(state)
 
 
