@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     """Keys that callers of the endpoint may present, comma-separated."""
     max_body_bytes: int = 1_048_576
     """Largest request body that the endpoint reads."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of web pages whose scripts may ask the endpoint, comma-separated; * means all."""
     router_replicas: int = 2
     """Processes that take requests in; with one, replacing it interrupts service."""
     ray_cpus: int | None = None
@@ -120,6 +122,13 @@ class Settings(BaseSettings):
     def _split_keys(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(SecretStr(key.strip()) for key in value.split(",") if key.strip())
+        return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(origin.strip() for origin in value.split(",") if origin.strip())
         return value
 
     @property

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.twin.features.documents import make
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
-from twin.domain.personal_data import PersonalDataDetector
+from twin.text.personal_data import PersonalDataDetector
 from twin.features.chunker import Chunker
 from twin.features.clean import clean
 from twin.models.embedder import load_embedder

@@ -1,10 +1,10 @@
 """Passages that say the same twice: kept once, and never on both sides of the split."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from twin.datasets.passages import Passage
 from twin.domain.sample import Split
+from twin.text.words import words as words_of
 
 SHINGLE = 8
 """Words in a row that count as copied when they occur in two passages."""
@@ -26,7 +26,7 @@ def without_duplicates(
         for passage in passages:
             if splits[passage.chunk.document_id] is not split:
                 continue
-            words = tuple(re.findall(r"\w+", passage.answer.lower()))
+            words = tuple(words_of(passage.answer.lower()))
             shingles = _shingles(words)
             if words in seen or _is_copy(shingles, held_out):
                 continue
@@ -46,7 +46,7 @@ def _is_copy(shingles: set[tuple[str, ...]], held_out: set[tuple[str, ...]]) -> 
 def _all_shingles(passages: Iterable[Passage]) -> set[tuple[str, ...]]:
     found: set[tuple[str, ...]] = set()
     for passage in passages:
-        found |= _shingles(tuple(re.findall(r"\w+", passage.answer.lower())))
+        found |= _shingles(tuple(words_of(passage.answer.lower())))
     return found
 
 

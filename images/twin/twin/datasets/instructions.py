@@ -8,6 +8,8 @@ import random
 import re
 from collections.abc import Iterator
 
+from twin.text.words import words as words_of
+
 _QUESTION_WORDS = {"how", "why", "what", "when", "where", "who", "which", "whether"}
 
 #: For a heading that is a question already.
@@ -89,7 +91,7 @@ def instructions(
 
 def gives_away(instruction: str, answer: str) -> bool:
     """Whether an instruction repeats a stretch of its answer."""
-    asked, told = _words(instruction), _words(answer)
+    asked, told = words_of(instruction.lower()), words_of(answer.lower())
     runs = {tuple(told[i : i + _SHARED_WORDS]) for i in range(len(told) - _SHARED_WORDS + 1)}
     return any(
         tuple(asked[i : i + _SHARED_WORDS]) in runs for i in range(len(asked) - _SHARED_WORDS + 1)
@@ -143,7 +145,3 @@ def _lower_first(text: str) -> str:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())

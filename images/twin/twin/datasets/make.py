@@ -34,7 +34,7 @@ from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest, Sa
 
 log = structlog.get_logger("twin")
 
-MAKER = "3"
+MAKER = "4"
 """Version of this stage's code, part of every data set's version: raise it when samples change."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from twin.domain.chunk import Chunk
 from twin.recipes import DatasetsSection
+from twin.text.words import count_words
 
 MIN_PROSE_SHARE = 0.6
 """Share of a passage's words that must stand in sentences, not in code, lists or tables."""
@@ -21,12 +22,6 @@ class Passage:
     answer: str
 
 
-def word_count(text: str) -> int:
-    """Words as separated by blanks; a text without blanks (Chinese) counts characters by two."""
-    words = len(text.split())
-    return max(words, len(text) // 20)
-
-
 def passage_of(chunk: Chunk, limits: DatasetsSection) -> Passage | str:
     """The answer that a chunk holds, or the reason why it holds none.
 
@@ -37,7 +32,7 @@ def passage_of(chunk: Chunk, limits: DatasetsSection) -> Passage | str:
     answer = _first_paragraphs(chunk.text.strip(), limits.max_answer_words)
     if answer is None:
         return "paragraph longer than max_answer_words"
-    if word_count(answer) < limits.min_answer_words:
+    if count_words(answer) < limits.min_answer_words:
         return "shorter than min_answer_words"
     if answer.endswith(":"):
         return "leads to something that is cut off"
@@ -45,17 +40,17 @@ def passage_of(chunk: Chunk, limits: DatasetsSection) -> Passage | str:
 
 
 def _prose_share(text: str) -> float:
-    words = word_count(text)
+    words = count_words(text)
     prose = [line for line in _FENCE.sub("", text).splitlines() if not _NOT_PROSE.match(line)]
-    return word_count("\n".join(prose)) / words if words else 0.0
+    return count_words("\n".join(prose)) / words if words else 0.0
 
 
 def _first_paragraphs(text: str, most_words: int) -> str | None:
-    if word_count(text) <= most_words:
+    if count_words(text) <= most_words:
         return text
     end = None
     for match in re.finditer(r"\n\s*\n", text):
-        if word_count(text[: match.start()]) > most_words:
+        if count_words(text[: match.start()]) > most_words:
             break
         end = match.start()
     if end is None or text[:end].count("```") % 2:

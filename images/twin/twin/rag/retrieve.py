@@ -35,7 +35,7 @@ class Found:
     Attributes:
         passages: best first.
         similarity: cosine of the likest chunk; None where the dense arm was not asked.
-        answerable: whether that reaches the recipe's ``min_score``.
+        answerable: whether that reaches the recipe's ``min_score``, and the question has a word.
         notes: what a reader of the trace should know, e.g. of a filter that was dropped.
     """
 
@@ -99,9 +99,16 @@ class Retriever:
             BadDataError: the question is empty.
         """
         hits, similarity, notes = self._search(question, k, filter)
-        known = similarity is None or similarity >= self._knobs.min_score
+        known = self._is_known(question, similarity)
         shown = [_passage(rank, one) for rank, one in enumerate(self._widened(hits), start=1)]
         return Found(tuple(shown), similarity, known, tuple(notes))
+
+    def _is_known(self, question: str, similarity: float | None) -> bool:
+        """Whether the texts may answer: never where nothing is asked, as by "???" or an emoji."""
+        if not _WORD.search(_plain(question)):
+            return False
+        least = self._knobs.min_score
+        return not least or similarity is None or similarity >= least
 
     def _search(
         self, question: str, k: int, filter: ChunkFilter | None

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
-from twin.domain.personal_data import PersonalDataKind
 from twin.recipes.section import Fraction, Section
+from twin.text.personal_data import PersonalDataKind
 
 
 class PersonalDataSection(Section):

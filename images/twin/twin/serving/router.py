@@ -131,7 +131,13 @@ class Router:
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """The HTTP interface; Serve calls this once."""
         settings = get_settings()
-        return create_app(self._backend, Keys(settings.api_keys), settings.max_body_bytes)
+        return create_app(
+            self._backend,
+            Keys(settings.api_keys),
+            settings.max_body_bytes,
+            cors_origins=settings.cors_origins,
+            names_responses=False,  # Serve's own middleware does
+        )
 
 
 def build(_: dict[str, Any]) -> "Application":
