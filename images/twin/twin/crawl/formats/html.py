@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from twin.crawl.formats.code_blocks import unwrap_listings
+from twin.crawl.formats.captions import free_captions
+from twin.crawl.formats.code_listings import unwrap_listings
 from twin.crawl.formats.html_markdown import to_markdown, to_text
 from twin.crawl.formats.html_repair import repair
 from twin.crawl.formats.html_runs import Event, events_of
@@ -109,6 +110,7 @@ def _parse(text: str) -> "HtmlElement":
 def _events(tree: "HtmlElement") -> list[Event]:
     """The runs and images of a page whose HTML is mended first."""
     unwrap_listings(tree)
+    free_captions(tree)
     write_out(tree)
     return events_of(repair(tree))
 
