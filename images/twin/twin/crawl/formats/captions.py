@@ -23,6 +23,12 @@ def free_captions(tree: "HtmlElement") -> None:
         _open_figure(figure)
 
 
+def _is_mostly_links(figure: "HtmlElement") -> bool:
+    """Whether a figure leads elsewhere: an offer, a card of another page."""
+    linked = sum(len("".join(link.itertext()).strip()) for link in figure.iter("a"))
+    return 2 * linked > len("".join(figure.itertext()).strip())
+
+
 def caption_beside(caption: "HtmlElement", *, before: bool) -> "HtmlElement":
     """The caption as a paragraph that stands before or after what it is about."""
     caption.tag = "p"
@@ -51,6 +57,8 @@ def _open_figure(figure: "HtmlElement") -> None:
     if not figure.xpath(f"boolean({_BLOCKS})") or figure.getparent() is None:
         return
     if figure.xpath(f"boolean(.//{_PICTURES} | .//svg[not(ancestor::button)])"):
+        return
+    if _is_mostly_links(figure):
         return
     for caption in figure.findall("figcaption"):
         if not caption.text_content().strip():

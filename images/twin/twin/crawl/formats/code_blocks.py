@@ -24,7 +24,7 @@ _HIGHLIGHTERS = frozenset(
 )
 _NO_LANGUAGES = frozenset(
     {"default", "none", "plain", "plaintext", "nohighlight", "no-highlight", "auto", "undefined"}
-    | {"notranslate", "raw", "txt", "source"}
+    | {"notranslate", "raw", "txt", "source", "text"}
 )
 _WRAPPERS = frozenset({"div", "figure", "section", "span", "td", "tr", "tbody", "table", "code"})
 _MAX_WRAPPERS = 8

@@ -131,7 +131,7 @@ def is_no_code(element: "HtmlElement") -> bool:
 
 def only_numbers(element: "HtmlElement") -> bool:
     """Whether all text of an element is numbers, or nothing."""
-    return all(_DIGITS.fullmatch(text) for text in element.itertext() if text.strip())
+    return all(_DIGITS.fullmatch(word) for text in element.itertext() for word in text.split())
 
 
 def _numbers_at_line_starts(block: "HtmlElement") -> "set[HtmlElement]":

@@ -124,26 +124,26 @@ def _is_paragraph_of_code(paragraph: "HtmlElement") -> bool:
 
 def _replace(listing: "HtmlElement") -> None:
     """A plain ``pre`` instead; nothing instead of what holds only numbers of lines."""
-    pre = listing if listing.tag == "pre" else None
-    code, language = code_of(listing), language_of(_innermost(listing))
-    if pre is not None and code.strip() and only_numbers(listing) and _is_gutter(listing):
+    if listing.tag == "pre" and only_numbers(listing) and _is_gutter(listing):
         listing.drop_tree()
         return
+    for row in listing.iter("tr"):
+        for cell in row[:-1]:
+            if only_numbers(cell):
+                row.remove(cell)
+    code, language = code_of(listing), language_of(_innermost(listing))
     parent, tail = listing.getparent(), listing.tail
     fresh = listing.makeelement("pre")
     fresh.text, fresh.tail = code, tail
     if language:
         fresh.set("class", f"language-{language}")
-    if listing.get("id"):
-        fresh.set("id", listing.get("id"))
     parent.replace(listing, fresh)
 
 
 def _innermost(listing: "HtmlElement") -> "HtmlElement":
     """Where the language of a listing is looked up: its innermost block."""
-    if listing.tag == "pre" or listing.tag == "code":
-        inner = listing.xpath(".//pre")
-        return inner[-1] if inner else listing
+    if listing.tag in ("pre", "code"):
+        return listing
     inner = listing.xpath(".//pre | .//td[last()]")
     return inner[-1] if inner else listing
 
