@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from twin.crawl.formats.captions import free_captions
-from twin.crawl.formats.code_listings import unwrap_listings
 from twin.crawl.formats.html_markdown import to_markdown, to_text
-from twin.crawl.formats.html_repair import repair
+from twin.crawl.formats.html_rewrite import rewrite
 from twin.crawl.formats.html_runs import Event, events_of
 from twin.crawl.formats.listing import is_listing
 from twin.crawl.formats.main_text import choose, choose_all
 from twin.crawl.formats.markdown import title_from_url
 from twin.crawl.formats.metadata import Metadata, read_metadata
-from twin.crawl.formats.substack_markup import write_out
 from twin.crawl.page import Article, ListingError, UnusableError
 from twin.domain.document import normalise
 
@@ -108,11 +105,8 @@ def _parse(text: str) -> "HtmlElement":
 
 
 def _events(tree: "HtmlElement") -> list[Event]:
-    """The runs and images of a page whose HTML is mended first."""
-    unwrap_listings(tree)
-    free_captions(tree)
-    write_out(tree)
-    return events_of(repair(tree))
+    """The runs and images of a page whose HTML is rewritten first."""
+    return events_of(rewrite(tree))
 
 
 def _extract(tree: "HtmlElement", given_url: str | None, links: bool) -> Extraction:

@@ -8,6 +8,7 @@ from urllib.parse import urljoin, urlsplit
 from twin.crawl.formats.code_blocks import fenced, language_of
 from twin.crawl.formats.html_runs import Edge, Event, Image, Piece, Place, Run
 from twin.crawl.formats.superscripts import raised
+from twin.crawl.formats.text_formulas import with_dollars
 
 _MARKERS = {"em": "*", "strong": "**", "del": "~~"}
 _ESCAPED_END = re.compile(r"(?<!\\)((?:\\\\)*)\\\]$")
@@ -26,7 +27,6 @@ _MAY_BE_SPECIAL = re.compile(r"[\\<&*_`~\[\]]")
 _FORMULA_IN_TEXT = re.compile(
     r"\$\$[^$]+\$\$|(?<![\\$])\$(?=\S)[^$\n]{1,400}?(?<=\S)\$(?!\d)", re.DOTALL
 )
-_LATEX_BRACKETS = re.compile(r"\\\((?P<inline>.+?)\\\)|\\\[(?P<display>.+?)\\\]", re.DOTALL)
 _BLOCK_START = re.compile(
     r"^(?P<mark>#{1,6}(?=\s|$)|[-+*](?=\s|$)|>|~{3,}|={3,}\s*$|-{3,}\s*$"
     r"|[_*](?=(?:[ \t]*[_*]){2,}\s*$))"
@@ -451,7 +451,7 @@ def _escaped(text: str, in_link: bool) -> str:
     if _MAY_BE_SPECIAL.search(text) is None:  # true of nearly all text, and quickly seen
         return text
     special = _SPECIAL_IN_LINK if in_link else _SPECIAL_IN_TEXT
-    text = _LATEX_BRACKETS.sub(_in_dollars, text) if "\\" in text else text
+    text = with_dollars(text) if "\\" in text else text
     if "$" not in text:
         return special.sub(_escape, text)
     parts = []
@@ -460,12 +460,6 @@ def _escaped(text: str, in_link: bool) -> str:
         parts += [special.sub(_escape, text[position : formula.start()]), formula[0]]
         position = formula.end()
     return "".join([*parts, special.sub(_escape, text[position:])])
-
-
-def _in_dollars(match: re.Match[str]) -> str:
-    if match["inline"] is not None:
-        return f"${match['inline'].strip()}$"
-    return f"$${match['display'].strip()}$$"
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from twin.crawl.formats.html_math import formula_of
+from twin.crawl.formats.verbatim import VERBATIM
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
@@ -244,7 +244,7 @@ def _enter(
     # The id of a heading is made of its words, and says nothing of its place.
     identity = "" if tag in _HEADINGS else element.get("id") or ""
     name = f"{element.get('class') or ''} {identity}"
-    if _takes_whole(walk, element, outer, marks, name):
+    if _takes_whole(walk, element, outer, marks):
         return None
     hidden = _is_hidden(element)
     names = _names(name) if name != " " else frozenset()
@@ -260,17 +260,12 @@ def _enter(
     return place, marks
 
 
-def _takes_whole(
-    walk: _Walk, element: "HtmlElement", place: Place, marks: _Marks, name: str
-) -> bool:
+def _takes_whole(walk: _Walk, element: "HtmlElement", place: Place, marks: _Marks) -> bool:
     """Whether an element is done with here: a formula, an image, a break, or nothing to read."""
     tag = element.tag
-    if (formula := formula_of(element, tag, name)) is not None:
-        latex, whole = formula
-        if latex:
-            walk.text(latex, place, (*marks, ("math", "")))
-        if whole:
-            return True
+    if tag == "span" and element.get(VERBATIM) is not None:
+        walk.text(element.text, place, (*marks, ("math", "")))
+        return True
     if tag == "br":
         walk.line_break(place, marks)
     elif tag == "img":

@@ -25,6 +25,7 @@ from twin.crawl.formats.furniture import (
     is_disclaimer,
 )
 from twin.crawl.formats.html_runs import Event, Image, Place, Run
+from twin.crawl.formats.text_formulas import is_formula
 
 _WIDGETS = FURNITURE | {"subscription"}
 # What pictures of persons and marks are called.
@@ -251,7 +252,7 @@ class _Choice:
             return False
         if self._is_apart(place, _NAMED_APART, APART):
             return False
-        if run.text.startswith("$$") and run.text.endswith("$$"):
+        if is_formula(run.text):
             return True
         if place.pre or place.table is not None or place.in_list or _is_long(run):
             return run.link_share < _MAX_LINK_SHARE
