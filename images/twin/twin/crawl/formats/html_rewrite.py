@@ -5,12 +5,15 @@ Both opinions on what the article is, trafilatura's and our own, then see the sa
 
 from typing import TYPE_CHECKING
 
+from twin.crawl.formats.callouts import write_callouts
 from twin.crawl.formats.captions import free_captions
 from twin.crawl.formats.code_listings import unwrap_listings
+from twin.crawl.formats.heading_ids import drop_heading_ids
 from twin.crawl.formats.html_math import write_formulas
 from twin.crawl.formats.html_repair import repair
 from twin.crawl.formats.inline_signs import write_signs
 from twin.crawl.formats.notes import write_notes
+from twin.crawl.formats.panels import show_panels
 from twin.crawl.formats.substack_markup import write_out
 
 if TYPE_CHECKING:
@@ -25,4 +28,7 @@ def rewrite(tree: "HtmlElement") -> "HtmlElement":
     write_out(tree)
     write_notes(tree)
     write_signs(tree)
+    drop_heading_ids(tree)
+    show_panels(tree)
+    write_callouts(tree)
     return repair(tree)

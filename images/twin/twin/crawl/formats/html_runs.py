@@ -98,6 +98,7 @@ class Run:
         text: plain, in single spaces; code blocks as they stand.
         squeezed: without any space, for comparing.
         linked: characters of ``squeezed`` that are in links.
+        own: it stands among paragraphs of prose as they do (`own_words`), however it begins.
     """
 
     place: Place
@@ -107,6 +108,7 @@ class Run:
     linked: int
     words: int
     keep: bool = False
+    own: bool = False
 
     @property
     def link_share(self) -> float:
