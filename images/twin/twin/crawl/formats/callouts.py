@@ -18,7 +18,9 @@ _CALLOUT = re.compile(
 _TITLE = re.compile(r"(?:title|heading|header|label|summary|caption)", re.IGNORECASE)
 _NO_CALLOUT = re.compile(r"(?:cookie|consent|gdpr|newsletter|subscri|promo|advert|sponsor)", re.I)
 _LABEL = re.compile(r"\W*(?:note|tip|info|hint|warning|caution|danger|important|example)\W*", re.I)
-_CONTROLS = "boolean(.//form | .//input | .//button[normalize-space()] | .//iframe | .//nav | .//table)"
+_CONTROLS = (
+    "boolean(.//form | .//input | .//button[normalize-space()] | .//iframe | .//nav | .//table)"
+)
 _MAX_LINK_SHARE = 0.5
 _MAX_WORDS = 250
 _MAX_WORDS_OF_LABEL = 8
@@ -34,7 +36,9 @@ def write_callouts(tree: "HtmlElement") -> None:
 
 
 def _is_in_quote(box: "HtmlElement") -> bool:
-    return any(above.tag == "blockquote" for _, above in zip(range(4), box.iterancestors(), strict=False))
+    return any(
+        above.tag == "blockquote" for _, above in zip(range(4), box.iterancestors(), strict=False)
+    )
 
 
 def _is_callout(box: "HtmlElement") -> bool:
@@ -84,7 +88,12 @@ def _make_quote(box: "HtmlElement") -> None:
         is_label = titled or (block.tag != "span" and _LABEL.fullmatch(text) is not None)
         short = 0 < len(text.split()) <= _MAX_WORDS_OF_LABEL
         inner = block.xpath("boolean(.//p | .//div | .//pre | .//ul | .//ol)")
-        if is_label and short and not inner and not block.xpath("boolean(.//strong | ancestor::strong)"):
+        if (
+            is_label
+            and short
+            and not inner
+            and not block.xpath("boolean(.//strong | ancestor::strong)")
+        ):
             if block.tag == "span":
                 block.tag = "strong"
             else:

@@ -64,7 +64,9 @@ def _open_figure(figure: "HtmlElement") -> None:
         if not caption.text_content().strip():
             caption.drop_tree()
             continue
-        before = caption.getnext() is not None and not (caption.xpath("boolean(preceding-sibling::*)"))
+        before = caption.getnext() is not None and not (
+            caption.xpath("boolean(preceding-sibling::*)")
+        )
         for paragraph in caption.iter("p", "div"):
             paragraph.tag = "span"
         tail = caption.tail

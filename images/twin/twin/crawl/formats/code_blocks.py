@@ -74,7 +74,9 @@ def _known() -> frozenset[str]:
     """The names of languages that Pygments has a lexer for."""
     from pygments.lexers import get_all_lexers
 
-    return frozenset(alias for _, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases)
+    return frozenset(
+        alias for _, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases
+    )
 
 
 def fenced(code: str, language: str) -> str:

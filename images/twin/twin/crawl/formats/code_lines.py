@@ -7,7 +7,21 @@ if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
 _LINE_TAGS = frozenset(
-    {"div", "p", "li", "ol", "ul", "tr", "table", "tbody", "thead", "pre", "section", "figure", "dd"}
+    {
+        "div",
+        "p",
+        "li",
+        "ol",
+        "ul",
+        "tr",
+        "table",
+        "tbody",
+        "thead",
+        "pre",
+        "section",
+        "figure",
+        "dd",
+    }
     | {"dt", "dl"}
 )
 _LINE_CLASS = re.compile(
@@ -143,8 +157,10 @@ def _numbers_at_line_starts(block: "HtmlElement") -> "set[HtmlElement]":
         if event == "start":
             if element.tag == "br" or (element.tag in _LINE_TAGS or _is_line(element)):
                 at_start = True
-            if at_start and element.tag in ("span", "a", "b", "i", "em", "td") and (
-                _DIGITS.fullmatch("".join(element.itertext()) if len(element) < 3 else "")
+            if (
+                at_start
+                and element.tag in ("span", "a", "b", "i", "em", "td")
+                and (_DIGITS.fullmatch("".join(element.itertext()) if len(element) < 3 else ""))
             ):
                 numbers.append(element)
         if text and text.strip():

@@ -80,7 +80,9 @@ def _is_code(cell: "HtmlElement", table: "HtmlElement") -> bool:
     called = f"{cell.get('class') or ''} {table.get('class') or ''}"
     if _CODE_NAME.search(called):
         return True
-    return not cell.xpath("boolean(.//text()[normalize-space()][not(ancestor::code|ancestor::pre)])")
+    return not cell.xpath(
+        "boolean(.//text()[normalize-space()][not(ancestor::code|ancestor::pre)])"
+    )
 
 
 def _is_listing_of_items(items: "HtmlElement") -> bool:
@@ -88,10 +90,16 @@ def _is_listing_of_items(items: "HtmlElement") -> bool:
     above = items.getparent()
     called = f"{items.get('class') or ''} {above.get('class') or '' if above is not None else ''}"
     named = re.search(r"(?:^|[\s_-])(?:linenums|dp|highlighter|hljs|prettyprint)", called)
-    return named is not None or all(
-        len(item) == 1 and item[0].tag in ("code", "pre") and _squeezed(item) == _squeezed(item[0])
-        for item in items
-    ) and len(items) > 1 and _CODE_NAME.search(called) is not None
+    return named is not None or (
+        all(
+            len(item) == 1
+            and item[0].tag in ("code", "pre")
+            and _squeezed(item) == _squeezed(item[0])
+            for item in items
+        )
+        and len(items) > 1
+        and _CODE_NAME.search(called) is not None
+    )
 
 
 def _is_listing_box(box: "HtmlElement") -> bool:
@@ -105,7 +113,9 @@ def _is_listing_box(box: "HtmlElement") -> bool:
             or ("\n" in (box.text_content().strip()) and _PRESERVED.search(style))
             or (_AS_BLOCK.search(style) and _PRESERVED.search(style))
         )
-    if not _CODE_NAME.search(box.get("class") or "") or box.xpath("boolean(.//pre | .//p | .//table)"):
+    if not _CODE_NAME.search(box.get("class") or "") or box.xpath(
+        "boolean(.//pre | .//p | .//table)"
+    ):
         return False
     if _PRESERVED.search(box.get("style") or ""):
         return True

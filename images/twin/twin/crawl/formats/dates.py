@@ -102,7 +102,9 @@ def date_in(text: str, language: str | None = None) -> datetime | None:
         day = match["day"] or match["day2"] or match["day3"]
         year = match["year"] or match["year2"] or match["year3"]
         month = match["month"] or match["month2"] or match["month3"]
-        return _in_words(int(day), month.strip(".").casefold(), int(year), (language or "")[:2].lower())
+        return _in_words(
+            int(day), month.strip(".").casefold(), int(year), (language or "")[:2].lower()
+        )
     return None
 
 

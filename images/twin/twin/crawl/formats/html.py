@@ -12,6 +12,7 @@ from twin.crawl.formats.listing import is_listing
 from twin.crawl.formats.main_text import choose, choose_all
 from twin.crawl.formats.markdown import title_from_url
 from twin.crawl.formats.metadata import Metadata, read_metadata
+from twin.crawl.formats.page_addresses import base_of, resolve_inner_bases
 from twin.crawl.page import Article, ListingError, UnusableError
 from twin.domain.document import normalise
 
@@ -60,6 +61,7 @@ def read_fragment(markup: str, url: str, *, title: str = "", links: bool = False
         UnusableError: there is no text in it.
     """
     tree = _parse(f"<html><body><div>{markup}</div></body></html>")
+    resolve_inner_bases(tree, url)
     events = _events(tree)
     choose_all(events, title)
     if not to_text(events).strip():
@@ -110,12 +112,15 @@ def _events(tree: "HtmlElement") -> list[Event]:
 
 
 def _extract(tree: "HtmlElement", given_url: str | None, links: bool) -> Extraction:
-    metadata = read_metadata(tree, given_url or "")
+    base = base_of(tree, given_url or "")
+    metadata = read_metadata(tree, given_url or "", base)
     url = given_url or metadata.stated_url or ""
+    base = base if given_url else base_of(tree, url)
+    resolve_inner_bases(tree, base)
     events = _events(tree)
     title = metadata.title or title_from_url(url)
     choose(events, _found(tree), metadata.body, [title, metadata.subtitle or ""])
-    content, plain = to_markdown(events, url, links=links), to_text(events)
+    content, plain = to_markdown(events, base, links=links), to_text(events)
     if not plain.strip():
         # Pages that a script writes often carry their text as data.
         plain = "\n".join(filter(None, (" ".join(s.split()) for s in _lines(metadata.body))))

@@ -97,7 +97,7 @@ def _stated(element: "HtmlElement", name: str) -> str | None:
         return None
     for attribute in _STATED:
         stated = (element.get(attribute) or "").strip()
-        if stated and not stated.startswith(("{\"", "[", "http")):
+        if stated and not stated.startswith(('{"', "[", "http")):
             display = element.tag != "span" or _DISPLAYED.search(name) is not None
             return in_dollars(_undelimited(stated), display=display)
     return None
@@ -148,8 +148,12 @@ def _stands_alone(image: "HtmlElement") -> bool:
     block = image.getparent()
     while block is not None and block.tag in ("a", "span", "center", "em", "strong"):
         block = block.getparent()
-    return block is not None and block.tag in ("p", "div", "figure", "td", "center") and not (
-        block.xpath("boolean(.//text()[normalize-space()])") or len(block.xpath(".//img")) > 1
+    return (
+        block is not None
+        and block.tag in ("p", "div", "figure", "td", "center")
+        and not (
+            block.xpath("boolean(.//text()[normalize-space()])") or len(block.xpath(".//img")) > 1
+        )
     )
 
 

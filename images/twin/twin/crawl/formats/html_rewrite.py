@@ -5,6 +5,7 @@ Both opinions on what the article is, trafilatura's and our own, then see the sa
 
 from typing import TYPE_CHECKING
 
+from twin.crawl.formats.aria_tables import write_tables
 from twin.crawl.formats.callouts import write_callouts
 from twin.crawl.formats.captions import free_captions
 from twin.crawl.formats.code_listings import unwrap_listings
@@ -13,6 +14,7 @@ from twin.crawl.formats.html_math import write_formulas
 from twin.crawl.formats.html_repair import repair
 from twin.crawl.formats.inline_signs import write_signs
 from twin.crawl.formats.notes import write_notes
+from twin.crawl.formats.page_addresses import settle_images
 from twin.crawl.formats.panels import show_panels
 from twin.crawl.formats.substack_markup import write_out
 
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 
 def rewrite(tree: "HtmlElement") -> "HtmlElement":
     """Rewrite a page in place, and return it."""
+    settle_images(tree)
     write_formulas(tree)
     unwrap_listings(tree)
+    write_tables(tree)
     free_captions(tree)
     write_out(tree)
     write_notes(tree)

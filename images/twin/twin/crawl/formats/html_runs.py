@@ -299,7 +299,7 @@ def _place(element: "HtmlElement", outer: Place, names: frozenset[str], hidden: 
         names=names,
         hidden=outer.hidden or hidden,
         heading=_HEADINGS.get(tag, outer.heading),
-        in_list=outer.in_list or tag == "li",
+        in_list=outer.in_list or tag in ("li", "dt", "dd"),
         table=outer.table,
         caption=outer.caption or tag in ("figcaption", "caption"),
         pre=outer.pre or tag == "pre",
@@ -311,14 +311,9 @@ def _place(element: "HtmlElement", outer: Place, names: frozenset[str], hidden: 
 
 
 def _image(walk: _Walk, element: "HtmlElement", place: Place) -> None:
-    source = next(
-        (
-            value.strip()
-            for key in ("data-src", "data-lazy-src", "data-original", "src")
-            if (value := element.get(key)) and not value.startswith("data:")
-        ),
-        "",
-    ) or next(iter((element.get("data-srcset") or element.get("srcset") or "").split()), "")
+    source = (element.get("src") or "").strip()
+    if source.startswith("data:"):
+        source = ""
     alt = " ".join((element.get("alt") or "").split())
     if (source or alt) and element.get("width") not in ("0", "1"):
         walk.events.append(Image(place, source, alt))

@@ -19,7 +19,9 @@ _QUOTES = {
     "da": "»«›‹", "sv": "””’’", "fi": "””’’", "ja": "「」『』", "zh": "“”‘’", "tr": "“”‘’",
 }  # fmt: skip
 _ENGLISH = "“”‘’"
-_EMOJI_NAME = re.compile(r"(?:^|[\s_-])(?:emoji|emojione|twemoji|smiley|emoticon)(?:[\s_-]|$)", re.I)
+_EMOJI_NAME = re.compile(
+    r"(?:^|[\s_-])(?:emoji|emojione|twemoji|smiley|emoticon)(?:[\s_-]|$)", re.I
+)
 _SHORT_NAME = re.compile(r":?[\w+-]+:?")
 _MAX_EMOJI = 12
 _RAISED_AND_LOWERED = {"sup": superscript, "sub": subscript}
@@ -91,7 +93,9 @@ def _text_before(element: "HtmlElement") -> str:
     while True:
         previous = element.getprevious()
         parent = element.getparent()
-        text = previous.tail if previous is not None else (parent.text if parent is not None else "")
+        text = (
+            previous.tail if previous is not None else (parent.text if parent is not None else "")
+        )
         if text:
             return str(text)
         if previous is not None:
@@ -110,7 +114,7 @@ def _write_quotes(tree: "HtmlElement") -> None:
         above = next((a for a in quote.iterancestors("q")), None)
         depth = depths[quote] = depths.get(above, -1) + 1 if above is not None else 0
         opens, closes = marks[:2] if depth % 2 == 0 else marks[2:]
-        if quote.text_content().strip()[:1] in "“”„«»「\"‘’":
+        if quote.text_content().strip()[:1] in '“”„«»「"‘’':
             continue  # it bears its own
         quote.text = opens + (quote.text or "").lstrip()
         if len(quote):
@@ -140,7 +144,10 @@ def _is_before(box: "HtmlElement", item: "HtmlElement") -> bool:
     element = box
     while element is not item:
         parent = element.getparent()
-        before = [(parent.text or ""), *(s.tail or "" for s in element.itersiblings(preceding=True))]
+        before = [
+            (parent.text or ""),
+            *(s.tail or "" for s in element.itersiblings(preceding=True)),
+        ]
         siblings = [s.text_content() for s in element.itersiblings(preceding=True)]
         if any(text.strip() for text in (*before, *siblings)):
             return False

@@ -6,9 +6,48 @@ from collections.abc import Iterable, Sequence
 _GREEK = dict(
     zip(
         "αβγδεζηθικλμνξπρσςτυφχψωΓΔΘΛΞΠΣΥΦΨΩϵϑϕϖϱ",
-        "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma "
-        "varsigma tau upsilon varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi "
-        "Psi Omega epsilon vartheta phi varpi varrho".split(),
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "varepsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "pi",
+            "rho",
+            "sigma",
+            "varsigma",
+            "tau",
+            "upsilon",
+            "varphi",
+            "chi",
+            "psi",
+            "omega",
+            "Gamma",
+            "Delta",
+            "Theta",
+            "Lambda",
+            "Xi",
+            "Pi",
+            "Sigma",
+            "Upsilon",
+            "Phi",
+            "Psi",
+            "Omega",
+            "epsilon",
+            "vartheta",
+            "phi",
+            "varpi",
+            "varrho",
+        ],
         strict=True,
     )
 )
@@ -37,8 +76,40 @@ _RELATIONS = frozenset("=<>")
 _INVISIBLE = dict.fromkeys(map(ord, "\u2061\u2062\u2063\u2064\u200b\ufeff"))
 _ESCAPED = frozenset("{}%&#$_")
 _FUNCTIONS = frozenset(
-    "arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim liminf "
-    "limsup ln log max min Pr sec sin sinh sup tan tanh".split()
+    [
+        "arccos",
+        "arcsin",
+        "arctan",
+        "arg",
+        "cos",
+        "cosh",
+        "cot",
+        "coth",
+        "csc",
+        "deg",
+        "det",
+        "dim",
+        "exp",
+        "gcd",
+        "hom",
+        "inf",
+        "ker",
+        "lg",
+        "lim",
+        "liminf",
+        "limsup",
+        "ln",
+        "log",
+        "max",
+        "min",
+        "Pr",
+        "sec",
+        "sin",
+        "sinh",
+        "sup",
+        "tan",
+        "tanh",
+    ]
 )
 _ACCENTS = {
     "¯": "bar", "‾": "overline", "_": "underline", "^": "hat", "ˆ": "hat", "̂": "hat", "~": "tilde",
@@ -113,7 +184,9 @@ def script(latex: str) -> str:
 def base(latex: str) -> str:
     """What bears an index or exponent."""
     latex = latex.strip()
-    single = len(latex) <= 1 or latex.isdigit() or re.fullmatch(r"\\[A-Za-z]+(?:\{[^{}]*\})?", latex)
+    single = (
+        len(latex) <= 1 or latex.isdigit() or re.fullmatch(r"\\[A-Za-z]+(?:\{[^{}]*\})?", latex)
+    )
     return latex if single or re.fullmatch(r"[({\[|].*[)}\]|]", latex) else argument(latex)
 
 
@@ -149,8 +222,12 @@ def under(what: str, sign: str) -> str:
         f"\\{sign}" for sign in ("sum", "prod", "int", "bigcup", "bigcap", "bigoplus")
     }:
         return scripts(what, sign)
-    accent = {"_": "underline", "‾": "underline", "⏟": "underbrace", "̲": "underline"}.get(sign.strip())
-    return f"\\{accent}{argument(what)}" if accent else f"\\underset{argument(sign)}{argument(what)}"
+    accent = {"_": "underline", "‾": "underline", "⏟": "underbrace", "̲": "underline"}.get(
+        sign.strip()
+    )
+    return (
+        f"\\{accent}{argument(what)}" if accent else f"\\underset{argument(sign)}{argument(what)}"
+    )
 
 
 def between(opens: str, parts: Sequence[str], closes: str, separator: str = ",") -> str:

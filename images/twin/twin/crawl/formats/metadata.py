@@ -96,11 +96,15 @@ class Metadata:
     body: str | None
 
 
-def read_metadata(tree: "HtmlElement", url: str) -> Metadata:
-    """Read the metadata of a page; what it does not say is None or empty."""
+def read_metadata(tree: "HtmlElement", url: str, base: str | None = None) -> Metadata:
+    """Read the metadata of a page; what it does not say is None or empty.
+
+    Args:
+        base: what addresses in the page are relative to, if that is not ``url``.
+    """
     page = _Page(tree)
-    stated = _stated_url(page, url)
-    name = _canonical(page, url)
+    stated = _stated_url(page, base or url)
+    name = _canonical(page, base or url)
     here = name is not None and same_host(name, url)
     return Metadata(
         title=_title(page),

@@ -17,21 +17,29 @@ NOTE = "data-twin-note"
 #: In a text: references to notes, by label.
 REFERENCE = re.compile(r"\[\^([\w.-]+)\]")
 _ROLES = frozenset({"doc-noteref"})
-_REFERENCE_NAME = re.compile(r"(?:^|[\s_-])(?:footnote-?ref\w*|noteref|fn-?ref|footnote-anchor)", re.I)
+_REFERENCE_NAME = re.compile(
+    r"(?:^|[\s_-])(?:footnote-?ref\w*|noteref|fn-?ref|footnote-anchor)", re.I
+)
 _NOTE_NAME = re.compile(
     r"(?:^|[\s_:.-])(?:fn|foot-?notes?|end-?notes?|note|ftnt?|easy-footnote-bottom|sdfootnote)"
     r"(?=[\s_:.\d-]|$)",
     re.IGNORECASE,
 )
 # Lists of sources that a page's software collects are no notes of the author.
-_SOURCES = re.compile(r"(?:^|[\s_-])(?:cite_note|reflist|references|bibliography|bib)", re.IGNORECASE)
+_SOURCES = re.compile(
+    r"(?:^|[\s_-])(?:cite_note|reflist|references|bibliography|bib)", re.IGNORECASE
+)
 _LABEL = re.compile(r"[\[(]?\s*([\w*†‡§]{1,4})\s*[\])]?")
-_BACK = re.compile(r"[\s↩↑⤴⏎^\u2191\ufe0e\ufe0f\u21a9]*|back|return|jump up|\[↩\]|zurück|retour", re.I)
+_BACK = re.compile(
+    r"[\s↩↑⤴⏎^\u2191\ufe0e\ufe0f\u21a9]*|back|return|jump up|\[↩\]|zurück|retour", re.I
+)
 _SIDE_NOTE = re.compile(
     r"(?:^|\s)(?:side-?note|margin-?note|inline-?footnote|footnote-inline|sidenote-content)(?:\s|$)",
     re.IGNORECASE,
 )
-_TOGGLE = re.compile(r"(?:^|\s)(?:margin-toggle|sidenote-number|sidenote-toggle|marginnote-ind)", re.I)
+_TOGGLE = re.compile(
+    r"(?:^|\s)(?:margin-toggle|sidenote-number|sidenote-toggle|marginnote-ind)", re.I
+)
 _INLINE = frozenset({"span", "small", "label", "em", "i", "a", "sup"})
 _HOLDERS = frozenset({"li", "p", "div", "dd", "td", "aside", "section", "span"})
 _BLOCKS = frozenset({"p", "div", "li", "blockquote", "td", "dd", "section", "article"})
@@ -68,9 +76,11 @@ def _note_of(link: "HtmlElement", by_id: "dict[str, HtmlElement]") -> "HtmlEleme
     if _SOURCES.search(called):
         return None
     note = _holder(target)
-    if note is None or note in set(link.iterancestors()) and not _is_named(link):
+    if note is None or (note in set(link.iterancestors()) and not _is_named(link)):
         return None
-    return note if _leads_back(note, link) or _is_named(link) and _NOTE_NAME.search(called) else None
+    return (
+        note if _leads_back(note, link) or (_is_named(link) and _NOTE_NAME.search(called)) else None
+    )
 
 
 def _near(element: "HtmlElement") -> "list[HtmlElement]":
@@ -107,7 +117,9 @@ def _new_label(link: "HtmlElement", taken: set[str]) -> str:
     match = _LABEL.fullmatch(link.text_content().strip())
     label = match[1] if match else ""
     if not label.isalnum() or not label.isascii() or label in taken:
-        label = next(str(n) for n in range(len(taken) + 1, 2 * len(taken) + 3) if str(n) not in taken)
+        label = next(
+            str(n) for n in range(len(taken) + 1, 2 * len(taken) + 3) if str(n) not in taken
+        )
     taken.add(label)
     return label
 

@@ -48,11 +48,7 @@ def _mark(siblings: list[Run]) -> None:
 
 
 def _is_plain_prose(run: Run) -> bool:
-    return (
-        run.place.tag == "p"
-        and _is_sentence(run)
-        and not is_boilerplate(run.text, run.words)
-    )
+    return run.place.tag == "p" and _is_sentence(run) and not is_boilerplate(run.text, run.words)
 
 
 def _is_own_sentence(run: Run) -> bool:

@@ -11,7 +11,9 @@ from twin.crawl.formats.element_text import link_share, size_of
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
-_NOT_TEXT = frozenset({"dialog", "alertdialog", "menu", "menubar", "navigation", "search", "listbox"})
+_NOT_TEXT = frozenset(
+    {"dialog", "alertdialog", "menu", "menubar", "navigation", "search", "listbox"}
+)
 _PANEL = re.compile(
     r"(?:^|[\s_-])(?:tabs?-?(?:panel|pane|content|item)s?|tabitem\w*|panel-?(?:body|content)?"
     r"|accordion-?\w*|collaps\w*|toggle-?content|pane)(?:[\s_-]|$)",
@@ -45,7 +47,10 @@ def _controls(tree: "HtmlElement") -> "dict[str, HtmlElement]":
 
 
 def _is_panel(panel: "HtmlElement", controls: "dict[str, HtmlElement]") -> bool:
-    if panel.tag in ("nav", "dialog", "form", "menu", "span", "svg") or panel.get("role") in _NOT_TEXT:
+    if (
+        panel.tag in ("nav", "dialog", "form", "menu", "span", "svg")
+        or panel.get("role") in _NOT_TEXT
+    ):
         return False
     hidden = (
         panel.get("hidden") is not None

@@ -7,7 +7,8 @@ _RAISED = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻
 _LOWERED = str.maketrans("0123456789+-\u2212", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
 # 1st, 2nd, 3rd, 4th; 1er, 2e, nº, Mme; marks of names.
 _ORDINAL = re.compile(
-    r"st|nd|rd|th|er|re|e|ère|ème|nde|os|as|o|a|º|ª|me|lle|gr|tm|sm|mc|md|r|c|®|™|©|℠", re.IGNORECASE
+    r"st|nd|rd|th|er|re|e|ère|ème|nde|os|as|o|a|º|ª|me|lle|gr|tm|sm|mc|md|r|c|®|™|©|℠",
+    re.IGNORECASE,
 )
 _MAX_LENGTH = 24
 _MARK = re.compile(r"[*†‡§¶#\[(]")
@@ -25,7 +26,9 @@ def superscript(text: str, before: str) -> str:
         return number
     bare = " ".join(text.split())
     after_letter = before[-1:].isalpha()
-    ordinal = _ORDINAL.fullmatch(bare) and (before[-1:].isdigit() or len(bare) > 1 or bare in "®™©℠")
+    ordinal = _ORDINAL.fullmatch(bare) and (
+        before[-1:].isdigit() or len(bare) > 1 or bare in "®™©℠"
+    )
     if ordinal or (_ORDINAL.fullmatch(bare) and after_letter and len(_word_at_end(before)) > 1):
         return bare
     return _scripted("^", bare, before)

@@ -18,7 +18,7 @@ _IN_ADDRESS = re.compile(
 _CALLED = (
     "//time|//*[contains(@class, 'date') or contains(@class, 'published')"
     " or contains(@class, 'timestamp') or contains(@class, 'dateline') or contains(@class, 'meta')"
-    " or contains(@class, 'posted')]"
+    " or contains(@class, 'posted') or contains(@class, 'updated')]"
 )
 _MAX_LINE = 60
 _MAX_LINE_AT_TITLE = 100
@@ -28,7 +28,7 @@ _OUTSIDE = frozenset({"aside", "nav", "footer"})
 # Of a reader, or of another article.
 _OF_OTHERS = re.compile(
     r"(?:^|[\s_-])(?:comments?|commentlist|repl(?:y|ies)|respon[ds]\w*|sidebar|related|recent"
-    r"|recommended|popular|widget|teasers?|cards?|archive|updated|modified|next|prev|previous)"
+    r"|recommended|popular|widget|teasers?|cards?|archive|next|prev|previous)"
     r"(?:[\s_-]|$)",
     re.IGNORECASE,
 )
@@ -37,13 +37,20 @@ _CHANGED = re.compile(
     r"|aggiornato|обновлено|更新|copyright|©)",
     re.IGNORECASE,
 )
-_BLOCKS = frozenset({"p", "div", "h1", "h2", "h3", "h4", "li", "td", "header", "section", "article"})
+_LAST_CHANGE = re.compile(r"updated|modified", re.IGNORECASE)
+_BLOCKS = frozenset(
+    {"p", "div", "h1", "h2", "h3", "h4", "li", "td", "header", "section", "article"}
+)
 _NO_TEXT = frozenset({"script", "style", "template", "noscript"})
 
 
 def visible_date(tree: "HtmlElement", url: str, language: str | None) -> datetime | None:
     """A date that stands by itself in the page, at its title, or in its address."""
-    for element in islice(tree.xpath(_CALLED), _MAX_CALLED):
+    called = list(islice(tree.xpath(_CALLED), _MAX_CALLED))
+    # Where a page shows one time only, microformats call it that of the last change.
+    for element in sorted(
+        called, key=lambda e: _LAST_CHANGE.search(e.get("class") or "") is not None
+    ):
         if moment := _date_of(element, language):
             return moment
     for line in _lines_at_title(tree):
