@@ -1,34 +1,53 @@
 """Instruct samples: an instruction, passages or none, and the author's own words in answer."""
 
 import random
-import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from twin.datasets.duplicates import without_duplicates
+from twin.datasets.copies import sample_id, within_copy_share
+from twin.datasets.duplicates import alike_documents, without_duplicates
 from twin.datasets.instructions import gives_away, instructions
 from twin.datasets.keyphrases import key_phrases
 from twin.datasets.passages import Passage, passage_of
 from twin.datasets.splits import split_documents
+from twin.datasets.written import Asked, Shelf, WrittenSet, locate, written_samples
 from twin.domain.chunk import Chunk
-from twin.domain.document import NAMESPACE
-from twin.domain.sample import InstructSample, Split, draw_key
+from twin.domain.sample import InstructSample, Maker, Split, draw_key
 from twin.rag.prompt import format_passage
 from twin.recipes import DatasetsSection
 
 
 @dataclass
 class InstructSet:
-    """Samples with the split of every document, and why chunks were left out."""
+    """Samples with the split of every document, and what was left out.
+
+    ``skipped`` counts chunks by reason; ``set_aside`` has written questions with their reason,
+    ``not_retrieved`` of how many that are used the retriever did not find the right passage.
+    """
 
     samples: list[InstructSample]
     documents: dict[str, Split]
     skipped: Counter[str] = field(default_factory=Counter)
+    set_aside: list[tuple[str, str]] = field(default_factory=list)
+    not_retrieved: int = 0
 
 
-def make_instruct_set(chunks: Iterable[Chunk], knobs: DatasetsSection) -> InstructSet:
-    """Make the samples of a recipe's chunks: the same every time from the same chunks."""
+def make_instruct_set(
+    chunks: Iterable[Chunk],
+    knobs: DatasetsSection,
+    *,
+    asked: Asked | None = None,
+    kept: Mapping[str, Split] | None = None,
+) -> InstructSet:
+    """Make the samples of a recipe's chunks: the same every time from the same chunks.
+
+    Args:
+        chunks: of the whole index.
+        knobs: the recipe's section.
+        asked: the questions that a person wrote, if the recipe names any.
+        kept: document id to split, of earlier versions.
+    """
     ordered = sorted(chunks, key=lambda chunk: (chunk.document_id, chunk.ordinal))
     skipped: Counter[str] = Counter()
     passages = []
@@ -38,17 +57,31 @@ def make_instruct_set(chunks: Iterable[Chunk], knobs: DatasetsSection) -> Instru
             passages.append(found)
         else:
             skipped[found] += 1
+    located, set_aside = locate(asked.questions, Shelf.of(ordered)) if asked else ([], [])
     splits = split_documents(
-        (passage.chunk.document_id for passage in passages),
+        {
+            *(passage.chunk.document_id for passage in passages),
+            *(document_id for question in located for document_id in question.document_ids),
+        },
         validation=knobs.validation_share,
         test=knobs.test_share,
-        seed=knobs.seed,
+        seed=knobs.split_seed,
+        together=alike_documents(passages),
+        kept=kept,
     )
     passages, copies = without_duplicates(passages, splits)
     skipped.update({"said before": copies} if copies else {})
     samples, unasked = _samples(passages, splits, knobs)
     skipped.update({"no instruction of its own": unasked} if unasked else {})
-    return InstructSet(_at_most(samples, knobs), splits, skipped)
+    written = written_samples(located, splits, asked, knobs.seed) if asked else WrittenSet()
+    kept_samples = _at_most([*samples, *written.samples], knobs)
+    return InstructSet(
+        within_copy_share(kept_samples, knobs.copy_share, knobs.seed),
+        splits,
+        skipped,
+        [*set_aside, *written.set_aside],
+        written.not_retrieved,
+    )
 
 
 def _samples(
@@ -111,9 +144,8 @@ def _sample(
     passage: Passage, split: Split, instruction: str, context: tuple[str, ...]
 ) -> InstructSample:
     chunk = passage.chunk
-    kind = "grounded" if context else "memory"
     return InstructSample(
-        id=str(uuid.uuid5(NAMESPACE, f"{chunk.id}\n{kind}\n{instruction}")),
+        id=sample_id(chunk.id, instruction, grounded=bool(context)),
         split=split,
         instruction=instruction,
         context=context,
@@ -123,11 +155,15 @@ def _sample(
         chunk_id=chunk.id,
         title=chunk.title,
         url=chunk.url,
+        chunk_ids=(chunk.id,),
     )
 
 
 def _at_most(samples: list[InstructSample], knobs: DatasetsSection) -> list[InstructSample]:
-    """At most ``max_samples``, drawn by id, in their order."""
-    drawn = sorted(samples, key=lambda sample: draw_key(sample.id, knobs.seed))
+    """At most ``max_samples``, in their order: those that a person wrote first, then by draw."""
+    drawn = sorted(
+        samples,
+        key=lambda sample: (sample.maker is Maker.PASSAGE, draw_key(sample.id, knobs.seed)),
+    )
     kept = {sample.id for sample in drawn[: knobs.max_samples]}
     return [sample for sample in samples if sample.id in kept]

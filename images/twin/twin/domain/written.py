@@ -65,13 +65,22 @@ class WrittenQuestion(BaseModel):
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> "WrittenQuestion":
         if self.kind is QuestionKind.UNANSWERABLE:
-            if self.answer or self.support or self.facts:
-                raise ValueError(
-                    "an unanswerable question has no answer, support or facts: leave them out"
-                )
-            if not self.document:
-                raise ValueError("an unanswerable question needs the document that it is near")
-            return self
+            self._check_unanswerable()
+        else:
+            self._check_answer()
+        if self.kind is QuestionKind.FOLLOW_UP and not self.history:
+            raise ValueError("a follow-up needs its history: the question and answer before it")
+        return self
+
+    def _check_unanswerable(self) -> None:
+        if self.answer or self.support or self.facts:
+            raise ValueError(
+                "an unanswerable question has no answer, support or facts: leave them out"
+            )
+        if not self.document:
+            raise ValueError("an unanswerable question needs the document that it is near")
+
+    def _check_answer(self) -> None:
         if not self.answer.strip():
             raise ValueError("the answer is missing; if there is none, the kind is unanswerable")
         if not self.support:
@@ -80,9 +89,6 @@ class WrittenQuestion(BaseModel):
             raise ValueError("facts are missing: list what a right answer must contain")
         if missing := missing_facts(self.answer, self.facts):
             raise ValueError(f"the answer does not contain its own fact {missing[0]!r}")
-        if self.kind is QuestionKind.FOLLOW_UP and not self.history:
-            raise ValueError("a follow-up needs its history: the question and answer before it")
-        return self
 
 
 def missing_facts(answer: str, facts: tuple[str, ...]) -> list[str]:
@@ -96,6 +102,20 @@ def missing_facts(answer: str, facts: tuple[str, ...]) -> list[str]:
     """
     text = plain(answer)
     return [fact for fact in facts if not _pattern(fact).search(text)]
+
+
+def is_right(asked: WrittenQuestion, answer: str, refusal: str) -> bool:
+    """Whether an answer has every fact and refuses exactly where there is nothing to say.
+
+    Args:
+        asked: the question with its facts.
+        answer: what a model wrote.
+        refusal: the recipe's ``retrieval.dont_know``.
+    """
+    refused = plain(refusal).casefold() in plain(answer).casefold()
+    if asked.kind is QuestionKind.UNANSWERABLE:
+        return refused
+    return not refused and not missing_facts(answer, asked.facts)
 
 
 def plain(text: str) -> str:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from twin.rag.query import Query, Turn
+from twin.domain.conversation import Turn
+from twin.rag.query import Query
 
 MAX_MESSAGES = 200
 
