@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from twin.datasets.copies import sample_id, within_copy_share
 from twin.datasets.duplicates import alike_documents, without_duplicates
-from twin.datasets.instructions import gives_away, instructions
+from twin.datasets.instructions import gives_away, has_templates, instructions
 from twin.datasets.keyphrases import key_phrases
 from twin.datasets.passages import Passage, passage_of
 from twin.datasets.splits import split_documents
@@ -71,7 +71,13 @@ def make_instruct_set(
     )
     passages, copies = without_duplicates(passages, splits)
     skipped.update({"said before": copies} if copies else {})
-    samples, unasked = _samples(passages, splits, knobs)
+    askable = [passage for passage in passages if has_templates(passage.chunk.language)]
+    skipped.update(
+        f"no instructions in its language ({passage.chunk.language})"
+        for passage in passages
+        if not has_templates(passage.chunk.language)
+    )
+    samples, unasked = _samples(askable, splits, knobs)
     skipped.update({"no instruction of its own": unasked} if unasked else {})
     written = written_samples(located, splits, asked, knobs.seed) if asked else WrittenSet()
     kept_samples = _at_most([*samples, *written.samples], knobs)
@@ -111,7 +117,7 @@ def _choose(
     chunk = passage.chunk
     chosen: list[str] = []
     for instruction in instructions(
-        chunk.title, chunk.headings, phrases, f"{knobs.seed}:{chunk.id}"
+        chunk.title, chunk.headings, phrases, f"{knobs.seed}:{chunk.id}", chunk.language
     ):
         if len(chosen) == knobs.samples_per_passage:
             break
