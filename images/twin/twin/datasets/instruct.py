@@ -11,9 +11,9 @@ from twin.datasets.instructions import gives_away, has_templates, instructions
 from twin.datasets.keyphrases import key_phrases
 from twin.datasets.passages import Passage, passage_of
 from twin.datasets.splits import split_documents
-from twin.datasets.written import Asked, Shelf, WrittenSet, locate, written_samples
+from twin.datasets.written import Asked, Shelf, WrittenSet, drawn, locate, written_samples
 from twin.domain.chunk import Chunk
-from twin.domain.sample import InstructSample, Maker, Split, draw_key
+from twin.domain.sample import InstructSample, Split, draw_key
 from twin.rag.prompt import format_passage
 from twin.recipes import DatasetsSection
 
@@ -71,16 +71,12 @@ def make_instruct_set(
     )
     passages, copies = without_duplicates(passages, splits)
     skipped.update({"said before": copies} if copies else {})
-    askable = [passage for passage in passages if has_templates(passage.chunk.language)]
-    skipped.update(
-        f"no instructions in its language ({passage.chunk.language})"
-        for passage in passages
-        if not has_templates(passage.chunk.language)
-    )
-    samples, unasked = _samples(askable, splits, knobs)
-    skipped.update({"no instruction of its own": unasked} if unasked else {})
+    samples = _samples(_askable(passages, skipped), splits, knobs, skipped)
+    # Before they are made, since a search for each is what they cost.
+    located = drawn(located, knobs.max_samples, knobs.seed)
     written = written_samples(located, splits, asked, knobs.seed) if asked else WrittenSet()
-    kept_samples = _at_most([*samples, *written.samples], knobs)
+    room = knobs.max_samples - len(written.samples)
+    kept_samples = [*_at_most(samples, room, knobs.seed), *written.samples]
     return InstructSet(
         within_copy_share(kept_samples, knobs.copy_share, knobs.seed),
         splits,
@@ -90,24 +86,37 @@ def make_instruct_set(
     )
 
 
+def _askable(passages: Sequence[Passage], skipped: Counter[str]) -> list[Passage]:
+    """Passages of a language that there are templates for; the others are counted."""
+    skipped.update(
+        f"no instructions in its language ({passage.chunk.language})"
+        for passage in passages
+        if not has_templates(passage.chunk.language)
+    )
+    return [passage for passage in passages if has_templates(passage.chunk.language)]
+
+
 def _samples(
-    passages: Sequence[Passage], splits: dict[str, Split], knobs: DatasetsSection
-) -> tuple[list[InstructSample], int]:
+    passages: Sequence[Passage],
+    splits: dict[str, Split],
+    knobs: DatasetsSection,
+    skipped: Counter[str],
+) -> list[InstructSample]:
     phrases = key_phrases([passage.answer for passage in passages]) if passages else []
     shelves: dict[Split, list[Chunk]] = defaultdict(list)
     for passage in passages:
         shelves[splits[passage.chunk.document_id]].append(passage.chunk)
     taken: set[str] = set()
     samples: list[InstructSample] = []
-    unasked = 0
     for passage, found in zip(passages, phrases, strict=True):
         split = splits[passage.chunk.document_id]
         asked = _choose(passage, found, taken, knobs)
-        unasked += not asked
+        if not asked:
+            skipped["no instruction of its own"] += 1
         for number, instruction in enumerate(asked):
             context = _context(passage.chunk, shelves[split], knobs, number)
             samples.append(_sample(passage, split, instruction, context))
-    return samples, unasked
+    return samples
 
 
 def _choose(
@@ -165,11 +174,8 @@ def _sample(
     )
 
 
-def _at_most(samples: list[InstructSample], knobs: DatasetsSection) -> list[InstructSample]:
-    """At most ``max_samples``, in their order: those that a person wrote first, then by draw."""
-    drawn = sorted(
-        samples,
-        key=lambda sample: (sample.maker is Maker.PASSAGE, draw_key(sample.id, knobs.seed)),
-    )
-    kept = {sample.id for sample in drawn[: knobs.max_samples]}
+def _at_most(samples: list[InstructSample], most: int, seed: int) -> list[InstructSample]:
+    """At most so many, drawn by id, in their order."""
+    order = sorted(samples, key=lambda sample: draw_key(sample.id, seed))
+    kept = {sample.id for sample in order[:most]}
     return [sample for sample in samples if sample.id in kept]

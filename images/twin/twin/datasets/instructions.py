@@ -109,7 +109,7 @@ def _ways_of_asking(heading: str, title: str, templates: Templates) -> tuple[str
 
 def _quotable(text: str) -> str:
     """A text that can stand in quotation marks: those within it become single ones."""
-    return text.translate(str.maketrans({"“": "\u2018", "”": "\u2019", '"': "'"}))
+    return text.translate(str.maketrans('“”"', "\u2018\u2019'"))
 
 
 def _clean(text: str) -> str:

@@ -63,12 +63,16 @@ def _known(group: Group, kept: Mapping[str, Split]) -> Split | None:
 
 
 def _fill(placed: dict[Group, Split | None], fresh: list[Group], split: Split) -> None:
-    """Give ``split`` a new group of the split that has most groups, if that has two."""
-    held = Counter(placed.values()).most_common(1)
-    if held and held[0][1] > 1:
-        spare = [group for group in fresh if placed[group] is held[0][0]]
-        if spare:
-            placed[spare[-1] if split is Split.TRAIN else spare[0]] = split
+    """Give ``split`` a new group of the split that has most groups, if that has two.
+
+    Where none has two, it is validation's, which can be done without.
+    """
+    donor, size = next(iter(Counter(placed.values()).most_common(1)), (None, 0))
+    if size < 2:
+        donor = Split.VALIDATION
+    spare = [group for group in fresh if placed[group] is donor]
+    if spare and donor is not split:
+        placed[spare[-1] if split is Split.TRAIN else spare[0]] = split
 
 
 def _groups(document_ids: set[str], together: Iterable[Collection[str]]) -> Iterator[Group]:

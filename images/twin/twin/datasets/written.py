@@ -11,7 +11,7 @@ from twin.domain.answer import Passage
 from twin.domain.chunk import Chunk
 from twin.domain.conversation import Turn
 from twin.domain.document import NAMESPACE
-from twin.domain.sample import InstructSample, Maker, Split
+from twin.domain.sample import InstructSample, Maker, Split, draw_key
 from twin.domain.written import Exchange, QuestionKind, Support, WrittenQuestion, plain
 from twin.rag.prompt import format_passage
 
@@ -54,6 +54,14 @@ class Located:
     asked: WrittenQuestion
     home: Chunk
     chunks: tuple[Chunk, ...] = ()
+
+    @property
+    def sample_id(self) -> str:
+        """Id of the sample that is made of it."""
+        asked = self.asked
+        said = "\n".join(f"{each.question}\n{each.answer}" for each in asked.history)
+        parts = (self.home.document_id, "written", asked.question, said, asked.answer)
+        return str(uuid.uuid5(NAMESPACE, "\n".join(parts)))
 
     @property
     def document_ids(self) -> set[str]:
@@ -133,6 +141,13 @@ def _missing(name: str, shelf: Shelf) -> str:
     return "several documents of this name" if several else "document not in the index"
 
 
+def drawn(located: Sequence[Located], most: int, seed: int) -> list[Located]:
+    """At most so many of the questions, drawn, in their order."""
+    order = sorted(located, key=lambda question: draw_key(question.sample_id, seed))
+    kept = {question.sample_id for question in order[:most]}
+    return [question for question in located if question.sample_id in kept]
+
+
 @dataclass
 class WrittenSet:
     """Samples of questions that a person wrote.
@@ -173,7 +188,7 @@ def written_samples(
             continue
         split = places.pop()
         found = asked.retrieve(question.asked.question, hidden[split])
-        draw = random.Random(f"{seed}:{_sample_id(question)}")  # noqa: S311 - no secret
+        draw = random.Random(f"{seed}:{question.sample_id}")  # noqa: S311 - no secret
         most = draw.randint(1, asked.passages) if split is Split.TRAIN else asked.passages
         context, complete = _context(question, found, most)
         made.not_retrieved += not complete
@@ -187,7 +202,7 @@ def _sample(
     asked, home = question.asked, question.home
     chunk_ids = tuple(chunk.id for chunk in question.chunks)
     return InstructSample(
-        id=_sample_id(question),
+        id=question.sample_id,
         split=split,
         instruction=asked.question,
         context=context,
@@ -224,13 +239,6 @@ def _turns(exchange: Exchange) -> tuple[Turn, Turn]:
         Turn(role="user", content=exchange.question),
         Turn(role="assistant", content=exchange.answer),
     )
-
-
-def _sample_id(question: Located) -> str:
-    asked = question.asked
-    said = "\n".join(f"{each.question}\n{each.answer}" for each in asked.history)
-    parts = (question.home.document_id, "written", asked.question, said, asked.answer)
-    return str(uuid.uuid5(NAMESPACE, "\n".join(parts)))
 
 
 def _names(chunk: Chunk) -> set[str]:
