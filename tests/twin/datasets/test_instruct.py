@@ -113,6 +113,24 @@ def test_a_long_chunk_gives_its_first_whole_paragraphs():
     assert found.answer == "\n\n".join(paragraphs[:3]).strip()
 
 
+@pytest.mark.parametrize("heading", ["## A small section", "A small section\n---", "Another\n==="])
+def test_no_heading_is_in_an_answer(heading):
+    short, long = "Some words here. " * 4, "This is the long one of the two. " * 6
+    found = passage_of(chunk(f"{short}\n\n{heading}\n\n{long}\n\n### Last\n\n{short}"), KNOBS)
+    assert isinstance(found, Passage)
+    assert found.answer == long.strip()
+
+
+def test_a_comment_and_a_table_are_no_headings():
+    prose = "This is the long one of the two. " * 8
+    code = "```sh\n# Not a heading\nrun\n```"
+    table = "| a | b |\n|---|---|\n| 1 | 2 |"
+    text = f"{prose}\n\n{code}\n\n{table}\n\n{prose}".strip()
+    found = passage_of(chunk(text), KNOBS)
+    assert isinstance(found, Passage)
+    assert found.answer == text
+
+
 def test_skipped_chunks_are_counted_with_their_reason():
     chunks = [*corpora.corpus(), chunk("Short.", id="s", document_id="short")]
     made = make_instruct_set(chunks, KNOBS)

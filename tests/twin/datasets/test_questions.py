@@ -145,7 +145,7 @@ def test_written_samples_are_published_with_the_others(ship):
 
 
 def test_another_text_of_the_questions_is_another_version(ship):
-    settings, recipe, path = ship
+    _, recipe, path = ship
     first = sample_set_version(recipe, "f")
     serving = recipe.serving.model_copy(update={"passages": 3})
     assert sample_set_version(recipe.model_copy(update={"serving": serving}), "f") != first
