@@ -3,9 +3,10 @@ import threading
 import pytest
 
 from tests.twin import twins
+from twin.domain.conversation import Turn
 from twin.domain.errors import BadDataError
 from twin.rag.chain import load_chain
-from twin.rag.query import Query, Turn
+from twin.rag.query import Query
 from twin.recipes import Recipe
 from twin.settings import Settings
 

@@ -16,6 +16,7 @@ from opentelemetry import trace
 from opentelemetry.trace import INVALID_TRACE_ID, Span, set_span_in_context
 
 from twin.domain.answer import Answer, Passage
+from twin.domain.conversation import Turn
 from twin.domain.errors import BadDataError
 from twin.models.embedder import load_embedder
 from twin.models.language_model import (
@@ -26,8 +27,8 @@ from twin.models.language_model import (
     load_language_model,
 )
 from twin.rag.context import fit_context
-from twin.rag.prompt import END_MARKS, build_messages, format_passage, harmless
-from twin.rag.query import AnswerPart, Query, Turn
+from twin.rag.prompt import END_MARKS, build_messages, format_passage
+from twin.rag.query import AnswerPart, Query
 from twin.rag.retrieve import Found, Retriever, make_retriever
 from twin.recipes import Recipe, ServingSection
 from twin.settings import Settings
@@ -156,8 +157,7 @@ class Chain:
             _record_found(span, found)
             _record_passages(span, passages)
         quoted = [format_passage(passage) for passage in passages]
-        messages = [Message(role=turn.role, content=harmless(turn.content)) for turn in history]
-        messages += build_messages(self._author, instruction, quoted)
+        messages = build_messages(self._author, instruction, quoted, history)
         return Prompt(messages, tuple(passages), params, answerable)
 
     def _room(self, instruction: str, params: SamplingParams) -> int:

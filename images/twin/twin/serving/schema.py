@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-from twin.rag.query import Query, Turn
+from twin.domain.conversation import Turn
+from twin.rag.query import Query
 
 #: Turns of a conversation that are read, the newest; the prompt holds far fewer.
 MAX_TURNS = 200

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from twin.domain.conversation import Turn
 from twin.models.formats.gemma import end_of_answer
 from twin.rag.prompt import build_messages
 
@@ -25,10 +26,14 @@ class Prompted(Protocol):
     def context(self) -> tuple[str, ...]:
         """Passages shown."""
 
+    @property
+    def history(self) -> tuple[Turn, ...]:
+        """Earlier turns."""
+
 
 def prompt_tokens(tokenizer: Any, author: str, sample: Prompted) -> list[int]:
     """The prompt exactly as `twin.models` shows it when serving."""
-    messages = build_messages(author, sample.instruction, sample.context)
+    messages = build_messages(author, sample.instruction, sample.context, sample.history)
     ids: list[int] = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, return_dict=True
     )["input_ids"]
