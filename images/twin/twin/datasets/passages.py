@@ -53,7 +53,7 @@ def _under_one_heading(text: str) -> str:
     hidden = _FENCE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), text)  # a comment is none
     ends = [0, *(place for match in _HEADING.finditer(hidden) for place in match.span()), len(text)]
     parts = [text[start:end].strip() for start, end in zip(ends[::2], ends[1::2], strict=True)]
-    return max(parts, key=word_count)
+    return max(parts, key=count_words)
 
 
 def _first_paragraphs(text: str, most_words: int) -> str | None:

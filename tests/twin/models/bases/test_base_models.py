@@ -1,12 +1,12 @@
 """Preparing base models: the catalogue's, a folder's, and what is refused."""
 
-import json
 import multiprocessing
 import os
 import shutil
 
 import pytest
 
+from tests import families
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.models.bases import base_models
 from twin.models.bases.base_models import (
@@ -15,7 +15,6 @@ from twin.models.bases.base_models import (
     base_model_is_known,
     prepare_base_model,
 )
-from twin.models.formats.gemma import END_OF_TURN, end_of_answer
 
 
 def test_a_local_folder_is_taken_as_it_is(tiny, settings):
@@ -39,54 +38,40 @@ def test_a_hub_model_that_is_not_here_is_unknown(settings):
     [
         ("config.json", "config.json"),
         ("model.safetensors", "safetensors weights"),
-        ("chat_template.jinja", "no chat template"),
+        ("tokenizer.json", "tokenizer.json"),
     ],
 )
 def test_an_incomplete_folder_says_what_is_missing(tiny, tmp_path, settings, missing, words):
     folder = tmp_path / "model"
     shutil.copytree(tiny, folder)
     (folder / missing).unlink()
-    if missing == "chat_template.jinja":
-        (folder / "tokenizer_config.json").write_text("{}")
     with pytest.raises(BadDataError, match=words):
         prepare_base_model(str(folder), settings)
 
 
-def _retold(tiny, folder, token):
-    """The tiny model with another mark at the end of a turn, as other families have it."""
+@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("base", [False, True])
+def test_a_decoder_of_any_family_is_taken(tmp_path, settings, family, base):
+    folder = families.build(family, tmp_path / "model", base=base)
+    assert prepare_base_model(str(folder), settings) == folder
+
+
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [
+        ('{"architectures": ["BertModel"]}', "holds BertModel, which writes no text"),
+        ("{}", "holds no named architecture"),
+        ("[]", "not a JSON object"),
+        ("{", "not a JSON object"),
+    ],
+)
+def test_what_writes_no_text_is_refused(tiny, tmp_path, settings, configuration, words):
+    folder = tmp_path / "model"
     shutil.copytree(tiny, folder)
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        path = folder / name
-        path.write_text(path.read_text("utf-8").replace(END_OF_TURN, token), encoding="utf-8")
-    return folder
-
-
-def test_a_model_of_another_family_is_refused(tiny, tmp_path, settings):
-    """Its answers would be taught to end with a mark that it does not know."""
-    folder = _retold(tiny, tmp_path / "qwen", "<|im_end|>")
-    assert "start" in (folder / "chat_template.jinja").read_text()
-    with pytest.raises(BadDataError, match=r"no token <end_of_turn>.*Gemma") as refused:
+    (folder / "config.json").write_text(configuration)
+    with pytest.raises(BadDataError, match=words) as refused:
         prepare_base_model(str(folder), settings)
     assert "\n" not in str(refused.value)
-
-
-def test_a_template_of_another_family_is_refused(tiny, tmp_path, settings):
-    folder = tmp_path / "mixed"
-    shutil.copytree(tiny, folder)
-    (folder / "chat_template.jinja").write_text("<|im_start|>user {{ messages }}")
-    with pytest.raises(BadDataError, match=r"chat template.*<end_of_turn>"):
-        prepare_base_model(str(folder), settings)
-
-
-def test_a_template_in_the_tokenizers_configuration_will_do(tiny, tmp_path, settings):
-    folder = tmp_path / "older"
-    shutil.copytree(tiny, folder)
-    template = folder / "chat_template.jinja"
-    configuration = folder / "tokenizer_config.json"
-    known = json.loads(configuration.read_text("utf-8"))
-    configuration.write_text(json.dumps({**known, "chat_template": template.read_text("utf-8")}))
-    template.unlink()
-    assert prepare_base_model(str(folder), settings) == folder
 
 
 def test_what_a_packaged_model_is_is_known_without_its_files(settings, monkeypatch):
@@ -179,7 +164,7 @@ def test_the_catalogues_model_is_prepared_once_and_speaks(tmp_path):
     ((good, _), (bad, _)) = model.answer_log_likelihood([asked] * 2, ["Paris.", "Banana."])
     assert good > bad
     # The tokenizer writes the turn's marks as single tokens and one <bos>.
-    ids = model._prompt_ids(asked)
+    ids = model.chat.prompt_ids(asked)
     assert ids.count(2) == 1
     assert ids.count(105) == 2
     assert ids.count(106) == 1
@@ -189,8 +174,8 @@ def test_the_catalogues_model_is_prepared_once_and_speaks(tmp_path):
     import torch
 
     text = "The capital of France is Paris."
-    end = end_of_answer(model.tokenizer)
-    answer = model.tokenizer.encode(text + end, add_special_tokens=False)
+    answer = model.chat.answer_ids(text)
+    assert model.tokenizer.decode(answer) == f"{text}<eos>"
     with torch.inference_mode():
         logits = model.model(torch.tensor([ids + answer])).logits[0, -2].float()
     assert logits.log_softmax(-1)[answer[-1]] > -12

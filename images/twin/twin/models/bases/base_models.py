@@ -1,8 +1,8 @@
 """Base models, prepared once: a folder of bf16 safetensors with a tokenizer and a chat template.
 
 A base model is named by the catalogue below, by a local folder, or by a hub id. The catalogue's
-models come as packages of a package index, so that no model hub is needed. All are models of the
-Gemma format: prompts are written with Gemma's marks of a turn.
+models come as packages of a package index, so that no model hub is needed. Any decoder will do
+whose conversations `twin.models.formats` can write: with a chat template, or a pretrained one.
 """
 
 import fcntl
@@ -28,6 +28,9 @@ PREPARATION = "2"
 
 #: The files of a model that are loaded.
 _LOADED = ("*.json", "*.safetensors", "*.jinja")
+
+#: How transformers' names of classes that write text end.
+_DECODERS = ("ForCausalLM", "LMHeadModel")
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -56,7 +59,7 @@ def prepare_base_model(name_or_path: str, settings: Settings) -> Path:
     """The folder of a base model, ready to be loaded; the work is done once per machine.
 
     Raises:
-        BadDataError: no such model (the message lists the known ones), or not of the Gemma format.
+        BadDataError: no such model (the message lists the known ones), or no decoder.
         BadConfigurationError: the package that carries it is not installed.
         TryAgainError: the model hub does not answer.
     """
@@ -87,7 +90,7 @@ def base_model_digest(name_or_path: str, settings: Settings) -> str:
     in the folder of prepared models and found again while their sizes and times stay the same.
 
     Raises:
-        BadDataError: no such model (the message lists the known ones), or not of the Gemma format.
+        BadDataError: no such model (the message lists the known ones), or no decoder.
         TryAgainError: the model hub does not answer.
     """
     if packaged := CATALOGUE.get(name_or_path):
@@ -146,32 +149,20 @@ def _checked(folder: Path) -> Path:
     ]
     if missing:
         raise BadDataError(f"{folder} is no base model: it lacks {', '.join(missing)}")
-    # Searched, not parsed: a vocabulary of 262,144 words is 30 MB of JSON.
-    if json.dumps(END_OF_TURN).encode() not in (folder / "tokenizer.json").read_bytes():
-        raise BadDataError(_not_gemma(folder, f"no token {END_OF_TURN} in tokenizer.json"))
-    if END_OF_TURN not in _chat_template(folder):
-        raise BadDataError(_not_gemma(folder, f"no chat template that writes {END_OF_TURN}"))
+    architectures = _architectures(folder / "config.json")
+    if not any(name.endswith(_DECODERS) for name in architectures):
+        raise BadDataError(
+            f"{folder} holds {', '.join(architectures) or 'no named architecture'}, which writes "
+            "no text: take a decoder, whose config.json names an architecture ...ForCausalLM"
+        )
     return folder
 
 
-def _not_gemma(folder: Path, why: str) -> str:
-    return (
-        f"{folder} has {why}: only models of the Gemma format are taken, because prompts "
-        "are written with Gemma's marks of a turn"
-    )
-
-
-def _chat_template(folder: Path) -> str:
-    """The folder's template, of its own file or in the tokenizer's configuration; "" if none."""
-    template, configuration = folder / "chat_template.jinja", folder / "tokenizer_config.json"
-    if template.is_file():
-        return template.read_text("utf-8")
-    if not configuration.is_file():
-        return ""
+def _architectures(configuration: Path) -> list[str]:
     try:
-        return str(json.loads(configuration.read_text("utf-8")).get("chat_template", ""))
-    except ValueError as error:
-        raise BadDataError(f"{configuration}: not JSON: {error}") from None
+        return list(json.loads(configuration.read_text("utf-8")).get("architectures") or [])
+    except (ValueError, AttributeError) as error:
+        raise BadDataError(f"{configuration}: not a JSON object: {error}") from None
 
 
 def _from_hub(name: str) -> Path:
