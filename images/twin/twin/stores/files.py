@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 
@@ -148,7 +148,8 @@ class FileStore:
         path = self._path(relative)
         with _plainly(self.uri(relative)):
             if self.is_local:
-                _replace_file(Path(path), content)
+                with _replacing(Path(path)) as file:
+                    file.write(content)
             else:  # an object appears only when its upload is complete
                 self._fs.pipe_file(path, content)
         return self.uri(relative)
@@ -210,11 +211,14 @@ class FileStore:
         """SHA-256 over the files of a published folder, as recorded when it was published."""
         return str(self._marker(relative)["digest"])
 
-    def publish_folder(self, local: Path, relative: str, *, replace: bool = False) -> str:
+    def publish_folder(
+        self, local: Path, relative: str, *, replace: bool = False, move: bool = False
+    ) -> str:
         """Copy a local folder into the store so that readers see all of it or nothing.
 
         A published folder of this name is left as it is (names carry a digest or a fingerprint),
-        unless ``replace``. Returns the folder's URI.
+        unless ``replace``. With ``move`` a local store takes the folder itself, on the same disk
+        without a copy. Returns the folder's URI.
         """
         if self.is_published(relative):
             if not replace:
@@ -224,7 +228,7 @@ class FileStore:
         marker = {"digest": listing_digest(listing), "files": listing}
         with _plainly(self.uri(relative)):
             if self.is_local:
-                _publish_locally(local, Path(self._path(relative)), marker)
+                _publish_locally(local, Path(self._path(relative)), marker, move=move)
             else:
                 self._upload(local, self._path(relative), listing)
                 self.write_json(f"{relative}/{MARKER}", marker)
@@ -250,9 +254,39 @@ class FileStore:
             return folder
         target: Path = cache / str(marker["digest"])
         if not target.is_dir():
-            with _plainly(self.uri(relative)):
-                self._download(self._path(relative), target, marker)
+            with _scratch(cache, ".fetch-") as folder:
+                self.download_folder(relative, folder)
+                _rename_folder(folder, target)
         return target
+
+    def published_listing(self, relative: str) -> dict[str, dict[str, Any]]:
+        """Relative name of a published folder's files to size and SHA-256, as recorded."""
+        listing: dict[str, dict[str, Any]] = self._marker(relative)["files"]
+        return listing
+
+    def download_folder(self, relative: str, folder: Path) -> None:
+        """Bring a published folder into ``folder``; files that are there already are kept.
+
+        Raises:
+            BadDataError: the folder is not (completely) there, or its bytes are not what was
+                published; what does not fit is deleted.
+        """
+        marker = self._marker(relative)
+        with _plainly(self.uri(relative)):
+            for name, entry in marker["files"].items():
+                self._download_file(f"{self._path(relative)}/{name}", folder / name, entry)
+            if folder_digest(folder) != marker["digest"]:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise BadDataError(f"{self.uri(relative)}: the bytes are not those published")
+            (folder / MARKER).write_text(json.dumps(marker), encoding="utf-8")
+
+    def _download_file(self, path: str, target: Path, entry: dict[str, Any]) -> None:
+        if target.is_file() and target.stat().st_size == entry["size"]:
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{target.name}.part")
+        self._fs.get_file(path, str(partial))
+        partial.replace(target)
 
     def _marker(self, relative: str) -> dict[str, Any]:
         if not self.is_published(relative):
@@ -270,16 +304,6 @@ class FileStore:
         for name in listing:
             self._fs.put_file(str(local / name), f"{path}/{name}")
 
-    def _download(self, path: str, target: Path, marker: dict[str, Any]) -> None:
-        with _scratch(target.parent, ".fetch-") as folder:
-            for name in marker["files"]:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                self._fs.get_file(f"{path}/{name}", str(folder / name))
-            if folder_digest(folder) != marker["digest"]:
-                raise BadDataError(f"{self.root}/{path}: the bytes are not those published")
-            (folder / MARKER).write_text(json.dumps(marker), encoding="utf-8")
-            _rename_folder(folder, target)
-
 
 def _stored(path: str, entry: dict[str, Any], base: str) -> StoredFile | None:
     name = path.removeprefix(base).removeprefix("/")
@@ -295,9 +319,14 @@ def open_files(settings: Settings) -> FileStore:
     return FileStore(settings.files_root)
 
 
-def _publish_locally(local: Path, target: Path, marker: dict[str, Any]) -> None:
+def _publish_locally(
+    local: Path, target: Path, marker: dict[str, Any], *, move: bool = False
+) -> None:
     with _scratch(target.parent, ".publish-") as folder:
-        shutil.copytree(local, folder)
+        if move:
+            shutil.move(local, folder)
+        else:
+            shutil.copytree(local, folder)
         (folder / MARKER).write_text(json.dumps(marker, indent=2), encoding="utf-8")
         # Left by a publication that was killed on another kind of store. One with a marker is
         # complete, by a process that was first, and may be in use.
@@ -328,12 +357,14 @@ def _rename_folder(folder: Path, target: Path) -> None:
             raise
 
 
-def _replace_file(path: Path, content: bytes) -> None:
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the name only when it is written whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
@@ -342,18 +373,10 @@ def _replace_file(path: Path, content: bytes) -> None:
 
 
 def _copy_file(local: Path, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file, local.open("rb") as content:
-            shutil.copyfileobj(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with _replacing(path) as file, local.open("rb") as content:
+        shutil.copyfileobj(content, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _check_sizes(folder: Path, marker: dict[str, Any], uri: str) -> None:
