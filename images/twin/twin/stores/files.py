@@ -230,7 +230,8 @@ class FileStore:
             if self.is_local:
                 _publish_locally(local, Path(self._path(relative)), marker, move=move)
             else:
-                self._upload(local, self._path(relative), listing)
+                for name in listing:
+                    self._fs.put_file(str(local / name), f"{self._path(relative)}/{name}")
                 self.write_json(f"{relative}/{MARKER}", marker)
         return self.uri(relative)
 
@@ -261,8 +262,7 @@ class FileStore:
 
     def published_listing(self, relative: str) -> dict[str, dict[str, Any]]:
         """Relative name of a published folder's files to size and SHA-256, as recorded."""
-        listing: dict[str, dict[str, Any]] = self._marker(relative)["files"]
-        return listing
+        return dict(self._marker(relative)["files"])
 
     def download_folder(self, relative: str, folder: Path) -> None:
         """Bring a published folder into ``folder``; files that are there already are kept.
@@ -300,10 +300,6 @@ class FileStore:
             raise BadDataError(f"{relative!r} is not a path inside the file store")
         return "/".join((self._base, *parts))
 
-    def _upload(self, local: Path, path: str, listing: dict[str, dict[str, Any]]) -> None:
-        for name in listing:
-            self._fs.put_file(str(local / name), f"{path}/{name}")
-
 
 def _stored(path: str, entry: dict[str, Any], base: str) -> StoredFile | None:
     name = path.removeprefix(base).removeprefix("/")
@@ -323,10 +319,7 @@ def _publish_locally(
     local: Path, target: Path, marker: dict[str, Any], *, move: bool = False
 ) -> None:
     with _scratch(target.parent, ".publish-") as folder:
-        if move:
-            shutil.move(local, folder)
-        else:
-            shutil.copytree(local, folder)
+        (shutil.move if move else shutil.copytree)(local, folder)
         (folder / MARKER).write_text(json.dumps(marker, indent=2), encoding="utf-8")
         # Left by a publication that was killed on another kind of store. One with a marker is
         # complete, by a process that was first, and may be in use.

@@ -116,8 +116,8 @@ def _lineage(job: Job, plan: TrainingPlan) -> dict[str, str]:
         "recipe": job.recipe.name,
         "recipe_digest": job.recipe.digest(),
         "code_version": job.settings.code_version,
-        "base_model": job.recipe.training.base_model,
-        "base_digest": plan.base_digest,
+        "base_model": plan.base.name,
+        "base_digest": plan.base.digest,
         "prompt_version": PROMPT_VERSION,
         "adapter": plan.dpo_adapter,
     }

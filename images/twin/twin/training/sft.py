@@ -42,7 +42,7 @@ def run_sft(job: Job) -> None:
     ) as run:
         job.result.uris["mlflow_run"] = run.url
         job.result.ids["mlflow_run"] = run.id
-        run.log_params({**_parameters(job, plan), "base_digest": plan.base_digest})
+        run.log_params({**_parameters(job, plan), "base_digest": plan.base.digest})
         with scratch_folder(job.settings, f"sft-{job.recipe.name}") as scratch:
             workshop = Workshop(files, scratch, f"{plan.sft}/checkpoints")
             _train(job, files, plan, workshop, run)
