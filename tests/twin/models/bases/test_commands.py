@@ -31,7 +31,7 @@ def test_a_base_is_fetched_listed_shown_and_removed(hub, tiny, run):
     code, out = run("fetch", "ann/tiny")
     assert code == 0
     shown = run("show", "ann/tiny")
-    assert shown == (0, out)
+    assert shown == (0, out.lstrip("\n"))
     assert f"revision        {commit}" in out
     assert "licence         apache-2.0, https://huggingface.co/ann/tiny" in out
     assert f"bases/ann--tiny/{commit[:12]}" in out

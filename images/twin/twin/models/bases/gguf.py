@@ -38,7 +38,9 @@ def _convert_any(gguf: Path, folder: Path, architecture: str) -> None:
     """By transformers' own reader, which knows many architectures and takes about a minute."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         model = AutoModelForCausalLM.from_pretrained(
