@@ -245,9 +245,7 @@ class FileStore:
             BadDataError: the folder is not (completely) there, or its bytes are not what was
                 published.
         """
-        relative = relative_or_uri
-        if relative_or_uri.startswith(f"{self.root}/"):
-            relative = self.relative(relative_or_uri)
+        relative = relative_or_uri.removeprefix(f"{self.root}/")
         marker = self._marker(relative)
         if self.is_local:
             folder = Path(self._path(relative))

@@ -41,10 +41,13 @@ def test_an_unknown_name_lists_the_known_ones(tiny, settings):
     check_base_model_name("ann/tiny@main", settings)
 
 
-def test_two_ids_never_lie_in_one_folder():
-    names = ["a/b", "a--b", "a b", "a@b", "../b", "a/b@c"]
-    assert len({slug(name) for name in names}) == len(names)
-    assert not any(set(slug(name)) & set("/@ ") for name in names)
+@pytest.mark.parametrize("name", ["a b", "a@b", "../b", "a--b", "a/b/c", "/a", ".a", ""])
+def test_an_id_that_no_folder_could_be_called_is_refused(tiny, settings, name):
+    with pytest.raises(BadDataError, match="can't be a base model's id"):
+        fetch_base_model(str(tiny), settings, id=name)
+    with pytest.raises(BadDataError, match="unknown base model"):
+        prepare_base_model(name or "a b", settings)
+    assert slug("a/b.c-d") == "a--b.c-d"
 
 
 @pytest.mark.parametrize("remote", [False, True])

@@ -34,7 +34,7 @@ Advance = Callable[[int], None]
 Progress = Callable[[str, int], AbstractContextManager[Advance]]
 """Shows progress: called with what is done and the number of bytes of it."""
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 class Source(Protocol):
@@ -193,6 +193,8 @@ def fetch_base_model(
     # What was resolved once stays: nobody's recipe changes because a branch has moved.
     if (known := find_kept(name, kept)) is not None and id in {None, known.id}:
         return kept.record(known, asked), False
+    if id is not None:
+        slug(id)
     staging = NodeCache(settings.models_root / "fetching", settings.model_cache_bytes)
     source = open_source(name, settings, staging, id)
     if (known := kept.find(source.id, source.revision)) is not None:

@@ -14,6 +14,8 @@ from twin.stores.files import FileStore
 
 ROOT = "bases"
 
+_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+
 
 class KeptBase(BaseModel):
     """What is recorded of a base model that is kept.
@@ -54,8 +56,17 @@ class KeptBase(BaseModel):
 
 
 def slug(model: str) -> str:
-    """A model's id as the name of a folder; two ids never have the same."""
-    return re.sub(r"[^\w.-]", lambda found: f"--{'' if found[0] == '/' else ord(found[0])}", model)
+    """A model's id as the name of a folder; two ids never have the same.
+
+    Raises:
+        BadDataError: it is no id.
+    """
+    if not _ID.fullmatch(model) or "--" in model or ".." in model:
+        raise BadDataError(
+            f"{model!r} can't be a base model's id: name it with letters, digits, single dashes, "
+            "dots and underscores (`twin models fetch … --name NAME`)"
+        )
+    return model.replace("/", "--")
 
 
 class KeptBases:
@@ -76,7 +87,10 @@ class KeptBases:
         Raises:
             BadDataError: several revisions are kept and none was fetched without naming it.
         """
-        kept = self._of(slug(model))
+        try:
+            kept = self._of(slug(model))
+        except BadDataError:  # no id, so none that is kept
+            return None
         if revision is not None:
             return next((base for base in kept if _is_of(base, revision)), None)
         pinned = [base for base in kept if "" in base.asked] or kept
