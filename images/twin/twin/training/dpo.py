@@ -9,6 +9,7 @@ from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.sample import Split
 from twin.job import Job
 from twin.models.bases.base_models import prepare_base_model
+from twin.models.formats.chat_format import ChatFormat
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
 from twin.stores.tracking import TrackingRun, tracking_run
@@ -80,8 +81,8 @@ def _train(
     from peft import PeftModel
 
     folder = prepare_base_model(job.recipe.training.base_model, job.settings)
-    base, tokenizer = load_for_training(folder, job.settings)
-    rows = _rows(job, files, plan, tokenizer)
+    base, chat = load_for_training(folder, job.settings)
+    rows = _rows(job, files, plan, chat)
     if not rows:
         raise BadDataError(
             "no preference pair fits: raise training.dpo.max_length "
@@ -90,7 +91,7 @@ def _train(
     before = files.fetch_folder(plan.sft_adapter, workshop.scratch / "sft")
     model = PeftModel.from_pretrained(base, before, is_trainable=True)
     scratch = workshop.scratch / "trainer"
-    trainer = dpo_trainer(model, tokenizer, job.recipe.training, scratch, rows)
+    trainer = dpo_trainer(model, chat, job.recipe.training, scratch, rows)
     summary = train(trainer, job, run, workshop, "preference training (DPO)")
     job.counts.written = trainer.state.global_step
     job.result.detail.update(
@@ -118,7 +119,7 @@ def _last_rewards(trainer: Any) -> dict[str, float]:
     }
 
 
-def _rows(job: Job, files: FileStore, plan: TrainingPlan, tokenizer: Any) -> Rows:
+def _rows(job: Job, files: FileStore, plan: TrainingPlan, chat: ChatFormat) -> Rows:
     pairs = SampleSets(files, job.recipe.name).preferences(plan.manifest.version, Split.TRAIN)
     job.counts.read = len(pairs)
 
@@ -126,4 +127,4 @@ def _rows(job: Job, files: FileStore, plan: TrainingPlan, tokenizer: Any) -> Row
         job.skip_item(pair_id, f"{length} tokens, more than training.dpo.max_length")
 
     most = job.recipe.training.dpo.max_length
-    return preference_rows(tokenizer, job.recipe.author.name, pairs, most, too_long)
+    return preference_rows(chat, job.recipe.author.name, pairs, most, too_long)

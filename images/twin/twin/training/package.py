@@ -100,10 +100,10 @@ def merge(base: Path, adapter: Path, target: Path, job: Job) -> None:
     import torch
     from peft import PeftModel
 
-    model, tokenizer = load_for_training(base, job.settings)
+    model, chat = load_for_training(base, job.settings)
     merged = PeftModel.from_pretrained(model.float(), adapter).merge_and_unload()
     merged.to(torch.bfloat16).save_pretrained(target)
-    tokenizer.save_pretrained(target)
+    chat.tokenizer.save_pretrained(target)
     licence = base / "LICENCE"
     if licence.is_file():
         (target / "LICENCE").write_bytes(licence.read_bytes())

@@ -8,6 +8,7 @@ import uuid
 
 import pytest
 
+from tests import families
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.models.bases import catalogue
 from twin.models.bases.base_models import (
@@ -19,7 +20,6 @@ from twin.models.bases.base_models import (
 from twin.models.bases.catalogue import CATALOGUE, PackagedModel
 from twin.models.bases.fetch import fetch_base_model
 from twin.models.bases.kept import KeptBases, slug
-from twin.models.formats.gemma import end_of_answer
 from twin.stores.files import open_files
 
 
@@ -28,6 +28,13 @@ def test_a_local_folder_is_taken_as_it_is(tiny, settings):
     check_base_model_name(str(tiny), settings)
     assert pin_base_model(str(tiny), settings).name == str(tiny)
     assert not KeptBases(open_files(settings)).all()
+
+
+@pytest.mark.parametrize("family", families.FAMILIES)
+@pytest.mark.parametrize("base", [False, True])
+def test_a_decoder_of_any_family_is_taken(tmp_path, settings, family, base):
+    folder = families.build(family, tmp_path / "model", base=base)
+    assert prepare_base_model(str(folder), settings) == folder
 
 
 def test_an_unknown_name_lists_the_known_ones(tiny, settings):
@@ -268,7 +275,7 @@ def test_the_catalogues_model_is_prepared_once_and_speaks(tmp_path):
     ((good, _), (bad, _)) = model.answer_log_likelihood([asked] * 2, ["Paris.", "Banana."])
     assert good > bad
     # The tokenizer writes the turn's marks as single tokens and one <bos>.
-    ids = model._prompt_ids(asked)
+    ids = model.chat.prompt_ids(asked)
     assert ids.count(2) == 1
     assert ids.count(105) == 2
     assert ids.count(106) == 1
@@ -278,8 +285,8 @@ def test_the_catalogues_model_is_prepared_once_and_speaks(tmp_path):
     import torch
 
     text = "The capital of France is Paris."
-    end = end_of_answer(model.tokenizer)
-    answer = model.tokenizer.encode(text + end, add_special_tokens=False)
+    answer = model.chat.answer_ids(text)
+    assert model.tokenizer.decode(answer) == f"{text}<eos>"
     with torch.inference_mode():
         logits = model.model(torch.tensor([ids + answer])).logits[0, -2].float()
     assert logits.log_softmax(-1)[answer[-1]] > -12
