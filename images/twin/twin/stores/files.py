@@ -11,9 +11,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -21,6 +20,7 @@ import fsspec
 
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
 from twin.settings import Settings
+from twin.stores.stored_file import StoredFile, stored_file
 
 MARKER = ".published.json"
 
@@ -55,21 +55,6 @@ def listing_digest(listing: dict[str, dict[str, Any]]) -> str:
 def folder_digest(folder: Path) -> str:
     """SHA-256 (hex) over the names and contents of a local folder's files."""
     return listing_digest(folder_listing(folder))
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file as the store lists it.
-
-    Attributes:
-        name: relative to the store's root, letter by letter: ``a//b`` is a name of its own.
-        version: what the store changes whenever the content does: an ETag, else a time; and size.
-    """
-
-    name: str
-    path: str
-    size: int
-    version: str
 
 
 class FileStore:
@@ -134,7 +119,7 @@ class FileStore:
                 found = self._fs.find(self._base, detail=True)
             except FileNotFoundError:
                 return []
-        files = (_stored(path, entry, self._base) for path, entry in found.items())
+        files = (stored_file(path, entry, self._base) for path, entry in found.items())
         return sorted((file for file in files if file is not None), key=lambda file: file.name)
 
     def read_listed(self, file: StoredFile) -> bytes:
@@ -235,11 +220,14 @@ class FileStore:
                 self.write_json(f"{relative}/{MARKER}", marker)
         return self.uri(relative)
 
-    def fetch_folder(self, relative_or_uri: str, cache: Path) -> Path:
+    def fetch_folder(
+        self, relative_or_uri: str, cache: Path, wanted: Callable[[str], bool] | None = None
+    ) -> Path:
         """A local copy of a published folder: the folder itself if the store is local.
 
         Downloads go to ``cache/<digest>``, are checked against the recorded sizes and digests,
-        and are done once.
+        and are done once. ``wanted`` chooses files by their names; such parts need a cache of
+        their own.
 
         Raises:
             BadDataError: the folder is not (completely) there, or its bytes are not what was
@@ -254,7 +242,7 @@ class FileStore:
         target: Path = cache / str(marker["digest"])
         if not target.is_dir():
             with _scratch(cache, ".fetch-") as folder:
-                self.download_folder(relative, folder)
+                self.download_folder(relative, folder, wanted)
                 _rename_folder(folder, target)
         return target
 
@@ -262,16 +250,20 @@ class FileStore:
         """Relative name of a published folder's files to size and SHA-256, as recorded."""
         return dict(self._marker(relative)["files"])
 
-    def download_folder(self, relative: str, folder: Path) -> None:
+    def download_folder(
+        self, relative: str, folder: Path, wanted: Callable[[str], bool] | None = None
+    ) -> None:
         """Bring a published folder into ``folder``; files that are there already are kept.
 
         Raises:
             BadDataError: the folder is not (completely) there, or its bytes are not what was
                 published; what does not fit is deleted.
         """
-        marker = self._marker(relative)
+        files = self.published_listing(relative)
+        files = {name: entry for name, entry in files.items() if wanted is None or wanted(name)}
+        marker = {"digest": listing_digest(files), "files": files}
         with _plainly(self.uri(relative)):
-            for name, entry in marker["files"].items():
+            for name, entry in files.items():
                 self._download_file(f"{self._path(relative)}/{name}", folder / name, entry)
             if folder_digest(folder) != marker["digest"]:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -279,12 +271,11 @@ class FileStore:
             (folder / MARKER).write_text(json.dumps(marker), encoding="utf-8")
 
     def _download_file(self, path: str, target: Path, entry: dict[str, Any]) -> None:
-        if target.is_file() and target.stat().st_size == entry["size"]:
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.part")
-        self._fs.get_file(path, str(partial))
-        partial.replace(target)
+        if not (target.is_file() and target.stat().st_size == entry["size"]):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f"{target.name}.part")
+            self._fs.get_file(path, str(partial))
+            partial.replace(target)
 
     def _marker(self, relative: str) -> dict[str, Any]:
         if not self.is_published(relative):
@@ -297,15 +288,6 @@ class FileStore:
         if ".." in parts or relative.startswith("/"):
             raise BadDataError(f"{relative!r} is not a path inside the file store")
         return "/".join((self._base, *parts))
-
-
-def _stored(path: str, entry: dict[str, Any], base: str) -> StoredFile | None:
-    name = path.removeprefix(base).removeprefix("/")
-    if not name or name.endswith("/"):  # what consoles make for an empty folder
-        return None
-    state = next((entry[key] for key in ("ETag", "mtime", "created") if entry.get(key)), "")
-    size = int(entry["size"] or 0)
-    return StoredFile(name, path, size, f"{state} {size}")
 
 
 def open_files(settings: Settings) -> FileStore:
