@@ -79,7 +79,7 @@ class Settings(BaseSettings):
     """Folder with ``token`` and ``ca.crt``, as Kubernetes mounts it into every pod."""
 
     models: Path | None = None
-    """Folder of prepared base models; unset means ``home/models``."""
+    """Folder of base models and weights on this machine; unset means ``home/models``."""
     model_cache_bytes: int = Field(default=64_000_000_000, gt=0)
     """What this machine keeps of base models, and as much again of versions' weights, where the
     file store is elsewhere; least recently used go first. The default holds an 8B model in bf16
@@ -123,7 +123,7 @@ class Settings(BaseSettings):
 
     @property
     def models_root(self) -> Path:
-        """Folder of prepared base models, absolute."""
+        """Folder of base models and weights on this machine, absolute."""
         return (self.models or self.home / "models").resolve()
 
     @property

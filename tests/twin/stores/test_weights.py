@@ -68,7 +68,7 @@ def test_what_a_killed_download_left_is_not_fetched_again(settings, tmp_path, mo
     store = open_files(settings)
     uri = store.publish_folder(made, "models/twin-a/1")
     digest = store.published_digest("models/twin-a/1")
-    partial = settings.home.resolve() / "weights" / f".{digest}.partial"
+    partial = settings.models_root / "weights" / f".{digest}.partial"
     partial.mkdir(parents=True)
     (partial / "a.safetensors").write_bytes((made / "a.safetensors").read_bytes())
     (partial / "b.safetensors.part").write_bytes(b"half")

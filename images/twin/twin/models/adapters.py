@@ -7,9 +7,8 @@ from twin.domain.errors import BadDataError
 from twin.models.bases.base_models import BaseModelPin
 from twin.models.formats.chat_format import ChatFormat
 from twin.settings import Settings
-from twin.stores.node_cache import NodeCache
 from twin.stores.registry import ModelVersion
-from twin.stores.weights import fetch_weights
+from twin.stores.weights import fetch_weights, weights_cache
 
 BASE_FILE = "base.json"
 """In an adapter's folder: name and digest of the base that it was trained on."""
@@ -90,7 +89,7 @@ def whole_weights(version: ModelVersion, settings: Settings) -> Path:
     if version.tags.get("weights", "merged") == "merged":
         return weights
     base = fetch_weights(version.tags["base_uri"], version.tags["base_digest"], settings)
-    cache = NodeCache(settings.home.resolve() / "weights", settings.model_cache_bytes)
+    cache = weights_cache(settings)
     size = sum(path.stat().st_size for folder in (base, weights) for path in folder.iterdir())
 
     def merge(folder: Path) -> None:

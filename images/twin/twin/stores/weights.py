@@ -17,9 +17,14 @@ def fetch_weights(weights_uri: str, weights_digest: str, settings: Settings) -> 
         TryAgainError: the store does not answer, or there is no room.
     """
     files = open_files(settings)
-    cache = NodeCache(settings.home.resolve() / "weights", settings.model_cache_bytes)
-    what = "run `twin training package` again"
-    return fetch_checked(files, files.relative(weights_uri), weights_digest, cache, what)
+    advice = "run `twin training package` again"
+    relative = files.relative(weights_uri)
+    return fetch_checked(files, relative, weights_digest, weights_cache(settings), advice)
+
+
+def weights_cache(settings: Settings) -> NodeCache:
+    """Where this machine keeps weights of versions."""
+    return NodeCache(settings.models_root / "weights", settings.model_cache_bytes)
 
 
 def fetch_checked(
