@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 RECIPE ?= handbook
 QUESTION ?=
+MODEL ?=
 PYTHON ?= python3
 JOBS := .venvs/jobs
 AIRFLOW := .venvs/airflow
@@ -34,8 +35,8 @@ help: ## Show this list
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 .PHONY: demo
-demo: setup ## The whole loop: crawl to a served twin, then one question (RECIPE=…, QUESTION=…)
-	$(JOBS)/bin/twin laptop demo --recipe "$(RECIPE)" $(if $(QUESTION),--question "$(QUESTION)")
+demo: setup ## The whole loop: crawl to a served twin, then one question (RECIPE=…, QUESTION=…, MODEL=…)
+	$(JOBS)/bin/twin laptop demo --recipe "$(RECIPE)" $(if $(QUESTION),--question "$(QUESTION)") $(if $(MODEL),--model "$(MODEL)")
 
 .PHONY: up
 up: setup ## Start the platform without running anything

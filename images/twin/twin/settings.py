@@ -127,6 +127,11 @@ class Settings(BaseSettings):
         return (self.models or self.home / "models").resolve()
 
     @property
+    def overrides(self) -> Path:
+        """Folder of what recipes say differently on this machine, one file a recipe."""
+        return self.home.resolve() / "overrides"
+
+    @property
     def index_root(self) -> Path:
         """Folder of the embedded index, absolute."""
         return self.home.resolve() / "index"

@@ -63,7 +63,7 @@ def fetch(
     with plain_errors("models fetch"):
         if model is None:
             raise BadConfigurationError("which model? Give its id, or --recipe NAME")
-        base = _fetched(model, name, get_settings(), _bar)
+        base = _fetched(model, name, get_settings(), progress_bar)
     _print(base)
 
 
@@ -132,7 +132,8 @@ def _print(base: KeptBase) -> None:
 
 
 @contextmanager
-def _bar(what: str, total: int) -> Iterator[Advance]:
+def progress_bar(what: str, total: int) -> Iterator[Advance]:
+    """Shows on standard error how many bytes have come."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 

@@ -195,7 +195,7 @@ def fetch_base_model(
         return kept.record(known, asked), False
     if id is not None:
         slug(id)
-    staging = NodeCache(settings.models_root / "fetching", settings.model_cache_bytes)
+    staging = staging_cache(settings)
     source = open_source(name, settings, staging, id)
     if (known := kept.find(source.id, source.revision)) is not None:
         return kept.record(known, asked), False
@@ -317,6 +317,11 @@ def local_folder(base: KeptBase, settings: Settings) -> Path:
     return fetch_checked(
         open_files(settings), base.folder, base.weights_digest, _node_cache(settings), advice
     )
+
+
+def staging_cache(settings: Settings) -> NodeCache:
+    """Where this machine keeps what is being fetched."""
+    return NodeCache(settings.models_root / "fetching", settings.model_cache_bytes)
 
 
 def _node_cache(settings: Settings) -> NodeCache:
