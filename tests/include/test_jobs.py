@@ -169,7 +169,9 @@ def test_a_job_killed_from_outside_is_retried(stand_in: StandIn) -> None:
 
 
 def test_an_unknown_profile_is_refused_when_the_dag_is_parsed() -> None:
-    with pytest.raises(ValueError, match=r"no profile 'gpv'.*there are cpu, crawl, gpu-1, gpu-n"):
+    with pytest.raises(
+        ValueError, match=r"no profile 'gpv'.*there are cpu, crawl, fetch, gpu-1, gpu-n"
+    ):
         operator(profile="gpv")
 
 

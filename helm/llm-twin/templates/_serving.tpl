@@ -88,6 +88,14 @@ spec:
       env:
         - name: RAY_USAGE_STATS_ENABLED
           value: "0"
+        {{- if eq .component "worker" }}
+        - name: TWIN_MODEL_CACHE_BYTES
+          value: {{ .group.modelCacheBytes | int64 | quote }}
+        {{- if .group.modelsClaim }}
+        - name: TWIN_MODELS
+          value: /models
+        {{- end }}
+        {{- end }}
       ports:
         {{- if eq .component "head" }}
         - {name: gcs, containerPort: 6379}
@@ -132,6 +140,9 @@ spec:
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
         - {name: home, mountPath: /home/twin}
+        {{- if and (eq .component "worker") .group.modelsClaim }}
+        - {name: models, mountPath: /models}
+        {{- end }}
   volumes:
     - name: tmp
       emptyDir:
@@ -139,6 +150,11 @@ spec:
     - name: home
       emptyDir:
         sizeLimit: {{ .homeSize }}
+    {{- if and (eq .component "worker") .group.modelsClaim }}
+    - name: models
+      persistentVolumeClaim:
+        claimName: {{ .group.modelsClaim }}
+    {{- end }}
 {{- end }}
 
 

@@ -19,6 +19,7 @@ from twin.datasets import commands as datasets
 from twin.evaluation import commands as evaluation
 from twin.features import commands as features
 from twin.laptop import commands as laptop
+from twin.models.bases import commands as models
 from twin.rag import commands as rag
 from twin.rollout import commands as rollout
 from twin.serving import commands as serving
@@ -56,6 +57,7 @@ for name, stage in {
     "recipe": recipe,
     "crawl": crawl,
     "warehouse": warehouse,
+    "models": models,
     "features": features,
     "datasets": datasets,
     "training": training,
