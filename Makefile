@@ -141,8 +141,8 @@ test-quick: setup tools ## The tests that take seconds
 	$(JOBS)/bin/python -m pytest -m "not slow and not e2e and not images" tests/twin tests/helm tests/images tests/ci
 
 .PHONY: test-slow
-test-slow: setup vllm ## vLLM through Ray Serve LLM on processors: real answers, adapters beside one base
-	$(JOBS)/bin/python -m pytest -s -m vllm tests/twin/serving
+test-slow: setup vllm ## vLLM through Ray Serve LLM on processors: its answers, adapters, faults
+	$(JOBS)/bin/python -m pytest -s tests/vllm
 
 .PHONY: test-images
 test-images: setup tools ## Build every image and run it as in a pod (needs a Docker engine)
@@ -150,7 +150,7 @@ test-images: setup tools ## Build every image and run it as in a pod (needs a Do
 
 .PHONY: images
 images: ## Build every image as llm-twin/NAME:TAG and print their sizes (TAG=…, BUILD_ARGUMENTS=…)
-	for target in crawl crawl-browser features train serve; do \
+	for target in crawl crawl-browser features train serve serve-vllm; do \
 	  $(BUILD) --target $$target --tag llm-twin/$$target:$(TAG) --file images/twin/Dockerfile . || exit 1; done
 	for target in airflow airflow-jobs; do \
 	  $(BUILD) --target $$target --tag llm-twin/$$target:$(TAG) --file images/airflow/Dockerfile . || exit 1; done
@@ -233,7 +233,7 @@ image-digests: ## Write what TAG names now in Amazon's registry to the values fi
 	  --query 'imageDetails[0].imageDigest' --output text; }; \
 	mkdir -p "$(dir $(DIGESTS))"; airflow=$$(digest_of airflow); \
 	printf 'airflowChart:\n  defaultAirflowDigest: %s\nimages:\n  digests:\n' "$$airflow" > $(DIGESTS); \
-	for image in crawl crawl-browser features train serve mlflow; do \
+	for image in crawl crawl-browser features train serve serve-vllm mlflow; do \
 	  digest=$$(digest_of "$$image"); printf '    %s: %s\n' "$$image" "$$digest" >> $(DIGESTS); done
 
 .PHONY: deploy

@@ -79,7 +79,7 @@ def openai_server(*answers: Callable[[Handler], None]) -> Iterator[Endpoint]:
     endpoint = Endpoint("", list(answers))
     server = Server(endpoint)
     endpoint.url = f"http://127.0.0.1:{server.server_port}/v1"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield endpoint
