@@ -255,7 +255,7 @@ dags-imported: tools ## Fail if Airflow of a release could not import a DAG
 .PHONY: kind-up
 kind-up: images tools ## The whole platform on a kind cluster on this machine (needs Docker and kind)
 	kind get clusters | grep --line-regexp --quiet llm-twin || kind create cluster --config .ci/kind.yaml
-	for image in crawl crawl-browser features train serve airflow mlflow; do \
+	for image in crawl crawl-browser features train serve serve-vllm airflow mlflow; do \
 	  kind load docker-image --name llm-twin llm-twin/$$image:$(TAG) || exit 1; done
 	$(MAKE) deploy chart-test HELM="$(HELM) --kube-context kind-llm-twin" KUBECTL="$(KUBECTL) --context kind-llm-twin"
 	@echo "Airflow: kubectl -n $(NAMESPACE) port-forward svc/$(RELEASE)-api-server 8080"
