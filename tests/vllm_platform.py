@@ -146,8 +146,9 @@ def vllm_platform(
     started = time.monotonic()
     with local_ray(settings) as process:
         wait_for_dashboard(settings, process, 240)
-        address = (ray_folder(settings.home) / "ray_current_cluster").read_text().strip()
-        ray.init(address=address, log_to_driver=False, configure_logging=False)
+        address = ray_folder(settings.home) / "ray_current_cluster"
+        servers.wait_until(address.is_file, "Ray's address", 180)
+        ray.init(address=address.read_text().strip(), log_to_driver=False, configure_logging=False)
         try:
             platform.apply()
             platform.handle = serve.get_app_handle(NAME)

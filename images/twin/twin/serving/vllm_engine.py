@@ -116,7 +116,9 @@ def _runtime_env(spec: EngineSpec, settings: Settings) -> dict[str, Any]:
         # Ray says which cores a replica may use by their number only.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     }
-    if 0 < spec.gpus_per_device < 1:
+    if not spec.gpus_per_device:
+        variables["CUDA_VISIBLE_DEVICES"] = ""  # none is reserved, so none is seen
+    elif spec.gpus_per_device < 1:
         variables["VLLM_RAY_PER_WORKER_GPUS"] = f"{spec.gpus_per_device:g}"
     if settings.ray_service:  # the worker group's image is the environment
         return {"env_vars": variables}
