@@ -23,9 +23,11 @@ from transformers import (
 )
 
 from tests import families
+from tests.conftest import ROOT
 from tests.vllm_platform import PYTHON, VllmPlatform, published, vllm_platform
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Message
+from twin.recipes import load_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -37,20 +39,22 @@ QUESTIONS = [
     "What would you do when a candidate is worse than the base?",
     "How can I forget a document when its author asks?",
 ]
-#: Float32 on both sides: the same words then follow from the same arithmetic.
-SERVING = {
-    "adapters": "shared",
-    "vllm": {
-        "options": {
-            "dtype": "float32",
-            "max_model_len": CONTEXT,
-            "max_num_seqs": SEATS,
-            "kv_cache_memory_bytes": 1 << 28,
-            "max_lora_rank": 16,
-            "max_loras": 2,
-        }
-    },
-}
+
+
+def serving() -> dict[str, Any]:
+    """The 8B recipe's, for a tiny model on processors.
+
+    Float32 on both sides: the same words then follow from the same arithmetic.
+    """
+    section = load_recipe("llama-3.1-8b", ROOT / "include" / "recipes").serving
+    recipe: dict[str, Any] = section.model_dump(mode="json", exclude={"cpus_per_replica"})
+    options = recipe["vllm"]["options"] | {
+        "dtype": "float32",
+        "max_model_len": CONTEXT,
+        "max_num_seqs": SEATS,
+        "kv_cache_memory_bytes": 1 << 28,
+    }
+    return recipe | {"gpus_per_replica": 0, "vllm": {"options": options}}
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +94,7 @@ def adapters(base, tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def engine(base, adapters, tmp_path_factory) -> Iterator[VllmPlatform]:
-    with vllm_platform(tmp_path_factory.mktemp("vllm"), base, SERVING) as platform:
+    with vllm_platform(tmp_path_factory.mktemp("vllm"), base, serving()) as platform:
         platform.adapters = {
             name: published(platform.settings, adapters[name], name) for name in "ab"
         }
