@@ -15,7 +15,7 @@ from tests import servers
 from tests.conftest import ROOT
 from twin.models.engines.engine import EngineRequest
 from twin.models.language_model import SamplingParams
-from twin.serving.local_ray import local_ray, ray_folder, wait_for_dashboard
+from twin.serving.local_ray import local_ray, ray_environment, ray_folder, wait_for_dashboard
 from twin.settings import Settings
 from twin.stores.deployments import ApplicationStatus
 from twin.stores.files import folder_digest, open_files
@@ -68,7 +68,7 @@ class VllmPlatform:
         """Tell Serve, and wait until it runs."""
         serve = RayServe(self.settings)
         serve.apply(self.config)
-        deadline = time.monotonic() + 400
+        deadline = time.monotonic() + 900
         while True:
             now = serve.applications()[NAME]
             if now.status is ApplicationStatus.RUNNING:
@@ -123,9 +123,6 @@ def vllm_platform(
     home: Path, weights: Path, serving: Mapping[str, Any], cpus: int = 2
 ) -> Iterator[VllmPlatform]:
     """Run the engine of these weights until the block ends."""
-    import ray
-    from ray import serve
-
     if not PYTHON.is_file():
         pytest.skip("no environment for vLLM: `make vllm` makes it")
     settings = Settings(
@@ -135,16 +132,21 @@ def vllm_platform(
         ray_cpus=cpus,
         vllm_python=PYTHON,
     )
+    # Ray's own tolerance of a busy machine is 30 s.
+    os.environ["RAY_raylet_start_wait_time_s"] = "180"  # noqa: SIM112 - so Ray spells it
     platform = VllmPlatform(
         settings,
         {"engine": "vllm", "replicas": 1, "cpus_per_replica": cpus, **serving},
         published(settings, weights, "base"),
     )
-    # A busy machine takes its time, and Ray's own tolerance is 30 s.
-    os.environ["RAY_raylet_start_wait_time_s"] = "180"  # noqa: SIM112 - so Ray spells it
-    os.environ["RAY_AUTH_MODE"] = "disabled"
     started = time.monotonic()
-    with local_ray(settings) as process:
+    with pytest.MonkeyPatch.context() as patch, local_ray(settings) as process:
+        # Ray reads these when it is imported: that it listens on loopback, for one.
+        for name, value in ray_environment(settings).items():
+            patch.setenv(name, value)
+        import ray
+        from ray import serve
+
         wait_for_dashboard(settings, process, 240)
         address = ray_folder(settings.home) / "ray_current_cluster"
         servers.wait_until(address.is_file, "Ray's address", 180)

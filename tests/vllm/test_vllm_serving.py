@@ -29,7 +29,7 @@ from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Message
 from twin.recipes import load_recipe
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 CONTEXT = 1024
 SEATS = 4  # answers that vLLM writes at once here; more wait

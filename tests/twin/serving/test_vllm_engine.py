@@ -104,9 +104,7 @@ class TestEnvironment:
         assert runtime["py_executable"] == str(laptop.vllm_python)
 
     def test_a_python_that_is_not_there(self, tmp_path):
-        with pytest.raises(
-            BadConfigurationError, match="run `make vllm`, or set TWIN_VLLM"
-        ):
+        with pytest.raises(BadConfigurationError, match="run `make vllm`, or set TWIN_VLLM"):
             deployment_options(spec(), Settings(vllm_python=tmp_path / "python"))
 
     def test_workers_with_an_image_of_its_own_on_a_cluster(self):

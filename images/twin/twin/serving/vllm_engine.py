@@ -62,9 +62,14 @@ class EngineSpec(BaseModel):
         )
 
     @property
+    def cpus(self) -> float:
+        """Cores that a replica reserves."""
+        return self.serving.cpus_per_replica or 1
+
+    @property
     def threads(self) -> int:
         """Threads on processors: the reserved ones."""
-        return max(1, round(self.serving.cpus_per_replica))
+        return max(1, round(self.cpus))
 
 
 def build(args: dict[str, Any]) -> "Application":
@@ -84,10 +89,10 @@ def deployment_options(spec: EngineSpec, settings: Settings) -> dict[str, Any]:
         BadConfigurationError: this machine has no environment for vLLM.
     """
     where = {RESOURCE: 0.001} if settings.ray_service else {}
-    replica = {"CPU": spec.serving.cpus_per_replica, **where}
+    replica = {"CPU": spec.cpus, **where}
     gpus = {"GPU": spec.gpus_per_device} if spec.gpus_per_device else {}
     return {
-        "num_replicas": spec.serving.replicas,
+        "num_replicas": spec.serving.replicas or 1,
         "max_ongoing_requests": ONGOING_REQUESTS,
         "graceful_shutdown_timeout_s": (
             spec.serving.answer_timeout_seconds + SHUTDOWN_MARGIN_SECONDS
@@ -95,7 +100,7 @@ def deployment_options(spec: EngineSpec, settings: Settings) -> dict[str, Any]:
         # Loading fails for reasons that trying again seldom mends.
         "max_constructor_retry_count": 2,
         "ray_actor_options": {
-            "num_cpus": spec.serving.cpus_per_replica,
+            "num_cpus": spec.cpus,
             "resources": where,
             "runtime_env": _runtime_env(spec, settings),
         },

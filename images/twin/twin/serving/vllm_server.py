@@ -97,8 +97,10 @@ class VllmServer(LLMServer):
         configure_logging()
         self._settings: Settings = get_settings()
         self._adapters: dict[str, LoRARequest] = {}
-        self._refused: dict[str, str] = {}
+        self._refused: dict[str, TwinError] = {}
+        self._places: Mapping[str, Mapping[str, str]] = {}
         self._adapter_number = 0
+        self._changing = asyncio.Lock()
         made_from = EngineSpec.model_validate(spec)
         folder = await asyncio.to_thread(
             fetch_weights, made_from.weights_uri, made_from.weights_digest, self._settings
@@ -119,19 +121,15 @@ class VllmServer(LLMServer):
         stay in service. Serve would replace a replica whose `reconfigure` raises, and with it
         every adapter.
         """
-        wanted: Mapping[str, Mapping[str, str]] = user_config.get("adapters") or {}
-        self._refused = {}
-        kept = {}
-        for name, place in wanted.items():
-            try:
-                kept[name] = await self._loaded(name, place["uri"], place["digest"])
-            except TwinError as error:
-                log.error("adapter refused", adapter=name, reason=str(error))
-                self._refused[name] = str(error)
-        dropped = {a for a in self._adapters.values() if a not in kept.values()}
-        self._adapters = kept
-        for adapter in dropped:
-            await self.engine.drop_adapter(adapter)
+        async with self._changing:
+            self._places = user_config.get("adapters") or {}
+            before, self._adapters = self._adapters, dict(self._adapters)
+            self._refused = {}
+            for name in self._places:
+                await self._take(name)
+            self._adapters = {n: a for n, a in self._adapters.items() if n in self._places}
+            for adapter in set(before.values()) - set(self._adapters.values()):
+                await self.engine.drop_adapter(adapter)
 
     async def describe(self) -> dict[str, Any]:
         """What runs here; ``refused`` has a line for each adapter that could not be loaded."""
@@ -139,7 +137,7 @@ class VllmServer(LLMServer):
             "engine": "vllm",
             "context_tokens": self.engine.context_tokens,
             "adapters": sorted(self._adapters),
-            "refused": dict(self._refused),
+            "refused": {name: str(error) for name, error in self._refused.items()},
         }
 
     async def stream(self, request: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -157,7 +155,11 @@ class VllmServer(LLMServer):
     ) -> AsyncGenerator[dict[str, str] | Generation, None]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + request.timeout_seconds
-        adapter = self._adapter(request.adapter)
+        try:
+            async with asyncio.timeout_at(deadline):
+                adapter = await self._adapter(request.adapter)
+        except TimeoutError:
+            raise TryAgainError(f"adapter {request.adapter} is still being loaded") from None
         room = self.engine.context_tokens - len(request.prompt_ids)
         if room < 1 or not request.prompt_ids:
             raise BadDataError(
@@ -176,13 +178,33 @@ class VllmServer(LLMServer):
             yield {"text": waiting}
         yield Generation(answer.text, answer.reason, len(request.prompt_ids), answer.tokens)
 
-    def _adapter(self, name: str | None) -> LoRARequest | None:
-        if name is None or name in self._adapters:
-            return self._adapters[name] if name else None
-        raise BadDataError(
-            self._refused.get(name)
-            or f"no adapter {name!r} here: there are {', '.join(sorted(self._adapters)) or 'none'}"
+    async def _adapter(self, name: str | None) -> LoRARequest | None:
+        if name is None:
+            return None
+        if name not in self._adapters and name in self._places and not self._is_faulty(name):
+            async with self._changing:  # being loaded, or not to be had when that was tried
+                if name not in self._adapters and not self._is_faulty(name):
+                    await self._take(name)
+        if name in self._adapters:
+            return self._adapters[name]
+        raise self._refused.get(name) or BadDataError(
+            f"no adapter {name!r} here: there are {', '.join(sorted(self._adapters)) or 'none'}"
         )
+
+    def _is_faulty(self, name: str) -> bool:
+        refused = self._refused.get(name)
+        return refused is not None and not isinstance(refused, TryAgainError)
+
+    async def _take(self, name: str) -> None:
+        """Bring the adapter of this name into service, or note why it cannot be."""
+        place = self._places[name]
+        try:
+            self._adapters[name] = await self._loaded(name, place["uri"], place["digest"])
+            self._refused.pop(name, None)
+        except TwinError as error:
+            log.error("adapter refused", adapter=name, reason=str(error))
+            self._adapters.pop(name, None)
+            self._refused[name] = error
 
     async def _loaded(self, name: str, uri: str, digest: str) -> LoRARequest:
         """The adapter with these bytes, read by vLLM; the same one if it already is."""
