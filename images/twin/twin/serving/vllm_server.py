@@ -181,9 +181,9 @@ class VllmServer(LLMServer):
     async def _adapter(self, name: str | None) -> LoRARequest | None:
         if name is None:
             return None
-        if name not in self._adapters and name in self._places and not self._is_faulty(name):
-            async with self._changing:  # being loaded, or not to be had when that was tried
-                if name not in self._adapters and not self._is_faulty(name):
+        if self._is_due(name):
+            async with self._changing:
+                if self._is_due(name):
                     await self._take(name)
         if name in self._adapters:
             return self._adapters[name]
@@ -191,9 +191,11 @@ class VllmServer(LLMServer):
             f"no adapter {name!r} here: there are {', '.join(sorted(self._adapters)) or 'none'}"
         )
 
-    def _is_faulty(self, name: str) -> bool:
+    def _is_due(self, name: str) -> bool:
+        """Whether an adapter is still being loaded, or could not be had when that was tried."""
         refused = self._refused.get(name)
-        return refused is not None and not isinstance(refused, TryAgainError)
+        passing = refused is None or isinstance(refused, TryAgainError)
+        return passing and name in self._places and name not in self._adapters
 
     async def _take(self, name: str) -> None:
         """Bring the adapter of this name into service, or note why it cannot be."""
