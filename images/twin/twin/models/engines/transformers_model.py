@@ -6,6 +6,7 @@ alone and in a batch of equals.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ class TransformersModel:
         should_stop: Callable[[], bool] | None = None,
     ) -> TokenStream:
         """Write one answer piece by piece."""
-        return TokenStream(self._pieces(self._prompt_ids(messages), params, should_stop))
+        return TokenStream(self.write(self._prompt_ids(messages), params, should_stop))
 
     def answer_log_likelihood(
         self, conversations: Sequence[Sequence[Message]], answers: Sequence[str]
@@ -166,15 +167,24 @@ class TransformersModel:
         )["input_ids"]
         return ids
 
-    def _pieces(
-        self, prompt: list[int], params: SamplingParams, should_stop: Callable[[], bool] | None
+    def write(
+        self,
+        prompt: list[int],
+        params: SamplingParams,
+        should_stop: Callable[[], bool] | None = None,
     ) -> Iterator[str | Generation]:
+        """Pieces of an answer to a prompt of token ids, then one `Generation` with all of it.
+
+        An answer that ``should_stop`` has cut short ends with the reason "length".
+        """
         writer = _TextWriter(self.tokenizer, params.stop)
         written: list[int] = []
         shown = 0
+        stopped = False
         for _, token in self._decode([prompt], params, [writer]):
             written.append(token)
             if should_stop is not None and should_stop():
+                stopped = token not in self._end_ids
                 break
             if ready := writer.ready[shown:]:
                 shown += len(ready)
@@ -182,7 +192,8 @@ class TransformersModel:
         writer.close()
         if rest := writer.ready[shown:]:
             yield rest
-        yield self._generation(writer, len(prompt), written, params)
+        generation = self._generation(writer, len(prompt), written, params)
+        yield replace(generation, finish_reason="length") if stopped else generation
 
     def _generation(
         self, writer: "_TextWriter", prompt_tokens: int, written: list[int], params: SamplingParams
