@@ -37,6 +37,13 @@ class ServedVersion(BaseModel):
             raise ValueError("an adapter needs base_uri and base_digest")
         return self
 
+    @property
+    def model_source(self) -> tuple[str, str]:
+        """URI and digest of the model with its tokenizer: beside an adapter the base's."""
+        if self.weights == "adapter":
+            return self.base_uri or "", self.base_digest or ""
+        return self.weights_uri, self.weights_digest
+
     def serves_like(self, other: Self) -> bool:
         """Whether replicas of both would answer alike: same weights, same sections."""
         mine, others = (

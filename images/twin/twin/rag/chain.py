@@ -7,7 +7,7 @@ in a few threads, so that hundreds of waiting callers cost no thread.
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ class Chain:
                     return part.answer
         raise RuntimeError("the chain ended without an answer")
 
-    async def stream(self, query: Query) -> AsyncIterator[AnswerPart]:
+    async def stream(self, query: Query) -> AsyncGenerator[AnswerPart, None]:
         """Parts of text as they are written, then one part that holds the whole `Answer`.
 
         From this call on the answer has ``serving.answer_timeout_seconds``, waiting and prefill
@@ -153,7 +153,7 @@ class Chain:
 
     async def _written(
         self, prompt: Prompt, deadline: float, parent: Span
-    ) -> AsyncIterator[str | Generation]:
+    ) -> AsyncGenerator[str | Generation, None]:
         """Pieces of text, then what was written; at the deadline it ends with what there is."""
         left = deadline - time.monotonic()
         if left <= 0:
@@ -167,7 +167,7 @@ class Chain:
         )
         with self._spans.span("generate", "LLM", inputs=prompt.messages, parent=parent) as span:
             written = ""
-            async with aclosing(self._engine.stream(request)) as pieces:
+            async with aclosing(self._engine.stream(request)) as pieces:  # type: ignore[type-var]
                 while True:
                     piece = await self._next(pieces, deadline + GRACE_SECONDS)
                     if not isinstance(piece, str):
@@ -199,9 +199,7 @@ class Chain:
         budget of tokens had run out."""
         return Generation(written, "length", len(prompt.ids), self._chat.count_tokens(written))
 
-    def _finish(
-        self, query: Query, prompt: Prompt, generation: Generation, trace: str
-    ) -> Answer:
+    def _finish(self, query: Query, prompt: Prompt, generation: Generation, trace: str) -> Answer:
         return Answer(
             id=uuid.uuid4().hex,
             question=query.question,

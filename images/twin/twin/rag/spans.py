@@ -29,9 +29,7 @@ class AnswerSpans:
         self._tracer = trace.get_tracer("twin.rag")
 
     @contextmanager
-    def span(
-        self, name: str, kind: str, inputs: Any, parent: Span | None = None
-    ) -> Iterator[Span]:
+    def span(self, name: str, kind: str, inputs: Any, parent: Span | None = None) -> Iterator[Span]:
         """A span that is ended in any case and holds what went in.
 
         Never made current: a stream may be closed in another context than it was begun in.

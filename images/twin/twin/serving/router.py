@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ray import serve  # noqa: TID253 - only Serve imports this module
-from ray.exceptions import RayActorError, RayError  # noqa: TID253
+from ray.exceptions import RayActorError, RayError, RayTaskError  # noqa: TID253
 from ray.serve.exceptions import (  # noqa: TID253
     BackPressureError,
     DeploymentUnavailableError,
@@ -18,7 +18,8 @@ from twin.job import configure_logging
 from twin.rag.query import AnswerPart, Query
 from twin.serving.access import Keys
 from twin.serving.api import create_app
-from twin.serving.errors import ApiError
+from twin.serving.errors import ApiError, OverloadedError
+from twin.serving.handles import local_handle
 from twin.serving.routing import RoutingTable, Target
 from twin.settings import get_settings
 
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from ray.serve import Application
     from ray.serve.handle import DeploymentHandle
 
-#: A replica that dies, or an application that a rollout has just taken away. Nothing of the
-#: answer was sent and answering changes nothing, so the question is asked once more.
-GONE = (RayActorError, DeploymentUnavailableError, RayServeException)
+#: An application that a rollout has just taken away: no replica has seen the question, so it goes
+#: to the version that has the traffic now. A replica that was dead before the question reached it
+#: Serve itself passes over. A replica that dies afterwards may have died of the question, which
+#: therefore is not asked again.
+NEVER_BEGUN = (DeploymentUnavailableError, RayServeException)
 ATTEMPTS = 3
 SECONDS_BETWEEN_ATTEMPTS = 0.3
 
@@ -84,7 +87,9 @@ class RayBackend:
                 return await ask(self._handle(target))
             except BackPressureError:
                 raise ApiError.overloaded() from None
-            except GONE as error:
+            except RayTaskError as error:  # a replica's own exception, whatever its class
+                raise _told(error, target) from error
+            except NEVER_BEGUN as error:
                 if attempt == ATTEMPTS - 1:
                     raise ApiError.unavailable(target.application) from error
                 await asyncio.sleep(SECONDS_BETWEEN_ATTEMPTS)
@@ -102,15 +107,17 @@ class RayBackend:
     def _handle(self, target: Target) -> "DeploymentHandle":
         name = target.application
         if name not in self._handles:
-            self._handles[name] = serve.get_app_handle(name)
+            self._handles[name] = local_handle(name)
         return self._handles[name]
 
 
 def _told(error: Exception, target: Target) -> Exception:
     """What a caller is told of an exception in a replica."""
-    cause = getattr(error, "cause", None)
+    cause = getattr(error, "cause", error)
     if isinstance(cause, BadDataError):
         return ApiError(400, str(cause), code="invalid_value")
+    if isinstance(cause, OverloadedError):
+        return ApiError.overloaded()
     # A store that the replica needs may be away, such as the index.
     if isinstance(cause, TryAgainError) or isinstance(error, RayActorError):
         return ApiError.unavailable(target.application)

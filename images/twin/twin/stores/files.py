@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -230,11 +230,14 @@ class FileStore:
                 self.write_json(f"{relative}/{MARKER}", marker)
         return self.uri(relative)
 
-    def fetch_folder(self, relative_or_uri: str, cache: Path) -> Path:
+    def fetch_folder(
+        self, relative_or_uri: str, cache: Path, wanted: Callable[[str], bool] | None = None
+    ) -> Path:
         """A local copy of a published folder: the folder itself if the store is local.
 
         Downloads go to ``cache/<digest>``, are checked against the recorded sizes and digests,
-        and are done once.
+        and are done once. ``wanted`` chooses files by their names; such parts need a cache of
+        their own.
 
         Raises:
             BadDataError: the folder is not (completely) there, or its bytes are not what was
@@ -250,6 +253,9 @@ class FileStore:
             return folder
         target: Path = cache / str(marker["digest"])
         if not target.is_dir():
+            if wanted:
+                names = {name: file for name, file in marker["files"].items() if wanted(name)}
+                marker = {"digest": listing_digest(names), "files": names}
             with _plainly(self.uri(relative)):
                 self._download(self._path(relative), target, marker)
         return target

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Self
 
@@ -110,8 +109,7 @@ class TransformersEngine:
         if stop():  # the caller has left, or the time was over before its turn came
             yield Generation("", "length", len(request.prompt_ids), 0)
             return
-        with closing(self._model.write(list(request.prompt_ids), request.params, stop)) as pieces:
-            yield from pieces
+        yield from self._model.write(list(request.prompt_ids), request.params, stop)
 
 
 def _loses_gpu(error: Exception) -> bool:
