@@ -17,7 +17,7 @@ from opentelemetry.trace import Span
 
 from twin.domain.answer import Answer
 from twin.domain.errors import BadDataError, TryAgainError
-from twin.models.embedder import load_embedder
+from twin.models.embedder import Embedder, load_embedder
 from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
@@ -54,9 +54,17 @@ class Lineage:
 
 
 def load_chain(
-    recipe: Recipe, engine: Engine, tokenizer: Path, settings: Settings, lineage: Lineage
+    recipe: Recipe,
+    engine: Engine,
+    tokenizer: Path,
+    settings: Settings,
+    lineage: Lineage,
+    *,
+    embedder: Embedder | None = None,
 ) -> "Chain":
     """A chain over an engine, the tokenizer in a model's folder, the recipe's embedder and index.
+
+    ``embedder`` is the recipe's if it has been loaded already.
 
     Raises:
         BadDataError: no tokenizer in the folder, no index yet, no such embedder, or a way of
@@ -67,7 +75,7 @@ def load_chain(
             f"retrieval.rerank: {LANGUAGE_MODEL} scores texts, which no engine that serves does: "
             "set it to maxsim or a cross-encoder's folder"
         )
-    embedder = load_embedder(recipe.features.embedder, settings)
+    embedder = embedder or load_embedder(recipe.features.embedder, settings)
     reader = open_index(settings, recipe).read(embedder.id)
     chat = ChatFormat.load(tokenizer)
     writer = EngineWriter(engine, chat, lineage.adapter)

@@ -16,7 +16,7 @@ from twin.job import configure_logging, log
 from twin.models.engines.open_engine import EngineSite, open_engine
 from twin.recipes import ServingSection
 from twin.serving.engine_messages import answer_items
-from twin.serving.reserved import keep_to_gpus, keep_to_threads
+from twin.serving.replica_process import keep_to_gpus, keep_to_loopback, keep_to_threads
 from twin.settings import get_settings
 from twin.stores.weights import fetch_weights
 
@@ -61,6 +61,7 @@ class Engine:
         self._folders: dict[str, Path] = {}
         self._held: dict[str, Path] = {}
         self._refused: dict[str, str] = {}
+        keep_to_loopback(self._settings)
         keep_to_threads(arguments.threads)
         keep_to_gpus(self._serving.gpus_per_replica)
 

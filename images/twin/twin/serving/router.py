@@ -20,6 +20,7 @@ from twin.serving.access import Keys
 from twin.serving.api import create_app
 from twin.serving.errors import ApiError, OverloadedError
 from twin.serving.handles import local_handle
+from twin.serving.replica_process import keep_to_loopback
 from twin.serving.routing import RoutingTable, Target
 from twin.settings import get_settings
 
@@ -129,6 +130,7 @@ class Router:
 
     def __init__(self) -> None:
         configure_logging()
+        keep_to_loopback(get_settings())
         self._backend = RayBackend()
 
     def reconfigure(self, config: dict[str, Any]) -> None:

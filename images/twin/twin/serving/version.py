@@ -17,7 +17,12 @@ from twin.domain.rollout import ServedVersion
 from twin.job import configure_logging
 from twin.rag.query import Query
 from twin.recipes import Recipe
-from twin.serving.reserved import keep_to_gpus, keep_to_threads
+from twin.serving.replica_process import (
+    import_transformers_without_torch,
+    keep_to_gpus,
+    keep_to_loopback,
+    keep_to_threads,
+)
 from twin.settings import Settings, get_settings
 from twin.stores.serve_config import recipe_of
 from twin.stores.tokenizers import fetch_tokenizer
@@ -55,6 +60,7 @@ class Version:
         keep_to_threads(THREADS)
         recipe = recipe_of(arguments.served)
         settings = get_settings().model_copy(update={"threads": THREADS})
+        keep_to_loopback(settings)
         send_traces(settings, experiment=recipe.name)
         engine = await _engine(arguments, recipe)
         self._chain = await asyncio.to_thread(_load_chain, arguments, recipe, engine, settings)
@@ -90,12 +96,16 @@ async def _engine(arguments: VersionArguments, recipe: Recipe) -> "Engine":
 def _load_chain(
     arguments: VersionArguments, recipe: Recipe, engine: "Engine", settings: Settings
 ) -> "Chain":
+    from twin.models.embedder import load_embedder
     from twin.rag.chain import Lineage, load_chain
 
     served = arguments.served
     tokenizer = fetch_tokenizer(*served.model_source, settings)
+    embedder = load_embedder(recipe.features.embedder, settings)
+    embedder.encode([recipe.author.name])  # converts the model if that was never done, by torch
+    import_transformers_without_torch()
     lineage = Lineage(arguments.model, served.version, arguments.adapter)
-    return load_chain(recipe, engine, tokenizer, settings, lineage)
+    return load_chain(recipe, engine, tokenizer, settings, lineage, embedder=embedder)
 
 
 def build(args: dict[str, Any]) -> "Application":
