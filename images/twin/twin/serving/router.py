@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from grpc import RpcError
 from ray import serve  # noqa: TID253 - only Serve imports this module
 from ray.exceptions import RayActorError, RayError, RayTaskError  # noqa: TID253
 from ray.serve.exceptions import (  # noqa: TID253
@@ -13,7 +14,7 @@ from ray.serve.exceptions import (  # noqa: TID253
 )
 
 from twin.domain.answer import Answer
-from twin.domain.errors import BadDataError, TryAgainError
+from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.job import configure_logging
 from twin.rag.query import AnswerPart, Query
 from twin.serving.access import Keys
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 #: Serve itself passes over. A replica that dies afterwards may have died of the question, which
 #: therefore is not asked again.
 NEVER_BEGUN = (DeploymentUnavailableError, RayServeException)
+#: How an answer that was begun breaks off: Ray's exceptions, and those of its channels.
+BROKEN_OFF = (RayError, RpcError)
 ATTEMPTS = 3
 SECONDS_BETWEEN_ATTEMPTS = 0.3
 
@@ -74,7 +77,7 @@ class RayBackend:
             yield AnswerPart.model_validate(first)
             async for part in parts:
                 yield AnswerPart.model_validate(part)
-        except RayError as error:
+        except (*BROKEN_OFF, TwinError) as error:
             raise _told(error, target) from error
         finally:
             # Nobody listens any more, or it has ended, where this does nothing.
@@ -88,14 +91,14 @@ class RayBackend:
                 return await ask(self._handle(target))
             except BackPressureError:
                 raise ApiError.overloaded() from None
-            except RayTaskError as error:  # a replica's own exception, whatever its class
+            except (RayTaskError, TwinError) as error:  # a replica's own, whatever its class
                 raise _told(error, target) from error
             except NEVER_BEGUN as error:
                 if attempt == ATTEMPTS - 1:
                     raise ApiError.unavailable(target.application) from error
                 await asyncio.sleep(SECONDS_BETWEEN_ATTEMPTS)
                 target = self._again(target)
-            except RayError as error:
+            except BROKEN_OFF as error:
                 raise _told(error, target) from error
         raise AssertionError("unreachable")
 
@@ -120,7 +123,7 @@ def _told(error: Exception, target: Target) -> Exception:
     if isinstance(cause, OverloadedError):
         return ApiError.overloaded()
     # A store that the replica needs may be away, such as the index.
-    if isinstance(cause, TryAgainError) or isinstance(error, RayActorError):
+    if isinstance(cause, TryAgainError) or isinstance(error, (RayActorError, RpcError)):
         return ApiError.unavailable(target.application)
     return error
 

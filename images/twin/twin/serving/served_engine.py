@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpc import RpcError
 from ray.exceptions import RayActorError, RayError  # noqa: TID253 - only Serve imports this
 from ray.serve.exceptions import BackPressureError, RayServeException  # noqa: TID253
 
@@ -70,7 +71,7 @@ class ServedEngine:
                 yield read_item(item)
         except BackPressureError:
             raise OverloadedError("too many requests wait for the engine") from None
-        except RayActorError as error:
+        except (RayActorError, RpcError) as error:
             raise TryAgainError(
                 f"the engine ended in mid-answer ({type(error).__name__})"
             ) from None
