@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     models: Path | None = None
     """Folder of prepared base models; unset means ``home/models``."""
 
+    gguf_converter: Path = Path(".venvs/convert")
+    """Folder of llama.cpp's converter, apart from the other packages since it conflicts with one
+    of them."""
+
     contact: str | None = Field(default=None, pattern=r"^[\x21-\x27\x2a-\x7e]+$")
     """E-mail address or URL by which those whose sites are crawled reach you: part of the user
     agent of every crawl."""
