@@ -7,8 +7,8 @@ are seen on the real thing.
 
 import concurrent.futures
 import json
-import os
 import time
+from pathlib import Path
 
 import httpx
 import psutil
@@ -166,7 +166,7 @@ def test_replicas_have_the_priority_of_their_platform(platform):
 
 def test_a_version_holds_no_language_model(platform):
     for process in replicas(platform, "Version"):
-        loaded = {os.path.basename(mapping.path) for mapping in process.memory_maps()}
+        loaded = {Path(mapping.path).name for mapping in process.memory_maps()}
         assert not any(name.startswith("libtorch") for name in loaded)
 
 

@@ -129,6 +129,7 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "TWIN_RECIPES": str(settings.recipes.resolve()),
         "TWIN_FILES_URI": settings.files_root,
         "TWIN_MODELS": str(settings.models_root),
+        "TWIN_GGUF_CONVERTER": str(settings.gguf_converter.resolve()),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
