@@ -43,9 +43,22 @@ def test_a_minimal_recipe_has_every_section(tmp_path: Path) -> None:
 def test_every_shipped_recipe_loads(root: Path) -> None:
     folder = root / "include" / "recipes"
     names = [path.stem for path in folder.glob("*.yaml")]
-    assert {"handbook", "lilianweng"} <= set(names)
+    assert {"handbook", "lilianweng", "llama-3.1-8b"} <= set(names)
     for name in names:
         assert load_recipe(name, folder).name == name
+
+
+@pytest.mark.parametrize("name", ["a", "llama-3.1-8b", "a" * 41, "qwen3.5"])
+def test_names_that_a_recipe_may_have(tmp_path: Path, name: str) -> None:
+    (tmp_path / "any.yaml").write_text(yaml.safe_dump({**MINIMAL, "name": name}))
+    assert load_recipe("any", tmp_path).model_name == f"twin-{name}"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".a", "a.", "a..b", "../a", "a/b", "A", "3b", "a" * 42, "a b"]
+)
+def test_names_that_it_may_not(tmp_path: Path, name: str) -> None:
+    assert "name = " in refusal(tmp_path, {**MINIMAL, "name": name})
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,10 @@ applications:
           models: {}
 {{- end }}
 
-{{/* A pod of the Ray cluster. KubeRay adds the command, /dev/shm, and an init container like it. */}}
+{{/*
+A pod of the Ray cluster: component head, worker or engine (which runs language models by vLLM).
+KubeRay adds the command, /dev/shm, and an init container like it.
+*/}}
 {{- define "llm-twin.rayPod" -}}
 {{- $root := .root -}}
 {{- include "llm-twin.checkGpus" . -}}
@@ -66,7 +69,7 @@ spec:
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- if eq .component "worker" }}
+  {{- if ne .component "head" }}
   topologySpreadConstraints:
     - maxSkew: 1
       topologyKey: kubernetes.io/hostname
@@ -74,11 +77,11 @@ spec:
       labelSelector:
         matchLabels:
           {{- include "llm-twin.servingSelector" $root | nindent 10 }}
-          app.kubernetes.io/component: worker
+          app.kubernetes.io/component: {{ .component }}
   {{- end }}
   containers:
     - name: {{ .container }}
-      image: {{ include "llm-twin.image" (list $root "serve" $root.Values.images.tag) }}
+      image: {{ include "llm-twin.image" (list $root (eq .component "engine" | ternary "serve-vllm" "serve") $root.Values.images.tag) }}
       imagePullPolicy: {{ $root.Values.images.pullPolicy }}
       envFrom:
         - configMapRef:
@@ -126,9 +129,14 @@ spec:
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 12
-      # Ready when Serve's proxy on this pod takes requests.
       readinessProbe:
+        {{- if eq .component "engine" }}
+        # No requests from outside come here: versions ask engines by Ray's own connections.
+        httpGet: {path: /api/local_raylet_healthz, port: 52365}
+        {{- else }}
+        # Ready when Serve's proxy on this pod takes requests.
         httpGet: {path: /-/healthz, port: serve}
+        {{- end }}
         initialDelaySeconds: 10
         periodSeconds: 5
         timeoutSeconds: 5
@@ -155,7 +163,7 @@ spec:
 {{- define "llm-twin.checkGpus" -}}
 {{- $limit := index .group.resources.limits "nvidia.com/gpu" -}}
 {{- $request := index .group.resources.requests "nvidia.com/gpu" -}}
-{{- $where := eq .component "head" | ternary "serving.head" "serving.workers" -}}
+{{- $where := index (dict "head" "serving.head" "worker" "serving.workers" "engine" "serving.engines") .component -}}
 {{- if ne (toString ($limit | default "")) (toString ($request | default "")) -}}
 {{- fail (printf "%s.resources: nvidia.com/gpu must stand in requests and limits, and be the same" $where) -}}
 {{- end -}}

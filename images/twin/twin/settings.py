@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     ray_object_store_bytes: int = 200_000_000
     """Ray's shared memory: only requests and answers pass through it, never weights."""
 
+    vllm_python: Path = Path(".venvs/vllm/bin/python")
+    """Python of the environment that has vLLM (``make vllm``); on KubeRay an image has it."""
+
     ray_service: str | None = None
     """KubeRay's RayService as ``namespace/name``; unset means that Serve runs at
     ``serve_api_url`` and is told directly."""
@@ -96,6 +99,9 @@ class Settings(BaseSettings):
     github_token: SecretStr | None = None
     """Token for GitHub's API, which without one answers sixty requests an hour; it needs no
     rights. It is sent to api.github.com only."""
+
+    remote_api_key: SecretStr | None = None
+    """Key of the endpoint that ``serving.remote`` of a recipe names."""
 
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of the model libraries; unset means one a core. Set it to the reserved CPUs."""

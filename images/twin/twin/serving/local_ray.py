@@ -130,6 +130,7 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "TWIN_FILES_URI": settings.files_root,
         "TWIN_MODELS": str(settings.models_root),
         "TWIN_GGUF_CONVERTER": str(settings.gguf_converter.resolve()),
+        "TWIN_VLLM_PYTHON": str(settings.vllm_python.absolute()),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
