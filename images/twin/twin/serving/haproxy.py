@@ -92,7 +92,7 @@ def _fresh_folder(link: Path) -> Path:
         shutil.rmtree(link.resolve(), ignore_errors=True)
         link.unlink()
     link.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="twin-", dir="/tmp"))  # noqa: S108 - made with mode 700
+    folder = Path(tempfile.mkdtemp(prefix="twin-", dir="/tmp"))
     link.symlink_to(folder)
     return folder
 

@@ -84,7 +84,7 @@ def ray_command(settings: Settings) -> list[str]:
             f"TWIN_SERVE_API_URL = {settings.serve_api_url}: `twin serving start` starts Ray on "
             "this machine, so give a loopback address (or set TWIN_RAY_SERVICE on a cluster)"
         )
-    command = [
+    return [
         str(Path(sys.executable).with_name("ray")), "start", "--head", "--block",
         "--node-ip-address=127.0.0.1", "--port=0",
         # Asked for explicitly, since else Ray goes on without a dashboard that fails to start.
@@ -98,7 +98,6 @@ def ray_command(settings: Settings) -> list[str]:
         # A rollout runs two engines side by side, each with all cores: logical ones, therefore.
         f"--num-cpus={settings.ray_cpus or room_for_rollouts(os.cpu_count() or 1)}",
     ]  # fmt: skip
-    return command
 
 
 def room_for_rollouts(cores: int) -> int:
