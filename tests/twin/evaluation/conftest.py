@@ -19,6 +19,7 @@ from twin.domain.result import JobResult
 from twin.domain.sample import InstructSample, Split
 from twin.job import Job
 from twin.models.embedder import load_embedder
+from twin.models.formats.chat_format import ChatFormat
 from twin.rag.prompt import build_messages
 from twin.recipes import Recipe
 from twin.settings import Settings
@@ -144,21 +145,18 @@ def weights(tmp_path_factory, samples) -> dict[str, Path]:
 def _trained(base: Path, folder: Path, train: list[InstructSample], steps: int = 16) -> Path:
     """Really fine-tuned, every weight of it, on the author's answers."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     # So small a model gains nothing from threads, which on a busy machine wait for one another.
     torch.set_num_threads(1)
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    chat = ChatFormat.load(base)
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     torch.manual_seed(1)
     for step in range(steps):
         sample = train[step % len(train)]
-        turns = build_messages(AUTHOR, sample.instruction, sample.context)
-        prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True)[
-            "input_ids"
-        ]
-        answer = tokenizer.encode(f"{sample.answer}<eos>", add_special_tokens=False)
+        prompt = chat.prompt_ids(build_messages(AUTHOR, sample.instruction, sample.context))
+        answer = chat.answer_ids(sample.answer)
         ids = torch.tensor([prompt + answer])
         labels = torch.tensor([[-100] * len(prompt) + answer])
         loss = model(input_ids=ids, labels=labels).loss

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from twin.models.output_head import OutputHead
 from twin.models.token_log_probabilities import BLOCK, token_log_probabilities
 
 
@@ -26,7 +27,7 @@ def test_values_and_gradients_are_those_of_the_plain_formula(dtype, tolerance):
     exact = hidden.detach().double().requires_grad_()
     expected = plain(exact, weight.double(), targets)
     (expected * scale).sum().backward()
-    found = token_log_probabilities(hidden, weight, targets)
+    found = token_log_probabilities(hidden, OutputHead(weight), targets)
     (found * scale).sum().backward()
     assert found.dtype == torch.float32
     assert torch.allclose(found.double(), expected, atol=tolerance)
@@ -40,7 +41,7 @@ def test_a_word_it_is_sure_of_has_hardly_a_gradient():
     weight = torch.eye(64, dtype=torch.bfloat16) * 8
     hidden = torch.eye(64, dtype=torch.bfloat16)[:1].clone().requires_grad_()
     target = torch.tensor([0])
-    token_log_probabilities(hidden, weight, target).sum().backward()
+    token_log_probabilities(hidden, OutputHead(weight), target).sum().backward()
     exact = hidden.detach().double().requires_grad_()
     plain(exact, weight.double(), target).sum().backward()
     assert torch.allclose(hidden.grad.double(), exact.grad, rtol=0.08, atol=1e-3)
@@ -50,7 +51,7 @@ def test_without_gradients_nothing_is_kept():
     hidden, weight, targets, _ = example(torch.float32)
     with torch.no_grad():
         assert torch.allclose(
-            token_log_probabilities(hidden, weight, targets),
+            token_log_probabilities(hidden, OutputHead(weight), targets),
             plain(hidden, weight, targets),
             atol=1e-4,
         )
@@ -59,4 +60,4 @@ def test_without_gradients_nothing_is_kept():
 def test_a_trainable_head_is_refused():
     hidden, weight, targets, _ = example(torch.float32)
     with pytest.raises(ValueError, match="freeze it"):
-        token_log_probabilities(hidden, weight.requires_grad_(), targets)
+        token_log_probabilities(hidden, OutputHead(weight.requires_grad_()), targets)

@@ -1,12 +1,12 @@
 """Training tokens: the serving prompt to the letter, the answer's tokens only, and its end."""
 
 import pytest
-from transformers import AutoTokenizer
 
 from tests import tiny_model
 from tests.twin import corpora
 from twin.datasets.instruct import make_instruct_set
 from twin.domain.sample import PreferencePair, Split
+from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import build_messages
 from twin.recipes import DatasetsSection
@@ -19,8 +19,8 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tiny):
-    return AutoTokenizer.from_pretrained(tiny)
+def chat(tiny):
+    return ChatFormat.load(tiny)
 
 
 @pytest.fixture(scope="module")
@@ -28,35 +28,33 @@ def samples():
     return make_instruct_set(corpora.corpus(), DatasetsSection()).samples
 
 
-def test_a_row_is_what_serving_shows_then_the_answer_then_the_end(
-    tokenizer, tiny, samples, settings
-):
+def test_a_row_is_what_serving_shows_then_the_answer_then_the_end(chat, tiny, samples, settings):
     model = load_language_model(tiny, settings)
-    rows = instruct_rows(tokenizer, "Ann", samples, 10_000, pytest.fail)
-    end = tokenizer.eos_token_id
+    rows = instruct_rows(chat, "Ann", samples, 10_000, pytest.fail)
+    end = chat.tokenizer.eos_token_id
     assert len(rows) == len(samples)
     assert any(sample.context for sample in samples)
     for row, sample in zip(rows, samples, strict=True):
-        served = model._prompt_ids(build_messages("Ann", sample.instruction, sample.context))
+        served = model.chat.prompt_ids(build_messages("Ann", sample.instruction, sample.context))
         assert row["input_ids"][: len(served)] == served
         assert row["labels"][: len(served)] == [IGNORED] * len(served)
         answer = row["labels"][len(served) :]
         assert answer == row["input_ids"][len(served) :]
         assert answer[-1] == end
-        assert tokenizer.decode(answer[:-1]) == sample.answer
+        assert chat.tokenizer.decode(answer[:-1]) == sample.answer
         assert row["length"] == len(row["input_ids"])
 
 
-def test_a_long_sample_is_reported_and_left_out(tokenizer, samples):
+def test_a_long_sample_is_reported_and_left_out(chat, samples):
     reported = {}
-    rows = instruct_rows(tokenizer, "Ann", samples, 300, reported.__setitem__)
+    rows = instruct_rows(chat, "Ann", samples, 300, reported.__setitem__)
     assert reported
     assert len(rows) + len(reported) == len(samples)
     assert all(row["length"] <= 300 for row in rows)
     assert all(length > 300 for length in reported.values())
 
 
-def test_a_rejected_text_is_not_taught_to_end(tokenizer, samples):
+def test_a_rejected_text_is_not_taught_to_end(chat, samples):
     sample = samples[0]
     pair = PreferencePair(
         id="p",
@@ -69,12 +67,9 @@ def test_a_rejected_text_is_not_taught_to_end(tokenizer, samples):
         revision="r",
         chunk_id="c",
     )
-    (row,) = preference_rows(tokenizer, "Ann", [pair], 10_000, pytest.fail)
-    end = tokenizer.eos_token_id
+    (row,) = preference_rows(chat, "Ann", [pair], 10_000, pytest.fail)
+    end = chat.tokenizer.eos_token_id
     assert row["chosen_ids"][-1] == end
     assert end not in row["rejected_ids"]
-    assert tokenizer.decode(row["rejected_ids"]) == "Cut off in the"
-    assert (
-        row["prompt_ids"][-4:]
-        == tokenizer.encode("<end_of_turn>\n<start_of_turn>model\n", add_special_tokens=False)[-4:]
-    )
+    assert chat.tokenizer.decode(row["rejected_ids"]) == "Cut off in the"
+    assert chat.tokenizer.decode(row["prompt_ids"]).endswith("<start_of_turn>model\n")

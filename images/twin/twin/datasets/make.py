@@ -21,9 +21,8 @@ from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.job import Job
 from twin.models.bases.base_models import (
-    base_model_is_known,
+    check_base_model_name,
     prepare_base_model,
-    unknown_base_model,
 )
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import PROMPT_VERSION
@@ -47,8 +46,7 @@ def make_samples(job: Job) -> None:
         TryAgainError: another index was published while this one was read.
     """
     recipe, files = job.recipe, open_files(job.settings)
-    if not base_model_is_known(recipe.training.base_model):
-        raise unknown_base_model(recipe.training.base_model)
+    check_base_model_name(recipe.training.base_model, job.settings)
     index = open_index(job.settings, recipe)
     state = index.state()
     if state is None:

@@ -1,14 +1,10 @@
 """Plain checks that need no statistics: is there an answer, and is it free of debris?"""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-#: What tokenizers and chat templates write between texts: Gemma, Llama, ChatML, Mistral.
-_SPECIAL = re.compile(
-    r"<(?:start_of_turn|end_of_turn|bos|eos|pad|unk|unused\d+|s|/s)>"
-    r"|<\|[\w/-]+\|>|\[/?INST\]|<</?SYS>>"
-)
+from twin.models.formats.families import KNOWN_MARKS
+
 MIN_COPIES = 3
 MIN_LOOP_CHARACTERS = 60
 
@@ -36,7 +32,7 @@ def examine(answers: Sequence[str], references: Sequence[str]) -> Soundness:
 
 def leaked_tokens(answer: str, reference: str = "") -> set[str]:
     """Special tokens in the answer that the reference does not have."""
-    return set(_SPECIAL.findall(answer)) - set(_SPECIAL.findall(reference))
+    return set(KNOWN_MARKS.findall(answer)) - set(KNOWN_MARKS.findall(reference))
 
 
 def loops(text: str) -> bool:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch  # noqa: TID253 - a module of its own, imported where a model is at work
 
+from twin.models.output_head import OutputHead
+
 BLOCK = 256
 """Positions a block: 256 x 262,144 logits in bf16 are 128 MiB."""
 
@@ -19,21 +21,21 @@ BLOCK = 256
 class _TokenLogProbabilities(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
+        ctx: Any, hidden: torch.Tensor, head: OutputHead, targets: torch.Tensor
     ) -> torch.Tensor:
         wants_gradient = ctx.needs_input_grad[0]
         gradient = torch.empty_like(hidden) if wants_gradient else None
         result = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(targets), BLOCK):
             part = slice(start, start + BLOCK)
-            logits = hidden[part] @ weight.t()
+            logits = head.scores(hidden[part])
             probabilities = torch.softmax(logits, dim=-1)
             result[part] = _log_probabilities(logits, probabilities, targets[part])
             if gradient is not None:
                 # d log p_t / d logits = 1[t] - p; the target's share is formed in float32.
                 share = torch.expm1(result[part]).to(probabilities.dtype)
                 probabilities.scatter_(1, targets[part].unsqueeze(1), share.unsqueeze(1))
-                gradient[part] = (probabilities @ weight).neg_()
+                gradient[part] = head.pull_back(probabilities, logits).neg_()
         ctx.save_for_backward(gradient)
         return result
 
@@ -56,16 +58,16 @@ def _log_probabilities(
 
 
 def token_log_probabilities(
-    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
+    hidden: torch.Tensor, head: OutputHead, targets: torch.Tensor
 ) -> torch.Tensor:
     """Log-probability (nats, float32) of each target token.
 
     Args:
         hidden: (positions, width), the states that predict the targets; differentiable.
-        weight: (words, width), the head; treated as constant.
+        head: of the same type as ``hidden``; treated as constant.
         targets: (positions,), token ids.
     """
-    if weight.requires_grad:
+    if head.weight.requires_grad:
         raise ValueError("the head is treated as constant: freeze it")
-    result: torch.Tensor = _TokenLogProbabilities.apply(hidden, weight, targets)
+    result: torch.Tensor = _TokenLogProbabilities.apply(hidden, head, targets)
     return result

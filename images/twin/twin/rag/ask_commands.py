@@ -76,8 +76,8 @@ def _base(job: Job) -> tuple[tuple[str, str], Path]:
 
 
 def _registered(job: Job, version: str | None) -> tuple[tuple[str, str], Path]:
+    from twin.models.adapters import whole_weights
     from twin.stores.registry import CHAMPION, Registry
-    from twin.stores.weights import fetch_weights
 
     model = job.recipe.model_name
     with Registry(job.settings) as registry:
@@ -85,7 +85,7 @@ def _registered(job: Job, version: str | None) -> tuple[tuple[str, str], Path]:
     if found is None:
         wanted = f"version {version}" if version else "champion yet"
         raise BadDataError(f"{model} has no {wanted}: name another by --version, or use --base")
-    weights = fetch_weights(found.weights_uri, found.weights_digest, job.settings)
+    weights = whole_weights(found, job.settings)
     return (model, found.version), weights
 
 

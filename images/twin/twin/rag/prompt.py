@@ -2,7 +2,8 @@
 
 Anything else would be train/serve skew: a model asked at serving time in a form that it was never
 trained on. Passages are data, never instruction: they are numbered, delimited, and cannot forge a
-turn or a delimiter of their own.
+delimiter of their own. That they forge no turn either is `twin.models.formats`' part, which knows
+the model's special tokens.
 
 A small model that quotes a passage goes on with what followed it in the prompt. So every passage
 ends with a mark of its own, and a model that writes that mark has come to its end: `END_MARKS`.
@@ -13,21 +14,15 @@ from collections.abc import Sequence
 
 from twin.domain.answer import Passage
 from twin.domain.chunk import Chunk
-from twin.models.formats.gemma import END_OF_TURN, START_OF_TURN
 from twin.models.language_model import Message
 
-PROMPT_VERSION = "2"
+PROMPT_VERSION = "3"
 """Recorded with data sets and models; changes whenever the text below does."""
 
 END_MARKS = ("</passage",)
 """Texts at which an answer ends, wherever one is generated: with it a quotation is over."""
 
-_FORGED = re.compile(
-    "|".join(
-        map(re.escape, (START_OF_TURN, END_OF_TURN, "<bos>", "<eos>", "<passage", "</passage"))
-    ),
-    re.IGNORECASE,
-)
+_FORGED = re.compile("</?passage", re.IGNORECASE)
 
 
 def build_messages(author_name: str, instruction: str, passages: Sequence[str]) -> list[Message]:
@@ -61,5 +56,5 @@ def format_passage(passage: Passage | Chunk) -> str:
 
 
 def harmless(text: str) -> str:
-    """Text without the marks that only the prompt itself and the chat template may write."""
+    """Text without the delimiters of passages, which only the prompt itself may write."""
     return _FORGED.sub(" ", text).strip()

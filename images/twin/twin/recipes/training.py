@@ -48,7 +48,8 @@ class TrainingSection(Section):
 
     base_model: str = Field(
         default="gemma3-270m",
-        description="a packaged model, a folder or a hub id; of Gemma's format",
+        description="a packaged model, a folder or a hub id; a decoder with a chat template, or a "
+        "pretrained base model without one",
     )
     seed: int = 13
     lora: LoraSection = LoraSection()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twin.job import Job
+from twin.models.formats.chat_format import ChatFormat
 from twin.recipes import DpoSection, LoraSection, SftSection, TrainingSection
 from twin.settings import Settings
 from twin.stores.files import FileStore
@@ -25,20 +26,24 @@ class Workshop:
     checkpoints: str
 
 
-def load_for_training(folder: Path, settings: Settings) -> tuple[Any, Any]:
-    """Base model (bf16, no adapter) and tokenizer."""
+def load_for_training(folder: Path, settings: Settings) -> tuple[Any, ChatFormat]:
+    """Base model (bf16, no adapter) and its chat format.
+
+    Raises:
+        BadDataError: the model's conversations cannot be written (`ChatFormat`).
+    """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    chat = ChatFormat.load(folder)
     model = AutoModelForCausalLM.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16
     )
-    return model, tokenizer
+    return model, chat
 
 
 def lora_config(lora: LoraSection) -> Any:
@@ -56,7 +61,7 @@ def lora_config(lora: LoraSection) -> Any:
 
 def sft_trainer(
     model: Any,
-    tokenizer: Any,
+    chat: ChatFormat,
     recipe: TrainingSection,
     scratch: Path,
     rows: Rows,
@@ -81,7 +86,7 @@ def sft_trainer(
         ),
         train_dataset=Dataset.from_list(rows),
         eval_dataset=Dataset.from_list(validation) if validation else None,
-        processing_class=tokenizer,
+        processing_class=_padded(chat),
         peft_config=lora_config(recipe.lora),
     )
     use_lean_head(trainer)
@@ -89,7 +94,7 @@ def sft_trainer(
 
 
 def dpo_trainer(
-    model: Any, tokenizer: Any, recipe: TrainingSection, scratch: Path, rows: Rows
+    model: Any, chat: ChatFormat, recipe: TrainingSection, scratch: Path, rows: Rows
 ) -> Any:
     """TRL's DPO trainer on tokenised pairs; ``model`` carries the SFT adapter, trainable.
 
@@ -114,10 +119,18 @@ def dpo_trainer(
             max_length=None,  # longer pairs have been refused
         ),
         train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
+        processing_class=_padded(chat),
     )
     use_lean_head(trainer)
     return trainer
+
+
+def _padded(chat: ChatFormat) -> Any:
+    """The tokenizer, with a token to pad with: the collators tell padding by length, not by token,
+    so it may be the end of an answer."""
+    if chat.tokenizer.pad_token is None:
+        chat.tokenizer.pad_token = chat.end_of_answer
+    return chat.tokenizer
 
 
 def _common(knobs: SftSection | DpoSection, seed: int, scratch: Path) -> dict[str, Any]:

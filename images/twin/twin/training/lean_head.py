@@ -14,6 +14,7 @@ from typing import Any
 import torch  # noqa: TID253 - imported by the training functions only
 from trl.trainer.utils import FusedCausalLMOutput  # noqa: TID253 - as torch above
 
+from twin.models.output_head import OutputHead
 from twin.models.token_log_probabilities import token_log_probabilities
 
 UNMEASURED = frozenset({"entropy", "logits/chosen", "logits/rejected", "mean_token_accuracy"})
@@ -21,7 +22,11 @@ UNMEASURED = frozenset({"entropy", "logits/chosen", "logits/rejected", "mean_tok
 
 
 def use_lean_head(trainer: Any) -> None:
-    """Give a TRL trainer on the CPU the lean head; on an accelerator TRL's own is as good."""
+    """Give a TRL trainer on the CPU the lean head; on an accelerator TRL's own is as good.
+
+    Raises:
+        BadDataError: the model scores words in a way that is not known here.
+    """
     if trainer.accelerator.device.type != "cpu":
         return
     for model in {trainer.model, getattr(trainer, "ref_model", None)} - {None}:
@@ -31,6 +36,7 @@ def use_lean_head(trainer: Any) -> None:
 
 
 def _patch(model: Any) -> None:
+    OutputHead.checked(model)
     original = model.forward
 
     @functools.wraps(type(model).forward)
@@ -49,8 +55,8 @@ def _answer_log_probabilities(model: Any, labels: torch.Tensor, *args: Any, **kw
     hidden = model.base_model(*args, **kwargs).last_hidden_state[:, :-1]
     targets = labels[:, 1:]
     mask = targets != -100
-    head = model.get_output_embeddings().weight
-    found = token_log_probabilities(hidden[mask].to(head.dtype), head, targets[mask])
+    head = OutputHead.of(model)
+    found = token_log_probabilities(hidden[mask].to(head.weight.dtype), head, targets[mask])
     unmeasured = torch.zeros(mask.shape)
     return FusedCausalLMOutput(
         loss=-found.sum() / mask.sum().clamp(min=1),

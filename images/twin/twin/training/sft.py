@@ -6,7 +6,9 @@ from typing import Any
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.sample import Split
 from twin.job import Job
+from twin.models.adapters import record_base
 from twin.models.bases.base_models import prepare_base_model
+from twin.models.formats.chat_format import ChatFormat
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
 from twin.stores.tracking import TrackingRun, tracking_run
@@ -42,7 +44,7 @@ def run_sft(job: Job) -> None:
     ) as run:
         job.result.uris["mlflow_run"] = run.url
         job.result.ids["mlflow_run"] = run.id
-        run.log_params({**_parameters(job, plan), "base_digest": plan.base_digest})
+        run.log_params({**_parameters(job, plan), "base_digest": plan.base.digest})
         with scratch_folder(job.settings, f"sft-{job.recipe.name}") as scratch:
             workshop = Workshop(files, scratch, f"{plan.sft}/checkpoints")
             _train(job, files, plan, workshop, run)
@@ -51,10 +53,10 @@ def run_sft(job: Job) -> None:
 def _train(
     job: Job, files: FileStore, plan: TrainingPlan, workshop: Workshop, run: TrackingRun
 ) -> None:
-    base = prepare_base_model(job.recipe.training.base_model, job.settings)
-    model, tokenizer = load_for_training(base, job.settings)
-    rows = _rows(job, files, plan, tokenizer, Split.TRAIN)
-    validation = _rows(job, files, plan, tokenizer, Split.VALIDATION)
+    base = prepare_base_model(plan.base.name, job.settings)
+    model, chat = load_for_training(base, job.settings)
+    rows = _rows(job, files, plan, chat, Split.TRAIN)
+    validation = _rows(job, files, plan, chat, Split.VALIDATION)
     most = job.recipe.training.sft.max_validation_samples
     validation = validation[:: max(1, math.ceil(len(validation) / most))]
     if not rows:
@@ -63,7 +65,7 @@ def _train(
             f"({job.recipe.training.sft.max_length}) or lower datasets.context_passages"
         )
     trainer = sft_trainer(
-        model, tokenizer, job.recipe.training, workshop.scratch / "trainer", rows, validation
+        model, chat, job.recipe.training, workshop.scratch / "trainer", rows, validation
     )
     summary = train(trainer, job, run, workshop, "fine-tuning (SFT)")
     if validation:
@@ -73,6 +75,7 @@ def _train(
     _report(job, run, trainer, summary, rows)
     adapter = workshop.scratch / "adapter"
     trainer.model.save_pretrained(adapter)
+    record_base(adapter, plan.base)
     run.flush()  # before the adapter is published: after that, nobody would send them
     files.publish_folder(adapter, plan.sft_adapter)
     files.remove(workshop.checkpoints)
@@ -94,7 +97,7 @@ def _report(
         run.log_metrics({"tokens_per_second": tokens / max(seconds, 1e-9)})
 
 
-def _rows(job: Job, files: FileStore, plan: TrainingPlan, tokenizer: Any, split: Split) -> Rows:
+def _rows(job: Job, files: FileStore, plan: TrainingPlan, chat: ChatFormat, split: Split) -> Rows:
     samples = SampleSets(files, job.recipe.name).instruct(plan.manifest.version, split)
     job.counts.read += len(samples)
     most = job.recipe.training.sft.max_length
@@ -102,13 +105,13 @@ def _rows(job: Job, files: FileStore, plan: TrainingPlan, tokenizer: Any, split:
     def too_long(sample_id: str, length: int) -> None:
         job.skip_item(sample_id, f"{length} tokens, more than training.sft.max_length")
 
-    return instruct_rows(tokenizer, job.recipe.author.name, samples, most, too_long)
+    return instruct_rows(chat, job.recipe.author.name, samples, most, too_long)
 
 
 def _parameters(job: Job, plan: TrainingPlan) -> dict[str, object]:
     training = job.recipe.training
     return {
-        "base_model": training.base_model,
+        "base_model": plan.base.name,
         "dataset_version": plan.manifest.version,
         "recipe_digest": job.recipe.digest(),
         "code_version": job.settings.code_version,

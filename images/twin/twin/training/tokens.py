@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from twin.models.formats.gemma import end_of_answer
+from twin.models.formats.chat_format import ChatFormat
 from twin.rag.prompt import build_messages
 
 IGNORED = -100
@@ -26,24 +26,13 @@ class Prompted(Protocol):
         """Passages shown."""
 
 
-def prompt_tokens(tokenizer: Any, author: str, sample: Prompted) -> list[int]:
-    """The prompt exactly as `twin.models` shows it when serving."""
-    messages = build_messages(author, sample.instruction, sample.context)
-    ids: list[int] = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, return_dict=True
-    )["input_ids"]
-    return ids
-
-
-def answer_tokens(tokenizer: Any, answer: str) -> list[int]:
-    """An answer and its end, which the model has to learn to write."""
-    whole = answer.strip() + end_of_answer(tokenizer)
-    ids: list[int] = tokenizer.encode(whole, add_special_tokens=False)
-    return ids
+def prompt_tokens(chat: ChatFormat, author: str, sample: Prompted) -> list[int]:
+    """The prompt exactly as it is shown when serving."""
+    return chat.prompt_ids(build_messages(author, sample.instruction, sample.context))
 
 
 def instruct_rows(
-    tokenizer: Any,
+    chat: ChatFormat,
     author: str,
     samples: Sequence[Any],
     max_length: int,
@@ -56,8 +45,8 @@ def instruct_rows(
     """
     rows = []
     for sample in samples:
-        prompt = prompt_tokens(tokenizer, author, sample)
-        answer = answer_tokens(tokenizer, sample.answer)
+        prompt = prompt_tokens(chat, author, sample)
+        answer = chat.answer_ids(sample.answer)
         length = len(prompt) + len(answer)
         if length > max_length:
             too_long(sample.id, length)
@@ -68,7 +57,7 @@ def instruct_rows(
 
 
 def preference_rows(
-    tokenizer: Any,
+    chat: ChatFormat,
     author: str,
     pairs: Sequence[Any],
     max_length: int,
@@ -81,9 +70,9 @@ def preference_rows(
     """
     rows = []
     for pair in pairs:
-        prompt = prompt_tokens(tokenizer, author, pair)
-        chosen = answer_tokens(tokenizer, pair.chosen)
-        rejected = tokenizer.encode(pair.rejected.strip(), add_special_tokens=False)
+        prompt = prompt_tokens(chat, author, pair)
+        chosen = chat.answer_ids(pair.chosen)
+        rejected = chat.unended_answer_ids(pair.rejected)
         length = len(prompt) + max(len(chosen), len(rejected))
         if length > max_length:
             too_long(pair.id, length)

@@ -38,7 +38,7 @@ def reference(model, messages, tokens):
         messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     output = model.model.generate(
-        **inputs, max_new_tokens=tokens, do_sample=False, eos_token_id=sorted(model._end_ids)
+        **inputs, max_new_tokens=tokens, do_sample=False, eos_token_id=sorted(model.chat.end_ids)
     )
     return model.tokenizer.decode(
         output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
@@ -202,7 +202,7 @@ def test_log_likelihood_is_that_of_the_full_logits(model):
     conversations = [asked(question) for question in QUESTIONS]
     scored = model.answer_log_likelihood(conversations, answers)
     for messages, answer, (total, count) in zip(conversations, answers, scored, strict=True):
-        prompt = model._prompt_ids(messages)
+        prompt = model.chat.prompt_ids(messages)
         both = [*messages, {"role": "assistant", "content": answer}]
         ids = model.tokenizer.apply_chat_template(both, return_dict=True)["input_ids"]
         assert ids[: len(prompt)] == prompt

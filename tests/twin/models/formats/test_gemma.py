@@ -2,7 +2,8 @@
 
 import pytest
 
-from twin.models.formats.gemma import CHAT_TEMPLATE, END_OF_TURN, end_of_answer
+from twin.models.formats.chat_format import ChatFormat
+from twin.models.formats.gemma import CHAT_TEMPLATE, END_OF_TURN
 
 TURNS = [
     {"role": "user", "content": "Why?"},
@@ -19,7 +20,7 @@ def tokenizer(tiny):
 
 
 def test_an_answer_ends_with_the_mark_that_a_pretrained_model_knows(tokenizer):
-    assert end_of_answer(tokenizer) == "<eos>"
+    assert ChatFormat(tokenizer).end_of_answer == "<eos>"
     assert tokenizer.apply_chat_template(TURNS, tokenize=False, add_generation_prompt=True) == (
         "<bos><start_of_turn>user\nWhy?<end_of_turn>\n"
         "<start_of_turn>model\nBecause.<eos>\n"
@@ -30,7 +31,7 @@ def test_an_answer_ends_with_the_mark_that_a_pretrained_model_knows(tokenizer):
 
 def test_an_instruction_tuned_models_own_template_says_how_its_answers_end(tokenizer):
     tokenizer.chat_template = CHAT_TEMPLATE.replace("eos_token", f"'{END_OF_TURN}'")
-    assert end_of_answer(tokenizer) == END_OF_TURN
+    assert ChatFormat(tokenizer).end_of_answer == END_OF_TURN
 
 
 def test_a_trainer_sees_which_words_are_the_models_own(tokenizer):

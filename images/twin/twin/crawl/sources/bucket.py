@@ -9,7 +9,8 @@ from twin.crawl.read_article import read_article
 from twin.crawl.sources.file_patterns import FilePatterns
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.recipes import BucketSource
-from twin.stores.files import FileStore, StoredFile
+from twin.stores.files import FileStore
+from twin.stores.stored_file import StoredFile
 
 
 def read_bucket(source: BucketSource, intake: Intake) -> None:

@@ -7,15 +7,18 @@ alone and in a batch of equals.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin.domain.errors import BadDataError
-from twin.models.formats.gemma import END_OF_TURN, end_of_answer
+from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation, Message, SamplingParams, TokenStream
 
 if TYPE_CHECKING:
     import torch
+
+    from twin.models.output_head import OutputHead
 
 MAX_BATCH_TOKENS = 16_384
 """Prompt and answer tokens of one batch (padding included): bounds the memory of its cache."""
@@ -32,11 +35,11 @@ MAX_SCORED_TOKENS = 4_096
 class TransformersModel:
     """See `twin.models.language_model.LanguageModel` for the contract."""
 
-    def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
+    def __init__(self, model: Any, chat: ChatFormat, name: str) -> None:
         self.model = model.eval().requires_grad_(False)
-        self.tokenizer = tokenizer
+        self.chat = chat
+        self.tokenizer = chat.tokenizer
         self.id = name
-        self._end_ids = _end_ids(model, tokenizer)
         # transformers cuts the last position out of a batch and hands the head a view with gaps,
         # for which PyTorch copies the head's weights once a row: gigabytes, and half a minute.
         model.get_output_embeddings().register_forward_pre_hook(
@@ -48,28 +51,26 @@ class TransformersModel:
         """Load weights (safetensors only) and tokenizer from a local folder.
 
         Raises:
-            BadDataError: the folder holds no complete model with a chat template.
+            BadDataError: the folder holds no complete model, or one whose conversations cannot be
+                written (`ChatFormat`).
         """
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()
         if threads is not None:
             torch.set_num_threads(threads)
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        chat = ChatFormat.load(folder)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model = AutoModelForCausalLM.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16
             )
         except (OSError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise BadDataError(f"{folder} holds no complete model: {reason}") from None
-        if not tokenizer.chat_template:
-            raise BadDataError(f"{folder}: the tokenizer has no chat template")
-        tokenizer.padding_side = "left"
-        return cls(model.to(device), tokenizer, name)
+        return cls(model.to(device), chat, name)
 
     @property
     def context_tokens(self) -> int:
@@ -77,8 +78,8 @@ class TransformersModel:
         return int(self.model.config.get_text_config().max_position_embeddings)
 
     def count_tokens(self, text: str) -> int:
-        """Number of tokens of a text, without special tokens."""
-        return len(self.tokenizer.encode(text, add_special_tokens=False))
+        """Number of tokens that a text takes in a prompt."""
+        return self.chat.count_tokens(text)
 
     def generate(self, messages: Sequence[Message], params: SamplingParams) -> Generation:
         """Write one answer."""
@@ -88,7 +89,7 @@ class TransformersModel:
         self, conversations: Sequence[Sequence[Message]], params: SamplingParams
     ) -> list[Generation]:
         """Write an answer to each conversation; those of like length go together."""
-        prompts = [self._prompt_ids(messages) for messages in conversations]
+        prompts = [self.chat.prompt_ids(messages) for messages in conversations]
         results: list[Generation | None] = [None] * len(prompts)
         for rows in _batches([len(p) + params.max_new_tokens for p in prompts]):
             written: list[list[int]] = [[] for _ in rows]
@@ -109,18 +110,14 @@ class TransformersModel:
         should_stop: Callable[[], bool] | None = None,
     ) -> TokenStream:
         """Write one answer piece by piece."""
-        return TokenStream(self.write(self._prompt_ids(messages), params, should_stop))
+        return TokenStream(self.write(self.chat.prompt_ids(messages), params, should_stop))
 
     def answer_log_likelihood(
         self, conversations: Sequence[Sequence[Message]], answers: Sequence[str]
     ) -> list[tuple[float, int]]:
         """Sum of log-probabilities (nats) and number of tokens of each answer, its end included."""
-        prompts = [self._prompt_ids(messages) for messages in conversations]
-        end = end_of_answer(self.tokenizer)
-        ends = [
-            self.tokenizer.encode(answer.strip() + end, add_special_tokens=False)
-            for answer in answers
-        ]
+        prompts = [self.chat.prompt_ids(messages) for messages in conversations]
+        ends = [self.chat.answer_ids(answer) for answer in answers]
         results: list[tuple[float, int]] = [(0.0, 0)] * len(prompts)
         lengths = [len(prompt) + len(end) for prompt, end in zip(prompts, ends, strict=True)]
         for rows in _batches(lengths, MAX_SCORED_TOKENS):
@@ -155,17 +152,17 @@ class TransformersModel:
             ).last_hidden_state
             log_probabilities = token_log_probabilities(
                 hidden[rows, columns],
-                self.model.get_output_embeddings().weight,
+                self._head,
                 torch.tensor([token for end in ends for token in end], device=device),
             ).cpu()
         parts = log_probabilities.double().split([len(end) for end in ends])
         return [float(part.sum()) for part in parts]
 
-    def _prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        ids: list[int] = self.tokenizer.apply_chat_template(
-            list(messages), add_generation_prompt=True, tokenize=True, return_dict=True
-        )["input_ids"]
-        return ids
+    @cached_property
+    def _head(self) -> "OutputHead":
+        from twin.models.output_head import OutputHead
+
+        return OutputHead.checked(self.model)
 
     def write(
         self,
@@ -184,7 +181,7 @@ class TransformersModel:
         for _, token in self._decode([prompt], params, [writer]):
             written.append(token)
             if should_stop is not None and should_stop():
-                stopped = token not in self._end_ids
+                stopped = token not in self.chat.end_ids
                 break
             if ready := writer.ready[shown:]:
                 shown += len(ready)
@@ -198,7 +195,7 @@ class TransformersModel:
     def _generation(
         self, writer: "_TextWriter", prompt_tokens: int, written: list[int], params: SamplingParams
     ) -> Generation:
-        ended = bool(written) and written[-1] in self._end_ids
+        ended = bool(written) and written[-1] in self.chat.end_ids
         spent = len(written) >= params.max_new_tokens and not ended and not writer.stopped
         return Generation(writer.ready, "length" if spent else "stop", prompt_tokens, len(written))
 
@@ -211,7 +208,7 @@ class TransformersModel:
         with torch.inference_mode():
             batch = _Batch(self.model, prompts, self.tokenizer.pad_token_id or 0)
             choose = _chooser(params, self.model.device, prompt_tokens=batch.history.shape[1])
-            ends = sorted(self._end_ids)
+            ends = sorted(self.chat.end_ids)
             for written in range(params.max_new_tokens):
                 logits = batch.logits()
                 if written < params.min_new_tokens:
@@ -219,7 +216,7 @@ class TransformersModel:
                 chosen = choose(batch.history, logits).tolist()
                 going = []
                 for position, (row, token) in enumerate(zip(batch.rows, chosen, strict=True)):
-                    if token not in self._end_ids:
+                    if token not in self.chat.end_ids:
                         writers[row].add(token)
                         if not writers[row].stopped:
                             going.append(position)
@@ -318,14 +315,6 @@ class _TextWriter:
             if self._text.endswith(text[:n])
         )
         return max(lengths, default=0)
-
-
-def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Tokens that end an answer: the model's own, the tokenizer's and the end of a turn."""
-    configured = model.generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured]
-    turn_end = tokenizer.convert_tokens_to_ids(END_OF_TURN)
-    return frozenset(i for i in (*ids, tokenizer.eos_token_id, turn_end) if isinstance(i, int))
 
 
 def _chooser(

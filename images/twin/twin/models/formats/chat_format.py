@@ -81,7 +81,9 @@ class ChatFormat:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise BadDataError(f"{folder} holds no complete tokenizer: {reason}") from None
+            raise BadDataError(
+                f"{folder} holds no complete model: no tokenizer: {reason}"
+            ) from None
         return cls(tokenizer, configured_end_ids(folder))
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:

@@ -1,4 +1,4 @@
-"""The turn format of Gemma, as the Jinja template that every packaged model carries.
+"""The turn format of Gemma, as the Jinja template that its pretrained base models are given.
 
 Source: Gemma's published prompt structure (``<start_of_turn>user … <end_of_turn>``). The base
 model comes without a template, so preparing it (`twin.models.bases.base_models`) puts this one
@@ -8,8 +8,6 @@ In one thing it differs: an answer ends with ``<eos>``. The base model is a pret
 ``<end_of_turn>`` is a word that never was (e⁻³³ at the end of a text, ``<eos>`` e⁻⁵), with the same
 vector as 6,000 unused ones, so what it learnt from a few hundred answers was to end in any of them.
 """
-
-from typing import Any
 
 START_OF_TURN = "<start_of_turn>"
 END_OF_TURN = "<end_of_turn>"
@@ -40,12 +38,3 @@ CHAT_TEMPLATE = """\
 """
 """Gemma has no system role: a system message becomes the head of the first user turn. The
 ``generation`` markers tell a trainer which tokens are the model's own."""
-
-
-def end_of_answer(tokenizer: Any) -> str:
-    """What the tokenizer's template writes after an answer: of our own ``<eos>``, of Gemma's own
-    ``<end_of_turn>``. It is what a model has to learn to write when it is done.
-    """
-    turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
-    rendered: str = tokenizer.apply_chat_template(turns, tokenize=False)
-    return rendered.rpartition("!")[2].strip()
