@@ -6,7 +6,8 @@ from ray.serve.schema import ServeDeploySchema
 from twin.domain.errors import BadDataError
 from twin.domain.rollout import RolloutState, ServedVersion
 from twin.recipes import load_recipe
-from twin.stores.serve_config import applications_of, recipe_of, render, routes
+from twin.stores.registry import ModelVersion
+from twin.stores.serve_config import applications_of, recipe_of, render, routes, served_version
 
 
 @pytest.fixture
@@ -259,3 +260,28 @@ def test_vllm_says_itself_what_it_reserves(state, settings):
     assert engine["import_path"] == "twin.serving.vllm_engine:build"
     assert "ray_actor_options" not in engine["deployments"][0]
     ServeDeploySchema.model_validate(config)
+
+
+def registered(**tags):
+    return ModelVersion("twin-a", "7", "/files/models/a", "d" * 64, "r", tags)
+
+
+def test_a_registered_version_is_served_as_what_it_was_registered_as(root):
+    recipe = load_recipe("handbook", root / "include" / "recipes")
+    merged = served_version(registered(), recipe)
+    assert (merged.version, merged.weights) == ("7", "merged")
+    assert merged.model_source == ("/files/models/a", "d" * 64)
+    base = {"weights": "adapter", "base_uri": "/files/base", "base_digest": "b" * 64}
+    adapter = served_version(registered(**base), recipe)
+    assert adapter.model_source == ("/files/base", "b" * 64)
+    assert adapter.weights_uri == "/files/models/a"
+
+
+def test_an_adapter_is_not_given_to_an_engine_that_takes_none(root):
+    recipe = load_recipe("handbook", root / "include" / "recipes")
+    serving = recipe.serving.model_copy(update={"engine": "transformers"})
+    with pytest.raises(BadDataError, match="version 7 is an adapter, and the engine transformers"):
+        served_version(
+            registered(weights="adapter", base_uri="/b", base_digest="b" * 64),
+            recipe.model_copy(update={"serving": serving}),
+        )

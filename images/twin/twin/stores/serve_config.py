@@ -22,6 +22,7 @@ from twin.stores.engine_config import (
     engine_application,
     engine_name,
 )
+from twin.stores.registry import ModelVersion
 
 ROUTER = "router"
 VERSION_IMPORT_PATH = "twin.serving.version:build"
@@ -154,6 +155,31 @@ def _route(state: RolloutState) -> Config:
         "versions": {item.version: state.weights.get(item.version, 0) for item in state.versions},
         "max_question_characters": recipe.serving.max_question_characters,
     }
+
+
+def served_version(found: ModelVersion, recipe: Recipe) -> ServedVersion:
+    """A registered version as a rollout writes it down, to be served with this recipe.
+
+    Raises:
+        BadDataError: it is an adapter, and the recipe's engine takes none.
+    """
+    adapter = found.tags.get("weights") == "adapter"
+    kind = recipe.serving.engine_kind
+    if adapter and kind not in ("llama.cpp", "vllm"):
+        raise BadDataError(
+            f"{found.name} version {found.version} is an adapter, and the engine {kind} takes "
+            "none: set serving.engine to llama.cpp or vllm, or set serving.adapters to merged and "
+            "run `twin training package` again"
+        )
+    return ServedVersion(
+        version=found.version,
+        weights_uri=found.weights_uri,
+        weights_digest=found.weights_digest,
+        weights="adapter" if adapter else "merged",
+        base_uri=found.tags.get("base_uri") if adapter else None,
+        base_digest=found.tags.get("base_digest") if adapter else None,
+        recipe=recipe.model_dump(mode="json"),
+    )
 
 
 def recipe_of(served: ServedVersion) -> Recipe:
