@@ -189,6 +189,10 @@ bench-features: setup ## Indexing against the obvious way; a second run; memory
 bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and latency at 100,000 chunks
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_retrieval.py tests/bench/test_retrieval_latency.py
 
+.PHONY: bench-serving
+bench-serving: setup ## The endpoint against the raw engine: tokens/s, first token, requests/s
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_serving_speed.py
+
 # ------------------------------------------------------------------------------------- clusters
 
 CHART := helm/llm-twin

@@ -99,6 +99,15 @@ spec:
           value: /models
         {{- end }}
         {{- end }}
+        # Ray's default of 15 would let everything else on the node go before an answer.
+        - name: RAY_worker_niceness
+          value: "0"
+        # HAProxy takes requests in. Its statistics (8404) and metrics (9101) listen on every
+        # address of the pod: network policies let nobody in there.
+        - name: RAY_SERVE_ENABLE_HA_PROXY
+          value: "1"
+        - name: RAY_SERVE_THROUGHPUT_OPTIMIZED
+          value: "1"
       ports:
         {{- if eq .component "head" }}
         - {name: gcs, containerPort: 6379}

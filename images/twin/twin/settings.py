@@ -88,7 +88,11 @@ class Settings(BaseSettings):
     router_replicas: int = 2
     """Processes that take requests in; with one, replacing it interrupts service."""
     ray_cpus: int | None = None
-    """CPUs that ``twin serving start`` lets Ray hand out; unset means the machine's own."""
+    """CPUs that ``twin serving start`` lets Ray hand out; unset means room for two engines with
+    all cores of this machine, which a rollout runs side by side."""
+    serve_haproxy: bool = True
+    """Whether HAProxy takes requests in before the routers; else Ray Serve's own proxy does, at a
+    fifth of the requests a second."""
     ray_object_store_bytes: int = 200_000_000
     """Ray's shared memory: only requests and answers pass through it, never weights."""
 
