@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import frontmatter
 import pytest
 import typer
 import yaml
 from typer.core import TyperCommand, TyperGroup
 
 from twin.cli import app
+from twin.crawl.formats.front_matter import split
 from twin.crawl.sources.folder import file_url
 from twin.datasets.splits import split_documents
 from twin.domain.document import document_id
@@ -37,17 +38,21 @@ every_article = pytest.mark.parametrize("name", ARTICLES)
 
 
 @cache
-def article(name: str) -> frontmatter.Post:
-    return frontmatter.loads((HANDBOOK / name).read_text(encoding="utf-8"))
+def front_of(name: str) -> dict[str, Any]:
+    return split((HANDBOOK / name).read_text(encoding="utf-8"))[0]
+
+
+def text_of(name: str) -> str:
+    return split((HANDBOOK / name).read_text(encoding="utf-8"))[1]
 
 
 def prose(name: str) -> str:
     """The article without its fenced blocks."""
-    return FENCE.sub("", article(name).content)
+    return FENCE.sub("", text_of(name))
 
 
 def fenced(name: str, language: str) -> list[str]:
-    return [body for kind, body in FENCE.findall(article(name).content) if kind == language]
+    return [body for kind, body in FENCE.findall(text_of(name)) if kind == language]
 
 
 def paragraphs(name: str) -> list[str]:
@@ -71,11 +76,7 @@ def shell_lines(name: str) -> list[str]:
 
 def mentions(pattern: str) -> list[str]:
     """Every match of ``pattern`` in the handbook, as ``article: match``."""
-    return [
-        f"{name}: {found}"
-        for name in ARTICLES
-        for found in re.findall(pattern, article(name).content)
-    ]
+    return [f"{name}: {found}" for name in ARTICLES for found in re.findall(pattern, text_of(name))]
 
 
 # The corpus
@@ -87,7 +88,7 @@ def test_there_is_enough_to_train_on() -> None:
 
 @every_article
 def test_front_matter_is_complete(name: str) -> None:
-    post = article(name)
+    post = front_of(name)
     assert {"title", "subtitle", "date", "tags"} == set(post.keys())
     assert all(str(post[key]).strip() for key in ("title", "subtitle"))
     assert isinstance(post["date"], date) and post["date"].year == 2026
@@ -96,7 +97,7 @@ def test_front_matter_is_complete(name: str) -> None:
 
 @every_article
 def test_length_and_headings(name: str) -> None:
-    assert 500 <= len(article(name).content.split()) <= 1_500
+    assert 500 <= len(text_of(name).split()) <= 1_500
     assert 5 <= len(headings(name)) <= 8
     assert all(len(heading.split()) >= 3 for heading in headings(name)), "say something"
 
@@ -111,7 +112,7 @@ def test_paragraphs_can_stand_as_answers(name: str) -> None:
 
 def test_no_title_heading_or_paragraph_twice() -> None:
     for texts in (
-        [article(name)["title"] for name in ARTICLES],
+        [front_of(name)["title"] for name in ARTICLES],
         [heading for name in ARTICLES for heading in headings(name)],
         [paragraph for name in ARTICLES for paragraph in paragraphs(name)],
     ):
@@ -268,9 +269,7 @@ def test_settings_exist() -> None:
 
 def test_ports_are_the_settings_defaults() -> None:
     rows = dict(
-        re.findall(
-            r"^\| ([^|]+?) \| (\d+) \|", article("the-laptop-and-the-cluster.md").content, re.M
-        )
+        re.findall(r"^\| ([^|]+?) \| (\d+) \|", text_of("the-laptop-and-the-cluster.md"), re.M)
     )
     defaults = {name: str(field.default) for name, field in Settings.model_fields.items()}
     for door, setting in {
@@ -284,7 +283,7 @@ def test_ports_are_the_settings_defaults() -> None:
 
 
 def test_exit_codes_are_those_of_the_jobs() -> None:
-    table = article("when-something-is-killed.md").content
+    table = text_of("when-something-is-killed.md")
     assert set(map(int, re.findall(r"^\| (\d+) \|", table, re.M))) == set(map(int, ExitCode))
 
 

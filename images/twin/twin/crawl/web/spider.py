@@ -521,6 +521,7 @@ class WebSpider(scrapy.Spider):
         return (
             request.callback == self.on_page
             and not request.meta.get("entry")
+            and not request.meta.get("listed")
             and not self.site.is_expected(name)
             and not self.intake.dead_links.is_listed(name)
             and not self.intake.has_had(name)

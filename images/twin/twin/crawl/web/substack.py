@@ -115,7 +115,7 @@ class SubstackSpider(WebSpider):
     def _page_of(self, request: Any, url: str) -> scrapy.Request:
         return scrapy.Request(
             url, self.on_page, errback=self.on_failure,
-            meta={"entry": request.meta.get("entry", False)},
+            meta={"entry": request.meta.get("entry", False), "listed": True},
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Which language a text is in, found offline by py3langid."""
+"""Which language a text is in, found offline by whatlang, in any of seventy languages."""
 
 import re
 from functools import cache
@@ -10,7 +10,7 @@ LEAST_LETTERS = 60
 SURE = 0.9
 """Probability from which a passage counts as in another language than its document."""
 
-READ_CHARACTERS = 4_000
+READ_CHARACTERS = 2_000
 """Characters of a document that are looked at."""
 
 _CODE = re.compile(r"^(```|~~~).*?(^\1|\Z)|`[^`\n]+`|https?://\S+", re.MULTILINE | re.DOTALL)
@@ -22,8 +22,13 @@ def language_of(text: str) -> tuple[str | None, float]:
     prose = _CODE.sub(" ", text)[:READ_CHARACTERS]
     if len(_LETTER.findall(prose)) < LEAST_LETTERS:
         return None, 0.0
-    code, probability = _identifier().classify(prose)
-    return str(code), float(probability)
+    import whatlang
+
+    try:
+        found: Any = whatlang.detect(prose)  # its type stubs lack the fields
+    except ValueError:  # a script that it does not know
+        return None, 0.0
+    return _two_letters(found.lang), float(found.confidence)
 
 
 def document_language(given: str | None, text: str) -> str | None:
@@ -45,8 +50,13 @@ def primary(tag: str) -> str:
     return tag.replace("_", "-").split("-")[0].lower()
 
 
-@cache
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+#: Languages that ISO 639-1 knows by the name of the family that they are the standard of.
+_OF_FAMILY = {"cmn": "zh", "pes": "fa"}
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+@cache
+def _two_letters(code: str) -> str:
+    """ISO 639-1 code of an ISO 639-3 code."""
+    from icu4py.locale import Locale
+
+    return _OF_FAMILY.get(code) or Locale(code).language
