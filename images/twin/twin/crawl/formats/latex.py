@@ -71,7 +71,7 @@ _OPERATORS = {
     "×": "times", "÷": "div", "·": "cdot", "⋅": "cdot", "∗": "ast", "∘": "circ", "•": "bullet",
     "∣": "mid", "≔": "coloneqq", "≜": "triangleq",
 }  # fmt: skip
-_PLAIN = {"−": "-", "⁄": "/", "∕": "/", "\u2212": "-", "\u00a0": " ", "≺": "\\prec "}  # noqa: RUF001
+_PLAIN = {"−": "-", "⁄": "/", "∕": "/", "\u00a0": " ", "≺": "\\prec "}  # noqa: RUF001
 _RELATIONS = frozenset("=<>")
 _INVISIBLE = dict.fromkeys(map(ord, "\u2061\u2062\u2063\u2064\u200b\ufeff"))
 _ESCAPED = frozenset("{}%&#$_")
