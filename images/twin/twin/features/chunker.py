@@ -12,6 +12,7 @@ from twin.domain.document import Document
 from twin.domain.errors import BadDataError
 from twin.domain.personal_data import PersonalDataDetector
 from twin.features.clean import clean
+from twin.features.frames import framed
 from twin.features.language import document_language, passage_language
 from twin.features.markdown import Section, blocks_of, sections_of
 from twin.features.overlap import overlapping
@@ -23,7 +24,7 @@ from twin.models.embedder import Embedder
 from twin.recipes import FeaturesSection, Recipe
 from twin.stores.index import chunker_of
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the same document would be cleaned or chunked otherwise."""
 
 REMEMBERED = 1_024
@@ -181,6 +182,7 @@ class Chunker:
         for spare in range(0, budget // 4, max(1, budget // 32)):
             spans = self._spans(text, title, budget - overlap - spare)
             spans = overlapping(text, spans, overlap, self._count)
+            spans = framed(text, spans, blocks_of(text), budget, self._count)
             if all(
                 self._count_embedded(title, span.path, _slice(text, span)) <= budget
                 for span in spans
@@ -271,4 +273,4 @@ def _listed(counts: Counter[str]) -> tuple[str, ...]:
 
 
 def _slice(text: str, span: Span) -> str:
-    return text[span.start : span.end]
+    return f"{span.opening}{text[span.start : span.end]}{span.closing}"
