@@ -293,9 +293,11 @@ def test_only_a_recipe_leaves_passages_out_by_quality():
     assert [chunk.ordinal for chunk in cut.chunks] == [0]
 
 
-LISTING = "```python\ndef f():\n" + "\n".join(
-    f"    line_{n} = compute({n})  # note {n}" for n in range(80)
-) + "\n```"
+LISTING = (
+    "```python\ndef f():\n"
+    + "\n".join(f"    line_{n} = compute({n})  # note {n}" for n in range(80))
+    + "\n```"
+)
 TABLE = "| Berth | Boat | Rope |\n| --- | --- | --- |\n" + "\n".join(
     f"| berth {n} | ferry number {n} | {3 * n} metres |" for n in range(60)
 )

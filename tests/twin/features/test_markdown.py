@@ -145,7 +145,9 @@ def test_a_formula_ends_a_paragraph_and_begins_another():
     assert [block.kind for block in blocks] == ["paragraph", "formula", "paragraph"]
 
 
-@pytest.mark.parametrize("text", ["$$\nnever closed", "$$5 is what it costs.\n\n# Next", "    $$\n"])
+@pytest.mark.parametrize(
+    "text", ["$$\nnever closed", "$$5 is what it costs.\n\n# Next", "    $$\n"]
+)
 def test_a_formula_without_end_is_none(text):
     assert "formula" not in {block.kind for block in blocks_of(text)}
 

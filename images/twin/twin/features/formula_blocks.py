@@ -1,4 +1,4 @@
-"""Formulas that stand by themselves, as a block of Markdown: nothing in them is a heading or list."""
+"""Formulas that stand by themselves, as blocks of Markdown: in them, nothing is a heading."""
 
 import re
 from typing import TYPE_CHECKING

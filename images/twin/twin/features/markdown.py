@@ -43,8 +43,8 @@ class Section:
 def blocks_of(text: str) -> list[Block]:
     """The top-level blocks of ``text``, which together hold all its characters but blanks.
 
-    Kinds: heading, paragraph, list, code, table, formula, other. Lines that Markdown makes nothing of
-    (link definitions) are blocks of kind other.
+    Kinds: heading, paragraph, list, code, table, formula, other. Lines that Markdown makes nothing
+    of (link definitions) are blocks of kind other.
     """
     starts = _line_starts(text)
     blocks: list[Block] = []

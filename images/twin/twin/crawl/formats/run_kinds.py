@@ -33,6 +33,7 @@ def homes_of(place: Place) -> list[Place]:
 
 
 def bare_text(text: str) -> str:
+    """The letters and digits of a text alone, for comparing."""
     return "".join(re.findall(r"\w+", text.casefold()))
 
 
@@ -45,6 +46,7 @@ def is_prose(run: Run) -> bool:
 
 
 def is_long(run: Run) -> bool:
+    """Whether a run has the words, or the characters, of a sentence."""
     return run.words >= PROSE_WORDS or len(run.squeezed) >= _PROSE_CHARACTERS
 
 
@@ -76,6 +78,7 @@ def is_sentence(run: Run) -> bool:
 
 
 def is_prose_with_links(run: Run) -> bool:
+    """Whether a run is a long sentence of which much is links."""
     return (
         run.words >= 2 * PROSE_WORDS
         and run.link_share < _MAX_SHARE_OF_REFERENCE
@@ -84,6 +87,7 @@ def is_prose_with_links(run: Run) -> bool:
 
 
 def named_apart(place: Place) -> bool:
+    """Whether a place is in an element that is called furniture."""
     for above in place.above():
         if above.tag in ("body", "html"):
             return False
@@ -93,6 +97,7 @@ def named_apart(place: Place) -> bool:
 
 
 def is_named_apart(place: Place) -> bool:
+    """Whether an element is called furniture, or is one that holds no text of an article."""
     return (
         place.tag in APART_FOR_SURE
         or place.tag == "aside"
@@ -106,6 +111,7 @@ def is_disclaimer(run: Run) -> bool:
 
 
 def is_boilerplate(run: Run) -> bool:
+    """Whether a run is a line of furniture by its words, and by where it stands."""
     return not run.place.pre and not run.own and furniture.is_boilerplate(run.text, run.words)
 
 
