@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 CAPTION_OF = "data-twin-caption-of"
 _PICTURES = "img | .//picture | .//video | .//audio | .//iframe | .//object | .//canvas | .//embed"
 _BLOCKS = ".//pre | .//table | .//blockquote | .//math | .//ul | .//ol | .//dl | .//p"
+    " | .//span[@data-twin-verbatim]"
 
 
 def free_captions(tree: "HtmlElement") -> None:
@@ -74,5 +75,7 @@ def _open_figure(figure: "HtmlElement") -> None:
     loose = [figure.text, *(child.tail for child in figure)]
     if any((text or "").strip() for text in loose):
         figure.tag = "div"
+    elif not figure.xpath("boolean(./p | ./div | ./pre | ./table | ./blockquote | ./ul | ./ol | ./dl)"):
+        figure.tag = "p"
     else:
         figure.drop_tag()

@@ -105,9 +105,10 @@ class _Lines:
         if not self._open or self._open[-1][0] is not element:
             return
         _, start = self._open.pop()
-        if len(self._parts) == start:  # an empty line
+        empty = len(self._parts) == start
+        if empty and element.tag in _LINE_TAGS:
             self.text("\n")
-        elif not self._at_start:
+        elif empty or not self._at_start:
             self._due = True
 
     def code(self) -> str:

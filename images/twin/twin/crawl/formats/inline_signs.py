@@ -86,8 +86,13 @@ def _write_scripts(tree: "HtmlElement") -> None:
         text = element.text_content()
         if not text.strip():
             continue
-        before = _text_before(element)
-        _say_instead(element, _RAISED_AND_LOWERED[element.tag](text, before))
+        written = _RAISED_AND_LOWERED[element.tag](text, _text_before(element))
+        if written.startswith("_{"):  # which Markdown would take for a mark
+            mark = verbatim(element, written)
+            mark.tail = element.tail
+            element.getparent().replace(element, mark)
+        else:
+            _say_instead(element, written)
 
 
 def _text_before(element: "HtmlElement") -> str:

@@ -144,7 +144,9 @@ def _put_mark(link: "HtmlElement", label: str) -> None:
 def _make_paragraph(note: "HtmlElement", label: str) -> None:
     """A note as a paragraph that begins with its label, without its links back."""
     for back in note.xpath(".//a[starts-with(@href, '#')]"):
-        if _BACK.fullmatch(back.text_content().strip()) or back.get("role") == "doc-backlink":
+        text = back.text_content().strip()
+        again = text.strip("[]()") == label
+        if again or _BACK.fullmatch(text) or back.get("role") == "doc-backlink":
             back.drop_tree()
     first = note.text_content().strip()
     number = re.match(rf"[\[(]?{re.escape(label)}[\]).:]?\s+", first)
