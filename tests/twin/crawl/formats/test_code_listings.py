@@ -1,7 +1,7 @@
 """Listings of every highlighter are one fenced block each, letter by letter."""
 
 import pytest
-from lxml.html import fromstring
+from lxml.html import document_fromstring
 
 from tests.twin.crawl.formats.prose import between
 from twin.crawl.formats.code_listings import unwrap_listings
@@ -120,14 +120,12 @@ def test_classes_that_are_no_language() -> None:
         assert between(f'<pre class="{name}">{CODE}</pre>') == f"```\n{CODE}\n```"
 
 
-def test_ten_thousand_listings() -> None:
-    assert (
-        between('<div class="highlight"><pre>x = 1</pre></div>' * 10_000).count("x = 1") == 10_000
-    )
+def test_four_thousand_listings() -> None:
+    assert between('<div class="highlight"><pre>x = 1</pre></div>' * 4_000).count("x = 1") == 4_000
 
 
-def test_a_listing_of_a_hundred_thousand_lines() -> None:
-    lines = "".join(f'<span class="line">x{n}</span>' for n in range(100_000))
-    tree = fromstring(f"<div><pre>{lines}</pre></div>")
+def test_a_listing_of_fifty_thousand_lines() -> None:
+    lines = "".join(f'<span class="line">x{n}</span>' for n in range(50_000))
+    tree = document_fromstring(f"<p>Thus:</p><pre>{lines}</pre>")
     unwrap_listings(tree)
-    assert tree.text_content().split() == [f"x{n}" for n in range(100_000)]
+    assert tree.xpath("//pre")[0].text.split() == [f"x{n}" for n in range(50_000)]

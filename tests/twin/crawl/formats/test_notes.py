@@ -79,8 +79,8 @@ def test_a_note_that_refers_to_itself_and_two_that_refer_to_each_other() -> None
     assert all(f"[^{n}]: Note {n} sees" in text for n in (1, 2, 3))
 
 
-def test_ten_thousand_notes() -> None:
-    marks = "".join(f'so<sup><a href="#fn{n}">{n}</a></sup> ' for n in range(1, 5001))
-    notes = "".join(f'<li id="fn{n}"><p>Said by {n}.</p></li>' for n in range(1, 5001))
+def test_two_thousand_notes() -> None:
+    marks = "".join(f'so<sup><a href="#fn{n}">{n}</a></sup> ' for n in range(1, 2001))
+    notes = "".join(f'<li id="fn{n}"><p>Said by {n}.</p></li>' for n in range(1, 2001))
     text = content(f"<p>It is {marks}.</p>", below=f'<div class="footnotes"><ol>{notes}</ol></div>')
-    assert "[^5000]: Said by 5000." in text
+    assert "[^2000]: Said by 2000." in text

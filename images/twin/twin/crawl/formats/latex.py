@@ -115,7 +115,8 @@ _FUNCTIONS = frozenset(
 )
 _ACCENTS = {
     "¯": "bar", "‾": "overline", "_": "underline", "^": "hat", "ˆ": "hat", "̂": "hat", "~": "tilde",
-    "˜": "tilde", "̃": "tilde", "→": "vec", "\\to": "vec", "⃗": "vec", "˙": "dot", "̇": "dot", "¨": "ddot",
+    "˜": "tilde", "̃": "tilde", "→": "vec",
+    "\\to": "vec", "⃗": "vec", "˙": "dot", "̇": "dot", "¨": "ddot",
     "̈": "ddot", "ˇ": "check", "˘": "breve", "´": "acute", "`": "grave", "⏞": "overbrace",
     "⏟": "underbrace", "̅": "overline", "̄": "bar", "‐": "bar", "−": "bar",
 }  # fmt: skip
