@@ -35,10 +35,16 @@ def assert_sound(content: str, found: list[Chunk], chunker: Chunker) -> None:
     assert [chunk.ordinal for chunk in found] == list(range(len(found)))
     for chunk in found:
         assert chunk.token_count == EMBEDDER.count_tokens(chunk.embedded_text) <= chunker.budget
-        assert chunk.text in text
+        assert chunk.text in text or unframed(chunk.text) in text
         assert re.search(r"[^\W_]", chunk.text)
     for word in set(re.findall(r"[^\W_]+", text)):
         assert any(word in chunk.embedded_text or _cut(word, found) for chunk in found), word
+
+
+def unframed(text: str) -> str:
+    """A part of a listing without the fences, or of a table without the head, put around it."""
+    text = re.sub(r"^(?:`{3,}|~{3,})[^\n]*\n|^\|[^\n]*\n\|[- |:]*\n", "", text)
+    return re.sub(r"\n(?:`{3,}|~{3,})$", "", text)
 
 
 def _cut(word: str, found: list[Chunk]) -> bool:
@@ -285,3 +291,46 @@ def test_only_a_recipe_leaves_passages_out_by_quality():
     assert [chunk.headings for chunk in cut.chunks] == [("One",)]
     assert cut.refused[0][1] == "more symbols than quality.max_symbol_share"
     assert [chunk.ordinal for chunk in cut.chunks] == [0]
+
+
+LISTING = (
+    "```python\ndef f():\n"
+    + "\n".join(f"    line_{n} = compute({n})  # note {n}" for n in range(80))
+    + "\n```"
+)
+TABLE = "| Berth | Boat | Rope |\n| --- | --- | --- |\n" + "\n".join(
+    f"| berth {n} | ferry number {n} | {3 * n} metres |" for n in range(60)
+)
+
+
+def test_a_listing_that_is_cut_is_fenced_in_every_chunk():
+    found = [c.text for c in chunks(f"Intro.\n\n{LISTING}") if "compute" in c.text]
+    assert len(found) > 3
+    for text in found:
+        assert text.count("```python\n") == 1 and text.endswith("\n```")
+
+
+def test_a_table_that_is_cut_has_its_head_in_every_chunk():
+    found = [c.text for c in chunks(f"# Berths\n\n{TABLE}")]
+    assert len(found) > 3
+    for text in found:
+        assert text.startswith("| Berth | Boat | Rope |\n| --- | --- | --- |\n| berth ")
+
+
+def test_text_beside_a_cut_listing_is_in_no_fence():
+    found = chunks(f"{LISTING}\n\n{PARAGRAPH * 3}")
+    last = found[-1].text
+    assert last.startswith("The pod") or last.index("\n```\n") < last.index("The pod")
+
+
+def test_a_head_of_many_words_is_not_repeated():
+    head = "| " + " ".join(f"word{n}" for n in range(60)) + " | b |\n| --- | --- |\n"
+    table = head + "\n".join(f"| berth {n} | ferry number {n} |" for n in range(60))
+    assert sum("word59" in chunk.text for chunk in chunks(table)) == 1
+
+
+def test_an_overlap_begins_at_no_second_head():
+    knobs = FeaturesSection(overlap_tokens=20)
+    chunker = Chunker(EMBEDDER, 200, knobs)
+    for chunk in chunks(f"{PARAGRAPH}\n\n{TABLE}", chunker=chunker):
+        assert chunk.text.count("| Berth | Boat |") <= 1

@@ -121,3 +121,37 @@ def test_blocks_hold_every_character_but_blanks_once_and_in_order(text):
     assert all(a.end <= b.start for a, b in pairwise(blocks))
     held = "".join(text[block.start : block.end] for block in blocks)
     assert re.sub(r"\s", "", held) == re.sub(r"\s", "", text)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "$$\na\n---\nb\n$$",
+        "$$\nh\n=\ng\n$$",
+        "$$\n# x\n+ y\n- z\n$$",
+        "\\[\n# x\n\\]",
+        "\\begin{align}\n- a &= b\n\\end{align}",
+        "$$ a = b $$",
+        "$$a\n+ b$$",
+    ],
+)
+def test_a_formula_is_one_block(formula):
+    blocks = blocks_of(f"Before it.\n\n{formula}\n\nAfter it.\n")
+    assert [block.kind for block in blocks] == ["paragraph", "formula", "paragraph"]
+
+
+def test_a_formula_ends_a_paragraph_and_begins_another():
+    blocks = blocks_of("As follows:\n$$\n- a\n$$\nwhich is all.")
+    assert [block.kind for block in blocks] == ["paragraph", "formula", "paragraph"]
+
+
+@pytest.mark.parametrize(
+    "text", ["$$\nnever closed", "$$5 is what it costs.\n\n# Next", "    $$\n"]
+)
+def test_a_formula_without_end_is_none(text):
+    assert "formula" not in {block.kind for block in blocks_of(text)}
+
+
+def test_many_formulas_without_end_take_no_longer_than_so_many_lines():
+    blocks = blocks_of("\\[ x\n\n" * 40_000)
+    assert {block.kind for block in blocks} == {"paragraph"}

@@ -11,6 +11,7 @@ from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.document import Document
 from twin.domain.errors import BadDataError
 from twin.features.clean import clean
+from twin.features.frames import framed
 from twin.features.markdown import Section, blocks_of, sections_of
 from twin.features.overlap import overlapping
 from twin.features.packing import Path, Span, UnitsOfSection, pack
@@ -191,6 +192,7 @@ class Chunker:
         for spare in range(0, budget // 4, max(1, budget // 32)):
             spans = self._spans(text, title, budget - overlap - spare)
             spans = overlapping(text, spans, overlap, self._count)
+            spans = framed(text, spans, blocks_of(text), budget, self._count)
             if all(
                 self._count_embedded(title, span.path, _slice(text, span)) <= budget
                 for span in spans
@@ -300,4 +302,4 @@ def _listed(counts: Counter[str]) -> tuple[str, ...]:
 
 
 def _slice(text: str, span: Span) -> str:
-    return text[span.start : span.end]
+    return f"{span.opening}{text[span.start : span.end]}{span.closing}"

@@ -9,6 +9,8 @@ from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from twin.features.formula_blocks import formula_rule
+
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
@@ -41,8 +43,8 @@ class Section:
 def blocks_of(text: str) -> list[Block]:
     """The top-level blocks of ``text``, which together hold all its characters but blanks.
 
-    Kinds: heading, paragraph, list, code, table, other. Lines that Markdown makes nothing of
-    (link definitions) are blocks of kind other.
+    Kinds: heading, paragraph, list, code, table, formula, other. Lines that Markdown makes nothing
+    of (link definitions) are blocks of kind other.
     """
     starts = _line_starts(text)
     blocks: list[Block] = []
@@ -90,6 +92,7 @@ _KINDS = {
     "fence": "code",
     "code_block": "code",
     "table_open": "table",
+    "formula": "formula",
 }
 
 
@@ -107,6 +110,9 @@ def _parser() -> "MarkdownIt":
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark").enable("table")
+    parser.block.ruler.before(
+        "table", "formula", formula_rule, {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    )
     parser.core.ruler.enableOnly(["normalize", "block"])
     return parser
 

@@ -39,11 +39,16 @@ class UnitsOfSection:
 
 @dataclass(frozen=True)
 class Span:
-    """A chunk to be: a span of the text and the headings over it."""
+    """A chunk to be: a span of the text and the headings over it.
+
+    ``opening`` and ``closing`` stand around it where it cuts a table or a listing (`frames`).
+    """
 
     start: int
     end: int
     path: Path
+    opening: str = ""
+    closing: str = ""
 
 
 def pack(

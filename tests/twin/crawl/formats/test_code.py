@@ -79,7 +79,9 @@ def test_code_goes_through_cleaning_and_chunking_as_it_is() -> None:
     assert len(chunks) > 3
     place = 0
     for chunk in chunks:
-        place = article.content.index(chunk.text, place) + len(chunk.text)
+        opening, code, closing = chunk.text.split("\n", 1)[0], chunk.text[10:-4], chunk.text[-4:]
+        assert (opening, closing) == ("```python", "\n```")
+        place = article.content.index(code, place) + len(code)
     assert {chunk.kind for chunk in chunks} == {"code"}
 
 

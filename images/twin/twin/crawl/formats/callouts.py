@@ -25,6 +25,9 @@ _MAX_LINK_SHARE = 0.5
 _MAX_WORDS = 250
 _MAX_WORDS_OF_LABEL = 8
 _OUTSIDE = frozenset({"nav", "footer", "form", "dialog"})
+_NO_BOXES = HEADINGS | {
+    "p", "span", "li", "td", "table", "body", "article", "main", "pre", "code",
+}  # fmt: skip
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -45,21 +48,23 @@ def _is_callout(box: "HtmlElement") -> bool:
     called = f"{box.get('class') or ''} {box.get('id') or ''}"
     aside = box.tag == "aside"
     named = _CALLOUT.search(box.get("class") or "") is not None or box.get("role") == "note"
-    if not (named or aside) or _NO_CALLOUT.search(called) or box.tag in HEADINGS:
+    if not (named or aside) or _NO_CALLOUT.search(called) or box.tag in _NO_BOXES:
         return False
-    if box.tag in ("p", "span", "li", "td", "table", "body", "article", "main", "pre", "code"):
-        return False
-    words = {word.lower() for word in _WORD.findall(called)}
-    if words & (FURNITURE | READERS) or (aside and not named and words & DOUBTFUL):
+    if _is_furniture(called, doubtful=aside and not named):
         return False
     text = "".join(box.itertext())
     if not text.strip() or len(text.split()) > _MAX_WORDS or box.xpath(_CONTROLS):
         return False
-    if link_share(box) >= _MAX_LINK_SHARE or any(a.tag in _OUTSIDE for a in box.iterancestors()):
+    outside = any(above.tag in _OUTSIDE for above in box.iterancestors())
+    if outside or link_share(box) >= _MAX_LINK_SHARE:
         return False
-    if aside and not named and not _is_remark(box, text):
-        return False
-    return has_prose_beside(box, both=aside and not named)
+    remark = named or _is_remark(box, text)
+    return remark and has_prose_beside(box, both=aside and not named)
+
+
+def _is_furniture(called: str, *, doubtful: bool) -> bool:
+    words = {word.lower() for word in _WORD.findall(called)}
+    return bool(words & (FURNITURE | READERS) or (doubtful and words & DOUBTFUL))
 
 
 def _is_remark(aside: "HtmlElement", text: str) -> bool:

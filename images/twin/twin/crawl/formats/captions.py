@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 #: On a paragraph that was a caption: whether the next or the previous block is what it is about.
 CAPTION_OF = "data-twin-caption-of"
 _PICTURES = "img | .//picture | .//video | .//audio | .//iframe | .//object | .//canvas | .//embed"
-_BLOCKS = ".//pre | .//table | .//blockquote | .//math | .//ul | .//ol | .//dl | .//p"
+_BLOCKS = (
+    ".//pre | .//table | .//blockquote | .//math | .//ul | .//ol | .//dl | .//p"
+    " | .//span[@data-twin-verbatim]"
+)
+_INNER = "boolean(./p | ./div | ./pre | ./table | ./blockquote | ./ul | ./ol | ./dl)"
 
 
 def free_captions(tree: "HtmlElement") -> None:
@@ -54,12 +58,22 @@ def _free_table_caption(table: "HtmlElement") -> None:
 
 def _open_figure(figure: "HtmlElement") -> None:
     """A figure without a picture becomes what it holds."""
-    if not figure.xpath(f"boolean({_BLOCKS})") or figure.getparent() is None:
-        return
-    if figure.xpath(f"boolean(.//{_PICTURES} | .//svg[not(ancestor::button)])"):
+    pictured = figure.xpath(f"boolean(.//{_PICTURES} | .//svg[not(ancestor::button)])")
+    if pictured or not figure.xpath(f"boolean({_BLOCKS})") or figure.getparent() is None:
         return
     if _is_mostly_links(figure):
         return
+    _free_captions_of(figure)
+    loose = [figure.text, *(child.tail for child in figure)]
+    if any((text or "").strip() for text in loose):
+        figure.tag = "div"
+    elif not figure.xpath(_INNER):
+        figure.tag = "p"
+    else:
+        figure.drop_tag()
+
+
+def _free_captions_of(figure: "HtmlElement") -> None:
     for caption in figure.findall("figcaption"):
         if not caption.text_content().strip():
             caption.drop_tree()
@@ -71,8 +85,3 @@ def _open_figure(figure: "HtmlElement") -> None:
             paragraph.tag = "span"
         tail = caption.tail
         caption_beside(caption, before=before).tail = tail
-    loose = [figure.text, *(child.tail for child in figure)]
-    if any((text or "").strip() for text in loose):
-        figure.tag = "div"
-    else:
-        figure.drop_tag()

@@ -32,7 +32,7 @@ _MAX_WRAPPERS = 8
 
 def language_of(block: "HtmlElement") -> str:
     """The language of a block: from its attributes, those of what is in it, or what wraps it."""
-    wrappers = []
+    wrappers: list[HtmlElement] = []
     for above in block.iterancestors():
         if above.tag not in _WRAPPERS or len(wrappers) == _MAX_WRAPPERS:
             break
@@ -72,7 +72,7 @@ def _is_no_language(name: str) -> bool:
 @cache
 def _known() -> frozenset[str]:
     """The names of languages that Pygments has a lexer for."""
-    from pygments.lexers import get_all_lexers
+    from pygments.lexers import get_all_lexers  # type: ignore[import-untyped]
 
     return frozenset(
         alias for _, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases

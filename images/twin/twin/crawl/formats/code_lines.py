@@ -1,6 +1,7 @@
 """The text of a listing as its reader sees it, whatever elements its lines are made of."""
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -104,9 +105,10 @@ class _Lines:
         if not self._open or self._open[-1][0] is not element:
             return
         _, start = self._open.pop()
-        if len(self._parts) == start:  # an empty line
+        empty = len(self._parts) == start
+        if empty and element.tag in _LINE_TAGS:
             self.text("\n")
-        elif not self._at_start:
+        elif empty or not self._at_start:
             self._due = True
 
     def code(self) -> str:
@@ -168,7 +170,7 @@ def _numbers_at_line_starts(block: "HtmlElement") -> "set[HtmlElement]":
         elif text and "\n" in text:
             at_start = True
     values = [int(re.sub(r"\D", "", "".join(element.itertext()))) for element in numbers]
-    counted = len(values) > 1 and all(b == a + 1 for a, b in zip(values, values[1:], strict=False))
+    counted = len(values) > 1 and all(b == a + 1 for a, b in pairwise(values))
     return set(numbers) if counted and values[0] in (0, 1) else set()
 
 

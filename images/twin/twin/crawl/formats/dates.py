@@ -25,9 +25,9 @@ _YEAR_LAST = re.compile(
 # A day, a month's name and a year in any order and script, with the little words between them.
 _IN_ANY_WORDS = re.compile(
     r"(?<!\d)(?P<day>\d{1,2})(?:er|º|ª|\.|\s?日|-?(?:го|е))?\s+(?:(?:de|d|del|di|da|ta|tháng)['’]?\s+)?"  # noqa: RUF001
-    r"(?P<month>[^\W\d_][\w.'’-]{1,14}|\d{1,2})\.?,?\s+(?:(?:de|del|năm|do)\s+)?(?P<year>\d{4})(?!\d)"  # noqa: RUF001
-    r"|(?P<year2>\d{4})\.?\s+(?:m\.\s+)?(?P<month2>[^\W\d_][\w.'’-]{1,14})\.?\s+(?P<day2>\d{1,2})(?!\d)"  # noqa: RUF001
-    r"|(?P<month3>[^\W\d_][\w.'’-]{1,14})\.?\s+(?P<day3>\d{1,2})\.?,?\s+(?P<year3>\d{4})(?!\d)"  # noqa: RUF001
+    r"(?P<month>[^\W\d_][^\s\d,;()]{1,14}|\d{1,2})\.?,?\s+(?:(?:de|del|năm|do)\s+)?(?P<year>\d{4})(?!\d)"
+    r"|(?P<year2>\d{4})\.?\s+(?:m\.\s+)?(?P<month2>[^\W\d_][^\s\d,;()]{1,14})\.?\s+(?P<day2>\d{1,2})(?!\d)"
+    r"|(?P<month3>[^\W\d_][^\s\d,;()]{1,14})\.?\s+(?P<day3>\d{1,2})\.?,?\s+(?P<year3>\d{4})(?!\d)"
 )
 _EPOCH = re.compile(r"\d{10}(?:\d{3})?(?:\.\d+)?")
 _OFFSET = re.compile(r"(?:GMT|UTC)\s?(?P<offset>[+-]\d{1,2}:?\d{2})")
@@ -123,7 +123,7 @@ def _of_digits(match: re.Match[str], language: str | None) -> datetime | None:
 @lru_cache(maxsize=4_000)
 def _in_words(day: int, month: str, year: int, language: str) -> datetime | None:
     """A date by the library that knows the months of 200 languages."""
-    import dateparser
+    import dateparser  # type: ignore[import-untyped]
 
     line = f"{day} {month} {year}"
     for languages in ([language], ["en"]) if language else (None,):

@@ -110,7 +110,8 @@ _DATE = re.compile(
 
 # What asks readers for money, their address or their consent, wherever it stands.
 _SELLS = re.compile(
-    r"""\b(?:newsletters?|inbox|free\ trial|unlimited\ (?:digital\ )?access|you\ agree|privacy\ policy
+    r"""\b(?:newsletters?|inbox|free\ trial|unlimited\ (?:digital\ )?access|you\ agree
+    |privacy\ policy
     |cookie\ policy|(?:terms|conditions)\ of\ (?:use|service)|(?:this|our|the)\ (?:web)?site
     |sign\ up|log\ in|subscribers?|subscription|members?\ only|(?:a|per)\ (?:week|month|year)
     |follow\ (?:us|me)\ on|all\ (?:our|of\ our)\ (?:articles|stories)|every\ (?:story|article)

@@ -23,7 +23,8 @@ _DRAWN = re.compile(
 _HOLDER = re.compile(r"(?:^|\s)(katex|katex-display|mwe-math-element|math-container)(?=\s|$)")
 _TYPESETTERS = (
     "//*[contains(@class, 'MathJax') or contains(@class, 'MJX') or contains(@class, 'mjx')"
-    " or contains(@class, 'katex') or contains(@class, 'mwe-') or contains(@class, 'math-container')]"
+    " or contains(@class, 'katex') or contains(@class, 'mwe-')"
+    " or contains(@class, 'math-container')]"
 )
 _CANDIDATES = (
     "//math | //mjx-container | //script[starts-with(@type, 'math/tex')]"
@@ -51,8 +52,8 @@ def write_formulas(tree: "HtmlElement") -> None:
         if table.getparent() is not None:
             _write_equation_table(table)
     for image in tree.xpath("//img"):
-        if formula := _image_formula(image):
-            _replace(image, in_dollars(formula, display=_stands_alone(image)))
+        if latex := _image_formula(image):
+            _replace(image, in_dollars(latex, display=_stands_alone(image)))
     for element in tree.xpath(_CANDIDATES):
         # What stood in another candidate has gone with it.
         if element.getparent() is None or element.get(VERBATIM) is not None:

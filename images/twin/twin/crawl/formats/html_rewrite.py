@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def rewrite(tree: "HtmlElement") -> "HtmlElement":
     """Rewrite a page in place, and return it."""
     settle_images(tree)
+    show_panels(tree)
     write_formulas(tree)
     unwrap_listings(tree)
     write_tables(tree)
@@ -33,6 +34,5 @@ def rewrite(tree: "HtmlElement") -> "HtmlElement":
     write_notes(tree)
     write_signs(tree)
     drop_heading_ids(tree)
-    show_panels(tree)
     write_callouts(tree)
     return repair(tree)

@@ -64,6 +64,7 @@ class Inline:
         self._closed: list[tuple[int, int]] = []
 
     def write(self, pieces: Sequence[Piece]) -> str:
+        """Markdown of the pieces, a line for each line of the run."""
         for text, marks in _joined(pieces):
             names = {name for name, _ in marks}
             if "br" in names:

@@ -1,6 +1,8 @@
 """Signs that browsers draw and HTML does not spell out: quotation marks, readings of characters,
 raised and lowered text, emoji that are images, states of tasks."""
 
+# ruff: noqa: RUF001 - the signs themselves
+
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -84,8 +86,13 @@ def _write_scripts(tree: "HtmlElement") -> None:
         text = element.text_content()
         if not text.strip():
             continue
-        before = _text_before(element)
-        _say_instead(element, _RAISED_AND_LOWERED[element.tag](text, before))
+        written = _RAISED_AND_LOWERED[element.tag](text, _text_before(element))
+        if written.startswith("_{"):  # which Markdown would take for a mark
+            mark = verbatim(element, written)
+            mark.tail = element.tail
+            element.getparent().replace(element, mark)
+        else:
+            _say_instead(element, written)
 
 
 def _text_before(element: "HtmlElement") -> str:
@@ -113,7 +120,7 @@ def _write_quotes(tree: "HtmlElement") -> None:
     for quote in tree.xpath("//q"):
         above = next((a for a in quote.iterancestors("q")), None)
         depth = depths[quote] = depths.get(above, -1) + 1 if above is not None else 0
-        opens, closes = marks[:2] if depth % 2 == 0 else marks[2:]
+        opens, closes = tuple(marks[:2] if depth % 2 == 0 else marks[2:])
         if quote.text_content().strip()[:1] in '“”„«»「"‘’':
             continue  # it bears its own
         quote.text = opens + (quote.text or "").lstrip()

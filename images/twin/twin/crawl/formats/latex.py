@@ -1,5 +1,7 @@
 """Parts of formulas as LaTeX: what MathML and Word's formulas are both written with."""
 
+# ruff: noqa: RUF001 - the signs themselves
+
 import re
 from collections.abc import Iterable, Sequence
 
@@ -71,7 +73,7 @@ _OPERATORS = {
     "×": "times", "÷": "div", "·": "cdot", "⋅": "cdot", "∗": "ast", "∘": "circ", "•": "bullet",
     "∣": "mid", "≔": "coloneqq", "≜": "triangleq",
 }  # fmt: skip
-_PLAIN = {"−": "-", "⁄": "/", "∕": "/", "\u2212": "-", "\u00a0": " ", "≺": "\\prec "}  # noqa: RUF001
+_PLAIN = {"−": "-", "⁄": "/", "∕": "/", "\u00a0": " ", "≺": "\\prec "}
 _RELATIONS = frozenset("=<>")
 _INVISIBLE = dict.fromkeys(map(ord, "\u2061\u2062\u2063\u2064\u200b\ufeff"))
 _ESCAPED = frozenset("{}%&#$_")
@@ -113,7 +115,8 @@ _FUNCTIONS = frozenset(
 )
 _ACCENTS = {
     "¯": "bar", "‾": "overline", "_": "underline", "^": "hat", "ˆ": "hat", "̂": "hat", "~": "tilde",
-    "˜": "tilde", "̃": "tilde", "→": "vec", "⃗": "vec", "˙": "dot", "̇": "dot", "¨": "ddot",
+    "˜": "tilde", "̃": "tilde", "→": "vec",
+    "\\to": "vec", "⃗": "vec", "˙": "dot", "̇": "dot", "¨": "ddot",
     "̈": "ddot", "ˇ": "check", "˘": "breve", "´": "acute", "`": "grave", "⏞": "overbrace",
     "⏟": "underbrace", "̅": "overline", "̄": "bar", "‐": "bar", "−": "bar",
 }  # fmt: skip

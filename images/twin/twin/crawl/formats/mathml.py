@@ -1,5 +1,6 @@
 """MathML as LaTeX (MathML Core and the elements of MathML 3 for presentation)."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from twin.crawl.formats import latex
@@ -44,21 +45,13 @@ def _write(element: "_Element", parts: list[str]) -> str:
     tag = element.tag.rsplit("}")[-1].rsplit(":")[-1].lower()
     if tag in _NOTHING:
         return ""
-    if tag in ("mi", "mn", "mo", "mtext", "ms", "ci", "cn"):
+    if tag in _TOKENS:
         return _token(tag, "".join(element.itertext()).strip())
-    if tag == "semantics":
-        return parts[0] if parts else ""
-    if tag in ("mtable", "mtr", "mlabeledtr"):
-        return _table(tag, element, parts)
-    if tag == "mspace":
-        return "\\ "
-    if tag == "mfenced":
-        separators = element.get("separators", ",").strip()
-        signs = element.get("open", "("), element.get("close", ")")
-        return latex.between(signs[0], parts, signs[1], separators[:1])
-    if tag == "msqrt":
-        return latex.root(latex.joined(parts))
-    return _layout(tag, element, parts) if len(parts) > 1 else latex.joined(parts)
+    if tag in _BY_ATTRIBUTES:
+        return _BY_ATTRIBUTES[tag](element, parts)
+    if tag in _ROWS:
+        return _ROWS[tag](parts)
+    return _SCRIPTS[tag](parts) if tag in _SCRIPTS and len(parts) > 1 else latex.joined(parts)
 
 
 def _token(tag: str, text: str) -> str:
@@ -69,31 +62,52 @@ def _token(tag: str, text: str) -> str:
     return latex.characters(text) if tag == "mo" and len(text) == 1 else latex.name(text)
 
 
-def _table(tag: str, element: "_Element", parts: list[str]) -> str:
-    # Cells are joined by a sign that no formula has, until the table around them is written.
-    if tag != "mtable":
-        return "\0".join(parts[1:] if tag == "mlabeledtr" else parts)
-    return latex.rows(part.split("\0") for part in parts)
+def _fenced(element: "_Element", parts: list[str]) -> str:
+    separators = (element.get("separators") or ",").strip()
+    signs = element.get("open", "("), element.get("close", ")")
+    return latex.between(signs[0], parts, signs[1], separators[:1])
 
 
-def _layout(tag: str, element: "_Element", parts: list[str]) -> str:
-    first, second, *others = parts
-    if tag == "mfrac":
-        bar = element.get("linethickness") not in ("0", "0pt", "0px", "0em")
-        return latex.fraction(first, second, bar=bar)
-    if tag == "mroot":
-        return latex.root(first, second)
-    if tag in ("msub", "msup"):
-        return latex.scripts(first, second) if tag == "msub" else latex.scripts(first, "", second)
-    if tag in ("msubsup", "munderover") and others:
-        if tag == "munderover" and not first.strip().startswith(_BIG):
-            return latex.over(latex.under(first, second), others[0])
-        return latex.scripts(first, second, others[0])
-    if tag == "munder":
-        return latex.under(first, second)
-    if tag == "mover":
-        big = first.strip().startswith(_BIG)
-        return latex.scripts(first, "", second) if big else latex.over(first, second)
-    if tag == "mmultiscripts":
-        return latex.scripts(first, second, others[0] if others else "")
-    return latex.joined(parts)
+def _fraction(element: "_Element", parts: list[str]) -> str:
+    if len(parts) != 2:
+        return latex.joined(parts)
+    bar = element.get("linethickness") not in ("0", "0pt", "0px", "0em")
+    return latex.fraction(parts[0], parts[1], bar=bar)
+
+
+def _under_and_over(parts: list[str]) -> str:
+    what, below, *above = parts
+    if what.strip().startswith(_BIG):
+        return latex.scripts(what, below, *above[:1])
+    return latex.over(latex.under(what, below), *above[:1]) if above else latex.under(what, below)
+
+
+def _over(parts: list[str]) -> str:
+    big = parts[0].strip().startswith(_BIG)
+    return latex.scripts(parts[0], "", parts[1]) if big else latex.over(parts[0], parts[1])
+
+
+_TOKENS = frozenset({"mi", "mn", "mo", "mtext", "ms", "ci", "cn"})
+_BY_ATTRIBUTES: dict[str, Callable[["_Element", list[str]], str]] = {
+    "mfenced": _fenced,
+    "mfrac": _fraction,
+}
+# Cells are joined by a sign that no formula has, until the table around them is written.
+_ROWS: dict[str, Callable[[list[str]], str]] = {
+    "mtr": "\0".join,
+    "mlabeledtr": lambda parts: "\0".join(parts[1:]),
+    "mtable": lambda parts: latex.rows(part.split("\0") for part in parts),
+    "msqrt": lambda parts: latex.root(latex.joined(parts)),
+    "mspace": lambda _: "\\ ",
+    "semantics": lambda parts: parts[0] if parts else "",
+}
+_SCRIPTS: dict[str, Callable[[list[str]], str]] = {
+    "mroot": lambda parts: latex.root(parts[0], parts[1]),
+    "msub": lambda parts: latex.scripts(parts[0], parts[1]),
+    "msup": lambda parts: latex.scripts(parts[0], "", parts[1]),
+    "msubsup": lambda parts: latex.scripts(*parts[:3]),
+    "mmultiscripts": lambda parts: latex.scripts(*parts[:3]),
+    "munderover": _under_and_over,
+    "munder": lambda parts: latex.under(parts[0], parts[1]),
+    "mover": _over,
+}

@@ -144,14 +144,13 @@ def _put_mark(link: "HtmlElement", label: str) -> None:
 def _make_paragraph(note: "HtmlElement", label: str) -> None:
     """A note as a paragraph that begins with its label, without its links back."""
     for back in note.xpath(".//a[starts-with(@href, '#')]"):
-        if _BACK.fullmatch(back.text_content().strip()) or back.get("role") == "doc-backlink":
+        text = back.text_content().strip()
+        again = text.strip("[]()") == label
+        if again or _BACK.fullmatch(text) or back.get("role") == "doc-backlink":
             back.drop_tree()
-    first = note.text_content().strip()
-    number = re.match(rf"[\[(]?{re.escape(label)}[\]).:]?\s+", first)
     inner = note.xpath("./p | ./div")
     home = inner[0] if inner and not (note.text or "").strip() else note
-    if number is not None and (home.text or "").strip().startswith(number[0].strip()):
-        home.text = (home.text or "").lstrip()[len(number[0].rstrip()) :]
+    home.text = _without_number(home.text or "", label)
     for block in note.xpath(".//p | .//div | .//section"):
         previous = block.getprevious()
         if previous is not None and (previous.tag in ("p", "div") or (previous.tail or "").strip()):
@@ -166,6 +165,12 @@ def _make_paragraph(note: "HtmlElement", label: str) -> None:
         parent.tag = "div"
     note.tag = "p"
     note.set(NOTE, label)
+
+
+def _without_number(text: str, label: str) -> str:
+    """The beginning of a note without the number that it shows."""
+    number, _, rest = text.lstrip().partition(" ")
+    return rest if rest and number.strip("[]().:") == label else text
 
 
 def _write_side_notes(tree: "HtmlElement", taken: set[str]) -> None:

@@ -101,24 +101,21 @@ def _settle_fallback(fallback: "HtmlElement") -> None:
 
 def _source_of(image: "HtmlElement") -> str:
     """The address of an image, or that of the largest form of it; empty if it has none."""
-    for attribute in _LAZY:
-        if (value := (image.get(attribute) or "").strip()) and not _PLACEHOLDER.search(value):
-            return value
-    for attribute in _SETS[:2]:
-        if value := _largest(image.get(attribute) or ""):
-            return value
     source = (image.get("src") or "").strip()
-    if source and not _PLACEHOLDER.search(source):
-        return source
-    if value := _largest(image.get("srcset") or ""):
-        return value
-    picture = next(image.iterancestors("picture"), None)  # parsers nest images into sources
-    if picture is not None:
-        for form in picture.iter("source"):
-            stated = form.get("data-srcset") or form.get("srcset") or form.get("src") or ""
-            if value := _largest(stated):
-                return value
+    stated = [(image.get(attribute) or "").strip() for attribute in _LAZY]
+    sets = [_largest(image.get(attribute) or "") for attribute in _SETS]
+    for address in (*stated, *sets[:-1], source, sets[-1], _in_picture(image)):
+        if address and not _PLACEHOLDER.search(address):
+            return address
     return "" if source.startswith("data:") else source
+
+
+def _in_picture(image: "HtmlElement") -> str:
+    """The first of the forms that a ``picture`` offers."""
+    picture = next(image.iterancestors("picture"), None)  # parsers nest images into sources
+    forms = picture.iter("source") if picture is not None else ()
+    sets = (f.get("data-srcset") or f.get("srcset") or f.get("src") or "" for f in forms)
+    return next(filter(None, map(_largest, sets)), "")
 
 
 def _largest(candidates: str) -> str:

@@ -39,7 +39,7 @@ def show_panels(tree: "HtmlElement") -> None:
 
 def _controls(tree: "HtmlElement") -> "dict[str, HtmlElement]":
     """Ids of panels to the tab or button that shows each."""
-    controls = {}
+    controls: dict[str, HtmlElement] = {}
     for control in tree.xpath("//*[@aria-controls]"):
         for name in control.get("aria-controls").split():
             controls.setdefault(name, control)
@@ -85,13 +85,11 @@ def _name_panels(tabs: "HtmlElement", controls: "dict[str, HtmlElement]") -> Non
     if holder is None or not labels:
         return
     panels = holder.xpath(".//*[@role='tabpanel']")
-    by_label = [
-        next((p for p in panels if p.get("id") and controls.get(p.get("id")) is label), None)
-        for label in labels
-    ]
-    if None in by_label:
-        by_label = panels if len(panels) == len(labels) else []
-    if not by_label or any(
+    controlled = [p for label in labels for p in panels if controls.get(p.get("id")) is label]
+    by_label = controlled if len(controlled) == len(labels) else panels
+    if len(by_label) != len(labels):
+        return
+    if any(
         link_share(panel) >= _MAX_LINK_SHARE or not panel.xpath("boolean(.//p | .//pre)")
         for panel in by_label
     ):

@@ -1,5 +1,7 @@
 """Raised and lowered text in characters: as they are, "10" and a raised "2" would be a number."""
 
+# ruff: noqa: RUF001 - the signs themselves
+
 import re
 
 _RAISABLE = re.compile(r"\s*[0-9+\u2212-]+\s*")

@@ -1,7 +1,7 @@
 """The date that a page shows its readers: at its title, or in its address."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -79,35 +79,37 @@ def _is_of_others(element: "HtmlElement") -> bool:
             return False
         if above.tag in _OUTSIDE:
             return True
-        if _OF_OTHERS.search(f"{above.get('class') or ''} {above.get('id') or ''}"):
-            # A wrapper of the whole page may be called anything.
-            if not above.xpath("boolean(.//h1)"):
-                return True
+        called = f"{above.get('class') or ''} {above.get('id') or ''}"
+        # A wrapper of the whole page may be called anything.
+        if _OF_OTHERS.search(called) and not above.xpath("boolean(.//h1)"):
+            return True
     return False
 
 
 def _lines_at_title(tree: "HtmlElement") -> Iterator[str]:
     """Short lines right under the title, and right over it."""
-    title = next(iter(tree.xpath("(//article//h1 | //main//h1 | //h1)[1]")), None)
-    if title is None:
-        title = next(iter(tree.xpath("(//article//h2 | //main//h2 | //h2)[1]")), None)
+    paths = ("(//article//h1 | //main//h1 | //h1)[1]", "(//article//h2 | //main//h2 | //h2)[1]")
+    title = next((found[0] for path in paths if (found := tree.xpath(path))), None)
     if title is None:
         return
-    for axis, lines in (("following", _LINES_AFTER), ("preceding", _LINES_BEFORE)):
-        texts = title.xpath(f"({axis}::text()[normalize-space()])[position() <= {3 * lines}]")
-        if axis == "preceding":
-            texts.reverse()
-        seen: list[HtmlElement] = []
-        for text in texts:
-            block = _block_of(text)
-            if block is None or block in seen:
-                continue
+    after = f"(following::text()[normalize-space()])[position() <= {3 * _LINES_AFTER}]"
+    for line in islice(_lines_of(title.xpath(after)), _LINES_AFTER):
+        if len(line) > _MAX_LINE_AT_TITLE:
+            break
+        yield line
+    before = f"(preceding::text()[normalize-space()])[position() <= {3 * _LINES_BEFORE}]"
+    lines = islice(_lines_of(reversed(title.xpath(before))), _LINES_BEFORE)
+    yield from (line for line in lines if len(line) <= _MAX_LINE_AT_TITLE)
+
+
+def _lines_of(texts: Iterable[object]) -> Iterator[str]:
+    """The blocks that texts stand in, each once, as lines."""
+    seen: list[HtmlElement] = []
+    for text in texts:
+        block = _block_of(text)
+        if block is not None and block not in seen:
             seen.append(block)
-            line = " ".join(block.text_content().split())
-            if len(seen) > lines or (axis == "following" and len(line) > _MAX_LINE_AT_TITLE):
-                break
-            if len(line) <= _MAX_LINE_AT_TITLE:
-                yield line
+            yield " ".join(block.text_content().split())
 
 
 def _block_of(text: object) -> "HtmlElement | None":
