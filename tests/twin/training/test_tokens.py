@@ -6,6 +6,7 @@ from transformers import AutoTokenizer
 from tests import tiny_model
 from tests.twin import corpora
 from twin.datasets.instruct import make_instruct_set
+from twin.domain.conversation import Turn
 from twin.domain.sample import PreferencePair, Split
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import build_messages
@@ -45,6 +46,19 @@ def test_a_row_is_what_serving_shows_then_the_answer_then_the_end(
         assert answer[-1] == end
         assert tokenizer.decode(answer[:-1]) == sample.answer
         assert row["length"] == len(row["input_ids"])
+
+
+def test_earlier_turns_are_read_and_not_learned(tokenizer, tiny, samples, settings):
+    history = (Turn(role="user", content="Is it so?"), Turn(role="assistant", content="It is."))
+    sample = samples[0].model_copy(update={"history": history})
+    [row] = instruct_rows(tokenizer, "Ann", [sample], 10_000, pytest.fail)
+    model = load_language_model(tiny, settings)
+    messages = build_messages("Ann", sample.instruction, sample.context, history)
+    served = model._prompt_ids(messages)
+    assert "It is." in tokenizer.decode(served)
+    assert row["input_ids"][: len(served)] == served
+    assert row["labels"][: len(served)] == [IGNORED] * len(served)
+    assert tokenizer.decode(row["labels"][len(served) : -1]) == sample.answer
 
 
 def test_a_long_sample_is_reported_and_left_out(tokenizer, samples):
