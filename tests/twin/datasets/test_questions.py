@@ -181,12 +181,17 @@ def test_questions_of_a_document_that_is_gone_are_set_aside_and_its_split_is_kep
     )
     assert after.departed == {gone: Split.TRAIN}
     assert after.assigned == before.documents
-    # It comes back, under another seed, to where it was.
-    knobs = recipe.datasets.model_copy(update={"split_seed": 99})
+    # It comes back, under another seed and other shares, to where it was.
+    knobs = recipe.datasets.model_copy(update={"seed": 99, "test_share": 0.5})
     publish(settings, recipe)
     make(settings, recipe.model_copy(update={"datasets": knobs}))
     assert sets.latest().documents == before.documents
     assert sets.latest().departed == {}
+    # Another seed for the splits deals all documents anew.
+    knobs = recipe.datasets.model_copy(update={"split_seed": 99})
+    make(settings, recipe.model_copy(update={"datasets": knobs}))
+    assert sets.latest().documents != before.documents
+    assert sets.latest().documents.keys() == before.documents.keys()
 
 
 def test_a_file_that_cannot_be_used_stops_the_job_before_anything_is_loaded(ship, monkeypatch):

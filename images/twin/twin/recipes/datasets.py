@@ -77,7 +77,7 @@ class DatasetsSection(Section):
     personal_data: PersonalDataSection = PersonalDataSection()
     split_seed: int = Field(
         default=13,
-        description="draws the split of documents that have none yet; "
-        "those of earlier versions stay where they are",
+        description="draws the split of each document, which then stays where it is; another seed "
+        "deals them all anew, and models of before were trained on what is held out after",
     )
     seed: int = 13
