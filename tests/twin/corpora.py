@@ -28,6 +28,11 @@ SENTENCES = [
 ]
 
 
+#: `split_seed`: the passages are of few sentences, so some articles say the same as others and are
+#: split with them; by this one six of eight are trained on.
+SMALL = {"rejected_max_tokens": 12, "max_preference_pairs": 12, "split_seed": 17}
+
+
 def passage(seed: str, words: int = 45) -> str:
     """About so many words of the tiny model's corpus, different for each seed."""
     draw = random.Random(seed)
@@ -94,7 +99,7 @@ def write_recipe(folder: Path, base_model: Path, **sections) -> Recipe:
         "training": training,
         **sections,
     }
-    recipe.setdefault("datasets", {"rejected_max_tokens": 12, "max_preference_pairs": 12})
+    recipe.setdefault("datasets", dict(SMALL))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ann.yaml").write_text(yaml.safe_dump(recipe))
     return load_recipe("ann", folder)

@@ -5,6 +5,8 @@ import yaml
 
 from tests import tiny_model
 from tests.twin import corpora
+from twin.datasets.audit import audit
+from twin.datasets.audit_rows import read_rows
 from twin.datasets.make import make_samples, sample_set_version
 from twin.datasets.personal_data import Redactor
 from twin.datasets.questions import open_questions
@@ -15,6 +17,7 @@ from twin.job import Job
 from twin.models.embedder import load_embedder
 from twin.rag.prompt import format_passage
 from twin.rag.retrieve import make_retriever
+from twin.recipes import AuditSection
 from twin.stores.files import open_files
 from twin.stores.index import IndexedDocument, IndexSpec, open_index
 from twin.stores.sample_sets import SampleSets
@@ -142,6 +145,11 @@ def test_written_samples_are_published_with_the_others(ship):
     assert "(written, " in card
     with pytest.raises(NothingToDo):
         make(settings, recipe)
+    report = audit(
+        read_rows(files.fetch_folder(sets.folder(manifest.version), settings.home)), AuditSection()
+    )
+    assert report.rows.keys() == {"train", "validation", "test"}
+    assert report.failed == []
 
 
 def test_another_text_of_the_questions_is_another_version(ship):
@@ -173,12 +181,17 @@ def test_questions_of_a_document_that_is_gone_are_set_aside_and_its_split_is_kep
     )
     assert after.departed == {gone: Split.TRAIN}
     assert after.assigned == before.documents
-    # It comes back, under another seed, to where it was.
-    knobs = recipe.datasets.model_copy(update={"split_seed": 99})
+    # It comes back, under another seed and other shares, to where it was.
+    knobs = recipe.datasets.model_copy(update={"seed": 99, "test_share": 0.5})
     publish(settings, recipe)
     make(settings, recipe.model_copy(update={"datasets": knobs}))
     assert sets.latest().documents == before.documents
     assert sets.latest().departed == {}
+    # Another seed for the splits deals all documents anew.
+    knobs = recipe.datasets.model_copy(update={"split_seed": 99})
+    make(settings, recipe.model_copy(update={"datasets": knobs}))
+    assert sets.latest().documents != before.documents
+    assert sets.latest().documents.keys() == before.documents.keys()
 
 
 def test_a_file_that_cannot_be_used_stops_the_job_before_anything_is_loaded(ship, monkeypatch):

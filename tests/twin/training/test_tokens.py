@@ -5,6 +5,7 @@ import pytest
 from tests import tiny_model
 from tests.twin import corpora
 from twin.datasets.instruct import make_instruct_set
+from twin.domain.conversation import Turn
 from twin.domain.sample import PreferencePair, Split
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import load_language_model
@@ -43,6 +44,18 @@ def test_a_row_is_what_serving_shows_then_the_answer_then_the_end(chat, tiny, sa
         assert answer[-1] == end
         assert chat.tokenizer.decode(answer[:-1]) == sample.answer
         assert row["length"] == len(row["input_ids"])
+
+
+def test_earlier_turns_are_read_and_not_learned(chat, tiny, samples, settings):
+    history = (Turn(role="user", content="Is it so?"), Turn(role="assistant", content="It is."))
+    sample = samples[0].model_copy(update={"history": history})
+    [row] = instruct_rows(chat, "Ann", [sample], 10_000, pytest.fail)
+    messages = build_messages("Ann", sample.instruction, sample.context, history)
+    served = chat.prompt_ids(messages)
+    assert "It is." in chat.tokenizer.decode(served)
+    assert row["input_ids"][: len(served)] == served
+    assert row["labels"][: len(served)] == [IGNORED] * len(served)
+    assert chat.tokenizer.decode(row["labels"][len(served) : -1]) == sample.answer
 
 
 def test_a_long_sample_is_reported_and_left_out(chat, samples):

@@ -56,7 +56,7 @@ def few_documents(manifest: SampleSetManifest) -> str:
     ]
     if not few:
         return ""
-    return f"{', '.join(few)}: crawl more, or change the shares or the seed under datasets"
+    return f"{', '.join(few)}: crawl more, or deal them anew with datasets.split_seed"
 
 
 def _front_matter(manifest: SampleSetManifest) -> list[str]:

@@ -100,7 +100,8 @@ def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
     if reader.fingerprint() != fingerprint:
         raise TryAgainError("the index changed while its chunks were read: run this again")
     earlier = sets.find_latest()
-    kept = earlier.assigned if earlier else {}
+    same = earlier is not None and earlier.split_seed == job.recipe.datasets.split_seed
+    kept = earlier.assigned if earlier and same else {}
     asked = open_questions(job.recipe, job.settings, reader, redactor)
     made = make_instruct_set(chunks, job.recipe.datasets, asked=asked, kept=kept)
     job.counts.read = len(chunks)
@@ -217,6 +218,7 @@ def _manifest(
         prompt_version=PROMPT_VERSION,
         rejected_by=_rejected_by(recipe),
         documents=made.documents,
+        split_seed=recipe.datasets.split_seed,
         counts=counts,
         skipped=dict(made.skipped),
         written=dict(Counter(s.kind for s in made.samples if s.maker is Maker.WRITTEN)),

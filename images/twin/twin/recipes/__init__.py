@@ -6,7 +6,7 @@ refused in one line that names file, key and what is allowed.
 
 from twin.recipes.author import AuthorSection, RightsSection
 from twin.recipes.crawl import CrawlSection
-from twin.recipes.datasets import DatasetsSection, PersonalDataSection
+from twin.recipes.datasets import AuditSection, DatasetsSection, PersonalDataSection
 from twin.recipes.evaluation import EvaluationSection, GateSection
 from twin.recipes.features import (
     BoilerplateSection,
@@ -37,6 +37,7 @@ from twin.recipes.training import DpoSection, LoraSection, SftSection, TrainingS
 
 __all__ = [
     "SOURCE_KINDS",
+    "AuditSection",
     "AuthorSection",
     "BoilerplateSection",
     "BucketSource",

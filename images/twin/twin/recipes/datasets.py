@@ -20,6 +20,29 @@ class PersonalDataSection(Section):
     )
 
 
+class AuditSection(Section):
+    """Limits of `twin datasets audit`; what passes one ends it with 65."""
+
+    copies: Fraction = Field(
+        default=0.5, description="share of answers that stand verbatim in their own prompt"
+    )
+    duplicates: Fraction = Field(default=0.01, description="share of samples that occur twice")
+    empty: Fraction = Field(default=0.0, description="share of answers without a word")
+    faults: int = Field(
+        default=0,
+        ge=0,
+        description="rows of each kind that may be: leaks between splits, placeholders that "
+        "nothing was filled into, pairs of equal texts",
+    )
+    length_bias: float = Field(
+        default=0.5,
+        ge=0,
+        le=0.5,
+        description="how far the AUC of length alone may be from 0.5; the default lets any pass, "
+        "0.1 is fair",
+    )
+
+
 class DatasetsSection(Section):
     """How chunks become training samples."""
 
@@ -54,7 +77,7 @@ class DatasetsSection(Section):
     personal_data: PersonalDataSection = PersonalDataSection()
     split_seed: int = Field(
         default=13,
-        description="draws the split of documents that have none yet; "
-        "those of earlier versions stay where they are",
+        description="draws the split of each document, which then stays where it is; another seed "
+        "deals them all anew, and models of before were trained on what is held out after",
     )
     seed: int = 13

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from twin.recipes.author import AuthorSection, RightsSection
 from twin.recipes.crawl import CrawlSection
-from twin.recipes.datasets import DatasetsSection
+from twin.recipes.datasets import AuditSection, DatasetsSection
 from twin.recipes.evaluation import EvaluationSection
 from twin.recipes.features import FeaturesSection
 from twin.recipes.retrieval import RetrievalSection
@@ -27,6 +27,7 @@ class Recipe(Section):
     crawl: CrawlSection = CrawlSection()
     features: FeaturesSection = FeaturesSection()
     datasets: DatasetsSection = DatasetsSection()
+    audit: AuditSection = AuditSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
     retrieval: RetrievalSection = RetrievalSection()

@@ -37,6 +37,9 @@ class SampleSetManifest(BaseModel):
     prompt_version: str
     rejected_by: str = Field(description="model that wrote the rejected texts, with its settings")
     documents: dict[str, Split] = Field(description="document id to the split it belongs to")
+    split_seed: int | None = Field(
+        default=None, description="that the documents were dealt by; None: before it was noted"
+    )
     departed: dict[str, Split] = Field(
         default_factory=dict,
         description="documents of earlier versions that are gone: if they return, it is to these",
