@@ -50,7 +50,7 @@ def base(request, tmp_path):
 
 def test_the_loop(base, samples, settings, tmp_path):
     settings = settings.model_copy(update={"threads": 1})
-    recipe = corpora.write_recipe(settings.recipes, base)
+    recipe = corpora.write_recipe(tmp_path / "recipes", base)
     rows, trained = train(base, samples, settings, tmp_path)
     job = Job(recipe, settings, "r1", JobResult(job="package", recipe="ann", run_id="r1"))
     merge(base, tmp_path / "adapter", tmp_path / "twin", job)
