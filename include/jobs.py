@@ -34,6 +34,7 @@ IMAGE_OF_STAGE = {
     "backup": "features",
     "crawl": "crawl",
     "features": "features",
+    "models": "train",
     "datasets": "train",
     "training": "train",
     "evaluation": "train",

@@ -27,12 +27,13 @@ from include.jobs import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT, JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
-ALL = [*CHAIN, "backup", "restore", "forget", "cleanup"]
+ALL = [*CHAIN, "backup", "restore", "forget", "models", "cleanup"]
 #: Commands of `twin` that the pipelines may call; issue and CLI name them.
 JOBS = {
     "crawl run",
     "crawl forget",
     "features build",
+    "models fetch",
     "datasets make",
     "training sft",
     "training dpo",

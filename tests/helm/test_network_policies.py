@@ -27,8 +27,12 @@ class Place:
 
 
 def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    assert set(selector) <= {"matchLabels"}, "this test knows no matchExpressions"
-    return selector.get("matchLabels", {}).items() <= labels.items()
+    assert set(selector) <= {"matchLabels", "matchExpressions"}
+    expressions = selector.get("matchExpressions", [])
+    assert all(item["operator"] == "In" for item in expressions), "this test knows In alone"
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        labels.get(item["key"]) in item["values"] for item in expressions
+    )
 
 
 def is_peer(peer: dict[str, Any], place: Place, own_namespace: str) -> bool:
@@ -143,9 +147,15 @@ class TestOtherJobs:
         assert not allowed(policies, job(profile), Place("stores", {"app": "x"}), 22)
         assert not allowed(policies, job(profile), Place("elsewhere", {"app": "x"}), 27017)
 
-    @pytest.mark.parametrize("profile", sorted(set(profiles()) - {"crawl"}))
-    def test_only_the_crawler_reads_the_web(self, policies, profile):
+    @pytest.mark.parametrize("profile", sorted(set(profiles()) - {"crawl", "fetch"}))
+    def test_only_the_crawler_and_the_fetcher_of_models_read_the_web(self, policies, profile):
         assert not allowed(policies, job(profile), outside(PUBLIC[0]), 80)
+
+    def test_the_fetcher_of_models_reaches_what_the_crawler_does_and_the_stores(self, policies):
+        for address in PUBLIC:
+            assert allowed(policies, job("fetch"), outside(address), 443)
+        for address in PRIVATE:
+            assert not allowed(policies, job("fetch"), outside(address), 443)
 
     def test_only_the_rollout_reaches_the_api_server_and_the_endpoint(self, policies, worker):
         for profile in profiles():

@@ -176,7 +176,7 @@ def _run(
     started = time.monotonic()
     try:
         settings = get_settings()
-        recipe = load_recipe(outcome.recipe, settings.recipes)
+        recipe = load_recipe(outcome.recipe, settings.recipes, settings.overrides)
         with _disk_errors_explained():
             body(Job(recipe, settings, outcome.run_id, outcome))
     except TwinError as error:

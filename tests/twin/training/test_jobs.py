@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tests import servers
@@ -17,7 +19,9 @@ from tests.twin import corpora
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import Split
 from twin.job import MAX_FAILURES_IN_RESULT
-from twin.models.bases.base_models import CATALOGUE, PackagedModel
+from twin.models.adapters import whole_weights
+from twin.models.bases.base_models import pin_base_model, prepare_base_model
+from twin.models.bases.catalogue import CATALOGUE, PackagedModel
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import build_messages
 from twin.stores.registry import CANDIDATE, Registry
@@ -166,11 +170,11 @@ def _trained_elsewhere(world):
 def test_nothing_to_do_prepares_no_model(world, monkeypatch):
     """Three jobs a night ask this, each in a pod whose home is empty."""
     monkeypatch.setitem(
-        CATALOGUE, "packaged", PackagedModel("no_such_module", "no-such==1", "none")
+        CATALOGUE, "packaged", PackagedModel("no_such_module", "no-such==1", "none", 1000)
     )
     training = world.recipe.training.model_copy(update={"base_model": "packaged"})
     world.recipe = world.recipe.model_copy(update={"training": training})
-    with pytest.raises(BadConfigurationError, match="pip install no-such==1"):
+    with pytest.raises(BadConfigurationError, match="pip install --no-deps no-such==1"):
         world.run(run_sft)
     plan = plan_training(world.recipe, world.settings, world.files)
     elsewhere = _trained_elsewhere(world)
@@ -179,7 +183,86 @@ def test_nothing_to_do_prepares_no_model(world, monkeypatch):
     for body in (run_sft, run_dpo):
         with pytest.raises(NothingToDo):
             world.run(body)
-    assert not world.settings.models_root.exists()
+    assert not list(world.settings.models_root.rglob("*.safetensors"))
+
+
+def test_a_shared_version_is_an_adapter_beside_its_base(world, tiny):
+    world.run(run_sft)
+    world.run(run_dpo, dpo={"enabled": False})
+    merged = world.run(run_package)
+    serving = world.recipe.serving.model_copy(update={"adapters": "shared"})
+    world.recipe = world.recipe.model_copy(update={"serving": serving})
+    shared = world.run(run_package)
+    with pytest.raises(NothingToDo):
+        world.run(run_package)
+    with Registry(world.settings) as registry:
+        whole = registry.version("twin-ann", merged.ids["model_version"])
+        version = registry.version("twin-ann", shared.ids["model_version"])
+    assert whole.tags["weights"] == "merged"
+    assert "base_uri" not in whole.tags
+    assert version.tags["weights"] == "adapter"
+    adapter = fetch_weights(version.weights_uri, version.weights_digest, world.settings)
+    names = {path.name for path in adapter.iterdir()} - {".published.json"}
+    assert names == {"adapter_config.json", "adapter_model.safetensors", "base.json"}
+    base = fetch_weights(version.tags["base_uri"], version.tags["base_digest"], world.settings)
+    assert pin_base_model(str(base), world.settings).digest == whole.tags["base_digest"]
+    assert prepare_base_model(version.tags["base_model"], world.settings) == base
+    assert str(tiny) not in (adapter / "adapter_config.json").read_text()
+    # What loads no adapters gets base and adapter as one model: the very one that is merged.
+    made = whole_weights(version, world.settings)
+    weights = fetch_weights(whole.weights_uri, whole.weights_digest, world.settings)
+    assert whole_weights(whole, world.settings) == weights
+    one, other = (load_file(folder / "model.safetensors") for folder in (made, weights))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_merge_rounds_once(world, tiny):
+    """A layer at a time it is what merging a whole model in float32 gives."""
+    world.run(run_sft)
+    world.run(run_dpo, dpo={"enabled": False})
+    done = world.run(run_package)
+    merged = load_file(Path(done.uris["weights"]) / "model.safetensors")
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    adapter = Path(world.files.uri(plan_folder(world))) / "adapter"
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    expected = PeftModel.from_pretrained(model, adapter).merge_and_unload().to(torch.bfloat16)
+    names = {name: value for name, value in expected.state_dict().items() if name in merged}
+    assert len(names) == len(merged)
+    assert all(torch.equal(merged[name], value) for name, value in names.items())
+    before = load_file(tiny / "model.safetensors")
+    assert any(not torch.equal(merged[name], before[name]) for name in merged)
+
+
+def test_an_adapter_of_another_base_is_refused_by_name(world, tiny, tmp_path):
+    world.run(run_sft)
+    other = tmp_path / "other-base"
+    shutil.copytree(tiny, other)
+    (other / "generation_config.json").write_text("{}")
+    plan = plan_training(world.recipe, world.settings, world.files)
+    training = world.recipe.training.model_copy(update={"base_model": str(other)})
+    moved = world.recipe.model_copy(update={"training": training})
+    elsewhere = plan_training(moved, world.settings, world.files)
+    assert elsewhere.base.digest != plan.base.digest
+    adapter = world.files.fetch_folder(plan.sft_adapter, tmp_path)
+    for folder in (elsewhere.sft_adapter, elsewhere.dpo_adapter):
+        world.files.publish_folder(adapter, folder)
+    world.recipe = moved
+    words = rf"is of base model {tiny} \(digest {plan.base.digest[:12]}\), not of {other}"
+    with pytest.raises(BadDataError, match=words):
+        world.run(run_package)
+    world.files.remove(elsewhere.dpo_adapter)
+    with pytest.raises(BadDataError, match=words):
+        world.run(run_dpo)
+
+
+def test_an_adapter_that_does_not_name_its_base_is_refused(world):
+    plan = plan_training(world.recipe, world.settings, world.files)
+    world.files.publish_folder(_trained_elsewhere(world), plan.dpo_adapter)
+    with pytest.raises(BadDataError, match=r"does not say of which base model .*training sft"):
+        world.run(run_package)
 
 
 def test_there_must_be_samples(settings, tiny, tmp_path):

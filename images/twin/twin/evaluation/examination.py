@@ -18,6 +18,7 @@ from twin.evaluation.retrieval import ranks, recall, reciprocal_rank
 from twin.evaluation.style import author_style
 from twin.evaluation.transcripts import Transcript, transcript_of
 from twin.job import Job
+from twin.models.adapters import whole_weights
 from twin.models.bases.base_models import prepare_base_model
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.language_model import SamplingParams
@@ -25,7 +26,6 @@ from twin.rag.prompt import END_MARKS
 from twin.rag.retrieve import make_retriever
 from twin.stores.files import FileStore, folder_digest
 from twin.stores.index import open_index
-from twin.stores.weights import fetch_weights
 
 CANDIDATE = "candidate"
 AUTHOR = "author"
@@ -125,8 +125,7 @@ def _contestants(job: Job, contest: Contest) -> dict[str, tuple[str, Callable[[]
     made: dict[str, tuple[str, Callable[[], Path]]] = {}
     for role, version in ((CANDIDATE, candidate), (CHAMPION, champion)):
         if version is not None:
-            uri, digest = version.weights_uri, version.weights_digest
-            made[role] = (digest, partial(fetch_weights, uri, digest, settings))
+            made[role] = (version.weights_digest, partial(whole_weights, version, settings))
     made[BASE] = (folder_digest(base), lambda: base)
     return {role: made[role] for role in (CANDIDATE, BASE, CHAMPION) if role in made}
 
@@ -164,13 +163,19 @@ def _retrieval(
     """Look for the passage of every test instruction, each asked once.
 
     Passages that have left the index since the samples were made cannot be found and are not
-    asked for.
+    asked for, nor are questions that say too little without the turn before them.
     """
     k = job.recipe.evaluation.recall_k
     with closing(open_index(job.settings, job.recipe).read()) as reader:
         retriever = make_retriever(job.recipe, reader, embedder)
         indexed = {chunk.id for chunk in reader.chunks()}
-        asked = sorted({(one.instruction, one.chunk_id) for one in test if one.chunk_id in indexed})
+        asked = sorted(
+            {
+                (one.instruction, one.chunk_id)
+                for one in test
+                if one.chunk_id in indexed and not one.history
+            }
+        )
         if not asked:
             raise BadDataError(
                 "the index holds none of the test passages any more: run twin datasets make and "

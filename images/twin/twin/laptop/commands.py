@@ -52,17 +52,27 @@ def demo(
     question: Annotated[
         str | None, typer.Option(help="What to ask; unset means the recipe's probe question.")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Base model: a hub id, a folder, or a name of the catalogue; unset means the "
+            "recipe's."
+        ),
+    ] = None,
 ) -> None:
     """Walk the whole loop: `up`, trigger the crawl DAG, follow it to a promoted model, ask it.
 
-    Reads: the recipe and the author's sources. Writes: .twin/.
+    Reads: the recipe, the author's sources, and the base model. Writes: .twin/.
     """
 
     def walk(platform: Platform) -> None:
+        from twin.laptop.base_model import use_base_model
         from twin.laptop.demo import Demo
         from twin.recipes import load_recipe
 
-        loaded = load_recipe(recipe, platform.jobs_settings.recipes)
+        settings = platform.jobs_settings
+        use_base_model(load_recipe(recipe, settings.recipes), model, settings, platform.console)
+        loaded = load_recipe(recipe, settings.recipes, settings.overrides)
         platform.up()
         Demo(platform, loaded, recipe).run(question or loaded.serving.probe_question)
 

@@ -26,27 +26,57 @@ def find_recipe(name_or_path: str, folder: Path) -> Path:
     path = folder / f"{name_or_path}.yaml"
     if path.is_file():
         return path
-    known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
-    raise BadDataError(f"no recipe {name_or_path!r}: give a file, or one of {folder}/: {known}")
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    close = difflib.get_close_matches(name_or_path, known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise BadDataError(
+        f"no recipe {name_or_path!r}: {hint}give a file, or one of {folder}/: "
+        f"{', '.join(known) or 'none'}"
+    )
 
 
-def load_recipe(name_or_path: str, folder: Path) -> Recipe:
+def load_recipe(name_or_path: str, folder: Path, overrides: Path | None = None) -> Recipe:
     """Read and check a recipe.
+
+    Args:
+        name_or_path: a file, or a name within ``folder``.
+        folder: of the recipes.
+        overrides: a folder whose file ``NAME.yaml``, if there is one, says what is different on
+            this machine, key by key.
 
     Raises:
         BadDataError: in one line: file, key, and what is allowed.
     """
     path = find_recipe(name_or_path, folder)
+    data = _mapping(path)
+    different = overrides / f"{data.get('name')}.yaml" if overrides is not None else None
+    if different is not None and different.is_file():
+        data = _overridden(data, _mapping(different))
+        path = different
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise BadDataError(f"{path}: {_explain(error)}") from None
+
+
+def _mapping(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadDataError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise BadDataError(f"{path}: a recipe is a mapping with the keys {_keys_of(Recipe)}")
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise BadDataError(f"{path}: {_explain(error)}") from None
+    return data
+
+
+def _overridden(data: dict[str, Any], different: dict[str, Any]) -> dict[str, Any]:
+    """``data`` with the values of ``different``; mappings are merged, anything else replaced."""
+    merged = dict(data)
+    for key, value in different.items():
+        known: Any = merged.get(key)
+        both = isinstance(known, dict) and isinstance(value, dict)
+        merged[key] = _overridden(known, value) if both else value
+    return merged
 
 
 def _explain(error: ValidationError) -> str:

@@ -11,16 +11,16 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
 from twin.settings import Settings
+from twin.stores.stored_file import StoredFile, stored_file
 
 MARKER = ".published.json"
 
@@ -55,21 +55,6 @@ def listing_digest(listing: dict[str, dict[str, Any]]) -> str:
 def folder_digest(folder: Path) -> str:
     """SHA-256 (hex) over the names and contents of a local folder's files."""
     return listing_digest(folder_listing(folder))
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file as the store lists it.
-
-    Attributes:
-        name: relative to the store's root, letter by letter: ``a//b`` is a name of its own.
-        version: what the store changes whenever the content does: an ETag, else a time; and size.
-    """
-
-    name: str
-    path: str
-    size: int
-    version: str
 
 
 class FileStore:
@@ -134,7 +119,7 @@ class FileStore:
                 found = self._fs.find(self._base, detail=True)
             except FileNotFoundError:
                 return []
-        files = (_stored(path, entry, self._base) for path, entry in found.items())
+        files = (stored_file(path, entry, self._base) for path, entry in found.items())
         return sorted((file for file in files if file is not None), key=lambda file: file.name)
 
     def read_listed(self, file: StoredFile) -> bytes:
@@ -148,7 +133,8 @@ class FileStore:
         path = self._path(relative)
         with _plainly(self.uri(relative)):
             if self.is_local:
-                _replace_file(Path(path), content)
+                with _replacing(Path(path)) as file:
+                    file.write(content)
             else:  # an object appears only when its upload is complete
                 self._fs.pipe_file(path, content)
         return self.uri(relative)
@@ -210,11 +196,14 @@ class FileStore:
         """SHA-256 over the files of a published folder, as recorded when it was published."""
         return str(self._marker(relative)["digest"])
 
-    def publish_folder(self, local: Path, relative: str, *, replace: bool = False) -> str:
+    def publish_folder(
+        self, local: Path, relative: str, *, replace: bool = False, move: bool = False
+    ) -> str:
         """Copy a local folder into the store so that readers see all of it or nothing.
 
         A published folder of this name is left as it is (names carry a digest or a fingerprint),
-        unless ``replace``. Returns the folder's URI.
+        unless ``replace``. With ``move`` a local store takes the folder itself, on the same disk
+        without a copy. Returns the folder's URI.
         """
         if self.is_published(relative):
             if not replace:
@@ -224,25 +213,27 @@ class FileStore:
         marker = {"digest": listing_digest(listing), "files": listing}
         with _plainly(self.uri(relative)):
             if self.is_local:
-                _publish_locally(local, Path(self._path(relative)), marker)
+                _publish_locally(local, Path(self._path(relative)), marker, move=move)
             else:
-                self._upload(local, self._path(relative), listing)
+                for name in listing:
+                    self._fs.put_file(str(local / name), f"{self._path(relative)}/{name}")
                 self.write_json(f"{relative}/{MARKER}", marker)
         return self.uri(relative)
 
-    def fetch_folder(self, relative_or_uri: str, cache: Path) -> Path:
+    def fetch_folder(
+        self, relative_or_uri: str, cache: Path, wanted: Callable[[str], bool] | None = None
+    ) -> Path:
         """A local copy of a published folder: the folder itself if the store is local.
 
         Downloads go to ``cache/<digest>``, are checked against the recorded sizes and digests,
-        and are done once.
+        and are done once. ``wanted`` chooses files by their names; such parts need a cache of
+        their own.
 
         Raises:
             BadDataError: the folder is not (completely) there, or its bytes are not what was
                 published.
         """
-        relative = relative_or_uri
-        if relative_or_uri.startswith(f"{self.root}/"):
-            relative = self.relative(relative_or_uri)
+        relative = relative_or_uri.removeprefix(f"{self.root}/")
         marker = self._marker(relative)
         if self.is_local:
             folder = Path(self._path(relative))
@@ -250,9 +241,41 @@ class FileStore:
             return folder
         target: Path = cache / str(marker["digest"])
         if not target.is_dir():
-            with _plainly(self.uri(relative)):
-                self._download(self._path(relative), target, marker)
+            with _scratch(cache, ".fetch-") as folder:
+                self.download_folder(relative, folder, wanted)
+                _rename_folder(folder, target)
         return target
+
+    def published_listing(self, relative: str) -> dict[str, dict[str, Any]]:
+        """Relative name of a published folder's files to size and SHA-256, as recorded."""
+        return dict(self._marker(relative)["files"])
+
+    def download_folder(
+        self, relative: str, folder: Path, wanted: Callable[[str], bool] | None = None
+    ) -> None:
+        """Bring a published folder into ``folder``; files that are there already are kept.
+
+        Raises:
+            BadDataError: the folder is not (completely) there, or its bytes are not what was
+                published; what does not fit is deleted.
+        """
+        files = self.published_listing(relative)
+        files = {name: entry for name, entry in files.items() if wanted is None or wanted(name)}
+        marker = {"digest": listing_digest(files), "files": files}
+        with _plainly(self.uri(relative)):
+            for name, entry in files.items():
+                self._download_file(f"{self._path(relative)}/{name}", folder / name, entry)
+            if folder_digest(folder) != marker["digest"]:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise BadDataError(f"{self.uri(relative)}: the bytes are not those published")
+            (folder / MARKER).write_text(json.dumps(marker), encoding="utf-8")
+
+    def _download_file(self, path: str, target: Path, entry: dict[str, Any]) -> None:
+        if not (target.is_file() and target.stat().st_size == entry["size"]):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f"{target.name}.part")
+            self._fs.get_file(path, str(partial))
+            partial.replace(target)
 
     def _marker(self, relative: str) -> dict[str, Any]:
         if not self.is_published(relative):
@@ -266,38 +289,17 @@ class FileStore:
             raise BadDataError(f"{relative!r} is not a path inside the file store")
         return "/".join((self._base, *parts))
 
-    def _upload(self, local: Path, path: str, listing: dict[str, dict[str, Any]]) -> None:
-        for name in listing:
-            self._fs.put_file(str(local / name), f"{path}/{name}")
-
-    def _download(self, path: str, target: Path, marker: dict[str, Any]) -> None:
-        with _scratch(target.parent, ".fetch-") as folder:
-            for name in marker["files"]:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                self._fs.get_file(f"{path}/{name}", str(folder / name))
-            if folder_digest(folder) != marker["digest"]:
-                raise BadDataError(f"{self.root}/{path}: the bytes are not those published")
-            (folder / MARKER).write_text(json.dumps(marker), encoding="utf-8")
-            _rename_folder(folder, target)
-
-
-def _stored(path: str, entry: dict[str, Any], base: str) -> StoredFile | None:
-    name = path.removeprefix(base).removeprefix("/")
-    if not name or name.endswith("/"):  # what consoles make for an empty folder
-        return None
-    state = next((entry[key] for key in ("ETag", "mtime", "created") if entry.get(key)), "")
-    size = int(entry["size"] or 0)
-    return StoredFile(name, path, size, f"{state} {size}")
-
 
 def open_files(settings: Settings) -> FileStore:
     """The file store of these settings."""
     return FileStore(settings.files_root)
 
 
-def _publish_locally(local: Path, target: Path, marker: dict[str, Any]) -> None:
+def _publish_locally(
+    local: Path, target: Path, marker: dict[str, Any], *, move: bool = False
+) -> None:
     with _scratch(target.parent, ".publish-") as folder:
-        shutil.copytree(local, folder)
+        (shutil.move if move else shutil.copytree)(local, folder)
         (folder / MARKER).write_text(json.dumps(marker, indent=2), encoding="utf-8")
         # Left by a publication that was killed on another kind of store. One with a marker is
         # complete, by a process that was first, and may be in use.
@@ -328,12 +330,14 @@ def _rename_folder(folder: Path, target: Path) -> None:
             raise
 
 
-def _replace_file(path: Path, content: bytes) -> None:
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the name only when it is written whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
@@ -342,18 +346,10 @@ def _replace_file(path: Path, content: bytes) -> None:
 
 
 def _copy_file(local: Path, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file, local.open("rb") as content:
-            shutil.copyfileobj(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with _replacing(path) as file, local.open("rb") as content:
+        shutil.copyfileobj(content, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _check_sizes(folder: Path, marker: dict[str, Any], uri: str) -> None:

@@ -35,10 +35,11 @@ def dpo(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption =
 
 @app.command()
 def package(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
-    """Merge adapter and base into one model and register it as a candidate.
+    """Register the adapter as a candidate, merged into its base or, shared, as it is.
 
     Reads the DPO adapter and the base model. Writes bf16 safetensors with tokenizer and chat
-    template to models/twin-RECIPE/DIGEST in the file store, and a version of the registered model
-    twin-RECIPE with its lineage and the alias `candidate` to MLflow.
+    template to models/twin-RECIPE/DIGEST in the file store, or with serving.adapters: shared the
+    adapter alone and the base to bases/; and a version of the registered model twin-RECIPE with
+    its lineage and the alias `candidate` to MLflow.
     """
     run_job("training package", run_package, recipe=recipe, run_id=run_id, result=result)

@@ -8,6 +8,7 @@ from typing import Any
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.sample import Split
 from twin.job import Job
+from twin.models.adapters import check_base, record_base
 from twin.models.bases.base_models import prepare_base_model
 from twin.models.formats.chat_format import ChatFormat
 from twin.stores.files import FileStore, open_files
@@ -64,7 +65,7 @@ def _run_tracked(job: Job, files: FileStore, plan: TrainingPlan) -> None:
         knobs = job.recipe.training.dpo.model_dump()
         run.log_params(
             {
-                "base_model": job.recipe.training.base_model,
+                "base_model": plan.base.name,
                 "dataset_version": plan.manifest.version,
                 "recipe_digest": job.recipe.digest(),
                 "code_version": job.settings.code_version,
@@ -80,7 +81,7 @@ def _train(
 ) -> None:
     from peft import PeftModel
 
-    folder = prepare_base_model(job.recipe.training.base_model, job.settings)
+    folder = prepare_base_model(plan.base.name, job.settings)
     base, chat = load_for_training(folder, job.settings)
     rows = _rows(job, files, plan, chat)
     if not rows:
@@ -89,6 +90,7 @@ def _train(
             f"({job.recipe.training.dpo.max_length}), or set training.dpo.enabled to false"
         )
     before = files.fetch_folder(plan.sft_adapter, workshop.scratch / "sft")
+    check_base(before, plan.base)
     model = PeftModel.from_pretrained(base, before, is_trainable=True)
     scratch = workshop.scratch / "trainer"
     trainer = dpo_trainer(model, chat, job.recipe.training, scratch, rows)
@@ -102,6 +104,7 @@ def _train(
     )
     adapter = workshop.scratch / "adapter"
     trainer.model.save_pretrained(adapter, selected_adapters=["default"])
+    record_base(adapter, plan.base)
     run.flush()  # before the adapter is published: after that, nobody would send them
     files.publish_folder(adapter, plan.dpo_adapter)
     files.remove(workshop.checkpoints)

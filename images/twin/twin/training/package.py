@@ -1,24 +1,29 @@
-"""`twin training package`: base and adapter become one model, stored and registered."""
+"""`twin training package`: an adapter becomes a registered version, merged or beside its base."""
 
+import shutil
 from pathlib import Path
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
-from twin.models.bases.base_models import prepare_base_model
+from twin.models.adapters import BASE_FILE, check_base, merge_adapter
+from twin.models.bases.base_models import keep_base_model, prepare_base_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.stores.files import FileStore, folder_digest, open_files
 from twin.stores.registry import ModelVersion, Registry
 from twin.stores.tracking import tracking_run
-from twin.training.engine import load_for_training, scratch_folder
+from twin.training.engine import scratch_folder
 from twin.training.plan import TrainingPlan, plan_training
 
 
 def run_package(job: Job) -> None:
-    """Merge, store and register the newest adapter as a candidate.
+    """Store and register the newest adapter as a candidate, merged into its base or as it is.
+
+    With ``serving.adapters: shared`` the adapter itself is registered, and its base is kept in the
+    file store, from where engines load it.
 
     Raises:
         NothingToDo: that version is registered already.
-        BadDataError: there is no trained adapter yet.
+        BadDataError: there is no trained adapter yet, or it is of another base.
         TryAgainError: MLflow did not answer; the stored weights are used again next time.
     """
     files = open_files(job.settings)
@@ -34,9 +39,11 @@ def run_package(job: Job) -> None:
             _report(job, registry, known)
             raise NothingToDo(f"{known.name} version {known.version} is registered already")
         uri, digest = _stored(job, files, plan)
+        lineage = _lineage(job, files, plan)
         tags = {"dataset_version": plan.manifest.version, "stage": "package", "run_id": job.run_id}
+        key = _note(job, plan)
         with tracking_run(
-            job.settings, experiment=job.recipe.name, name="package", tags=tags, key=_note(plan)
+            job.settings, experiment=job.recipe.name, name="package", tags=tags, key=key
         ) as run:
             job.result.uris["mlflow_run"] = run.url
             job.result.ids["mlflow_run"] = run.id
@@ -45,26 +52,30 @@ def run_package(job: Job) -> None:
                 weights_uri=uri,
                 weights_digest=digest,
                 run_id=run.id,
-                tags=_lineage(job, plan),
+                tags=lineage,
             )
-            run.log_params({**_lineage(job, plan), "weights_digest": digest})
-        files.write_json(_note(plan), {"uri": uri, "digest": digest, "version": version.version})
+            run.log_params({**lineage, "weights_digest": digest})
+        files.write_json(key, {"uri": uri, "digest": digest, "version": version.version})
         job.counts.written = 1
         _report(job, registry, version)
 
 
-def _note(plan: TrainingPlan) -> str:
+def _is_shared(job: Job) -> bool:
+    return job.recipe.serving.adapters == "shared"
+
+
+def _note(job: Job, plan: TrainingPlan) -> str:
     """File that says where an adapter's package went."""
-    return f"{plan.dpo}/package.json"
+    return f"{plan.dpo}/package{'-adapter' if _is_shared(job) else ''}.json"
 
 
 def _registered(
     job: Job, files: FileStore, plan: TrainingPlan, registry: Registry
 ) -> ModelVersion | None:
     """The version that was made of this adapter, if registry and weights still have it."""
-    if not files.exists(_note(plan)):
+    if not files.exists(_note(job, plan)):
         return None
-    note = files.read_json(_note(plan))
+    note = files.read_json(_note(job, plan))
     if "version" not in note or not files.is_published(files.relative(note["uri"])):
         return None
     found = registry.version(job.recipe.model_name, str(note["version"]))
@@ -72,52 +83,65 @@ def _registered(
 
 
 def _stored(job: Job, files: FileStore, plan: TrainingPlan) -> tuple[str, str]:
-    """URI and digest of the merged model in the store; merged unless an attempt has done so."""
-    if files.exists(_note(plan)):
-        note = files.read_json(_note(plan))
+    """URI and digest of what is registered, in the store; made unless an attempt has done so."""
+    if files.exists(_note(job, plan)):
+        note = files.read_json(_note(job, plan))
         if files.is_published(files.relative(note["uri"])):
             return note["uri"], note["digest"]
     with scratch_folder(job.settings, f"package-{job.recipe.name}") as scratch:
         adapter = files.fetch_folder(plan.dpo_adapter, scratch / "fetched")
-        with job.progress("merging", 2) as advance:
-            base = prepare_base_model(job.recipe.training.base_model, job.settings)
-            merge(base, adapter, scratch / "model", job)
+        check_base(adapter, plan.base)
+        with job.progress("packaging", 2) as advance:
+            if _is_shared(job):
+                _copy_adapter(adapter, scratch / "model")
+            else:
+                base = prepare_base_model(plan.base.name, job.settings)
+                merge_adapter(base, adapter, scratch / "model")
             advance(1)
             digest = folder_digest(scratch / "model")
             uri = files.publish_folder(
                 scratch / "model", f"models/{job.recipe.model_name}/{digest[:16]}"
             )
             advance(1)
-    files.write_json(_note(plan), {"uri": uri, "digest": digest})
+    files.write_json(_note(job, plan), {"uri": uri, "digest": digest})
     return uri, digest
 
 
-def merge(base: Path, adapter: Path, target: Path, job: Job) -> None:
-    """Write base and adapter as one model: bf16 safetensors, tokenizer, chat template, licence.
+def _copy_adapter(adapter: Path, target: Path) -> None:
+    """What an engine loads of an adapter, and of which base it is."""
+    target.mkdir()
+    for path in (*adapter.glob("adapter_*"), adapter / BASE_FILE):
+        shutil.copyfile(path, target / path.name)
 
-    The sum is formed in float32 and rounded once.
+
+def _weights_tags(job: Job, files: FileStore, plan: TrainingPlan) -> dict[str, str]:
+    """Which base the version is of; of an adapter, also where engines find that base.
+
+    ``base_digest`` is then the digest of the folder at ``base_uri``.
     """
-    import torch
-    from peft import PeftModel
+    if not _is_shared(job):
+        return {
+            "weights": "merged",
+            "base_model": plan.base.name,
+            "base_digest": plan.base.digest,
+        }
+    base = keep_base_model(plan.base.name, job.settings)
+    return {
+        "weights": "adapter",
+        "base_model": base.name,
+        "base_digest": base.weights_digest,
+        "base_uri": files.uri(base.folder),
+    }
 
-    model, chat = load_for_training(base, job.settings)
-    merged = PeftModel.from_pretrained(model.float(), adapter).merge_and_unload()
-    merged.to(torch.bfloat16).save_pretrained(target)
-    chat.tokenizer.save_pretrained(target)
-    licence = base / "LICENCE"
-    if licence.is_file():
-        (target / "LICENCE").write_bytes(licence.read_bytes())
 
-
-def _lineage(job: Job, plan: TrainingPlan) -> dict[str, str]:
+def _lineage(job: Job, files: FileStore, plan: TrainingPlan) -> dict[str, str]:
     return {
         "dataset_version": plan.manifest.version,
         "index_fingerprint": plan.manifest.index_fingerprint,
         "recipe": job.recipe.name,
         "recipe_digest": job.recipe.digest(),
         "code_version": job.settings.code_version,
-        "base_model": job.recipe.training.base_model,
-        "base_digest": plan.base_digest,
+        **_weights_tags(job, files, plan),
         "prompt_version": PROMPT_VERSION,
         "adapter": plan.dpo_adapter,
     }

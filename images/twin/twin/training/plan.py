@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from twin.models.bases.base_models import base_model_digest
+from twin.models.bases.base_models import BaseModelPin, pin_base_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.settings import Settings
@@ -24,7 +24,7 @@ class TrainingPlan:
     """The inputs of a recipe's training and the names of its outputs in the file store."""
 
     manifest: SampleSetManifest
-    base_digest: str
+    base: BaseModelPin
     sft: str
     dpo: str
 
@@ -46,11 +46,11 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         BadDataError: there are no samples yet, or the base model cannot be used.
     """
     manifest = SampleSets(files, recipe.name).latest()
-    digest = base_model_digest(recipe.training.base_model, settings)
+    base = pin_base_model(recipe.training.base_model, settings)
     training = recipe.training
     sft = _fingerprint(
         manifest.version,
-        digest,
+        base.digest,
         recipe.author.name,
         str(training.seed),
         training.lora.model_dump_json(),
@@ -59,7 +59,7 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
     root = f"training/{recipe.name}/{sft}"
     return TrainingPlan(
         manifest=manifest,
-        base_digest=digest,
+        base=base,
         sft=f"{root}/sft",
         dpo=f"{root}/dpo-{_fingerprint(training.dpo.model_dump_json())}",
     )

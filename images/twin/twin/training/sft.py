@@ -6,7 +6,9 @@ from typing import Any
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.sample import Split
 from twin.job import Job
+from twin.models.adapters import record_base
 from twin.models.bases.base_models import prepare_base_model
+from twin.models.bases.memory import check_memory
 from twin.models.formats.chat_format import ChatFormat
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
@@ -43,7 +45,7 @@ def run_sft(job: Job) -> None:
     ) as run:
         job.result.uris["mlflow_run"] = run.url
         job.result.ids["mlflow_run"] = run.id
-        run.log_params({**_parameters(job, plan), "base_digest": plan.base_digest})
+        run.log_params({**_parameters(job, plan), "base_digest": plan.base.digest})
         with scratch_folder(job.settings, f"sft-{job.recipe.name}") as scratch:
             workshop = Workshop(files, scratch, f"{plan.sft}/checkpoints")
             _train(job, files, plan, workshop, run)
@@ -52,7 +54,8 @@ def run_sft(job: Job) -> None:
 def _train(
     job: Job, files: FileStore, plan: TrainingPlan, workshop: Workshop, run: TrackingRun
 ) -> None:
-    base = prepare_base_model(job.recipe.training.base_model, job.settings)
+    base = prepare_base_model(plan.base.name, job.settings)
+    check_memory(plan.base.name, sum(path.stat().st_size for path in base.glob("*.safetensors")))
     model, chat = load_for_training(base, job.settings)
     rows = _rows(job, files, plan, chat, Split.TRAIN)
     validation = _rows(job, files, plan, chat, Split.VALIDATION)
@@ -74,6 +77,7 @@ def _train(
     _report(job, run, trainer, summary, rows)
     adapter = workshop.scratch / "adapter"
     trainer.model.save_pretrained(adapter)
+    record_base(adapter, plan.base)
     run.flush()  # before the adapter is published: after that, nobody would send them
     files.publish_folder(adapter, plan.sft_adapter)
     files.remove(workshop.checkpoints)
@@ -109,7 +113,7 @@ def _rows(job: Job, files: FileStore, plan: TrainingPlan, chat: ChatFormat, spli
 def _parameters(job: Job, plan: TrainingPlan) -> dict[str, object]:
     training = job.recipe.training
     return {
-        "base_model": training.base_model,
+        "base_model": plan.base.name,
         "dataset_version": plan.manifest.version,
         "recipe_digest": job.recipe.digest(),
         "code_version": job.settings.code_version,

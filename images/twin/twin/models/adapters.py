@@ -1,0 +1,98 @@
+"""LoRA adapters: of which base each is, and base and adapter as one model."""
+
+import json
+from pathlib import Path
+
+from twin.domain.errors import BadDataError
+from twin.models.bases.base_models import BaseModelPin
+from twin.models.formats.chat_format import ChatFormat
+from twin.settings import Settings
+from twin.stores.registry import ModelVersion
+from twin.stores.weights import fetch_weights, weights_cache
+
+BASE_FILE = "base.json"
+"""In an adapter's folder: name and digest of the base that it was trained on."""
+
+
+def record_base(adapter: Path, base: BaseModelPin) -> None:
+    """Write into an adapter's folder which base it is of."""
+    note = {"base_model": base.name, "base_digest": base.digest}
+    (adapter / BASE_FILE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    # Where the base lay on the machine that trained is nobody else's business.
+    configuration = adapter / "adapter_config.json"
+    written = json.loads(configuration.read_text("utf-8"))
+    written["base_model_name_or_path"] = base.name
+    configuration.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+
+
+def check_base(adapter: Path, base: BaseModelPin) -> None:
+    """Refuse an adapter of another base: its numbers would be added to the wrong ones.
+
+    Raises:
+        BadDataError: it is of another base, or does not say of which.
+    """
+    note = adapter / BASE_FILE
+    try:
+        said = json.loads(note.read_text("utf-8"))
+        name, digest = str(said["base_model"]), str(said["base_digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BadDataError(
+            f"the adapter {adapter} does not say of which base model it is ({BASE_FILE}): delete "
+            "its folder and run `twin training sft` again"
+        ) from None
+    if digest != base.digest:
+        raise BadDataError(
+            f"the adapter {adapter} is of base model {name} (digest {digest[:12]}), not of "
+            f"{base.name} (digest {base.digest[:12]}): train on this base, or name the other one "
+            "in training.base_model"
+        )
+
+
+def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
+    """Write base and adapter as one model: bf16 safetensors, tokenizer, chat template, licence.
+
+    Each sum is formed in float32 and rounded once, a layer at a time: the memory that this takes
+    is that of the base in bf16.
+    """
+    import torch
+    from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from transformers import AutoModelForCausalLM
+
+    chat = ChatFormat.load(base)
+    model = AutoModelForCausalLM.from_pretrained(
+        base, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16
+    )
+    adapted = PeftModel.from_pretrained(model, adapter)
+    for layer in adapted.modules():
+        if isinstance(layer, BaseTunerLayer):
+            layer.get_base_layer().float()
+            layer.merge()
+            layer.get_base_layer().to(torch.bfloat16)
+    adapted.base_model.unload().save_pretrained(target)
+    chat.tokenizer.save_pretrained(target)
+    licence = base / "LICENCE"
+    if licence.is_file():
+        (target / "LICENCE").write_bytes(licence.read_bytes())
+
+
+def whole_weights(version: ModelVersion, settings: Settings) -> Path:
+    """A registered version as one model on this machine, for whatever loads no adapters.
+
+    Of a version that is registered as an adapter, base and adapter are merged here, once.
+
+    Raises:
+        BadDataError: base or adapter is missing, has other bytes, or is of another base.
+        TryAgainError: the store does not answer, or there is no room.
+    """
+    weights = fetch_weights(version.weights_uri, version.weights_digest, settings)
+    if version.tags.get("weights", "merged") == "merged":
+        return weights
+    base = fetch_weights(version.tags["base_uri"], version.tags["base_digest"], settings)
+    cache = weights_cache(settings)
+    size = sum(path.stat().st_size for folder in (base, weights) for path in folder.iterdir())
+
+    def merge(folder: Path) -> None:
+        merge_adapter(base, weights, folder)
+
+    return cache.folder(f"{version.weights_digest}-merged", size, merge)
