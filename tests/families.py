@@ -88,6 +88,10 @@ def build(name: str, folder: Path, *, base: bool = False, **overrides: Any) -> P
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = transformers.AutoModelForCausalLM.from_config(config).to(torch.bfloat16)
+        if config.pad_token_id is not None:  # made as zeros; it may be the end of an answer too
+            with torch.no_grad():
+                row = model.get_input_embeddings().weight[config.pad_token_id]
+                row.normal_(std=config.initializer_range)
     model.generation_config.eos_token_id = [ids(end) for end in dict.fromkeys(ends)]
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -285,6 +285,13 @@ def test_training_has_shared_memory_that_its_limit_covers(name: str) -> None:
     resources = container["resources"]
     assert resources["limits"]["nvidia.com/gpu"] == resources["requests"]["nvidia.com/gpu"]
     assert (resources["limits"]["nvidia.com/gpu"] == "1") == (name == "gpu-1")
+    # Training stops where it sees fewer. No plain value: a child process here would stop, too.
+    assert (
+        PROFILES[name]["metadata"]["labels"]["llm-twin/gpus"]
+        == resources["limits"]["nvidia.com/gpu"]
+    )
+    (gpus,) = [one for one in container["env"] if one["name"] == "TWIN_GPUS"]
+    assert gpus["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['llm-twin/gpus']"
 
 
 def test_airflow_gives_up_before_the_pod_does(bag: DagBag) -> None:

@@ -11,14 +11,12 @@ from peft import PeftModel
 from tests import families
 from tests.twin import corpora
 from twin.datasets.instruct import make_instruct_set
-from twin.domain.result import JobResult
 from twin.domain.sample import PreferencePair, Split
-from twin.job import Job
+from twin.models.adapters import merge_adapter
 from twin.models.language_model import SamplingParams, load_language_model
 from twin.rag.prompt import build_messages
 from twin.recipes import DatasetsSection, TrainingSection
 from twin.training.engine import dpo_trainer, load_for_training, sft_trainer
-from twin.training.package import merge
 from twin.training.tokens import IGNORED, instruct_rows, preference_rows
 
 KINDS = [(family, base) for family in families.FAMILIES for base in (False, True)]
@@ -50,10 +48,8 @@ def base(request, tmp_path):
 
 def test_the_loop(base, samples, settings, tmp_path):
     settings = settings.model_copy(update={"threads": 1})
-    recipe = corpora.write_recipe(settings.recipes, base)
     rows, trained = train(base, samples, settings, tmp_path)
-    job = Job(recipe, settings, "r1", JobResult(job="package", recipe="ann", run_id="r1"))
-    merge(base, tmp_path / "adapter", tmp_path / "twin", job)
+    merge_adapter(base, tmp_path / "adapter", tmp_path / "twin")
     twin = load_language_model(tmp_path / "twin", settings)
 
     prompts_are_the_same(twin, rows, samples)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import tiny_model
+from tests import families, tiny_model
 from tests.twin import corpora
 from twin.datasets.instruct import make_instruct_set
 from twin.domain.conversation import Turn
@@ -10,7 +10,9 @@ from twin.domain.sample import PreferencePair, Split
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import build_messages
-from twin.recipes import DatasetsSection
+from twin.recipes import DatasetsSection, TrainingSection
+from twin.settings import Settings
+from twin.training.engine import load_for_training, sft_trainer
 from twin.training.tokens import IGNORED, instruct_rows, preference_rows
 
 
@@ -86,3 +88,20 @@ def test_a_rejected_text_is_not_taught_to_end(chat, samples):
     assert end not in row["rejected_ids"]
     assert chat.tokenizer.decode(row["rejected_ids"]) == "Cut off in the"
     assert chat.tokenizer.decode(row["prompt_ids"]).endswith("<start_of_turn>model\n")
+
+
+@pytest.mark.parametrize("family", ["smollm2", "llama3", "mistral"])
+def test_an_end_that_pads_too_is_still_learned(tmp_path, samples, family):
+    """SmolLM2 pads with the end of an answer; Llama and Mistral pad with nothing of their own."""
+    model, chat = load_for_training(families.build(family, tmp_path / "base"), Settings(threads=1))
+    shorter = samples[0].model_copy(update={"answer": "So."})
+    rows = instruct_rows(chat, "Ann", [samples[0], shorter], 10_000, pytest.fail)
+    knobs = TrainingSection.model_validate({"sft": {"batch_size": 2}})
+    trainer = sft_trainer(model, chat, knobs, tmp_path / "trainer", rows, [])
+    assert trainer.processing_class.pad_token_id == chat.end_id
+    (batch,) = trainer.get_train_dataloader()
+    lengths = batch["attention_mask"].sum(1).tolist()
+    assert sorted(lengths) == sorted(row["length"] for row in rows)
+    for labels, length in zip(batch["labels"].tolist(), lengths, strict=True):
+        assert labels[length - 1] == chat.end_id
+        assert set(labels[length:]) <= {IGNORED}

@@ -122,7 +122,10 @@ def load_language_model(folder: Path, settings: Settings, name: str | None = Non
 
     Raises:
         BadDataError: the folder holds no complete model.
+        BadConfigurationError: this job was given a GPU and sees none.
     """
     from twin.models.engines.transformers_model import TransformersModel
+    from twin.models.gpus import check_gpus
 
+    check_gpus(settings, training=False)
     return TransformersModel.load(folder, name or folder.name, settings.threads)

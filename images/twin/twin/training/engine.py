@@ -9,6 +9,7 @@ from typing import Any
 
 from twin.job import Job
 from twin.models.formats.chat_format import ChatFormat
+from twin.models.gpus import check_gpus
 from twin.recipes import DpoSection, LoraSection, SftSection, TrainingSection
 from twin.settings import Settings
 from twin.stores.files import FileStore
@@ -30,12 +31,17 @@ def load_for_training(folder: Path, settings: Settings) -> tuple[Any, ChatFormat
     """Base model (bf16, no adapter) and its chat format.
 
     Raises:
-        BadDataError: the model's conversations cannot be written (`ChatFormat`).
+        BadDataError: the model's conversations cannot be written (`ChatFormat`), or it was never
+            taught the token that ends an answer.
+        BadConfigurationError: this job does not see the GPUs that it was given, or several.
     """
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
+    from twin.models.formats.trained_end import check_end_is_trained
+
+    check_gpus(settings, training=True)
     transformers_logging.disable_progress_bar()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
@@ -43,6 +49,7 @@ def load_for_training(folder: Path, settings: Settings) -> tuple[Any, ChatFormat
     model = AutoModelForCausalLM.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16
     )
+    check_end_is_trained(model, chat)
     return model, chat
 
 

@@ -295,5 +295,7 @@ def _marks(tokenizer: Any) -> re.Pattern[str]:
     marks = {token.content for token in _control_tokens(tokenizer)}
     marks |= set(_TEMPLATE_MARK.findall(template))
     marks |= {heading for heading in HEADINGS if heading in template}
-    longest_first = sorted(marks, key=lambda mark: (-len(mark), mark))
-    return re.compile("|".join(map(re.escape, longest_first)), re.IGNORECASE)
+    # Thousands of reserved tokens differ in a number only (<unused7>): one pattern for all of them.
+    patterns = {re.sub("[0-9]+", "[0-9]+", re.escape(mark)) for mark in marks}
+    longest_first = sorted(patterns, key=lambda pattern: (-len(pattern), pattern))
+    return re.compile("|".join(longest_first), re.IGNORECASE)
