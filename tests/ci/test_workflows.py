@@ -113,7 +113,7 @@ def test_every_image_is_built_scanned_and_pushed():
         )
         assert image["name"] in targets
     chart = {"serve", "crawl", "mlflow", "airflow"}
-    profiles = {"crawl", "crawl-browser", "features", "train", "serve"}
+    profiles = {"crawl", "crawl-browser", "features", "train", "serve", "serve-vllm"}
     assert {image["name"] for image in matrices[0]} == chart | profiles
     kind = re.search(
         r"kind create cluster.*?for image in ([a-z -]+);",

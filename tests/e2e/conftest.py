@@ -100,7 +100,12 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "min_recall": 0.0,
             },
         },
-        "serving": {"replicas": 1, "max_new_tokens": 24, "cpus_per_replica": 0.2},
+        "serving": {
+            "replicas": 1,
+            "max_new_tokens": 24,
+            "cpus_per_replica": 1,
+            "engine": "transformers",
+        },
     }
     (copy / "include" / "recipes" / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     return copy

@@ -1,6 +1,7 @@
 """The chart renders, and what it renders is valid and fits what the rest of the project expects."""
 
 import base64
+import json
 
 import pytest
 import yaml
@@ -17,6 +18,8 @@ from tests.helm.manifests import (
     profiles,
     ray_pods,
 )
+from twin.recipes import load_recipe
+from twin.serving.vllm_engine import RESOURCE, EngineSpec, deployment_options
 from twin.settings import Settings
 from twin.stores import serve_config
 
@@ -157,13 +160,49 @@ class TestRayService:
             labels = group["template"]["metadata"]["labels"]
             assert spread[0]["labelSelector"]["matchLabels"].items() <= labels.items()
 
-    def test_gpu_workers_go_to_the_gpu_pool(self, render):
-        _, worker = ray_pods(render(PRODUCTION))
-        resources = worker["spec"]["containers"][0]["resources"]
+    def test_gpus_are_the_engines_and_in_the_gpu_pool(self, render):
+        _, worker, engine = ray_pods(render(PRODUCTION))
+        assert "nvidia.com/gpu" not in worker["spec"]["containers"][0]["resources"]["limits"]
+        resources = engine["spec"]["containers"][0]["resources"]
         gpu = profiles()[gpu_profiles()[0]]["spec"]
         assert resources["limits"]["nvidia.com/gpu"] == resources["requests"]["nvidia.com/gpu"]
-        assert worker["spec"]["nodeSelector"] == gpu["nodeSelector"]
-        assert all(one in gpu["tolerations"] for one in worker["spec"]["tolerations"])
+        assert engine["spec"]["nodeSelector"] == gpu["nodeSelector"]
+        assert all(one in gpu["tolerations"] for one in engine["spec"]["tolerations"])
+
+    def test_engines_are_off_by_default(self, render):
+        groups = only(render(), "RayService")["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+        assert [group["groupName"] for group in groups] == ["replicas"]
+        assert len(find(render(), "PodDisruptionBudget")) == 1
+
+    def test_engines_run_in_vllm_s_image_where_its_replicas_ask_for(self, render):
+        """What an engine replica reserves is found in the group's pods, and nowhere else."""
+        manifests = render(None, "serving.engines.enabled=true", "images.tag=1.2.3")
+        cluster = only(manifests, "RayService")["spec"]["rayClusterConfig"]
+        replicas, engines = cluster["workerGroupSpecs"]
+        assert json.loads(json.loads(engines["rayStartParams"]["resources"])) == {RESOURCE: 1}
+        assert "resources" not in replicas["rayStartParams"]
+        images = [
+            group["template"]["spec"]["containers"][0]["image"] for group in (replicas, engines)
+        ]
+        assert [image.rsplit("/", 1)[1] for image in images] == ["serve:1.2.3", "serve-vllm:1.2.3"]
+        recipe = load_recipe("llama-3.1-8b", ROOT / "include" / "recipes")
+        spec = EngineSpec(weights_uri="u", weights_digest="d", serving=recipe.serving)
+        settings = Settings(ray_service="twin/twin")
+        limits = engines["template"]["spec"]["containers"][0]["resources"]["limits"]
+        for bundle in deployment_options(spec, settings)["placement_group_bundles"]:
+            assert set(bundle) == {"CPU", "GPU", RESOURCE}
+            assert bundle["GPU"] <= int(limits["nvidia.com/gpu"])
+            assert bundle["CPU"] <= int(limits["cpu"])
+        budgets = {item["metadata"]["name"] for item in find(manifests, "PodDisruptionBudget")}
+        assert budgets == {"twin-replicas", "twin-engines"}
+
+    def test_engines_of_a_digest(self, render):
+        digest = f"sha256:{'a' * 64}"
+        manifests = render(
+            None, "serving.engines.enabled=true", f"images.digests.serve-vllm={digest}"
+        )
+        _, worker, engine = (pod["spec"]["containers"][0]["image"] for pod in ray_pods(manifests))
+        assert engine.endswith(f"serve-vllm@{digest}") and digest not in worker
 
     def test_disruption_budget_selects_the_workers_and_leaves_one(self, render):
         manifests = render()

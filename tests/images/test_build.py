@@ -1,6 +1,6 @@
 """The images, really built, and run as in a pod: own user, nothing writable, no capabilities.
 
-Slow and large (10 GB; eight minutes on two cores from the builder's cache), so only
+Slow and large (14 GB; eight minutes on two cores from the builder's cache), so only
 `make test-images` runs it. It skips where no Docker engine answers, or where the engine cannot
 reach what the images are made of.
 """
@@ -32,6 +32,7 @@ REVISION = "0123abc"
 #: Megabytes that an image may take, unpacked; the first two are goals, the rest keep what is.
 LARGEST = {
     "crawl": 350, "crawl-browser": 1100, "features": 1500, "train": 2500, "serve": 2000,
+    "serve-vllm": 3900,
     "airflow": 850, "airflow-jobs": 3100, "mlflow": 1000,
 }  # fmt: skip
 
@@ -52,6 +53,10 @@ SQLITE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=sqlite:////tmp/airflow.db"
 #: What each image is started for.
 ENTRIES = {
     **{target: [f"twin {job} --help" for job in jobs] for target, jobs in COMMANDS.items()},
+    "serve-vllm": [
+        "ray --version",
+        "python -c __import__('twin.serving.vllm_server')",
+    ],
     "airflow": ["airflow version", f"env {SQLITE} airflow db migrate", "airflow scheduler --help"],
     "airflow-jobs": ["airflow version", "/opt/venv/bin/twin training sft --help"],
     "mlflow": ["mlflow --version", "mlflow server --help"],
@@ -64,6 +69,7 @@ LOCKS = {
     "features": ("/opt/venv", ["torch-cpu", "features", "embedder"]),
     "train": ("/opt/venv", ["torch-cpu", "train", "weights"]),
     "serve": ("/opt/venv", ["torch-cpu", "serve", "embedder"]),
+    "serve-vllm": ("/opt/venv", ["torch-cpu", "serve-vllm-cpu"]),
     "airflow": ("/opt/airflow-venv", ["../../../requirements"]),
     "airflow-jobs": ("/opt/venv", ["torch-cpu", "crawl", "train", "weights"]),
     "mlflow": ("/opt/venv", ["../../mlflow/requirements"]),

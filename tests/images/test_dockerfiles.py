@@ -50,7 +50,7 @@ def lineage(dockerfile: Path, target: str) -> list[tuple[str, str]]:
 TARGETS = [
     *(
         (ROOT / "images/twin/Dockerfile", target)
-        for target in ("crawl", "crawl-browser", "features", "train", "serve")
+        for target in ("crawl", "crawl-browser", "features", "train", "serve", "serve-vllm")
     ),
     *((ROOT / "images/airflow/Dockerfile", target) for target in ("airflow", "airflow-jobs")),
     (ROOT / "images/mlflow/Dockerfile", "mlflow"),
@@ -87,7 +87,7 @@ def test_target_says_what_it_is(dockerfile, target):
 
 
 def test_images_of_jobs_know_their_revision():
-    for target in ("crawl", "crawl-browser", "features", "train", "serve"):
+    for target in ("crawl", "crawl-browser", "features", "train", "serve", "serve-vllm"):
         made = lineage(ROOT / "images/twin/Dockerfile", target)
         assert ("ENV", "TWIN_CODE_VERSION=${REVISION}") in made
 
@@ -163,6 +163,7 @@ LOCKS = [
         REQUIREMENTS / f"{name}.txt"
         for name in ("crawl-browser", "build", "embedder", "sbom", "torch-cpu", "torch-cuda")
     ),
+    *(REQUIREMENTS / f"serve-vllm-{kind}.txt" for kind in ("cpu", "cuda")),
     ROOT / "requirements.txt",
     ROOT / "images/mlflow/requirements.txt",
 ]
@@ -179,6 +180,18 @@ def test_locks_that_meet_in_one_environment_agree():
     for name in ("crawl", "crawl-browser", "features", "train", "serve"):
         for package, version in hashed(REQUIREMENTS / f"{name}.txt").items():
             assert seen.setdefault(package, version) == version, package
+
+
+def test_vllm_s_environment_has_serving_s_ray_and_lacks_what_breaks_it():
+    """Calls cross between the two environments, so their Ray must be one."""
+    ray = hashed(REQUIREMENTS / "serve.txt")["ray"]
+    for kind in ("cpu", "cuda"):
+        locked = hashed(REQUIREMENTS / f"serve-vllm-{kind}.txt")
+        assert locked["ray"] == ray
+        assert {"pyarrow", "pandas", "jsonref"} <= set(locked), "what ray.serve.llm imports"
+        assert not {"torchvision", "torchaudio", "torchcodec"} & set(locked)
+    assert "torch" not in hashed(REQUIREMENTS / "serve-vllm-cpu.txt"), "it is torch-cpu.txt's"
+    assert locked["torch"] and locked["vllm"]
 
 
 def test_parts_of_weights_and_torch_are_those_of_the_whole():

@@ -1,12 +1,14 @@
 """The operator on the local runtime, with a stand-in `twin` that keeps the job contract."""
 
 import os
+import re
 import signal
 import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import kubernetes_validate
 import psutil
 import pytest
 from airflow.sdk import DAG
@@ -17,12 +19,14 @@ from airflow.sdk.exceptions import (
     AirflowTaskTimeout,
 )
 from airflow.sdk.execution_time.timeout import timeout
+from kubernetes.client import ApiClient
 
 from include.jobs import IMAGE_OF_STAGE, JobOperator
 from include.orphans import Owner, owner_of
 from include.runtime import PROJECT
 from tests.airflow_environment import ROOT, StandIn, gone
 
+LABEL = "llm-twin/recipe"
 RUN = "manual__2026-01-01T00:00:00+00:00"
 PROFILES = sorted(path.stem for path in (PROJECT / "include" / "profiles").glob("*.yaml"))
 
@@ -34,9 +38,9 @@ class Instance(SimpleNamespace):
         self.xcoms[key] = value
 
 
-def operator(job: str = "crawl run", **more: Any) -> JobOperator:
+def operator(job: str = "crawl run", recipe: str = "handbook", **more: Any) -> JobOperator:
     with DAG("tests"):
-        return JobOperator(task_id="a_task", job=job, recipe="handbook", **more)
+        return JobOperator(task_id="a_task", job=job, recipe=recipe, **more)
 
 
 def context(task: JobOperator, map_index: int = 0) -> dict[str, Any]:
@@ -209,6 +213,18 @@ def test_the_pod_is_the_profile_completed(
     ]  # fmt: skip
     assert container.termination_message_policy == "FallbackToLogsOnError"
     assert container.resources.limits["memory"]
+
+
+@pytest.mark.parametrize("step", ["sft", "dpo", "package"])
+def test_the_recipe_of_an_8b_trains_on_one_gpu(step: str, stand_in: StandIn) -> None:
+    task = operator(f"training {step}", recipe="llama-3.1-8b", profile="gpu-1")
+    pod = task.build_pod_request_obj(context(task), dry_run=True)
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?", pod.metadata.labels[LABEL])
+    assert pod.metadata.labels[LABEL] == "llama-3.1-8b"
+    (container,) = pod.spec.containers
+    assert container.args[:5] == ["twin", "training", step, "--recipe", "llama-3.1-8b"]
+    assert container.resources.limits["nvidia.com/gpu"] == "1"
+    kubernetes_validate.validate(ApiClient().sanitize_for_serialization(pod), "1.35", strict=True)
 
 
 def test_a_cluster_without_gpus(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,8 +60,6 @@ def settings_of(home: Path, mlflow_url: str) -> tuple[Settings, dict[str, str]]:
         "TWIN_ENDPOINT_URL": f"http://127.0.0.1:{servers.free_port()}",
         "TWIN_API_KEYS": KEY,
         "TWIN_ROUTER_REPLICAS": "2",
-        # Both versions of two replicas each, whatever the machine has.
-        "TWIN_RAY_CPUS": "4",
     }
     values = {name.removeprefix("TWIN_").lower(): value for name, value in environment.items()}
     return Settings.model_validate(values), environment

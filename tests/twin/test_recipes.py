@@ -8,10 +8,11 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from twin.crawl.run import READERS
 from twin.domain.errors import BadDataError
-from twin.recipes import FolderSource, Recipe, load_recipe
+from twin.recipes import FolderSource, Recipe, ServingSection, load_recipe
 from twin.recipes.sources import SOURCE_KINDS
 
 MINIMAL = {
@@ -43,9 +44,22 @@ def test_a_minimal_recipe_has_every_section(tmp_path: Path) -> None:
 def test_every_shipped_recipe_loads(root: Path) -> None:
     folder = root / "include" / "recipes"
     names = [path.stem for path in folder.glob("*.yaml")]
-    assert {"handbook", "lilianweng"} <= set(names)
+    assert {"handbook", "lilianweng", "llama-3.1-8b"} <= set(names)
     for name in names:
         assert load_recipe(name, folder).name == name
+
+
+@pytest.mark.parametrize("name", ["a", "llama-3.1-8b", "a" * 41, "qwen3.5"])
+def test_names_that_a_recipe_may_have(tmp_path: Path, name: str) -> None:
+    (tmp_path / "any.yaml").write_text(yaml.safe_dump({**MINIMAL, "name": name}))
+    assert load_recipe("any", tmp_path).model_name == f"twin-{name}"
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".a", "a.", "a..b", "../a", "a/b", "A", "3b", "a" * 42, "a b"]
+)
+def test_names_that_it_may_not(tmp_path: Path, name: str) -> None:
+    assert "name = " in refusal(tmp_path, {**MINIMAL, "name": name})
 
 
 @pytest.mark.parametrize(
@@ -190,3 +204,29 @@ def test_no_unknown_key_is_ever_taken_silently(
         return
     message = refusal(tmp_path_factory.mktemp("recipe"), {**MINIMAL, key: 1})
     assert f"unknown key {key!r}" in message
+
+
+@pytest.mark.parametrize(
+    ("serving", "kind"),
+    [
+        ({}, "llama.cpp"),
+        ({"gpus_per_replica": 1}, "vllm"),
+        ({"gpus_per_replica": 0.5}, "vllm"),
+        ({"engine": "transformers", "gpus_per_replica": 1}, "transformers"),
+    ],
+)
+def test_the_engine_follows_from_the_gpus_unless_it_is_named(serving, kind):
+    assert ServingSection.model_validate(serving).engine_kind == kind
+
+
+@pytest.mark.parametrize(
+    ("serving", "words"),
+    [
+        ({"engine": "llama.cpp", "gpus_per_replica": 1}, "uses no GPU"),
+        ({"engine": "transformers", "adapters": "shared"}, "takes no adapters"),
+        ({"cpus_per_replica": 0}, "cpus_per_replica"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_refused(serving, words):
+    with pytest.raises(ValidationError, match=words):
+        ServingSection.model_validate(serving)

@@ -1,9 +1,17 @@
 """Settings come from TWIN_* variables and never show a secret."""
 
+import subprocess
+
 import pytest
 
 from twin.domain.errors import BadConfigurationError
-from twin.settings import LaptopSettings, Settings, get_laptop_settings, get_settings
+from twin.settings import (
+    LaptopSettings,
+    Settings,
+    checkout_version,
+    get_laptop_settings,
+    get_settings,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +54,26 @@ def test_no_two_default_ports_are_the_same() -> None:
     laptop = LaptopSettings()
     ports = [value for name, value in laptop.model_dump().items() if name.endswith("_port")]
     assert len(set(ports)) == len(ports) >= 7
+
+
+class TestCodeVersion:
+    @pytest.fixture(autouse=True)
+    def uncached(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("TWIN_CODE_VERSION", raising=False)
+        checkout_version.cache_clear()
+        yield
+        checkout_version.cache_clear()
+
+    def test_in_a_clone_it_is_the_commit(self) -> None:
+        head = subprocess.run(
+            ["git", "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        assert head in Settings().code_version
+
+    def test_the_environment_decides_before_git(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TWIN_CODE_VERSION", "sha256:abc")
+        assert Settings().code_version == "sha256:abc"
+
+    def test_without_git_it_is_unknown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", "")
+        assert Settings().code_version == "unknown"

@@ -12,6 +12,8 @@ from tests import tiny_model
 from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.rollout import ServedVersion
 from twin.models.embedder import load_embedder
+from twin.models.engines.transformers_engine import TransformersEngine
+from twin.rag.chain import Chain, Lineage, load_chain
 from twin.recipes import Recipe, load_recipe
 from twin.settings import Settings
 from twin.stores.files import open_files
@@ -27,13 +29,20 @@ TEXTS = {
 
 
 def write_recipe(folder: Path, **serving: object) -> Recipe:
-    """A recipe named ``tiny`` whose answers are short."""
+    """A recipe named ``tiny`` whose answers are short, by the reference engine on one core."""
     folder.mkdir(parents=True, exist_ok=True)
     recipe = {
         "name": "tiny",
         "author": {"id": "ann", "name": "Ann"},
         "sources": [{"name": "texts", "kind": "folder", "path": "texts"}],
-        "serving": {"max_new_tokens": 24, "temperature": 0, "passages": 2, **serving},
+        "serving": {
+            "engine": "transformers",
+            "cpus_per_replica": 1,
+            "max_new_tokens": 24,
+            "temperature": 0,
+            "passages": 2,
+            **serving,
+        },
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(recipe))
     return load_recipe("tiny", folder)
@@ -100,3 +109,9 @@ def served(recipe: Recipe, version: str, uri: str, digest: str) -> ServedVersion
         weights_digest=digest,
         recipe=recipe.model_dump(mode="json"),
     )
+
+
+def open_chain(recipe: Recipe, weights: Path, settings: Settings, *, at_once: int = 1) -> Chain:
+    """The chain of these weights as version 1, over an engine in this process."""
+    engine = TransformersEngine.load(weights, threads=2, at_once=at_once)
+    return load_chain(recipe, engine, weights, settings, Lineage("twin-tiny", "1"))

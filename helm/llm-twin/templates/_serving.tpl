@@ -22,7 +22,10 @@ applications:
           models: {}
 {{- end }}
 
-{{/* A pod of the Ray cluster. KubeRay adds the command, /dev/shm, and an init container like it. */}}
+{{/*
+A pod of the Ray cluster: component head, worker or engine (which runs language models by vLLM).
+KubeRay adds the command, /dev/shm, and an init container like it.
+*/}}
 {{- define "llm-twin.rayPod" -}}
 {{- $root := .root -}}
 {{- include "llm-twin.checkGpus" . -}}
@@ -66,7 +69,7 @@ spec:
   tolerations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- if eq .component "worker" }}
+  {{- if ne .component "head" }}
   topologySpreadConstraints:
     - maxSkew: 1
       topologyKey: kubernetes.io/hostname
@@ -74,11 +77,11 @@ spec:
       labelSelector:
         matchLabels:
           {{- include "llm-twin.servingSelector" $root | nindent 10 }}
-          app.kubernetes.io/component: worker
+          app.kubernetes.io/component: {{ .component }}
   {{- end }}
   containers:
     - name: {{ .container }}
-      image: {{ include "llm-twin.image" (list $root "serve" $root.Values.images.tag) }}
+      image: {{ include "llm-twin.image" (list $root (eq .component "engine" | ternary "serve-vllm" "serve") $root.Values.images.tag) }}
       imagePullPolicy: {{ $root.Values.images.pullPolicy }}
       envFrom:
         - configMapRef:
@@ -88,7 +91,7 @@ spec:
       env:
         - name: RAY_USAGE_STATS_ENABLED
           value: "0"
-        {{- if eq .component "worker" }}
+        {{- if ne .component "head" }}
         - name: TWIN_MODEL_CACHE_BYTES
           value: {{ .group.modelCacheBytes | int64 | quote }}
         {{- if .group.modelsClaim }}
@@ -96,6 +99,15 @@ spec:
           value: /models
         {{- end }}
         {{- end }}
+        # Ray's default of 15 would let everything else on the node go before an answer.
+        - name: RAY_worker_niceness
+          value: "0"
+        # HAProxy takes requests in. Its statistics (8404) and metrics (9101) listen on every
+        # address of the pod: network policies let nobody in there.
+        - name: RAY_SERVE_ENABLE_HA_PROXY
+          value: "1"
+        - name: RAY_SERVE_THROUGHPUT_OPTIMIZED
+          value: "1"
       ports:
         {{- if eq .component "head" }}
         - {name: gcs, containerPort: 6379}
@@ -125,9 +137,14 @@ spec:
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 12
-      # Ready when Serve's proxy on this pod takes requests.
       readinessProbe:
+        {{- if eq .component "engine" }}
+        # No requests from outside come here: versions ask engines by Ray's own connections.
+        httpGet: {path: /api/local_raylet_healthz, port: 52365}
+        {{- else }}
+        # Ready when Serve's proxy on this pod takes requests.
         httpGet: {path: /-/healthz, port: serve}
+        {{- end }}
         initialDelaySeconds: 10
         periodSeconds: 5
         timeoutSeconds: 5
@@ -140,7 +157,7 @@ spec:
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
         - {name: home, mountPath: /home/twin}
-        {{- if and (eq .component "worker") .group.modelsClaim }}
+        {{- if and (ne .component "head") .group.modelsClaim }}
         - {name: models, mountPath: /models}
         {{- end }}
   volumes:
@@ -150,7 +167,7 @@ spec:
     - name: home
       emptyDir:
         sizeLimit: {{ .homeSize }}
-    {{- if and (eq .component "worker") .group.modelsClaim }}
+    {{- if and (ne .component "head") .group.modelsClaim }}
     - name: models
       persistentVolumeClaim:
         claimName: {{ .group.modelsClaim }}
@@ -162,7 +179,7 @@ spec:
 {{- define "llm-twin.checkGpus" -}}
 {{- $limit := index .group.resources.limits "nvidia.com/gpu" -}}
 {{- $request := index .group.resources.requests "nvidia.com/gpu" -}}
-{{- $where := eq .component "head" | ternary "serving.head" "serving.workers" -}}
+{{- $where := index (dict "head" "serving.head" "worker" "serving.workers" "engine" "serving.engines") .component -}}
 {{- if ne (toString ($limit | default "")) (toString ($request | default "")) -}}
 {{- fail (printf "%s.resources: nvidia.com/gpu must stand in requests and limits, and be the same" $where) -}}
 {{- end -}}

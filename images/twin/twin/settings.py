@@ -5,6 +5,7 @@ Every setting is ``TWIN_<NAME>`` in the environment. The defaults are those of a
 """
 
 import os
+import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -16,6 +17,24 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from twin.domain.errors import BadConfigurationError
 
 S = TypeVar("S", bound=BaseSettings)
+
+
+@cache
+def checkout_version() -> str:
+    """The checkout that this code runs from, as tag, commit and "-dirty"; else "unknown"."""
+    command = ["git", "describe", "--tags", "--always", "--dirty"]
+    try:
+        found = subprocess.run(  # noqa: S603 - fixed words
+            command,
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip() or "unknown"
 
 
 class Settings(BaseSettings):
@@ -64,12 +83,21 @@ class Settings(BaseSettings):
     """Keys that callers of the endpoint may present, comma-separated."""
     max_body_bytes: int = 1_048_576
     """Largest request body that the endpoint reads."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of web pages whose scripts may ask the endpoint, comma-separated; * means all."""
     router_replicas: int = 2
     """Processes that take requests in; with one, replacing it interrupts service."""
     ray_cpus: int | None = None
-    """CPUs that ``twin serving start`` lets Ray hand out; unset means the machine's own."""
+    """CPUs that ``twin serving start`` lets Ray hand out; unset means room for two engines with
+    all cores of this machine, which a rollout runs side by side."""
+    serve_haproxy: bool = True
+    """Whether HAProxy takes requests in before the routers; else Ray Serve's own proxy does, at a
+    fifth of the requests a second."""
     ray_object_store_bytes: int = 200_000_000
     """Ray's shared memory: only requests and answers pass through it, never weights."""
+
+    vllm_python: Path = Path(".venvs/vllm/bin/python")
+    """Python of the environment that has vLLM (``make vllm``); on KubeRay an image has it."""
 
     ray_service: str | None = None
     """KubeRay's RayService as ``namespace/name``; unset means that Serve runs at
@@ -90,6 +118,10 @@ class Settings(BaseSettings):
     """Whether a job may fetch a base model that the file store lacks. Off where only the job
     `twin models fetch` has a way to the web."""
 
+    gguf_converter: Path = Path(".venvs/convert")
+    """Folder of llama.cpp's converter, apart from the other packages since it conflicts with one
+    of them."""
+
     contact: str | None = Field(default=None, pattern=r"^[\x21-\x27\x2a-\x7e]+$")
     """E-mail address or URL by which those whose sites are crawled reach you: part of the user
     agent of every crawl."""
@@ -98,17 +130,28 @@ class Settings(BaseSettings):
     """Token for GitHub's API, which without one answers sixty requests an hour; it needs no
     rights. It is sent to api.github.com only."""
 
+    remote_api_key: SecretStr | None = None
+    """Key of the endpoint that ``serving.remote`` of a recipe names."""
+
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of the model libraries; unset means one a core. Set it to the reserved CPUs."""
 
-    code_version: str = "unknown"
-    """Git commit or image digest of this code, recorded with every model."""
+    code_version: str = Field(default_factory=checkout_version)
+    """Git commit or image digest of this code, recorded with every model; unset means what
+    ``git describe`` says of the checkout, and "unknown" outside of one."""
 
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(SecretStr(key.strip()) for key in value.split(",") if key.strip())
+        return value
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(origin.strip() for origin in value.split(",") if origin.strip())
         return value
 
     @property

@@ -136,7 +136,7 @@ def test_enough_articles_are_held_out() -> None:
         [document_id(recipe.author.id, url) for url in urls],
         validation=recipe.datasets.validation_share,
         test=recipe.datasets.test_share,
-        seed=recipe.datasets.seed,
+        seed=recipe.datasets.split_seed,
     )
     counts = Counter(splits.values())
     assert counts[Split.TEST] >= 3

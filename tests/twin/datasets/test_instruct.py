@@ -4,15 +4,11 @@ import re
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
 from tests.twin import corpora
 from twin.datasets.instruct import make_instruct_set
 from twin.datasets.keyphrases import key_phrases, phrases
 from twin.datasets.passages import Passage, passage_of
-from twin.datasets.splits import split_documents
 from twin.domain.sample import Split
 from twin.rag.prompt import format_passage
 from twin.recipes import DatasetsSection
@@ -22,6 +18,21 @@ KNOBS = DatasetsSection()
 
 def chunk(text, **fields):
     return corpora.document("d")[0].model_copy(update={"text": text, **fields})
+
+
+def unlike_chunks():
+    """Eight documents of four passages that share no word."""
+    return [
+        chunk(
+            " ".join(f"{name}{place}w{number}" for number in range(60)) + ".",
+            id=f"{name}-{place}",
+            document_id=name,
+            ordinal=place,
+            headings=(f"{name} {place}",),
+        )
+        for name in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
+        for place in range(4)
+    ]
 
 
 def test_answers_are_verbatim_and_carry_their_lineage():
@@ -51,7 +62,7 @@ def test_instructions_and_ids_are_unique():
 
 
 def test_grounded_samples_show_the_right_passage_among_others_of_their_split():
-    knobs = KNOBS.model_copy(update={"context_passages": 3})
+    knobs = KNOBS.model_copy(update={"context_passages": 3, "copy_share": 1.0})
     chunks = {c.id: c for c in corpora.corpus(12)}
     shown = {format_passage(c): c for c in chunks.values()}
     made = make_instruct_set(chunks.values(), knobs)
@@ -73,7 +84,8 @@ def test_grounded_samples_show_the_right_passage_among_others_of_their_split():
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0.0), (1.0, 1.0)])
 def test_the_share_of_grounded_samples_is_kept_at_its_ends(share, expected):
-    made = make_instruct_set(corpora.corpus(), KNOBS.model_copy(update={"grounded_share": share}))
+    knobs = KNOBS.model_copy(update={"grounded_share": share, "copy_share": 1.0})
+    made = make_instruct_set(corpora.corpus(), knobs)
     assert all(bool(s.context) == bool(expected) for s in made.samples)
 
 
@@ -101,6 +113,24 @@ def test_a_long_chunk_gives_its_first_whole_paragraphs():
     assert found.answer == "\n\n".join(paragraphs[:3]).strip()
 
 
+@pytest.mark.parametrize("heading", ["## A small section", "A small section\n---", "Another\n==="])
+def test_no_heading_is_in_an_answer(heading):
+    short, long = "Some words here. " * 4, "This is the long one of the two. " * 6
+    found = passage_of(chunk(f"{short}\n\n{heading}\n\n{long}\n\n### Last\n\n{short}"), KNOBS)
+    assert isinstance(found, Passage)
+    assert found.answer == long.strip()
+
+
+def test_a_comment_and_a_table_are_no_headings():
+    prose = "This is the long one of the two. " * 8
+    code = "```sh\n# Not a heading\nrun\n```"
+    table = "| a | b |\n|---|---|\n| 1 | 2 |"
+    text = f"{prose}\n\n{code}\n\n{table}\n\n{prose}".strip()
+    found = passage_of(chunk(text), KNOBS)
+    assert isinstance(found, Passage)
+    assert found.answer == text
+
+
 def test_skipped_chunks_are_counted_with_their_reason():
     chunks = [*corpora.corpus(), chunk("Short.", id="s", document_id="short")]
     made = make_instruct_set(chunks, KNOBS)
@@ -123,11 +153,7 @@ def test_a_passage_that_stands_in_two_documents_is_kept_where_it_is_measured():
 
 
 def test_most_of_a_held_out_passage_is_a_copy_too():
-    unlike = [
-        " ".join(f"{name}{number}" for number in range(60)) + "."
-        for name in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta")
-    ]
-    chunks = [chunk(text, id=f"c{n}", document_id=f"d{n}") for n, text in enumerate(unlike)]
+    chunks = unlike_chunks()
     splits = make_instruct_set(chunks, KNOBS).documents
     test, train = (
         next(c for c in chunks if splits[c.document_id] is split)
@@ -136,39 +162,47 @@ def test_most_of_a_held_out_passage_is_a_copy_too():
     edited = "A word of mine first. " + test.text
     near = [c.model_copy(update={"text": edited}) if c.id == train.id else c for c in chunks]
     made = make_instruct_set(near, KNOBS)
-    assert train.id not in {s.chunk_id for s in made.samples}
-    assert test.id in {s.chunk_id for s in made.samples}
+    assert made.documents == splits
+    assert made.skipped["said before"] == 1
+
+
+def test_what_has_no_templates_for_its_language_is_left_out_and_counted():
+    chunks = [
+        c.model_copy(update={"language": "de" if c.document_id == "alpha" else "en"})
+        for c in unlike_chunks()
+    ]
+    made = make_instruct_set(chunks, KNOBS)
+    assert made.skipped == {"no instructions in its language (de)": 4}
+    assert "alpha" in made.documents
+    assert {s.document_id for s in made.samples} == made.documents.keys() - {"alpha"}
+
+
+def test_documents_that_say_the_same_are_split_together():
+    chunks = corpora.corpus(12)
+    alone = make_instruct_set(chunks, KNOBS).documents
+    test = next(name for name, split in alone.items() if split is Split.TEST)
+    copy = [
+        c.model_copy(update={"id": f"copy-{c.id}", "document_id": "copy"})
+        for c in chunks
+        if c.document_id == test
+    ]
+    made = make_instruct_set([*chunks, *copy], KNOBS, kept=alone)
+    assert made.documents["copy"] is Split.TEST
+    assert {name: made.documents[name] for name in alone} == alone
+
+
+def test_the_seed_of_the_samples_moves_no_document():
+    first = make_instruct_set(corpora.corpus(12), KNOBS)
+    other = make_instruct_set(corpora.corpus(12), KNOBS.model_copy(update={"seed": 14}))
+    redrawn = make_instruct_set(corpora.corpus(12), KNOBS.model_copy(update={"split_seed": 14}))
+    assert other.documents == first.documents
+    assert other.samples != first.samples
+    assert redrawn.documents != first.documents
 
 
 def test_max_samples_bounds_the_set():
     made = make_instruct_set(corpora.corpus(12), KNOBS.model_copy(update={"max_samples": 10}))
     assert len(made.samples) == 10
-
-
-@given(
-    ids=st.sets(st.uuids().map(str), min_size=3, max_size=80),
-    test=st.sampled_from([0.1, 0.2, 0.4]),
-    seed=st.integers(0, 50),
-)
-@hypothesis_settings(max_examples=60, deadline=None)
-def test_every_document_has_one_split_and_no_wanted_split_is_empty(ids, test, seed):
-    splits = split_documents(ids, validation=0.1, test=test, seed=seed)
-    assert set(splits) == ids
-    assert set(splits.values()) == set(Split)
-
-
-def test_a_document_stays_in_its_split_while_others_come():
-    ids = [f"document-{n}" for n in range(200)]
-    few = split_documents(ids[:100], validation=0.1, test=0.2, seed=13)
-    many = split_documents(ids, validation=0.1, test=0.2, seed=13)
-    assert all(many[i] is few[i] for i in ids[:100])
-    share = Counter(many.values())[Split.TEST] / 200
-    assert 0.12 < share < 0.28
-
-
-def test_no_split_is_made_of_nothing():
-    assert split_documents([], validation=0.1, test=0.2, seed=1) == {}
-    assert split_documents(["only"], validation=0.1, test=0.2, seed=1) == {"only": Split.TRAIN}
 
 
 def test_key_phrases_are_terms_that_recur():

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.twin.features.documents import make
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
-from twin.domain.personal_data import PersonalDataDetector
 from twin.features.chunker import Chunker
 from twin.features.clean import clean
 from twin.models.embedder import load_embedder
 from twin.recipes import FeaturesSection
 from twin.settings import Settings
+from twin.text.personal_data import PersonalDataDetector
 
 EMBEDDER = load_embedder("all-minilm-l6-v2", Settings())
 CHUNKER = Chunker(EMBEDDER, 200)

@@ -1,11 +1,12 @@
-import threading
+import asyncio
+from contextlib import aclosing
 
 import pytest
 
 from tests.twin import twins
+from twin.domain.conversation import Turn
 from twin.domain.errors import BadDataError
-from twin.rag.chain import load_chain
-from twin.rag.query import Query, Turn
+from twin.rag.query import Query
 from twin.recipes import Recipe
 from twin.settings import Settings
 
@@ -17,11 +18,26 @@ def chain(tmp_path_factory):
     recipe = twins.write_recipe(settings.recipes)
     twins.index_texts(recipe, settings)
     twins.publish_weights(settings, home / "weights")
-    return load_chain(recipe, home / "weights", settings, model_name="twin-tiny", version="1")
+    return twins.open_chain(recipe, home / "weights", settings)
+
+
+def answered(chain, query):
+    return asyncio.run(chain.answer(query))
+
+
+def prepared(chain, query):
+    return asyncio.run(chain.prepare(query))
+
+
+def streamed(chain, query):
+    async def parts():
+        return [part async for part in chain.stream(query)]
+
+    return asyncio.run(parts())
 
 
 def test_an_answer_carries_its_lineage(chain):
-    answer = chain.answer(Query(question="What does every job run in?"))
+    answer = answered(chain, Query(question="What does every job run in?"))
     assert answer.answer
     assert (answer.model, answer.model_version) == ("twin-tiny", "1")
     assert answer.sources[0].document_id == "pods"
@@ -29,19 +45,19 @@ def test_an_answer_carries_its_lineage(chain):
     assert len(answer.sources) == 2
     assert 0 < answer.completion_tokens <= 24
     assert answer.trace_id.startswith("tr-")
-    assert answer.id != chain.answer(Query(question="What does every job run in?")).id
+    assert answer.id != answered(chain, Query(question="What does every job run in?")).id
 
 
 def test_the_parts_of_a_stream_are_the_answer(chain):
     query = Query(question="Why pods?")
-    *texts, last = chain.stream(query)
+    *texts, last = streamed(chain, query)
     assert "".join(part.text for part in texts).strip() == last.answer.answer
-    assert last.answer.answer == chain.answer(query).answer
+    assert last.answer.answer == answered(chain, query).answer
     assert all(part.answer is None for part in texts)
 
 
 def test_the_model_is_shown_the_sources_as_data_and_the_question_last(chain):
-    prompt = chain.prepare(Query(question="Why pods?"))
+    prompt = prepared(chain, Query(question="Why pods?"))
     [message] = prompt.messages
     for passage in prompt.passages:
         assert passage.text in message["content"]
@@ -63,9 +79,8 @@ def test_neither_can_an_earlier_turn(chain):
 
 def _turns(chain, query):
     """Turns in the prompt that the model is given, its own, yet to be written, included."""
-    chat = chain._model.chat
-    ids = chat.prompt_ids(chain.prepare(query).messages)
-    return ids.count(chat.tokenizer.convert_tokens_to_ids("<start_of_turn>"))
+    start = chain._chat.tokenizer.convert_tokens_to_ids("<start_of_turn>")
+    return prepared(chain, query).ids.count(start)
 
 
 def test_earlier_turns_alternate_and_end_with_the_assistants(chain):
@@ -76,7 +91,7 @@ def test_earlier_turns_alternate_and_end_with_the_assistants(chain):
         Turn(role="assistant", content="Yes."),
         Turn(role="user", content="Never answered"),
     )
-    messages = chain.prepare(Query(question="Why pods?", history=history)).messages
+    messages = prepared(chain, Query(question="Why pods?", history=history)).messages
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]
     assert messages[0]["content"] == "One\n\nmore"
 
@@ -87,7 +102,7 @@ def test_of_a_long_conversation_the_newest_turns_are_kept(chain):
         for number in range(50)
         for role in ("user", "assistant")
     )
-    messages = chain.prepare(Query(question="Why pods?", history=history)).messages
+    messages = prepared(chain, Query(question="Why pods?", history=history)).messages
     assert messages[-2]["content"].startswith("assistant 49")
     assert messages[0]["role"] == "user"
     assert len(messages) < 20
@@ -95,40 +110,31 @@ def test_of_a_long_conversation_the_newest_turns_are_kept(chain):
 
 def test_a_caller_s_instruction_is_shown_but_not_searched_for(chain):
     query = Query(question="What does every job run in?", system="Rhyme about the alias.")
-    prompt = chain.prepare(query)
+    prompt = prepared(chain, query)
     assert prompt.passages[0].document_id == "pods"
     assert "Rhyme about the alias." in prompt.messages[-1]["content"]
 
 
 def test_the_recipe_limits_what_a_caller_may_ask_for(chain):
-    params = chain.prepare(Query(question="a b", max_new_tokens=10_000, temperature=1.5)).params
+    params = prepared(chain, Query(question="a b", max_new_tokens=10_000, temperature=1.5)).params
     assert (params.max_new_tokens, params.temperature) == (24, 1.5)
     assert params.min_new_tokens == 1, "an answer is never empty"
-    assert chain.prepare(Query(question="a b", max_new_tokens=3)).params.max_new_tokens == 3
-    assert len(chain.answer(Query(question="pods", passages=1)).sources) == 1
+    assert prepared(chain, Query(question="a b", max_new_tokens=3)).params.max_new_tokens == 3
+    assert len(answered(chain, Query(question="pods", passages=1)).sources) == 1
 
 
 def test_a_question_beyond_the_models_context_is_refused(chain):
     with pytest.raises(BadDataError, match=r"the question has .* tokens"):
-        chain.answer(Query(question="pod " * 3_000))
-
-
-def test_a_stream_stops_when_told(chain):
-    stop = threading.Event()
-    parts = []
-    for part in chain.stream(Query(question="Why pods?"), stop.is_set):
-        parts.append(part)
-        stop.set()
-    answer = parts[-1].answer
-    assert answer.completion_tokens < chain.answer(Query(question="Why pods?")).completion_tokens
-    assert answer.finish_reason == "length"
+        answered(chain, Query(question="pod " * 3_000))
 
 
 def test_a_stream_may_be_left(chain):
-    stream = chain.stream(Query(question="Why pods?"))
-    next(stream)
-    stream.close()
-    assert chain.answer(Query(question="Why pods?")).answer
+    async def leave():
+        async with aclosing(chain.stream(Query(question="Why pods?"))) as parts:
+            await anext(parts)
+
+    asyncio.run(leave())
+    assert answered(chain, Query(question="Why pods?")).answer
 
 
 def test_a_new_release_of_the_index_is_followed(chain, tmp_path):
@@ -136,11 +142,9 @@ def test_a_new_release_of_the_index_is_followed(chain, tmp_path):
     recipe = twins.write_recipe(settings.recipes)
     twins.index_texts(recipe, settings)
     twins.publish_weights(settings, tmp_path / "weights")
-    following = load_chain(
-        recipe, tmp_path / "weights", settings, model_name="twin-tiny", version="1"
-    )
+    following = twins.open_chain(recipe, tmp_path / "weights", settings)
     twins.index_texts(recipe, settings, {"bees": "Bees sleep in the hive at night."})
-    found = following.answer(Query(question="Where do bees sleep?")).sources
+    found = answered(following, Query(question="Where do bees sleep?")).sources
     assert found[0].document_id == "bees"
 
 
@@ -154,34 +158,34 @@ def careful(tmp_path_factory):
     recipe = Recipe.model_validate({**recipe.model_dump(mode="json"), "retrieval": knobs})
     twins.index_texts(recipe, settings)
     twins.publish_weights(settings, home / "weights")
-    chain = load_chain(recipe, home / "weights", settings, model_name="twin-tiny", version="1")
-    chain.warm_up()
+    chain = twins.open_chain(recipe, home / "weights", settings)
+    asyncio.run(chain.warm_up())
     return chain
 
 
 def test_what_the_texts_say_nothing_of_is_not_answered(careful):
-    answer = careful.answer(Query(question="How do I bake sourdough bread?"))
+    answer = answered(careful, Query(question="How do I bake sourdough bread?"))
     assert answer.answer == "Of that I have written nothing."
     assert (answer.grounded, answer.sources, answer.completion_tokens) == (False, (), 0)
     assert answer.finish_reason == "stop"
-    known = careful.answer(Query(question="What does every job run in?"))
+    known = answered(careful, Query(question="What does every job run in?"))
     assert known.grounded
     assert known.sources
 
 
 def test_not_knowing_is_streamed_like_an_answer(careful):
-    text, last = careful.stream(Query(question="How do I bake sourdough bread?"))
+    text, last = streamed(careful, Query(question="How do I bake sourdough bread?"))
     assert text.text == last.answer.answer
     assert text.answer is None
 
 
 def test_a_later_turn_of_a_conversation_is_always_answered(careful):
     history = (Turn(role="user", content="Why pods?"), Turn(role="assistant", content="To rest."))
-    answer = careful.answer(Query(question="Really? Tell me more, please.", history=history))
+    answer = answered(careful, Query(question="Really? Tell me more, please.", history=history))
     assert answer.completion_tokens
     assert answer.grounded
 
 
 def test_an_answer_without_passages_is_not_grounded(chain):
-    answer = chain.answer(Query(question="?!"))
+    answer = answered(chain, Query(question="?!"))
     assert (answer.grounded, answer.sources) == (False, ())

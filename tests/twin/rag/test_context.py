@@ -60,3 +60,52 @@ def test_the_prompt_never_shows_more_than_the_budget(lengths, budget, headings):
     kept = fit_context(found, budget, words)
     assert sum(words(format_passage(passage)) for passage in kept) <= max(0, budget)
     assert [passage.rank for passage in kept] == sorted(passage.rank for passage in kept)
+
+
+TABLE = (
+    "Ports are few.\n\n| Door | Port |\n|---|---|\n| web page | 8080 |\n| the twin | 8000 |\n\n"
+    "No more."
+)
+CODE = "Type this.\n\n```sh\ntwin crawl run\ntwin features build --all\n```\n\nThen wait a while."
+
+
+def cut(text: str, budget: int) -> str:
+    [passage] = passages(1)
+    [kept] = fit_context([passage.model_copy(update={"text": text})], budget, words)
+    assert kept.text != text
+    assert words(format_passage(kept)) <= budget
+    return kept.text
+
+
+@pytest.mark.parametrize("budget", range(6, 24))
+def test_a_table_is_cut_between_its_rows(budget):
+    shown, mark = cut(TABLE, budget).rsplit("…", 1)
+    assert mark == ""
+    assert TABLE.startswith(shown.rstrip())
+    for line in shown.rstrip().split("\n"):
+        assert line in TABLE.split("\n") or not line.startswith("|")
+
+
+@pytest.mark.parametrize("budget", range(6, 16))
+def test_code_is_cut_between_its_lines_and_its_fence_is_closed(budget):
+    shown = cut(CODE, budget)
+    assert shown.count("```") in {0, 2}
+    for line in shown.split("\n"):
+        assert line in {*CODE.split("\n"), "…"} or line.endswith(" …")
+    before, _, code = shown.partition("```sh\n")
+    assert before.startswith("Type")
+    if code:
+        assert set(code.split("\n")) <= {
+            *CODE.split("\n"),
+            "…",
+            "Then …",
+            "Then wait …",
+            "Then wait a …",
+        }
+
+
+def test_what_fits_is_shown_with_its_table_and_code_whole():
+    for text in (TABLE, CODE):
+        [passage] = passages(1)
+        passage = passage.model_copy(update={"text": text})
+        assert fit_context([passage], words(format_passage(passage)), words) == [passage]

@@ -346,7 +346,7 @@ def test_expansion_finds_what_only_another_wording_meets(index, embedder):
 
     def first(**fields):
         retriever = Retriever(
-            index.read(), embedder, knobs(arms="sparse", **fields), language_model=Writer()
+            index.read(), embedder, knobs(arms="sparse", **fields), writer=Writer()
         )
         return titles(retriever.search("river steamers", 1))
 

@@ -11,9 +11,8 @@ from pydantic import SecretStr
 
 from tests import servers
 from tests.twin import twins
-from twin.rag.chain import Chain, load_chain
+from twin.rag.chain import Chain
 from twin.serving.access import Keys
-from twin.serving.answering import Answering
 from twin.serving.api import create_app
 from twin.serving.routing import RoutingTable
 from twin.settings import Settings
@@ -26,17 +25,17 @@ MAX_BODY_BYTES = 300_000
 class ChainBackend:
     """`twin.serving.backend.Backend` over one chain in this process."""
 
-    answering: Answering
+    chain: Chain
     table: RoutingTable
     streams_left: list[int] = field(default_factory=list)
 
     async def answer(self, target, query):
-        return await self.answering.answer(query)
+        return await self.chain.answer(query)
 
     async def stream(self, target, query):
         sent = 0
         try:
-            async for part in self.answering.stream(query):
+            async for part in self.chain.stream(query):
                 sent += 1
                 yield part
         finally:
@@ -50,14 +49,13 @@ def chain(tmp_path_factory) -> Chain:
     recipe = twins.write_recipe(settings.recipes, max_new_tokens=400)
     twins.index_texts(recipe, settings)
     twins.publish_weights(settings, home / "weights")
-    return load_chain(recipe, home / "weights", settings, model_name="twin-tiny", version="1")
+    return twins.open_chain(recipe, home / "weights", settings, at_once=2)
 
 
 @pytest.fixture(scope="session")
 def backend(chain) -> ChainBackend:
     table = {"models": {"twin-tiny": {"versions": {"1": 100}, "max_question_characters": 4_000}}}
-    answering = Answering(chain, at_once=2, timeout_seconds=60)
-    return ChainBackend(answering, RoutingTable.model_validate(table))
+    return ChainBackend(chain, RoutingTable.model_validate(table))
 
 
 @pytest.fixture(scope="session")

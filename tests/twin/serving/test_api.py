@@ -138,8 +138,8 @@ def test_without_a_key_nothing_is_read(endpoint, path, headers):
     ("content", "says"),
     [
         (b"{not json", "not valid JSON"),
-        (b"", "Field required"),
-        (b"[]", "valid dictionary"),
+        (b"", "the body must be given"),
+        (b"[]", "the body must be a JSON object"),
         (b'{"question": ""}', "question"),
         (b'{"question": 7}', "question"),
         (b'{"question": "a", "temperature": "hot"}', "temperature"),

@@ -52,7 +52,7 @@ def test_it_serves_what_it_served_before_and_leaves_nothing_behind(tmp_path):
     token.parent.mkdir(parents=True)
     token.write_text("0" * 64)
     environment["HOME"] = str(tmp_path / "person")
-    recipe = twins.write_recipe(settings.recipes, replicas=1)
+    recipe = twins.write_recipe(settings.recipes, engine="llama.cpp")
     twins.index_texts(recipe, settings)
     uri, digest = twins.publish_weights(settings, tmp_path / "weights")
     served = twins.served(recipe, "3", uri, digest)

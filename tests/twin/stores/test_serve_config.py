@@ -1,10 +1,13 @@
+import os
+
 import pytest
 from ray.serve.schema import ServeDeploySchema
 
 from twin.domain.errors import BadDataError
 from twin.domain.rollout import RolloutState, ServedVersion
 from twin.recipes import load_recipe
-from twin.stores.serve_config import recipe_of, render, routes
+from twin.stores.registry import ModelVersion
+from twin.stores.serve_config import applications_of, recipe_of, render, routes, served_version
 
 
 @pytest.fixture
@@ -39,6 +42,9 @@ def test_ray_accepts_it(state, settings):
     parsed = ServeDeploySchema.model_validate(config)
     assert [app.name for app in parsed.applications] == [
         "router",
+        "twin-handbook-v7-engine",
+        "twin-handbook-v8-engine",
+        "twin-other-v1-engine",
         "twin-handbook-v7",
         "twin-handbook-v8",
         "twin-other-v1",
@@ -55,6 +61,7 @@ def test_callers_reach_the_router_only(state, settings):
     found = applications(render([state(v7=100)], settings))
     assert found["router"]["route_prefix"] == "/"
     assert found["twin-handbook-v7"]["route_prefix"] is None
+    assert found["twin-handbook-v7-engine"]["route_prefix"] is None
 
 
 def test_the_router_knows_versions_weights_and_limits(state):
@@ -112,3 +119,169 @@ def test_a_value_that_this_code_does_not_take_is_refused_in_one_line(state):
     old = served.model_copy(update={"recipe": {**served.recipe, "serving": serving}})
     with pytest.raises(BadDataError, match=r"version 7 .*serving\.replicas"):
         recipe_of(old)
+
+
+def deployment(config, application):
+    [deployment] = applications(config)[application]["deployments"]
+    return deployment
+
+
+def with_serving(state, **knobs):
+    """The state with other knobs of serving in each version's recipe."""
+    versions = tuple(
+        item.model_copy(
+            update={"recipe": {**item.recipe, "serving": {**item.recipe["serving"], **knobs}}}
+        )
+        for item in state.versions
+    )
+    return state.model_copy(update={"versions": versions})
+
+
+def shared(state, base="b" * 64):
+    """The state with adapters of one base instead of merged weights."""
+    versions = tuple(
+        item.model_copy(
+            update={"weights": "adapter", "base_uri": "/files/base", "base_digest": base}
+        )
+        for item in state.versions
+    )
+    return state.model_copy(update={"versions": versions})
+
+
+def test_the_engine_reserves_the_cores_that_it_uses(state, settings):
+    serving = with_serving(state(v7=100), cpus_per_replica=3, replicas=2)
+    config = render([serving], settings)
+    engine = deployment(config, "twin-handbook-v7-engine")
+    assert engine["num_replicas"] == 2
+    assert engine["ray_actor_options"] == {"num_cpus": 3, "num_gpus": 0}
+    arguments = applications(config)["twin-handbook-v7-engine"]["args"]
+    assert arguments["serving"]["cpus_per_replica"] == 3
+    assert arguments["weights_uri"] == "/files/models/v7"
+    version = deployment(config, "twin-handbook-v7")
+    assert version["ray_actor_options"]["num_cpus"] < 1
+    assert version["ray_actor_options"]["num_gpus"] == 0
+
+
+def test_left_open_a_laptop_gives_all_cores_to_one_engine(state, settings):
+    open_ = with_serving(state(v7=100), replicas=None, version_replicas=None)
+    here = render([open_], settings)
+    engine = deployment(here, "twin-handbook-v7-engine")
+    assert (engine["num_replicas"], engine["ray_actor_options"]["num_cpus"]) == (1, os.cpu_count())
+    assert deployment(here, "twin-handbook-v7")["num_replicas"] == 1
+    there = render([open_], settings.model_copy(update={"ray_service": "twin/twin"}))
+    engine = deployment(there, "twin-handbook-v7-engine")
+    assert (engine["num_replicas"], engine["ray_actor_options"]["num_cpus"]) == (2, 3)
+    assert deployment(there, "twin-handbook-v7")["num_replicas"] == 2
+
+
+def test_a_version_knows_its_engine(state, settings):
+    found = applications(render([state(v7=100)], settings))
+    arguments = found["twin-handbook-v7"]["args"]
+    assert (arguments["engine"], arguments["adapter"]) == ("twin-handbook-v7-engine", None)
+    assert arguments["served"]["version"] == "7"
+
+
+def test_adapters_of_one_base_share_one_engine(state, settings):
+    one, other = shared(state(v7=90, v8=10)), shared(state("twin-other", v1=100))
+    config = render([one, other], settings)
+    [engine] = [name for name in applications(config) if name.startswith("engine-")]
+    assert set(deployment(config, engine)["user_config"]["adapters"]) == {
+        "twin-handbook-v7",
+        "twin-handbook-v8",
+        "twin-other-v1",
+    }
+    adapter = deployment(config, engine)["user_config"]["adapters"]["twin-handbook-v8"]
+    assert adapter == {"uri": "/files/models/v8", "digest": "d" * 64}
+    assert applications(config)[engine]["args"]["weights_uri"] == "/files/base"
+    arguments = applications(config)["twin-other-v1"]["args"]
+    assert (arguments["engine"], arguments["adapter"]) == (engine, "twin-other-v1")
+    served = one.versions[0]
+    assert applications_of("twin-handbook", served) == {"twin-handbook-v7", engine}
+
+
+def test_a_further_version_changes_only_the_user_config_of_a_shared_engine(state, settings):
+    before = render([shared(state(v7=100))], settings)
+    after = render([shared(state(v7=100, v8=0))], settings)
+    [engine] = [name for name in applications(before) if name.startswith("engine-")]
+    old, new = applications(before)[engine], applications(after)[engine]
+    assert old["deployments"][0].pop("user_config") != new["deployments"][0].pop("user_config")
+    assert old == new
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"llama_cpp": {"quantisation": "f16"}},
+        {"llama_cpp": {"parallel": 3}},
+        {"engine": "vllm"},
+        {"cpus_per_replica": 5},
+        {"replicas": 7},
+    ],
+)
+def test_other_knobs_or_another_base_make_another_engine(state, settings, knobs):
+    def engines(*states):
+        config = render(list(states), settings)
+        return {name for name in applications(config) if name.startswith("engine-")}
+
+    plain = shared(state(v7=100))
+    assert engines(plain) != engines(with_serving(plain, **knobs))
+    assert engines(plain) != engines(shared(state(v7=100), base="c" * 64))
+
+
+def test_a_remote_model_has_no_engine_here(state, settings):
+    remote = {"base_url": "https://models.example/v1", "model": "big"}
+    served = with_serving(state(v7=100), engine="remote", remote=remote)
+    config = render([served], settings)
+    assert list(applications(config)) == ["router", "twin-handbook-v7"]
+    assert applications(config)["twin-handbook-v7"]["args"]["engine"] is None
+    assert applications_of("twin-handbook", served.versions[0]) == {"twin-handbook-v7"}
+
+
+def test_the_queue_before_the_engine_is_the_recipes(state, settings):
+    config = render([with_serving(state(v7=100), max_queued_requests=5)], settings)
+    assert deployment(config, "twin-handbook-v7-engine")["max_queued_requests"] == 5
+
+
+@pytest.mark.parametrize(
+    ("knobs", "at_once"),
+    [
+        ({"engine": "transformers", "answers_at_once": 3}, 3),
+        ({"engine": "llama.cpp", "llama_cpp": {"parallel": 5}}, 10),
+    ],
+)
+def test_an_engine_takes_what_it_writes_at_once(state, settings, knobs, at_once):
+    config = render([with_serving(state(v7=100), **knobs)], settings)
+    assert deployment(config, "twin-handbook-v7-engine")["max_ongoing_requests"] == at_once
+
+
+def test_vllm_says_itself_what_it_reserves(state, settings):
+    config = render([with_serving(state(v7=100), engine="vllm")], settings)
+    engine = applications(config)["twin-handbook-v7-engine"]
+    assert engine["import_path"] == "twin.serving.vllm_engine:build"
+    assert "ray_actor_options" not in engine["deployments"][0]
+    ServeDeploySchema.model_validate(config)
+
+
+def registered(**tags):
+    return ModelVersion("twin-a", "7", "/files/models/a", "d" * 64, "r", tags)
+
+
+def test_a_registered_version_is_served_as_what_it_was_registered_as(root):
+    recipe = load_recipe("handbook", root / "include" / "recipes")
+    merged = served_version(registered(), recipe)
+    assert (merged.version, merged.weights) == ("7", "merged")
+    assert merged.model_source == ("/files/models/a", "d" * 64)
+    base = {"weights": "adapter", "base_uri": "/files/base", "base_digest": "b" * 64}
+    adapter = served_version(registered(**base), recipe)
+    assert adapter.model_source == ("/files/base", "b" * 64)
+    assert adapter.weights_uri == "/files/models/a"
+
+
+def test_an_adapter_is_not_given_to_an_engine_that_takes_none(root):
+    recipe = load_recipe("handbook", root / "include" / "recipes")
+    serving = recipe.serving.model_copy(update={"engine": "transformers"})
+    with pytest.raises(BadDataError, match="version 7 is an adapter, and the engine transformers"):
+        served_version(
+            registered(weights="adapter", base_uri="/b", base_digest="b" * 64),
+            recipe.model_copy(update={"serving": serving}),
+        )

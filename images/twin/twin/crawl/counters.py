@@ -49,6 +49,24 @@ class Counters:
             self._job.counts.skipped += 1
         self.advance(1)
 
+    def skipped_draft(self, url: str, reason: str) -> None:
+        """Count a page that its site does not publish, and name it in the job's result."""
+        with self._lock:
+            self.tally.skipped += 1
+            self.tally.drafts += 1
+            self._job.counts.read += 1
+            self._job.skip_item(url, reason)
+        self.advance(1)
+
+    def dead_link(self, url: str, reason: str) -> None:
+        """Count a link that leads nowhere, and name it in the job's result."""
+        with self._lock:
+            self.tally.skipped += 1
+            self.tally.dead_links += 1
+            self._job.counts.read += 1
+            self._job.skip_item(url, reason)
+        self.advance(1)
+
     def failed(self, url: str, reason: str, transient: bool) -> None:
         """Count a page or file that could not be had or used."""
         with self._lock:

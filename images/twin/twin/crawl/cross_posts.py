@@ -9,7 +9,6 @@ gone is live again.
 """
 
 import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from twin.crawl.web.urls import host_of, page_key
 from twin.domain.document import Document, DocumentStatus
 from twin.domain.errors import TryAgainError
 from twin.stores.warehouse import Warehouse
+from twin.text.words import words as words_of
 
 log = structlog.get_logger("twin.crawl")
 
@@ -36,7 +36,6 @@ BANDS = 32
 ATTEMPTS = 5
 # Files of two repositories may well be equal (licences, generated code) and are no articles.
 NOT_COMPARED = frozenset({"code"})
-_WORD = re.compile(r"\w+")
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -195,7 +194,7 @@ def _likely_pairs(warehouse: Warehouse, items: dict[str, Document]) -> set[tuple
     equal = defaultdict(list)
     pairs = set()
     for name, text in warehouse.texts(items):
-        words = _words(text)
+        words = words_of(text.casefold())
         equal[hashlib.sha256(" ".join(words).encode()).digest()].append(name)
         minhash = RMinHash(num_perm=PERMUTATIONS, seed=1)
         minhash.update(sorted(_shingles(words)))
@@ -210,11 +209,7 @@ def _likely_pairs(warehouse: Warehouse, items: dict[str, Document]) -> set[tuple
 
 def shingles_of(text: str) -> set[str]:
     """Every run of `SHINGLE_WORDS` words of a text, without case, marks and Markdown."""
-    return _shingles(_words(text))
-
-
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold().replace("_", " "))
+    return _shingles(words_of(text.casefold()))
 
 
 def _shingles(words: list[str]) -> set[str]:

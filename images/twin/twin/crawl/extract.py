@@ -16,6 +16,7 @@ from twin.crawl.page import UnusableError
 from twin.domain.errors import ExitCode
 
 _MAX_BYTES = 100_000_000
+_MIN_SHARE_BEYOND_ASCII = 0.1
 _GZIP = b"\x1f\x8b"
 
 
@@ -96,7 +97,21 @@ def _decoded(data: bytes) -> str:
                 return data.decode(resolve_encoding(encoding) or encoding)
         except (UnicodeDecodeError, LookupError):
             continue
-    return data.decode(_codec(declared), "replace")
+    return data.decode(_codec(declared) if declared else _likely_codec(data), "replace")
+
+
+def _likely_codec(data: bytes) -> str:
+    """The encoding of a page that declares none and is not UTF-8.
+
+    Of Western text, hardly a letter is beyond ASCII: browsers take it for cp1252, and so do we.
+    """
+    beyond = len(data) - len(data.translate(None, bytes(range(128, 256))))
+    if beyond < _MIN_SHARE_BEYOND_ASCII * len(data):
+        return "cp1252"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data).best()
+    return best.encoding if best is not None else "cp1252"
 
 
 def _codec(declared: str | None) -> str:

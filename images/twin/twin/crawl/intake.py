@@ -14,10 +14,12 @@ from twin.crawl.absences import Absence, Absences, of_status
 from twin.crawl.books import Books
 from twin.crawl.budget import Budget
 from twin.crawl.counters import Counters
+from twin.crawl.formats.front_matter import NOT_YET, UNPUBLISHED
 from twin.crawl.known_pages import KnownPages
 from twin.crawl.page import (
     ARTICLE_TYPE,
     Article,
+    DraftError,
     Exchange,
     ListingError,
     Page,
@@ -34,6 +36,7 @@ from twin.crawl.rules import rules_of
 from twin.crawl.source_documents import SourceDocuments
 from twin.crawl.steps import Bury, Read, Steps, Store, Work, at_once, carried_out
 from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
+from twin.crawl.web.dead_links import DeadLinks
 from twin.crawl.web.urls import same_page
 from twin.domain.crawl import Change, FetchedPage
 from twin.domain.document import STANDING, DocumentStatus, document_id
@@ -65,6 +68,7 @@ class Intake:
             taken any more. A page that breaks its reader fails alone.
         entry_errors: start pages, sitemaps and feeds that could not be read.
         absences: what was not where it was; sources set there whether they list all they have.
+        dead_links: pages that are not there, and that only a link spoke of.
     """
 
     job: Job
@@ -77,6 +81,7 @@ class Intake:
     fatal: BaseException | None = None
     entry_errors: list[TwinError] = field(default_factory=list)
     absences: Absences = field(default_factory=Absences)
+    dead_links: DeadLinks = field(default_factory=DeadLinks)
     _error: TwinError | None = None
 
     def __post_init__(self) -> None:
@@ -257,7 +262,11 @@ class Intake:
             return *self.skip(FORGOTTEN), None
         if self._documents.is_made_of(identity, fetched) and not page.reserved:
             return *self._stored(identity, page.url, Change.UNCHANGED), identity
-        article = yield from read
+        try:
+            article = yield from read
+        except DraftError as error:  # it may have been published before
+            yield Bury(identity, page.fetched)
+            return *self._skip_draft(page.url, str(error)), None
         url = article.canonical_url or page.url
         if page.has_siblings and not same_page(url, page.url):
             if document_id(self._author, self._documents.name(url)) in self._documents.forgotten:
@@ -336,11 +345,13 @@ class Intake:
         if known.outcome == Outcome.ELSEWHERE:
             self.skip(f"its canonical URL is {known.reason}")
             return Outcome.ELSEWHERE, known.reason
+        if known.reason.startswith(UNPUBLISHED):
+            return self._skip_draft(url, known.reason)
         return self.skip(known.reason)
 
     def _stands(self, known: FetchedPage) -> bool:
         if known.outcome != Outcome.STORED:
-            return True
+            return not known.reason.startswith(NOT_YET)  # its day may have come
         digest = self._documents.digest(known.body_digest)
         return self._documents.is_made_of(known.document_id, digest)
 
@@ -360,6 +371,10 @@ class Intake:
     def skip(self, reason: str) -> tuple[Outcome, str]:
         """Note a page that is rightly no document."""
         self._counters.skipped()
+        return Outcome.SKIPPED, reason
+
+    def _skip_draft(self, url: str, reason: str) -> tuple[Outcome, str]:
+        self._counters.skipped_draft(url, reason)
         return Outcome.SKIPPED, reason
 
     def _refuse(self, page: Page, reason: str) -> tuple[Outcome, str]:
@@ -410,6 +425,10 @@ class Intake:
 
     # Documents that are no longer there
 
+    def has_had(self, url: str) -> bool:
+        """Whether a page has been a document of this source, in this crawl or before."""
+        return self._documents.has_name(url)
+
     def _note_absence(self, url: str, outcome: Outcome, identity: str | None) -> None:
         """A page that became another document, or none, has left the one that it was."""
         if outcome is Outcome.STORED and identity == document_id(self._author, url):
@@ -453,6 +472,8 @@ class Intake:
             TwinError: the warehouse is away.
         """
         self.pages.flush()
+        for url, status in self.dead_links.found.items():
+            self._counters.dead_link(url, f"a dead link: answered {status}")
         came_across = self._counters.seen
         if seen is None:
             self.warehouse.mark_seen(came_across - self._documents.added, self.books.started)
@@ -499,12 +520,17 @@ class Intake:
             TwinError: the warehouse is away.
         """
         self.pages.flush()
-        return {**self._counters.state(), "absences": self.absences.pages}
+        return {
+            **self._counters.state(),
+            "absences": self.absences.pages,
+            "dead_links": self.dead_links.state(),
+        }
 
     def go_on(self, state: dict[str, Any]) -> None:
         """Take over what an earlier process of this crawl has done."""
         for url, absence in state["absences"].items():
             self.absences.note(url, Absence(absence))
+        self.dead_links.go_on(state["dead_links"])
         self._counters.go_on(state)
 
 

@@ -18,6 +18,10 @@ class ListingError(UnusableError):
     """A page that is no article but leads to some: tags, archives, a home page."""
 
 
+class DraftError(UnusableError):
+    """A page that its site does not publish: a draft, dated in the future, or expired."""
+
+
 class PaywallError(UnusableError):
     """A page that gives only the beginning of its article."""
 
@@ -57,6 +61,7 @@ class Page:
         fetched: when; what becomes of the page bears this time.
         exchange: how it came, if over HTTP.
         links: pages of the site that it leads to; None if they were not looked for.
+        drafts: the recipe takes what is not published as well.
     """
 
     url: str
@@ -69,6 +74,7 @@ class Page:
     fetched: datetime = field(default_factory=now)
     exchange: Exchange | None = None
     links: tuple[str, ...] | None = None
+    drafts: bool = False
 
 
 @dataclass(frozen=True)

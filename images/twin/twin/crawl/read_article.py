@@ -16,10 +16,11 @@ from twin.crawl.page import (
     whole,
 )
 from twin.recipes import CrawlSection
+from twin.text.words import count_words
 
 #: Part of what decides whether stored text is still what we would extract today: raise it when
 #: a change of these readers changes their output.
-READER_VERSION = "4"
+READER_VERSION = "5"
 
 #: Fewest words of a text that is short by its nature; `crawl.min_words` counts where it is less.
 MIN_WORDS_OF_POST = 10
@@ -75,7 +76,7 @@ def checked(article: Article, limits: CrawlSection) -> Article:
 
 
 def _check_words(article: Article, limits: CrawlSection) -> None:
-    words = len(article.content.split())
+    words = count_words(article.content)
     if article.kind in {"post", "comment"} and limits.min_words > MIN_WORDS_OF_POST:
         fewest, rule = MIN_WORDS_OF_POST, f"the {MIN_WORDS_OF_POST} of a {article.kind}"
     else:
@@ -94,7 +95,7 @@ def _read(page: Page, limits: CrawlSection) -> Article:
     if page.media_type in MARKDOWN_TYPES:
         from twin.crawl.formats.markdown import read_markdown
 
-        return read_markdown(decode(page), page.url)
+        return read_markdown(decode(page), page.url, drafts=page.drafts, now=page.fetched)
     if page.media_type in HTML_TYPES:
         from twin.crawl.formats.html import read_html
         from twin.crawl.formats.paywall import refuse_paywalled

@@ -67,6 +67,10 @@ class SourceDocuments:
         """The URL that a page is stored under: whichever way it is linked now, it keeps it."""
         return self._names.get(page_number(url), url)
 
+    def has_name(self, url: str) -> bool:
+        """Whether a document was stored, or erased, under this name or one that is like it."""
+        return page_number(url) in self._names
+
     def keep_name(self, url: str) -> None:
         """Note the name of a document that other pages may call otherwise."""
         self._names.setdefault(page_number(url), url)

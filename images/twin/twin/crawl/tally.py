@@ -30,6 +30,10 @@ class Tally:
     failed: int = 0
     guests: int = 0
     """Of the documents, those of other writers than the author."""
+    drafts: int = 0
+    """Of the skipped pages, those that their site does not publish."""
+    dead_links: int = 0
+    """Of the skipped pages, those that only a link spoke of, and that are not there."""
 
     @property
     def documents(self) -> int:
@@ -93,6 +97,10 @@ def verdict(
 def _why_none(tally: Tally, failures: Failures) -> str:
     if tally.failed:
         return f"{tally.failed} pages failed (mostly: {failures.commonest})"
+    if tally.skipped and tally.skipped == tally.drafts:
+        return f"all {tally.drafts} pages are drafts, not due or expired: set its drafts to true"
+    if tally.skipped and tally.skipped == tally.dead_links:
+        return f"all {tally.dead_links} links lead nowhere (404)"
     if tally.skipped:
         return f"{tally.skipped} pages were read and none is an article: see its include"
     return "nothing in it is included: see its include, exclude and follow_links"

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 
-from twin.domain.sample import InstructSample, Split
+from twin.domain.sample import InstructSample, Maker, Split
 from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest
 
 _SHOWN = 3
@@ -20,19 +21,20 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
             f"# Samples of {manifest.author_name}",
             "",
             f"Version `{manifest.version}` of recipe `{manifest.recipe}`, made from index "
-            f"`{manifest.index_fingerprint}`. Every answer is a passage by {manifest.author_name}, "
-            "word for word, and carries the ids of its document, revision and chunk. Instructions "
-            "come from titles, headings and the passages' key phrases; no other model wrote them.",
+            f"`{manifest.index_fingerprint}`. Each sample carries the ids of its document, "
+            f"revision and chunks. {_origin(manifest)} No other model wrote any of them.",
             "",
             *_table(manifest, samples),
             "",
             *([f"Mind that {warning}.", ""] if (warning := few_documents(manifest)) else []),
             "Documents are split as a whole. Passages that occur in several documents are kept "
-            "once, on the side that is measured on. Grounded samples show passages of their own "
-            "split only.",
+            "once, on the side that is measured on. What is trained on shows passages of training "
+            "documents only.",
             "",
             f"Rejected texts: {manifest.rejected_by}.",
             "",
+            *_copies(manifest),
+            *_written(manifest),
             *_left_out(manifest),
             *_redacted(manifest),
             *_examples(samples),
@@ -81,6 +83,33 @@ def _table(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> li
     return lines
 
 
+def _origin(manifest: SampleSetManifest) -> str:
+    name = manifest.author_name
+    passages = (
+        f"Answers are passages by {name}, word for word; their instructions come from titles, "
+        "headings and the passages' key phrases."
+    )
+    if not manifest.written:
+        return passages
+    return f"{passages} {sum(manifest.written.values())} questions were written with their answers."
+
+
+def _copies(manifest: SampleSetManifest) -> list[str]:
+    shares = ", ".join(f"{share:.1%} of {split}" for split, share in manifest.copy_share.items())
+    return [f"Samples whose prompt shows their answer verbatim: {shares}.", ""]
+
+
+def _written(manifest: SampleSetManifest) -> list[str]:
+    lines = []
+    for head, counts in (
+        ("Written questions, by what they ask for:", manifest.written),
+        ("Written questions that are not used:", manifest.set_aside),
+    ):
+        if counts:
+            lines += [head, "", *(f"- {name}: {n}" for name, n in sorted(counts.items())), ""]
+    return lines
+
+
 def _left_out(manifest: SampleSetManifest) -> list[str]:
     if not manifest.skipped:
         return []
@@ -96,9 +125,12 @@ def _redacted(manifest: SampleSetManifest) -> list[str]:
 
 
 def _examples(samples: Sequence[InstructSample]) -> list[str]:
+    """Some samples of each maker."""
     lines = ["## Examples", ""]
-    for sample in [s for s in samples if s.split is Split.TRAIN][:_SHOWN]:
-        kind = f"{len(sample.context)} passages shown" if sample.context else "from memory"
+    train = [sample for sample in samples if sample.split is Split.TRAIN]
+    for sample in chain(*([s for s in train if s.maker is maker][:_SHOWN] for maker in Maker)):
+        shown = f"{len(sample.context)} passages shown" if sample.context else "from memory"
+        kind = f"written, {shown}" if sample.maker is Maker.WRITTEN else shown
         quoted = sample.answer.replace("\n", "\n> ")
         lines += [f"**{sample.instruction}** ({kind}; from “{sample.title}”)", "", f"> {quoted}"]
         lines.append("")

@@ -1,18 +1,18 @@
 """Instruct samples: an instruction, passages or none, and the author's own words in answer."""
 
 import random
-import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from twin.datasets.duplicates import without_duplicates
-from twin.datasets.instructions import gives_away, instructions
+from twin.datasets.copies import sample_id, within_copy_share
+from twin.datasets.duplicates import alike_documents, without_duplicates
+from twin.datasets.instructions import gives_away, has_templates, instructions
 from twin.datasets.keyphrases import key_phrases
 from twin.datasets.passages import Passage, passage_of
 from twin.datasets.splits import split_documents
+from twin.datasets.written import Asked, Shelf, WrittenSet, drawn, locate, written_samples
 from twin.domain.chunk import Chunk
-from twin.domain.document import NAMESPACE
 from twin.domain.sample import InstructSample, Split, draw_key
 from twin.rag.prompt import format_passage
 from twin.recipes import DatasetsSection
@@ -20,15 +20,34 @@ from twin.recipes import DatasetsSection
 
 @dataclass
 class InstructSet:
-    """Samples with the split of every document, and why chunks were left out."""
+    """Samples with the split of every document, and what was left out.
+
+    ``skipped`` counts chunks by reason; ``set_aside`` has written questions with their reason,
+    ``not_retrieved`` of how many that are used the retriever did not find the right passage.
+    """
 
     samples: list[InstructSample]
     documents: dict[str, Split]
     skipped: Counter[str] = field(default_factory=Counter)
+    set_aside: list[tuple[str, str]] = field(default_factory=list)
+    not_retrieved: int = 0
 
 
-def make_instruct_set(chunks: Iterable[Chunk], knobs: DatasetsSection) -> InstructSet:
-    """Make the samples of a recipe's chunks: the same every time from the same chunks."""
+def make_instruct_set(
+    chunks: Iterable[Chunk],
+    knobs: DatasetsSection,
+    *,
+    asked: Asked | None = None,
+    kept: Mapping[str, Split] | None = None,
+) -> InstructSet:
+    """Make the samples of a recipe's chunks: the same every time from the same chunks.
+
+    Args:
+        chunks: of the whole index.
+        knobs: the recipe's section.
+        asked: the questions that a person wrote, if the recipe names any.
+        kept: document id to split, of earlier versions.
+    """
     ordered = sorted(chunks, key=lambda chunk: (chunk.document_id, chunk.ordinal))
     skipped: Counter[str] = Counter()
     passages = []
@@ -38,37 +57,66 @@ def make_instruct_set(chunks: Iterable[Chunk], knobs: DatasetsSection) -> Instru
             passages.append(found)
         else:
             skipped[found] += 1
+    located, set_aside = locate(asked.questions, Shelf.of(ordered)) if asked else ([], [])
     splits = split_documents(
-        (passage.chunk.document_id for passage in passages),
+        {
+            *(passage.chunk.document_id for passage in passages),
+            *(document_id for question in located for document_id in question.document_ids),
+        },
         validation=knobs.validation_share,
         test=knobs.test_share,
-        seed=knobs.seed,
+        seed=knobs.split_seed,
+        together=alike_documents(passages),
+        kept=kept,
     )
     passages, copies = without_duplicates(passages, splits)
     skipped.update({"said before": copies} if copies else {})
-    samples, unasked = _samples(passages, splits, knobs)
-    skipped.update({"no instruction of its own": unasked} if unasked else {})
-    return InstructSet(_at_most(samples, knobs), splits, skipped)
+    samples = _samples(_askable(passages, skipped), splits, knobs, skipped)
+    # Before they are made, since a search for each is what they cost.
+    located = drawn(located, knobs.max_samples, knobs.seed)
+    written = written_samples(located, splits, asked, knobs.seed) if asked else WrittenSet()
+    room = knobs.max_samples - len(written.samples)
+    kept_samples = [*_at_most(samples, room, knobs.seed), *written.samples]
+    return InstructSet(
+        within_copy_share(kept_samples, knobs.copy_share, knobs.seed),
+        splits,
+        skipped,
+        [*set_aside, *written.set_aside],
+        written.not_retrieved,
+    )
+
+
+def _askable(passages: Sequence[Passage], skipped: Counter[str]) -> list[Passage]:
+    """Passages of a language that there are templates for; the others are counted."""
+    skipped.update(
+        f"no instructions in its language ({passage.chunk.language})"
+        for passage in passages
+        if not has_templates(passage.chunk.language)
+    )
+    return [passage for passage in passages if has_templates(passage.chunk.language)]
 
 
 def _samples(
-    passages: Sequence[Passage], splits: dict[str, Split], knobs: DatasetsSection
-) -> tuple[list[InstructSample], int]:
+    passages: Sequence[Passage],
+    splits: dict[str, Split],
+    knobs: DatasetsSection,
+    skipped: Counter[str],
+) -> list[InstructSample]:
     phrases = key_phrases([passage.answer for passage in passages]) if passages else []
     shelves: dict[Split, list[Chunk]] = defaultdict(list)
     for passage in passages:
         shelves[splits[passage.chunk.document_id]].append(passage.chunk)
     taken: set[str] = set()
     samples: list[InstructSample] = []
-    unasked = 0
     for passage, found in zip(passages, phrases, strict=True):
         split = splits[passage.chunk.document_id]
         asked = _choose(passage, found, taken, knobs)
-        unasked += not asked
+        if not asked:
+            skipped["no instruction of its own"] += 1
         for number, instruction in enumerate(asked):
             context = _context(passage.chunk, shelves[split], knobs, number)
             samples.append(_sample(passage, split, instruction, context))
-    return samples, unasked
+    return samples
 
 
 def _choose(
@@ -78,7 +126,7 @@ def _choose(
     chunk = passage.chunk
     chosen: list[str] = []
     for instruction in instructions(
-        chunk.title, chunk.headings, phrases, f"{knobs.seed}:{chunk.id}"
+        chunk.title, chunk.headings, phrases, f"{knobs.seed}:{chunk.id}", chunk.language
     ):
         if len(chosen) == knobs.samples_per_passage:
             break
@@ -111,9 +159,8 @@ def _sample(
     passage: Passage, split: Split, instruction: str, context: tuple[str, ...]
 ) -> InstructSample:
     chunk = passage.chunk
-    kind = "grounded" if context else "memory"
     return InstructSample(
-        id=str(uuid.uuid5(NAMESPACE, f"{chunk.id}\n{kind}\n{instruction}")),
+        id=sample_id(chunk.id, instruction, grounded=bool(context)),
         split=split,
         instruction=instruction,
         context=context,
@@ -123,11 +170,12 @@ def _sample(
         chunk_id=chunk.id,
         title=chunk.title,
         url=chunk.url,
+        chunk_ids=(chunk.id,),
     )
 
 
-def _at_most(samples: list[InstructSample], knobs: DatasetsSection) -> list[InstructSample]:
-    """At most ``max_samples``, drawn by id, in their order."""
-    drawn = sorted(samples, key=lambda sample: draw_key(sample.id, knobs.seed))
-    kept = {sample.id for sample in drawn[: knobs.max_samples]}
+def _at_most(samples: list[InstructSample], most: int, seed: int) -> list[InstructSample]:
+    """At most so many, drawn by id, in their order."""
+    order = sorted(samples, key=lambda sample: draw_key(sample.id, seed))
+    kept = {sample.id for sample in order[:most]}
     return [sample for sample in samples if sample.id in kept]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from twin.datasets.card import few_documents, render_card
+from twin.datasets.copies import copy_share
 from twin.datasets.instruct import InstructSet, make_instruct_set
 from twin.datasets.personal_data import Redactor
 from twin.datasets.preferences import (
@@ -17,8 +18,9 @@ from twin.datasets.preferences import (
     sampling,
     write_rejected,
 )
+from twin.datasets.questions import open_questions, written_inputs
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
-from twin.domain.sample import InstructSample, PreferencePair, Split
+from twin.domain.sample import InstructSample, Maker, PreferencePair, Split
 from twin.job import Job
 from twin.models.bases.base_models import (
     check_base_model_name,
@@ -33,7 +35,7 @@ from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest, Sa
 
 log = structlog.get_logger("twin")
 
-MAKER = "3"
+MAKER = "4"
 """Version of this stage's code, part of every data set's version: raise it when samples change."""
 
 
@@ -72,6 +74,7 @@ def sample_set_version(recipe: Recipe, index_fingerprint: str) -> str:
         index_fingerprint,
         recipe.digest("author", "datasets"),
         recipe.training.base_model,
+        *written_inputs(recipe),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -96,21 +99,36 @@ def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
             advance(1)
     if reader.fingerprint() != fingerprint:
         raise TryAgainError("the index changed while its chunks were read: run this again")
-    made = make_instruct_set(chunks, job.recipe.datasets)
+    earlier = sets.find_latest()
+    kept = earlier.assigned if earlier else {}
+    asked = open_questions(job.recipe, job.settings, reader, redactor)
+    made = make_instruct_set(chunks, job.recipe.datasets, asked=asked, kept=kept)
     job.counts.read = len(chunks)
     job.counts.skipped = sum(made.skipped.values())
+    for question, reason in made.set_aside:
+        job.skip_item(question, f"written question: {reason}")
     _check(made)
     chosen = choose_samples(made.samples, job.recipe.datasets)
     pairs = _pairs(job, files, sets, version, chosen)
-    manifest = _manifest(job, version, fingerprint, made, pairs)
-    manifest = manifest.model_copy(update={"redacted": dict(sorted(redactor.counts.items()))})
+    manifest = _manifest(job, version, fingerprint, made, pairs).model_copy(
+        update={
+            "redacted": dict(sorted(redactor.counts.items())),
+            "departed": {id_: split for id_, split in kept.items() if id_ not in made.documents},
+        }
+    )
     uri = sets.publish(manifest, made.samples, pairs, render_card(manifest, made.samples))
     files.remove(_work(job, version))
     job.counts.written = len(made.samples) + len(pairs)
     job.result.ids["dataset_version"] = version
     job.result.uris["dataset"] = uri
     job.result.detail.update(
-        counts=manifest.counts, skipped=manifest.skipped, redacted=manifest.redacted
+        counts=manifest.counts,
+        skipped=manifest.skipped,
+        redacted=manifest.redacted,
+        written=manifest.written,
+        set_aside=manifest.set_aside,
+        not_retrieved=made.not_retrieved,
+        copy_share=manifest.copy_share,
     )
     if warning := few_documents(manifest):
         job.result.detail["warning"] = warning
@@ -201,4 +219,10 @@ def _manifest(
         documents=made.documents,
         counts=counts,
         skipped=dict(made.skipped),
+        written=dict(Counter(s.kind for s in made.samples if s.maker is Maker.WRITTEN)),
+        set_aside=dict(Counter(reason for _, reason in made.set_aside)),
+        copy_share={
+            split.value: round(copy_share([s for s in made.samples if s.split is split]), 4)
+            for split in Split
+        },
     )

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 from twin.domain.chunk import Chunk
 from twin.recipes import DatasetsSection
+from twin.text.words import count_words
 
 MIN_PROSE_SHARE = 0.6
 """Share of a passage's words that must stand in sentences, not in code, lists or tables."""
 
 _FENCE = re.compile(r"^(```|~~~).*?(^\1|\Z)", re.MULTILINE | re.DOTALL)
+#: A heading of either style: marked by number signs, or by a line below it.
+_HEADING = re.compile(r"^ {0,3}#{1,6}\s.*$|^[^\n|]*\S[^\n|]*\n(?:=+|-{2,})[ \t]*$", re.MULTILINE)
 _NOT_PROSE = re.compile(r"^(\s*([-*+]|\d+[.)])\s|\s*\||#{1,6}\s| {4}|\t|>\s)")
 
 
@@ -21,23 +24,18 @@ class Passage:
     answer: str
 
 
-def word_count(text: str) -> int:
-    """Words as separated by blanks; a text without blanks (Chinese) counts characters by two."""
-    words = len(text.split())
-    return max(words, len(text) // 20)
-
-
 def passage_of(chunk: Chunk, limits: DatasetsSection) -> Passage | str:
     """The answer that a chunk holds, or the reason why it holds none.
 
-    A chunk longer than the limit gives its first whole paragraphs.
+    A chunk longer than the limit gives its first whole paragraphs; of one that joins small sections
+    the longest is taken, since an answer has no headings in it.
     """
     if _prose_share(chunk.text) < MIN_PROSE_SHARE:
         return "code, list or table"
-    answer = _first_paragraphs(chunk.text.strip(), limits.max_answer_words)
+    answer = _first_paragraphs(_under_one_heading(chunk.text), limits.max_answer_words)
     if answer is None:
         return "paragraph longer than max_answer_words"
-    if word_count(answer) < limits.min_answer_words:
+    if count_words(answer) < limits.min_answer_words:
         return "shorter than min_answer_words"
     if answer.endswith(":"):
         return "leads to something that is cut off"
@@ -45,17 +43,25 @@ def passage_of(chunk: Chunk, limits: DatasetsSection) -> Passage | str:
 
 
 def _prose_share(text: str) -> float:
-    words = word_count(text)
+    words = count_words(text)
     prose = [line for line in _FENCE.sub("", text).splitlines() if not _NOT_PROSE.match(line)]
-    return word_count("\n".join(prose)) / words if words else 0.0
+    return count_words("\n".join(prose)) / words if words else 0.0
+
+
+def _under_one_heading(text: str) -> str:
+    """The longest part of the text without a heading in it."""
+    hidden = _FENCE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), text)  # a comment is none
+    ends = [0, *(place for match in _HEADING.finditer(hidden) for place in match.span()), len(text)]
+    parts = [text[start:end].strip() for start, end in zip(ends[::2], ends[1::2], strict=True)]
+    return max(parts, key=count_words)
 
 
 def _first_paragraphs(text: str, most_words: int) -> str | None:
-    if word_count(text) <= most_words:
+    if count_words(text) <= most_words:
         return text
     end = None
     for match in re.finditer(r"\n\s*\n", text):
-        if word_count(text[: match.start()]) > most_words:
+        if count_words(text[: match.start()]) > most_words:
             break
         end = match.start()
     if end is None or text[:end].count("```") % 2:

@@ -63,7 +63,7 @@ def write_rejected(
         key=lambda sample: sum(map(len, sample.context)),
     )
     for group in _groups(missing):
-        prompts = [build_messages(author_name, s.instruction, s.context) for s in group]
+        prompts = [build_messages(author_name, s.instruction, s.context, s.history) for s in group]
         texts = model.generate_batch(prompts, sampling(knobs))
         known.update({s.id: t.text.strip() for s, t in zip(group, texts, strict=True)})
         yield known, len(group)
@@ -88,6 +88,7 @@ def make_pairs(
                 split=sample.split,
                 instruction=sample.instruction,
                 context=sample.context,
+                history=sample.history,
                 chosen=sample.answer,
                 rejected=text,
                 rejected_by=rejected_by,
@@ -101,11 +102,11 @@ def make_pairs(
 
 def reusable(samples: Sequence[InstructSample], pairs: Sequence[PreferencePair]) -> Rejected:
     """Rejected texts of earlier pairs for the samples with the very same prompt."""
-    written = {(pair.instruction, pair.context): pair.rejected for pair in pairs}
+    written = {(pair.instruction, pair.context, pair.history): pair.rejected for pair in pairs}
     return {
         sample.id: written[key]
         for sample in samples
-        if (key := (sample.instruction, sample.context)) in written
+        if (key := (sample.instruction, sample.context, sample.history)) in written
     }
 
 

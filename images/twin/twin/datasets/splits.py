@@ -2,40 +2,96 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from twin.domain.sample import Split
 
+Group = tuple[str, ...]
+"""Ids of documents that say the same, sorted: they share one split."""
+
+_MEASURED_FIRST = (Split.TEST, Split.VALIDATION, Split.TRAIN)
+"""The split of a newcomer whose likes are in several."""
+
 
 def split_documents(
-    document_ids: Iterable[str], *, validation: float, test: float, seed: int
+    document_ids: Iterable[str],
+    *,
+    validation: float,
+    test: float,
+    seed: int,
+    together: Iterable[Collection[str]] = (),
+    kept: Mapping[str, Split] | None = None,
 ) -> dict[str, Split]:
     """The split of each document.
 
-    A document's place is drawn from its id and the seed alone, so it stays where it is while
-    others come and go: what a champion was trained on never becomes a candidate's test. Only
-    where a wanted split would be empty does another document move there (training gets one first,
-    then test, then validation).
+    A document of an earlier version stays where it was, whatever has changed since: what a
+    champion was trained on never becomes a candidate's test. A new one goes where a document that
+    says the same is; else its place is drawn from its id and the seed alone, so it does not depend
+    on what else there is. Only where a wanted split would be empty does a new document move there
+    (training gets one first, then test, then validation).
+
+    Args:
+        document_ids: of all documents.
+        validation: share of them for validation.
+        test: share of them for the test.
+        seed: of the draw.
+        together: groups of documents that say the same.
+        kept: document id to split, of an earlier version.
     """
-    drawn = sorted((_draw(document_id, seed), document_id) for document_id in set(document_ids))
-    splits = {
-        document_id: Split.TEST
-        if place < test
-        else (Split.VALIDATION if place < test + validation else Split.TRAIN)
-        for place, document_id in drawn
-    }
+    kept = kept or {}
+    groups = list(_groups(set(document_ids), together))
+    placed = {group: _known(group, kept) for group in groups}
+    drawn = sorted((_draw(group[0], seed), group) for group in groups if placed[group] is None)
+    fresh = [group for _, group in drawn]
+    for place, group in drawn:
+        held_out = Split.TEST if place < test else Split.VALIDATION
+        placed[group] = held_out if place < test + validation else Split.TRAIN
     for split, share in ((Split.TRAIN, 1.0), (Split.TEST, test), (Split.VALIDATION, validation)):
-        if share > 0 and split not in splits.values():
-            _fill(splits, [document_id for _, document_id in drawn], split)
-    return splits
+        if share > 0 and split not in placed.values():
+            _fill(placed, fresh, split)
+    return {
+        document_id: kept.get(document_id, place)
+        for group, place in placed.items()
+        if place is not None
+        for document_id in group
+    }
 
 
-def _fill(splits: dict[str, Split], order: list[str], split: Split) -> None:
-    """Give ``split`` a document of the split that has most of them, if that has two."""
-    held = Counter(splits.values()).most_common(1)
-    if held and held[0][1] > 1:
-        spare = [document_id for document_id in order if splits[document_id] is held[0][0]]
-        splits[spare[-1] if split is Split.TRAIN else spare[0]] = split
+def _known(group: Group, kept: Mapping[str, Split]) -> Split | None:
+    places = {kept[document_id] for document_id in group if document_id in kept}
+    return next((split for split in _MEASURED_FIRST if split in places), None)
+
+
+def _fill(placed: dict[Group, Split | None], fresh: list[Group], split: Split) -> None:
+    """Give ``split`` a new group of the split that has most groups, if that has two.
+
+    Where none has two, it is validation's, which can be done without.
+    """
+    donor, size = next(iter(Counter(placed.values()).most_common(1)), (None, 0))
+    if size < 2:
+        donor = Split.VALIDATION
+    spare = [group for group in fresh if placed[group] is donor]
+    if spare and donor is not split:
+        placed[spare[-1] if split is Split.TRAIN else spare[0]] = split
+
+
+def _groups(document_ids: set[str], together: Iterable[Collection[str]]) -> Iterator[Group]:
+    """All documents, those that belong together in one group, which may take several steps."""
+    leader = {document_id: document_id for document_id in document_ids}
+
+    def lead(document_id: str) -> str:
+        while leader[document_id] != document_id:
+            document_id = leader[document_id]
+        return document_id
+
+    for group in together:
+        leads = sorted({lead(document_id) for document_id in group if document_id in leader})
+        leader.update(dict.fromkeys(leads[1:], leads[0]) if leads else {})
+    members: dict[str, list[str]] = {}
+    for document_id in sorted(document_ids):
+        members.setdefault(lead(document_id), []).append(document_id)
+    for ids in members.values():
+        yield tuple(ids)
 
 
 def _draw(document_id: str, seed: int) -> float:

@@ -1,7 +1,7 @@
 """What is in service: model versions, their shares of traffic, and how it came to that."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,13 +11,14 @@ ALL = 100
 MAX_EVENTS = 50
 
 #: Sections of a recipe that a replica reads; a change of others is no reason to restart it.
-SERVED_SECTIONS = ("name", "author", "features", "serving")
+SERVED_SECTIONS = ("name", "author", "features", "retrieval", "serving")
 
 
 class ServedVersion(BaseModel):
     """A model version with all that a replica needs to answer as it, so that it asks no registry.
 
-    ``recipe`` is the whole recipe as it was when the rollout started.
+    ``recipe`` is the whole recipe as it was when the rollout started. ``weights`` says what lies at
+    ``weights_uri``: a whole model, or a LoRA adapter of the base model at ``base_uri``.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -25,7 +26,23 @@ class ServedVersion(BaseModel):
     version: str = Field(pattern=r"^[0-9]+$")
     weights_uri: str
     weights_digest: str
+    weights: Literal["merged", "adapter"] = "merged"
+    base_uri: str | None = None
+    base_digest: str | None = None
     recipe: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _adapter_has_its_base(self) -> Self:
+        if self.weights == "adapter" and not (self.base_uri and self.base_digest):
+            raise ValueError("an adapter needs base_uri and base_digest")
+        return self
+
+    @property
+    def model_source(self) -> tuple[str, str]:
+        """URI and digest of the model with its tokenizer: beside an adapter the base's."""
+        if self.weights == "adapter":
+            return self.base_uri or "", self.base_digest or ""
+        return self.weights_uri, self.weights_digest
 
     def serves_like(self, other: Self) -> bool:
         """Whether replicas of both would answer alike: same weights, same sections."""
@@ -33,9 +50,10 @@ class ServedVersion(BaseModel):
             {section: item.recipe.get(section) for section in SERVED_SECTIONS}
             for item in (self, other)
         )
-        return (self.version, self.weights_digest, mine) == (
+        return (self.version, self.weights_digest, self.base_digest, mine) == (
             other.version,
             other.weights_digest,
+            other.base_digest,
             others,
         )
 

@@ -3,7 +3,9 @@
 import hashlib
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from twin.domain.conversation import Turn
 
 
 class Split(StrEnum):
@@ -14,11 +16,22 @@ class Split(StrEnum):
     TEST = "test"
 
 
+class Maker(StrEnum):
+    """Where a sample comes from."""
+
+    PASSAGE = "passage"
+    """The answer is the author's passage, verbatim; the instruction is made from its headings."""
+    WRITTEN = "written"
+    """A person wrote question and answer (`twin.domain.written`)."""
+
+
 class InstructSample(BaseModel):
-    """An instruction and the author's own passage that fulfils it, verbatim.
+    """An instruction and the answer that fulfils it.
 
     ``context`` holds passages shown with the instruction (as retrieval would); it is empty for
-    a sample that asks for writing from memory.
+    a sample that asks for writing from memory. ``history`` holds the turns before it.
+    ``chunk_ids`` are the chunks that the answer follows from, ``chunk_id`` the first of them;
+    both are empty where nothing answers the question and the answer is the refusal.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,10 +46,17 @@ class InstructSample(BaseModel):
     chunk_id: str
     title: str
     url: str
+    maker: Maker = Maker.PASSAGE
+    chunk_ids: tuple[str, ...] = ()
+    history: tuple[Turn, ...] = ()
+    kind: str = Field(default="", description="of a written question: what it asks for")
+    facts: tuple[str, ...] = Field(
+        default=(), description="of a written question: what a right answer must contain"
+    )
 
 
 class PreferencePair(BaseModel):
-    """The author's passage (chosen) against a model's own text (rejected) for one instruction."""
+    """The sample's answer (chosen) against a model's own text (rejected) for one instruction."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,6 +70,7 @@ class PreferencePair(BaseModel):
     document_id: str
     revision: str
     chunk_id: str
+    history: tuple[Turn, ...] = ()
 
 
 def draw_key(sample_id: str, seed: int) -> str:

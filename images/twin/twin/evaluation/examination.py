@@ -163,13 +163,19 @@ def _retrieval(
     """Look for the passage of every test instruction, each asked once.
 
     Passages that have left the index since the samples were made cannot be found and are not
-    asked for.
+    asked for, nor are questions that say too little without the turn before them.
     """
     k = job.recipe.evaluation.recall_k
     with closing(open_index(job.settings, job.recipe).read()) as reader:
         retriever = make_retriever(job.recipe, reader, embedder)
         indexed = {chunk.id for chunk in reader.chunks()}
-        asked = sorted({(one.instruction, one.chunk_id) for one in test if one.chunk_id in indexed})
+        asked = sorted(
+            {
+                (one.instruction, one.chunk_id)
+                for one in test
+                if one.chunk_id in indexed and not one.history
+            }
+        )
         if not asked:
             raise BadDataError(
                 "the index holds none of the test passages any more: run twin datasets make and "

@@ -43,7 +43,8 @@ def hold_out(
         raise BadDataError(f"sample {strays[0]} in the test file is not of the test split")
     chosen = tuple(_spread(samples, seed)[:max_samples])
     conversations = tuple(
-        build_messages(author_name, sample.instruction, sample.context) for sample in chosen
+        build_messages(author_name, sample.instruction, sample.context, sample.history)
+        for sample in chosen
     )
     return HeldOut(chosen, conversations)
 

@@ -4,10 +4,9 @@ Source: C.-Y. Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 200
 subsequence of words, F-measure).
 """
 
-import re
 from collections.abc import Sequence
 
-_WORD = re.compile(r"\w+", re.UNICODE)
+from twin.text.words import words
 
 
 class WordTokenizer:
@@ -15,7 +14,7 @@ class WordTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         """Lower-case words of ``text``."""
-        return _WORD.findall(text.lower())
+        return words(text.lower())
 
 
 def rouge_l(answers: Sequence[str], references: Sequence[str]) -> list[float]:

@@ -21,8 +21,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import regex
+
 from twin.domain.errors import BadDataError
 from twin.evaluation.resampling import Statistic
+from twin.text.words import spaced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +39,8 @@ MARKS = 30
 CULLING = 0.2
 FAMILIES = ("words", "trigrams", "punctuation", "sentences")
 
-_WORD = r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?"
+#: A word, with the part after an apostrophe. Numbers are none.
+_WORD = regex.compile(r"\p{L}[\p{L}\p{M}]*(?:['\u2019]\p{L}[\p{L}\p{M}]*)?")
 _MARK = r"[^\w\s]"
 _HALF_END = ".!?\u2026"
 #: Full-width full stop, exclamation and question mark: no space follows them.
@@ -103,7 +107,9 @@ def author_style(texts: Sequence[str]) -> AuthorStyle:
     from sklearn.feature_extraction.text import CountVectorizer
 
     counters = {
-        "words": CountVectorizer(token_pattern=_WORD, min_df=CULLING, max_features=WORDS),
+        "words": CountVectorizer(
+            tokenizer=_words, token_pattern=None, min_df=CULLING, max_features=WORDS
+        ),
         "trigrams": CountVectorizer(analyzer="char", ngram_range=(3, 3), max_features=TRIGRAMS),
         "punctuation": CountVectorizer(token_pattern=_MARK, max_features=MARKS),
     }
@@ -124,13 +130,18 @@ def author_style(texts: Sequence[str]) -> AuthorStyle:
     )
 
 
+def _words(text: str) -> list[str]:
+    found: list[str] = _WORD.findall(spaced(text))
+    return found
+
+
 def _count(
     texts: Sequence[str], counters: "dict[str, CountVectorizer]"
 ) -> "dict[str, NDArray[np.float64]]":
     """Counts per text (rows) and family; the last column is what the family leaves out."""
     import numpy as np
 
-    words = [len(re.findall(_WORD, text)) for text in texts]
+    words = [len(_words(text)) for text in texts]
     marks = [len(re.findall(_MARK, text)) for text in texts]
     totals = {
         "words": words,
@@ -158,7 +169,7 @@ def _sentence_lengths(text: str) -> list[int]:
     sentences = [part for part in _SENTENCE_END.split(text) if part.strip()]
     if len(sentences) > 1 and not _ENDED.search(sentences[-1]):
         sentences.pop()
-    lengths = [len(re.findall(_WORD, sentence)) for sentence in sentences]
+    lengths = [len(_words(sentence)) for sentence in sentences]
     bounds = (0, *_LENGTHS, float("inf"))
     return [sum(low < length <= high for length in lengths) for low, high in pairwise(bounds)]
 

@@ -10,7 +10,6 @@ from itertools import groupby
 from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.document import Document
 from twin.domain.errors import BadDataError
-from twin.domain.personal_data import PersonalDataDetector
 from twin.features.clean import clean
 from twin.features.language import document_language, passage_language
 from twin.features.markdown import Section, blocks_of, sections_of
@@ -22,8 +21,9 @@ from twin.features.splitting import units_of
 from twin.models.embedder import Embedder
 from twin.recipes import FeaturesSection, Recipe
 from twin.stores.index import chunker_of
+from twin.text.personal_data import PersonalDataDetector
 
-VERSION = 4
+VERSION = 5
 """Raised whenever the same document would be cleaned or chunked otherwise."""
 
 REMEMBERED = 1_024
@@ -132,7 +132,7 @@ class Chunker:
 
         @cache
         def held_above(path: Path) -> Counter[str]:
-            return self.detector.counts(title, *path)
+            return self.detector.counts(title, *path, language=language)
 
         chunks = [
             self._chunk(document, title, span.path, _slice(text, span)).model_copy(
@@ -145,13 +145,16 @@ class Chunker:
                     "chunks_of_document": len(spans),
                     "language": passage_language(_slice(text, span), language),
                     "personal_data": _listed(
-                        held_above(span.path) + self.detector.counts(_slice(text, span))
+                        held_above(span.path)
+                        + self.detector.counts(_slice(text, span), language=language)
                     ),
                 }
             )
             for ordinal, (span, section) in enumerate(zip(spans, _sections(spans), strict=True))
         ]
-        return Cut(text, chunks, gone, refused, dict(self.detector.counts(title, text)))
+        return Cut(
+            text, chunks, gone, refused, dict(self.detector.counts(title, text, language=language))
+        )
 
     def _chunk(self, document: Document, title: str, path: Path, text: str) -> Chunk:
         return Chunk(

@@ -8,21 +8,7 @@ import re
 import unicodedata
 
 from twin.domain.document import normalise
-
-#: Fences (an open one reaches to the end), code spans, and formulas: displayed, inline, as LaTeX's
-#: environments. A dollar begins one only where a word touches it, as in Pandoc: $5 and $10 do not.
-#: What nothing closes is looked for within bounds, since a line may have a megabyte.
-_CODE = re.compile(
-    r"^(?:[^\S\n]|>)*(?P<fence>`{3,}|~{3,})[^\n]*\n"
-    r"(?:.*?^(?:[^\S\n]|>)*(?P=fence)[`~]*[^\S\n]*$|.*)"
-    r"|(?<!`)(?P<ticks>`+)(?!`)[^\n]{0,10000}?(?<!`)(?P=ticks)(?!`)"
-    r"|\$\$.*?\$\$"
-    r"|(?<![\\$])\$(?=[^\s$])[^$\n]{0,500}(?<![\s\\$])\$(?![\d$])"
-    r"|\\\((?:[^\\\n]|\\[^()\n]){0,500}\\\)|\\\[(?:[^\\]|\\[^][]){0,4000}\\\]"
-    r"|\\begin\{(?P<environment>[a-z]{1,20}\*?)\}(?:(?!\\begin\{(?P=environment)).){0,4000}?"
-    r"\\end\{(?P=environment)\}",
-    re.MULTILINE | re.DOTALL,
-)
+from twin.text.code import CODE
 
 #: Letters and digits in disguise, which search and tokenizers don't know: mathematical ones (the
 #: "bold" of social networks) with those that their alphabets take from elsewhere (U+210E is their
@@ -80,7 +66,7 @@ def clean(markdown: str, *, keep_emoji: bool = True) -> str:
     text = _INVISIBLE.sub("", text)  # in code too, where it is never meant
     parts = []
     position = 0
-    for code in _CODE.finditer(text):
+    for code in CODE.finditer(text):
         parts += [_clean_prose(text[position : code.start()], keep_emoji), code.group()]
         position = code.end()
     parts.append(_clean_prose(text[position:], keep_emoji))

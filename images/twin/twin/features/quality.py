@@ -4,20 +4,20 @@ import re
 
 from twin.domain.chunk import Quality
 from twin.recipes import QualitySection
+from twin.text.words import spaced, words
 
-_WORD = re.compile(r"[^\W_]+")
 _LETTER = re.compile(r"[^\W\d_]")
 _SYMBOL = re.compile(r"[\W_]")
 
 
 def quality_of(text: str) -> Quality:
     """The signals of one passage (those of MassiveText and FineWeb that hold in any script)."""
-    runs = text.split()
+    runs = spaced(text).split()
     characters = "".join(runs)
     lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
     symbols = len(_SYMBOL.findall(characters))
     return Quality(
-        words=len(_WORD.findall(text)),
+        words=len(words(text)),
         symbol_share=_share(symbols, len(characters)),
         worded_share=_share(sum(bool(_LETTER.search(run)) for run in runs), len(runs)),
         repeated_share=_share(len(lines) - len(set(lines)), len(lines)),

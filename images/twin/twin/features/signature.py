@@ -5,22 +5,18 @@ build after one change reads one text and the signatures of the rest.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from twin.features.markdown import Block, blocks_of
+from twin.text.words import words as words_of
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same cleaned text would get another signature."""
 
 PERMUTATIONS = 128
 SEED = 1
 SHINGLE_WORDS = 5
-
-#: A word, or one character of a script that is written without spaces.
-_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 #: Kinds of blocks that may be left out of a document because others hold them.
 _COMPARED = ("paragraph", "list", "other")
@@ -54,15 +50,15 @@ class Signature:
 
 def signature_of(document_id: str, revision: str, cleaned: str) -> Signature:
     """The signature of a cleaned text."""
-    words = _WORD.findall(cleaned.casefold())
+    words = words_of(cleaned.casefold())
     counted: dict[int, int] = {}
     for block in blocks_of(cleaned):
         if block.kind in _COMPARED:
             body = cleaned[block.start : block.end]
-            if size := len(_WORD.findall(body)):
+            if size := len(words_of(body)):
                 counted[block_hash(body)] = size
             for line in _edges(body) if block.kind in _LINED else ():
-                if (size := len(_WORD.findall(line))) >= LEAST_LINE_WORDS:
+                if (size := len(words_of(line))) >= LEAST_LINE_WORDS:
                     counted[block_hash(line)] = size
     return Signature(
         document_id=document_id,

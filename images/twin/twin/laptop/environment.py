@@ -12,10 +12,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from twin.settings import LaptopSettings, Settings, inherited_environment
 
-#: Logical ones: a rollout needs room for two versions of each twin, whatever the cores.
-RAY_CPUS = 8
-
-
 #: What production may have put into a shell, which would lead the platform astray.
 _NOT_INHERITED = ("TWIN_", "AIRFLOW_", "MLFLOW_")
 
@@ -115,7 +111,6 @@ def jobs_settings(laptop: LaptopSettings, keys: Secrets) -> Settings:
         serve_api_url=f"http://127.0.0.1:{laptop.ray_dashboard_port}",
         endpoint_url=f"http://127.0.0.1:{laptop.endpoint_port}",
         api_keys=(SecretStr(keys.api_key),),
-        ray_cpus=RAY_CPUS,
     )
 
 
@@ -130,7 +125,6 @@ def _twin(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "TWIN_SERVE_API_URL": settings.serve_api_url,
         "TWIN_ENDPOINT_URL": settings.endpoint_url,
         "TWIN_API_KEYS": keys.api_key,
-        "TWIN_RAY_CPUS": str(settings.ray_cpus),
     }
 
 

@@ -1,16 +1,16 @@
 """`twin rag ask`: the whole chain in this process, without the endpoint."""
 
+import asyncio
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from twin.domain.answer import Answer
 from twin.domain.errors import BadDataError
 from twin.job import Job, RecipeOption, ResultOption, RunIdOption, run_job
-
-if TYPE_CHECKING:
-    from twin.rag.chain import Chain
+from twin.rag.query import Query
 
 QuestionArgument = Annotated[str, typer.Argument(help="What to ask.")]
 VersionOption = Annotated[
@@ -43,9 +43,7 @@ def ask(
     """
 
     def body(job: Job) -> None:
-        from twin.rag.query import Query
-
-        answer = _load(job, version, base=base).answer(Query(question=question, passages=k))
+        answer = asyncio.run(_answer(job, version, Query(question=question, passages=k), base=base))
         job.counts.read += len(answer.sources)
         job.counts.written += 1
         job.result.ids.update(model=answer.model, model_version=answer.model_version)
@@ -54,21 +52,30 @@ def ask(
     run_job("rag ask", body, recipe=recipe, run_id=run_id, result=result)
 
 
-def _load(job: Job, version: str | None, *, base: bool) -> "Chain":
-    name = "base" if base else ""
-    if base:
-        from twin.models.bases.base_models import prepare_base_model
+async def _answer(job: Job, version: str | None, query: Query, *, base: bool) -> Answer:
+    """The answer by an engine in this process, with all cores."""
+    from twin.models.engines.open_engine import EngineSite, open_engine
+    from twin.rag.chain import Lineage, load_chain
 
-        weights = prepare_base_model(job.recipe.training.base_model, job.settings)
-    else:
-        name, weights = _registered(job, version)
-    from twin.rag.chain import load_chain
+    lineage, weights = _base(job) if base else _registered(job, version)
+    threads = job.settings.threads or os.cpu_count() or 1
+    site = EngineSite(threads, job.settings.home.resolve() / "engines")
+    engine = open_engine(weights, job.recipe.serving, site)
+    try:
+        chain = load_chain(job.recipe, engine, weights, job.settings, Lineage(*lineage))
+        return await chain.answer(query)
+    finally:
+        await engine.close()
 
-    model = job.recipe.training.base_model if base else job.recipe.model_name
-    return load_chain(job.recipe, weights, job.settings, model_name=model, version=name)
+
+def _base(job: Job) -> tuple[tuple[str, str], Path]:
+    from twin.models.bases.base_models import prepare_base_model
+
+    name = job.recipe.training.base_model
+    return (name, "base"), prepare_base_model(name, job.settings)
 
 
-def _registered(job: Job, version: str | None) -> tuple[str, Path]:
+def _registered(job: Job, version: str | None) -> tuple[tuple[str, str], Path]:
     from twin.models.adapters import whole_weights
     from twin.stores.registry import CHAMPION, Registry
 
@@ -79,7 +86,7 @@ def _registered(job: Job, version: str | None) -> tuple[str, Path]:
         wanted = f"version {version}" if version else "champion yet"
         raise BadDataError(f"{model} has no {wanted}: name another by --version, or use --base")
     weights = whole_weights(found, job.settings)
-    return found.version, weights
+    return (model, found.version), weights
 
 
 def _readable(answer: Answer) -> str:

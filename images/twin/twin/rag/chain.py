@@ -1,308 +1,227 @@
 """Question → passages → prompt → answer → sources: the chain that serving and `twin rag ask` run.
 
-Every answer is one trace (OpenTelemetry, whose API does nothing until a provider is set):
-``answer`` with its parts ``retrieve`` and ``generate``.
+Asynchronous: an engine writes, and what blocks for some milliseconds (retrieval, tokenizing) runs
+in a few threads, so that hundreds of waiting callers cost no thread.
 """
 
-import json
+import asyncio
+import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from opentelemetry import trace
-from opentelemetry.trace import INVALID_TRACE_ID, Span, set_span_in_context
+from opentelemetry.trace import Span
 
-from twin.domain.answer import Answer, Passage
-from twin.domain.errors import BadDataError
-from twin.models.embedder import load_embedder
-from twin.models.language_model import (
-    Generation,
-    LanguageModel,
-    Message,
-    SamplingParams,
-    load_language_model,
+from twin.domain.answer import Answer
+from twin.domain.errors import BadDataError, TryAgainError
+from twin.models.embedder import Embedder, load_embedder
+from twin.models.engines.engine import Engine, EngineRequest
+from twin.models.formats.chat_format import ChatFormat
+from twin.models.language_model import Generation
+from twin.rag.engine_writer import EngineWriter
+from twin.rag.prompt_writer import Prompt, PromptWriter
+from twin.rag.query import AnswerPart, Query
+from twin.rag.rerank import LANGUAGE_MODEL
+from twin.rag.retrieve import make_retriever
+from twin.rag.spans import (
+    STOPPED,
+    AnswerSpans,
+    record_answer,
+    record_generation,
+    trace_id,
 )
-from twin.rag.context import fit_context
-from twin.rag.prompt import END_MARKS, build_messages, format_passage, harmless
-from twin.rag.query import AnswerPart, Query, Turn
-from twin.rag.retrieve import Found, Retriever, make_retriever
-from twin.recipes import Recipe, ServingSection
+from twin.recipes import Recipe
 from twin.settings import Settings
 from twin.stores.index import open_index
 
-#: Tokens of the prompt that are neither question, history nor passages: its fixed words, marks of
-#: turns and numbers of passages, generously.
-PROMPT_OVERHEAD_TOKENS = 120
+#: Prompts made at the same time; more wait. Each takes some tens of milliseconds of one core.
+PROMPT_THREADS = 4
 
-
-#: Attribute of spans that ended early: the caller went away, or the time was up.
-STOPPED = "twin.stopped"
+#: What an engine gets beyond the deadline to end an answer itself, with its own counts.
+GRACE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Prompt:
-    """What the model is shown, and the passages of it that become the answer's sources.
+class Lineage:
+    """Which version answers: its model and number, and its adapter's name in a shared engine."""
 
-    ``answerable`` is false where the texts say nothing of the question: the model is not asked.
-    """
-
-    messages: list[Message]
-    passages: tuple[Passage, ...]
-    params: SamplingParams
-    answerable: bool = True
+    model: str
+    version: str
+    adapter: str | None = None
 
 
 def load_chain(
-    recipe: Recipe, weights: Path, settings: Settings, *, model_name: str, version: str
+    recipe: Recipe,
+    engine: Engine,
+    tokenizer: Path,
+    settings: Settings,
+    lineage: Lineage,
+    *,
+    embedder: Embedder | None = None,
 ) -> "Chain":
-    """A chain over a model's folder, the recipe's embedder and its index.
+    """A chain over an engine, the tokenizer in a model's folder, the recipe's embedder and index.
+
+    ``embedder`` is the recipe's if it has been loaded already.
 
     Raises:
-        BadDataError: no model in the folder, no index yet, or no such embedder.
+        BadDataError: no tokenizer in the folder, no index yet, no such embedder, or a way of
+            retrieval that engines cannot serve.
     """
-    # The index before the model: it is the quickest to say that something is missing.
-    embedder = load_embedder(recipe.features.embedder, settings)
+    if recipe.retrieval.rerank == LANGUAGE_MODEL:
+        raise BadDataError(
+            f"retrieval.rerank: {LANGUAGE_MODEL} scores texts, which no engine that serves does: "
+            "set it to maxsim or a cross-encoder's folder"
+        )
+    embedder = embedder or load_embedder(recipe.features.embedder, settings)
     reader = open_index(settings, recipe).read(embedder.id)
-    model = load_language_model(weights, settings, name=f"{model_name}-v{version}")
-    retriever = make_retriever(recipe, reader, embedder, model)
-    return Chain(recipe, model, retriever, model_name=model_name, version=version)
+    chat = ChatFormat.load(tokenizer)
+    writer = EngineWriter(engine, chat, lineage.adapter)
+    spans = AnswerSpans(lineage.model, lineage.version)
+    prompts = PromptWriter(
+        recipe,
+        chat,
+        make_retriever(recipe, reader, embedder, writer=writer),
+        context_tokens=engine.context_tokens,
+        spans=spans,
+    )
+    return Chain(recipe, engine, prompts, chat=chat, writer=writer, lineage=lineage, spans=spans)
 
 
 class Chain:
-    """Answers questions as the recipe's author. Blocking; its parts are safe to share."""
+    """Answers questions as the recipe's author, many at once."""
 
     def __init__(
         self,
         recipe: Recipe,
-        model: LanguageModel,
-        retriever: Retriever,
+        engine: Engine,
+        prompts: PromptWriter,
         *,
-        model_name: str,
-        version: str,
+        chat: ChatFormat,
+        writer: EngineWriter,
+        lineage: Lineage,
+        spans: AnswerSpans,
     ) -> None:
-        self._author = recipe.author.name
-        self._limits = recipe.serving
+        self._serving = recipe.serving
         self._dont_know = recipe.retrieval.dont_know
-        self._model = model
-        self._retriever = retriever
-        self._name = model_name
-        self._version = version
-        self._tracer = trace.get_tracer("twin.rag")
+        self._engine = engine
+        self._prompts = prompts
+        self._chat = chat
+        self._writer = writer
+        self._lineage = lineage
+        self._spans = spans
+        self._threads = ThreadPoolExecutor(PROMPT_THREADS, thread_name_prefix="prompt")
 
-    def warm_up(self) -> None:
+    async def warm_up(self) -> None:
         """Run every part once, so that the first caller does not wait for lazy loading."""
-        prompt = self.prepare(Query(question=self._limits.probe_question, max_new_tokens=1))
-        self._model.generate(prompt.messages, prompt.params)
+        await self.answer(Query(question=self._serving.probe_question, max_new_tokens=1))
 
-    def answer(self, query: Query) -> Answer:
-        """The whole answer.
+    async def answer(self, query: Query) -> Answer:
+        """The whole answer; see `stream`."""
+        async with aclosing(self.stream(query)) as parts:
+            async for part in parts:
+                if part.answer:
+                    return part.answer
+        raise RuntimeError("the chain ended without an answer")
 
-        Raises:
-            BadDataError: the question does not fit into the model's context.
-        """
-        *_, last = self.stream(query)
-        assert last.answer is not None  # noqa: S101 - the contract of stream
-        return last.answer
-
-    def stream(
-        self, query: Query, should_stop: Callable[[], bool] | None = None
-    ) -> Iterator[AnswerPart]:
+    async def stream(self, query: Query) -> AsyncGenerator[AnswerPart, None]:
         """Parts of text as they are written, then one part that holds the whole `Answer`.
 
+        From this call on the answer has ``serving.answer_timeout_seconds``, waiting and prefill
+        included. Closing the iterator ends the generation.
+
         Raises:
-            BadDataError: the question does not fit into the model's context.
+            BadDataError: what was asked does not fit into the prompt.
+            TryAgainError: the time was over before the first word, or the engine failed.
         """
-        with self._span("answer", "CHAIN", inputs={"question": query.question}) as span:
-            prompt = self.prepare(query, span)
-            if not prompt.answerable:
+        deadline = time.monotonic() + self._serving.answer_timeout_seconds
+        with self._spans.span("answer", "CHAIN", inputs={"question": query.question}) as span:
+            prompt = await self.prepare(query, span)
+            if prompt.answerable:
+                async with aclosing(self._written(prompt, deadline, span)) as pieces:
+                    async for piece in pieces:
+                        if isinstance(piece, Generation):
+                            generation = piece
+                        else:
+                            yield AnswerPart(text=piece)
+            else:
                 yield AnswerPart(text=self._dont_know)
-                unknown = Generation(self._dont_know, "stop", 0, 0)
-                answer = self._finish(query, prompt, unknown, _trace_id(span))
-                _record_answer(span, answer)
-                yield AnswerPart(answer=answer)
-                return
-            with self._span("generate", "LLM", inputs=prompt.messages, parent=span) as inner:
-                stream = self._model.stream(prompt.messages, prompt.params, should_stop)
-                for text in stream:
-                    yield AnswerPart(text=text)
-                generation = stream.generation
-                if should_stop and should_stop():
-                    # Cut short: to its reader it is as if the budget of tokens had run out.
-                    generation = replace(generation, finish_reason="length")
-                    inner.set_attribute(STOPPED, True)
-                _record_generation(inner, generation)
-            answer = self._finish(query, prompt, generation, _trace_id(span))
-            _record_answer(span, answer)
+                generation = Generation(self._dont_know, "stop", 0, 0)
+            answer = self._finish(query, prompt, generation, trace_id(span))
+            record_answer(span, answer)
         yield AnswerPart(answer=answer)
 
-    def prepare(self, query: Query, parent: Span | None = None) -> Prompt:
+    async def prepare(self, query: Query, parent: Span | None = None) -> Prompt:
         """Retrieve and write the prompt; everything but the generation."""
-        limits = self._limits
-        params = _params(query, limits)
-        instruction = "\n\n".join(text for text in (query.system, query.question) if text)
-        room = self._room(instruction, params)
-        history = self._recent(query.history, min(limits.max_history_tokens, room))
-        room -= sum(self._model.count_tokens(turn.content) for turn in history)
-        with self._span("retrieve", "RETRIEVER", query.question, parent) as span:
-            found = self._retriever.find(query.question, query.passages or limits.passages)
-            # A later turn ("and why?") is about what was said before, which is not searched for.
-            answerable = found.answerable or bool(history)
-            budget = min(limits.max_context_tokens, room)
-            shown = found.passages if answerable else ()
-            passages = fit_context(shown, budget, self._model.count_tokens)
-            _record_found(span, found)
-            _record_passages(span, passages)
-        quoted = [format_passage(passage) for passage in passages]
-        messages = [Message(role=turn.role, content=harmless(turn.content)) for turn in history]
-        messages += build_messages(self._author, instruction, quoted)
-        return Prompt(messages, tuple(passages), params, answerable)
+        loop = asyncio.get_running_loop()
+        self._writer.loop = loop
+        return await loop.run_in_executor(self._threads, self._prompts.write, query, parent)
 
-    def _room(self, instruction: str, params: SamplingParams) -> int:
-        """Tokens left for history and passages."""
-        asked = self._model.count_tokens(instruction)
-        fixed = params.max_new_tokens + PROMPT_OVERHEAD_TOKENS
-        room = self._model.context_tokens - asked - fixed
-        if room < 0:
-            raise BadDataError(
-                f"the question has {asked:,} tokens: at most "
-                f"{self._model.context_tokens - fixed:,} fit into the model's context"
-            )
-        return room
+    async def _written(
+        self, prompt: Prompt, deadline: float, parent: Span
+    ) -> AsyncGenerator[str | Generation, None]:
+        """Pieces of text, then what was written; at the deadline it ends with what there is."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise _too_late(self._serving.answer_timeout_seconds)
+        request = EngineRequest(
+            prompt_ids=prompt.ids,
+            messages=tuple(prompt.messages),
+            params=prompt.params,
+            adapter=self._lineage.adapter,
+            timeout_seconds=left,
+        )
+        with self._spans.span("generate", "LLM", inputs=prompt.messages, parent=parent) as span:
+            written = ""
+            async with aclosing(self._engine.stream(request)) as pieces:  # type: ignore[type-var]
+                while True:
+                    piece = await self._next(pieces, deadline + GRACE_SECONDS)
+                    if not isinstance(piece, str):
+                        break
+                    written += piece
+                    yield piece
+            generation = piece or self._cut(prompt, written)
+            if time.monotonic() >= deadline:
+                span.set_attribute(STOPPED, True)
+            if not generation.text and time.monotonic() >= deadline:
+                raise _too_late(self._serving.answer_timeout_seconds)
+            record_generation(span, generation)
+        yield generation
 
-    def _recent(self, history: Sequence[Turn], budget: int) -> list[Turn]:
-        """The newest turns that fit, from a user's turn on and alternating, as templates ask."""
-        kept: list[Turn] = []
-        for turn in reversed(_alternating(history)):
-            budget -= self._model.count_tokens(turn.content)
-            if budget < 0:
-                break
-            kept.insert(0, turn)
-        return kept[1:] if kept and kept[0].role == "assistant" else kept
+    async def _next(
+        self, pieces: AsyncIterator[str | Generation], deadline: float
+    ) -> str | Generation | None:
+        """The next piece; None once the time is over."""
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                return await anext(pieces)
+        except TimeoutError:
+            return None
+        except StopAsyncIteration:
+            raise TryAgainError("the engine ended in the middle of an answer") from None
 
-    def _finish(
-        self, query: Query, prompt: Prompt, generation: Generation, trace_id: str
-    ) -> Answer:
+    def _cut(self, prompt: Prompt, written: str) -> Generation:
+        """What an engine that did not end in time has written: to its reader it is as if the
+        budget of tokens had run out."""
+        return Generation(written, "length", len(prompt.ids), self._chat.count_tokens(written))
+
+    def _finish(self, query: Query, prompt: Prompt, generation: Generation, trace: str) -> Answer:
         return Answer(
             id=uuid.uuid4().hex,
             question=query.question,
             answer=generation.text.strip(),
             sources=prompt.passages,
             grounded=bool(prompt.passages),
-            model=self._name,
-            model_version=self._version,
-            trace_id=trace_id,
+            model=self._lineage.model,
+            model_version=self._lineage.version,
+            trace_id=trace,
             finish_reason=generation.finish_reason,
             prompt_tokens=generation.prompt_tokens,
             completion_tokens=generation.completion_tokens,
         )
 
-    @contextmanager
-    def _span(
-        self, name: str, kind: str, inputs: Any, parent: Span | None = None
-    ) -> Iterator[Span]:
-        """A span that is ended in any case and holds what went in.
 
-        Never made current: a stream may be closed in another context than it was begun in.
-        """
-        context = set_span_in_context(parent) if parent else None
-        span = self._tracer.start_span(name, context=context)
-        span.set_attribute("mlflow.spanType", kind)
-        span.set_attribute("mlflow.spanInputs", _json(inputs))
-        span.set_attribute("twin.model", self._name)
-        span.set_attribute("twin.model_version", self._version)
-        try:
-            yield span
-        except GeneratorExit:
-            span.set_attribute(STOPPED, True)
-            raise
-        except Exception as error:
-            span.record_exception(error)
-            span.set_status(trace.StatusCode.ERROR, str(error))
-            raise
-        finally:
-            span.end()
-
-
-def _params(query: Query, limits: ServingSection) -> SamplingParams:
-    """What the caller wishes, within the recipe's limits."""
-    wished = query.max_new_tokens or limits.max_new_tokens
-    return SamplingParams(
-        max_new_tokens=min(wished, limits.max_new_tokens),
-        min_new_tokens=1,  # a sampled turn may end before its first word: that is no answer
-        temperature=limits.temperature if query.temperature is None else query.temperature,
-        top_p=limits.top_p if query.top_p is None else query.top_p,
-        repetition_penalty=limits.repetition_penalty,
-        seed=query.seed,
-        stop=(*query.stop, *END_MARKS),
-    )
-
-
-def _alternating(history: Sequence[Turn]) -> list[Turn]:
-    """Turns of one speaker in a row joined, and a last one by the user dropped: the question
-    that follows is the user's too, so it is joined to nothing that the prompt does not frame."""
-    joined: list[Turn] = []
-    for turn in history:
-        if joined and joined[-1].role == turn.role:
-            content = f"{joined[-1].content}\n\n{turn.content}"
-            joined[-1] = Turn(role=turn.role, content=content)
-        else:
-            joined.append(turn)
-    return joined[:-1] if joined and joined[-1].role == "user" else joined
-
-
-def _trace_id(span: Span) -> str:
-    """MLflow's name of the trace; a random one of the same form where nothing is traced."""
-    trace_id = span.get_span_context().trace_id
-    return f"tr-{trace_id:032x}" if trace_id != INVALID_TRACE_ID else f"tr-{uuid.uuid4().hex}"
-
-
-def _record_found(span: Span, found: Found) -> None:
-    span.set_attribute("twin.answerable", found.answerable)
-    if found.similarity is not None:
-        span.set_attribute("twin.similarity", found.similarity)
-    if found.notes:
-        span.set_attribute("twin.notes", found.notes)
-
-
-def _record_passages(span: Span, passages: Sequence[Passage]) -> None:
-    documents = [
-        {
-            "page_content": passage.text,
-            "metadata": {
-                "doc_uri": passage.url,
-                "chunk_id": passage.chunk_id,
-                "title": passage.title,
-                "score": passage.score,
-            },
-        }
-        for passage in passages
-    ]
-    span.set_attribute("mlflow.spanOutputs", _json(documents))
-
-
-def _record_generation(span: Span, generation: Generation) -> None:
-    usage = {
-        "input_tokens": generation.prompt_tokens,
-        "output_tokens": generation.completion_tokens,
-        "total_tokens": generation.prompt_tokens + generation.completion_tokens,
-    }
-    span.set_attribute("mlflow.chat.tokenUsage", _json(usage))
-    span.set_attribute("mlflow.spanOutputs", _json(generation.text))
-
-
-def _record_answer(span: Span, answer: Answer) -> None:
-    cited = [source.chunk_id for source in answer.sources]
-    outputs = {
-        "answer": answer.answer,
-        "sources": cited,
-        "grounded": answer.grounded,
-        "finish_reason": answer.finish_reason,
-    }
-    span.set_attribute("mlflow.spanOutputs", _json(outputs))
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _too_late(seconds: int) -> TryAgainError:
+    return TryAgainError(f"no answer began within {seconds} s: too many are being written")

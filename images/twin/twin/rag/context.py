@@ -1,9 +1,12 @@
 """Context: which of the retrieved passages are shown to the model."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from twin.domain.answer import Passage
 from twin.rag.prompt import format_passage
+
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 
 def fit_context(
@@ -45,4 +48,33 @@ def _beginning(passage: Passage, budget: int, count_tokens: Callable[[str], int]
 
 
 def _cut(passage: Passage, words: Sequence[str]) -> Passage:
-    return passage.model_copy(update={"text": " ".join(words).rstrip() + " …"})
+    """The passage with these of its words, and "…".
+
+    A row of a table or a line of code is shown whole or not at all, and code that is cut ends its
+    fence: half of either says something else than the author did.
+    """
+    text = " ".join(words)
+    lines = text.split("\n")
+    fence = _open_fence(lines)
+    if (fence or _is_row(lines[-1])) and not passage.text.startswith("\n", len(text)):
+        lines.pop()
+        fence = _open_fence(lines)
+    shown = "\n".join(lines).rstrip()
+    mark = f"\n…\n{fence}" if fence else ("\n…" if lines and _is_row(lines[-1]) else " …")
+    return passage.model_copy(update={"text": shown + mark})
+
+
+def _open_fence(lines: Sequence[str]) -> str:
+    """The fence that is open after these lines; "" if none is."""
+    fence = ""
+    for line in lines:
+        mark = _FENCE.match(line)
+        if mark and not fence:
+            fence = mark[1]
+        elif mark and mark[1].startswith(fence) and not line.strip().strip(fence[0]):
+            fence = ""
+    return fence
+
+
+def _is_row(line: str) -> bool:
+    return line.lstrip().startswith("|")

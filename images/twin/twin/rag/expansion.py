@@ -6,11 +6,12 @@ the question as it is.
 """
 
 import re
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, Protocol
 
 import structlog
 
-from twin.models.language_model import LanguageModel, Message, SamplingParams
+from twin.models.language_model import Generation, Message, SamplingParams
 from twin.rag.prompt import harmless
 
 Expansion = Literal["off", "multi_query", "hyde"]
@@ -27,7 +28,14 @@ _BULLET = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s*")
 log = structlog.get_logger("twin.rag")
 
 
-def expand(question: str, kind: Expansion, count: int, model: LanguageModel | None) -> list[str]:
+class Writer(Protocol):
+    """Whatever writes a short text: a language model, or an engine behind `EngineWriter`."""
+
+    def generate(self, messages: Sequence[Message], params: SamplingParams) -> Generation:
+        """Write one text."""
+
+
+def expand(question: str, kind: Expansion, count: int, model: Writer | None) -> list[str]:
     """Texts to search for beside the question; none without a language model.
 
     Args:
@@ -50,7 +58,7 @@ def expand(question: str, kind: Expansion, count: int, model: LanguageModel | No
     return list(wordings)[:count]
 
 
-def _written(question: str, kind: Expansion, count: int, model: LanguageModel) -> str:
+def _written(question: str, kind: Expansion, count: int, model: Writer) -> str:
     asked = harmless(question)
     if kind == "hyde":
         order = f"Write a short paragraph that answers the question.\n\n{asked}"

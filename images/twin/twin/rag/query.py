@@ -1,19 +1,9 @@
 """What goes into the chain and what comes out piece by piece, as plain data."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.domain.answer import Answer
-
-
-class Turn(BaseModel):
-    """An earlier turn of the conversation."""
-
-    model_config = ConfigDict(frozen=True)
-
-    role: Literal["user", "assistant"]
-    content: str
+from twin.domain.conversation import Turn
 
 
 class Query(BaseModel):

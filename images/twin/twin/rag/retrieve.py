@@ -15,7 +15,7 @@ from twin.domain.errors import BadDataError
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.language_model import LanguageModel
 from twin.rag.diversity import diverse
-from twin.rag.expansion import expand
+from twin.rag.expansion import Writer, expand
 from twin.rag.fusion import by_reciprocal_rank, by_weighted_scores, held
 from twin.rag.neighbours import Shown, widened
 from twin.rag.rerank import Reranker, load_reranker, reranked
@@ -35,7 +35,7 @@ class Found:
     Attributes:
         passages: best first.
         similarity: cosine of the likest chunk; None where the dense arm was not asked.
-        answerable: whether that reaches the recipe's ``min_score``.
+        answerable: whether that reaches the recipe's ``min_score``, and the question has a word.
         notes: what a reader of the trace should know, e.g. of a filter that was dropped.
     """
 
@@ -53,7 +53,7 @@ class Retriever:
         embedder: the one that the index was made with.
         knobs: the recipe's section.
         reranker: None leaves the fused order.
-        language_model: for expansion; without one nothing is expanded.
+        writer: for expansion; without one nothing is expanded.
         authors: names to ids, for questions that name one.
 
     Raises:
@@ -67,7 +67,7 @@ class Retriever:
         knobs: RetrievalSection | None = None,
         *,
         reranker: Reranker | None = None,
-        language_model: LanguageModel | None = None,
+        writer: Writer | None = None,
         authors: Mapping[str, str] | None = None,
     ) -> None:
         made_with = reader.spec.embedder
@@ -80,7 +80,7 @@ class Retriever:
         self._embedder = embedder
         self._knobs = knobs or RetrievalSection()
         self._reranker = reranker
-        self._model = language_model
+        self._writer = writer
         self._authors = authors or {}
 
     def search(self, question: str, k: int, filter: ChunkFilter | None = None) -> list[Passage]:
@@ -99,9 +99,16 @@ class Retriever:
             BadDataError: the question is empty.
         """
         hits, similarity, notes = self._search(question, k, filter)
-        known = similarity is None or similarity >= self._knobs.min_score
+        known = self._is_known(question, similarity)
         shown = [_passage(rank, one) for rank, one in enumerate(self._widened(hits), start=1)]
         return Found(tuple(shown), similarity, known, tuple(notes))
+
+    def _is_known(self, question: str, similarity: float | None) -> bool:
+        """Whether the texts may answer: never where nothing is asked, as by "???" or an emoji."""
+        if not _WORD.search(_plain(question)):
+            return False
+        least = self._knobs.min_score
+        return not least or similarity is None or similarity >= least
 
     def _search(
         self, question: str, k: int, filter: ChunkFilter | None
@@ -140,7 +147,7 @@ class Retriever:
             filter = filter or ChunkFilter()
             without = {**filter.without, "personal_data": knobs.leave_out}
             filter = replace(filter, without=without)
-        wordings = [text, *expand(text, knobs.expansion, knobs.expansion_queries, self._model)]
+        wordings = [text, *expand(text, knobs.expansion, knobs.expansion_queries, self._writer)]
         count = max(knobs.candidates, 3 * k)
         vectors = knobs.mmr_lambda < 1
         dense: list[list[Hit]] = []
@@ -226,8 +233,11 @@ def make_retriever(
     reader: IndexReader,
     embedder: Embedder,
     language_model: LanguageModel | None = None,
+    writer: Writer | None = None,
 ) -> Retriever:
     """The retriever of a recipe over an index and an embedder that are open already.
+
+    Expansion is written by ``writer``, else by ``language_model``, which also reranks.
 
     Raises:
         BadDataError: the two don't fit, or there is no such reranker.
@@ -237,7 +247,7 @@ def make_retriever(
         embedder,
         recipe.retrieval,
         reranker=load_reranker(recipe.retrieval.rerank, embedder, language_model),
-        language_model=language_model,
+        writer=writer or language_model,
         authors=dict.fromkeys((recipe.author.name, *recipe.author.aliases), recipe.author.id),
     )
 

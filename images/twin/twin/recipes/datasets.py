@@ -1,12 +1,13 @@
 """Sections of a recipe: how chunks become training samples."""
 
 import typing
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
-from twin.domain.personal_data import PersonalDataKind
 from twin.recipes.section import Fraction, Section
+from twin.text.personal_data import PersonalDataKind
 
 
 class PersonalDataSection(Section):
@@ -22,6 +23,11 @@ class PersonalDataSection(Section):
 class DatasetsSection(Section):
     """How chunks become training samples."""
 
+    written: Path | None = Field(
+        default=None,
+        description="questions with answers that a person wrote: a YAML or JSON Lines file, or "
+        "Label Studio's JSON export; relative to the working directory",
+    )
     validation_share: Fraction = 0.1
     test_share: Fraction = 0.2
     min_answer_words: PositiveInt = 30
@@ -32,11 +38,23 @@ class DatasetsSection(Section):
     context_passages: PositiveInt = Field(
         default=2, description="passages shown in a grounded sample, the right one included"
     )
+    copy_share: Fraction = Field(
+        default=0.25,
+        description="samples whose prompt shows their answer verbatim, at most this share of each "
+        "split: more of them and a small model learns to copy; others are asked from memory",
+    )
     samples_per_passage: PositiveInt = Field(
         default=2, description="ways in which each passage is asked for"
     )
-    max_samples: PositiveInt = 2_000
+    max_samples: PositiveInt = Field(
+        default=2_000, description="those that a person wrote are kept before any other"
+    )
     max_preference_pairs: PositiveInt = 200
     rejected_max_tokens: PositiveInt = 96
     personal_data: PersonalDataSection = PersonalDataSection()
+    split_seed: int = Field(
+        default=13,
+        description="draws the split of documents that have none yet; "
+        "those of earlier versions stay where they are",
+    )
     seed: int = 13

@@ -6,7 +6,8 @@ from pydantic import Field, PositiveInt
 
 from twin.recipes.section import HttpUrl, Section
 
-EngineKind = Literal["auto", "llama.cpp", "vllm", "transformers", "remote"]
+RunningEngine = Literal["llama.cpp", "vllm", "transformers", "remote"]
+EngineKind = Literal["auto"] | RunningEngine
 
 
 class LlamaCppSection(Section):

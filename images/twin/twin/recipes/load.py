@@ -26,8 +26,13 @@ def find_recipe(name_or_path: str, folder: Path) -> Path:
     path = folder / f"{name_or_path}.yaml"
     if path.is_file():
         return path
-    known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
-    raise BadDataError(f"no recipe {name_or_path!r}: give a file, or one of {folder}/: {known}")
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    close = difflib.get_close_matches(name_or_path, known, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise BadDataError(
+        f"no recipe {name_or_path!r}: {hint}give a file, or one of {folder}/: "
+        f"{', '.join(known) or 'none'}"
+    )
 
 
 def load_recipe(name_or_path: str, folder: Path, overrides: Path | None = None) -> Recipe:

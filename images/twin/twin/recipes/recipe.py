@@ -11,7 +11,7 @@ from twin.recipes.datasets import DatasetsSection
 from twin.recipes.evaluation import EvaluationSection
 from twin.recipes.features import FeaturesSection
 from twin.recipes.retrieval import RetrievalSection
-from twin.recipes.section import Section, Slug
+from twin.recipes.section import RecipeName, Section
 from twin.recipes.serving import ServingSection
 from twin.recipes.sources import Source
 from twin.recipes.training import TrainingSection
@@ -20,7 +20,7 @@ from twin.recipes.training import TrainingSection
 class Recipe(Section):
     """One twin: its author, its sources, and the knobs of every stage."""
 
-    name: Slug
+    name: RecipeName
     author: AuthorSection
     sources: tuple[Source, ...] = Field(min_length=1)
     rights: RightsSection = RightsSection()

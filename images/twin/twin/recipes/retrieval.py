@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from twin.domain.personal_data import PersonalDataKind
 from twin.recipes.section import Fraction, Section
+from twin.text.personal_data import PersonalDataKind
 
 
 class RetrievalSection(Section):

@@ -6,6 +6,10 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+#: As a slug, and with dots between its parts, as a model's size has them: llama-3.1-8b.
+RecipeName = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9-]*(\.[a-z0-9-]+)*$", min_length=1, max_length=41)
+]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
 
 

@@ -4,7 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from twin.recipes.engines import EngineKind, LlamaCppSection, RemoteSection, VllmSection
+from twin.recipes.engines import (
+    EngineKind,
+    LlamaCppSection,
+    RemoteSection,
+    RunningEngine,
+    VllmSection,
+)
 from twin.recipes.section import Section
 
 
@@ -22,8 +28,24 @@ class ServingSection(Section):
     llama_cpp: LlamaCppSection = LlamaCppSection()
     vllm: VllmSection = VllmSection()
     remote: RemoteSection | None = Field(default=None, description="needed by engine: remote")
-    replicas: PositiveInt = 2
+    replicas: PositiveInt | None = Field(
+        default=None,
+        description="replicas of the engine, each with the model in memory; unset: 1 on a laptop, "
+        "since one with all cores is faster than two with half, and 2 on a cluster. With one, a "
+        "crash loses the answers under way and lets others wait until it is back; a rollout and "
+        "the draining of a node lose none, since the next one starts before it ends",
+    )
+    version_replicas: PositiveInt | None = Field(
+        default=None,
+        description="replicas of retrieval and prompt, which hold no language model; unset: 1 on "
+        "a laptop, 2 on a cluster. With one, a crash loses the answers under way",
+    )
     max_question_characters: PositiveInt = 4_000
+    max_prompt_tokens: PositiveInt = Field(
+        default=4_096,
+        description="of the whole prompt: a longer system text or question is refused; of history "
+        "and passages what fits is shown. The engine's own limit holds as well",
+    )
     max_new_tokens: PositiveInt = 192
     max_context_tokens: PositiveInt = Field(
         default=800, description="budget of the passages in the prompt"
@@ -32,19 +54,34 @@ class ServingSection(Section):
     temperature: float = Field(default=0.3, ge=0)
     top_p: float = Field(default=0.9, gt=0, le=1)
     repetition_penalty: float = Field(default=1.1, gt=0)
-    cpus_per_replica: float = Field(default=0.5, ge=0)
-    gpus_per_replica: float = Field(default=0, ge=0)
+    cpus_per_replica: PositiveInt | None = Field(
+        default=None,
+        description="cores that an engine replica reserves, and its threads; unset: all of a "
+        "laptop's, 3 on a cluster, which leaves one of a worker's four to versions",
+    )
+    gpus_per_replica: float = Field(
+        default=0,
+        ge=0,
+        description="GPUs that an engine replica reserves and uses; 0: none. A fraction is a "
+        "share of one GPU's memory",
+    )
     answers_at_once: PositiveInt = Field(
-        default=1, description="generations that a replica runs at the same time"
+        default=1,
+        description="answers that the engine transformers writes at the same time, each in a "
+        "thread; llama.cpp and vllm have knobs of their own",
     )
     max_queued_requests: PositiveInt = Field(
-        default=16, description="requests that wait for a replica; one more is told to retry"
+        default=64,
+        description="requests of a version replica that wait for the engine; one more is told to "
+        "retry",
     )
     max_history_tokens: int = Field(
         default=600, ge=0, description="budget of the conversation's earlier turns in the prompt"
     )
     answer_timeout_seconds: PositiveInt = Field(
-        default=120, description="a longer generation is cut short, which bounds every shutdown"
+        default=120,
+        description="from the request's arrival, waiting and prefill included; a longer answer is "
+        "cut short, which bounds every shutdown",
     )
     probe_question: str = Field(
         default="What do you write about?", description="asked of a version before it gets traffic"
@@ -70,3 +107,25 @@ class ServingSection(Section):
         if self.engine == "remote" and self.remote is None:
             raise ValueError("engine: remote needs serving.remote with base_url and model")
         return self
+
+    @model_validator(mode="after")
+    def _engine_can_do_what_is_asked(self) -> "ServingSection":
+        kind = self.engine_kind
+        if self.gpus_per_replica and kind in ("llama.cpp", "remote"):
+            raise ValueError(
+                f"gpus_per_replica: {self.gpus_per_replica:g}, but the engine {kind} uses no GPU "
+                "here: set engine to vllm or transformers, or gpus_per_replica to 0"
+            )
+        if self.adapters == "shared" and kind not in ("llama.cpp", "vllm"):
+            raise ValueError(
+                f"adapters: shared, but the engine {kind} takes no adapters: set engine to "
+                "llama.cpp or vllm, or adapters to merged"
+            )
+        return self
+
+    @property
+    def engine_kind(self) -> RunningEngine:
+        """The engine that runs, with ``auto`` decided."""
+        if self.engine != "auto":
+            return self.engine
+        return "vllm" if self.gpus_per_replica else "llama.cpp"

@@ -31,6 +31,11 @@ class SourceSection(Section):
     name: Slug
     # A file's metadata often name whoever made its template, or installed the word processor.
     guests: Literal["apart", "include"] = Field(default="include", description=GUESTS)
+    drafts: bool = Field(
+        default=False,
+        description="take files that their site does not publish as well: drafts, posts dated in "
+        "the future, expired ones",
+    )
 
 
 class FolderSource(SourceSection):

@@ -76,6 +76,7 @@ def status(
 
 def _start(job: Job) -> None:
     from twin.stores.registry import CHAMPION, Registry
+    from twin.stores.serve_config import served_version
 
     model = job.recipe.model_name
     with Registry(job.settings) as registry:
@@ -85,8 +86,7 @@ def _start(job: Job) -> None:
             f"{model} has no champion yet: run `twin evaluation run --recipe {job.recipe.name}`, "
             "or set the alias in MLflow"
         )
-    version = _served(job.recipe, champion.version, champion.weights_uri, champion.weights_digest)
-    _switch(job, version, job.recipe)
+    _switch(job, served_version(champion, job.recipe), job.recipe)
 
 
 def _rollback(job: Job, to: str | None) -> None:
@@ -104,12 +104,13 @@ def _rollback(job: Job, to: str | None) -> None:
 
 def _registered(job: Job, version: str) -> ServedVersion:
     from twin.stores.registry import Registry
+    from twin.stores.serve_config import served_version
 
     with Registry(job.settings) as registry:
         found = registry.version(job.recipe.model_name, version)
     if found is None:
         raise BadDataError(f"{job.recipe.model_name} has no version {version}")
-    return _served(job.recipe, found.version, found.weights_uri, found.weights_digest)
+    return served_version(found, job.recipe)
 
 
 def _move_champion(job: Job, version: ServedVersion) -> None:
@@ -128,15 +129,6 @@ def _move_champion(job: Job, version: ServedVersion) -> None:
             version=version.version,
             reason=str(error),
         )
-
-
-def _served(recipe: Recipe, version: str, uri: str, digest: str) -> ServedVersion:
-    return ServedVersion(
-        version=version,
-        weights_uri=uri,
-        weights_digest=digest,
-        recipe=recipe.model_dump(mode="json"),
-    )
 
 
 def _switch(job: Job, version: ServedVersion, recipe: Recipe) -> None:
@@ -159,8 +151,9 @@ def _switch(job: Job, version: ServedVersion, recipe: Recipe) -> None:
         if shift.is_serving(version):
             job.counts.skipped += 1
             raise NothingToDo(f"{name} is in service")
-        if not files.is_published(files.relative(version.weights_uri)):
-            raise BadDataError(f"{name}: no weights at {version.weights_uri}")
+        for uri in filter(None, (version.weights_uri, version.base_uri)):
+            if not files.is_published(files.relative(uri)):
+                raise BadDataError(f"{name}: no weights at {uri}")
         shift.to(version, recipe.serving)
     job.counts.written += 1
 

@@ -27,7 +27,7 @@ from twin.rollout.transitions import (
 from twin.settings import Settings
 from twin.stores.deployments import Application, ApplicationStatus, Deployments, explain
 from twin.stores.rollout_states import RolloutStates
-from twin.stores.serve_config import ROUTER, render
+from twin.stores.serve_config import ROUTER, applications_of, render
 
 POLL_SECONDS = 0.5
 #: A change of weights was measured to take under a second; a cluster's operator looks now and then.
@@ -71,7 +71,7 @@ class Shift:
             return False
         found = self._deployments.applications()
         running = {name for name, app in found.items() if app.status is ApplicationStatus.RUNNING}
-        if not {ROUTER, application_name(self.model, version.version)} <= running:
+        if not {ROUTER, *applications_of(self.model, version)} <= running:
             return False
         return self._endpoint.weights(self.model) == state.weights
 
@@ -100,7 +100,7 @@ class Shift:
         self, beside: RolloutState, new: ServedVersion, serving: ServingSection
     ) -> None:
         self._make_so(self._noted(beside, "starting", new))
-        names = {ROUTER, application_name(self.model, new.version)}
+        names = {ROUTER, *applications_of(self.model, new)}
         self._wait_for(names, serving.start_timeout_seconds)
         self._advance(1)
 
@@ -124,21 +124,19 @@ class Shift:
 
     def _watch(self, new: ServedVersion, seconds: float) -> None:
         """Look at the version for a while; a replica that dies under traffic ends the rollout."""
-        name = application_name(self.model, new.version)
+        names = applications_of(self.model, new)
         deadline = time.monotonic() + seconds
         while True:
-            _check(name, self._deployments.applications())
+            running = self._deployments.applications()
+            for name in names:
+                _check(name, running)
             if time.monotonic() >= deadline:
                 return
             time.sleep(POLL_SECONDS)
 
     def _retire(self, before: RolloutState, new: ServedVersion) -> None:
         self._make_so(self._noted(settled(self._states.load(self.model), new), "serving", new))
-        old = {
-            application_name(self.model, item.version)
-            for item in before.versions
-            if item.version != new.version
-        }
+        old = self._no_longer_needed(before)
         deadline = time.monotonic() + RETIRE_SECONDS
         while old & set(self._deployments.applications()):
             if time.monotonic() > deadline:
@@ -146,6 +144,18 @@ class Shift:
                 return
             time.sleep(POLL_SECONDS)
         self._advance(1)
+
+    def _no_longer_needed(self, before: RolloutState) -> set[str]:
+        """Applications of what served before, without those that anything still answers by."""
+        needed = {
+            name
+            for state in self._states.all()
+            for item in state.versions
+            for name in applications_of(state.model, item)
+        }
+        return {
+            name for item in before.versions for name in applications_of(self.model, item)
+        } - needed
 
     def _back_out(self, base: RolloutState, new: ServedVersion, error: BaseException) -> None:
         """Put back what served before; its own failure must not hide the first."""

@@ -1,9 +1,10 @@
 """The HTTP interface, over whatever answers behind it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from twin.domain.answer import Answer
@@ -13,7 +14,7 @@ from twin.serving.backend import Backend
 from twin.serving.completions import Completion
 from twin.serving.errors import ApiError, install
 from twin.serving.limits import BodyLimit
-from twin.serving.requests_log import RequestsLog
+from twin.serving.requests_log import HEADER, RequestsLog
 from twin.serving.routing import Target
 from twin.serving.schema import AnswerRequest, ChatCompletionRequest
 
@@ -21,16 +22,39 @@ from twin.serving.schema import AnswerRequest, ChatCompletionRequest
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
-def create_app(backend: Backend, keys: Keys, max_body_bytes: int) -> FastAPI:
+def create_app(
+    backend: Backend,
+    keys: Keys,
+    max_body_bytes: int,
+    *,
+    cors_origins: Sequence[str] = (),
+    names_responses: bool = True,
+) -> FastAPI:
     """The ASGI application.
 
-    A request passes, from the outside in: its log line, its key, the limit on its size.
+    A request passes, from the outside in: its log line, the browser's preflight, its key, the limit
+    on its size.
+
+    Args:
+        backend: answers.
+        keys: of those who may ask.
+        max_body_bytes: largest body that is read.
+        cors_origins: web pages' origins whose scripts may ask; "*" means all.
+        names_responses: see `RequestsLog`.
     """
     app = FastAPI(title="LLM Twin", openapi_url=None)
     # Starlette puts the middleware that is added last outermost.
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     app.add_middleware(BearerAccess, keys=keys)
-    app.add_middleware(RequestsLog)
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],  # OpenAI's client sends a dozen of its own
+            expose_headers=[HEADER],
+        )
+    app.add_middleware(RequestsLog, names_responses=names_responses)
     install(app)
     _add_reads(app, backend)
     _add_answers(app, backend)
@@ -69,13 +93,14 @@ def _add_answers(app: FastAPI, backend: Backend) -> None:
         target = backend.table.target(request.model)
         query = request.query()
         _check_length(query.question, target)
+        _check_length(query.system or "", target, what="the system text")
         completion = Completion(target)
         if not request.stream:
             answer = await backend.answer(target, query)
             return JSONResponse(completion.whole(answer))
         # The first part is awaited here, so that a refusal is a status and not an event.
         parts = await _begun(backend.stream(target, query))
-        with_usage = bool(request.stream_options and request.stream_options.include_usage)
+        with_usage = request.stream_options.include_usage
         return StreamingResponse(
             completion.events(parts, with_usage=with_usage),
             media_type="text/event-stream",
@@ -90,16 +115,16 @@ def _model(name: str, backend: Backend) -> dict[str, Any]:
     return card | {"versions": route.versions} if route else card
 
 
-def _check_length(question: str, target: Target) -> None:
+def _check_length(text: str, target: Target, *, what: str = "the question") -> None:
     """Refuse what is too long before it reaches a replica.
 
     Raises:
         ApiError: 400, in the words of OpenAI's code for it.
     """
-    if len(question) > target.max_question_characters:
+    if len(text) > target.max_question_characters:
         raise ApiError(
             400,
-            f"the question has {len(question):,} characters: at most "
+            f"{what} has {len(text):,} characters: at most "
             f"{target.max_question_characters:,} are read",
             code="context_length_exceeded",
         )

@@ -9,9 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from twin.domain.errors import BadDataError
+from twin.domain.errors import BadDataError, TryAgainError
 
 RETRY_AFTER_SECONDS = 5
+
+
+class OverloadedError(TryAgainError):
+    """The queue before the engine is full."""
 
 
 class ApiError(Exception):
@@ -109,15 +113,68 @@ async def _bad_data(_: Request, error: Exception) -> JSONResponse:
     return ApiError(400, str(error), code="invalid_value").response()
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part != "body")
     if first["type"] == "json_invalid":
         return ApiError(400, "the body is not valid JSON", code="invalid_json").response()
-    message = first["msg"].removeprefix("Value error, ")
+    if not where and not _says_json(request) and first["type"] in _NO_OBJECT:
+        return ApiError(
+            415,
+            "send the body as JSON, with the header 'Content-Type: application/json'",
+            code="unsupported_media_type",
+        ).response()
+    message = _plain_words(first)
     text = f"{where}: {message}" if where else message
-    return ApiError(400, text, code="invalid_value", param=where or None).response()
+    param = where or _named(message)
+    return ApiError(400, text, code="invalid_value", param=param).response()
+
+
+#: What the validator says of a body that it was not given as JSON, or that is no object.
+_NO_OBJECT = frozenset({"model_attributes_type", "model_type", "dict_type", "missing"})
+
+#: The validator's names of faults, in words that need no knowledge of it.
+_WORDS = {
+    "missing": "must be given",
+    "string_type": "must be a text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must not be empty",
+    "list_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be a finite number",
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_from_float", "int_parsing_size"),
+        "must be a whole number",
+    ),
+    **dict.fromkeys(("model_attributes_type", "model_type", "dict_type"), "must be a JSON object"),
+}
+
+
+def _plain_words(fault: dict[str, Any]) -> str:
+    words = _WORDS.get(fault["type"])
+    if words is None:
+        return str(fault["msg"]).removeprefix("Value error, ")
+    text = words.format(**fault.get("ctx", {}))
+    return text if fault["loc"] != ("body",) else f"the body {text}"
+
+
+def _named(message: str) -> str | None:
+    """The parameter that a message begins with, where it is of the request as a whole."""
+    name, _, rest = message.partition(" ")
+    return name if rest == "is not supported" else None
+
+
+def _says_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
 
 
 async def _http_error(_: Request, error: Exception) -> JSONResponse:

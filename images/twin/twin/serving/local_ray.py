@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from twin.domain.errors import BadConfigurationError, TryAgainError
+from twin.serving.haproxy import haproxy_environment
 from twin.settings import Settings, inherited_environment
 
 #: A socket's path may have 107 bytes, and Ray adds up to 68 to its folder's, as in
@@ -83,7 +84,7 @@ def ray_command(settings: Settings) -> list[str]:
             f"TWIN_SERVE_API_URL = {settings.serve_api_url}: `twin serving start` starts Ray on "
             "this machine, so give a loopback address (or set TWIN_RAY_SERVICE on a cluster)"
         )
-    command = [
+    return [
         str(Path(sys.executable).with_name("ray")), "start", "--head", "--block",
         "--node-ip-address=127.0.0.1", "--port=0",
         # Asked for explicitly, since else Ray goes on without a dashboard that fails to start.
@@ -94,16 +95,23 @@ def ray_command(settings: Settings) -> list[str]:
         "--include-log-monitor=false", "--disable-usage-stats",
         f"--object-store-memory={settings.ray_object_store_bytes}",
         f"--temp-dir={ray_folder(settings.home)}",
+        # A rollout runs two engines side by side, each with all cores: logical ones, therefore.
+        f"--num-cpus={settings.ray_cpus or room_for_rollouts(os.cpu_count() or 1)}",
     ]  # fmt: skip
-    if settings.ray_cpus is not None:
-        command.append(f"--num-cpus={settings.ray_cpus}")
-    return command
+
+
+def room_for_rollouts(cores: int) -> int:
+    """CPUs to let Ray hand out: two twins' engines and their successors, and all versions."""
+    return 4 * cores + 4
 
 
 def ray_environment(settings: Settings) -> dict[str, str]:
     """What Ray's processes, replicas among them, get on top of this process's environment."""
     return {
+        **haproxy_environment(settings, ray_folder(settings.home) / "haproxy"),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray's default of 15 would let every other process of this machine go before an answer.
+        "RAY_worker_niceness": "0",
         # In spite of its name, what keeps every port of Ray on loopback: Ray lets whoever
         # reaches them run code.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -120,6 +128,8 @@ def ray_environment(settings: Settings) -> dict[str, str]:
         "TWIN_RECIPES": str(settings.recipes.resolve()),
         "TWIN_FILES_URI": settings.files_root,
         "TWIN_MODELS": str(settings.models_root),
+        "TWIN_GGUF_CONVERTER": str(settings.gguf_converter.resolve()),
+        "TWIN_VLLM_PYTHON": str(settings.vllm_python.absolute()),
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }

@@ -20,10 +20,17 @@ log = structlog.get_logger("twin.serving")
 
 
 class RequestsLog:
-    """ASGI middleware: gives each request an id, logs it, and turns a defect into a JSON 500."""
+    """ASGI middleware: gives each request an id, logs it, and turns a defect into a JSON 500.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: what answers.
+        names_responses: whether to send the id as a header too; False behind a server that sends
+            the request's own, as Ray Serve does.
+    """
+
+    def __init__(self, app: ASGIApp, names_responses: bool = True) -> None:
         self._app = app
+        self._names_responses = names_responses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection (https://asgi.readthedocs.io/en/latest/specs/main.html)."""
@@ -38,7 +45,8 @@ class RequestsLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = request_id
+                if self._names_responses:
+                    MutableHeaders(scope=message)[HEADER] = request_id
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import structlog
 
 from twin.domain.errors import BadDataError, TwinError
-from twin.domain.rollout import ALL, RolloutEvent, RolloutState, ServedVersion
+from twin.domain.rollout import ALL, RolloutEvent, RolloutState
 from twin.recipes import load_recipe
 from twin.settings import Settings
 from twin.stores.registry import CHAMPION, MODEL_PREFIX, Registry
 from twin.stores.rollout_states import RolloutStates
-from twin.stores.serve_config import recipe_of
+from twin.stores.serve_config import recipe_of, served_version
 
 log = structlog.get_logger("twin")
 
@@ -63,12 +63,7 @@ def _champion(registry: Registry, model: str, settings: Settings) -> RolloutStat
     if found is None:
         return None
     recipe = load_recipe(model.removeprefix(MODEL_PREFIX), settings.recipes)
-    served = ServedVersion(
-        version=found.version,
-        weights_uri=found.weights_uri,
-        weights_digest=found.weights_digest,
-        recipe=recipe.model_dump(mode="json"),
-    )
+    served = served_version(found, recipe)
     event = RolloutEvent(
         time=datetime.now(UTC), run_id="serving", event="restored", version=found.version
     )

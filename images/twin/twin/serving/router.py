@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from grpc import RpcError
 from ray import serve  # noqa: TID253 - only Serve imports this module
-from ray.exceptions import RayActorError, RayError  # noqa: TID253
+from ray.exceptions import RayActorError, RayError, RayTaskError  # noqa: TID253
 from ray.serve.exceptions import (  # noqa: TID253
     BackPressureError,
     DeploymentUnavailableError,
@@ -13,12 +14,14 @@ from ray.serve.exceptions import (  # noqa: TID253
 )
 
 from twin.domain.answer import Answer
-from twin.domain.errors import BadDataError, TryAgainError
+from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.job import configure_logging
 from twin.rag.query import AnswerPart, Query
 from twin.serving.access import Keys
 from twin.serving.api import create_app
-from twin.serving.errors import ApiError
+from twin.serving.errors import ApiError, OverloadedError
+from twin.serving.handles import local_handle
+from twin.serving.replica_process import keep_to_loopback
 from twin.serving.routing import RoutingTable, Target
 from twin.settings import get_settings
 
@@ -27,9 +30,13 @@ if TYPE_CHECKING:
     from ray.serve import Application
     from ray.serve.handle import DeploymentHandle
 
-#: A replica that dies, or an application that a rollout has just taken away. Nothing of the
-#: answer was sent and answering changes nothing, so the question is asked once more.
-GONE = (RayActorError, DeploymentUnavailableError, RayServeException)
+#: An application that a rollout has just taken away: no replica has seen the question, so it goes
+#: to the version that has the traffic now. A replica that was dead before the question reached it
+#: Serve itself passes over. A replica that dies afterwards may have died of the question, which
+#: therefore is not asked again.
+NEVER_BEGUN = (DeploymentUnavailableError, RayServeException)
+#: How an answer that was begun breaks off: Ray's exceptions, and those of its channels.
+BROKEN_OFF = (RayError, RpcError)
 ATTEMPTS = 3
 SECONDS_BETWEEN_ATTEMPTS = 0.3
 
@@ -70,7 +77,7 @@ class RayBackend:
             yield AnswerPart.model_validate(first)
             async for part in parts:
                 yield AnswerPart.model_validate(part)
-        except RayError as error:
+        except (*BROKEN_OFF, TwinError) as error:
             raise _told(error, target) from error
         finally:
             # Nobody listens any more, or it has ended, where this does nothing.
@@ -84,12 +91,14 @@ class RayBackend:
                 return await ask(self._handle(target))
             except BackPressureError:
                 raise ApiError.overloaded() from None
-            except GONE as error:
+            except (RayTaskError, TwinError) as error:  # a replica's own, whatever its class
+                raise _told(error, target) from error
+            except NEVER_BEGUN as error:
                 if attempt == ATTEMPTS - 1:
                     raise ApiError.unavailable(target.application) from error
                 await asyncio.sleep(SECONDS_BETWEEN_ATTEMPTS)
                 target = self._again(target)
-            except RayError as error:
+            except BROKEN_OFF as error:
                 raise _told(error, target) from error
         raise AssertionError("unreachable")
 
@@ -102,17 +111,19 @@ class RayBackend:
     def _handle(self, target: Target) -> "DeploymentHandle":
         name = target.application
         if name not in self._handles:
-            self._handles[name] = serve.get_app_handle(name)
+            self._handles[name] = local_handle(name)
         return self._handles[name]
 
 
 def _told(error: Exception, target: Target) -> Exception:
     """What a caller is told of an exception in a replica."""
-    cause = getattr(error, "cause", None)
+    cause = getattr(error, "cause", error)
     if isinstance(cause, BadDataError):
         return ApiError(400, str(cause), code="invalid_value")
+    if isinstance(cause, OverloadedError):
+        return ApiError.overloaded()
     # A store that the replica needs may be away, such as the index.
-    if isinstance(cause, TryAgainError) or isinstance(error, RayActorError):
+    if isinstance(cause, TryAgainError) or isinstance(error, (RayActorError, RpcError)):
         return ApiError.unavailable(target.application)
     return error
 
@@ -122,6 +133,7 @@ class Router:
 
     def __init__(self) -> None:
         configure_logging()
+        keep_to_loopback(get_settings())
         self._backend = RayBackend()
 
     def reconfigure(self, config: dict[str, Any]) -> None:
@@ -131,7 +143,13 @@ class Router:
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """The HTTP interface; Serve calls this once."""
         settings = get_settings()
-        return create_app(self._backend, Keys(settings.api_keys), settings.max_body_bytes)
+        return create_app(
+            self._backend,
+            Keys(settings.api_keys),
+            settings.max_body_bytes,
+            cors_origins=settings.cors_origins,
+            names_responses=False,  # Serve's own middleware does
+        )
 
 
 def build(_: dict[str, Any]) -> "Application":

@@ -1,24 +1,58 @@
 """What callers send: OpenAI's chat completions, and the house's own questions.
 
 The subset of https://platform.openai.com/docs/api-reference/chat/create that a text-only model
-can honour. What it can't honour and would change the answer is refused rather than ignored;
-fields that this does not know are ignored, as other compatible servers do.
+can honour. ``null`` means "not given" in every field. What cannot be honoured and would change the
+answer is refused by name rather than ignored; fields that are unknown here are ignored, as other
+compatible servers do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from twin.rag.query import Query, Turn
+from twin.domain.conversation import Turn
+from twin.rag.query import Query
 
-MAX_MESSAGES = 200
+#: Turns of a conversation that are read, the newest; the prompt holds far fewer.
+MAX_TURNS = 200
+
+MAX_STOPS = 4
 
 #: Seeds are signed 64-bit integers, as to those who draw the numbers.
 SEEDS = 2**63
 
-#: Asks for something that would silently be missing from the answer.
-UNSUPPORTED = ("tools", "functions", "audio", "logprobs", "web_search_options")
+#: What a part of a message is called that holds text: OpenAI's chat completions, its responses
+#: API, and what a model of OpenAI's says when it refuses.
+TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
+
+#: Parameters that would change the answer and cannot be honoured, each with the test of a value
+#: that asks for nothing.
+UNSUPPORTED: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(
+        ("tools", "functions", "audio", "logprobs", "top_logprobs", "logit_bias"),
+        lambda value: not value,
+    ),
+    **dict.fromkeys(("frequency_penalty", "presence_penalty"), lambda value: value == 0),
+    **dict.fromkeys(("tool_choice", "function_call"), lambda value: value in ("none", "auto")),
+    **dict.fromkeys(("web_search_options", "guided_json", "guided_regex", "guided_choice",
+                     "guided_grammar", "structured_outputs"), lambda value: value is None),
+    "best_of": lambda value: value == 1,
+    "modalities": lambda value: value == ["text"],
+    "verbosity": lambda value: value == "medium",
+    "top_k": lambda value: value in (-1, 0),
+    "min_p": lambda value: value == 0,
+    "repetition_penalty": lambda value: value == 1,
+}  # fmt: skip
 
 
 def _is_text(text: str) -> str:
@@ -33,107 +67,165 @@ def _is_text(text: str) -> str:
 Text = Annotated[str, AfterValidator(_is_text)]
 
 
-class TextPart(BaseModel):
-    """A part of a message; only text is understood."""
+def _text_of(content: Any) -> Any:
+    """A message's content as one text: its parts joined."""
+    if not isinstance(content, list):
+        if isinstance(content, str):
+            return content
+        raise ValueError("must be a text, or a list of parts of type text")
+    return "\n".join(map(_text_of_part, content))
 
-    model_config = ConfigDict(extra="ignore")
 
-    type: Literal["text"]
-    text: Text
+def _text_of_part(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(kind, str):
+        raise ValueError('each part must be an object with a "type"')
+    if kind not in TEXT_PARTS:
+        raise ValueError(f"only parts of type text are read, this one is of type {kind}")
+    text = part.get(TEXT_PARTS[kind])
+    if not isinstance(text, str):
+        raise ValueError(f'a part of type {kind} needs its "{TEXT_PARTS[kind]}"')
+    return text
 
 
-class ChatMessage(BaseModel):
-    """One message of a conversation."""
+def _stops(value: Any) -> Any:
+    """One text or several, as a list without empty ones."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("must be a text or a list of texts")
+    if len(texts) > MAX_STOPS:
+        raise ValueError(f"has {len(texts)} texts: at most {MAX_STOPS} are taken")
+    return [text for text in texts if text]
 
-    model_config = ConfigDict(extra="ignore")
+
+class Given(BaseModel):
+    """An object of a request: a field that is ``null`` is as if it were not there."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {name: value for name, value in data.items() if value is not None}
+        return data
+
+
+class ChatMessage(Given):
+    """One message of a conversation; what a client sends back of an earlier answer is accepted."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | list[TextPart] | None = None
+    content: Annotated[Text, BeforeValidator(_text_of)] = ""
 
-    @property
-    def text(self) -> str:
-        """The message's text, its parts joined."""
-        if isinstance(self.content, list):
-            return "\n".join(part.text for part in self.content)
-        return self.content or ""
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_no_calls(cls, data: Any) -> Any:
+        for name in ("tool_calls", "function_call", "audio"):
+            if isinstance(data, dict) and data.get(name):
+                raise ValueError(f"{name} is not supported")
+        return data
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Given):
     """Options of a stream."""
-
-    model_config = ConfigDict(extra="ignore")
 
     include_usage: bool = False
 
 
-class Sampling(BaseModel):
-    """Sampling parameters; unset ones come from the recipe, and its limits hold."""
+class ResponseFormat(Given):
+    """The form of the answer: text only."""
 
-    model_config = ConfigDict(extra="ignore")
+    type: str = "text"
+
+    @field_validator("type")
+    @classmethod
+    def _is_text(cls, kind: str) -> str:
+        if kind != "text":
+            raise ValueError(f"{kind} is not supported: only text is")
+        return kind
+
+
+class Sampling(Given):
+    """Sampling parameters in OpenAI's ranges.
+
+    Unset ones come from the recipe, whose limits hold.
+    """
 
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
     seed: int | None = Field(default=None, ge=-SEEDS, lt=SEEDS)
-    stop: Text | Annotated[list[Text], Field(max_length=4)] | None = None
-
-    def overrides(self) -> dict[str, Any]:
-        """As the fields of a `Query`."""
-        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return {
-            "max_new_tokens": self.max_completion_tokens or self.max_tokens,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "seed": self.seed,
-            "stop": tuple(text for text in stop if text),
-        }
-
-
-class ChatCompletionRequest(Sampling):
-    """``POST /v1/chat/completions``: the last message is the question."""
-
-    model: Text = Field(min_length=1, max_length=200)
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
-    stream: bool = False
-    stream_options: StreamOptions | None = None
-    n: Literal[1] | None = None
+    stop: Annotated[list[Text], BeforeValidator(_stops)] = []
 
     @model_validator(mode="before")
     @classmethod
     def _refuses_what_it_cannot_do(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            asked = [name for name in UNSUPPORTED if data.get(name)]
-            if asked:
-                raise ValueError(f"{asked[0]} is not supported")
-            if (data.get("response_format") or {"type": "text"}) != {"type": "text"}:
-                raise ValueError("response_format is not supported, other than text")
+            for name, asks_nothing in UNSUPPORTED.items():
+                if data.get(name) is not None and not asks_nothing(data[name]):
+                    raise ValueError(f"{name} is not supported")
         return data
+
+    def overrides(self) -> dict[str, Any]:
+        """As the fields of a `Query`. A ``top_p`` of 0 keeps the likeliest token only: greedy."""
+        greedy = self.top_p == 0
+        return {
+            "max_new_tokens": self.max_completion_tokens or self.max_tokens,
+            "temperature": 0.0 if greedy else self.temperature,
+            "top_p": None if greedy else self.top_p,
+            "seed": self.seed,
+            "stop": tuple(self.stop),
+        }
+
+
+class ChatCompletionRequest(Sampling):
+    """``POST /v1/chat/completions``: the user's last messages are the question.
+
+    Instructions (system, developer) may stand anywhere; messages of one role in a row are one.
+    """
+
+    model: Text = Field(min_length=1, max_length=200)
+    messages: list[ChatMessage] = Field(min_length=1)
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
+    response_format: ResponseFormat = ResponseFormat()
+    n: int = 1
+
+    @field_validator("n")
+    @classmethod
+    def _is_one(cls, n: int) -> int:
+        if n != 1:
+            raise ValueError(f"{n} choices are not supported: only 1 is")
+        return n
 
     @model_validator(mode="after")
     def _ends_with_a_question(self) -> Self:
-        last = self.messages[-1]
-        if last.role != "user" or not last.text.strip():
+        turns = self._turns()
+        if not turns or turns[-1].role != "user":
             raise ValueError("the last message must be the user's, and not empty")
         return self
 
     def query(self) -> Query:
         """As the chain takes it."""
-        *earlier, last = self.messages
+        *earlier, last = self._turns()
         return Query(
-            question=last.text,
-            system=_system(earlier),
-            history=tuple(
-                Turn(role=message.role, content=message.text)
-                for message in earlier
-                if message.role in ("user", "assistant") and message.text.strip()
-            ),
+            question=last.content,
+            system=_joined(m.content for m in self.messages if m.role in ("system", "developer")),
+            history=tuple(earlier[-MAX_TURNS:]),
             **self.overrides(),
         )
 
+    def _turns(self) -> list[Turn]:
+        """What user and assistant said in turn, without empty messages."""
+        said = (m for m in self.messages if m.role in ("user", "assistant") and m.content.strip())
+        return [
+            Turn.model_validate({"role": role, "content": _joined(m.content for m in run)})
+            for role, run in groupby(said, key=lambda message: message.role)
+        ]
 
-def _system(messages: Sequence[ChatMessage]) -> str | None:
-    texts = [message.text for message in messages if message.role in ("system", "developer")]
+
+def _joined(texts: Iterable[str]) -> str | None:
     return "\n\n".join(text for text in texts if text.strip()) or None
 
 
@@ -150,7 +242,7 @@ class AnswerRequest(Sampling):
     @classmethod
     def _is_not_blank(cls, question: str) -> str:
         if not question.strip():
-            raise ValueError("should not be blank")
+            raise ValueError("must not be blank")
         return question
 
     def query(self) -> Query:

@@ -1,71 +1,115 @@
-"""The Serve application of one model version: replicas that each hold a chain.
+"""The Serve application of one model version: retrieval and prompt, on processors only.
 
-A replica reads no registry: its arguments say all, so it starts and answers while MLflow is down.
+It holds no language model: an engine in an application of its own writes the answers. A replica
+reads no registry: its arguments say all, so it starts and answers while MLflow is down.
 """
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
 from ray import serve  # noqa: TID253 - only Serve imports this module
 
+from twin.domain.errors import BadConfigurationError
 from twin.domain.rollout import ServedVersion
 from twin.job import configure_logging
 from twin.rag.query import Query
 from twin.recipes import Recipe
-from twin.serving.answering import Answering
+from twin.serving.replica_process import (
+    import_transformers_without_torch,
+    keep_to_gpus,
+    keep_to_loopback,
+    keep_to_threads,
+)
 from twin.settings import Settings, get_settings
 from twin.stores.serve_config import recipe_of
-from twin.stores.weights import fetch_weights
+from twin.stores.tokenizers import fetch_tokenizer
 
 if TYPE_CHECKING:
     from ray.serve import Application
+
+    from twin.models.engines.engine import Engine
+    from twin.rag.chain import Chain
+
+#: Threads of a replica's embedder: one question at a time is encoded in milliseconds.
+THREADS = 1
+
+
+class VersionArguments(BaseModel):
+    """Which version, and the engine that writes (written by `twin.stores.serve_config`).
+
+    ``engine`` is the engine's application; None means that the recipe's remote endpoint writes.
+    """
+
+    model: str
+    served: ServedVersion
+    engine: str | None = None
+    adapter: str | None = None
 
 
 class Version:
     """A replica."""
 
-    def __init__(self, model: str, served: ServedVersion) -> None:
-        from twin.rag.chain import load_chain
+    async def __init__(self, arguments: VersionArguments) -> None:  # type: ignore[misc]
         from twin.serving.traces import send_traces
 
         configure_logging()
-        recipe = recipe_of(served)
-        settings = _replica_settings(get_settings(), recipe)
+        keep_to_gpus(0)
+        keep_to_threads(THREADS)
+        recipe = recipe_of(arguments.served)
+        settings = get_settings().model_copy(update={"threads": THREADS})
+        keep_to_loopback(settings)
         send_traces(settings, experiment=recipe.name)
-        weights = fetch_weights(served.weights_uri, served.weights_digest, settings)
-        chain = load_chain(recipe, weights, settings, model_name=model, version=served.version)
-        chain.warm_up()
-        self._answering = Answering(
-            chain,
-            at_once=recipe.serving.answers_at_once,
-            timeout_seconds=recipe.serving.answer_timeout_seconds,
-        )
-
-    def check_health(self) -> None:
-        """Serve asks now and then, and replaces a replica that raises."""
-        self._answering.check_health()
+        engine = await _engine(arguments, recipe)
+        self._chain = await asyncio.to_thread(_load_chain, arguments, recipe, engine, settings)
+        await self._chain.warm_up()
 
     async def answer(self, query: dict[str, Any]) -> dict[str, Any]:
         """A `Query` to an `Answer`, both as JSON-like data."""
-        answer = await self._answering.answer(Query.model_validate(query))
+        answer = await self._chain.answer(Query.model_validate(query))
         return answer.model_dump(mode="json")
 
     async def stream(self, query: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """A `Query` to `AnswerPart`s, as JSON-like data."""
-        async for part in self._answering.stream(Query.model_validate(query)):
-            yield part.model_dump(mode="json")
+        async with contextlib.aclosing(self._chain.stream(Query.model_validate(query))) as parts:
+            async for part in parts:
+                yield part.model_dump(mode="json")
+
+
+async def _engine(arguments: VersionArguments, recipe: Recipe) -> "Engine":
+    if arguments.engine:
+        from twin.serving.served_engine import ServedEngine
+
+        seconds = recipe.serving.start_timeout_seconds
+        return await ServedEngine.connect(arguments.engine, arguments.adapter, seconds)
+    if recipe.serving.remote is None:
+        raise BadConfigurationError(
+            "neither an engine application nor serving.remote is given: run `twin rollout start`"
+        )
+    from twin.models.engines.remote import RemoteEngine
+
+    return RemoteEngine.open(recipe.serving.remote)
+
+
+def _load_chain(
+    arguments: VersionArguments, recipe: Recipe, engine: "Engine", settings: Settings
+) -> "Chain":
+    from twin.models.embedder import load_embedder
+    from twin.rag.chain import Lineage, load_chain
+
+    served = arguments.served
+    tokenizer = fetch_tokenizer(*served.model_source, settings)
+    embedder = load_embedder(recipe.features.embedder, settings)
+    embedder.encode([recipe.author.name])  # converts the model if that was never done, by torch
+    import_transformers_without_torch()
+    lineage = Lineage(arguments.model, served.version, arguments.adapter)
+    return load_chain(recipe, engine, tokenizer, settings, lineage, embedder=embedder)
 
 
 def build(args: dict[str, Any]) -> "Application":
     """The application of the version that ``args`` describe (see `twin.stores.serve_config`)."""
-    model = args["model"]
-    served = ServedVersion.model_validate({k: v for k, v in args.items() if k != "model"})
     # Loading fails for reasons that trying again seldom mends: two more attempts are enough.
     deployment = serve.deployment(name="Version", max_constructor_retry_count=2)(Version)
-    return deployment.bind(model, served)
-
-
-def _replica_settings(settings: Settings, recipe: Recipe) -> Settings:
-    """Threads as many as the CPUs that Ray reserves: more only get in each other's way."""
-    threads = max(1, round(recipe.serving.cpus_per_replica))
-    return settings.model_copy(update={"threads": threads})
+    return deployment.bind(VersionArguments.model_validate(args))

@@ -29,6 +29,7 @@ from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.errors import BadDataError, TryAgainError
 from twin.recipes import Recipe
 from twin.settings import Settings
+from twin.text.words import spaced
 
 if TYPE_CHECKING:
     from qdrant_edge import Bm25, SparseVector
@@ -60,7 +61,7 @@ class IndexSpec(BaseModel):
 
     embedder: str
     chunker: str
-    sparse: str = "bm25-v2"
+    sparse: str = "bm25-v3"
 
     @property
     def digest(self) -> str:
@@ -495,7 +496,7 @@ def sparse_question(text: str) -> "SparseVector":
     return _bm25().embed_query(_folded(text))
 
 
-#: Runs of the scripts that are written without spaces.
+#: Runs of Chinese, Japanese and Korean, whose compounds a search must find in part.
 _UNSPACED = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0002ffff]{2,}"
 )
@@ -507,14 +508,18 @@ def _folded(text: str) -> str:
 
 
 def _with_bigrams(text: str) -> str:
-    """Chinese, Japanese and Korean runs as overlapping pairs of characters, as Lucene has them.
+    """Chinese, Japanese and Korean runs as overlapping pairs of characters, as Lucene has them;
+    Thai, Lao, Khmer and Burmese ones as words.
 
     The engine's word tokenizer takes such a run for one word; its multilingual one knows these
     scripts but drops numbers, and "exit code 75" must find the passage with the 75.
     """
-    return _UNSPACED.sub(
-        lambda run: " ".join(one + two for one, two in pairwise(run.group())), text
-    )
+    pieces, end = [], 0
+    for run in _UNSPACED.finditer(text):
+        pieces.append(spaced(text[end : run.start()]))
+        pieces += [one + two for one, two in pairwise(run.group())]
+        end = run.end()
+    return " ".join([*pieces, spaced(text[end:])])
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from twin.domain.conversation import Turn
 from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.stores.files import FileStore
@@ -36,11 +37,29 @@ class SampleSetManifest(BaseModel):
     prompt_version: str
     rejected_by: str = Field(description="model that wrote the rejected texts, with its settings")
     documents: dict[str, Split] = Field(description="document id to the split it belongs to")
+    departed: dict[str, Split] = Field(
+        default_factory=dict,
+        description="documents of earlier versions that are gone: if they return, it is to these",
+    )
     counts: dict[str, dict[str, int]] = Field(description="kind to split to number of samples")
     skipped: dict[str, int] = Field(default_factory=dict, description="reason to chunks left out")
+    written: dict[str, int] = Field(
+        default_factory=dict, description="kind of written question to number of samples"
+    )
+    set_aside: dict[str, int] = Field(
+        default_factory=dict, description="reason to written questions that are not used"
+    )
+    copy_share: dict[str, float] = Field(
+        default_factory=dict, description="split to share of samples that show their answer"
+    )
     redacted: dict[str, int] = Field(
         default_factory=dict, description="kind of personal data to places where it was replaced"
     )
+
+    @property
+    def assigned(self) -> dict[str, Split]:
+        """The split of every document that has ever had one."""
+        return {**self.departed, **self.documents}
 
 
 def recipes_with_samples(files: FileStore) -> list[str]:
@@ -163,4 +182,9 @@ def _write(folder: Path, split: Split, samples: Sequence[Sample], model: type[Sa
 def _arrow_type(field: str) -> Any:
     import pyarrow as arrow
 
-    return arrow.list_(arrow.string()) if field == "context" else arrow.string()
+    if field == "history":
+        turn = arrow.struct([(name, arrow.string()) for name in Turn.model_fields])
+        return arrow.list_(turn)
+    if field in {"context", "chunk_ids", "facts"}:
+        return arrow.list_(arrow.string())
+    return arrow.string()

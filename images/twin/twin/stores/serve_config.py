@@ -1,4 +1,4 @@
-"""The one Serve configuration: an application per model version, and the router before them.
+"""The one Serve configuration: engines, an application per model version, the router before them.
 
 Pure functions. What they render is what Ray's REST API takes as ``PUT /api/serve/applications/``
 and what KubeRay takes as ``serveConfigV2``
@@ -16,6 +16,13 @@ from twin.domain.errors import BadDataError
 from twin.domain.rollout import RolloutState, ServedVersion, application_name
 from twin.recipes import Recipe
 from twin.settings import Settings
+from twin.stores.engine_config import (
+    SHUTDOWN_MARGIN_SECONDS,
+    adapter_name,
+    engine_application,
+    engine_name,
+)
+from twin.stores.registry import ModelVersion
 
 ROUTER = "router"
 VERSION_IMPORT_PATH = "twin.serving.version:build"
@@ -23,19 +30,39 @@ ROUTER_IMPORT_PATH = "twin.serving.router:build"
 
 #: Requests that one router replica holds at a time; they wait for replicas, and cost little.
 ROUTER_ONGOING_REQUESTS = 200
-#: Beyond the longest answer, what a replica that is told to stop may take.
-SHUTDOWN_MARGIN_SECONDS = 15
+#: Requests that one version replica holds at a time: they wait for the engine, on no thread.
+VERSION_ONGOING_REQUESTS = 500
+#: A version's share of a core: it works for some tens of milliseconds of an answer.
+VERSION_CPUS = 0.25
 
 Config = dict[str, Any]
 
 
 def render(states: Iterable[RolloutState], settings: Settings) -> Config:
-    """The configuration that serves exactly these models."""
+    """The configuration that serves exactly these models.
+
+    Raises:
+        BadConfigurationError: an engine that cannot run here.
+    """
     ordered = sorted(states, key=lambda state: state.model)
-    versions = [
-        _version_application(state.model, served) for state in ordered for served in state.versions
-    ]
-    return {**_http(settings), "applications": [_router(ordered, settings), *versions]}
+    return {
+        **_http(settings),
+        "applications": [
+            _router(ordered, settings),
+            *_engines(ordered, settings),
+            *(
+                _version_application(state.model, served, settings)
+                for state in ordered
+                for served in state.versions
+            ),
+        ],
+    }
+
+
+def applications_of(model: str, served: ServedVersion) -> set[str]:
+    """Names of the applications that answer as this version: its own, and its engine's."""
+    engine = engine_name(model, served, recipe_of(served).serving)
+    return {application_name(model, served.version), *([engine] if engine else [])}
 
 
 def routes(states: Iterable[RolloutState]) -> Config:
@@ -78,26 +105,45 @@ def _longest_answer(states: list[RolloutState]) -> int:
     return max((recipe.serving.answer_timeout_seconds for recipe in recipes), default=60)
 
 
-def _version_application(model: str, served: ServedVersion) -> Config:
+def _engines(states: list[RolloutState], settings: Settings) -> list[Config]:
+    """Each engine once, with the adapters of all versions that share it."""
+    engines: dict[str, Config] = {}
+    for model, served in ((state.model, item) for state in states for item in state.versions):
+        serving = recipe_of(served).serving
+        name = engine_name(model, served, serving)
+        if name is None:
+            continue
+        application = engine_application(name, model, served, serving, settings)
+        if name not in engines:
+            engines[name] = application
+            continue
+        adapters = application["deployments"][0]["user_config"]["adapters"]
+        engines[name]["deployments"][0]["user_config"]["adapters"].update(adapters)
+    return list(engines.values())
+
+
+def _version_application(model: str, served: ServedVersion, settings: Settings) -> Config:
     serving = recipe_of(served).serving
     return {
         "name": application_name(model, served.version),
         "route_prefix": None,
         "import_path": VERSION_IMPORT_PATH,
-        "args": {"model": model, **served.model_dump(mode="json")},
+        "args": {
+            "model": model,
+            "served": served.model_dump(mode="json"),
+            "engine": engine_name(model, served, serving),
+            "adapter": adapter_name(model, served),
+        },
         "deployments": [
             {
                 "name": "Version",
-                "num_replicas": serving.replicas,
-                "max_ongoing_requests": serving.answers_at_once,
+                "num_replicas": serving.version_replicas or (2 if settings.ray_service else 1),
+                "max_ongoing_requests": VERSION_ONGOING_REQUESTS,
                 "max_queued_requests": serving.max_queued_requests,
                 "graceful_shutdown_timeout_s": (
                     serving.answer_timeout_seconds + SHUTDOWN_MARGIN_SECONDS
                 ),
-                "ray_actor_options": {
-                    "num_cpus": serving.cpus_per_replica,
-                    "num_gpus": serving.gpus_per_replica,
-                },
+                "ray_actor_options": {"num_cpus": VERSION_CPUS, "num_gpus": 0},
             }
         ],
     }
@@ -109,6 +155,31 @@ def _route(state: RolloutState) -> Config:
         "versions": {item.version: state.weights.get(item.version, 0) for item in state.versions},
         "max_question_characters": recipe.serving.max_question_characters,
     }
+
+
+def served_version(found: ModelVersion, recipe: Recipe) -> ServedVersion:
+    """A registered version as a rollout writes it down, to be served with this recipe.
+
+    Raises:
+        BadDataError: it is an adapter, and the recipe's engine takes none.
+    """
+    adapter = found.tags.get("weights") == "adapter"
+    kind = recipe.serving.engine_kind
+    if adapter and kind not in ("llama.cpp", "vllm"):
+        raise BadDataError(
+            f"{found.name} version {found.version} is an adapter, and the engine {kind} takes "
+            "none: set serving.engine to llama.cpp or vllm, or set serving.adapters to merged and "
+            "run `twin training package` again"
+        )
+    return ServedVersion(
+        version=found.version,
+        weights_uri=found.weights_uri,
+        weights_digest=found.weights_digest,
+        weights="adapter" if adapter else "merged",
+        base_uri=found.tags.get("base_uri") if adapter else None,
+        base_digest=found.tags.get("base_digest") if adapter else None,
+        recipe=recipe.model_dump(mode="json"),
+    )
 
 
 def recipe_of(served: ServedVersion) -> Recipe:

@@ -10,6 +10,7 @@ from twin.domain.document import Document, DocumentStatus, Revision
 from twin.domain.terminal import printable
 from twin.job import plain_errors
 from twin.settings import get_settings
+from twin.text.words import count_words
 
 if TYPE_CHECKING:
     from twin.stores.warehouse import Warehouse
@@ -175,7 +176,7 @@ def _print_history(document: Document, history: list[Revision]) -> None:
     typer.echo(printable(f"{document.title} ({document.url})"))
     for item in history:
         stands = " stands today" if item.revision == document.revision else ""
-        words = len(item.content.split())
+        words = count_words(item.content)
         typer.echo(f"{item.seen:%Y-%m-%d %H:%M}  {item.revision[:12]}  {words:>6} words{stands}")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from twin.domain.conversation import Turn
 from twin.models.formats.chat_format import ChatFormat
 from twin.rag.prompt import build_messages
 
@@ -25,10 +26,16 @@ class Prompted(Protocol):
     def context(self) -> tuple[str, ...]:
         """Passages shown."""
 
+    @property
+    def history(self) -> tuple[Turn, ...]:
+        """Earlier turns."""
+
 
 def prompt_tokens(chat: ChatFormat, author: str, sample: Prompted) -> list[int]:
     """The prompt exactly as it is shown when serving."""
-    return chat.prompt_ids(build_messages(author, sample.instruction, sample.context))
+    return chat.prompt_ids(
+        build_messages(author, sample.instruction, sample.context, sample.history)
+    )
 
 
 def instruct_rows(

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from lxml.html import document_fromstring, fragment_fromstring
 
 from tests.twin.crawl.site_server import article
-from twin.crawl.formats.code_blocks import fenced, language_of, unwrap_listings
+from twin.crawl.formats.code_blocks import fenced, language_of
+from twin.crawl.formats.code_listings import unwrap_listings
 from twin.crawl.formats.html import read_html
 
 CODE = "import os\n\n\ndef f(x):\n\treturn x_1 * `2`  # $a_b$\n\n# not a heading"

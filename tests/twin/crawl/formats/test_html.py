@@ -63,7 +63,7 @@ def test_a_page_that_breaks_the_extractor_is_refused_alone(monkeypatch: pytest.M
     def broken(tree: object) -> None:
         raise RecursionError("too deep")
 
-    monkeypatch.setattr(html_article, "repair", broken)
+    monkeypatch.setattr(html_article, "rewrite", broken)
     with pytest.raises(UnusableError, match="the extractor failed: RecursionError: too deep"):
         read_html(article("A"), URL)
 

@@ -9,6 +9,7 @@ from lxml.html import document_fromstring
 from markdown_it import MarkdownIt
 
 from twin.crawl.formats.html_markdown import to_markdown, to_text
+from twin.crawl.formats.html_rewrite import rewrite
 from twin.crawl.formats.html_runs import Image, Run, events_of
 
 BASE = "https://e.org/posts/a/"
@@ -16,7 +17,7 @@ BASE = "https://e.org/posts/a/"
 
 def written(body: str, *, links: bool = True) -> str:
     """All of a page as Markdown."""
-    events = events_of(document_fromstring(f"<html><body>{body}</body></html>"))
+    events = events_of(rewrite(document_fromstring(f"<html><body>{body}</body></html>")))
     for event in events:
         if isinstance(event, Run | Image):
             event.keep = not event.place.hidden and not event.place.caption
@@ -85,7 +86,7 @@ def test_links_are_kept_only_where_they_are_wanted() -> None:
          r'"{\displaystyle x}"><mi>x</mi></math></span><img class="mwe-math-fallback-image" '
          'src="x.svg"></span></p>', "$x$"),
         ('<p>so <img class="latex" alt="x_1" src="l.png"> is</p>', "so $x_1$ is"),
-        ("<p><math display='block'><mi>x</mi><mo>=</mo></math></p>", "x="),
+        ("<p><math display='block'><mi>x</mi><mo>=</mo></math></p>", "$$x =$$"),
         ('<p>a<span class="MathJax_Preview">x</span><span class="MathJax">x</span>'
          '<script type="math/tex">x</script></p>', "a$x$"),
     ],

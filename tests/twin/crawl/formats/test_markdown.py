@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import pytest
 
 from twin.crawl.formats.markdown import language, published, read_markdown, tags, title_from_url
-from twin.crawl.page import UnusableError
 
 URL = "folder://f/why-pods.md"
 
@@ -37,19 +36,6 @@ def test_code_is_no_title_and_stays_as_it_is() -> None:
     code = "```python\n# not a title\nif x:\n    y = 1\n```"
     article = read_markdown(f"{code}\n\nText.", URL)
     assert article.title == "why pods" and code in article.content
-
-
-@pytest.mark.parametrize(
-    "front", ["title: [unclosed", "- a\n- list", "just a line", "date: 2026-02-30"]
-)
-def test_bad_front_matter_is_refused_with_the_reason(front: str) -> None:
-    with pytest.raises(UnusableError, match="front matter"):
-        read_markdown(f"---\n{front}\n---\n\nText.", URL)
-
-
-def test_a_draft_is_not_published() -> None:
-    with pytest.raises(UnusableError, match="draft"):
-        read_markdown("---\ndraft: true\n---\nText.", URL)
 
 
 def test_empty_front_matter_is_none() -> None:

@@ -114,8 +114,6 @@ def test_bad_files_go_to_quarantine_with_the_reason(
     bad = job(stores_settings, notes, max_failed_share=0.9, max_page_bytes=20_000)
     crawl(bad, CrawlOptions())
     reasons = {url.rsplit("/", 1)[1]: reason for url, reason in bad.result.failures.items()}
-    assert reasons.pop("yaml.md").startswith("front matter")
-    assert reasons.pop("deep.md").startswith("cannot be read: RecursionError: ")
     assert reasons == {
         "binary.md": "invalid utf-8 at byte 5",
         "empty.md": "empty",
@@ -126,8 +124,8 @@ def test_bad_files_go_to_quarantine_with_the_reason(
         "tag.md": "holds half a character (a surrogate without its pair)",
     }
     with open_warehouse(stores_settings) as warehouse:
-        assert len(warehouse.quarantined("tester", "notes")) == 9
-        assert len(warehouse.live_revisions("tester")) == 3
+        assert len(warehouse.quarantined("tester", "notes")) == 7
+        assert len(warehouse.live_revisions("tester")) == 5  # broken front matter costs no text
     # Mended, it leaves the quarantine.
     (notes / "empty.md").write_text(WORDS)
     crawl(job(stores_settings, notes, max_failed_share=0.9, max_page_bytes=20_000), CrawlOptions())

@@ -442,3 +442,65 @@ def test_the_real_blog(
     assert revisions == len(posts)
     assert all(item.language == "en" and item.published for item in documents)
     assert min(len(item.content.split()) for item in documents) > 500
+
+
+def test_dead_links_that_a_page_mentions_are_told_and_fail_nothing(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings
+) -> None:
+    links = "".join(f'<a href="/dead-{n}">d</a>' for n in range(4))
+    links += '<a href="/a">a</a> <a href="/moved">m</a>'
+    site.routes["/"] = Answer(article("Home", body=links))
+    site.routes["/a"] = Answer(article("A", body='<a href="/dead-0">again</a>'))
+    site.routes["/dead-3"] = Answer(status=410)
+    site.routes["/moved"] = Answer(status=302, headers={"Location": "/dead-9"})
+    done = crawl(web(site.url), max_failed_share=0.2)
+    assert done.code == 0, done.error
+    assert done.tally() == {"added": 2, "skipped": 5, "dead_links": 5}
+    told = {url.removeprefix(site.url): why for url, why in done.result["failures"].items()}
+    assert told == {
+        "/dead-0": "a dead link: answered 404", "/dead-1": "a dead link: answered 404",
+        "/dead-2": "a dead link: answered 404", "/dead-3": "a dead link: answered 410",
+        "/moved": "a dead link: answered 404",
+    }  # fmt: skip
+    assert quarantine(stores_settings) == {}
+
+
+@pytest.mark.parametrize("named_by", ["sitemap", "nested", "feed", "archive", "include", "before"])
+def test_a_dead_page_that_the_site_lists_or_the_recipe_names_has_failed(
+    crawl: Crawl, site: SiteServer, stores_settings: Settings, named_by: str
+) -> None:
+    site.routes["/"] = Answer(article("Home", body='<a href="/dead">d</a> <a href="/a">a</a>'))
+    site.routes["/a"] = Answer(article("A"))
+    site.routes["/map.xml"] = sitemap(f"{site.url}/dead")
+    site.routes["/index.xml"] = sitemap_index(f"{site.url}/map.xml")
+    site.routes["/list"] = Answer('<html><body><a href="/dead">d</a></body></html>')
+    site.routes["/feed.xml"] = Answer(
+        f"<rss version='2.0'><channel><item><title>D</title><link>{site.url}/dead</link></item>"
+        "</channel></rss>",
+        media_type="application/rss+xml",
+    )
+    fields = {
+        "sitemap": {"sitemaps": [f"{site.url}/map.xml"]},
+        "nested": {"sitemaps": [f"{site.url}/index.xml"]},
+        "feed": {"feeds": [f"{site.url}/feed.xml"]},
+        "archive": {"archives": [f"{site.url}/list"]},
+        "include": {"include": ["/dead", "/a"]},
+        "before": {},
+    }[named_by]
+    if named_by == "before":
+        site.routes["/dead"] = Answer(article("D"))
+        crawl(web(site.url))
+        site.routes["/dead"] = Answer(status=404)
+    done = crawl(web(site.url, start_urls=[f"{site.url}/"], **fields), max_failed_share=0.9)
+    assert done.code == (99 if named_by == "before" else 0), done.error
+    assert done.tally()["failed"] == 1
+    assert "dead_links" not in done.tally()
+    assert quarantine(stores_settings) == {"/dead": "answered 404"}
+
+
+def test_links_that_may_work_another_time_have_failed(crawl: Crawl, site: SiteServer) -> None:
+    site.routes["/"] = Answer(article("Home", body='<a href="/busy">d</a> <a href="/x">x</a>'))
+    site.routes["/busy"] = Answer(status=503)
+    site.routes["/x"] = Answer(status=403)
+    done = crawl(web(site.url), max_failed_share=0.9, retries=0)
+    assert done.tally() == {"added": 1, "failed": 2}

@@ -1,63 +1,82 @@
-"""Code blocks: out of the tables that highlighters put them in, with their language."""
+"""Fenced code blocks, and the language of a block by what its page calls it."""
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
-_LANGUAGE = re.compile(r"\b(?:language|lang|highlight-source|brush)[-:]\s?([\w+#.-]+)")
-_LINE_NUMBERS = re.compile(r"[\d\s]*")
-_HOLDERS = frozenset({"div", "figure", "section", "span"})
-_MAX_CELLS_OF_A_LISTING = 2
+# `language-python`, `lang-python`, `highlight-source-python`, `highlight-python`, `brush: python`,
+# `type-python`, `lang:python`
+_LANGUAGE = re.compile(
+    r"(?:^|\s)(?:language|lang|highlight-source|brush|highlight|type)[-:]\s?([\w+#.-]+)"
+)
+_NAME = re.compile(r"[\w+#.-]+")
+_ATTRIBUTES = (
+    "data-lang", "data-language", "data-enlighter-language", "data-code-language",
+    "data-code-lang", "data-syntax", "data-highlight-language",
+)  # fmt: skip
+# Beside these, one word of a class is the language: `<figure class="highlight python">`.
+_HIGHLIGHTERS = frozenset(
+    {"highlight", "hljs", "sourcecode", "syntaxhighlighter", "src", "prettyprint", "code"}
+    | {"codehilite", "crayon", "brush", "chroma", "codeblock", "code-block", "listing"}
+)
+_NO_LANGUAGES = frozenset(
+    {"default", "none", "plain", "plaintext", "nohighlight", "no-highlight", "auto", "undefined"}
+    | {"notranslate", "raw", "txt", "source", "text"}
+)
+_WRAPPERS = frozenset({"div", "figure", "section", "span", "td", "tr", "tbody", "table", "code"})
+_MAX_WRAPPERS = 8
 
 
-def unwrap_listings(tree: "HtmlElement") -> None:
-    """Highlighters put line numbers and code into two cells of a table: keep the code."""
-    for table in tree.xpath("//table[.//pre][not(.//table)]"):
-        cells = table.xpath(".//td")
-        if len(cells) <= _MAX_CELLS_OF_A_LISTING and table.getparent() is not None:
-            pre = table.xpath(".//pre")[-1]
-            pre.tail = table.tail
-            table.getparent().replace(table, pre)
-    for pre in tree.xpath("//pre"):
-        if pre.getparent() is not None and _LINE_NUMBERS.fullmatch(pre.text_content()):
-            pre.drop_tree()
-    for pre in tree.xpath("//pre"):
-        _lift(pre)
-
-
-def _lift(pre: "HtmlElement") -> None:
-    """Out of what holds nothing but the block, such as ``div class="highlight"``: in there it would
-    be taken for something beside the text, above all if it is short."""
-    holder = None
-    code = _squeezed(pre)
-    for above in pre.iterancestors():
-        if above.tag not in _HOLDERS or above.getparent() is None or _squeezed(above) != code:
+def language_of(block: "HtmlElement") -> str:
+    """The language of a block: from its attributes, those of what is in it, or what wraps it."""
+    wrappers = []
+    for above in block.iterancestors():
+        if above.tag not in _WRAPPERS or len(wrappers) == _MAX_WRAPPERS:
             break
-        holder = above
-    if holder is None:
-        return
-    if language := language_of(pre):
-        pre.set("class", f"language-{language}")
-    pre.tail = holder.tail
-    holder.getparent().replace(holder, pre)
-
-
-def _squeezed(element: "HtmlElement") -> str:
-    """Text without spaces, and without that of buttons."""
-    return "".join("".join(element.xpath(".//text()[not(ancestor::button)]")).split())
-
-
-def language_of(pre: "HtmlElement") -> str:
-    """From ``class="language-python"`` of the block, what is in it, or what wraps it."""
-    near = (pre, *pre.xpath("./code"), *pre.xpath("ancestor::div")[-2:])
-    for element in near:
-        if match := _LANGUAGE.search(element.get("class") or ""):
-            return str(match[1])
-        if (name := element.get("data-lang")) and re.fullmatch(r"[\w+#.-]+", name):
-            return str(name)
+        wrappers.append(above)
+    for element in (block, *block.xpath("./code | ./table"), *wrappers):
+        if language := _stated(element):
+            return language
     return ""
+
+
+def _stated(element: "HtmlElement") -> str:
+    """The language that an element names."""
+    called = element.get("class") or ""
+    for stated in (match[1] for match in _LANGUAGE.finditer(called)):
+        if stated.lower() not in _NO_LANGUAGES and not _is_no_language(stated):
+            return stated
+    for attribute in _ATTRIBUTES:
+        name = (element.get(attribute) or "").strip()
+        if _NAME.fullmatch(name) and name.lower() not in _NO_LANGUAGES:
+            return name
+    if element.tag in ("pre", "code"):
+        name = (element.get("lang") or "").lower()
+        if name in _known() and len(name) > 2:  # `lang="de"` is that of its comments
+            return name
+    words = called.lower().split()
+    if not words or (_HIGHLIGHTERS.isdisjoint(words) and element.tag not in ("pre", "code")):
+        return ""
+    bare = (word.removeprefix("src-").rstrip(";") for word in words)
+    return next((w for w in bare if w in _known() and w not in _HIGHLIGHTERS | _NO_LANGUAGES), "")
+
+
+def _is_no_language(name: str) -> bool:
+    """A part of a class such as ``highlight-box``."""
+    return name.lower() in {"box", "wrapper", "container", "block", "line", "inner", "code"}
+
+
+@cache
+def _known() -> frozenset[str]:
+    """The names of languages that Pygments has a lexer for."""
+    from pygments.lexers import get_all_lexers
+
+    return frozenset(
+        alias for _, aliases, _, _ in get_all_lexers(plugins=False) for alias in aliases
+    )
 
 
 def fenced(code: str, language: str) -> str:

@@ -15,6 +15,7 @@ from lxml import etree
 from twin.crawl.formats.markdown import language, published, title_from_url
 from twin.crawl.page import Article, UnusableError
 from twin.crawl.web.urls import same_page
+from twin.text.words import count_words
 
 MEDIA_TYPE = "application/vnd.llm-twin.feed-item+xml"
 SHORTEST_FULL_TEXT_WORDS = 150
@@ -70,7 +71,7 @@ class FeedItem:
         text = " ".join(" ".join(tree.itertext()).split())
         if _REST.search(text[-80:]):
             return False
-        if not trusted and len(text.split()) < SHORTEST_FULL_TEXT_WORDS:
+        if not trusted and count_words(text) < SHORTEST_FULL_TEXT_WORDS:
             return False
         links = tree.xpath(".//a[@href]")
         return not (links and _ends(tree, links[-1]) and same_page(links[-1].get("href"), url))

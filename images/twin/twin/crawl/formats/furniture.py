@@ -108,6 +108,17 @@ _DATE = re.compile(
 )
 
 
+# What asks readers for money, their address or their consent, wherever it stands.
+_SELLS = re.compile(
+    r"""\b(?:newsletters?|inbox|free\ trial|unlimited\ (?:digital\ )?access|you\ agree|privacy\ policy
+    |cookie\ policy|(?:terms|conditions)\ of\ (?:use|service)|(?:this|our|the)\ (?:web)?site
+    |sign\ up|log\ in|subscribers?|subscription|members?\ only|(?:a|per)\ (?:week|month|year)
+    |follow\ (?:us|me)\ on|all\ (?:our|of\ our)\ (?:articles|stories)|every\ (?:story|article)
+    |originally\ (?:appeared|published)|your\ e-?mail)\b|[$£€]\s?\d""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
 # However long it is: a paragraph that says of itself what it is.
 _DISCLAIMER = re.compile(
     r"""^\W*(?:(?:legal\ )?disclaimer|haftungsausschluss|avertissement|descargo\ de\ responsabilidad
@@ -143,6 +154,16 @@ def is_boilerplate(text: str, words: int) -> bool:
     if words > _MAX_WORDS:
         return is_disclaimer(text)
     return _BOILERPLATE.match(text) is not None or _DATE.match(text) is not None
+
+
+def sells(text: str) -> bool:
+    """Whether a line asks its readers for money, their address or their consent."""
+    return _SELLS.search(text) is not None
+
+
+def is_for_readers(name: str) -> bool:
+    """Whether an element is called by nothing but what readers write."""
+    return set(name.split()) <= READERS | {"section", "list", "area", "the", "all"}
 
 
 def is_disclaimer(text: str) -> bool:

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from twin.crawl.formats.code_blocks import unwrap_listings
 from twin.crawl.formats.html_markdown import to_markdown, to_text
-from twin.crawl.formats.html_repair import repair
+from twin.crawl.formats.html_rewrite import rewrite
 from twin.crawl.formats.html_runs import Event, events_of
 from twin.crawl.formats.listing import is_listing
 from twin.crawl.formats.main_text import choose, choose_all
 from twin.crawl.formats.markdown import title_from_url
 from twin.crawl.formats.metadata import Metadata, read_metadata
-from twin.crawl.formats.substack_markup import write_out
+from twin.crawl.formats.page_addresses import base_of, resolve_inner_bases
 from twin.crawl.page import Article, ListingError, UnusableError
 from twin.domain.document import normalise
 
@@ -62,6 +61,7 @@ def read_fragment(markup: str, url: str, *, title: str = "", links: bool = False
         UnusableError: there is no text in it.
     """
     tree = _parse(f"<html><body><div>{markup}</div></body></html>")
+    resolve_inner_bases(tree, url)
     events = _events(tree)
     choose_all(events, title)
     if not to_text(events).strip():
@@ -107,19 +107,20 @@ def _parse(text: str) -> "HtmlElement":
 
 
 def _events(tree: "HtmlElement") -> list[Event]:
-    """The runs and images of a page whose HTML is mended first."""
-    unwrap_listings(tree)
-    write_out(tree)
-    return events_of(repair(tree))
+    """The runs and images of a page whose HTML is rewritten first."""
+    return events_of(rewrite(tree))
 
 
 def _extract(tree: "HtmlElement", given_url: str | None, links: bool) -> Extraction:
-    metadata = read_metadata(tree, given_url or "")
+    base = base_of(tree, given_url or "")
+    metadata = read_metadata(tree, given_url or "", base)
     url = given_url or metadata.stated_url or ""
+    base = base if given_url else base_of(tree, url)
+    resolve_inner_bases(tree, base)
     events = _events(tree)
     title = metadata.title or title_from_url(url)
     choose(events, _found(tree), metadata.body, [title, metadata.subtitle or ""])
-    content, plain = to_markdown(events, url, links=links), to_text(events)
+    content, plain = to_markdown(events, base, links=links), to_text(events)
     if not plain.strip():
         # Pages that a script writes often carry their text as data.
         plain = "\n".join(filter(None, (" ".join(s.split()) for s in _lines(metadata.body))))

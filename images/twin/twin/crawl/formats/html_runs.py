@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from twin.crawl.formats.html_math import formula_of
+from twin.crawl.formats.verbatim import VERBATIM
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
@@ -98,6 +98,7 @@ class Run:
         text: plain, in single spaces; code blocks as they stand.
         squeezed: without any space, for comparing.
         linked: characters of ``squeezed`` that are in links.
+        own: it stands among paragraphs of prose as they do (`own_words`), however it begins.
     """
 
     place: Place
@@ -107,6 +108,7 @@ class Run:
     linked: int
     words: int
     keep: bool = False
+    own: bool = False
 
     @property
     def link_share(self) -> float:
@@ -244,7 +246,7 @@ def _enter(
     # The id of a heading is made of its words, and says nothing of its place.
     identity = "" if tag in _HEADINGS else element.get("id") or ""
     name = f"{element.get('class') or ''} {identity}"
-    if _takes_whole(walk, element, outer, marks, name):
+    if _takes_whole(walk, element, outer, marks):
         return None
     hidden = _is_hidden(element)
     names = _names(name) if name != " " else frozenset()
@@ -260,17 +262,12 @@ def _enter(
     return place, marks
 
 
-def _takes_whole(
-    walk: _Walk, element: "HtmlElement", place: Place, marks: _Marks, name: str
-) -> bool:
+def _takes_whole(walk: _Walk, element: "HtmlElement", place: Place, marks: _Marks) -> bool:
     """Whether an element is done with here: a formula, an image, a break, or nothing to read."""
     tag = element.tag
-    if (formula := formula_of(element, tag, name)) is not None:
-        latex, whole = formula
-        if latex:
-            walk.text(latex, place, (*marks, ("math", "")))
-        if whole:
-            return True
+    if tag == "span" and element.get(VERBATIM) is not None:
+        walk.text(element.text, place, (*marks, ("math", "")))
+        return True
     if tag == "br":
         walk.line_break(place, marks)
     elif tag == "img":
@@ -302,7 +299,7 @@ def _place(element: "HtmlElement", outer: Place, names: frozenset[str], hidden: 
         names=names,
         hidden=outer.hidden or hidden,
         heading=_HEADINGS.get(tag, outer.heading),
-        in_list=outer.in_list or tag == "li",
+        in_list=outer.in_list or tag in ("li", "dt", "dd"),
         table=outer.table,
         caption=outer.caption or tag in ("figcaption", "caption"),
         pre=outer.pre or tag == "pre",
@@ -314,14 +311,9 @@ def _place(element: "HtmlElement", outer: Place, names: frozenset[str], hidden: 
 
 
 def _image(walk: _Walk, element: "HtmlElement", place: Place) -> None:
-    source = next(
-        (
-            value.strip()
-            for key in ("data-src", "data-lazy-src", "data-original", "src")
-            if (value := element.get(key)) and not value.startswith("data:")
-        ),
-        "",
-    ) or next(iter((element.get("data-srcset") or element.get("srcset") or "").split()), "")
+    source = (element.get("src") or "").strip()
+    if source.startswith("data:"):
+        source = ""
     alt = " ".join((element.get("alt") or "").split())
     if (source or alt) and element.get("width") not in ("0", "1"):
         walk.events.append(Image(place, source, alt))

@@ -6,6 +6,7 @@ Pages of the web go through `twin.crawl.formats.html`, which looks for the artic
 from typing import TYPE_CHECKING
 
 from twin.crawl.formats import html_markdown
+from twin.crawl.formats.html_rewrite import rewrite
 from twin.crawl.formats.html_runs import Edge, Image, events_of
 from twin.domain.document import normalise
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def to_markdown(tree: "HtmlElement") -> str:
     """All the text of a tree as Markdown, and the images that are described."""
-    events = events_of(tree)
+    events = events_of(rewrite(tree))
     for event in events:
         if not isinstance(event, Edge):
             event.keep = not isinstance(event, Image) or event.alt != ""

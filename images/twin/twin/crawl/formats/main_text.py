@@ -25,6 +25,8 @@ from twin.crawl.formats.furniture import (
     is_disclaimer,
 )
 from twin.crawl.formats.html_runs import Event, Image, Place, Run
+from twin.crawl.formats.own_words import mark_own_words
+from twin.crawl.formats.text_formulas import is_formula
 
 _WIDGETS = FURNITURE | {"subscription"}
 # What pictures of persons and marks are called.
@@ -85,6 +87,7 @@ def choose(events: Sequence[Event], found: str, body: str | None, titles: Sequen
         titles: title and subtitle, which are no part of the text.
     """
     runs = [event for event in events if isinstance(event, Run)]
+    mark_own_words(runs)
     _Choice(runs, found, body).make()
     _drop_titles(runs, {_bare(title) for title in titles if title})
     _keep_tables_whole(runs)
@@ -102,6 +105,7 @@ def choose_all(events: Sequence[Event], title: str = "") -> None:
     for run in runs:
         for place in run.place.above():
             place.weight += len(run.squeezed)
+    mark_own_words(runs)
     for run in runs:
         widgets = [place for place in run.place.above() if place.names & _WIDGETS]
         inside = any(place.weight < _ABSOLVING_SHARE * total for place in widgets)
@@ -251,7 +255,7 @@ class _Choice:
             return False
         if self._is_apart(place, _NAMED_APART, APART):
             return False
-        if run.text.startswith("$$") and run.text.endswith("$$"):
+        if is_formula(run.text):
             return True
         if place.pre or place.table is not None or place.in_list or _is_long(run):
             return run.link_share < _MAX_LINK_SHARE
@@ -532,7 +536,7 @@ def _is_disclaimer(run: Run) -> bool:
 
 
 def _is_boilerplate(run: Run) -> bool:
-    return not run.place.pre and is_boilerplate(run.text, run.words)
+    return not run.place.pre and not run.own and is_boilerplate(run.text, run.words)
 
 
 def _is_heading(run: Run) -> bool:

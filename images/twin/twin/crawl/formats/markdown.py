@@ -1,68 +1,69 @@
 """Markdown files: front matter, title and text."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from twin.crawl.page import Article, UnusableError
+from twin.crawl.formats.front_matter import (
+    date_in_name,
+    first_time,
+    iso_time,
+    split,
+    time_of,
+    why_unpublished,
+)
+from twin.crawl.formats.templates import without_templates
+from twin.crawl.page import Article, DraftError
 from twin.domain.document import normalise
 
 # `# Title`, with optional closing hashes (CommonMark 4.2).
 _ATX_TITLE = re.compile(r"#[ \t]+(?P<title>.*?)(?:[ \t]+#+)?[ \t]*$")
+#: Names of the day of publication, and of the last change, in the order of belief.
+_PUBLISHED = ("published", "date", "publishdate", "pubdate", "published_at", "created")
+_MODIFIED = ("lastmod", "modified", "updated", "last_modified_at", "last_modified", "date_modified")
+
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 
 
-def read_markdown(text: str, url: str) -> Article:
+def read_markdown(
+    text: str, url: str, *, drafts: bool = False, now: datetime | None = None
+) -> Article:
     """Read a Markdown file.
 
     The title is that of the front matter, else the first ``# `` heading, else the file's name.
     A heading that says the title is taken out of the content, so that no chunk repeats it.
-    Front matter keys that are read: title, subtitle, date or published, language or lang, tags,
-    draft.
+    Front matter keys that are read: title, subtitle, date (and the names that others give it),
+    lastmod, language or lang, tags or keywords, and what says that the page is not published.
+
+    Args:
+        text: of the file.
+        url: of the file.
+        drafts: read what is not published as well.
+        now: what is dated later is not published yet.
 
     Raises:
-        UnusableError: the front matter is no YAML mapping, or says that this is a draft.
+        DraftError: the page is not published.
     """
-    front, body = _split(text)
-    if front.get("draft") is True:
-        raise UnusableError("a draft, by its front matter")
+    front, body = split(text)
+    reason = why_unpublished(front, url, now or datetime.now(UTC))
+    if reason and not drafts:
+        raise DraftError(reason)
+    if front:
+        body = without_templates(body)
     title = _text(front.get("title"))
     heading, rest = take_title(body, title)
+    taxonomies = front.get("taxonomies")
+    listed = front.get("tags") or (taxonomies.get("tags") if isinstance(taxonomies, dict) else None)
     return Article(
         title=title or heading or title_from_url(url),
         content=normalise(rest) if rest.strip() else "",
         subtitle=_text(front.get("subtitle")),
-        published=published(front.get("published", front.get("date"))),
+        published=first_time(front, *_PUBLISHED) or date_in_name(url),
+        modified=first_time(front, *_MODIFIED),
         language=language(_text(front.get("language", front.get("lang")))),
-        tags=tags(front.get("tags")),
+        tags=tags(listed or front.get("keywords")),
     )
-
-
-def _split(text: str) -> tuple[dict[str, Any], str]:
-    import yaml
-    from frontmatter.default_handlers import YAMLHandler
-
-    handler = YAMLHandler()
-    if not handler.detect(text):
-        return {}, text
-    try:
-        block, body = handler.split(text)
-    except ValueError:  # a rule at the top, and no second one
-        return {}, text
-    try:
-        # Not libyaml: deep nesting makes it crash, and it refuses the surrogate pairs of JSON.
-        front = handler.load(block, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError) as error:  # the latter for 2026-02-30
-        reason = " ".join(str(error).split())[:200]
-        raise UnusableError(f"front matter is not YAML: {reason}") from None
-    if front is None:
-        return {}, body
-    if not isinstance(front, dict):
-        # Left alone, it would vanish from the text.
-        raise UnusableError("front matter is not a YAML mapping of keys to values")
-    return front, body
 
 
 def take_title(body: str, title: str | None) -> tuple[str | None, str]:
@@ -91,21 +92,13 @@ def title_from_url(url: str) -> str:
     """The last resort for a title: the name of the file or page."""
     parts = urlsplit(url)
     stem = PurePosixPath(unquote(parts.path)).stem or parts.netloc
+    stem = stem[11:] if date_in_name(url) else stem
     return re.sub(r"[-_\s]+", " ", stem).strip() or url
 
 
 def published(value: object) -> datetime | None:
     """A date or time in whatever form it was given, as an aware time; None if it is none."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            return None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    if not isinstance(value, datetime):
-        return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    return time_of(value, iso_time)
 
 
 def language(tag: str | None) -> str | None:

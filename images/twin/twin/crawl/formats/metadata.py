@@ -5,12 +5,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from twin.crawl.formats.markdown import language, published, tags
+from twin.crawl.formats.dates import moment_of
+from twin.crawl.formats.markdown import language, tags
+from twin.crawl.formats.visible_dates import visible_date
 from twin.crawl.rights import reserved_by_robots, reserved_by_tdm_header
 from twin.crawl.web.urls import canonical, same_host
 
@@ -46,18 +47,6 @@ _SUBTITLES = frozenset(
 )
 # A person's card has a subtitle, too.
 _OF_SOMETHING_ELSE = frozenset({"card", "author", "profile", "bio"})
-_MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
-_DATE_IN_WORDS = re.compile(
-    r"(?P<day>\d{1,2})(?:st|nd|rd|th)?\.?\s+(?P<month>[A-Za-z]{3,9})\.?,?\s+(?P<year>(?:19|20)\d\d)"
-    r"|(?P<month2>[A-Za-z]{3,9})\.?\s+(?P<day2>\d{1,2})(?:st|nd|rd|th)?,?\s+(?P<year2>(?:19|20)\d\d)"
-)
-_DATE_IN_DIGITS = re.compile(
-    r"(?<!\d)(?P<year>(?:19|20)\d\d)[-/.](?P<month>\d\d)[-/.](?P<day>\d\d)"
-)
-_DATE_IN_ADDRESS = re.compile(
-    r"/(?P<year>(?:19|20)\d\d)[/-](?P<month>\d{1,2})[/-](?P<day>\d{1,2})(?=[/-])"
-)
-_MAX_DATE_LINE = 60
 _TAG = re.compile(r"<[^>]{1,2000}>")
 
 _TITLES = ("og:title", "twitter:title", "dc.title", "dcterms.title", "title", "headline")
@@ -107,17 +96,22 @@ class Metadata:
     body: str | None
 
 
-def read_metadata(tree: "HtmlElement", url: str) -> Metadata:
-    """Read the metadata of a page; what it does not say is None or empty."""
+def read_metadata(tree: "HtmlElement", url: str, base: str | None = None) -> Metadata:
+    """Read the metadata of a page; what it does not say is None or empty.
+
+    Args:
+        base: what addresses in the page are relative to, if that is not ``url``.
+    """
     page = _Page(tree)
-    stated = _stated_url(page, url)
-    name = _canonical(page, url)
+    stated = _stated_url(page, base or url)
+    name = _canonical(page, base or url)
     here = name is not None and same_host(name, url)
     return Metadata(
         title=_title(page),
         subtitle=_subtitle(page),
         byline=_byline(page),
-        published=_date(page, "datePublished", _PUBLISHED) or _visible_date(page, url),
+        published=_date(page, "datePublished", _PUBLISHED)
+        or visible_date(page.tree, url, page.language_tag),
         modified=_date(page, "dateModified", _MODIFIED),
         language=_language(page),
         tags=_tags(page),
@@ -146,6 +140,11 @@ class _Page:
         for element in tree.xpath("//*[@itemprop]"):
             for name in element.get("itemprop").split():
                 self.items.setdefault(name, []).append(element)
+
+    @property
+    def language_tag(self) -> str | None:
+        """The language that the page says it is in, with its region."""
+        return self.tree.getroottree().getroot().get("lang") or None
 
     def first_meta(self, names: Iterable[str]) -> Iterator[str]:
         """Values of these ``meta``, in the order of the names."""
@@ -351,64 +350,19 @@ def _name(text: str | None) -> str | None:
 
 
 def _date(page: _Page, name: str, metas: Iterable[str]) -> datetime | None:
-    stated = [*_strings(page.article.get(name)), *page.first_meta(metas)]
+    stated = [*_stamps(page.article.get(name)), *page.first_meta(metas)]
     if name == "datePublished":
-        stated += _strings(page.article.get("dateCreated"))
+        stated += _stamps(page.article.get("dateCreated"))
     for element in page.items.get(name, ()):
         stated += filter(None, (element.get("datetime"), element.get("content"), _text(element)))
-    return next((moment for text in stated if (moment := _moment(text)) is not None), None)
+    moments = (moment_of(text, page.language_tag) for text in stated)
+    return next((moment for moment in moments if moment is not None), None)
 
 
-def _moment(text: str) -> datetime | None:
-    """A time from what pages write: ISO 8601, RFC 2822, or in English words."""
-    text = " ".join(text.split())
-    if moment := published(re.sub(r"\s+(?=[+-]\d\d:?\d\d$)", "", text)):
-        return _sane(moment)
-    try:
-        return _sane(parsedate_to_datetime(text))
-    except (ValueError, TypeError, IndexError):
-        pass
-    if match := _DATE_IN_DIGITS.search(text):
-        return _at(match["year"], match["month"], match["day"])
-    if match := _DATE_IN_WORDS.search(text):
-        month = (match["month"] or match["month2"])[:3].lower()
-        if month in _MONTHS:
-            year, day = match["year"] or match["year2"], match["day"] or match["day2"]
-            return _at(year, str(_MONTHS.index(month) + 1), day)
-    return None
-
-
-def _at(year: str, month: str, day: str) -> datetime | None:
-    try:
-        return datetime(int(year), int(month), int(day), tzinfo=UTC)
-    except ValueError:
-        return None
-
-
-def _sane(moment: datetime) -> datetime | None:
-    """In UTC; None for the years that only a broken page has."""
-    try:
-        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return moment if 1970 < moment.year < 2100 else None
-
-
-def _visible_date(page: _Page, url: str) -> datetime | None:
-    """A date that stands by itself in the page, or in its address."""
-    xpath = (
-        "//time|//*[contains(@class, 'date') or contains(@class, 'published')"
-        " or contains(@class, 'timestamp') or contains(@class, 'dateline')]"
-        "[not(ancestor::aside or ancestor::nav or ancestor::footer)]"
-    )
-    for element in page.tree.xpath(xpath)[:20]:
-        text = _text(element)
-        stated = element.get("datetime") or (text if len(text) <= _MAX_DATE_LINE else "")
-        if stated and (moment := _moment(stated)) is not None:
-            return moment
-    if match := _DATE_IN_ADDRESS.search(urlsplit(url).path):
-        return _at(match["year"], match["month"], match["day"])
-    return None
+def _stamps(value: object) -> list[object]:
+    """Times of a JSON-LD value, which may be numbers."""
+    numbers = isinstance(value, int | float) and not isinstance(value, bool)
+    return [value] if numbers else list(_strings(value))
 
 
 def _language(page: _Page) -> str | None:

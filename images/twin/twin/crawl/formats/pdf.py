@@ -22,6 +22,7 @@ from twin.crawl.formats.pdf_tables import markdown_of
 from twin.crawl.formats.pdf_tags import TagReader
 from twin.crawl.page import Article, Page, UnusableError
 from twin.domain.document import normalise
+from twin.text.words import count_words
 
 # pdfium may run in one thread at a time.
 _PDFIUM = threading.Lock()
@@ -145,7 +146,7 @@ def _language(pdf: Any) -> str | None:
 
 def _check_text(pages: list[list[Line]]) -> None:
     """Refuse scans, half scans, and fonts that do not say which letters they draw."""
-    words = [sum(len(line.text.split()) for line in lines) for lines in pages]
+    words = [sum(count_words(line.text) for line in lines) for lines in pages]
     blank = sum(count < _MIN_WORDS_OF_PAGE for count in words)
     if blank == len(pages):
         raise UnusableError(f"no text on its {len(pages)} pages: a scan?")

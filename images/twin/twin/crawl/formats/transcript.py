@@ -12,6 +12,7 @@ from twin.crawl.formats.media_types import SRT
 from twin.crawl.formats.plain_text import SENTENCE_ENDS
 from twin.crawl.page import Article, Page, UnusableError, decode
 from twin.domain.document import normalise
+from twin.text.words import count_words
 
 if TYPE_CHECKING:
     from webvtt import Caption
@@ -136,7 +137,7 @@ def _is_full(paragraph: _Paragraph, silence: float) -> bool:
     text = paragraph.text
     if silence >= _SILENCE_SECONDS:
         return True
-    return len(text.split()) >= _LONG_PARAGRAPH_WORDS and bool(SENTENCE_ENDS.search(text))
+    return count_words(text) >= _LONG_PARAGRAPH_WORDS and bool(SENTENCE_ENDS.search(text))
 
 
 def _spoken(raw: str) -> Iterator[tuple[str | None, list[str]]]:

@@ -63,7 +63,8 @@ def _take(
             raise UnusableError(str(error)) from None
         except TwinError as error:  # deleted since it was listed, or not ours to read
             raise UnusableError(str(error)) from None
-        return read_article(Page(url, body, media_type_of(file.name)), limits)
+        page = Page(url, body, media_type_of(file.name), drafts=source.drafts)
+        return read_article(page, limits)
 
     intake.take_article(url, file.version.encode(), read)
     return away[0] if away else None

@@ -59,7 +59,7 @@ def _read_file(source: FolderSource, path: Path, intake: Intake) -> None:
     except OSError as error:
         intake.fail(url, f"cannot be read: {error.strerror}")
         return
-    intake.take(Page(url=url, body=body, media_type=media_type_of(path.name)))
+    intake.take(Page(url, body, media_type_of(path.name), drafts=source.drafts))
 
 
 def file_url(source: FolderSource, path: Path) -> str:

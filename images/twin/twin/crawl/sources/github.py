@@ -203,7 +203,7 @@ def _take_file(
     url = f"{SITE}/{source.user}/{name}/blob/{quote(branch)}/{quote(file.path)}"
 
     def read() -> Article:
-        page = Page(url, content, media_type_of(file.path))
+        page = Page(url, content, media_type_of(file.path), drafts=source.drafts)
         if page.media_type == media_types.SOURCE_CODE:
             article = read_code(decode(page), file.path)
         else:

@@ -27,6 +27,7 @@ from twin.crawl.steps import Steps, at_once
 from twin.crawl.tally import Outcome
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
 from twin.crawl.web.batches import Batches
+from twin.crawl.web.dead_links import STATUSES
 from twin.crawl.web.pagination import Traps, next_page, shape
 from twin.crawl.web.politeness import UnknownRobotsError
 from twin.crawl.web.reservations import Reservations
@@ -165,7 +166,7 @@ class WebSpider(scrapy.Spider):
             return
         urls = (entry["loc"] for entry in sitemap if entry.get("loc"))
         if sitemap.type == "urlset":
-            yield from self._pages(urls, response)
+            yield from self._pages(urls, response, listed=True)
         else:
             yield from self._nested(urls, response)
 
@@ -195,7 +196,7 @@ class WebSpider(scrapy.Spider):
                     reserved = await self._reservations.of(response, name)
                     await self._take_item(item, name, reserved)
                     continue
-                for request in self._pages([name], response):
+                for request in self._pages([name], response, listed=True):
                     yield request
         except feed.NoFeedError as error:
             self._entry_failed(response.url, str(error))
@@ -269,6 +270,7 @@ class WebSpider(scrapy.Spider):
         yield from self._pages(
             (url for url in links if self._name(url, response) in articles and url != follow),
             response,
+            listed=True,
         )
         name = self._name(follow, response) if follow else None
         if not fresh or name is None or not self.site.is_ours(name):
@@ -284,12 +286,20 @@ class WebSpider(scrapy.Spider):
             meta={"articles": seen | fresh, IN_BROWSER: self.source.javascript},
         )  # fmt: skip
 
-    def _pages(self, urls: Any, response: Response | None) -> Requests:
-        """Requests for pages not asked for yet, of those that this source may fetch."""
+    def _pages(self, urls: Any, response: Response | None, *, listed: bool = False) -> Requests:
+        """Requests for pages not asked for yet, of those that this source may fetch.
+
+        Args:
+            urls: as a page has them.
+            response: that page; None if they are absolute.
+            listed: by a list of the site's pages: not to have one of them is a failure.
+        """
         for url in urls:
             name = self._name(url, response)
             if name is None or not self._is_wanted(name):
                 continue
+            if listed and (status := self.intake.dead_links.list(name)):
+                self.intake.fail(name, f"answered {status}", status=status)
             chain = 0
             if response and shape(name) == shape(self.site.canonical(response.url)):
                 chain = response.meta.get("chain", 0) + 1
@@ -497,10 +507,28 @@ class WebSpider(scrapy.Spider):
             return
         reason, transient = explain(failure.value)
         status = failure.value.response.status if isinstance(failure.value, HttpError) else None
+        if status in STATUSES and self._is_only_mentioned(failure.request):
+            self.intake.dead_links.found[self._asked(failure.request)] = status
+            return
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(
             self._executor, self._failed, failure.request, reason, transient, status
         )
+
+    def _is_only_mentioned(self, request: Any) -> bool:
+        """Whether nothing but a link on some page says that there is such a page."""
+        name = self._asked(request)
+        return (
+            request.callback == self.on_page
+            and not request.meta.get("entry")
+            and not self.site.is_expected(name)
+            and not self.intake.dead_links.is_listed(name)
+            and not self.intake.has_had(name)
+        )
+
+    def _asked(self, request: Any) -> str:
+        """The page that was asked for first, before any redirect."""
+        return self.site.canonical(request.meta.get("redirect_urls", [request.url])[0])
 
     def on_dropped(self, request: scrapy.Request) -> None:
         """A request that was made before: rightly dropped, unless it goes round in a circle."""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from twin.domain.errors import BadDataError
 from twin.models.language_model import Generation, Message, SamplingParams
 
 
@@ -83,3 +84,17 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """End the engine and free its memory."""
+
+
+def check_room(request: EngineRequest, context_tokens: int) -> None:
+    """Refuse a request whose prompt and longest answer do not fit into an engine's context.
+
+    Raises:
+        BadDataError: says how many tokens there are and how many fit.
+    """
+    prompt, answer = len(request.prompt_ids), request.params.max_new_tokens
+    if prompt + answer > context_tokens:
+        raise BadDataError(
+            f"the prompt has {prompt:,} tokens: at most {context_tokens - answer:,} fit into the "
+            f"engine's context of {context_tokens:,} beside an answer of {answer:,}"
+        )

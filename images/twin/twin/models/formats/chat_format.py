@@ -73,7 +73,7 @@ class ChatFormat:
         """The format of the model in a local folder; reads its tokenizer, not its weights.
 
         Raises:
-            BadDataError: as the constructor, or the folder holds no tokenizer.
+            BadDataError: as the constructor, or the folder holds no tokenizer, or not the model's.
         """
         from transformers import AutoTokenizer
 
@@ -84,6 +84,7 @@ class ChatFormat:
             raise BadDataError(
                 f"{folder} holds no complete model: no tokenizer: {reason}"
             ) from None
+        _refuse_unknown_tokens(tokenizer, folder)
         return cls(tokenizer, configured_end_ids(folder))
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
@@ -233,20 +234,39 @@ class ChatFormat:
 
 
 def configured_end_ids(folder: Path) -> frozenset[int]:
-    """Tokens at which a model's generation configuration ends an answer; none without one.
+    """Tokens at which a model is configured to end an answer; none if nothing says so.
 
     Raises:
-        BadDataError: the file is not JSON.
+        BadDataError: a configuration is not JSON.
     """
-    path = folder / "generation_config.json"
-    if not path.is_file():
-        return frozenset()
-    try:
-        ends = json.loads(path.read_text("utf-8")).get("eos_token_id")
-    except ValueError as error:
-        raise BadDataError(f"{path}: not JSON: {error}") from None
+    generation = folder / "generation_config.json"
+    configuration = generation if generation.is_file() else folder / "config.json"
+    ends = _read(configuration).get("eos_token_id")
     ids = ends if isinstance(ends, list) else [ends]
     return frozenset(i for i in ids if isinstance(i, int))
+
+
+def _refuse_unknown_tokens(tokenizer: Any, folder: Path) -> None:
+    """Each token needs a row of the model's embedding: one without would end the process."""
+    configuration = _read(folder / "config.json")
+    known = configuration.get("text_config", configuration).get("vocab_size")
+    if known is not None and len(tokenizer) > known:
+        raise BadDataError(
+            f"{folder}: the tokenizer has {len(tokenizer)} tokens and the model {known}: "
+            "they do not belong together, or the model's embedding was not resized"
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise BadDataError(f"{path}: not a JSON object: {error}") from None
+    if not isinstance(content, dict):
+        raise BadDataError(f"{path}: not a JSON object")
+    return content
 
 
 def _template(tokenizer: Any, end_ids: frozenset[int]) -> str:

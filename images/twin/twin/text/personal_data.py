@@ -4,8 +4,9 @@ E-mail addresses, phone numbers, keys, card and account numbers, and the names t
 the author's own public name is none. In code only keys and tokens are looked for: numbers there
 are not people's.
 
-The rules are patterns with a checksum where there is one, and stand here once: the chunker notes
-by them what a passage holds, and the redactor of training texts gives them to presidio.
+The rules are patterns with a checksum where there is one, and for phone numbers those of every
+country. They stand here once: the chunker notes by them what a passage holds, and the redactor of
+training texts replaces what they find.
 """
 
 import hashlib
@@ -17,12 +18,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from twin.domain.account_numbers import (
+from twin.text.account_numbers import (
     CARD_PATTERN,
     IBAN_PATTERN,
     has_card_checksum,
     has_iban_checksum,
 )
+from twin.text.phones import phone_numbers
 
 PersonalDataKind = Literal[
     "EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "SECRET_KEY", "PERSON"
@@ -35,7 +37,7 @@ IBAN: PersonalDataKind = "IBAN_CODE"
 KEY: PersonalDataKind = "SECRET_KEY"
 PERSON: PersonalDataKind = "PERSON"
 
-VERSION = 1
+VERSION = 2
 """Raised whenever something else would be found in the same text; so is the `MAKER` of
 `twin.datasets.make`, since then something else is redacted."""
 
@@ -47,9 +49,9 @@ class Rule:
     Attributes:
         kind: what they are.
         name: which of that kind.
-        pattern: of an item, for Python's engine and for presidio's alike.
+        pattern: of an item.
         cue: a pattern that is quick to look for, and without which there is no item.
-        flags: that both patterns are compiled with.
+        flags: that both are compiled with.
         holds: tells an item from what only looks like one; None where nothing can.
     """
 
@@ -92,8 +94,7 @@ _EMAIL = (
 _START, _END = r"(?<![A-Za-z0-9])", r"(?![A-Za-z0-9])"
 
 #: What no name and no number may go on with: letters, marks and digits of scripts that set words
-#: apart. They are listed, like blanks, since Python's engine and presidio's do not agree on \w, and
-#: since both count Chinese letters as part of the word beside them.
+#: apart. They are listed since \w counts Chinese letters as part of the word beside them.
 _WORD = (
     r"A-Za-z0-9_\u00c0-\u0559\u0591-\u05bd\u05bf-\u05f2\u0610-\u061a\u0620-\u0669\u066e-\u06d3"
     r"\u06d5-\u0963\u0966-\u0dff\u0f00-\u1fff"
@@ -139,27 +140,13 @@ _KEYS = {
     ),
 }
 
-#: Cue and pattern.
-_PHONES = {
-    "international number": (r"\+\d", rf"(?<![A-Za-z0-9.])\+\d[\d ().-]{{6,18}}\d(?![\d{_WORD}])"),
-    "area code in brackets": (
-        r"\(\d\d",
-        rf"(?<![A-Za-z0-9(])\(\d{{2,5}}\)[ ./-]?\d[\d ./-]{{4,14}}\d(?![\d{_WORD}])",
-    ),
-    "groups of three and four": (
-        r"\d\d\d[ -]\d\d\d[ -]\d",
-        rf"(?<![A-Za-z0-9_.-])\d{{3}}[ -]\d{{3}}[ -]\d{{4}}(?![.-]?[\d{_WORD}])",
-    ),
-}
-
 RULES: tuple[Rule, ...] = (
     Rule(EMAIL, "e-mail", _EMAIL, "@"),
     *(Rule(KEY, name, pattern, cue) for name, (cue, pattern) in _KEYS.items()),
-    *(Rule(PHONE, name, pattern, cue) for name, (cue, pattern) in _PHONES.items()),
     Rule(CARD, "card", CARD_PATTERN, r"\d\d\d[ -]?\d\d\d", holds=has_card_checksum),
     Rule(IBAN, "account", IBAN_PATTERN, r"[A-Z][A-Z]\d\d[ -]?[A-Z0-9]", holds=has_iban_checksum),
 )
-"""Of everything but names."""
+"""Of everything but names and phone numbers."""
 
 #: Scripts whose words no blank sets apart, so that a name stands between other letters.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
@@ -231,23 +218,25 @@ class PersonalDataDetector:
     names: tuple[str, ...] = ()
     author_name: str = ""
 
-    def finds(self, text: str) -> list[Find]:
-        """What stands in a text, in order."""
+    def finds(self, text: str, language: str | None = None) -> list[Find]:
+        """What stands in a text, in order.
+
+        Args:
+            text: to look in.
+            language: its language (ISO 639-1), which tells how phone numbers are written.
+        """
         found = [
             Find(*match.span(), rule.kind)
             for rule in self.rules
             for match in rule.looks(text)
             if rule.holds is None or rule.holds(match.group())
         ]
+        found += [Find(*span, PHONE) for span in set(phone_numbers(text, language))]
         return without_overlaps(text, found, self.author_name) if found else []
 
-    def counts(self, *texts: str) -> Counter[str]:
-        """How many items of each kind stand in these texts."""
-        return Counter(find.kind for text in texts for find in self.finds(text))
-
-    def suspects(self, text: str) -> bool:
-        """Whether anything looks like an item, checksums and exceptions aside."""
-        return any(True for rule in self.rules for _ in rule.looks(text))
+    def counts(self, *texts: str, language: str | None = None) -> Counter[str]:
+        """How many items of each kind stand in these texts, all of one language."""
+        return Counter(find.kind for text in texts for find in self.finds(text, language))
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:

@@ -8,9 +8,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # MLflow reports usage to its makers unless this is set before it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+from typing import Annotated
+
 import typer
 
 from twin.backup import commands as backup
+from twin.cli import doctor, recipe
 from twin.crawl import commands as crawl
 from twin.datasets import commands as datasets
 from twin.evaluation import commands as evaluation
@@ -20,6 +23,7 @@ from twin.models.bases import commands as models
 from twin.rag import commands as rag
 from twin.rollout import commands as rollout
 from twin.serving import commands as serving
+from twin.settings import get_settings
 from twin.stores import warehouse_commands as warehouse
 from twin.training import commands as training
 
@@ -29,7 +33,28 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"twin {get_settings().code_version}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Keeps `--version` beside the stages."""
+
+
 for name, stage in {
+    "recipe": recipe,
     "crawl": crawl,
     "warehouse": warehouse,
     "models": models,
@@ -44,6 +69,7 @@ for name, stage in {
     "laptop": laptop,
 }.items():
     app.add_typer(stage.app, name=name)
+app.command()(doctor.doctor)
 
 
 def main() -> None:

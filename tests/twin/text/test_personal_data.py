@@ -1,11 +1,11 @@
-"""What counts as personal data, and what does not; that presidio agrees is tested beside it."""
+"""What counts as personal data, and what does not."""
 
 import time
 from itertools import pairwise
 
 import pytest
 
-from twin.domain.personal_data import Find, PersonalDataDetector, rules_of_names
+from twin.text.personal_data import Find, PersonalDataDetector, rules_of_names
 
 DETECTOR = PersonalDataDetector(("Bob Miller", "Bob", "Ann Lee", "\u738b\u5c0f\u660e"), "Ann Lee")
 MEGABYTE = 1_000_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.domain.account_numbers import (
+from twin.text.account_numbers import (
     CARD_PATTERN,
     IBAN_PATTERN,
     has_card_checksum,

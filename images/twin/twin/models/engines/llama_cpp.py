@@ -1,0 +1,179 @@
+"""The engine on processors: llama.cpp in this process, many answers at once by continuous batching.
+
+A request costs no thread while it waits: it holds one only from the moment one of the engine's
+slots is free. Pieces cross from that thread to the event loop as they are written.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from twin.domain.errors import BadDataError, TryAgainError
+from twin.models.engines.engine import EngineRequest
+from twin.models.engines.gguf import prepare_gguf, prepare_gguf_adapter
+from twin.models.engines.llama_answer import AnswerFormat, LlamaAnswer
+from twin.models.engines.llama_server import LlamaServer, ServerOptions, read_context_tokens
+from twin.models.engines.llama_slots import Lease, Slots
+from twin.models.language_model import Generation
+from twin.recipes.engines import LlamaCppSection
+
+MAX_CONTEXT_TOKENS = 16_384
+"""Prompt and answer together, for models that would take more: bounds the memory of the cache."""
+POOLED_TOKENS = 2_048
+"""Tokens a slot for which there is room in the cache, which all slots share."""
+HEALTH_SECONDS = 60.0
+"""Patience with the server's loop, which looks up between two steps."""
+
+
+@dataclass
+class _Loaded:
+    """A server at work with the adapters it was loaded with, and who uses it."""
+
+    server: LlamaServer
+    slots: Slots
+    adapters: dict[str, int]
+    users: int = 0
+    retired: bool = False
+
+    def leave(self) -> None:
+        """One user fewer; the last one of a retired server closes it."""
+        self.users -= 1
+        self.close_if_idle()
+
+    def close_if_idle(self) -> None:
+        if self.retired and self.users == 0:
+            threading.Thread(target=self.server.close, name="close-llama").start()
+
+
+class LlamaCppEngine:
+    """See `twin.models.engines.engine.Engine` for the contract."""
+
+    def __init__(
+        self, load: Callable[[Mapping[str, Path]], _Loaded], loaded: _Loaded, form: AnswerFormat
+    ) -> None:
+        self._load = load
+        self._loaded: _Loaded | None = loaded
+        self._format = form
+        self._changing = asyncio.Lock()
+        self.context_tokens = loaded.slots.context_tokens
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        adapters: Mapping[str, Path] | None = None,
+        threads: int,
+        knobs: LlamaCppSection,
+        cache: Path,
+    ) -> "LlamaCppEngine":
+        """Load a model folder, converting it to GGUF at first use; blocks.
+
+        Args:
+            folder: safetensors, fast tokenizer, chat template.
+            adapters: LoRA adapters (folders of PEFT) by the names that requests give.
+            threads: threads that compute: as many as cores are reserved.
+            knobs: of the recipe.
+            cache: where converted files are kept.
+
+        Raises:
+            BadDataError: llama.cpp cannot run this model or one of the adapters.
+            BadConfigurationError: the converter is missing, or cannot make the quantisation.
+        """
+        file = prepare_gguf(folder, knobs.quantisation, cache)
+        context = min(read_context_tokens(folder), MAX_CONTEXT_TOKENS)
+        pool = max(context, knobs.parallel * POOLED_TOKENS)
+
+        def load(wanted: Mapping[str, Path]) -> _Loaded:
+            files = tuple(prepare_gguf_adapter(path, folder, cache) for path in wanted.values())
+            server = LlamaServer(file, ServerOptions(context, pool, knobs.parallel, threads, files))
+            numbers = {name: number for number, name in enumerate(wanted)}
+            return _Loaded(server, Slots(knobs.parallel, pool, context), numbers)
+
+        return cls(load, load(adapters or {}), AnswerFormat.load(folder))
+
+    async def stream(self, request: EngineRequest) -> AsyncIterator[str | Generation]:
+        """Pieces of text, then the whole answer; see `Engine.stream`."""
+        loaded = self._check(request)
+        deadline = asyncio.get_running_loop().time() + request.timeout_seconds
+        loaded.users += 1
+        try:
+            async with asyncio.timeout_at(deadline):
+                lease = await loaded.slots.take(request.prompt_ids, request.params.max_new_tokens)
+        except BaseException as error:
+            loaded.leave()
+            if not isinstance(error, TimeoutError):
+                raise
+            yield Generation("", "length", len(request.prompt_ids), 0)
+            return
+        answer = self._begin(loaded, lease, request)
+        try:
+            async for piece in answer.pieces(deadline):
+                yield piece
+        finally:
+            answer.cancel()
+
+    def _begin(self, loaded: _Loaded, lease: Lease, request: EngineRequest) -> LlamaAnswer:
+        adapter = None if request.adapter is None else loaded.adapters[request.adapter]
+        answer = LlamaAnswer(loaded.server, self._format, request, lease.slot, adapter)
+
+        def ended(_: object) -> None:
+            loaded.slots.give_back(lease, answer.cached_ids)
+            loaded.leave()
+
+        writing = asyncio.get_running_loop().run_in_executor(loaded.slots.threads, answer.write)
+        writing.add_done_callback(ended)
+        return answer
+
+    def _check(self, request: EngineRequest) -> _Loaded:
+        if self._loaded is None:
+            raise TryAgainError("the engine is closed: ask again when a new one is up")
+        wanted = len(request.prompt_ids) + request.params.max_new_tokens
+        if wanted > self.context_tokens:
+            raise BadDataError(
+                f"prompt ({len(request.prompt_ids)} tokens) and answer "
+                f"({request.params.max_new_tokens}) are over the {self.context_tokens} tokens that "
+                "the engine takes: shorten the prompt"
+            )
+        if not request.prompt_ids:
+            raise BadDataError("the prompt has no tokens")
+        if request.adapter is not None and request.adapter not in self._loaded.adapters:
+            raise BadDataError(
+                f"no adapter {request.adapter!r}: the engine has "
+                f"{', '.join(sorted(self._loaded.adapters)) or 'none'}"
+            )
+        return self._loaded
+
+    async def set_adapters(self, adapters: Mapping[str, Path]) -> None:
+        """Load these adapters: a new server beside the old one, whose answers end on it."""
+        async with self._changing:
+            new = await asyncio.to_thread(self._load, dict(adapters))
+            old, self._loaded = self._loaded, new
+            if old is not None:
+                self._retire(old)
+
+    async def check_health(self) -> None:
+        """See whether the server's loop answers."""
+        if self._loaded is None:
+            raise RuntimeError("the engine is closed")
+        server = self._loaded.server
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS):
+                await asyncio.to_thread(server.metrics)
+        except TimeoutError:
+            raise RuntimeError(
+                f"llama.cpp's loop has not answered for {HEALTH_SECONDS:.0f} s"
+            ) from None
+
+    async def close(self) -> None:
+        """Take no more requests; memory is freed when the running answers have ended."""
+        async with self._changing:
+            loaded, self._loaded = self._loaded, None
+            if loaded is not None:
+                self._retire(loaded)
+
+    def _retire(self, loaded: _Loaded) -> None:
+        loaded.retired = True
+        loaded.close_if_idle()

@@ -1,0 +1,177 @@
+"""The prompt of a question within the tokens that there are: retrieve, fit, write.
+
+Everything that a caller sends counts: the system text, earlier turns and the question. It is
+bounded in characters before it is tokenized, and in tokens before anything reaches the engine.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from opentelemetry.trace import Span
+
+from twin.domain.answer import Passage
+from twin.domain.conversation import Turn
+from twin.domain.errors import BadDataError
+from twin.models.formats.chat_format import ChatFormat
+from twin.models.language_model import Message, SamplingParams
+from twin.rag.context import fit_context
+from twin.rag.prompt import END_MARKS, build_messages, format_passage
+from twin.rag.query import Query
+from twin.rag.retrieve import Retriever
+from twin.rag.spans import AnswerSpans, record_found, record_passages
+from twin.recipes import Recipe, ServingSection
+
+#: Tokens of the prompt that are neither question, history nor passages: its fixed words, marks of
+#: turns and numbers of passages, generously.
+PROMPT_OVERHEAD_TOKENS = 120
+
+#: Text of more characters than this for each token of its budget is not even tokenized: prose has
+#: about four a token, and code with its indents fewer than ten.
+CHARACTERS_PER_TOKEN = 16
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the model is shown, as messages and as token ids, and the passages in it.
+
+    ``answerable`` is false where the texts say nothing of the question: the model is not asked.
+    """
+
+    messages: list[Message]
+    ids: tuple[int, ...]
+    passages: tuple[Passage, ...]
+    params: SamplingParams
+    answerable: bool = True
+
+
+class PromptWriter:
+    """Writes the prompts of a recipe for one model. Blocking; safe to share between threads.
+
+    Args:
+        recipe: whose author, limits and retrieval these are.
+        chat: the model's way to write a conversation.
+        retriever: of the recipe's index.
+        context_tokens: what the engine takes, prompt and answer together.
+        spans: where what was retrieved is noted.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        chat: ChatFormat,
+        retriever: Retriever,
+        *,
+        context_tokens: int,
+        spans: AnswerSpans,
+    ) -> None:
+        self._author = recipe.author.name
+        self._limits = recipe.serving
+        self._chat = chat
+        self._retriever = retriever
+        self._context_tokens = context_tokens
+        self._spans = spans
+
+    def write(self, query: Query, parent: Span | None = None) -> Prompt:
+        """Retrieve and write the prompt.
+
+        Raises:
+            BadDataError: question and system text alone are more than the model may be shown.
+        """
+        limits = self._limits
+        params = sampling_params(query, limits)
+        most = min(limits.max_prompt_tokens, self._context_tokens - params.max_new_tokens)
+        instruction = "\n\n".join(text for text in (query.system, query.question) if text)
+        asked = self._tokens_asked(instruction, most) + PROMPT_OVERHEAD_TOKENS
+        if asked > most:
+            raise _too_long(asked, most)
+        room = most - asked
+        history = self._recent(query.history, min(limits.max_history_tokens, room))
+        room -= sum(self._chat.count_tokens(turn.content) for turn in history)
+        with self._spans.span("retrieve", "RETRIEVER", query.question, parent) as span:
+            found = self._retriever.find(query.question, query.passages or limits.passages)
+            # A later turn ("and why?") is about what was said before, which is not searched for.
+            answerable = found.answerable or bool(history)
+            budget = min(limits.max_context_tokens, room)
+            shown = found.passages if answerable else ()
+            passages = fit_context(shown, budget, self._chat.count_tokens)
+            prompt = self._within(most, history, instruction, passages)
+            record_found(span, found)
+            record_passages(span, prompt[1])
+        messages, kept, ids = prompt
+        return Prompt(messages, tuple(ids), tuple(kept), params, answerable)
+
+    def _tokens_asked(self, instruction: str, most: int) -> int:
+        if len(instruction) > CHARACTERS_PER_TOKEN * most:
+            raise BadDataError(
+                f"question and system text have {len(instruction):,} characters: at most "
+                f"{CHARACTERS_PER_TOKEN * most:,} are read"
+            )
+        return self._chat.count_tokens(instruction)
+
+    def _within(
+        self, most: int, history: list[Turn], instruction: str, passages: list[Passage]
+    ) -> tuple[list[Message], list[Passage], list[int]]:
+        """Messages, passages and token ids; what the estimates have missed is left out."""
+        while True:
+            messages = self._messages(history, instruction, passages)
+            ids = self._chat.prompt_ids(messages)
+            if len(ids) <= most:
+                return messages, passages, ids
+            if passages:
+                passages = passages[:-1]
+            elif history:
+                history = history[2:]
+            else:
+                raise _too_long(len(ids), most)
+
+    def _messages(
+        self, history: list[Turn], instruction: str, passages: list[Passage]
+    ) -> list[Message]:
+        quoted = [format_passage(passage) for passage in passages]
+        return build_messages(self._author, instruction, quoted, history)
+
+    def _recent(self, history: Sequence[Turn], budget: int) -> list[Turn]:
+        """The newest turns that fit, from a user's turn on and alternating, as templates ask."""
+        kept: list[Turn] = []
+        for turn in reversed(_alternating(history)):
+            if len(turn.content) > CHARACTERS_PER_TOKEN * budget:
+                break
+            budget -= self._chat.count_tokens(turn.content)
+            if budget < 0:
+                break
+            kept.insert(0, turn)
+        return kept[1:] if kept and kept[0].role == "assistant" else kept
+
+
+def sampling_params(query: Query, limits: ServingSection) -> SamplingParams:
+    """What the caller wishes, within the recipe's limits."""
+    wished = query.max_new_tokens or limits.max_new_tokens
+    return SamplingParams(
+        max_new_tokens=min(wished, limits.max_new_tokens),
+        min_new_tokens=1,  # a sampled turn may end before its first word: that is no answer
+        temperature=limits.temperature if query.temperature is None else query.temperature,
+        top_p=limits.top_p if query.top_p is None else query.top_p,
+        repetition_penalty=limits.repetition_penalty,
+        seed=query.seed,
+        stop=(*query.stop, *END_MARKS),
+    )
+
+
+def _too_long(tokens: int, most: int) -> BadDataError:
+    return BadDataError(
+        f"the question has {tokens:,} tokens with its system text and the prompt's own: at most "
+        f"{most:,} are read"
+    )
+
+
+def _alternating(history: Sequence[Turn]) -> list[Turn]:
+    """Turns of one speaker in a row joined, and a last one by the user dropped: the question
+    that follows is the user's too, so it is joined to nothing that the prompt does not frame."""
+    joined: list[Turn] = []
+    for turn in history:
+        if joined and joined[-1].role == turn.role:
+            content = f"{joined[-1].content}\n\n{turn.content}"
+            joined[-1] = Turn(role=turn.role, content=content)
+        else:
+            joined.append(turn)
+    return joined[:-1] if joined and joined[-1].role == "user" else joined

@@ -1,0 +1,112 @@
+"""The Serve application of an engine: its name, its configuration, what it reserves."""
+
+import hashlib
+import json
+import os
+from typing import Any
+
+from twin.domain.rollout import ServedVersion, application_name
+from twin.recipes import ServingSection
+from twin.settings import Settings
+
+LOCAL_IMPORT_PATH = "twin.serving.local_engine:build"
+VLLM_IMPORT_PATH = "twin.serving.vllm_engine:build"
+
+#: A worker of the chart has four cores; the fourth is for the versions on it.
+CLUSTER_CPUS = 3
+
+#: Beyond the longest answer, what a replica that is told to stop may take.
+SHUTDOWN_MARGIN_SECONDS = 15
+
+Config = dict[str, Any]
+
+
+def engine_name(model: str, served: ServedVersion, serving: ServingSection) -> str | None:
+    """Name of the engine application that answers for a version; None if it runs elsewhere.
+
+    Merged weights have an engine of their own; adapters share one with all versions, of any twin,
+    of the same base and the same knobs.
+    """
+    if serving.engine_kind == "remote":
+        return None
+    if served.weights == "merged":
+        return f"{application_name(model, served.version)}-engine"
+    knobs = {"base": served.base_digest, **_knobs(serving)}
+    digest = hashlib.sha256(json.dumps(knobs, sort_keys=True).encode()).hexdigest()
+    return f"engine-{digest[:12]}"
+
+
+def adapter_name(model: str, served: ServedVersion) -> str | None:
+    """What a version's adapter is called in its engine; None for merged weights."""
+    return application_name(model, served.version) if served.weights == "adapter" else None
+
+
+def engine_application(
+    name: str, model: str, served: ServedVersion, serving: ServingSection, settings: Settings
+) -> Config:
+    """The application with this version's adapter, if it has one."""
+    uri, digest = served.model_source
+    serving = _decided(serving, settings)
+    adapter = adapter_name(model, served)
+    source = {"uri": served.weights_uri, "digest": served.weights_digest}
+    return {
+        "name": name,
+        "route_prefix": None,
+        "import_path": VLLM_IMPORT_PATH if serving.engine_kind == "vllm" else LOCAL_IMPORT_PATH,
+        "args": {
+            "weights_uri": uri,
+            "weights_digest": digest,
+            "serving": serving.model_dump(mode="json"),
+        },
+        "deployments": [
+            {
+                "name": "Engine",
+                "max_queued_requests": serving.max_queued_requests,
+                "user_config": {"adapters": {adapter: source} if adapter else {}},
+                **_reserved(serving),
+            }
+        ],
+    }
+
+
+def _decided(serving: ServingSection, settings: Settings) -> ServingSection:
+    """The section with what it leaves open decided for the place where the engine runs."""
+    on_cluster = bool(settings.ray_service)
+    cpus = serving.cpus_per_replica or (CLUSTER_CPUS if on_cluster else os.cpu_count() or 1)
+    replicas = serving.replicas or (2 if on_cluster else 1)
+    return serving.model_copy(update={"cpus_per_replica": cpus, "replicas": replicas})
+
+
+def requests_at_once(serving: ServingSection) -> int:
+    """Requests that a replica takes: what it writes at once, and of llama.cpp as many again, so
+    that the next prompt is at hand when an answer ends."""
+    if serving.engine_kind == "transformers":
+        return serving.answers_at_once
+    return 2 * serving.llama_cpp.parallel
+
+
+def _knobs(serving: ServingSection) -> Config:
+    """What makes an engine another one."""
+    own = {"llama.cpp": serving.llama_cpp, "vllm": serving.vllm}.get(serving.engine_kind)
+    return {
+        "engine": serving.engine_kind,
+        "knobs": own.model_dump(mode="json") if own else {},
+        "cpus": serving.cpus_per_replica,
+        "gpus": serving.gpus_per_replica,
+        "replicas": serving.replicas,
+    }
+
+
+def _reserved(serving: ServingSection) -> Config:
+    """Replicas and what each reserves; vLLM's application says this itself."""
+    if serving.engine_kind == "vllm":
+        return {}
+    return {
+        "num_replicas": serving.replicas,
+        "max_ongoing_requests": requests_at_once(serving),
+        "graceful_shutdown_timeout_s": serving.answer_timeout_seconds + SHUTDOWN_MARGIN_SECONDS,
+        "ray_actor_options": {
+            "num_cpus": serving.cpus_per_replica,
+            "num_gpus": serving.gpus_per_replica,
+        },
+    }

@@ -1,0 +1,1 @@
+"""Words and scripts: how the whole house counts and splits text, whatever its language."""

@@ -1,0 +1,189 @@
+"""Router, version and engine on a real Ray Serve, with replicas that die.
+
+About a minute and a half. What that buys: that a question which ends a replica ends one replica
+only, that a dead replica costs nobody an answer, and that nothing listens where others reach it,
+are seen on the real thing.
+"""
+
+import concurrent.futures
+import json
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests import servers
+from tests.twin import twins
+from tests.twin.serving_platform import running, settings_of
+from twin.domain.rollout import RolloutState
+from twin.stores.rollout_states import RolloutStates
+
+pytestmark = pytest.mark.slow
+
+LONG = {"question": "Tell me everything.", "temperature": 1.5, "seed": 2}
+SHORT = {"question": "Why pods?", "max_tokens": 4}
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory):
+    """Two replicas of version and engine each, one answer at a time in an engine."""
+    home = tmp_path_factory.mktemp("graph")
+    settings, environment = settings_of(home / "home", "http://127.0.0.1:1")
+    # Long enough to be killed in the middle, whatever the machine.
+    recipe = twins.write_recipe(
+        settings.recipes, replicas=2, version_replicas=2, max_new_tokens=1_500
+    )
+    twins.index_texts(recipe, settings)
+    uri, digest = twins.publish_weights(settings, home / "weights")
+    served = twins.served(recipe, "3", uri, digest)
+    state = RolloutState(model="twin-tiny", versions=(served,), weights={"3": 100})
+    RolloutStates(settings).save(state)
+    with running(settings, environment) as platform:
+        servers.wait_until(lambda: all_run(settings), "all applications", 120, pause=0.5)
+        yield platform
+
+
+@pytest.fixture(autouse=True)
+def whole(platform):
+    """Every replica is there before each test."""
+    yield
+    for kind in ("Engine", "Version"):
+        servers.wait_until(lambda kind=kind: len(replicas(platform, kind)) == 2, kind, 90, 0.5)
+    servers.wait_until(lambda: all_run(platform.settings), "all applications", 90, pause=0.5)
+
+
+def all_run(settings):
+    found = httpx.get(f"{settings.serve_api_url}/api/serve/applications/").json()["applications"]
+    return len(found) == 3 and all(item["status"] == "RUNNING" for item in found.values())
+
+
+def replicas(platform, deployment):
+    return [
+        process
+        for process in psutil.Process(platform.process.pid).children(recursive=True)
+        if "".join(process.cmdline()).startswith("ray::ServeReplica")
+        and f":{deployment}" in "".join(process.cmdline())
+    ]
+
+
+def busiest(processes):
+    """The one that computes: an engine's thread in mid-answer takes all the time there is."""
+    before = {process: sum(process.cpu_times()[:2]) for process in processes}
+    time.sleep(1.0)
+    return max(processes, key=lambda process: sum(process.cpu_times()[:2]) - before[process])
+
+
+def ask(platform, body):
+    with platform.client() as client:
+        started = time.monotonic()
+        return client.post("/v1/answers", json=body), time.monotonic() - started
+
+
+def test_a_question_that_ends_its_engine_is_not_asked_again(platform):
+    before = {process.pid for process in replicas(platform, "Engine")}
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(ask, platform, LONG)
+        time.sleep(0.5)
+        victim = busiest(replicas(platform, "Engine"))
+        victim.kill()
+        killed = time.monotonic()
+        response, _ = answer.result()
+    assert time.monotonic() - killed < 15
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "model_unavailable"
+    [other] = before - {victim.pid}
+    assert psutil.pid_exists(other)
+    assert ask(platform, SHORT)[0].status_code == 200
+
+
+def test_a_stream_whose_engine_ends_says_so(platform):
+    body = {
+        "model": "twin-tiny",
+        "messages": [{"role": "user", "content": LONG["question"]}],
+        "temperature": 1.5,
+        "seed": 2,
+        "stream": True,
+    }
+    with (
+        platform.client() as client,
+        client.stream("POST", "/v1/chat/completions", json=body) as answer,
+    ):
+        assert answer.status_code == 200
+        lines = answer.iter_lines()
+        next(lines)
+        busiest(replicas(platform, "Engine")).kill()
+        said = [line for line in lines if line]
+    assert json.loads(said[-2].removeprefix("data: "))["error"]["code"] == "model_unavailable"
+
+
+def test_a_question_whose_version_ends_is_not_asked_again(platform):
+    before = {process.pid for process in replicas(platform, "Version")}
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(ask, platform, LONG)
+        # Whichever has the question: one after the other, until the answer breaks off.
+        time.sleep(1.0)
+        first, second = replicas(platform, "Version")
+        first.kill()
+        done, _ = concurrent.futures.wait([answer], timeout=5)
+        if not done:
+            second.kill()
+        response, _ = answer.result()
+    assert response.status_code == 503
+    if done:
+        assert second.pid in before
+        assert second.is_running()
+
+
+def test_a_replica_that_was_dead_before_costs_nothing(platform):
+    replicas(platform, "Engine")[0].kill()
+    replicas(platform, "Version")[0].kill()
+    answers = [ask(platform, SHORT)[0].status_code for _ in range(12)]
+    assert answers == [200] * 12
+
+
+def test_nothing_listens_where_other_machines_reach_it(platform):
+    tree = [
+        psutil.Process(platform.process.pid),
+        *psutil.Process(platform.process.pid).children(recursive=True),
+    ]
+    outside = [
+        (process.name(), connection.laddr)
+        for process in tree
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+        and connection.laddr.ip.removeprefix("::ffff:") != "127.0.0.1"
+    ]
+    assert outside == []
+
+
+def test_replicas_have_the_priority_of_their_platform(platform):
+    own = psutil.Process(platform.process.pid).nice()
+    found = replicas(platform, "Engine") + replicas(platform, "Version")
+    assert {process.nice() for process in found} == {own}
+
+
+def test_a_version_holds_no_language_model(platform):
+    for process in replicas(platform, "Version"):
+        loaded = {Path(mapping.path).name for mapping in process.memory_maps()}
+        assert not any(name.startswith("libtorch") for name in loaded)
+
+
+def test_a_system_text_counts_and_is_refused_before_it_costs(platform):
+    def chat(system):
+        messages = [
+            {"role": "system", "content": system},
+            {"role": "user", "content": "Why pods?"},
+        ]
+        body = {"model": "twin-tiny", "messages": messages, "max_tokens": 4}
+        with platform.client() as client:
+            return client.post("/v1/chat/completions", json=body)
+
+    assert chat("Be brief.").status_code == 200
+    too_many_tokens = chat("word " * 4_000)
+    assert too_many_tokens.status_code == 400
+    assert "tokens" in too_many_tokens.json()["error"]["message"]
+    too_many_characters = chat("word " * 150_000)
+    assert too_many_characters.status_code == 400
+    assert "characters" in too_many_characters.json()["error"]["message"]
