@@ -14,7 +14,8 @@ import torch
 
 from tests import tiny_model
 from tests.conftest import ROOT
-from twin.models.bases.base_models import CATALOGUE, prepare_base_model
+from twin.models.bases.base_models import prepare_base_model
+from twin.models.bases.catalogue import CATALOGUE
 from twin.recipes import TrainingSection
 from twin.settings import Settings
 from twin.training.engine import load_for_training, lora_config, sft_trainer
@@ -28,8 +29,8 @@ def base(tmp_path_factory):
     """The demo's base model; prepared where `make demo` prepares it, so mostly there already."""
     pytest.importorskip(CATALOGUE["gemma3-270m"].module)
     home = Path(os.environ.get("TWIN_HOME", ROOT / ".twin"))
-    models = home / "models" if home.is_dir() else tmp_path_factory.mktemp("models")
-    return prepare_base_model("gemma3-270m", Settings(models=models))
+    home = home if home.is_dir() else tmp_path_factory.mktemp("home")
+    return prepare_base_model("gemma3-270m", Settings(home=home))
 
 
 def rows(chat):

@@ -330,3 +330,15 @@ def test_a_new_installation_waits_for_its_first_night(
         )
         assert info.run_after > now
         assert (info.run_after.hour, info.run_after.minute) == (at, 0)
+
+
+def test_base_models_are_fetched_by_the_job_that_reaches_the_web(bag: DagBag) -> None:
+    dag = bag.dags["models"]
+    (fetch,) = (task for task in jobs(bag) if task.dag_id == "models")
+    assert (fetch.job, fetch.profile) == ("models fetch", "fetch")
+    assert fetch.options == ["{{ params.model }}"]
+    pattern = dag.params.get_param("model").schema["pattern"]
+    for model in ("", "owner/name", "owner/name@refs-1.0", "s3://bucket/prefix"):
+        assert re.fullmatch(pattern, model)
+    for option in ("--recipe=other", "-x", "a b", "a\n"):
+        assert not re.fullmatch(pattern, option)

@@ -188,7 +188,7 @@ def test_nothing_to_do_prepares_no_model(world, monkeypatch):
 
 def test_a_shared_version_is_an_adapter_beside_its_base(world, tiny):
     world.run(run_sft)
-    world.run(run_dpo, dpo={"enabled": False})
+    world.run(run_dpo)
     merged = world.run(run_package)
     serving = world.recipe.serving.model_copy(update={"adapters": "shared"})
     world.recipe = world.recipe.model_copy(update={"serving": serving})
@@ -220,13 +220,14 @@ def test_a_shared_version_is_an_adapter_beside_its_base(world, tiny):
 def test_a_merge_rounds_once(world, tiny):
     """A layer at a time it is what merging a whole model in float32 gives."""
     world.run(run_sft)
-    world.run(run_dpo, dpo={"enabled": False})
+    world.run(run_dpo)
     done = world.run(run_package)
     merged = load_file(Path(done.uris["weights"]) / "model.safetensors")
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    adapter = Path(world.files.uri(plan_folder(world))) / "adapter"
+    plan = plan_training(world.recipe, world.settings, world.files)
+    adapter = Path(world.files.uri(plan.dpo_adapter))
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     expected = PeftModel.from_pretrained(model, adapter).merge_and_unload().to(torch.bfloat16)
     names = {name: value for name, value in expected.state_dict().items() if name in merged}

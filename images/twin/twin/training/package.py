@@ -5,8 +5,8 @@ from pathlib import Path
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
-from twin.models.adapters import BASE_FILE, check_base, merge_adapter
-from twin.models.bases.base_models import keep_base_model, prepare_base_model
+from twin.models.adapters import check_base, merge_adapter, record_base
+from twin.models.bases.base_models import BaseModelPin, keep_base_model, prepare_base_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.stores.files import FileStore, folder_digest, open_files
 from twin.stores.registry import ModelVersion, Registry
@@ -93,7 +93,8 @@ def _stored(job: Job, files: FileStore, plan: TrainingPlan) -> tuple[str, str]:
         check_base(adapter, plan.base)
         with job.progress("packaging", 2) as advance:
             if _is_shared(job):
-                _copy_adapter(adapter, scratch / "model")
+                kept = keep_base_model(plan.base.name, job.settings)
+                _copy_adapter(adapter, scratch / "model", BaseModelPin(kept.name, plan.base.digest))
             else:
                 base = prepare_base_model(plan.base.name, job.settings)
                 merge_adapter(base, adapter, scratch / "model")
@@ -107,11 +108,12 @@ def _stored(job: Job, files: FileStore, plan: TrainingPlan) -> tuple[str, str]:
     return uri, digest
 
 
-def _copy_adapter(adapter: Path, target: Path) -> None:
-    """What an engine loads of an adapter, and of which base it is."""
+def _copy_adapter(adapter: Path, target: Path, base: BaseModelPin) -> None:
+    """What an engine loads of an adapter, and of which base it is: as the store keeps that."""
     target.mkdir()
-    for path in (*adapter.glob("adapter_*"), adapter / BASE_FILE):
+    for path in adapter.glob("adapter_*"):
         shutil.copyfile(path, target / path.name)
+    record_base(target, base)
 
 
 def _weights_tags(job: Job, files: FileStore, plan: TrainingPlan) -> dict[str, str]:

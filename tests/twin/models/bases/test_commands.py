@@ -31,7 +31,10 @@ def test_a_base_is_fetched_listed_shown_and_removed(hub, tiny, run):
     code, out = run("fetch", "ann/tiny")
     assert code == 0
     shown = run("show", "ann/tiny")
-    assert shown == (0, out.lstrip("\n"))
+    assert shown[0] == 0
+    assert shown[1].startswith(out.lstrip("\n"))
+    assert "training        about 0.9 GiB: LoRA" in shown[1]
+    assert "serving         about 0.3 GiB: q8_0" in shown[1]
     assert f"revision        {commit}" in out
     assert "licence         apache-2.0, https://huggingface.co/ann/tiny" in out
     assert f"bases/ann--tiny/{commit[:12]}" in out

@@ -1,7 +1,7 @@
 """Commands of `twin models`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
@@ -10,6 +10,7 @@ from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
 from twin.job import Job, ResultOption, RunIdOption, plain_errors, run_job
 from twin.models.bases.fetch import Advance, Progress, fetch_base_model, find_kept
 from twin.models.bases.kept import KeptBase, KeptBases
+from twin.models.bases.memory import GIB, serving_memory, training_memory
 from twin.settings import Settings, get_settings
 from twin.stores.files import open_files
 
@@ -82,12 +83,14 @@ def list_bases() -> None:
 
 @app.command()
 def show(model: ModelArgument) -> None:
-    """Show what is recorded of a base model: source, revision, licence, digests, size.
+    """Show what is recorded of a base model (source, revision, licence, digests), and its memory.
 
     Reads: the file store. Writes: nothing.
     """
     with plain_errors("models show"):
-        _print(_kept(model))
+        base = _kept(model)
+        _print(base)
+        _print_memory(base)
 
 
 @app.command()
@@ -129,6 +132,15 @@ def _print(base: KeptBase) -> None:
         shown = ", ".join(item or "(none)" for item in value) if isinstance(value, list) else value
         typer.echo(f"{key:<15} {shown}")
     typer.echo(f"{'uri':<15} {open_files(get_settings()).uri(base.folder)}")
+
+
+def _print_memory(base: KeptBase) -> None:
+    config = open_files(get_settings()).read_json(f"{base.folder}/config.json")
+    with suppress(KeyError):  # families that call their sizes otherwise
+        training = training_memory(config, base.parameters, rank=16, tokens=768)
+        serving = serving_memory(config, base.parameters, tokens=8 * 2048)
+        typer.echo(f"{'training':<15} about {training / GIB:.1f} GiB: LoRA, 768 tokens at a time")
+        typer.echo(f"{'serving':<15} about {serving / GIB:.1f} GiB: q8_0, eight times 2,048 tokens")
 
 
 @contextmanager
