@@ -87,11 +87,11 @@ async def run_engine(engine, ids):
     )
 
     async def ask(prompt):
-        begun, first = time.monotonic(), None
+        begun, times, count = time.monotonic(), [], 0
         async for piece in engine.stream(EngineRequest(tuple(prompt), (), params)):
-            first = first or time.monotonic() - begun
-        assert isinstance(piece, Generation)
-        return first, piece.completion_tokens
+            times.append(time.monotonic())
+            count = piece.completion_tokens if isinstance(piece, Generation) else 0
+        return times[0] - begun, count
 
     begun = time.monotonic()
     answers = await asyncio.gather(*(ask(prompt) for prompt in ids))
