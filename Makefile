@@ -174,6 +174,10 @@ bench-crawl: setup ## Pages a second against a bare Scrapy spider (TWIN_BENCH_ME
 bench-features: setup ## Indexing against the obvious way; a second run; memory
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_features_speed.py
 
+.PHONY: bench-serving
+bench-serving: setup ## The engine on processors against raw llama.cpp
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_engine_speed.py
+
 .PHONY: bench-retrieval
 bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and latency at 100,000 chunks
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_retrieval.py tests/bench/test_retrieval_latency.py

@@ -15,7 +15,7 @@ async def is_waiting(task):
 
 def test_slots_are_handed_out_in_order_of_arrival():
     async def work():
-        slots = Slots(1, 100, 100)
+        slots = Slots(1, 100)
         first = await slots.take([1], 1)
         second = asyncio.create_task(slots.take([1], 1))
         third = asyncio.create_task(slots.take([1], 1))
@@ -31,7 +31,7 @@ def test_slots_are_handed_out_in_order_of_arrival():
 
 def test_room_is_kept_for_prompt_and_answer():
     async def work():
-        slots = Slots(3, 10, 10)
+        slots = Slots(3, 10)
         first = await slots.take([1, 2, 3], 3)
         fits = await slots.take([1], 3)
         large = asyncio.create_task(slots.take([1], 1))
@@ -45,7 +45,7 @@ def test_room_is_kept_for_prompt_and_answer():
 
 def test_a_large_prompt_is_not_overtaken_for_ever():
     async def work():
-        slots = Slots(2, 10, 10)
+        slots = Slots(2, 10)
         running = await slots.take([1], 1)
         large = asyncio.create_task(slots.take([1] * 9, 1))
         small = asyncio.create_task(slots.take([1], 1))
@@ -61,7 +61,7 @@ def test_a_large_prompt_is_not_overtaken_for_ever():
 
 def test_who_gives_up_leaves_its_place():
     async def work():
-        slots = Slots(2, 10, 10)
+        slots = Slots(2, 10)
         running = await slots.take([1], 1)
         large = asyncio.create_task(slots.take([1] * 9, 1))
         small = asyncio.create_task(slots.take([1], 1))
@@ -76,7 +76,7 @@ def test_who_gives_up_leaves_its_place():
 
 def test_a_lease_that_comes_too_late_is_given_back():
     async def work():
-        slots = Slots(1, 10, 10)
+        slots = Slots(1, 10)
         first = await slots.take([1], 1)
         second = asyncio.create_task(slots.take([1], 1))
         assert await is_waiting(second)
@@ -91,7 +91,7 @@ def test_a_lease_that_comes_too_late_is_given_back():
 
 def test_a_prompt_gets_the_slot_that_knows_its_beginning():
     async def work():
-        slots = Slots(3, 100, 100)
+        slots = Slots(3, 100)
         leases = [await slots.take([1], 1) for _ in range(3)]
         for lease, cached in zip(leases, ([1, 2, 9], [1, 2, 3, 4], [7]), strict=True):
             slots.give_back(lease, cached)
