@@ -76,14 +76,13 @@ def test_an_unknown_way_to_cut_text_is_refused(copy, tmp_path):
         prepare_gguf(copy, "f16", tmp_path / "gguf")
 
 
-def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused(copy, tmp_path):
+def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused(tmp_path):
+    folder = families.build("smollm2", tmp_path / "model")
     # llama.cpp has no normaliser for byte-level tokenizers, so it keeps capitals.
-    edit(
-        copy / "tokenizer.json",
-        lambda tokenizer: tokenizer.update(normalizer={"type": "Lowercase"}),
-    )
+    lowercase = {"type": "Lowercase"}
+    edit(folder / "tokenizer.json", lambda tokenizer: tokenizer.update(normalizer=lowercase))
     with pytest.raises(BadDataError, match="cuts text otherwise than its tokenizer: of 'Hello"):
-        prepare_gguf(copy, "f16", tmp_path / "gguf")
+        prepare_gguf(folder, "f16", tmp_path / "gguf")
     assert [path.suffix for path in (tmp_path / "gguf").iterdir()] == [".lock"]
 
 
