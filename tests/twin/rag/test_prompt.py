@@ -6,6 +6,7 @@ from tests import tiny_model
 from twin.domain.answer import Passage
 from twin.domain.conversation import Turn
 from twin.models.formats.chat_format import ChatFormat
+from twin.models.formats.gemma import END_OF_TURN, START_OF_TURN
 from twin.rag.prompt import build_messages, format_passage, harmless
 
 
