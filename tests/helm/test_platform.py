@@ -387,7 +387,6 @@ class TestGpuRules:
         done = run_helm("template", "t", chart, *(word for one in sets for word in ("--set", one)))
         assert done.returncode != 0 and says in done.stderr
 
-
     def test_the_engines_of_vllm_keep_the_same_rules(self, run_helm, chart):
         sets = ("serving.engines.enabled=true", "serving.engines.tolerations=null")
         done = run_helm("template", "t", chart, *(word for one in sets for word in ("--set", one)))
