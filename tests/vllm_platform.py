@@ -132,7 +132,8 @@ def vllm_platform(
         ray_cpus=cpus,
         vllm_python=PYTHON,
     )
-    # Ray's own tolerance of a busy machine is 30 s.
+    # Ray's own tolerance of a busy machine is 30 s, and it lets everything else go first.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - so Ray spells it
     os.environ["RAY_raylet_start_wait_time_s"] = "180"  # noqa: SIM112 - so Ray spells it
     platform = VllmPlatform(
         settings,

@@ -117,8 +117,9 @@ def written_by_transformers(
             do_sample=False, max_new_tokens=tokens, eos_token_id=sorted(chat.end_ids),
             pad_token_id=0, logits_processor=LogitsProcessorList([rule]),
         )[0, len(prompt) :].tolist()  # fmt: skip
+    text = chat.tokenizer.decode(ids, skip_special_tokens=True)
     return {
-        "text": chat.tokenizer.decode(ids, skip_special_tokens=True),
+        "text": text.rstrip("\N{REPLACEMENT CHARACTER}"),  # vLLM leaves out half a character
         "finish_reason": "stop" if ids[-1] in chat.end_ids else "length",
         "prompt_tokens": len(prompt),
         "completion_tokens": len(ids),
