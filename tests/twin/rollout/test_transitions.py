@@ -1,7 +1,6 @@
 from datetime import UTC, datetime
 
 import pytest
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,7 +126,9 @@ def test_only_what_a_replica_reads_makes_another_service(section):
 
 def test_an_adapter_names_its_base():
     with pytest.raises(ValueError, match="base_uri and base_digest"):
-        ServedVersion(version="7", weights_uri="a", weights_digest="d", weights="adapter", recipe={})
+        ServedVersion(
+            version="7", weights_uri="a", weights_digest="d", weights="adapter", recipe={}
+        )
 
 
 def test_an_event_keeps_its_reason():

@@ -103,6 +103,7 @@ def jobs_settings(laptop: LaptopSettings, keys: Secrets) -> Settings:
     return _OfPlatform(
         home=home,
         recipes=laptop.project.resolve() / "include" / "recipes",
+        gguf_converter=laptop.project.resolve() / ".venvs" / "convert",
         mongo_uri=SecretStr(
             f"{mongo}/?journal=true&directConnection=true&serverSelectionTimeoutMS=5000"
         ),
@@ -119,6 +120,7 @@ def _twin(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
     return {
         "TWIN_HOME": str(settings.home),
         "TWIN_RECIPES": str(settings.recipes),
+        "TWIN_GGUF_CONVERTER": str(settings.gguf_converter),
         "TWIN_MONGO_URI": settings.mongo_uri.get_secret_value(),
         "TWIN_FILES_URI": settings.files_root,
         "TWIN_MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,

@@ -128,7 +128,7 @@ def _convert(what: str, folder: Path, file: Path, option: str) -> None:
             "TWIN_GGUF_CONVERTER to the folder in which it is installed"
         )
     command = [sys.executable, "-m", "twin.models.engines.gguf_converter"]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - ourselves
         [*command, what, str(folder.resolve()), str(file), option],
         env={**inherited_environment(), "PYTHONPATH": str(converter), "HF_HUB_OFFLINE": "1"},
         stdin=subprocess.DEVNULL,

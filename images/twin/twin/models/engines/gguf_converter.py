@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import torch
+import torch  # noqa: TID253 - a process of its own
 from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
 from safetensors.torch import load_file
 
@@ -55,41 +55,53 @@ def convert_model(folder: Path, file: Path, quantisation: str) -> None:
 def convert_adapter(folder: Path, file: Path, base: Path) -> None:
     """Write a LoRA adapter of PEFT as a GGUF file for the base model of a folder."""
     parameters = ModelBase.load_hparams(base, False)
-    kind = _converter_of(parameters)
     configuration = json.loads((folder / "adapter_config.json").read_text("utf-8"))
-    pairs = _lora_pairs(load_file(folder / "adapter_model.safetensors"))
-
-    class Adapter(kind):  # type: ignore[misc, valid-type]
-        model_arch = kind.model_arch
-
-        def set_vocab(self) -> None:
-            """An adapter has none."""
-
-        def set_type(self) -> None:
-            self.gguf_writer.add_type(gguf.GGUFType.ADAPTER)
-            self.gguf_writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
-
-        def set_gguf_parameters(self) -> None:
-            self.gguf_writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, _alpha(configuration))
-
-        def generate_extra_tensors(self) -> Iterable[tuple[str, Any]]:
-            return ()
-
-        def get_tensors(self) -> Iterator[tuple[str, Any]]:
-            yield from ((name, b) for name, (_, b) in pairs.items())
-
-        def modify_tensors(self, data: Any, name: str, bid: int | None) -> Iterator[Any]:
-            # What the converter does to a linear layer it does to the rows of its weight (Llama's
-            # heads change their order), so B, which has the same rows, goes through it for both.
-            a, _ = pairs[name]
-            for target, rows in super().modify_tensors(data, name, bid):
-                if rows.shape[1] != a.shape[0]:
-                    raise SystemExit(f"an adapter of {name} cannot be written for llama.cpp")
-                yield f"{target}.lora_a", a
-                yield f"{target}.lora_b", rows
-
+    kind = _converter_of(parameters)
+    adapter = type(
+        "Adapter",
+        (_AdapterParts, kind),
+        {
+            "model_arch": kind.model_arch,
+            "alpha": _alpha(configuration),
+            "pairs": _lora_pairs(load_file(folder / "adapter_model.safetensors")),
+        },
+    )
     with torch.inference_mode():
-        Adapter(base, gguf.LlamaFileType.ALL_F32, file, hparams=parameters, eager=True).write()
+        adapter(base, gguf.LlamaFileType.ALL_F32, file, hparams=parameters, eager=True).write()
+
+
+class _AdapterParts:
+    """Of a converter what is otherwise for adapters: their two matrices a weight, and no words."""
+
+    alpha: float
+    pairs: dict[str, tuple[Any, Any]]
+    gguf_writer: Any
+
+    def set_vocab(self) -> None:
+        """An adapter has none."""
+
+    def set_type(self) -> None:
+        self.gguf_writer.add_type(gguf.GGUFType.ADAPTER)
+        self.gguf_writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+
+    def set_gguf_parameters(self) -> None:
+        self.gguf_writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, self.alpha)
+
+    def generate_extra_tensors(self) -> Iterable[tuple[str, Any]]:
+        return ()
+
+    def get_tensors(self) -> Iterator[tuple[str, Any]]:
+        yield from ((name, b) for name, (_, b) in self.pairs.items())
+
+    def modify_tensors(self, data: Any, name: str, bid: int | None) -> Iterator[tuple[str, Any]]:
+        # What the converter does to a linear layer it does to the rows of its weight (Llama's
+        # heads change their order), so B, which has the same rows, goes through it for both.
+        a, _ = self.pairs[name]
+        for target, rows in super().modify_tensors(data, name, bid):  # type: ignore[misc]
+            if rows.shape[1] != a.shape[0]:
+                raise SystemExit(f"an adapter of {name} cannot be written for llama.cpp")
+            yield f"{target}.lora_a", a
+            yield f"{target}.lora_b", rows
 
 
 def _converter_of(parameters: dict[str, Any]) -> Any:
@@ -113,6 +125,8 @@ def _lora_pairs(tensors: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
 
 def _alpha(configuration: dict[str, Any]) -> float:
     """What llama.cpp divides by the rank: PEFT's rank-stabilised LoRA divides by its root."""
+    if configuration.get("alpha_pattern"):
+        raise SystemExit("the adapter scales layers apart (alpha_pattern), llama.cpp all alike")
     alpha, rank = float(configuration["lora_alpha"]), int(configuration["r"])
     return alpha * rank**0.5 if configuration.get("use_rslora") else alpha
 

@@ -243,23 +243,19 @@ class LlamaAnswer:
 def _samplers(params: SamplingParams, written: int) -> tuple[list[str], dict[str, Any]]:
     """llama.cpp's samplers in order, and their options, after ``written`` tokens of an answer."""
     greedy = params.temperature < MIN_TEMPERATURE
-    penalty = params.repetition_penalty if written else 1.0
+    candidates = 1 if greedy else MAX_CANDIDATES if params.top_p < 1.0 else 0
     options: dict[str, Any] = {"temperature": 0.0 if greedy else params.temperature}
-    samplers = []
-    candidates = 0
-    if greedy:
-        candidates = 1
-    elif params.top_p < 1.0:
-        candidates = MAX_CANDIDATES
-    if penalty != 1.0:
-        options |= {"repeat_penalty": penalty, "repeat_last_n": written}
-        samplers.append("penalties")
+    samplers = ["temperature"]
+    penalised = written if params.repetition_penalty != 1.0 else 0
+    if penalised:
+        options |= {"repeat_penalty": params.repetition_penalty, "repeat_last_n": penalised}
+        samplers.insert(0, "penalties")
     if candidates:
-        options["top_k"] = candidates
-        samplers.append("top_k")
-    if not greedy:
-        samplers.append("temperature")
-        if params.top_p < 1.0:
-            options["top_p"] = params.top_p
-            samplers.append("top_p")
+        # So many more that of those that a penalty spares enough are left: then it need not look
+        # at a whole vocabulary, which takes longer than a small model. A reward has to.
+        options["top_k"] = candidates + penalised
+        samplers.insert(1 if params.repetition_penalty < 1.0 else 0, "top_k")
+    if candidates > 1:
+        options["top_p"] = params.top_p
+        samplers.append("top_p")
     return samplers, options

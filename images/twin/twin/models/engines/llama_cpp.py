@@ -5,9 +5,8 @@ slots is free. Pieces cross from that thread to the event loop as they are writt
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from twin.domain.errors import BadDataError, TryAgainError
@@ -23,41 +22,73 @@ MAX_CONTEXT_TOKENS = 16_384
 """Prompt and answer together, for models that would take more: bounds the memory of the cache."""
 POOLED_TOKENS = 2_048
 """Tokens a slot for which there is room in the cache, which all slots share."""
+_CLOSED = "the engine is closed: ask again when a new one is up"
 HEALTH_SECONDS = 60.0
 """Patience with the server's loop, which looks up between two steps."""
 
 
-@dataclass
 class _Loaded:
     """A server at work with the adapters it was loaded with, and who uses it."""
 
-    server: LlamaServer
-    slots: Slots
-    adapters: dict[str, int]
-    users: int = 0
-    retired: bool = False
+    def __init__(self, server: LlamaServer, slots: Slots, adapters: dict[str, int]) -> None:
+        self.server = server
+        self.slots = slots
+        self.adapters = adapters
+        self.answers: set[LlamaAnswer] = set()
+        self.retired = False
+        self._users = 0
+        self._closing: asyncio.Task[None] | None = None
+        self._closed = asyncio.Event()
+
+    def enter(self) -> None:
+        """One user more, who waits for a slot or has one."""
+        self._users += 1
 
     def leave(self) -> None:
         """One user fewer; the last one of a retired server closes it."""
-        self.users -= 1
-        self.close_if_idle()
+        self._users -= 1
+        self._close_if_idle()
 
-    def close_if_idle(self) -> None:
-        if self.retired and self.users == 0:
-            threading.Thread(target=self.server.close, name="close-llama").start()
+    def retire(self) -> None:
+        """Close the server as soon as nobody uses it."""
+        self.retired = True
+        self._close_if_idle()
+
+    async def closed(self) -> None:
+        """Wait for that."""
+        await self._closed.wait()
+
+    def _close_if_idle(self) -> None:
+        if self.retired and self._users == 0 and self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+
+    async def _close(self) -> None:
+        await asyncio.to_thread(self.server.close)
+        self.slots.threads.shutdown(wait=False)
+        self._closed.set()
 
 
 class LlamaCppEngine:
     """See `twin.models.engines.engine.Engine` for the contract."""
 
     def __init__(
-        self, load: Callable[[Mapping[str, Path]], _Loaded], loaded: _Loaded, form: AnswerFormat
+        self,
+        load: Callable[[Mapping[str, Path]], LlamaServer],
+        adapters: Mapping[str, Path],
+        options: ServerOptions,
+        form: AnswerFormat,
     ) -> None:
         self._load = load
-        self._loaded: _Loaded | None = loaded
+        self._options = options
         self._format = form
         self._changing = asyncio.Lock()
-        self.context_tokens = loaded.slots.context_tokens
+        self.context_tokens = options.context_tokens
+        self._adapters = set(adapters.items())
+        self._loaded: _Loaded | None = self._at_work(load(adapters), adapters)
+
+    def _at_work(self, server: LlamaServer, adapters: Mapping[str, Path]) -> _Loaded:
+        slots = Slots(self._options.parallel, self._options.pool_tokens)
+        return _Loaded(server, slots, {name: number for number, name in enumerate(adapters)})
 
     @classmethod
     def load(
@@ -85,20 +116,19 @@ class LlamaCppEngine:
         file = prepare_gguf(folder, knobs.quantisation, cache)
         context = min(read_context_tokens(folder), MAX_CONTEXT_TOKENS)
         pool = max(context, knobs.parallel * POOLED_TOKENS)
+        options = ServerOptions(context, pool, knobs.parallel, threads)
 
-        def load(wanted: Mapping[str, Path]) -> _Loaded:
+        def load(wanted: Mapping[str, Path]) -> LlamaServer:
             files = tuple(prepare_gguf_adapter(path, folder, cache) for path in wanted.values())
-            server = LlamaServer(file, ServerOptions(context, pool, knobs.parallel, threads, files))
-            numbers = {name: number for number, name in enumerate(wanted)}
-            return _Loaded(server, Slots(knobs.parallel, pool, context), numbers)
+            return LlamaServer(file, replace(options, adapters=files))
 
-        return cls(load, load(adapters or {}), AnswerFormat.load(folder))
+        return cls(load, adapters or {}, options, AnswerFormat.load(folder))
 
     async def stream(self, request: EngineRequest) -> AsyncIterator[str | Generation]:
         """Pieces of text, then the whole answer; see `Engine.stream`."""
         loaded = self._check(request)
         deadline = asyncio.get_running_loop().time() + request.timeout_seconds
-        loaded.users += 1
+        loaded.enter()
         try:
             async with asyncio.timeout_at(deadline):
                 lease = await loaded.slots.take(request.prompt_ids, request.params.max_new_tokens)
@@ -118,8 +148,12 @@ class LlamaCppEngine:
     def _begin(self, loaded: _Loaded, lease: Lease, request: EngineRequest) -> LlamaAnswer:
         adapter = None if request.adapter is None else loaded.adapters[request.adapter]
         answer = LlamaAnswer(loaded.server, self._format, request, lease.slot, adapter)
+        if self._loaded is None:  # closed meanwhile
+            answer.cancel()
+        loaded.answers.add(answer)
 
         def ended(_: object) -> None:
+            loaded.answers.remove(answer)
             loaded.slots.give_back(lease, answer.cached_ids)
             loaded.leave()
 
@@ -129,7 +163,7 @@ class LlamaCppEngine:
 
     def _check(self, request: EngineRequest) -> _Loaded:
         if self._loaded is None:
-            raise TryAgainError("the engine is closed: ask again when a new one is up")
+            raise TryAgainError(_CLOSED)
         wanted = len(request.prompt_ids) + request.params.max_new_tokens
         if wanted > self.context_tokens:
             raise BadDataError(
@@ -149,10 +183,14 @@ class LlamaCppEngine:
     async def set_adapters(self, adapters: Mapping[str, Path]) -> None:
         """Load these adapters: a new server beside the old one, whose answers end on it."""
         async with self._changing:
-            new = await asyncio.to_thread(self._load, dict(adapters))
-            old, self._loaded = self._loaded, new
-            if old is not None:
-                self._retire(old)
+            if self._loaded is None:
+                raise TryAgainError(_CLOSED)
+            if set(adapters.items()) == self._adapters:
+                return
+            server = await asyncio.to_thread(self._load, dict(adapters))
+            old, self._loaded = self._loaded, self._at_work(server, adapters)
+            self._adapters = set(adapters.items())
+            old.retire()
 
     async def check_health(self) -> None:
         """See whether the server's loop answers."""
@@ -168,12 +206,11 @@ class LlamaCppEngine:
             ) from None
 
     async def close(self) -> None:
-        """Take no more requests; memory is freed when the running answers have ended."""
+        """End the running answers and free the memory."""
         async with self._changing:
             loaded, self._loaded = self._loaded, None
             if loaded is not None:
-                self._retire(loaded)
-
-    def _retire(self, loaded: _Loaded) -> None:
-        loaded.retired = True
-        loaded.close_if_idle()
+                for answer in loaded.answers:
+                    answer.cancel()
+                loaded.retire()
+                await loaded.closed()

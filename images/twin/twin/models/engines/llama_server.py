@@ -25,7 +25,7 @@ PROBES = (
     "def f(x: int) -> str:\n    return f\"{x!r:>10}\"  # a comment\n\n\tif (a[0] != 'b') {;}",
     "Grüße aus Köln, naïve café, Ærøskøbing, Łódź, İstanbul, straße",
     "Быстрая лиса. Γρήγορη αλεπού. مرحبا بالعالم. שלום עולם. नमस्ते दुनिया",
-    "我想在苹果工作1314151天～ こんにちは世界 안녕하세요 ไทยภาษา ខ្មែរ",
+    "我想在苹果工作1314151天 こんにちは世界 안녕하세요 ไทยภาษา ខ្មែរ",
     "🚀 (normal) 😶‍🌫️ (joined) ✅ 🦙🦙 👩🏽‍💻 ￥ ∑ ≠ ∞ …—“quoted”",
     "CamelCase snake_case kebab-case http://example.org/a?b=c&d=e#f ------=====''''''\"\"\"",
     "word/word\n/path/to\\file.txt ### Title\n\n* item\n* item   ",
@@ -107,6 +107,9 @@ def _parameters(file: Path, options: ServerOptions) -> Any:
     parameters.port = 1  # of no meaning for a socket, but 0 is refused
     parameters.n_ctx = options.pool_tokens
     parameters.kv_unified = True
+    # Layers with a sliding window keep the whole prompt too: else the next request, or the next
+    # part of an answer, cannot go on from what is cached.
+    parameters.swa_full = True
     parameters.n_parallel = options.parallel
     parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
     parameters.cpuparams.n_threads = options.threads

@@ -30,8 +30,7 @@ class Slots:
     A prompt gets the free slot that has most of its beginning cached. Used from one event loop.
     """
 
-    def __init__(self, parallel: int, pool_tokens: int, context_tokens: int) -> None:
-        self.context_tokens = context_tokens
+    def __init__(self, parallel: int, pool_tokens: int) -> None:
         self.threads = ThreadPoolExecutor(parallel, thread_name_prefix="llama")
         self._cached: dict[int, Sequence[int]] = dict.fromkeys(range(parallel), ())
         self._free = list(range(parallel))

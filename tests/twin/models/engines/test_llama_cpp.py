@@ -1,0 +1,319 @@
+"""The llama.cpp engine on tiny models, against transformers and against itself."""
+
+import asyncio
+
+import pytest
+
+from tests import families
+from twin.domain.errors import BadDataError, TryAgainError
+from twin.models.engines.engine import EngineRequest
+from twin.models.engines.llama_cpp import LlamaCppEngine
+from twin.models.formats.chat_format import ChatFormat
+from twin.models.language_model import Generation, Message, SamplingParams
+from twin.recipes.engines import LlamaCppSection
+
+KNOBS = LlamaCppSection(quantisation="bf16", parallel=3)
+QUESTIONS = [
+    "What do you think about promotion?",
+    "Why do you keep a handbook?",
+    "Who owns the index?",
+    "When is a candidate worse?",
+    "What would you do with a dead job?",
+    "Where do passages come from?",
+    "How is a document forgotten?",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return families.build("smollm2", tmp_path_factory.mktemp("model") / "smollm2")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("gguf")
+
+
+@pytest.fixture(scope="module")
+def chat(folder):
+    return ChatFormat.load(folder)
+
+
+@pytest.fixture(scope="module")
+def ask(chat):
+    def ask(question, adapter=None, timeout_seconds=120.0, max_new_tokens=24, **params):
+        messages = (Message(role="user", content=question),)
+        return EngineRequest(
+            prompt_ids=tuple(chat.prompt_ids(messages)),
+            messages=messages,
+            params=SamplingParams(max_new_tokens=max_new_tokens, **params),
+            adapter=adapter,
+            timeout_seconds=timeout_seconds,
+        )
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def adapters(folder, tmp_path_factory):
+    return {
+        name: lora(folder, tmp_path_factory.mktemp(name), seed)
+        for seed, name in enumerate(("formal", "terse"), start=1)
+    }
+
+
+@pytest.fixture
+def engine(folder, cache):
+    return LlamaCppEngine.load(folder, threads=1, knobs=KNOBS, cache=cache)
+
+
+def lora(base, target, seed):
+    """A LoRA adapter of every linear layer with large random weights."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+        adapted = get_peft_model(
+            model,
+            LoraConfig(
+                r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=False,
+                task_type="CAUSAL_LM",
+            ),
+        )  # fmt: skip
+        adapted.save_pretrained(target)
+    return target
+
+
+def run(engine, work):
+    async def whole():
+        try:
+            return await work()
+        finally:
+            await engine.close()
+
+    return asyncio.run(whole())
+
+
+async def read(engine, request):
+    return [piece async for piece in engine.stream(request)]
+
+
+async def generation(engine, request):
+    return (await read(engine, request))[-1]
+
+
+def test_pieces_are_the_answer(engine, ask):
+    *pieces, answer = run(engine, lambda: read(engine, ask(QUESTIONS[0])))
+    assert all(isinstance(piece, str) and piece for piece in pieces)
+    assert isinstance(answer, Generation)
+    assert "".join(pieces) == answer.text != ""
+    assert answer.prompt_tokens == len(ask(QUESTIONS[0]).prompt_ids)
+
+
+def test_the_token_budget_ends_an_answer(engine, ask):
+    request = ask(QUESTIONS[0], max_new_tokens=5, min_new_tokens=5)
+    answer = run(engine, lambda: generation(engine, request))
+    assert (answer.finish_reason, answer.completion_tokens) == ("length", 5)
+
+
+def test_many_at_once_write_what_each_writes_alone(engine, ask):
+    requests = [ask(question, repetition_penalty=1.1, min_new_tokens=1) for question in QUESTIONS]
+
+    async def work():
+        alone = [await generation(engine, request) for request in requests]
+        together = await asyncio.gather(*(generation(engine, request) for request in requests))
+        return alone, together
+
+    alone, together = run(engine, work)
+    assert together == alone
+    assert len({answer.text for answer in alone}) == len(QUESTIONS)
+
+
+def test_greedy_words_are_those_of_transformers(engine, ask, folder, chat):
+    request = ask(QUESTIONS[1], max_new_tokens=16)
+    answer = run(engine, lambda: generation(engine, request))
+    assert answer.text == greedy(folder, chat, request)
+
+
+def greedy(folder, chat, request, adapter=None):
+    """What transformers writes, without what llama.cpp keeps back: an unfinished character."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    if adapter is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, adapter)
+    prompt = torch.tensor([request.prompt_ids])
+    written = model.generate(
+        input_ids=prompt,
+        attention_mask=torch.ones_like(prompt),
+        max_new_tokens=request.params.max_new_tokens,
+        do_sample=False,
+        eos_token_id=sorted(chat.end_ids),
+    )[0, prompt.shape[1] :]
+    return chat.tokenizer.decode(written, skip_special_tokens=True)
+
+
+def test_the_adapter_is_chosen_by_request(folder, cache, adapters, ask, chat):
+    engine = LlamaCppEngine.load(folder, adapters=adapters, threads=1, knobs=KNOBS, cache=cache)
+    requests = [ask(QUESTIONS[0], adapter=name, max_new_tokens=6) for name in (None, *adapters)]
+
+    async def work():
+        return await asyncio.gather(*(generation(engine, request) for request in requests))
+
+    answers = [answer.text for answer in run(engine, work)]
+    expected = [
+        greedy(folder, chat, request, adapters.get(request.adapter)) for request in requests
+    ]
+    assert answers == expected
+    assert len(set(answers)) == 3
+
+
+def test_an_unknown_adapter_is_refused(engine, ask):
+    with pytest.raises(BadDataError, match=r"no adapter 'rude': the engine has none"):
+        run(engine, lambda: read(engine, ask(QUESTIONS[0], adapter="rude")))
+
+
+def test_new_adapters_come_while_answers_are_written(engine, ask, adapters):
+    async def work():
+        before = await generation(engine, ask(QUESTIONS[0]))
+        running = engine.stream(ask(QUESTIONS[0]))
+        first = await anext(running)
+        await engine.set_adapters({"formal": adapters["formal"]})
+        adapted = await generation(engine, ask(QUESTIONS[0], adapter="formal"))
+        rest = [piece async for piece in running]
+        await engine.set_adapters({})
+        with pytest.raises(BadDataError, match="no adapter 'formal'"):
+            await read(engine, ask(QUESTIONS[0], adapter="formal"))
+        return before, [first, *rest], adapted
+
+    before, during, adapted = run(engine, work)
+    assert during[-1] == before
+    assert adapted.text != before.text
+
+
+def test_closing_a_stream_frees_its_slot(engine, ask):
+    long = ask(QUESTIONS[0], max_new_tokens=1500, min_new_tokens=1500)
+
+    async def work():
+        for _ in range(2 * KNOBS.parallel):
+            stream = engine.stream(long)
+            await anext(stream)
+            await stream.aclose()
+        return await generation(engine, ask(QUESTIONS[1]))
+
+    assert run(engine, work).text
+
+
+def test_the_deadline_ends_an_answer_with_what_is_written(engine, ask):
+    request = ask(QUESTIONS[0], max_new_tokens=1900, min_new_tokens=1900, timeout_seconds=0.3)
+    *pieces, answer = run(engine, lambda: read(engine, request))
+    assert answer.finish_reason == "length"
+    assert answer.text == "".join(pieces)
+    assert answer.completion_tokens < 1900
+
+
+def test_the_deadline_holds_while_waiting_for_a_slot(engine, ask):
+    long = ask(QUESTIONS[0], max_new_tokens=1500, min_new_tokens=1500)
+
+    async def work():
+        streams = [engine.stream(long) for _ in range(KNOBS.parallel)]
+        for stream in streams:
+            await anext(stream)
+        late = await read(engine, ask(QUESTIONS[1], timeout_seconds=0.1))
+        for stream in streams:
+            await stream.aclose()
+        return late
+
+    prompt_tokens = len(ask(QUESTIONS[1]).prompt_ids)
+    assert run(engine, work) == [Generation("", "length", prompt_tokens, 0)]
+
+
+def test_the_deadline_holds_while_the_prompt_is_read(engine, ask):
+    request = ask("word " * 900, max_new_tokens=8, timeout_seconds=0.0)
+    assert run(engine, lambda: generation(engine, request)).completion_tokens == 0
+
+
+def test_a_prompt_that_does_not_fit_is_refused(engine, ask):
+    with pytest.raises(BadDataError, match="over the 2048 tokens that the engine takes"):
+        run(engine, lambda: read(engine, ask(QUESTIONS[0], max_new_tokens=2040)))
+
+
+def test_what_just_fits_is_taken(engine, ask):
+    size = len(ask(QUESTIONS[0]).prompt_ids)
+    request = ask(QUESTIONS[0], max_new_tokens=2048 - size, stop=("e",))
+    assert run(engine, lambda: generation(engine, request)).finish_reason == "stop"
+
+
+def test_nothing_of_a_stop_text_is_shown(engine, ask):
+    async def work():
+        whole = await generation(engine, ask(QUESTIONS[0], min_new_tokens=24))
+        stop = whole.text[6:11]
+        return whole, stop, await read(engine, ask(QUESTIONS[0], min_new_tokens=24, stop=(stop,)))
+
+    whole, stop, (*pieces, answer) = run(engine, work)
+    assert answer.finish_reason == "stop"
+    assert "".join(pieces) == answer.text == whole.text[: whole.text.index(stop)]
+
+
+def test_a_seed_repeats_a_sampled_answer(engine, ask):
+    def sampled(seed):
+        return ask(QUESTIONS[0], temperature=1.0, top_p=0.9, seed=seed, min_new_tokens=24)
+
+    async def work():
+        return [(await generation(engine, sampled(seed))).text for seed in (1, 1, 2)]
+
+    first, again, other = run(engine, work)
+    assert first == again != other
+
+
+def test_words_of_the_prompt_are_not_penalised(engine, chat):
+    said = range(300, 340)
+
+    async def first_words(penalty):
+        params = SamplingParams(max_new_tokens=1, repetition_penalty=penalty)
+        requests = [EngineRequest((token,) * 8, (), params) for token in said]
+        answers = await asyncio.gather(*(generation(engine, request) for request in requests))
+        return [answer.text for answer in answers]
+
+    async def work():
+        return await first_words(1.0), await first_words(50.0)
+
+    plain, penalised = run(engine, work)
+    assert plain == penalised
+    assert any(
+        word == chat.tokenizer.decode([token]) for token, word in zip(said, plain, strict=True)
+    )
+
+
+def test_own_words_do_not_come_again_under_a_high_penalty(engine, ask, chat):
+    request = ask(QUESTIONS[0], max_new_tokens=16, min_new_tokens=16, repetition_penalty=50.0)
+    answer = run(engine, lambda: generation(engine, request))
+    words = [token for token in chat.tokenizer.encode(answer.text) if token > 300]  # no bytes
+    assert len(words) >= 4
+    for at, token in enumerate(words):
+        assert token not in words[at // 2 : at]
+
+
+def test_a_closed_engine_takes_no_more(engine, ask):
+    async def work():
+        await engine.close()
+        return await read(engine, ask(QUESTIONS[0]))
+
+    with pytest.raises(TryAgainError, match="closed"):
+        run(engine, work)
+
+
+def test_health(engine):
+    run(engine, engine.check_health)
+
+    async def closed():
+        await engine.check_health()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        asyncio.run(closed())
