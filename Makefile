@@ -192,17 +192,13 @@ bench-crawl: setup ## Pages a second against a bare Scrapy spider (TWIN_BENCH_ME
 bench-features: setup ## Indexing against the obvious way; a second run; memory
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_features_speed.py
 
-.PHONY: bench-serving
-bench-serving: setup ## The engine on processors against raw llama.cpp
-	$(JOBS)/bin/python -m pytest -s tests/bench/test_engine_speed.py
-
 .PHONY: bench-retrieval
 bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and latency at 100,000 chunks
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_retrieval.py tests/bench/test_retrieval_latency.py
 
 .PHONY: bench-serving
-bench-serving: setup ## The endpoint against the raw engine: tokens/s, first token, requests/s
-	$(JOBS)/bin/python -m pytest -s tests/bench/test_serving_speed.py
+bench-serving: setup ## Engine against raw llama.cpp, endpoint against the engine: tokens/s, first token, requests/s
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_engine_speed.py tests/bench/test_serving_speed.py
 
 # ------------------------------------------------------------------------------------- clusters
 

@@ -72,8 +72,8 @@ def running(settings: Settings, environment: dict[str, str]) -> Iterator[Platfor
     started = time.monotonic()
     port = int(settings.endpoint_url.rsplit(":", 1)[1])
 
-    with servers.server([TWIN, "serving", "start"], port, log, environment, 120) as process:
-        servers.wait_until(lambda: _healthy(settings), f"health (see {log})", 120)
+    with servers.server([TWIN, "serving", "start"], port, log, environment, 240) as process:
+        servers.wait_until(lambda: _healthy(settings), f"health (see {log})", 240)
         seconds = time.monotonic() - started
         yield Platform(settings, environment, process, log, round(seconds, 1))
         process.terminate()

@@ -39,7 +39,9 @@ def chain_with(home, engine):
     def make(engine=engine, **serving):
         settings = Settings(home=home / "home", recipes=home / "recipes")
         recipe = twins.write_recipe(home / "knobs", **{"max_new_tokens": 400, **serving})
-        return load_chain(recipe, engine, home / "weights", settings, Lineage("twin-tiny", "1"))
+        chain = load_chain(recipe, engine, home / "weights", settings, Lineage("twin-tiny", "1"))
+        asyncio.run(chain.prepare(SHORT))  # loads the embedder, which is not what is timed
+        return chain
 
     return make
 
@@ -61,18 +63,18 @@ def test_the_event_loop_is_free_while_a_model_writes(chain_with):
 
 
 def test_a_generation_beyond_its_time_is_cut_short(chain_with):
-    answer = asyncio.run(chain_with(answer_timeout_seconds=1).answer(LONG))
+    answer = asyncio.run(chain_with(answer_timeout_seconds=3).answer(LONG))
     assert answer.finish_reason == "length"
     assert 0 < answer.completion_tokens < 400
 
 
 def test_an_answer_that_waits_beyond_its_time_never_begins(chain_with):
-    patient, hurried = chain_with(), chain_with(answer_timeout_seconds=1)
+    patient, hurried = chain_with(), chain_with(answer_timeout_seconds=3)
 
     async def behind_others():
         others = [asyncio.create_task(patient.answer(LONG)) for _ in range(3)]
         await asyncio.sleep(0.2)
-        with pytest.raises(TryAgainError, match="no answer began within 1 s"):
+        with pytest.raises(TryAgainError, match="no answer began within 3 s"):
             await hurried.answer(LONG)
         for other in others:
             other.cancel()
@@ -90,10 +92,10 @@ def test_the_time_is_over_for_an_engine_that_does_not_notice(chain_with):
             await asyncio.sleep(60)
 
     started = time.monotonic()
-    answer = asyncio.run(chain_with(Deaf(), answer_timeout_seconds=1).answer(LONG))
+    answer = asyncio.run(chain_with(Deaf(), answer_timeout_seconds=3).answer(LONG))
     assert (answer.answer, answer.finish_reason) == ("A word", "length")
     assert answer.completion_tokens > 0
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_an_engine_that_ends_in_the_middle_is_no_answer(chain_with):

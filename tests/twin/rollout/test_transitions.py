@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,11 +111,26 @@ def test_history_keeps_the_newest():
     assert state.history[-1].version == str(MAX_EVENTS + 4)
 
 
-def test_only_what_a_replica_reads_makes_another_service():
-    recipe = {"name": "a", "serving": {"replicas": 2}, "crawl": {"max_pages": 1}}
+@pytest.mark.parametrize("section", ["author", "features", "retrieval", "serving"])
+def test_only_what_a_replica_reads_makes_another_service(section):
+    recipe = {"name": "a", section: {"knob": 2}, "crawl": {"max_pages": 1}}
     one = version(7).model_copy(update={"recipe": recipe})
     crawled = one.model_copy(update={"recipe": {**recipe, "crawl": {"max_pages": 2}}})
-    wider = one.model_copy(update={"recipe": {**recipe, "serving": {"replicas": 3}}})
+    other = one.model_copy(update={"recipe": {**recipe, section: {"knob": 3}}})
     assert one.serves_like(crawled)
-    assert not one.serves_like(wider)
+    assert not one.serves_like(other)
     assert not one.serves_like(one.model_copy(update={"version": "8"}))
+    assert not one.serves_like(one.model_copy(update={"weights_digest": "e"}))
+    assert not one.serves_like(one.model_copy(update={"base_digest": "e"}))
+
+
+def test_an_adapter_names_its_base():
+    with pytest.raises(ValueError, match="base_uri and base_digest"):
+        ServedVersion(
+            version="7", weights_uri="a", weights_digest="d", weights="adapter", recipe={}
+        )
+
+
+def test_an_event_keeps_its_reason():
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert event(now, "run", "failed", "7", "no memory").message == "no memory"
