@@ -123,7 +123,7 @@ def _of_digits(match: re.Match[str], language: str | None) -> datetime | None:
 @lru_cache(maxsize=4_000)
 def _in_words(day: int, month: str, year: int, language: str) -> datetime | None:
     """A date by the library that knows the months of 200 languages."""
-    import dateparser  # type: ignore[import-untyped]
+    import dateparser
 
     line = f"{day} {month} {year}"
     for languages in ([language], ["en"]) if language else (None,):
