@@ -1,5 +1,7 @@
 """Notebooks: prose, code with its language, and little of what the code printed."""
 
+import json
+
 import nbformat
 import pytest
 from nbformat import v3, v4
@@ -79,3 +81,17 @@ def test_a_fence_is_longer_than_those_in_the_code() -> None:
 def test_what_is_no_notebook_says_so(text: str) -> None:
     with pytest.raises(UnusableError, match="not a notebook"):
         read(text)
+
+
+def test_what_a_cell_shows_as_markdown_or_a_formula_is_text() -> None:
+    def output(kind: str, text: str) -> dict[str, object]:
+        data = {"text/plain": "<IPython.core.display.Markdown object>", kind: text}
+        return {"output_type": "display_data", "metadata": {}, "data": data}
+
+    cell = {
+        "cell_type": "code", "metadata": {}, "execution_count": 1, "source": "show(it)",
+        "outputs": [output("text/markdown", "**The bell** rings."), output("text/latex", "$x^2$")],
+    }  # fmt: skip
+    book = json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
+    content = read_notebook(page("a.ipynb", book)).content
+    assert "\n\n**The bell** rings.\n\n$x^2$\n" in content and "IPython" not in content

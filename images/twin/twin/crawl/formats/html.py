@@ -12,6 +12,7 @@ from twin.crawl.formats.listing import is_listing
 from twin.crawl.formats.main_text import choose, choose_all
 from twin.crawl.formats.markdown import title_from_url
 from twin.crawl.formats.metadata import Metadata, read_metadata
+from twin.crawl.formats.nesting import flattened
 from twin.crawl.formats.page_addresses import base_of, resolve_inner_bases
 from twin.crawl.page import Article, ListingError, UnusableError
 from twin.domain.document import normalise
@@ -98,7 +99,7 @@ def _parse(text: str) -> "HtmlElement":
     if log.level != logging.CRITICAL:
         log.setLevel(logging.CRITICAL)
     try:
-        tree = load_html(text)
+        tree = load_html(flattened(text))
     except Exception as error:
         raise UnusableError(f"not HTML: {type(error).__name__}: {error}") from error
     if tree is None:

@@ -1,15 +1,15 @@
 """What a page says about its article: JSON-LD, ``meta`` elements, microdata and visible lines."""
 
 import html
-import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from twin.crawl.formats.dates import moment_of
+from twin.crawl.formats.json_ld import article_of, first_of, strings_of
 from twin.crawl.formats.markdown import language, tags
 from twin.crawl.formats.visible_dates import visible_date
 from twin.crawl.rights import reserved_by_robots, reserved_by_tdm_header
@@ -18,7 +18,6 @@ from twin.crawl.web.urls import canonical, same_host
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
 
-_ARTICLE_TYPES = re.compile(r"(?:Article|Posting|Report|Review|BlogPost|LiveBlogUpdate)$")
 _TITLE_SEPARATOR = re.compile(r"\s+[|\-–—·•»:]\s+")  # noqa: RUF001
 _AROUND_NAMES = " ,;:|·•-–—"  # noqa: RUF001
 _AROUND_SITES = " |-–—·•»:\u00a0"  # noqa: RUF001
@@ -135,7 +134,7 @@ class _Page:
             value = element.get("content") or element.get("value")
             if name and value and value.strip():
                 self.meta.setdefault(name.strip().lower(), []).append(" ".join(value.split()))
-        self.article = _article_of(tree)
+        self.article = article_of(tree)
         self.items: dict[str, list[HtmlElement]] = {}
         for element in tree.xpath("//*[@itemprop]"):
             for name in element.get("itemprop").split():
@@ -152,87 +151,6 @@ class _Page:
             yield from self.meta.get(name, ())
 
 
-# -------------------------------------------------------------------------------------- JSON-LD
-
-
-def _article_of(tree: "HtmlElement") -> dict[str, Any]:
-    """The article among a page's JSON-LD; of several the one with the most text."""
-    data = [
-        _load(script.text)
-        for script in tree.iter("script")
-        if "ld+json" in (script.get("type") or "").lower() and script.text
-    ]
-    articles = [article for item in data for article in _articles_in(item, 0)]
-    article = max(articles, key=lambda one: len(str(one.get("articleBody", ""))), default={})
-    if "author" not in article:
-        return article
-    named = {node["@id"]: node for item in data for node in _named_in(item, 0)}
-    return {**article, "author": _looked_up(article["author"], named)}
-
-
-def _named_in(data: object, depth: int) -> Iterator[dict[str, Any]]:
-    """What a page's JSON-LD gives an id and a name, so that other parts of it may refer to it."""
-    if depth > 4:
-        return
-    if isinstance(data, dict):
-        if isinstance(data.get("@id"), str) and data.get("name"):
-            yield data
-        data = list(data.values())
-    for item in data if isinstance(data, list) else ():
-        yield from _named_in(item, depth + 1)
-
-
-def _looked_up(value: object, named: dict[str, dict[str, Any]]) -> object:
-    """A value, with what it only refers to (``{"@id": …}``) in full."""
-    if isinstance(value, list):
-        return [_looked_up(item, named) for item in value]
-    if isinstance(value, dict) and not value.get("name") and isinstance(value.get("@id"), str):
-        return named.get(value["@id"], value)
-    return value
-
-
-def _load(text: str) -> object:
-    text = text.strip().removeprefix("<!--").removesuffix("-->").strip().rstrip(";")
-    text = re.sub(r"^\s*(?://)?\s*<!\[CDATA\[|(?://)?\s*\]\]>\s*$", "", text)
-    try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _articles_in(data: object, depth: int) -> Iterator[dict[str, Any]]:
-    if depth > 4:
-        return
-    if isinstance(data, list):
-        for item in data:
-            yield from _articles_in(item, depth + 1)
-    elif isinstance(data, dict):
-        kinds = data.get("@type")
-        names = kinds if isinstance(kinds, list) else [kinds]
-        if any(isinstance(name, str) and _ARTICLE_TYPES.search(name) for name in names):
-            yield data
-        for key in ("@graph", "mainEntity", "mainEntityOfPage"):
-            if isinstance(data.get(key), (dict, list)):
-                yield from _articles_in(data[key], depth + 1)
-
-
-def _strings(value: object) -> Iterator[str]:
-    """Strings of a JSON-LD value, which may be one, a list, or an object with a name."""
-    if isinstance(value, str):
-        text = " ".join(html.unescape(value).split())
-        if text:
-            yield text
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
-    elif isinstance(value, dict):
-        yield from _strings(value.get("name") or value.get("@value") or value.get("url"))
-
-
-def _first(value: object) -> str | None:
-    return next(_strings(value), None)
-
-
 def _body(page: _Page) -> str | None:
     body = page.article.get("articleBody") or page.article.get("text")
     if not isinstance(body, str) or not body.strip():
@@ -246,7 +164,7 @@ def _body(page: _Page) -> str | None:
 
 def _title(page: _Page) -> str | None:
     """The headline; a visible ``h1`` that others confirm is the best form of it."""
-    data = [_first(page.article.get("headline")), _first(page.article.get("name"))]
+    data = [first_of(page.article.get("headline")), first_of(page.article.get("name"))]
     stated = [*filter(None, data), *page.first_meta(_TITLES)]
     own = page.tree.xpath("//article//h1 | //main//h1")
     if not stated and len(own) == 1 and (heading := _text(own[0])):
@@ -271,7 +189,7 @@ def _without_site(title: str, page: _Page) -> str:
     if len(parts) < 2:
         return title
     site = next(page.first_meta(("og:site_name", "application-name")), "")
-    publisher = _first(page.article.get("publisher")) or ""
+    publisher = first_of(page.article.get("publisher")) or ""
     known = {_bare(site), _bare(publisher)} - {""}
     if _bare(parts[-1]) in known:
         return title[: title.rindex(parts[-1])].rstrip(_AROUND_SITES)
@@ -279,7 +197,7 @@ def _without_site(title: str, page: _Page) -> str:
 
 
 def _subtitle(page: _Page) -> str | None:
-    stated = _first(page.article.get("alternativeHeadline"))
+    stated = first_of(page.article.get("alternativeHeadline"))
     if stated:
         return stated
     xpath = (
@@ -302,7 +220,7 @@ def _subtitle(page: _Page) -> str | None:
 def _byline(page: _Page) -> str | None:
     """Names of the authors, as the page writes them."""
     site = {_bare(name) for name in page.first_meta(("og:site_name",))}
-    site |= {_bare(name) for name in _strings(page.article.get("publisher"))}
+    site |= {_bare(name) for name in strings_of(page.article.get("publisher"))}
     stated = [name for name in map(_name, _authors(page.article.get("author"), site)) if name]
     if stated:
         return ", ".join(dict.fromkeys(stated))
@@ -334,7 +252,7 @@ def _authors(value: object, site: set[str]) -> Iterator[str]:
     """Names in a JSON-LD author; not the site's own, unless it is said to be a person's."""
     for item in value if isinstance(value, list) else [value]:
         is_person = isinstance(item, dict) and item.get("@type") == "Person"
-        yield from (name for name in _strings(item) if is_person or _bare(name) not in site)
+        yield from (name for name in strings_of(item) if is_person or _bare(name) not in site)
 
 
 def _name(text: str | None) -> str | None:
@@ -362,7 +280,7 @@ def _date(page: _Page, name: str, metas: Iterable[str]) -> datetime | None:
 def _stamps(value: object) -> list[object]:
     """Times of a JSON-LD value, which may be numbers."""
     numbers = isinstance(value, int | float) and not isinstance(value, bool)
-    return [value] if numbers else list(_strings(value))
+    return [value] if numbers else list(strings_of(value))
 
 
 def _language(page: _Page) -> str | None:
@@ -370,7 +288,7 @@ def _language(page: _Page) -> str | None:
     stated = [
         root.get("lang"),
         root.get("{http://www.w3.org/XML/1998/namespace}lang") or root.get("xml:lang"),
-        _first(page.article.get("inLanguage")),
+        first_of(page.article.get("inLanguage")),
         *page.first_meta(_LANGUAGES),
     ]
     return next((found for tag in stated if (found := language((tag or "").strip()))), None)
@@ -381,7 +299,7 @@ def _tags(page: _Page) -> tuple[str, ...]:
     sources = (
         page.meta.get("article:tag"),
         linked,
-        list(_strings(page.article.get("keywords"))),
+        list(strings_of(page.article.get("keywords"))),
         list(page.first_meta(("keywords", "news_keywords", "parsely-tags"))),
     )
     return next((found for source in sources if (found := tags(source or ""))), ())
@@ -389,7 +307,7 @@ def _tags(page: _Page) -> tuple[str, ...]:
 
 def _licence(page: _Page, url: str) -> str | None:
     links = page.tree.xpath("//*[self::a or self::link][contains(@rel, 'license')]/@href")
-    stated = _first(page.article.get("license")) or next(page.first_meta(_LICENCES), None)
+    stated = first_of(page.article.get("license")) or next(page.first_meta(_LICENCES), None)
     try:
         return str(urljoin(url, links[0].strip())) if links else stated
     except ValueError:

@@ -72,13 +72,23 @@ def _language(source: str, metadata: Any) -> str:
 
 
 def _outputs(cell: Any) -> list[str]:
-    texts = (_plain(output) for output in cell.get("outputs", ()))
+    """What a cell shows: Markdown and formulas as they are, short plain text in a fence."""
+    outputs = cell.get("outputs", ())
+    written = [text.strip("\n") for output in outputs if (text := _written(output)).strip()]
+    texts = (_plain(output) for output in outputs if not _written(output).strip())
     short = (
         text.strip("\n").rstrip()
         for text in texts
         if len(text) <= _MAX_OUTPUT_CHARACTERS and text.count("\n") <= _MAX_OUTPUT_LINES
     )
-    return [fenced(text, "text") for text in short if text and not _NO_WORDS.fullmatch(text)]
+    plain = [fenced(text, "text") for text in short if text and not _NO_WORDS.fullmatch(text)]
+    return [*written, *plain]
+
+
+def _written(output: Any) -> str:
+    """Markdown or LaTeX that an output was made of."""
+    data = output.get("data") or {}
+    return str(data.get("text/markdown") or data.get("text/latex") or "")
 
 
 def _plain(output: Any) -> str:
