@@ -29,8 +29,8 @@ SENTENCES = [
 
 
 #: `split_seed`: the passages are of few sentences, so some articles say the same as others and are
-#: split with them; by this one six of eight are trained on.
-SMALL = {"rejected_max_tokens": 12, "max_preference_pairs": 12, "split_seed": 17}
+#: split with them; by this one five of eight are trained on.
+SMALL = {"rejected_max_tokens": 12, "max_preference_pairs": 12, "split_seed": 24}
 
 
 def passage(seed: str, words: int = 45) -> str:
