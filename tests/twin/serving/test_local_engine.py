@@ -1,4 +1,8 @@
-"""A replica of an engine without Ray around it: adapters come and go, bad ones end nothing."""
+"""A replica of an engine without Ray around it: adapters come and go, bad ones end nothing.
+
+About half a minute, most of it llama.cpp's converter, which runs once for each model and adapter.
+What that buys: a bad adapter of one twin is seen not to take the others out of service.
+"""
 
 import asyncio
 
@@ -14,6 +18,8 @@ from twin.serving.engine_messages import read_item
 from twin.serving.local_engine import Engine, EngineArguments
 from twin.settings import Settings
 from twin.stores.files import open_files
+
+pytestmark = pytest.mark.slow
 
 SERVING = {
     "engine": "llama.cpp",
