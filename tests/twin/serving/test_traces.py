@@ -1,3 +1,4 @@
+import asyncio
 import time
 
 import httpx
@@ -19,7 +20,7 @@ def traced(chain, monkeypatch):
         provider = TracerProvider()
         spans = MlflowSpans(settings, f"traces-{time.time_ns()}")
         provider.add_span_processor(BatchSpanProcessor(spans, schedule_delay_millis=100))
-        monkeypatch.setattr(chain, "_tracer", provider.get_tracer("test"))
+        monkeypatch.setattr(chain._spans, "_tracer", provider.get_tracer("test"))
         return provider, spans
 
     return use
@@ -29,7 +30,7 @@ def test_an_answer_is_one_trace_in_mlflow_with_what_was_retrieved(
     chain, traced, settings, mlflow_url
 ):
     provider, _ = traced(settings.model_copy(update={"mlflow_tracking_uri": mlflow_url}))
-    answer = chain.answer(Query(question="Why pods?", max_new_tokens=5))
+    answer = asyncio.run(chain.answer(Query(question="Why pods?", max_new_tokens=5)))
     provider.force_flush()
 
     import mlflow
@@ -54,7 +55,7 @@ def test_answers_do_not_wait_for_an_mlflow_that_is_down_and_it_is_found_again(
     provider, spans = traced(away)
     started = time.monotonic()
     for _ in range(5):
-        assert chain.answer(Query(question="Why?", max_new_tokens=1)).answer is not None
+        assert asyncio.run(chain.answer(Query(question="Why?", max_new_tokens=1))).answer
     assert time.monotonic() - started < 5
     assert spans.export([]) is SpanExportResult.FAILURE
     spans._url = mlflow_url  # as if it were started now
@@ -70,7 +71,8 @@ def _span(provider):
 
 def test_without_a_provider_an_answer_has_a_trace_id_too(chain):
     assert isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
-    one, two = (chain.answer(Query(question="Why?", max_new_tokens=1)) for _ in range(2))
+    query = Query(question="Why?", max_new_tokens=1)
+    one, two = (asyncio.run(chain.answer(query)) for _ in range(2))
     assert one.trace_id != two.trace_id
 
 
