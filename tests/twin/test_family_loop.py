@@ -54,7 +54,7 @@ def test_the_loop(kind, samples, settings, tmp_path):
 @pytest.mark.nightly
 @pytest.mark.parametrize("kind", [(family, not base) for family, base in KINDS], ids=named)
 def test_the_loop_of_the_other_models(kind, samples, settings, tmp_path):
-    """Buys: a family's chat template and a base model's own, where every day has the other."""
+    """Buys: both variants of each family, instruct and base; `make test` has one of the two."""
     walk(kind, samples, settings, tmp_path)
 
 

@@ -65,7 +65,7 @@ def test_log_probabilities_are_those_of_transformers(
 @pytest.mark.nightly
 @pytest.mark.parametrize("family", sorted(set(families.FAMILIES) - set(KINDS)))
 def test_log_probabilities_of_the_other_families(family_folder, gguf_cache, family):
-    """Buys: their architectures and token ids; how text is cut has the three of every day too."""
+    """Buys: the architectures of the other families; `make test` has each kind of tokenizer."""
     compare(family_folder(family), "bf16", gguf_cache)
 
 
