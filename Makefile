@@ -144,15 +144,16 @@ test-platform: setup tools ## Airflow's tests, the chart's, the images', the sto
 
 .PHONY: test-jobs
 test-jobs: setup ## Tests of the jobs
-	$(JOBS)/bin/python -m pytest $(PLATFORM_TESTS:%=--ignore=%) tests/twin
+	$(JOBS)/bin/python -m pytest -m "not nightly" $(PLATFORM_TESTS:%=--ignore=%) tests/twin
 
 .PHONY: test-quick
 test-quick: setup tools ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
-	$(JOBS)/bin/python -m pytest -m "not slow and not e2e and not images" tests/twin tests/helm tests/images tests/ci
+	$(JOBS)/bin/python -m pytest -m "not slow and not nightly and not e2e and not images" tests/twin tests/helm tests/images tests/ci
 
 .PHONY: test-slow
-test-slow: setup vllm ## vLLM through Ray Serve LLM on processors: its answers, adapters, faults
+test-slow: setup vllm ## What test leaves out: more model families, then vLLM on processors
+	$(JOBS)/bin/python -m pytest -m nightly --durations=15 tests/twin
 	$(JOBS)/bin/python -m pytest -s tests/vllm
 
 .PHONY: test-images

@@ -19,7 +19,8 @@ from twin.recipes import DatasetsSection, TrainingSection
 from twin.training.engine import dpo_trainer, load_for_training, sft_trainer
 from twin.training.tokens import IGNORED, instruct_rows, preference_rows
 
-KINDS = [(family, base) for family in families.FAMILIES for base in (False, True)]
+KINDS = [(family, number % 2 == 1) for number, family in enumerate(families.FAMILIES)]
+"""Each family once, instruct and base in turn; the others are `nightly`."""
 NATS_PER_TOKEN = 0.02
 TRAINING = TrainingSection.model_validate(
     {
@@ -40,13 +41,26 @@ def samples():
     return [hostile, *made[1:]]
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: f"{kind[0]}-{'base' if kind[1] else 'instruct'}")
-def base(request, tmp_path):
-    family, base = request.param
-    return families.build(family, tmp_path / "base", base=base)
+def named(kind):
+    return f"{kind[0]}-{'base' if kind[1] else 'instruct'}"
 
 
-def test_the_loop(base, samples, settings, tmp_path):
+@pytest.mark.parametrize("kind", KINDS, ids=named)
+def test_the_loop(kind, samples, settings, tmp_path):
+    walk(kind, samples, settings, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.parametrize("kind", [(family, not base) for family, base in KINDS], ids=named)
+def test_the_loop_of_the_other_models(kind, samples, settings, tmp_path):
+    """Buys: both variants of each family, instruct and base; `make test` has one of the two."""
+    walk(kind, samples, settings, tmp_path)
+
+
+def walk(kind, samples, settings, tmp_path):
+    family, is_base = kind
+    base = families.build(family, tmp_path / "base", base=is_base)
     settings = settings.model_copy(update={"threads": 1})
     rows, trained = train(base, samples, settings, tmp_path)
     merge_adapter(base, tmp_path / "adapter", tmp_path / "twin")

@@ -1,20 +1,21 @@
 """Conversion to GGUF: once, whole, and only of what llama.cpp reads as transformers does."""
 
 import json
+import re
 import shutil
 
 import pytest
 
-from tests import families
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.models.engines import gguf
 from twin.models.engines.gguf import prepare_gguf, prepare_gguf_adapter
+from twin.models.engines.llama_server import PROBES
 from twin.settings import get_settings
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return families.build("qwen2", tmp_path_factory.mktemp("model") / "qwen2")
+def folder(family_folder):
+    return family_folder("qwen3")
 
 
 @pytest.fixture
@@ -28,13 +29,13 @@ def edit(path, change):
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-def test_a_model_is_converted_once(folder, tmp_path, monkeypatch):
-    cache = tmp_path / "gguf"
-    file = prepare_gguf(folder, "f16", cache)
+def test_a_model_is_converted_once(folder, gguf_cache, monkeypatch):
+    file = prepare_gguf(folder, "bf16", gguf_cache)
     assert file.read_bytes()[:4] == b"GGUF"
     monkeypatch.setattr(gguf, "_convert", None)
-    assert prepare_gguf(folder, "f16", cache) == file
-    assert sorted(path.suffix for path in cache.iterdir()) == [".gguf", ".lock"]
+    assert prepare_gguf(folder, "bf16", gguf_cache) == file
+    of_the_model = gguf_cache.glob(f"*{file.stem}*")  # a folder to convert in would have it too
+    assert sorted(path.suffix for path in of_the_model) == [".gguf", ".lock"]
 
 
 def test_what_a_killed_conversion_left_is_removed(folder, tmp_path, monkeypatch):
@@ -76,13 +77,20 @@ def test_an_unknown_way_to_cut_text_is_refused(copy, tmp_path):
         prepare_gguf(copy, "f16", tmp_path / "gguf")
 
 
-def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused(tmp_path):
-    folder = families.build("smollm2", tmp_path / "model")
-    # llama.cpp has no normaliser for byte-level tokenizers, so it keeps capitals.
+def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused(
+    family_folder, gguf_cache, tmp_path, monkeypatch
+):
+    plain = family_folder("smollm2")
+    converted = prepare_gguf(plain, "bf16", gguf_cache)
+    folder = shutil.copytree(plain, tmp_path / "model")
+    # llama.cpp has no normaliser for byte-level tokenizers, so it keeps capitals, and a GGUF file
+    # has no word of it: that of the tokenizer without is the same.
     lowercase = {"type": "Lowercase"}
     edit(folder / "tokenizer.json", lambda tokenizer: tokenizer.update(normalizer=lowercase))
-    with pytest.raises(BadDataError, match="cuts text otherwise than its tokenizer: of 'Hello"):
-        prepare_gguf(folder, "f16", tmp_path / "gguf")
+    monkeypatch.setattr(gguf, "_convert", lambda _what, _, file, __: shutil.copy(converted, file))
+    message = f"cuts text otherwise than its tokenizer: of {PROBES[0]!r} it makes"
+    with pytest.raises(BadDataError, match=re.escape(message)):
+        prepare_gguf(folder, "bf16", tmp_path / "gguf")
     assert [path.suffix for path in (tmp_path / "gguf").iterdir()] == [".lock"]
 
 
