@@ -58,7 +58,9 @@ def test_text_has_what_a_person_needs(search):
 
 
 def test_nothing_found_is_said(search):
-    assert "Nothing found." in search("?!", "--recipe", "toy").stdout
+    shown = search("?!", "--recipe", "toy").stdout
+    assert "(the question has no word: not answered)" in shown
+    assert "Nothing found." in shown
     assert json.loads(search("?!", "--recipe", "toy", "--json").stdout) == []
 
 

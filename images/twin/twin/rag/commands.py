@@ -17,6 +17,7 @@ from twin.settings import get_settings
 
 if TYPE_CHECKING:
     from twin.rag.dont_know import Point
+    from twin.rag.retrieve import Found
 
 app = typer.Typer(help="Search and ask on the command line.", no_args_is_help=True)
 
@@ -52,7 +53,7 @@ def search(
     for note in found.notes:
         print(f"({note})")
     if not found.answerable:
-        print(f"(best cosine {found.similarity:.2f}, under retrieval.min_score: not answered)")
+        print(f"({_why_unanswered(found)}: not answered)")
     _print(found.passages)
 
 
@@ -107,3 +108,9 @@ def _print(passages: Sequence[Passage]) -> None:
             textwrap.indent(textwrap.fill(text, WIDTH), "     "),
         ]
         print(printable("\n".join(lines)), end="\n\n")
+
+
+def _why_unanswered(found: "Found") -> str:
+    if found.similarity is None:
+        return "the question has no word"
+    return f"best cosine {found.similarity:.2f}, under retrieval.min_score"
