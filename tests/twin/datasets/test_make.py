@@ -207,9 +207,9 @@ def test_kill_9_while_writing_rejected_texts_loses_a_group_at_most(settings, tin
     recipe = corpora.write_recipe(
         settings.recipes,
         tiny,
-        datasets={"rejected_max_tokens": 64, "max_preference_pairs": 96},
+        datasets={**corpora.SMALL, "rejected_max_tokens": 96, "max_preference_pairs": 96},
     )
-    corpora.publish(corpora.corpus(24), recipe, settings)
+    corpora.publish(corpora.corpus(), recipe, settings)
     environment = {**os.environ, **corpora.environment(settings)}
     command = [TWIN, "datasets", "make", "--recipe", "ann", "--result", str(tmp_path / "r.json")]
     unfinished = Path(settings.files_root) / "datasets" / "ann" / "unfinished"
