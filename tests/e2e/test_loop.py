@@ -95,7 +95,8 @@ def test_wrong_input_gets_a_4xx_with_a_json_body(stage: Stage, key: str, client:
     assert 400 <= caught.value.status_code < 500
     headers = {"authorization": f"Bearer {key}"}
     url = f"{stage.endpoint}/v1/answers"
-    malformed = httpx.post(url, content=b"{not json", headers=headers)
+    as_json = {**headers, "content-type": "application/json"}
+    malformed = httpx.post(url, content=b"{not json", headers=as_json)
     assert malformed.status_code == 400
     assert malformed.json()["error"]["message"]
     assert httpx.post(url, json={"question": "x"}).status_code == 401

@@ -120,7 +120,9 @@ def test_sigterm_goes_on_where_it_was(
     known = {"/", "/robots.txt", "/.well-known/tdmrep.json", "/202"}
     assert asked_again <= known, "no page is asked for twice"
     assert outcome(stores_settings) == undisturbed
-    assert done.tally() == {"added": PAGES - 2, "dead_links": 1, "skipped": 1}, "both halves are counted"
+    assert done.tally() == {"added": PAGES - 2, "dead_links": 1, "skipped": 1}, (
+        "both halves are counted"
+    )
     assert not list((stores_settings.home / "crawls").rglob("queue"))
 
 

@@ -90,7 +90,9 @@ def test_the_official_client_works_through_ray(serving_platform, bring):
 def test_bad_input_is_refused_through_ray(serving_platform, bring):
     bring("1")
     client = serving_platform.client()
-    assert client.post("/v1/answers", content=b"{not json").status_code == 400
+    as_json = {"content-type": "application/json"}
+    malformed = client.post("/v1/answers", content=b"{not json", headers=as_json)
+    assert malformed.status_code == 400
     assert client.post("/v1/answers", json={"question": "x" * 100_000}).status_code == 400
     assert client.post("/v1/answers", content=b"x" * 1_100_000).status_code == 413
     assert serving_platform.client("wrong").get("/v1/models").status_code == 401
