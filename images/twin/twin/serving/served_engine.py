@@ -82,7 +82,7 @@ class ServedEngine:
 
     async def set_adapters(self, adapters: Mapping[str, Path]) -> None:
         """Not from here: the engine application's ``user_config`` names its adapters."""
-        raise NotImplementedError(f"{self._application}: adapters come by its user_config")
+        raise RuntimeError(f"{self._application}: adapters come by its user_config")
 
     async def check_health(self) -> None:
         """Serve checks the engine's own replicas."""

@@ -8,10 +8,11 @@ from twin.domain.errors import BadDataError
 GIB = 1024**3
 
 LIBRARIES = round(0.9 * GIB)
-"""A process with torch, transformers and TRL before it loads a model, measured."""
+"""A process with torch, transformers and TRL before it loads a model: an estimate."""
 
 PLATFORM = 3 * GIB
-"""The laptop's other processes in a demo: its peak of 6.3 GiB less a training's 3.3, measured."""
+"""The laptop's other processes in a demo: its peak of 6.3 GiB less a training's 3.3, both
+measured before engines had applications of their own."""
 
 #: Bytes a parameter: bf16, and llama.cpp's q8_0 (32 values and a scale in 34 bytes).
 BF16, Q8_0 = 2.0, 34 / 32
