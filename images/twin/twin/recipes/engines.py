@@ -14,7 +14,9 @@ class LlamaCppSection(Section):
     """Knobs of llama.cpp."""
 
     quantisation: Literal["f16", "bf16", "q8_0", "q4_k_m"] = Field(
-        default="q8_0", description="format of the GGUF file that the weights are converted to"
+        default="q8_0",
+        description="format of the GGUF file that the weights are converted to; q4_k_m is refused "
+        "while the installed llama.cpp brings no quantiser",
     )
     parallel: PositiveInt = Field(
         default=8, description="answers written at once by continuous batching; more wait"

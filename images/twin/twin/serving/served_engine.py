@@ -80,7 +80,7 @@ class ServedEngine:
         finally:
             items.cancel()  # does nothing to what has ended
 
-    async def set_adapters(self, adapters: Mapping[str, Path]) -> None:
+    async def set_adapters(self, adapters: Mapping[str, Path]) -> None:  # noqa: ARG002
         """Not from here: the engine application's ``user_config`` names its adapters."""
         raise RuntimeError(f"{self._application}: adapters come by its user_config")
 
