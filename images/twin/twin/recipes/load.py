@@ -90,7 +90,13 @@ def _explain(error: ValidationError) -> str:
 
 
 def _explain_one(item: Any) -> str:
-    location = [part for part in item["loc"] if part not in SOURCE_KINDS]
+    # Behind a source's number pydantic names its kind, which is no key.
+    before = (None, *item["loc"])
+    location = [
+        part
+        for part, last in zip(item["loc"], before, strict=False)
+        if not (isinstance(last, int) and part in SOURCE_KINDS)
+    ]
     key = ".".join(str(part) for part in location) or "recipe"
     if item["type"] == "extra_forbidden":
         section = _section_at(item["loc"][:-1])
