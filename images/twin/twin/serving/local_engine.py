@@ -80,14 +80,13 @@ class Engine:
         new = {name: wanted[name] for name in wanted if self._sources.get(name) != wanted[name]}
         kept = {name: path for name, path in self._folders.items() if name in wanted}
         self._refused = {}
-        for name, source in new.items():
-            try:
-                folder = await asyncio.to_thread(self._fetch, source.uri, source.digest)
-                await self._hold({**kept, name: folder})
-                kept[name] = folder
-            except TwinError as error:
-                self._refused[name] = str(error)
-                log.warning("adapter refused", adapter=name, reason=str(error))
+        fetched = await self._fetched(new)
+        try:
+            # All at once: llama.cpp loads the model anew for each set of adapters.
+            await self._hold({**kept, **fetched})
+            kept |= fetched
+        except TwinError:
+            kept = await self._held_singly(kept, fetched)
         await self._hold(kept)
         self._folders = kept
         self._sources = {name: wanted[name] for name in kept}
@@ -116,6 +115,32 @@ class Engine:
         """Free the model when Serve ends the replica."""
         if self._engine is not None:
             await self._engine.close()
+
+    async def _fetched(self, sources: dict[str, AdapterSource]) -> "dict[str, Path]":
+        """Folders of the adapters that can be had; the others are refused."""
+        folders = {}
+        for name, source in sources.items():
+            try:
+                folders[name] = await asyncio.to_thread(self._fetch, source.uri, source.digest)
+            except TwinError as error:
+                self._refuse(name, error)
+        return folders
+
+    async def _held_singly(
+        self, kept: "dict[str, Path]", new: "dict[str, Path]"
+    ) -> "dict[str, Path]":
+        """The adapters that the engine takes, found by adding each in turn."""
+        for name, folder in new.items():
+            try:
+                await self._hold({**kept, name: folder})
+                kept = {**kept, name: folder}
+            except TwinError as error:
+                self._refuse(name, error)
+        return kept
+
+    def _refuse(self, name: str, error: TwinError) -> None:
+        self._refused[name] = str(error)
+        log.warning("adapter refused", adapter=name, reason=str(error))
 
     @property
     def _running(self) -> "RunningEngine":
