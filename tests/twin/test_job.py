@@ -186,7 +186,9 @@ def ended(root: Path, body: str, *, signals: int = 1) -> subprocess.CompletedPro
     script = (
         "import os, pathlib, sys, time\n"
         "from twin.job import run_job\n"
+        # Not one long sleep: a signal just before that call would wait for its end.
         "up = lambda: print('up', flush=True)\n"
+        "wait = lambda: [time.sleep(0.1) for _ in range(600)]\n"
         f"{body}"
     )
     process = subprocess.Popen(
@@ -210,7 +212,7 @@ def test_sigterm_leaves_a_whole_result_that_says_so(tmp_path: Path, root: Path) 
     path = tmp_path / "result.json"
     done = ended(
         root,
-        "body = lambda job: (up(), time.sleep(60))\n"
+        "body = lambda job: (up(), wait())\n"
         f"run_job('x', body, recipe='handbook', result={str(path)!r})",
     )
     assert done.returncode == 128 + signal.SIGTERM
@@ -228,7 +230,7 @@ def test_a_second_sigterm_does_not_interrupt_the_end(tmp_path: Path, root: Path)
         root,
         "def body(job):\n"
         "    try:\n"
-        "        up(); time.sleep(60)\n"
+        "        up(); wait()\n"
         "    finally:\n"
         "        time.sleep(1); job.result.ids['ended'] = 'in order'\n"
         f"run_job('x', body, recipe='handbook', result={str(path)!r})",
@@ -252,7 +254,7 @@ def test_sigterm_leaves_no_half_published_folder(tmp_path: Path, root: Path) -> 
         "    while not list(files.glob('.publish-*/folder/*')): time.sleep(0.001)\n"
         "    up()\n"
         "threading.Thread(target=watch, daemon=True).start()\n"
-        "body = lambda job: (FileStore(str(files)).publish_folder(made, 'x'), time.sleep(60))\n"
+        "body = lambda job: (FileStore(str(files)).publish_folder(made, 'x'), wait())\n"
         "run_job('x', body, recipe='handbook')",
     )
     assert done.returncode == 128 + signal.SIGTERM
@@ -269,7 +271,7 @@ def test_sigterm_marks_the_run_killed(mlflow_url: str, root: Path) -> None:
         f"settings = Settings(mlflow_tracking_uri={mlflow_url!r})\n"
         "def body(job):\n"
         "    with tracking_run(settings, experiment='ended', name='sft'):\n"
-        "        up(); time.sleep(60)\n"
+        "        up(); wait()\n"
         "run_job('x', body, recipe='handbook')",
     )
     assert done.returncode == 128 + signal.SIGTERM

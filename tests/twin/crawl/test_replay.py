@@ -60,7 +60,7 @@ def replay(settings: Settings, recipe: Path, *options: str) -> Crawled:
 def changing_site(site: SiteServer, folder: Path) -> Iterator[None]:
     """A site and a folder through five crawls: changes, 304s, pages gone and come back."""
     (folder / "n.md").write_text("# Note\n\n" + "A note about something. " * 20)
-    (folder / "broken.md").write_bytes(b"\xff\xfe broken" * 40)
+    (folder / "broken.md").write_bytes(b"\xc3\x28 broken" * 40)
     links = "".join(f'<a href="/{name}">{name}</a>' for name in "abcd")
     site.routes["/"] = Answer(article("Home", 60, body=links), validated=True)
     site.routes["/a"] = Answer(article("A"), validated=True)

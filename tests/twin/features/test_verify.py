@@ -202,8 +202,9 @@ def test_changed_metadata_reaches_the_chunks(built):
     found = [
         c for c in open_index(built, RECIPE).read().chunks() if c.document_id == ARTICLES[1].id
     ]
-    assert {(chunk.kind, chunk.language) for chunk in found} <= {("post", "de"), ("post", "en")}
-    assert found
+    assert {chunk.kind for chunk in found} == {"post"}
+    # Passages of random words may look like any language; what is too short takes the document's.
+    assert "de" in {chunk.language for chunk in found}
     verify(job(built))
 
 

@@ -43,10 +43,10 @@ def run_id(mlflow_url):
 
 @pytest.fixture
 def register(registry, name, run_id):
-    def register(digest, **tags):
+    def register(digest, store="s3://bucket", **tags):
         return registry.register(
             name,
-            weights_uri=f"s3://bucket/models/{digest}",
+            weights_uri=f"{store}/models/{digest}",
             weights_digest=digest,
             run_id=run_id,
             tags=tags,
@@ -83,6 +83,15 @@ def test_same_weights_are_the_same_version(registry, register, name):
     assert second.version == "2"
     assert registry.by_alias(name, CANDIDATE) == first
     assert registry.version(name, "3") is None
+
+
+def test_the_same_weights_in_another_file_store_are_found_there(registry, register, name):
+    first = register("aa", base_uri="s3://bucket/bases/b", recipe="one")
+    moved = register("aa", store="s3://new", base_uri="s3://new/bases/b", recipe="other")
+    assert moved == registry.version(name, "1")
+    assert (moved.version, moved.weights_uri) == ("1", "s3://new/models/aa")
+    assert moved.tags["base_uri"] == "s3://new/bases/b"
+    assert moved.tags["recipe"] == first.tags["recipe"]
 
 
 def test_the_source_is_a_manifest_and_not_the_weights(register, mlflow_url, name):

@@ -10,7 +10,7 @@ artifacts, and its tags say where the weights are and what they hash to.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -106,8 +106,9 @@ class Registry:
     ) -> ModelVersion:
         """Register weights as a version of ``name`` and point the alias ``candidate`` at it.
 
-        Weights with the same digest are the same version: registering them again only moves the
-        alias, so a job killed half-way may simply run again.
+        Weights with the same digest are the same version: registering them again moves the alias,
+        so a job killed half-way may simply run again, and notes where the weights are now (the
+        file store may have moved).
 
         Raises:
             BadDataError: MLflow refuses the name, a tag, or does not know the run.
@@ -117,6 +118,8 @@ class Registry:
             lineage = {**tags, WEIGHTS_URI: weights_uri, WEIGHTS_DIGEST: weights_digest}
             found = self._create(name, run_id, lineage)
             log.info("registered", model=name, version=found.version, weights=weights_uri)
+        elif found.weights_uri != weights_uri:
+            found = self._moved(found, {**tags, WEIGHTS_URI: weights_uri})
         self._set_alias(name, CANDIDATE, found.version)
         return found
 
@@ -200,6 +203,14 @@ class Registry:
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
         return _parse(self._post("model-versions/create", body)["model_version"])
+
+    def _moved(self, version: ModelVersion, tags: Mapping[str, str]) -> ModelVersion:
+        """``version`` with the URIs among ``tags`` as its own."""
+        uris = {key: value for key, value in tags.items() if key.endswith("_uri")}
+        for key, value in uris.items():
+            self.tag(version.name, version.version, key, value)
+        log.info("weights have moved", model=version.name, version=version.version, **uris)
+        return replace(version, weights_uri=uris[WEIGHTS_URI], tags={**version.tags, **uris})
 
     def _create_model(self, name: str) -> None:
         try:
