@@ -1,6 +1,7 @@
 """Tracking against a real MLflow server, and what happens when that goes away."""
 
 import functools
+import json
 import math
 import os
 import signal
@@ -36,7 +37,10 @@ def experiment():
 
 def test_a_run_keeps_what_is_logged_to_it(live, client, experiment, tmp_path):
     (tmp_path / "plot.txt").write_text("a plot")
-    with tracking_run(live, experiment=experiment, name="sft", tags={"recipe": "x"}) as run:
+    with tracking_run(
+        live, experiment=experiment, name="sft", version="v7", tags={"recipe": "x"}
+    ) as run:
+        run.log_dataset("x", "v7", "file:///samples/v7", "training")
         run.log_params({"learning_rate": 1e-4, "long": "x" * 10_000})
         for step in range(3):
             run.log_metrics({"loss": 3.0 - step, "accuracy": step / 10}, step)
@@ -45,7 +49,12 @@ def test_a_run_keeps_what_is_logged_to_it(live, client, experiment, tmp_path):
         run.set_tags({"gate": "passed"})
     stored = client.get_run(run.id)
     assert stored.info.status == "FINISHED"
-    assert stored.info.run_name == "sft"
+    assert stored.info.run_name == f"{experiment} sft v7"
+    assert stored.data.tags["mlflow.source.git.commit"] == live.code_version
+    (samples,) = stored.inputs.dataset_inputs
+    assert (samples.dataset.name, samples.dataset.digest) == ("x", "v7")
+    assert json.loads(samples.dataset.source) == {"uri": "file:///samples/v7"}
+    assert [(tag.key, tag.value) for tag in samples.tags] == [("mlflow.data.context", "training")]
     assert stored.data.params["learning_rate"] == "0.0001"
     assert len(stored.data.params["long"]) == tracking.MAX_PARAM_CHARACTERS
     assert stored.data.tags.items() >= {"recipe": "x", "gate": "passed"}.items()

@@ -65,6 +65,12 @@ def test_the_whole_way_from_samples_to_a_registered_candidate(world, tiny, tmp_p
     losses = client(world).get_metric_history(run.info.run_id, "loss")
     assert [point.step for point in losses] == [1, 2, 3, 4, 5, 6]
     assert losses[-1].value < losses[0].value
+    curve = client(world).get_metric_history(run.info.run_id, "validation_loss")
+    assert [point.step for point in curve] == [2, 4, 6]
+    assert sft.detail["validation_loss"] == curve[-1].value
+    assert run.info.run_name == f"ann sft {sft.ids['dataset_version']}"
+    (samples,) = run.inputs.dataset_inputs
+    assert samples.dataset.digest == sft.ids["dataset_version"]
     assert {"validation_loss", "learning_rate", "grad_norm"} <= run.data.metrics.keys()
     assert not {"entropy", "mean_token_accuracy"} & run.data.metrics.keys()
 

@@ -77,6 +77,7 @@ def _judge(job: Job, contest: Contest, registry: Registry) -> tuple[EvaluationRe
         job.settings,
         experiment=job.recipe.name,
         name="evaluation",
+        version=contest.candidate.version,
         tags={"model": contest.candidate.name, "version": contest.candidate.version},
         key=contest.key,
     ) as run:
@@ -93,12 +94,12 @@ def _measure(job: Job, contest: Contest, run: TrackingRun) -> tuple[EvaluationRe
     files = open_files(job.settings)
     section = job.recipe.evaluation
     run.log_params({"dataset_version": contest.dataset_version, "champion": contest.against})
+    samples = SampleSets(files, job.recipe.name)
+    version = contest.dataset_version
+    run.log_dataset(job.recipe.name, version, samples.uri(version), "evaluation")
     run.log_params(section.model_dump(exclude={"gate"}))
     run.log_params({f"gate.{key}": value for key, value in section.gate.model_dump().items()})
-    samples = SampleSets(files, job.recipe.name)
-    train, test = (
-        samples.instruct(contest.dataset_version, split) for split in (Split.TRAIN, Split.TEST)
-    )
+    train, test = (samples.instruct(version, split) for split in (Split.TRAIN, Split.TEST))
     findings = examine(job, contest, train, test, files)
     job.counts.read = len(findings.held_out.samples)
     report = _report(job, contest, findings, run)

@@ -82,6 +82,10 @@ class SampleSets:
         """Relative name of a version's folder in the file store."""
         return f"{self._root}/{version}"
 
+    def uri(self, version: str) -> str:
+        """Where a version's folder is."""
+        return self._files.uri(self.folder(version))
+
     def is_published(self, version: str) -> bool:
         """Whether this version is there, whole."""
         return self._files.is_published(self.folder(version))

@@ -5,6 +5,7 @@ goes on) and are sent when it is back; what cannot be sent by the end of the job
 `TryAgainError`, and the next attempt goes on with the same run.
 """
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Tag that says what a run computes: an unfinished run with the same key is gone on with.
 KEY_TAG = "twin.key"
+#: MLflow's own tag: its UI shows it as the run's commit.
+COMMIT_TAG = "mlflow.source.git.commit"
 
 #: Points sent in one request; the server takes 1,000 at most.
 BATCH = 1_000
@@ -127,6 +130,20 @@ class TrackingRun:
         with mlflow_errors(self._settings):
             self._client.log_batch(self.id, tags=[RunTag(*pair) for pair in tags.items()])
 
+    def log_dataset(self, name: str, digest: str, uri: str, context: str) -> None:
+        """Record a data set as an input of the run; ``context`` says what for (``training``).
+
+        Raises:
+            TryAgainError: MLflow does not answer.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        source = json.dumps({"uri": uri})
+        dataset = Dataset(name, digest, source_type="twin", source=source)
+        tags = [InputTag("mlflow.data.context", context)]
+        with mlflow_errors(self._settings):
+            self._client.log_inputs(self.id, [DatasetInput(dataset, tags)])
+
     def _try_to_send(self) -> None:
         try:
             self.flush()
@@ -162,6 +179,7 @@ def tracking_run(
     *,
     experiment: str,
     name: str,
+    version: str | None = None,
     tags: Mapping[str, str] | None = None,
     run_id: str | None = None,
     key: str | None = None,
@@ -174,6 +192,7 @@ def tracking_run(
         settings: where MLflow is.
         experiment: the recipe's name, by the house's custom.
         name: what is done, such as ``sft``.
+        version: what it is done with or to; the run is called ``experiment name version``.
         tags: lineage and whatever the UI should filter by.
         run_id: go on with this run; a new one is made if the server does not know it.
         key: hash of what the job computes: an unfinished run with this key and name is gone on
@@ -183,7 +202,9 @@ def tracking_run(
         TryAgainError: MLflow does not answer when the run starts, or still has not taken
             everything when it ends.
     """
-    run = _open_run(settings, experiment, name, {**(tags or {}), **_key_tag(key)}, run_id)
+    title = " ".join(filter(None, (experiment, name, version)))
+    known = {COMMIT_TAG: settings.code_version, **_key_tag(key)}
+    run = _open_run(settings, experiment, title, {**(tags or {}), **known}, run_id)
     try:
         yield run
     except NothingToDo:

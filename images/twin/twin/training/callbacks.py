@@ -52,7 +52,7 @@ class Reporting(TrainerCallback):
 
     def _send(self, entry: dict[str, Any], step: int) -> None:
         metrics = {
-            name: float(value)
+            "validation_loss" if name == "eval_loss" else name: float(value)
             for name, value in entry.items()
             if isinstance(value, int | float)
             and math.isfinite(value)

@@ -58,10 +58,16 @@ def run_dpo(job: Job) -> None:
 def _run_tracked(job: Job, files: FileStore, plan: TrainingPlan) -> None:
     tags = {"dataset_version": plan.manifest.version, "stage": "dpo", "run_id": job.run_id}
     with tracking_run(
-        job.settings, experiment=job.recipe.name, name="dpo", tags=tags, key=plan.dpo
+        job.settings,
+        experiment=job.recipe.name,
+        name="dpo",
+        version=plan.manifest.version,
+        tags=tags,
+        key=plan.dpo,
     ) as run:
         job.result.uris["mlflow_run"] = run.url
         job.result.ids["mlflow_run"] = run.id
+        plan.log_samples(run, files)
         knobs = job.recipe.training.dpo.model_dump()
         run.log_params(
             {

@@ -90,6 +90,9 @@ def sft_trainer(
             # Samples of like length together, so that little is spent on padding.
             train_sampling_strategy="group_by_length",
             per_device_eval_batch_size=knobs.batch_size,
+            # A curve of the validation loss: after each quarter of the steps.
+            eval_strategy="steps" if validation else "no",
+            eval_steps=0.25,
         ),
         train_dataset=Dataset.from_list(rows),
         eval_dataset=Dataset.from_list(validation) if validation else None,

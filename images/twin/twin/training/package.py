@@ -43,7 +43,12 @@ def run_package(job: Job) -> None:
         tags = {"dataset_version": plan.manifest.version, "stage": "package", "run_id": job.run_id}
         key = _note(job, plan)
         with tracking_run(
-            job.settings, experiment=job.recipe.name, name="package", tags=tags, key=key
+            job.settings,
+            experiment=job.recipe.name,
+            name="package",
+            version=plan.manifest.version,
+            tags=tags,
+            key=key,
         ) as run:
             job.result.uris["mlflow_run"] = run.url
             job.result.ids["mlflow_run"] = run.id

@@ -14,6 +14,7 @@ from twin.recipes import Recipe
 from twin.settings import Settings
 from twin.stores.files import FileStore
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
+from twin.stores.tracking import TrackingRun
 
 TRAINER = "2"
 """Version of this stage's code, part of every fingerprint: raise it when results change."""
@@ -37,6 +38,11 @@ class TrainingPlan:
     def dpo_adapter(self) -> str:
         """Folder of the adapter after DPO."""
         return f"{self.dpo}/adapter"
+
+    def log_samples(self, run: TrackingRun, files: FileStore) -> None:
+        """Record the samples as what ``run`` trains on."""
+        name, version = self.manifest.recipe, self.manifest.version
+        run.log_dataset(name, version, SampleSets(files, name).uri(version), "training")
 
 
 def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> TrainingPlan:

@@ -41,11 +41,17 @@ def run_sft(job: Job) -> None:
         raise NothingToDo(f"the adapter of samples {plan.manifest.version} is trained already")
     tags = {"dataset_version": plan.manifest.version, "stage": "sft", "run_id": job.run_id}
     with tracking_run(
-        job.settings, experiment=job.recipe.name, name="sft", tags=tags, key=plan.sft
+        job.settings,
+        experiment=job.recipe.name,
+        name="sft",
+        version=plan.manifest.version,
+        tags=tags,
+        key=plan.sft,
     ) as run:
         job.result.uris["mlflow_run"] = run.url
         job.result.ids["mlflow_run"] = run.id
         run.log_params({**_parameters(job, plan), "base_digest": plan.base.digest})
+        plan.log_samples(run, files)
         with scratch_folder(job.settings, f"sft-{job.recipe.name}") as scratch:
             workshop = Workshop(files, scratch, f"{plan.sft}/checkpoints")
             _train(job, files, plan, workshop, run)
@@ -71,9 +77,7 @@ def _train(
     )
     summary = train(trainer, job, run, workshop, "fine-tuning (SFT)")
     if validation:
-        loss = float(trainer.evaluate()["eval_loss"])
-        job.result.detail["validation_loss"] = loss
-        run.log_metrics({"validation_loss": loss}, trainer.state.global_step)
+        job.result.detail["validation_loss"] = _validation_loss(trainer)
     _report(job, run, trainer, summary, rows)
     adapter = workshop.scratch / "adapter"
     trainer.model.save_pretrained(adapter)
@@ -81,6 +85,14 @@ def _train(
     run.flush()  # before the adapter is published: after that, nobody would send them
     files.publish_folder(adapter, plan.sft_adapter)
     files.remove(workshop.checkpoints)
+
+
+def _validation_loss(trainer: Any) -> float:
+    """After the last step: measured, unless the curve ends there."""
+    measured = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
+    if measured and measured[-1]["step"] == trainer.state.global_step:
+        return float(measured[-1]["eval_loss"])
+    return float(trainer.evaluate()["eval_loss"])
 
 
 def _report(
