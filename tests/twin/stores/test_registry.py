@@ -152,6 +152,16 @@ def test_tags_are_set_and_overwritten(registry, register, name):
     assert registry.version(name, "1").tags["gate"] == "passed"
 
 
+def test_a_version_is_described_for_people(registry, register, name, mlflow_url):
+    version = register("aa", base_model="tiny", stage="package")
+    registry.describe(version)
+    page = MlflowClient(mlflow_url).get_model_version(name, "1").description
+    assert page.splitlines() == ["- Weights: `s3://bucket/models/aa`", "- Base model: `tiny`"]
+    registry.describe(version, "**Refused**")
+    page = MlflowClient(mlflow_url).get_model_version(name, "1").description
+    assert page.endswith("- Base model: `tiny`\n\n**Refused**")
+
+
 def test_an_unknown_run_is_refused_and_nothing_is_registered(registry, name):
     with pytest.raises(BadDataError, match=r"(?i)run"):
         registry.register(

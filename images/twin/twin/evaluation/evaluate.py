@@ -20,7 +20,7 @@ from twin.evaluation.contest import (
 from twin.evaluation.examination import Findings, examine
 from twin.evaluation.publication import publish_report
 from twin.evaluation.report import Decision, EvaluationReport, has_report, read_report
-from twin.evaluation.report_markdown import terminal
+from twin.evaluation.report_markdown import terminal, verdict
 from twin.job import Job
 from twin.stores.files import open_files
 from twin.stores.registry import CHAMPION, Registry
@@ -155,6 +155,7 @@ def _record(registry: Registry, contest: Contest, report: EvaluationReport, uri:
     }
     for key, value in tags.items():
         registry.tag(contest.candidate.name, contest.candidate.version, key, value)
+    registry.describe(contest.candidate, verdict(report))
 
 
 def _promote(registry: Registry, contest: Contest) -> None:

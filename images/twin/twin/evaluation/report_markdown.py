@@ -33,6 +33,18 @@ _LEGEND = (
 )
 
 
+def verdict(report: EvaluationReport) -> str:
+    """Decision, its reasons and the way to the whole report, for the version's page."""
+    reasons = (f"- {reason}" for reason in report.reasons)
+    return "\n".join(
+        (
+            f"**Evaluated**: {_HEADINGS[report.decision]}",
+            *reasons,
+            f"- [Run with the whole report]({report.mlflow_run})",
+        )
+    )
+
+
 def markdown(report: EvaluationReport) -> str:
     """The whole report as one Markdown text."""
     blocks = [

@@ -41,6 +41,16 @@ WEIGHTS_URI = "weights_uri"
 WEIGHTS_DIGEST = "weights_digest"
 MANIFEST_FOLDER = "model"
 
+#: Tags that a version's page shows, and what it calls them.
+_LINEAGE_WORDS = {
+    "base_model": "Base model",
+    "weights": "Kind of weights",
+    "recipe": "Recipe",
+    "recipe_digest": "Digest of the recipe",
+    "dataset_version": "Samples",
+    "code_version": "Commit",
+}
+
 _API = "/api/2.0/mlflow"
 _TIMEOUT = httpx.Timeout(HTTP_TIMEOUT_SECONDS, connect=3.0)
 _CONNECT_RETRIES = 2
@@ -183,6 +193,27 @@ class Registry:
         body = {"name": name, "version": version, "key": key, "value": value}
         self._post("model-versions/set-tag", body)
 
+    def describe(self, version: ModelVersion, verdict: str = "") -> None:
+        """Say on the version's page what it was made of, and below that its ``verdict``.
+
+        Args:
+            version: a registered version, with its lineage as tags.
+            verdict: Markdown: what an evaluation found.
+
+        Raises:
+            BadDataError: there is no such version.
+        """
+        rows = {"Weights": version.weights_uri} | {
+            word: version.tags[tag] for tag, word in _LINEAGE_WORDS.items() if tag in version.tags
+        }
+        lineage = "\n".join(f"- {word}: `{value}`" for word, value in rows.items())
+        body = {
+            "name": version.name,
+            "version": version.version,
+            "description": f"{lineage}\n\n{verdict}".strip(),
+        }
+        self._send("PATCH", "model-versions/update", body)
+
     def version_url(self, name: str, version: str) -> str:
         """The version's page in MLflow's web UI."""
         return f"{ui_url(self._settings)}/#/models/{name}/versions/{version}"
@@ -238,8 +269,11 @@ class Registry:
             return None
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._send("POST", path, body)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return self._call("POST", path, json=body)
+            return self._call(method, path, json=body)
         except _NotFoundError as error:
             raise BadDataError(str(error)) from None
 

@@ -59,6 +59,7 @@ def run_package(job: Job) -> None:
                 run_id=run.id,
                 tags=lineage,
             )
+            registry.describe(version)
             run.log_params({**lineage, "weights_digest": digest})
         files.write_json(key, {"uri": uri, "digest": digest, "version": version.version})
         job.counts.written = 1
