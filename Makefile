@@ -143,8 +143,8 @@ test-platform: setup tools ## Airflow's tests, the chart's, the images', the sto
 	$(JOBS)/bin/python -m pytest -m "not images" tests/helm tests/images tests/ci $(PLATFORM_TESTS)
 
 .PHONY: test-jobs
-test-jobs: setup ## Tests of the jobs
-	$(JOBS)/bin/python -m pytest -m "not nightly" $(PLATFORM_TESTS:%=--ignore=%) tests/twin
+test-jobs: setup ## Tests of the jobs, in two processes: half of their time is waiting for servers
+	$(JOBS)/bin/python -m pytest --numprocesses=2 --dist=loadfile -m "not nightly" $(PLATFORM_TESTS:%=--ignore=%) tests/twin
 
 .PHONY: test-quick
 test-quick: setup tools ## The tests that take seconds
