@@ -44,6 +44,7 @@ SERVING = {
     "max_new_tokens": TOKENS,
     "passages": 3,
     "max_prompt_tokens": 14_000,
+    "max_question_characters": 50_000,
 }
 TOPICS = (
     "a pod", "a revision", "the warehouse", "the index", "a rollout", "promotion", "evaluation",

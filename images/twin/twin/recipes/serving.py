@@ -40,7 +40,9 @@ class ServingSection(Section):
         description="replicas of retrieval and prompt, which hold no language model; unset: 1 on "
         "a laptop, 2 on a cluster. With one, a crash loses the answers under way",
     )
-    max_question_characters: PositiveInt = 4_000
+    max_question_characters: PositiveInt = Field(
+        default=4_000, description="of the question, and of the system text; more is refused"
+    )
     max_prompt_tokens: PositiveInt = Field(
         default=4_096,
         description="of the whole prompt: a longer system text or question is refused; of history "
