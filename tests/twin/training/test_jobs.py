@@ -341,7 +341,7 @@ def _stop_after(step, steps, monkeypatch, port):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["sft", "dpo"])
+@pytest.mark.parametrize("stage", ["sft", pytest.param("dpo", marks=pytest.mark.nightly)])
 def test_kill_9_in_mid_training_goes_on_from_the_checkpoint(world, stage):
     """Two processes that import torch and trl. Buys: resuming is real, for both trainers."""
     steps = {"max_steps": 60, "save_steps": 2}
