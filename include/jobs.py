@@ -70,8 +70,11 @@ ADVICE = {
     "CreateContainerConfigError": "the chart llm-twin makes twin-settings and twin-credentials",
 }
 
-#: XCom under which the web UI finds the link to the MLflow run (plugins/mlflow_link.py).
-MLFLOW_RUN_URL = "mlflow_run_url"
+#: XComs under which the web UI finds a task's links (plugins/task_links.py).
+MLFLOW_RUN_URL, REASON_URL = "mlflow_run_url", "reason_url"
+
+#: XCom that says why a job failed or had nothing to do; ``reason_url`` leads to it.
+REASON = "reason"
 
 _SAID = re.compile(r"twin [\w -]+: (?:error|nothing to do): (?P<message>.+)")
 
@@ -91,7 +94,7 @@ class JobOperator(KubernetesPodOperator):
     The task ends by the job's exit status: 0 success, 99 skipped, 65 and 78 failed for good,
     anything else failed and retried. What the job said last is the exception's text. From the
     job's result these XComs are pushed: ``counts``, ``ids``, ``detail`` and, if it logged to
-    MLflow, ``mlflow_run_url``.
+    MLflow, ``mlflow_run_url``; of a job that failed or had nothing to do, ``reason``.
     """
 
     template_fields: Sequence[str] = ("recipe", "options")
@@ -294,6 +297,8 @@ class JobOperator(KubernetesPodOperator):
         if message is None and status in own_words and context is not None:
             message = self._message_in_result(context)
         message = message or (said[-1] if said else "it said nothing")
+        if context is not None:
+            _push_reason(context["ti"], message)
         if status == NOTHING_TO_DO:
             self._push_if_there(context)
             return AirflowSkipException(f"{self.job}: nothing to do: {message}")
@@ -347,6 +352,13 @@ class JobOperator(KubernetesPodOperator):
         # It becomes a link in the web UI, so nothing but a web address may stand there.
         if url.startswith(("http://", "https://")):
             ti.xcom_push(key=MLFLOW_RUN_URL, value=url)
+
+
+def _push_reason(ti: Any, message: str) -> None:
+    """Let the task's page say why, so that nobody need open a log for it."""
+    ti.xcom_push(key=REASON, value=message)
+    page = str(ti.log_url).partition("?")[0]
+    ti.xcom_push(key=REASON_URL, value=f"{page}/xcom")
 
 
 def _whose(ti: Any) -> dict[str, str]:

@@ -129,6 +129,19 @@ def test_a_job_that_logged_to_mlflow_has_a_link(live: Live) -> None:
     assert links["MLflow run"] == url
 
 
+def test_a_job_that_failed_has_a_link_to_its_reason(live: Live) -> None:
+    """Buys: proof that a failing task's XComs are kept, and that its page leads to them."""
+    live.stand_in.does("features build", status=65, message="no recipe 'hanbook'")
+    run = live.trigger("features", recipe="handbook")
+    live.reaches("features", run, "build", "failed")
+    task = f"/dags/features/dagRuns/{run}/taskInstances/one_index.build"
+    query = {"map_index": 0}
+    links = live.call("GET", f"{task}/links", params=query)["extra_links"]
+    assert links["Reason"].endswith("/tasks/one_index.build/mapped/0/xcom")
+    reason = live.call("GET", f"{task}/xcomEntries/reason", params=query)
+    assert reason["value"] == "no recipe 'hanbook'"
+
+
 def test_a_candidate_that_passed_waits_for_a_person(live: Live) -> None:
     """Buys: proof that an approval is asked for, and that it promotes the version measured."""
     told = {"decision": "awaiting approval", "checks": ["perplexity fell by 5%"]}

@@ -47,6 +47,7 @@ def context(task: JobOperator, map_index: int = 0) -> dict[str, Any]:
     ti = Instance(
         dag_id="tests", run_id=RUN, task_id=task.task_id, map_index=map_index, try_number=1,
         xcoms={},
+        log_url=f"http://localhost:8080/dags/tests/runs/{RUN}/tasks/{task.task_id}?try_number=1",
     )  # fmt: skip
     return {"ti": ti, "run_id": RUN, "dag": task.dag, "task": task}
 
@@ -91,17 +92,25 @@ def test_nothing_to_do_is_a_skip_that_keeps_its_counts(stand_in: StandIn) -> Non
     made = context(task)
     with pytest.raises(AirflowSkipException, match="the index matches the warehouse"):
         task.execute(made)
-    assert made["ti"].xcoms["counts"] == {"read": 3, "written": 2}
+    xcoms = made["ti"].xcoms
+    assert xcoms["counts"] == {"read": 3, "written": 2}
+    assert xcoms["reason"] == "the index matches the warehouse"
 
 
 @pytest.mark.parametrize("status", [65, 78])
 def test_what_no_retry_can_cure_fails_for_good(stand_in: StandIn, status: int) -> None:
     stand_in.does("crawl run", status=status, message="unknown key 'sorces'")
+    task = operator()
+    made = context(task)
     with pytest.raises(AirflowFailException) as caught:
-        run(operator())
+        task.execute(made)
     assert str(caught.value) == (
         f"crawl run for recipe handbook ended with status {status}: unknown key 'sorces'"
     )
+    assert made["ti"].xcoms == {
+        "reason": "unknown key 'sorces'",
+        "reason_url": f"http://localhost:8080/dags/tests/runs/{RUN}/tasks/a_task/xcom",
+    }
 
 
 @pytest.mark.parametrize("status", [1, 2, 75])
