@@ -6,6 +6,7 @@ when the task runs (`include.runtime`), so the DAG is the same.
 """
 
 import json
+import logging
 import re
 import signal
 import time
@@ -75,6 +76,12 @@ MLFLOW_RUN_URL, REASON_URL = "mlflow_run_url", "reason_url"
 
 #: XCom that says why a job failed or had nothing to do; ``reason_url`` leads to it.
 REASON = "reason"
+
+#: How lines of a job begin that are more than information: as its log marks them, or its reason.
+_LEVELS = {
+    re.compile(r"\S+ \[warning\s*\]"): logging.WARNING,
+    re.compile(r"\S+ \[(error|critical)\s*\]|twin [\w -]+: error: "): logging.ERROR,
+}
 
 _SAID = re.compile(r"twin [\w -]+: (?:error|nothing to do): (?P<message>.+)")
 
@@ -275,7 +282,7 @@ class JobOperator(KubernetesPodOperator):
         )
         self.log.info("Running as a child process: %s", " ".join(command))
         try:
-            status = child.run(self.log.info)
+            status = child.run(self._log_line)
         except FileNotFoundError as error:
             raise AirflowFailException(
                 f"there is no command {error}: set [twin] jobs_bin "
@@ -286,6 +293,11 @@ class JobOperator(KubernetesPodOperator):
         if status != DONE:
             raise self._ending(status, child.last_lines, context)
         self._push(context, self._read_result(context))
+
+    def _log_line(self, line: str) -> None:
+        """A line of the job in the task's log, at the level that the job gave it."""
+        level = next((level for mark, level in _LEVELS.items() if mark.match(line)), logging.INFO)
+        self.log.log(level, "%s", line)
 
     def _ending(
         self, status: int | None, lines: Iterable[str], context: "Context | None"

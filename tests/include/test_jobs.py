@@ -113,6 +113,22 @@ def test_what_no_retry_can_cure_fails_for_good(stand_in: StandIn, status: int) -
     }
 
 
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("2026-01-01T00:00:00Z [warning  ] item failed item=a", "warning"),
+        ("2026-01-01T00:00:00Z [error    ] no disk", "error"),
+        ("twin crawl run: error: no page is readable", "error"),
+        ("twin crawl run: nothing to do: it is all there", "info"),
+        ("2026-01-01T00:00:00Z [info     ] read [error] in a page", "info"),
+        ("a page about twin: error: none", "info"),
+    ],
+)
+def test_a_line_keeps_its_level(line: str, level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    operator()._log_line(line)
+    assert f" [{level:9}] {line} " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("status", [1, 2, 75])
 def test_anything_else_is_retried(stand_in: StandIn, status: int) -> None:
     stand_in.does("crawl run", status=status, message="the warehouse is away")

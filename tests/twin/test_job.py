@@ -155,17 +155,43 @@ def test_a_result_may_go_to_any_file_system(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "a" / "b" / "result.json").read_text())["status"] == "done"
 
 
-def test_progress_without_a_terminal_is_log_lines(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def body(job: Job) -> None:
-        with job.progress("pages", 2) as advance:
-            advance(1)
-            advance(1)
+def two_pages(job: Job) -> None:
+    with job.progress("pages", 2) as advance:
+        advance(1)
+        advance(1)
 
-    outcome(tmp_path, body)
-    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if "pages" in line]
-    assert [(line["done"], line["total"]) for line in lines] == [(2, 2)]
+
+def test_in_a_pod_the_log_is_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    outcome(tmp_path, two_pages)
+    pages, result = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (pages["event"], pages["done"], pages["total"], pages["seconds_left"]) == (
+        "pages", 2, 2, 0
+    )  # fmt: skip
+    assert pages["per_second"] > 0
+    assert (result["event"], result["status"], result["counts"]["read"]) == ("result", "done", 0)
+
+
+def test_elsewhere_the_log_is_lines_for_people_and_the_last_is_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    def body(job: Job) -> None:
+        two_pages(job)
+        job.counts.read = 3
+        raise errors.BadDataError("no page is readable")
+
+    assert outcome(tmp_path, body)[0] == 65
+    pages, ended, reason = capsys.readouterr().err.splitlines()
+    assert "[info" in pages
+    assert "done=2" in pages
+    assert "seconds_left=0" in pages
+    assert "test job: failed" in ended
+    assert "read=3" in ended
+    assert reason == "twin test job: error: no page is readable"
 
 
 def test_logging_outlives_the_standard_error_it_began_with(

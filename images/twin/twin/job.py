@@ -114,29 +114,37 @@ def _bar(console: Console) -> Progress:
 
 def _progress_lines(what: str, total: int | None) -> Callable[[int], None]:
     done = 0
-    last = time.monotonic()
+    started = last = time.monotonic()
 
     def advance(more: int) -> None:
         nonlocal done, last
         done += more
         if done == total or time.monotonic() - last > SECONDS_BETWEEN_PROGRESS_LINES:
             last = time.monotonic()
-            log.info(what, done=done, total=total)
+            rate = done / max(last - started, 1e-3)
+            left = (
+                {} if total is None else {"seconds_left": round((total - done) / max(rate, 1e-9))}
+            )
+            log.info(what, done=done, total=total, per_second=round(rate, 2), **left)
 
     return advance
 
 
 def configure_logging() -> None:
-    """Log to standard error: readable on a terminal, one JSON object a line elsewhere."""
+    """Log to standard error: one JSON object a line in a pod, lines for people elsewhere."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.types.Processor = (
-        structlog.dev.ConsoleRenderer()
-        if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer()
+        if _in_pod()
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            pad_event_to=0,
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     structlog.configure(
         processors=[*shared, renderer],
@@ -145,6 +153,11 @@ def configure_logging() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def _in_pod() -> bool:
+    """Kubernetes sets this in every container."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 def run_job(
@@ -160,7 +173,7 @@ def run_job(
     A `TwinError` becomes one line on standard error and its own exit code; anything else is a
     defect and keeps its traceback. SIGTERM (a pod that is deleted, a task that is cleared or out
     of time) ends the body as an error would, with exit code 143. The result is written whichever
-    of these ways the job ends.
+    of these ways the job ends; the last line on standard error is the reason.
     """
     configure_logging()
     run_id = run_id or uuid.uuid4().hex[:12]
@@ -174,21 +187,16 @@ def _run(
     name: str, body: Callable[[Job], None], outcome: JobResult, destination: str | None
 ) -> ExitCode:
     started = time.monotonic()
+    ending: TwinError | Stopped | None = None
     try:
         settings = get_settings()
         recipe = load_recipe(outcome.recipe, settings.recipes, settings.overrides)
         with _disk_errors_explained():
             body(Job(recipe, settings, outcome.run_id, outcome))
-    except TwinError as error:
-        outcome.message = str(error)
-        skipped = error.exit_code is ExitCode.NOTHING_TO_DO
+    except (TwinError, Stopped) as error:
+        ending, outcome.message = error, str(error)
+        skipped = error.exit_code == ExitCode.NOTHING_TO_DO
         outcome.status = "skipped" if skipped else "failed"
-        _say(name, error)
-        return error.exit_code
-    except Stopped as error:
-        outcome.status, outcome.message = "failed", str(error)
-        _say(name, error)
-        raise
     except BaseException as error:
         outcome.status, outcome.message = "failed", f"{type(error).__name__}: {error}"
         raise
@@ -196,7 +204,12 @@ def _run(
         outcome.seconds = round(time.monotonic() - started, 3)
         outcome.peak_memory_mb = round(_peak_memory_mb(), 1)
         _report(outcome, destination)
-    return ExitCode.DONE
+    if ending is None:
+        return ExitCode.DONE
+    _say(name, ending)
+    if isinstance(ending, Stopped):
+        raise ending
+    return ending.exit_code
 
 
 @contextmanager
@@ -271,7 +284,11 @@ def _own_peak_kib() -> int:
 
 
 def _report(outcome: JobResult, destination: str | None) -> None:
-    log.info("result", **json.loads(outcome.model_dump_json()))
+    if _in_pod():
+        log.info("result", **json.loads(outcome.model_dump_json()))
+    else:
+        counts = outcome.counts.model_dump()
+        log.info(f"{outcome.job}: {outcome.status}", seconds=outcome.seconds, **counts)
     if destination is None:
         return
     text = outcome.model_dump_json(indent=2)
