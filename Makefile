@@ -201,6 +201,10 @@ bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and laten
 bench-serving: setup ## Engine against raw llama.cpp, endpoint against the engine: tokens/s, first token, requests/s
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_engine_speed.py tests/bench/test_serving_speed.py
 
+.PHONY: bench-vllm
+bench-vllm: setup vllm ## Endpoint on vLLM's CPU build against vLLM alone: tokens/s, first token
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_vllm_speed.py
+
 # ------------------------------------------------------------------------------------- clusters
 
 CHART := helm/llm-twin

@@ -131,6 +131,7 @@ def vllm_platform(
         endpoint_url=f"http://127.0.0.1:{servers.free_port()}",
         ray_cpus=cpus,
         vllm_python=PYTHON,
+        serve_haproxy=False,  # an engine has no route
     )
     # Ray's own tolerance of a busy machine is 30 s, and it lets everything else go first.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - so Ray spells it
