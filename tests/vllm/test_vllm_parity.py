@@ -25,8 +25,8 @@ from twin.models.language_model import Message
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-TOLERANCE = {"float32": 0.001, "bfloat16": 0.05}
-"""Nats a token, against float32 here; bfloat16 has eight bits of precision."""
+TOLERANCE = {"float32": 0.001, "bfloat16": 0.1}
+"""Nats a token, against float32 here; bfloat16, in which models are served, has eight bits."""
 ANSWER_TOKENS = 32
 QUESTION = "What do you think about promotion? " * 8
 OPTIONS = {"max_model_len": 512, "max_num_seqs": 4, "kv_cache_memory_bytes": 1 << 27}
@@ -99,7 +99,8 @@ def cases(tmp_path_factory) -> dict[str, Case]:
     places = [adapter(bases["llama3"], home / f"llama3-{n}", n) for n in (1, 2)]
     return {
         **{name: Case(base, "float32") for name, base in bases.items()},
-        "adapters": Case(bases["llama3"], "bfloat16", (None, *places)),
+        "adapters": Case(bases["llama3"], "float32", (None, *places)),
+        "16 bits": Case(bases["llama3"], "bfloat16", (None, *places)),
     }
 
 
@@ -138,7 +139,7 @@ def by_transformers(base: Path, folder: Path | None, ids: list[int]) -> list[flo
     return scores[range(len(ids) - 1), ids[1:]].tolist()
 
 
-@pytest.mark.parametrize("name", [*families.FAMILIES, "adapters"])
+@pytest.mark.parametrize("name", [*families.FAMILIES, "adapters", "16 bits"])
 def test_log_probabilities_are_those_of_transformers(cases, by_vllm, name):
     case, answers = cases[name], by_vllm[name]
     for folder, (answer, scores) in zip(case.adapters, answers, strict=True):
