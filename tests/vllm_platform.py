@@ -84,7 +84,7 @@ class VllmPlatform:
         self,
         prompt: list[int],
         adapter: str | None = None,
-        seconds: float = 60.0,
+        seconds: float = 300.0,
         **params: Any,
     ) -> dict[str, Any]:
         sampling = SamplingParams(**{"max_new_tokens": 24, **params})
