@@ -112,6 +112,12 @@ class VllmPlatform:
         return [items[-1] for items in answers]
 
 
+def all_run(settings: Settings) -> bool:
+    """Whether all that was asked for is in service: the router, a version and its engine."""
+    found = RayServe(settings).applications().values()
+    return len(found) == 3 and all(item.status is ApplicationStatus.RUNNING for item in found)
+
+
 def published(settings: Settings, folder: Path, name: str) -> dict[str, str]:
     """A folder of weights in the file store, as the registry names it."""
     uri = open_files(settings).publish_folder(folder, f"models/{name}")

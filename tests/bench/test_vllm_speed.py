@@ -26,7 +26,7 @@ from tests.bench.callers import Answered, Load, ask_endpoint, streams
 from tests.bench.test_serving_speed import CHUNKS, index_chunks, questions
 from tests.twin import twins
 from tests.twin.serving_platform import KEY, Platform, running, settings_of
-from tests.vllm_platform import PYTHON
+from tests.vllm_platform import PYTHON, all_run
 from twin.domain.rollout import RolloutState
 from twin.rag.chain import Lineage, load_chain
 from twin.rag.query import Query
@@ -189,13 +189,8 @@ def alone(weights: Path, rounds: list[tuple[int, Any]]) -> list[tuple[float, lis
 def served(world, rounds) -> list[Served]:
     settings, environment, _, _ = world
     with running(settings, environment) as platform:
-        servers.wait_until(lambda: answers(platform), "an answer", 900, pause=1)
+        servers.wait_until(lambda: all_run(settings), "all applications", 900, pause=1)
         return asked_through_endpoint(platform, rounds)
-
-
-def answers(platform: Platform) -> bool:
-    with platform.client() as client:
-        return client.post("/v1/answers", json={"question": "Why pods?"}).is_success
 
 
 def test_output_tokens_a_second(world, rounds, served):

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
@@ -19,7 +18,7 @@ from tests.twin import twins
 from tests.twin.rollout.load import asking
 from tests.twin.serving_platform import Platform, running, settings_of
 from tests.vllm_models import adapter
-from tests.vllm_platform import PYTHON
+from tests.vllm_platform import PYTHON, all_run
 from twin.domain.rollout import RolloutState, ServedVersion
 from twin.recipes import Recipe
 from twin.rollout.shift import Shift
@@ -92,11 +91,6 @@ def platform(site, recipe, versions) -> Iterator[Platform]:
     with running(settings, environment) as platform:
         servers.wait_until(lambda: all_run(settings), "all applications", 900, pause=0.5)
         yield platform
-
-
-def all_run(settings: Settings) -> bool:
-    found = httpx.get(f"{settings.serve_api_url}/api/serve/applications/").json()["applications"]
-    return len(found) == 3 and all(item["status"] == "RUNNING" for item in found.values())
 
 
 def tree(platform: Platform) -> list[psutil.Process]:
