@@ -145,7 +145,7 @@ def test_log_probabilities_are_those_of_transformers(cases, by_vllm, name):
     for folder, (answer, scores) in zip(case.adapters, answers, strict=True):
         expected = by_transformers(case.base, folder, [*case.prompt, *answer])
         away = max(abs(a - b) for a, b in zip(scores, expected, strict=True))
-        print(f"\n{name}, {case.dtype}, {folder and folder.name}: {away:.5f} nats at most")
+        print(f"\n{name}, {case.dtype}, {folder and folder.name}: {away:.1e} nats at most")
         assert scores == pytest.approx(expected, abs=TOLERANCE[case.dtype])
     texts = {tuple(answer) for answer, _ in answers}
     assert len(texts) == len(case.adapters), "each adapter changes the answer"
