@@ -126,7 +126,7 @@ def published(settings: Settings, folder: Path, name: str) -> dict[str, str]:
 
 @contextmanager
 def vllm_platform(
-    home: Path, weights: Path, serving: Mapping[str, Any], cpus: int = 2
+    home: Path, weights: Path, serving: Mapping[str, Any], cpus: int = 1
 ) -> Iterator[VllmPlatform]:
     """Run the engine of these weights until the block ends."""
     if not PYTHON.is_file():
@@ -135,7 +135,7 @@ def vllm_platform(
         home=home,
         serve_api_url=f"http://127.0.0.1:{servers.free_port()}",
         endpoint_url=f"http://127.0.0.1:{servers.free_port()}",
-        ray_cpus=cpus,
+        ray_cpus=cpus + 1,
         vllm_python=PYTHON,
         serve_haproxy=False,  # an engine has no route
     )

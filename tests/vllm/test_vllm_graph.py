@@ -39,7 +39,7 @@ def recipe(tmp_path_factory) -> Recipe:
         tmp_path_factory.mktemp("graph") / "home" / "recipes",
         engine="vllm",
         adapters="shared",
-        cpus_per_replica=2,
+        cpus_per_replica=1,
         start_timeout_seconds=900,
         traffic_steps=[50, 100],
         step_seconds=1,

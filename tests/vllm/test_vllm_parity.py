@@ -110,7 +110,7 @@ def by_vllm(cases) -> dict[str, list[tuple[list[int], list[float]]]]:
     if not PYTHON.is_file():
         pytest.skip("no environment for vLLM: `make vllm` makes it")
     variables = {
-        "OMP_NUM_THREADS": "2", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "HF_HUB_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         # One process for all models: each of vLLM's own takes half a minute to import it.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
