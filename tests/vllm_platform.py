@@ -84,7 +84,7 @@ class VllmPlatform:
         self,
         prompt: list[int],
         adapter: str | None = None,
-        seconds: float = 60.0,
+        seconds: float = 300.0,
         **params: Any,
     ) -> dict[str, Any]:
         sampling = SamplingParams(**{"max_new_tokens": 24, **params})
@@ -112,6 +112,12 @@ class VllmPlatform:
         return [items[-1] for items in answers]
 
 
+def all_run(settings: Settings) -> bool:
+    """Whether all that was asked for is in service: the router, a version and its engine."""
+    found = RayServe(settings).applications().values()
+    return len(found) == 3 and all(item.status is ApplicationStatus.RUNNING for item in found)
+
+
 def published(settings: Settings, folder: Path, name: str) -> dict[str, str]:
     """A folder of weights in the file store, as the registry names it."""
     uri = open_files(settings).publish_folder(folder, f"models/{name}")
@@ -120,7 +126,7 @@ def published(settings: Settings, folder: Path, name: str) -> dict[str, str]:
 
 @contextmanager
 def vllm_platform(
-    home: Path, weights: Path, serving: Mapping[str, Any], cpus: int = 2
+    home: Path, weights: Path, serving: Mapping[str, Any], cpus: int = 1
 ) -> Iterator[VllmPlatform]:
     """Run the engine of these weights until the block ends."""
     if not PYTHON.is_file():
@@ -129,8 +135,9 @@ def vllm_platform(
         home=home,
         serve_api_url=f"http://127.0.0.1:{servers.free_port()}",
         endpoint_url=f"http://127.0.0.1:{servers.free_port()}",
-        ray_cpus=cpus,
+        ray_cpus=cpus + 1,
         vllm_python=PYTHON,
+        serve_haproxy=False,  # an engine has no route
     )
     # Ray's own tolerance of a busy machine is 30 s, and it lets everything else go first.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - so Ray spells it

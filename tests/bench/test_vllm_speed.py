@@ -1,127 +1,215 @@
-"""vLLM's CPU build through our Serve application, against its own batch interface.
+"""vLLM's CPU build through the endpoint, against vLLM alone (`make bench-vllm`).
 
-Same model (the demo's base), same prompts of 600 tokens, same answers of 96, same threads, one
-after the other: output tokens a second with 1, 8 and 32 streams. Ours shares its cores with Ray's
-processes; theirs shares them with nobody. Figures are ratios, because machines differ.
+The same model (the demo's base), prompts, lengths of answers, callers and threads, one after the
+other in one run. Alone it is vLLM's own AsyncLLM with nothing of ours: no router, retrieval,
+penalty or text over HTTP; the endpoint shares the cores with all of these and with Ray. Each answer
+alone is as long as the endpoint's to the same question. Figures are printed, asserted nowhere:
+other programs share the processor.
+
+TWIN_BENCH_STREAMS are the numbers of streams ("1,8,32"), TWIN_BENCH_MODEL a folder of a model.
 """
 
 import asyncio
 import json
 import os
+import statistics
 import subprocess
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests import tiny_model
-from tests.conftest import ROOT
-from tests.vllm_platform import PYTHON, VllmPlatform, vllm_platform
-from twin.models.bases.base_models import CATALOGUE, prepare_base_model
-from twin.models.formats.chat_format import ChatFormat
+from tests import servers
+from tests.bench.callers import Answered, Load, ask_endpoint, streams
+from tests.bench.test_serving_speed import CHUNKS, index_chunks, questions
+from tests.twin import twins
+from tests.twin.serving_platform import KEY, Platform, running, settings_of
+from tests.vllm_platform import PYTHON, all_run
+from twin.domain.rollout import RolloutState
+from twin.rag.chain import Lineage, load_chain
+from twin.rag.query import Query
+from twin.recipes import Recipe
+from twin.serving.served_engine import ServedEngine
 from twin.settings import Settings
+from twin.stores.files import open_files
+from twin.stores.rollout_states import RolloutStates
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
 
-STREAMS = (1, 8, 32)
-PROMPT, ANSWER = 600, 96
-OPTIONS = {
-    "max_model_len": 1024,
-    "max_num_seqs": max(STREAMS),
-    "kv_cache_memory_bytes": 1 << 30,
-    "enforce_eager": True,
-}
+STREAMS = tuple(map(int, os.environ.get("TWIN_BENCH_STREAMS", "1,8,32").split(",")))
+ANSWERS = {1: 4, 8: 16}
+"""Answers of a measurement; of more streams one each."""
+TOKENS = 96
+CONTEXT = 2048
+CORES = os.cpu_count() or 1
+OPTIONS: dict[str, Any] = {
+    "max_model_len": CONTEXT, "max_num_seqs": max(STREAMS), "kv_cache_memory_bytes": 1 << 30,
+}  # fmt: skip
 
-#: Reads options and, per number of streams, prompts; prints seconds and tokens.
-BATCH = """
-import json, sys, time
-from vllm import LLM, SamplingParams
+#: Reads a model, options and rounds of prompts with their answers' lengths, each for a number of
+#: callers; prints seconds of each round and of each first token.
+ALONE = """
+import asyncio, json, sys, time
+from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.async_llm import AsyncLLM
 
-def main():
+async def main():
     given = json.load(sys.stdin)
-    llm = LLM(given["model"], load_format="safetensors", enable_prefix_caching=True,
-              **given["options"])
-    params = SamplingParams(temperature=0, max_tokens=given["answer"], min_tokens=given["answer"])
-    for prompts in given["rounds"]:
-        started = time.monotonic()
-        done = llm.generate([{"prompt_token_ids": ids} for ids in prompts], params, use_tqdm=False)
-        tokens = sum(len(answer.outputs[0].token_ids) for answer in done)
-        print("RESULT", json.dumps([tokens, time.monotonic() - started]), flush=True)
+    engine = AsyncLLM.from_engine_args(AsyncEngineArgs(
+        model=given["model"], load_format="safetensors", enforce_eager=True,
+        enable_prefix_caching=True, enable_log_requests=False, **given["options"]))
+
+    async def ask(prompt, tokens, name):
+        params = SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True,
+                                output_kind=RequestOutputKind.DELTA)
+        started, first = time.perf_counter(), None
+        async for _ in engine.generate({"prompt_token_ids": prompt}, params, name):
+            first = first or time.perf_counter() - started
+        return first
+
+    for number, (callers, asked) in enumerate(given["rounds"]):
+        left, firsts = list(reversed(list(enumerate(asked)))), []
+        async def caller():
+            while left:
+                place, (prompt, tokens) = left.pop()
+                firsts.append(await ask(prompt, tokens, f"{number}-{place}"))
+        started = time.perf_counter()
+        await asyncio.gather(*(caller() for _ in range(callers)))
+        print("RESULT", json.dumps([time.perf_counter() - started, firsts]), flush=True)
+    engine.shutdown()
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())
 """
 
 
-def prompts(chat: ChatFormat, count: int, salt: int) -> list[list[int]]:
-    """Prompts that share no beginning, so that no cache of prefixes helps either side."""
-    words = chat.tokenizer.encode(tiny_model.CORPUS * 8, add_special_tokens=False)
-    starts = [7 * (salt + n) + 1 for n in range(count)]
-    return [[*words[start : start + PROMPT]] for start in starts]
+@pytest.fixture(scope="module")
+def world(tmp_path_factory) -> tuple[Settings, dict[str, str], Recipe, Path]:
+    """Settings, environment, recipe and weights, with an index of CHUNKS chunks."""
+    if not PYTHON.is_file():
+        pytest.skip("no environment for vLLM: `make vllm` makes it")
+    home = tmp_path_factory.mktemp("bench-vllm")
+    settings, environment = settings_of(home / "home", "http://127.0.0.1:1")
+    environment["TWIN_VLLM_PYTHON"] = str(PYTHON)
+    recipe = twins.write_recipe(
+        settings.recipes, engine="vllm", cpus_per_replica=CORES, max_new_tokens=TOKENS, passages=3,
+        start_timeout_seconds=900, vllm={"options": OPTIONS},
+    )  # fmt: skip
+    index_chunks(recipe, settings)
+    model = os.environ.get("TWIN_BENCH_MODEL")
+    if model is None:
+        from twin.models.bases.base_models import prepare_base_model
+
+        model = prepare_base_model("gemma3-270m", settings)
+    files = open_files(settings)
+    uri = files.publish_folder(Path(model), "models/twin-tiny/1")
+    served = twins.served(recipe, "1", uri, files.published_digest("models/twin-tiny/1"))
+    state = RolloutState(model="twin-tiny", versions=(served,), weights={"1": 100})
+    RolloutStates(settings).save(state)
+    return settings, environment, recipe, Path(files.fetch_folder(uri, home / "cache"))
 
 
-def batch(base: Path, rounds: list[list[list[int]]], threads: int) -> list[float]:
-    """Tokens a second of vLLM's own batch interface, for each round."""
+@pytest.fixture(scope="module")
+def rounds() -> list[tuple[int, list[str]]]:
+    """Callers and their questions; the first round warms up."""
+    return [(2, questions(2, "w"))] + [
+        (count, questions(max(count, ANSWERS.get(count, 0)), f"{count} of ")) for count in STREAMS
+    ]
+
+
+@dataclass
+class Served:
+    """What the endpoint did in a round, and each answer by its question."""
+
+    load: Load
+    answers: dict[str, Answered]
+
+
+def asked_through_endpoint(platform: Platform, rounds: list[tuple[int, list[str]]]) -> list[Served]:
+    async def measure() -> list[Served]:
+        async with httpx.AsyncClient(
+            base_url=platform.settings.endpoint_url,
+            headers={"Authorization": f"Bearer {KEY}"},
+            timeout=600,
+        ) as http:
+            return [await one(http, count, asked) for count, asked in rounds]
+
+    async def one(http: httpx.AsyncClient, count: int, asked: list[str]) -> Served:
+        answers: dict[str, Answered] = {}
+
+        async def ask(question: str) -> Answered:
+            message = {"role": "user", "content": question}
+            body = {"model": "twin-tiny", "messages": [message], "temperature": 0}
+            answers[question] = await ask_endpoint(http, body)
+            return answers[question]
+
+        return Served(await streams(count, asked, ask), answers)
+
+    return asyncio.run(measure())
+
+
+def prompts(
+    world: tuple[Settings, dict[str, str], Recipe, Path], rounds: list[tuple[int, list[str]]]
+) -> list[list[list[int]]]:
+    """What the endpoint has asked its engine: the same chain's prompts."""
+    settings, _, recipe, weights = world
+    engine = ServedEngine("nowhere", None, CONTEXT)  # only prepares
+    chain = load_chain(recipe, engine, weights, settings, Lineage("twin-tiny", "1"))
+
+    async def prepare() -> list[list[list[int]]]:
+        return [
+            [list((await chain.prepare(Query(question=question))).ids) for question in asked]
+            for _, asked in rounds
+        ]
+
+    return asyncio.run(prepare())
+
+
+def alone(weights: Path, rounds: list[tuple[int, Any]]) -> list[tuple[float, list[float]]]:
+    """Seconds of each round and of its first tokens, by vLLM itself."""
+    variables = {
+        "OMP_NUM_THREADS": str(CORES), "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1",
+    }  # fmt: skip
     done = subprocess.run(
-        [PYTHON, "-c", BATCH],
-        input=json.dumps(
-            {"model": str(base), "options": OPTIONS, "answer": ANSWER, "rounds": rounds}
-        ),
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": str(threads), "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1",
-        },
-        capture_output=True, text=True, check=False,
+        [PYTHON, "-c", ALONE],
+        input=json.dumps({"model": str(weights), "options": OPTIONS, "rounds": rounds}),
+        env={**os.environ, **variables}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     assert len(lines) == len(rounds), done.stderr[-3000:]
-    results = [json.loads(line.removeprefix("RESULT ")) for line in lines]
-    return [tokens / seconds for tokens, seconds in results]
+    return [json.loads(line.removeprefix("RESULT ")) for line in lines]
 
 
-def through_serve(engine: VllmPlatform, asked: list[list[int]]) -> dict[str, Any]:
-    """Tokens a second of all streams together, and the median wait for the first text."""
-
-    async def stream(prompt: list[int]) -> tuple[int, float]:
-        started, first, tokens = time.monotonic(), 0.0, 0
-        request = engine.request(prompt, max_new_tokens=ANSWER, min_new_tokens=ANSWER, seconds=600)
-        async for item in engine.handle.options(stream=True).stream.remote(request):
-            first = first or time.monotonic() - started
-            tokens += item.get("generation", {}).get("completion_tokens", 0)
-        return tokens, first
-
-    async def together() -> list[tuple[int, float]]:
-        return await asyncio.gather(*map(stream, asked))
-
-    started = time.monotonic()
-    answers = asyncio.run(together())
-    seconds = time.monotonic() - started
-    assert all(tokens == ANSWER for tokens, _ in answers)
-    firsts = sorted(first for _, first in answers)
-    return {"speed": ANSWER * len(asked) / seconds, "first": firsts[len(firsts) // 2]}
+@pytest.fixture(scope="module")
+def served(world, rounds) -> list[Served]:
+    settings, environment, _, _ = world
+    with running(settings, environment) as platform:
+        servers.wait_until(lambda: all_run(settings), "all applications", 900, pause=1)
+        return asked_through_endpoint(platform, rounds)
 
 
-def test_output_tokens_a_second(tmp_path_factory):
-    if not PYTHON.is_file():
-        pytest.skip("no environment for vLLM: `make vllm` makes it")
-    pytest.importorskip(CATALOGUE["gemma3-270m"].module)
-    home = Path(os.environ.get("TWIN_HOME", ROOT / ".twin"))
-    home = home if home.is_dir() else tmp_path_factory.mktemp("home")
-    base = prepare_base_model("gemma3-270m", Settings(home=home))
-    chat = ChatFormat.load(base)
-    threads = os.cpu_count() or 1
-    # The first round warms up; each has prompts of its own.
-    rounds = [prompts(chat, count, 40 * n) for n, count in enumerate((1, *STREAMS))]
-    theirs = batch(base, rounds, threads)[1:]
-    serving = {"vllm": {"options": OPTIONS}}
-    with vllm_platform(tmp_path_factory.mktemp("vllm"), base, serving, threads) as engine:
-        ours = [through_serve(engine, asked) for asked in rounds][1:]
-    print(f"\n{threads} threads, prompts of {PROMPT} tokens, answers of {ANSWER}: tokens/s")
-    print("streams   vLLM's batch   through Serve   ratio   first text")
-    for count, batched, served in zip(STREAMS, theirs, ours, strict=True):
+def test_output_tokens_a_second(world, rounds, served):
+    work = []
+    for (count, names), ids, done in zip(rounds, prompts(world, rounds), served, strict=True):
+        answers = [done.answers[question] for question in names]
+        assert [len(prompt) for prompt in ids] == [answer.prompt_tokens for answer in answers]
+        lengths = [answer.tokens for answer in answers]
+        work.append((count, list(zip(ids, lengths, strict=True))))
+    raw = alone(world[3], work)
+    print(f"\n{CORES} threads, {CHUNKS:,} chunks, answers of {TOKENS} tokens at most")
+    rows = zip(work[1:], served[1:], raw[1:], strict=True)
+    for (count, asked), done, (seconds, firsts) in rows:
+        here, there = done.load.tokens_a_second, sum(tokens for _, tokens in asked) / seconds
         print(
-            f"{count:7}   {batched:12.1f}   {served['speed']:13.1f}   "
-            f"{served['speed'] / batched:5.2f}   {served['first']:8.2f} s"
+            f"{count:>3} streams: vLLM alone {there:6.1f} tokens/s, endpoint {here:6.1f}, ratio "
+            f"{here / there:.2f}; first token (median) {statistics.median(firsts):.2f} s alone, "
+            f"{done.load.first:.2f} s; {len(asked)} answers of "
+            f"{statistics.mean(tokens for _, tokens in asked):.0f} tokens, prompts of "
+            f"{statistics.mean(len(prompt) for prompt, _ in asked):.0f}"
         )
+        assert here > 0

@@ -16,7 +16,7 @@ class Query(BaseModel):
     history: tuple[Turn, ...] = Field(default=(), description="earlier turns, oldest first")
     passages: int | None = Field(default=None, ge=1)
     max_new_tokens: int | None = Field(default=None, ge=1)
-    temperature: float | None = Field(default=None, ge=0)
+    temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = None
     stop: tuple[str, ...] = ()

@@ -53,7 +53,7 @@ class ServingSection(Section):
         default=800, description="budget of the passages in the prompt"
     )
     passages: PositiveInt = Field(default=3, description="passages retrieved for an answer")
-    temperature: float = Field(default=0.3, ge=0)
+    temperature: float = Field(default=0.3, ge=0, le=2)
     top_p: float = Field(default=0.9, gt=0, le=1)
     repetition_penalty: float = Field(default=1.1, gt=0)
     cpus_per_replica: PositiveInt | None = Field(

@@ -27,6 +27,7 @@ from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.job import configure_logging
 from twin.models.engines.engine import EngineRequest
 from twin.models.language_model import FinishReason, Generation, SamplingParams
+from twin.serving.replica_process import keep_to_loopback
 from twin.serving.vllm_adapters import check_adapter
 from twin.serving.vllm_arguments import engine_arguments
 from twin.serving.vllm_engine import EngineSpec
@@ -97,6 +98,7 @@ class VllmServer(LLMServer):
     async def __init__(self, spec: dict[str, Any]) -> None:  # type: ignore[misc] # Serve awaits it
         configure_logging()
         self._settings: Settings = get_settings()
+        keep_to_loopback(self._settings)
         self._adapters: dict[str, LoRARequest] = {}
         self._refused: dict[str, TwinError] = {}
         self._places: Mapping[str, Mapping[str, str]] = {}
@@ -286,7 +288,8 @@ def vllm_params(params: SamplingParams, room: int, end_ids: frozenset[int]) -> V
         min_tokens=min(params.min_new_tokens, most),
         temperature=0.0 if greedy else params.temperature,
         top_p=1.0 if greedy else params.top_p,
-        seed=params.seed,
+        # -1 is none to vLLM, and everywhere else a seed like others.
+        seed=-2 if params.seed == -1 else params.seed,
         stop=[text for text in params.stop if text],
         stop_token_ids=sorted(end_ids),
         extra_args={ARGUMENT: params.repetition_penalty},
