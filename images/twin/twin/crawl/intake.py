@@ -13,6 +13,7 @@ import structlog
 from twin.crawl.absences import Absence, Absences, of_status
 from twin.crawl.books import Books
 from twin.crawl.budget import Budget
+from twin.crawl.canonical_claims import CanonicalClaims, Target, Verdict, says_the_same
 from twin.crawl.counters import Counters
 from twin.crawl.formats.front_matter import NOT_YET, UNPUBLISHED
 from twin.crawl.known_pages import KnownPages
@@ -37,7 +38,7 @@ from twin.crawl.source_documents import SourceDocuments
 from twin.crawl.steps import Bury, Read, Steps, Store, Work, at_once, carried_out
 from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
 from twin.crawl.web.dead_links import DeadLinks
-from twin.crawl.web.urls import same_page
+from twin.crawl.web.urls import page_key, same_page, spellings
 from twin.domain.crawl import Change, FetchedPage
 from twin.domain.document import STANDING, DocumentStatus, document_id
 from twin.domain.errors import TwinError
@@ -103,6 +104,8 @@ class Intake:
             self.job, self.warehouse, self.source, self.books, self.pages,
             rules=self.rules, full=self.full,
         )  # fmt: skip
+        self.claims = CanonicalClaims(self._target_of, self._text_of)
+        self._lost: set[str] = set()
         self._work: Work = {Read: self._read_all, Bury: self._bury_all, Store: self._store_all}
 
     @property
@@ -231,7 +234,10 @@ class Intake:
     ) -> None:
         """Keep a page's bytes, unless we may not, and what became of it."""
         may_keep = not reason.startswith((FORGOTTEN, RESERVED))
-        self._records.keep(page, digest, outcome.value, reason, identity, raw=may_keep)
+        is_settled = not self.claims.is_held(page.url)
+        self._records.keep(
+            page, digest, outcome.value, reason, identity, raw=may_keep, settled=is_settled
+        )
 
     def _read(
         self, page: Page, fetched: str, read: Steps[Article]
@@ -268,11 +274,15 @@ class Intake:
             yield Bury(identity, page.fetched)
             return *self._skip_draft(page.url, str(error)), None
         url = article.canonical_url or page.url
-        if page.has_siblings and not same_page(url, page.url):
+        if not same_page(url, page.url):
             if document_id(self._author, self._documents.name(url)) in self._documents.forgotten:
                 return *self.skip(FORGOTTEN), None
-            self.skip(f"its canonical URL is {url}")
-            return Outcome.ELSEWHERE, url, None
+            verdict = self._verdict_on(page, url, article)
+            if page.has_siblings and verdict is not Verdict.WRONG:
+                if verdict is Verdict.BELIEVED:
+                    self.skip(f"its canonical URL is {url}")
+                return Outcome.ELSEWHERE, url, None
+            url = page.url if verdict is Verdict.WRONG else url
         article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))
         return (yield from self._keep(url, article, fetched, page))
 
@@ -405,6 +415,8 @@ class Intake:
             TwinError: the warehouse is away.
         """
         self.absences.note(url, of_status(status))
+        if transient:
+            self._lost.add(page_key(url))
         known = self.pages.get(url)
         if known is not None:
             changed = {"outcome": Outcome.FAILED.value, "reason": reason, "status": status}
@@ -423,6 +435,66 @@ class Intake:
             self.fatal = error
             raise
 
+    # Pages that call another one canonical
+
+    def _verdict_on(self, page: Page, url: str, article: Article) -> Verdict:
+        """What to think of a page that calls another one canonical."""
+        if page.stands_alone:
+            self.claims.drop(page.url)
+            return Verdict.WRONG
+        if page.has_siblings:
+            return self.claims.verdict(page.url, url, article.content)
+        # It is a file, and cannot be asked for once more: believed until another has the name.
+        document = self._target_of(url, True).document
+        if document is None:
+            return Verdict.BELIEVED
+        is_same = says_the_same(article.content, self._text_of(document))
+        return Verdict.BELIEVED if is_same else Verdict.WRONG
+
+    def _target_of(self, url: str, is_open: bool) -> Target:
+        """What this crawl knows of a page; not ``is_open``: nothing more will come."""
+        names = sorted(spellings(url))
+        found = [known for name in names if (known := self.pages.get(name))]
+        own = document_id(self._author, self._documents.name(url))
+        ids = [known.document_id for known in found if known.outcome == Outcome.STORED]
+        for identity in (own, *ids):
+            if identity in self._counters.seen:
+                return Target(document=identity)
+        read = [known for known in found if known.fetched >= self.books.started]
+        if any(known.reason.startswith((FORGOTTEN, RESERVED)) for known in found):
+            return Target(is_lost=True)
+        is_lost = not read and any(page_key(name) in self._lost for name in names)
+        is_none = any(known.outcome == Outcome.SKIPPED for known in (read if is_open else found))
+        return Target(is_none=is_none, is_lost=is_lost)
+
+    def _text_of(self, identity: str) -> str:
+        return next((text for _, text in self.warehouse.texts([identity])), "")
+
+    def believe(self, url: str) -> None:
+        """Do without a page that waits for what it calls its canonical one."""
+        self.claims.drop(url)
+        self.skip("its canonical URL is not wanted")
+
+    def misled(self) -> list[str]:
+        """Pages whose claims turned out wrong: each is to be taken once more, standing alone.
+
+        To be asked when nothing else is left to be read.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        wrong = []
+        for url, claim, verdict in self.claims.judged():
+            if verdict is Verdict.WRONG:
+                wrong.append(url)
+                continue
+            self.skip(f"its canonical URL is {claim.target}")
+            known = self.pages.get(url)
+            if verdict is Verdict.BELIEVED and known is not None:
+                self.absences.note(url, Absence.MISSING)
+                self.pages.save(known.model_copy(update={"reader": self.rules}))
+        return wrong
+
     # Documents that are no longer there
 
     def has_had(self, url: str) -> bool:
@@ -433,7 +505,7 @@ class Intake:
         """A page that became another document, or none, has left the one that it was."""
         if outcome is Outcome.STORED and identity == document_id(self._author, url):
             return
-        moved = outcome in {Outcome.STORED, Outcome.ELSEWHERE}
+        moved = outcome in {Outcome.STORED, Outcome.ELSEWHERE} and not self.claims.is_held(url)
         self.absences.note(url, Absence.MISSING if moved else Absence.UNKNOWN)
 
     def unreached(self, *, gone: bool) -> list[str]:
@@ -471,6 +543,8 @@ class Intake:
         Raises:
             TwinError: the warehouse is away.
         """
+        for claim in self.claims.held.values():  # it was stopped before they could be judged
+            self.skip(f"its canonical URL is {claim.target}")
         self.pages.flush()
         for url, status in self.dead_links.found.items():
             self._counters.dead_link(url, f"a dead link: answered {status}")
@@ -524,6 +598,7 @@ class Intake:
             **self._counters.state(),
             "absences": self.absences.pages,
             "dead_links": self.dead_links.state(),
+            "claims": self.claims.state(),
         }
 
     def go_on(self, state: dict[str, Any]) -> None:
@@ -531,6 +606,7 @@ class Intake:
         for url, absence in state["absences"].items():
             self.absences.note(url, Absence(absence))
         self.dead_links.go_on(state["dead_links"])
+        self.claims.go_on(state.get("claims", {}))
         self._counters.go_on(state)
 
 

@@ -58,6 +58,7 @@ class Page:
         expected: the recipe says that this is an article, so being none is a failure.
         reserved: uses that the server's headers or the site forbid machines.
         has_siblings: the source can fetch the page that this one calls its canonical one.
+        stands_alone: it is not the page that it calls its canonical one.
         fetched: when; what becomes of the page bears this time.
         exchange: how it came, if over HTTP.
         links: pages of the site that it leads to; None if they were not looked for.
@@ -70,6 +71,7 @@ class Page:
     encoding: str | None = None
     expected: bool = True
     has_siblings: bool = False
+    stands_alone: bool = False
     reserved: tuple[str, ...] = ()
     fetched: datetime = field(default_factory=now)
     exchange: Exchange | None = None

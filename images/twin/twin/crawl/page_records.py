@@ -42,8 +42,13 @@ class PageRecords:
         document: str | None = None,
         *,
         raw: bool,
+        settled: bool = True,
     ) -> None:
-        """Keep what became of a page, and its bytes, if they may be kept."""
+        """Keep what became of a page, and its bytes, if they may be kept.
+
+        Args:
+            settled: that is the last word; else the next crawl needs the whole page again.
+        """
         snapshot, captured = None, None
         if self._recorder and raw:
             before = self._pages.get(page.url)
@@ -65,7 +70,8 @@ class PageRecords:
             captured=captured,
             **validators(page.exchange),
         )
-        if page.reserved:  # by headers, which may change where the page does not
+        # A reservation is in headers, which may change where the page does not.
+        if page.reserved or not settled:
             news = {"etag": None, "last_modified": None, "reader": ""}
             found = found.model_copy(update=news)
         self._pages.save(found)

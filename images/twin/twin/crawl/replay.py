@@ -111,6 +111,8 @@ def _replay_source(intake: Intake, snapshots: Snapshots, since: datetime | None)
             elif entry.url.startswith(CRAWL_SCHEME):
                 _replay_note(intake, snapshots, entry)
             advance(1)
+    for url in intake.misled():
+        _replay_alone(intake, snapshots, bodies, url)
     intake.settle(last)
 
 
@@ -140,6 +142,19 @@ def _replay_page(
         intake.take_article(page.url, page.body, read, expected=page.expected, fetched=entry.at)
         return
     intake.take(_at(page, entry.at))
+
+
+def _replay_alone(
+    intake: Intake, snapshots: Snapshots, bodies: Mapping[Any, Entry], url: str
+) -> None:
+    """Take a page once more that a crawl, which ended early, has not asked for again."""
+    known = intake.pages.get(url)
+    body = known and bodies.get((url, known.captured))
+    if not known or not body:
+        return
+    full = snapshots.read(intake.source.name, body)
+    page = page_of(full, {**full.facts, "stands_alone": True}, full.body)
+    intake.take(_at(page, known.fetched))
 
 
 def _at(page: Page, when: datetime) -> Page:

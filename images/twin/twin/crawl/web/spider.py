@@ -372,6 +372,8 @@ class WebSpider(scrapy.Spider):
         outcome, where = await self._take(page)
         self._traps.note(url, fruitful=leads_on or outcome is not Outcome.SKIPPED)
         if outcome is Outcome.ELSEWHERE:
+            if self.intake.claims.is_held(url) and not self.site.may_fetch(where):
+                self.intake.believe(url)  # the recipe does not want this page by any name
             for request in self._pages([where], response):
                 yield request
 
@@ -409,6 +411,11 @@ class WebSpider(scrapy.Spider):
         links = (self._name(link.url, response) for link in self._links.extract_links(response))
         return tuple(dict.fromkeys(link for link in links if link and self.site.is_ours(link)))
 
+    def _alone(self, url: str) -> scrapy.Request:
+        """Ask once more for a page that is not what it calls its canonical page."""
+        request = self._page_request(url)
+        return request.replace(dont_filter=True, meta={**request.meta, "stands_alone": True})
+
     # Documents that nothing led to
 
     def lists_all(self) -> bool:
@@ -426,7 +433,11 @@ class WebSpider(scrapy.Spider):
 
     def on_idle(self) -> list[scrapy.Request]:
         """Requests for known documents that nothing led to: once, when all else is done."""
-        if self._asked_again or self.intake.fatal is not None:
+        if self.intake.fatal is not None:
+            return []
+        if misled := self.intake.misled():
+            return [self._alone(url) for url in misled]
+        if self._asked_again:
             return []
         self._asked_again = True
         requests: list[scrapy.Request] = []
@@ -479,6 +490,7 @@ class WebSpider(scrapy.Spider):
             encoding=_encoding(response),
             expected=self.site.is_expected(url),
             has_siblings=True,
+            stands_alone=bool(response.meta.get("stands_alone")),
             exchange=_exchange(response),
             links=links,
             reserved=await self._reservations.of(response),
