@@ -116,7 +116,7 @@ keeps two ledgers
 00:00:04.010 --> 00:00:06.000 align:start position:0%
 keeps two ledgers
 and<00:00:04.400><c> nobody</c><00:00:04.800><c> moves</c><00:00:05.000><c> a</c> line
-"""  # noqa: W291, W293 - as they are
+"""  # noqa: W293 - as they are
     said = "so the harbour keeps two ledgers and nobody moves a line"
     assert text_of(vtt, "talk.vtt") == said
 

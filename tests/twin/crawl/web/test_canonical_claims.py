@@ -13,10 +13,44 @@ from tests.twin.crawl.test_replay import drop, replay
 from twin.settings import Settings
 
 NAMES = ("/a", "/b", "/c")
-WORDS = (
-    "the harbour clerk keeps every ledger in ink and reads it aloud at noon before a tide turns "
-    "while boats wait for rope or coal and nobody may move any line by hand without two witnesses"
-).split()
+WORDS = [
+    "the",
+    "harbour",
+    "clerk",
+    "keeps",
+    "every",
+    "ledger",
+    "in",
+    "ink",
+    "and",
+    "reads",
+    "it",
+    "aloud",
+    "at",
+    "noon",
+    "before",
+    "a",
+    "tide",
+    "turns",
+    "while",
+    "boats",
+    "wait",
+    "for",
+    "rope",
+    "or",
+    "coal",
+    "and",
+    "nobody",
+    "may",
+    "move",
+    "any",
+    "line",
+    "by",
+    "hand",
+    "without",
+    "two",
+    "witnesses",
+]
 
 
 @pytest.fixture
