@@ -106,6 +106,8 @@ class Intake:
         )  # fmt: skip
         self.claims = CanonicalClaims(self._target_of, self._text_of)
         self._lost: set[str] = set()
+        self._ends: dict[str, datetime] = {}
+        self._expired: list[str] = []
         self._work: Work = {Read: self._read_all, Bury: self._bury_all, Store: self._store_all}
 
     @property
@@ -189,8 +191,8 @@ class Intake:
         return self._documents.store([(step.document, step.digest) for step in steps])
 
     def _bury_all(self, steps: Sequence[Bury]) -> Sequence[object]:
-        self.bury({step.identity: step.when for step in steps})
-        return [None] * len(steps)
+        buried = self.bury({step.identity: step.when for step in steps})
+        return [step.identity in buried for step in steps]
 
     def _taking_article(
         self, page: Page, state: bytes, read: Callable[[], Article]
@@ -205,6 +207,7 @@ class Intake:
 
         identity = document_id(self._author, page.url)
         is_known = self._documents.is_made_of(identity, fetched)
+        is_known = is_known and not self._has_expired(page.url, page.fetched)
         if is_known and identity not in self._documents.forgotten:
             return self._stored(identity, page.url, Change.UNCHANGED)
         outcome, reason, found = yield from self._read(page, fetched, at_once(read_once))
@@ -218,9 +221,11 @@ class Intake:
         """As `take`, in steps, for `taken`."""
         digest = hashlib.sha256(page.body).hexdigest()
         known = None if page.reserved else self.pages.current(page.url, digest)
-        again = known and self._again(page.url, known)
+        again = known and self._again(page.url, known, page.fetched)
         if known and again:
             outcome, reason, identity = again[0], known.reason, known.document_id
+            if known.expires:
+                self._ends[page.url] = known.expires
         else:
             outcome, reason, identity = yield from self._read(
                 page, self._documents.digest(digest), _article_of(page)
@@ -236,8 +241,9 @@ class Intake:
         may_keep = not reason.startswith((FORGOTTEN, RESERVED))
         is_settled = not self.claims.is_held(page.url)
         self._records.keep(
-            page, digest, outcome.value, reason, identity, raw=may_keep, settled=is_settled
-        )
+            page, digest, outcome.value, reason, identity, raw=may_keep, settled=is_settled,
+            expires=self._ends.pop(page.url, None),
+        )  # fmt: skip
 
     def _read(
         self, page: Page, fetched: str, read: Steps[Article]
@@ -266,12 +272,15 @@ class Intake:
         identity = document_id(self._author, self._documents.name(page.url))
         if identity in self._documents.forgotten:
             return *self.skip(FORGOTTEN), None
-        if self._documents.is_made_of(identity, fetched) and not page.reserved:
+        is_known = self._documents.is_made_of(identity, fetched) and not page.reserved
+        if is_known and not self._has_expired(page.url, page.fetched):
             return *self._stored(identity, page.url, Change.UNCHANGED), identity
         try:
             article = yield from read
         except DraftError as error:  # it may have been published before
-            yield Bury(identity, page.fetched)
+            stood = yield Bury(identity, page.fetched)
+            if stood and page.media_type == ARTICLE_TYPE:  # there is no page to say so in a replay
+                self._expired.append(identity)
             return *self._skip_draft(page.url, str(error)), None
         url = article.canonical_url or page.url
         if not same_page(url, page.url):
@@ -301,6 +310,8 @@ class Intake:
         if document.id != own:
             yield Bury(own, page.fetched)  # it was taken for the author's before
             documents.guests.add(document.id)
+        if article.expires is not None:
+            self._ends[page.url] = article.expires
         change = yield Store(document, fetched)
         if page.has_siblings:  # a replay has the pages of many crawls
             documents.keep_name(document.url)
@@ -339,14 +350,22 @@ class Intake:
         self._records.keep_unchanged(known, exchange, now())
         return again
 
-    def stands(self, url: str, captured: datetime | None) -> bool:
-        """Whether a page's body of then is what its document was made from, by these rules."""
-        known = self.pages.current(url)
-        return known is not None and known.captured == captured and self._stands(known)
+    def stands(self, url: str, captured: datetime | None, when: datetime) -> bool:
+        """Whether a page's body of then is what its document was made from, by these rules.
 
-    def _again(self, url: str, known: FetchedPage) -> tuple[Outcome, str] | None:
+        Args:
+            url: of the page.
+            captured: when it had that body.
+            when: the time that counts as now.
+        """
+        known = self.pages.current(url)
+        return known is not None and known.captured == captured and self._stands(known, when)
+
+    def _again(
+        self, url: str, known: FetchedPage, when: datetime | None = None
+    ) -> tuple[Outcome, str] | None:
         """The outcome of a page that was read before; None if that no longer holds."""
-        if not self._stands(known):
+        if not self._stands(known, when):
             return None
         if known.outcome == Outcome.STORED:
             assert known.document_id is not None  # noqa: S101 - see `_stands`
@@ -359,7 +378,14 @@ class Intake:
             return self._skip_draft(url, known.reason)
         return self.skip(known.reason)
 
-    def _stands(self, known: FetchedPage) -> bool:
+    def _has_expired(self, url: str, when: datetime) -> bool:
+        """Whether a page that was stored is not published any more, by what it said itself."""
+        known = self.pages.get(url)
+        return known is not None and known.expires is not None and known.expires <= when
+
+    def _stands(self, known: FetchedPage, when: datetime | None = None) -> bool:
+        if known.expires is not None and known.expires <= (when or now()):
+            return False
         if known.outcome != Outcome.STORED:
             return not known.reason.startswith(NOT_YET)  # its day may have come
         digest = self._documents.digest(known.body_digest)
@@ -522,15 +548,20 @@ class Intake:
         urls = {url for found in unseen.values() for url in found}
         return sorted(url for url in urls if not self.absences.knows(url))
 
-    def bury(self, gone: Mapping[str, datetime]) -> None:
+    def bury(self, gone: Mapping[str, datetime]) -> set[str]:
         """Mark documents as gone, each at its time; their texts and history stay.
+
+        Returns:
+            Ids of those that stood.
 
         Raises:
             TwinError: the warehouse is away.
         """
-        for identity in self.books.bury(gone):
+        buried = self.books.bury(gone)
+        for identity in buried:
             self._documents.drop(identity)
             self._counters.buried(identity)
+        return buried
 
     # The crawl as a whole
 
@@ -559,8 +590,8 @@ class Intake:
             gone = self.books.absent(self.absences, came_across, self.pages)
         if gone:
             self.bury(dict.fromkeys(gone, now()))
-        if self.recorder and gone:
-            self.recorder.conclude(self.books.id, now(), {"gone": gone})
+        if self.recorder and (gone or self._expired):
+            self.recorder.conclude(self.books.id, now(), {"gone": [*gone, *self._expired]})
 
     def close(self) -> TwinError | None:
         """Close the books of a settled source.

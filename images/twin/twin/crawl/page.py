@@ -91,6 +91,7 @@ class Article:
         reserved: uses that the page forbids machines (`Document.reserved`).
         canonical_url: what the page calls itself, on its own host.
         original_url: what it calls itself on another host: the text was published there first.
+        expires: from when on it is not published any more.
     """
 
     title: str
@@ -107,6 +108,7 @@ class Article:
     reserved: tuple[str, ...] = ()
     canonical_url: str | None = None
     original_url: str | None = None
+    expires: datetime | None = None
 
 
 def article_json(article: Article) -> bytes:

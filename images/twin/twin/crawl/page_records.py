@@ -43,10 +43,12 @@ class PageRecords:
         *,
         raw: bool,
         settled: bool = True,
+        expires: datetime | None = None,
     ) -> None:
         """Keep what became of a page, and its bytes, if they may be kept.
 
         Args:
+            expires: see `FetchedPage`.
             settled: that is the last word; else the next crawl needs the whole page again.
         """
         snapshot, captured = None, None
@@ -68,6 +70,7 @@ class PageRecords:
             links=page.links,
             snapshot=snapshot,
             captured=captured,
+            expires=expires,
             **validators(page.exchange),
         )
         # A reservation is in headers, which may change where the page does not.

@@ -126,7 +126,7 @@ def _replay_page(
     if body is None:
         intake.fail(entry.url, f"its snapshot of {entry.refers_to:%Y-%m-%d %H:%M} is lost")
         return
-    if entry is not body and intake.stands(entry.url, body.at):
+    if entry is not body and intake.stands(entry.url, body.at, entry.at):
         return
     try:
         full = snapshots.read(source, body)

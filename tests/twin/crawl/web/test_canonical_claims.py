@@ -206,7 +206,7 @@ def test_files_of_a_mirror(crawl: Crawl, stores_settings: Settings, tmp_path: Pa
     folder.mkdir()
     for name in "abc":
         (folder / f"{name}.html").write_text(str(calls("https://e.org/", name).body))
-    source = {"kind": "folder", "name": "site", "path": str(folder), "base_url": "https://e.org/"}
+    source = {"kind": "folder", "name": "site", "path": str(folder), "url_prefix": "https://e.org/"}
     assert crawl(source).tally() == {"added": 3}
     titles = {one.title for one in documents(stores_settings).values()}
     assert titles == {"a", "b", "c"}
