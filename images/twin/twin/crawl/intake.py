@@ -13,7 +13,7 @@ import structlog
 from twin.crawl.absences import Absence, Absences, of_status
 from twin.crawl.books import Books
 from twin.crawl.budget import Budget
-from twin.crawl.canonical_claims import CanonicalClaims, Target, Verdict, says_the_same
+from twin.crawl.canonical_claims import CanonicalClaims, Named, Verdict
 from twin.crawl.counters import Counters
 from twin.crawl.formats.front_matter import NOT_YET, UNPUBLISHED
 from twin.crawl.known_pages import KnownPages
@@ -36,9 +36,9 @@ from twin.crawl.reader_process import BrokenReaderError, ReadAll, read_each
 from twin.crawl.rules import rules_of
 from twin.crawl.source_documents import SourceDocuments
 from twin.crawl.steps import Bury, Read, Steps, Store, Work, at_once, carried_out
-from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
+from twin.crawl.tally import FORGOTTEN, RESERVED, Failures, Outcome, Tally, joined, verdict
 from twin.crawl.web.dead_links import DeadLinks
-from twin.crawl.web.urls import page_key, same_page, spellings
+from twin.crawl.web.urls import page_key, same_page
 from twin.domain.crawl import Change, FetchedPage
 from twin.domain.document import STANDING, DocumentStatus, document_id
 from twin.domain.errors import TwinError
@@ -49,9 +49,6 @@ from twin.stores.warehouse import Warehouse
 if TYPE_CHECKING:
     from twin.crawl.recorder import Recording
     from twin.crawl.workspace import Workspace
-
-FORGOTTEN = "forgotten on demand (twin crawl forget)"
-RESERVED = "reserved by its publisher"
 
 log = structlog.get_logger("twin.crawl")
 
@@ -104,8 +101,11 @@ class Intake:
             self.job, self.warehouse, self.source, self.books, self.pages,
             rules=self.rules, full=self.full,
         )  # fmt: skip
-        self.claims = CanonicalClaims(self._target_of, self._text_of)
-        self._lost: set[str] = set()
+        self.claims = CanonicalClaims(
+            Named(self.pages, self._documents.name, self._author, self.books.started,
+                  self._counters.seen),
+            self.warehouse,
+        )  # fmt: skip
         self._ends: dict[str, datetime] = {}
         self._expired: list[str] = []
         self._work: Work = {Read: self._read_all, Bury: self._bury_all, Store: self._store_all}
@@ -282,18 +282,29 @@ class Intake:
             if stood and page.media_type == ARTICLE_TYPE:  # there is no page to say so in a replay
                 self._expired.append(identity)
             return *self._skip_draft(page.url, str(error)), None
-        url = article.canonical_url or page.url
-        if not same_page(url, page.url):
-            if document_id(self._author, self._documents.name(url)) in self._documents.forgotten:
-                return *self.skip(FORGOTTEN), None
-            verdict = self._verdict_on(page, url, article)
-            if page.has_siblings and verdict is not Verdict.WRONG:
-                if verdict is Verdict.BELIEVED:
-                    self.skip(f"its canonical URL is {url}")
-                return Outcome.ELSEWHERE, url, None
-            url = page.url if verdict is Verdict.WRONG else url
+        url, outcome = self._place(page, article)
+        if outcome is not None:
+            return *outcome, None
         article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))
         return (yield from self._keep(url, article, fetched, page))
+
+    def _place(self, page: Page, article: Article) -> tuple[str, tuple[Outcome, str] | None]:
+        """The URL that an article has; or the outcome, if it is none here."""
+        url = article.canonical_url or page.url
+        if article.continues and page.has_siblings and same_page(url, page.url):
+            url = article.continues
+        if same_page(url, page.url):
+            return url, None
+        if document_id(self._author, self._documents.name(url)) in self._documents.forgotten:
+            return url, self.skip(FORGOTTEN)
+        found = self._verdict_on(page, url, article)
+        if found is Verdict.WRONG:
+            return page.url, None
+        if not page.has_siblings:
+            return url, None
+        if found is Verdict.BELIEVED:
+            self.skip(f"its canonical URL is {url}")
+        return url, (Outcome.ELSEWHERE, url)
 
     def _keep(
         self, url: str, article: Article, fetched: str, page: Page
@@ -442,7 +453,7 @@ class Intake:
         """
         self.absences.note(url, of_status(status))
         if transient:
-            self._lost.add(page_key(url))
+            self.claims.named.lost.add(page_key(url))
         known = self.pages.get(url)
         if known is not None:
             changed = {"outcome": Outcome.FAILED.value, "reason": reason, "status": status}
@@ -470,31 +481,7 @@ class Intake:
             return Verdict.WRONG
         if page.has_siblings:
             return self.claims.verdict(page.url, url, article.content)
-        # It is a file, and cannot be asked for once more: believed until another has the name.
-        document = self._target_of(url, True).document
-        if document is None:
-            return Verdict.BELIEVED
-        is_same = says_the_same(article.content, self._text_of(document))
-        return Verdict.BELIEVED if is_same else Verdict.WRONG
-
-    def _target_of(self, url: str, is_open: bool) -> Target:
-        """What this crawl knows of a page; not ``is_open``: nothing more will come."""
-        names = sorted(spellings(url))
-        found = [known for name in names if (known := self.pages.get(name))]
-        own = document_id(self._author, self._documents.name(url))
-        ids = [known.document_id for known in found if known.outcome == Outcome.STORED]
-        for identity in (own, *ids):
-            if identity in self._counters.seen:
-                return Target(document=identity)
-        read = [known for known in found if known.fetched >= self.books.started]
-        if any(known.reason.startswith((FORGOTTEN, RESERVED)) for known in found):
-            return Target(is_lost=True)
-        is_lost = not read and any(page_key(name) in self._lost for name in names)
-        is_none = any(known.outcome == Outcome.SKIPPED for known in (read if is_open else found))
-        return Target(is_none=is_none, is_lost=is_lost)
-
-    def _text_of(self, identity: str) -> str:
-        return next((text for _, text in self.warehouse.texts([identity])), "")
+        return self.claims.verdict_on_file(url, article.content)
 
     def believe(self, url: str) -> None:
         """Do without a page that waits for what it calls its canonical one."""
@@ -510,13 +497,13 @@ class Intake:
             TwinError: the warehouse is away.
         """
         wrong = []
-        for url, claim, verdict in self.claims.judged():
-            if verdict is Verdict.WRONG:
+        for url, claim, found in self.claims.judged():
+            if found is Verdict.WRONG:
                 wrong.append(url)
                 continue
             self.skip(f"its canonical URL is {claim.target}")
             known = self.pages.get(url)
-            if verdict is Verdict.BELIEVED and known is not None:
+            if found is Verdict.BELIEVED and known is not None:
                 self.absences.note(url, Absence.MISSING)
                 self.pages.save(known.model_copy(update={"reader": self.rules}))
         return wrong

@@ -45,6 +45,12 @@ class Exchange:
         wanted = name.lower()
         return next((value for key, value in self.response_headers if key.lower() == wanted), None)
 
+    def without_validators(self) -> "Exchange":
+        """The exchange, without what asks for news only."""
+        names = {"etag", "last-modified", "content-type"}
+        kept = tuple(one for one in self.response_headers if one[0].lower() not in names)
+        return Exchange(self.status, self.request_headers, kept)
+
 
 @dataclass(frozen=True)
 class Page:
@@ -92,6 +98,7 @@ class Article:
         canonical_url: what the page calls itself, on its own host.
         original_url: what it calls itself on another host: the text was published there first.
         expires: from when on it is not published any more.
+        continues: the page before, if this one says that its article began there.
     """
 
     title: str
@@ -109,6 +116,7 @@ class Article:
     canonical_url: str | None = None
     original_url: str | None = None
     expires: datetime | None = None
+    continues: str | None = None
 
 
 def article_json(article: Article) -> bytes:

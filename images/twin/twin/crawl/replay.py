@@ -62,6 +62,7 @@ def replay(job: Job, options: ReplayOptions) -> None:
                 job, warehouse, source, full=options.full, read=reader.read_all,
                 recorder=_Played(snapshots, source),
             )  # fmt: skip
+            intake.claims.patient = True
             intakes.append(intake)
             _replay_source(intake, snapshots, options.since)
         failed = close_books(job, warehouse, intakes)

@@ -111,7 +111,7 @@ CASES = [
     (r("if ", "<m:nor/>") + r("x"), r"\text{if }x"),
     (r("R", '<m:scr m:val="double-struck"/>'), r"\mathbb{R}"),
     (r("v", '<m:sty m:val="b"/>'), r"\mathbf{v}"),
-    (r("𝑥𝛼"), r"x\alpha"),
+    (r("\U0001d465\U0001d6fc"), r"x\alpha"),
     (r("50%"), r"50\%"),
     ("<m:eqArr>" + e(r("E=m#(1)")) + "</m:eqArr>", r"E = m \tag{1}"),
     ('<m:phant><m:phantPr><m:show m:val="0"/></m:phantPr>' + e(r("x")) + "</m:phant>"

@@ -55,7 +55,8 @@ def text_of(captions: str, name: str = "talk.srt") -> str:
             "one of them two of them three of them four of them five of them",
         ),
         (  # a script without blanks
-            ("港の事務所は二冊の帳簿をつけている", "帳簿をつけている。誰も動かせない", "誰も動かせない一行がある"),
+            ("港の事務所は二冊の帳簿をつけている", "帳簿をつけている。誰も動かせない",
+             "誰も動かせない一行がある"),
             "港の事務所は二冊の帳簿をつけている。 誰も動かせない 一行がある",
         ),
         (  # whoever repeats every other cue as well
@@ -85,8 +86,13 @@ def test_what_a_speaker_repeats_stays(cues: tuple[str, ...]) -> None:
 
 def test_one_repetition_of_cues_that_overlap() -> None:
     """In a file that does not roll otherwise."""
-    cues = ("the clerk came at noon and read", "came at noon and read the ledger aloud",
-            "to anybody who wished to hear", "which was hardly ever the case", "in those years")  # fmt: skip
+    cues = (
+        "the clerk came at noon and read",
+        "came at noon and read the ledger aloud",
+        "to anybody who wished to hear",
+        "which was hardly ever the case",
+        "in those years",
+    )
     said = "the clerk came at noon and read the ledger aloud to anybody who wished to hear"
     assert text_of(srt(*cues)).startswith(said)
 

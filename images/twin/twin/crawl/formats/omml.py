@@ -43,7 +43,7 @@ def to_latex(formula: "_Element") -> str:
 
 
 def _name(element: "_Element") -> str:
-    return element.tag.removeprefix(M)
+    return str(element.tag).removeprefix(M)
 
 
 def _write(element: "_Element", names: Sequence[str], texts: Sequence[str]) -> str:

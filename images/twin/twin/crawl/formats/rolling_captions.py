@@ -14,7 +14,8 @@ from itertools import pairwise
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:['\u2019]\w+)*")
 _CHARACTER = re.compile(rf"[{_UNSPACED}]")
-_MARKS = re.compile(r"[^\w\s(\[\"'\u201c\u201e\u00ab\u300c-]*\s*")
+#: What may end a sentence or clause, and blanks.
+_MARKS = " \t,.;:!?\u2026\u3001\u3002\uff0c\uff01\uff1f\"'\u201d\u2019)]}\u300d"
 #: Fewest words of a repetition in a file that rolls, and elsewhere; twice as many characters.
 _FEWEST = 2
 _FEWEST_ELSEWHERE = 4
@@ -84,13 +85,14 @@ def _without(lines: Iterable[str], count: int) -> tuple[str, list[str]]:
     marks, rest = "", []
     for line in lines:
         ends = [match.end() for match in _TOKEN.finditer(line)]
-        if 0 < len(ends) <= count:
-            count -= len(ends)
-            marks = _MARKS.match(line, ends[-1])[0].strip()  # type: ignore[index] # it may be empty
+        cut = min(count, len(ends))
+        if cut == 0:
+            rest.append(line)
             continue
-        if count:
-            found = _MARKS.match(line, ends[count - 1])
-            marks, line = found[0].strip(), line[found.end() :]  # type: ignore[index]
-            count = 0
-        rest.append(line)
+        count -= cut
+        behind = line[ends[cut - 1] :]
+        words = behind.lstrip(_MARKS)
+        marks = behind[: len(behind) - len(words)].strip()
+        if words:
+            rest.append(words)
     return marks, rest
