@@ -128,8 +128,8 @@ class CanonicalClaims:
     Attributes:
         named: what is known of the pages that they name.
         warehouse: has the texts of these.
-        patient: no claim is called wrong before the end: in a replay, what it names may still be
-            as an earlier crawl had it.
+        patient: no claim is judged before the end: in a replay, what it names may still be as an
+            earlier crawl had it.
         held: URL to the claim of each page that waits for its verdict.
     """
 
@@ -153,9 +153,7 @@ class CanonicalClaims:
         """
         claim = Claim(target, sample_of(text))
         with self._lock:
-            found = self._judged(url, claim, is_open=True)
-            if found is Verdict.WRONG and self.patient:
-                found = Verdict.OPEN
+            found = Verdict.OPEN if self.patient else self._judged(url, claim, is_open=True)
             if found is Verdict.OPEN:
                 self.held[url] = claim
             return found
@@ -191,6 +189,7 @@ class CanonicalClaims:
             TwinError: the warehouse is away.
         """
         with self._lock:
+            self._shingles.cache_clear()  # a document may have changed since
             found = [
                 (url, claim, self._judged(url, claim, is_open=False))
                 for url, claim in sorted(self.held.items())

@@ -83,6 +83,8 @@ def test_all_parts_are_one_document(
     drop(stores_settings)
     recipe = recipe_file(tmp_path, [web(site.url, include=["/long"])])
     assert replay(stores_settings, recipe).code == 0
+    found = documents(stores_settings)
+    assert set(found) == {"/long"}, {path: prose_of(one.content) for path, one in found.items()}
     (document,) = documents(stores_settings).values()
     assert prose_of(document.content) == [1, 2, 4]
 
