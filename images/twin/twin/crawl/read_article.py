@@ -22,7 +22,7 @@ from twin.text.words import count_words
 
 #: Part of what decides whether stored text is still what we would extract today: raise it when
 #: a change of these readers changes their output.
-READER_VERSION = "5"
+READER_VERSION = "6"
 
 #: Fewest words of a text that is short by its nature; `crawl.min_words` counts where it is less.
 MIN_WORDS_OF_POST = 10

@@ -134,9 +134,15 @@ def test_the_time_is_linear(kind: str) -> None:
     """Of processors; the best of two, since others work on this machine."""
     make = MADE[kind]
     read(make(10))
-    base = 8_000 if kind in {"cells", "captions"} else 2_500
+    base = 4_000 if kind in {"cells", "captions"} else 1_000
     seconds = [min(_seconds(make(size)) for _ in range(2)) for size in (base, 4 * base)]
     assert all(after < MOST * max(before, 0.05) for before, after in pairwise(seconds)), seconds
+
+
+@pytest.mark.nightly
+def test_ten_thousand_nested_lists() -> None:
+    content = read(nested("<ul><li>#", "</li></ul>", 10_000)).content
+    assert sum(f"w{number}w" in content for number in range(0, 10_000, 97)) == 104
 
 
 def _seconds(page: Page) -> float:
