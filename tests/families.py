@@ -333,8 +333,8 @@ FAMILIES: dict[str, Family] = {
             "query_pre_attn_scalar": 32,
             "sliding_window": 24,
         },
-        special=(*_GEMMA_SPECIAL, "<start_of_image>", "<end_of_image>"),
-        **_GEMMA,
+        special=_GEMMA_SPECIAL,
+        **{**_GEMMA, "marks": (*_GEMMA["marks"], "<start_of_image>", "<end_of_image>")},
     ),
     "llama3": Family(
         config="LlamaConfig",

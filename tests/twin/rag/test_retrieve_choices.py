@@ -1,11 +1,13 @@
 """What retrieval asks of the index, weighs and refuses: a case on each side of every limit."""
 # ruff: noqa: RUF001 - letters that look like others are tested too
 
+import json
 import math
 
 import pytest
 
 import twin.rag.retrieve
+from tests.shared_cases import case
 from tests.twin import twins
 from tests.twin.features.documents import make
 from tests.twin.rag.test_retrieve import filled
@@ -74,6 +76,12 @@ def test_a_question_without_a_word_is_never_answerable(index, embedder, question
     assert not found.answerable
     assert found.passages == ()
     assert spy.counts == []
+
+
+def test_shared_case_of_a_question_without_a_word(index, embedder):
+    body = json.loads(case("http-W01.json").read_text(encoding="utf-8"))
+    found = asking(index, embedder)[0].find(body["messages"][0]["content"], 3)
+    assert not found.answerable
 
 
 @pytest.mark.parametrize("question", ["a", "7", "港", "ก", "ß?"])

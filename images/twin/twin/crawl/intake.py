@@ -13,6 +13,7 @@ import structlog
 from twin.crawl.absences import Absence, Absences, of_status
 from twin.crawl.books import Books
 from twin.crawl.budget import Budget
+from twin.crawl.canonical_claims import CanonicalClaims, Named, Verdict
 from twin.crawl.counters import Counters
 from twin.crawl.formats.front_matter import NOT_YET, UNPUBLISHED
 from twin.crawl.known_pages import KnownPages
@@ -35,9 +36,9 @@ from twin.crawl.reader_process import BrokenReaderError, ReadAll, read_each
 from twin.crawl.rules import rules_of
 from twin.crawl.source_documents import SourceDocuments
 from twin.crawl.steps import Bury, Read, Steps, Store, Work, at_once, carried_out
-from twin.crawl.tally import Failures, Outcome, Tally, joined, verdict
+from twin.crawl.tally import FORGOTTEN, RESERVED, Failures, Outcome, Tally, joined, verdict
 from twin.crawl.web.dead_links import DeadLinks
-from twin.crawl.web.urls import same_page
+from twin.crawl.web.urls import page_key, same_page
 from twin.domain.crawl import Change, FetchedPage
 from twin.domain.document import STANDING, DocumentStatus, document_id
 from twin.domain.errors import TwinError
@@ -48,9 +49,6 @@ from twin.stores.warehouse import Warehouse
 if TYPE_CHECKING:
     from twin.crawl.recorder import Recording
     from twin.crawl.workspace import Workspace
-
-FORGOTTEN = "forgotten on demand (twin crawl forget)"
-RESERVED = "reserved by its publisher"
 
 log = structlog.get_logger("twin.crawl")
 
@@ -103,6 +101,13 @@ class Intake:
             self.job, self.warehouse, self.source, self.books, self.pages,
             rules=self.rules, full=self.full,
         )  # fmt: skip
+        self.claims = CanonicalClaims(
+            Named(self.pages, self._documents.name, self._author, self.books.started,
+                  self._counters.seen),
+            self.warehouse,
+        )  # fmt: skip
+        self._ends: dict[str, datetime] = {}
+        self._expired: list[str] = []
         self._work: Work = {Read: self._read_all, Bury: self._bury_all, Store: self._store_all}
 
     @property
@@ -186,8 +191,8 @@ class Intake:
         return self._documents.store([(step.document, step.digest) for step in steps])
 
     def _bury_all(self, steps: Sequence[Bury]) -> Sequence[object]:
-        self.bury({step.identity: step.when for step in steps})
-        return [None] * len(steps)
+        buried = self.bury({step.identity: step.when for step in steps})
+        return [step.identity in buried for step in steps]
 
     def _taking_article(
         self, page: Page, state: bytes, read: Callable[[], Article]
@@ -202,6 +207,7 @@ class Intake:
 
         identity = document_id(self._author, page.url)
         is_known = self._documents.is_made_of(identity, fetched)
+        is_known = is_known and not self._has_expired(page.url, page.fetched)
         if is_known and identity not in self._documents.forgotten:
             return self._stored(identity, page.url, Change.UNCHANGED)
         outcome, reason, found = yield from self._read(page, fetched, at_once(read_once))
@@ -215,9 +221,11 @@ class Intake:
         """As `take`, in steps, for `taken`."""
         digest = hashlib.sha256(page.body).hexdigest()
         known = None if page.reserved else self.pages.current(page.url, digest)
-        again = known and self._again(page.url, known)
+        again = known and self._again(page.url, known, page.fetched)
         if known and again:
             outcome, reason, identity = again[0], known.reason, known.document_id
+            if known.expires:
+                self._ends[page.url] = known.expires
         else:
             outcome, reason, identity = yield from self._read(
                 page, self._documents.digest(digest), _article_of(page)
@@ -231,7 +239,11 @@ class Intake:
     ) -> None:
         """Keep a page's bytes, unless we may not, and what became of it."""
         may_keep = not reason.startswith((FORGOTTEN, RESERVED))
-        self._records.keep(page, digest, outcome.value, reason, identity, raw=may_keep)
+        is_settled = not self.claims.is_held(page.url)
+        self._records.keep(
+            page, digest, outcome.value, reason, identity, raw=may_keep, settled=is_settled,
+            expires=self._ends.pop(page.url, None),
+        )  # fmt: skip
 
     def _read(
         self, page: Page, fetched: str, read: Steps[Article]
@@ -260,21 +272,39 @@ class Intake:
         identity = document_id(self._author, self._documents.name(page.url))
         if identity in self._documents.forgotten:
             return *self.skip(FORGOTTEN), None
-        if self._documents.is_made_of(identity, fetched) and not page.reserved:
+        is_known = self._documents.is_made_of(identity, fetched) and not page.reserved
+        if is_known and not self._has_expired(page.url, page.fetched):
             return *self._stored(identity, page.url, Change.UNCHANGED), identity
         try:
             article = yield from read
         except DraftError as error:  # it may have been published before
-            yield Bury(identity, page.fetched)
+            stood = yield Bury(identity, page.fetched)
+            if stood and page.media_type == ARTICLE_TYPE:  # there is no page to say so in a replay
+                self._expired.append(identity)
             return *self._skip_draft(page.url, str(error)), None
-        url = article.canonical_url or page.url
-        if page.has_siblings and not same_page(url, page.url):
-            if document_id(self._author, self._documents.name(url)) in self._documents.forgotten:
-                return *self.skip(FORGOTTEN), None
-            self.skip(f"its canonical URL is {url}")
-            return Outcome.ELSEWHERE, url, None
+        url, outcome = self._place(page, article)
+        if outcome is not None:
+            return *outcome, None
         article = replace(article, reserved=tuple(sorted({*article.reserved, *page.reserved})))
         return (yield from self._keep(url, article, fetched, page))
+
+    def _place(self, page: Page, article: Article) -> tuple[str, tuple[Outcome, str] | None]:
+        """The URL that an article has; or the outcome, if it is none here."""
+        url = article.canonical_url or page.url
+        if article.continues and page.has_siblings and same_page(url, page.url):
+            url = article.continues
+        if same_page(url, page.url):
+            return url, None
+        if document_id(self._author, self._documents.name(url)) in self._documents.forgotten:
+            return url, self.skip(FORGOTTEN)
+        found = self._verdict_on(page, url, article)
+        if found is Verdict.WRONG:
+            return page.url, None
+        if not page.has_siblings:
+            return url, None
+        if found is Verdict.BELIEVED:
+            self.skip(f"its canonical URL is {url}")
+        return url, (Outcome.ELSEWHERE, url)
 
     def _keep(
         self, url: str, article: Article, fetched: str, page: Page
@@ -291,6 +321,8 @@ class Intake:
         if document.id != own:
             yield Bury(own, page.fetched)  # it was taken for the author's before
             documents.guests.add(document.id)
+        if article.expires is not None:
+            self._ends[page.url] = article.expires
         change = yield Store(document, fetched)
         if page.has_siblings:  # a replay has the pages of many crawls
             documents.keep_name(document.url)
@@ -329,14 +361,22 @@ class Intake:
         self._records.keep_unchanged(known, exchange, now())
         return again
 
-    def stands(self, url: str, captured: datetime | None) -> bool:
-        """Whether a page's body of then is what its document was made from, by these rules."""
-        known = self.pages.current(url)
-        return known is not None and known.captured == captured and self._stands(known)
+    def stands(self, url: str, captured: datetime | None, when: datetime) -> bool:
+        """Whether a page's body of then is what its document was made from, by these rules.
 
-    def _again(self, url: str, known: FetchedPage) -> tuple[Outcome, str] | None:
+        Args:
+            url: of the page.
+            captured: when it had that body.
+            when: the time that counts as now.
+        """
+        known = self.pages.current(url)
+        return known is not None and known.captured == captured and self._stands(known, when)
+
+    def _again(
+        self, url: str, known: FetchedPage, when: datetime | None = None
+    ) -> tuple[Outcome, str] | None:
         """The outcome of a page that was read before; None if that no longer holds."""
-        if not self._stands(known):
+        if not self._stands(known, when):
             return None
         if known.outcome == Outcome.STORED:
             assert known.document_id is not None  # noqa: S101 - see `_stands`
@@ -349,7 +389,14 @@ class Intake:
             return self._skip_draft(url, known.reason)
         return self.skip(known.reason)
 
-    def _stands(self, known: FetchedPage) -> bool:
+    def _has_expired(self, url: str, when: datetime) -> bool:
+        """Whether a page that was stored is not published any more, by what it said itself."""
+        known = self.pages.get(url)
+        return known is not None and known.expires is not None and known.expires <= when
+
+    def _stands(self, known: FetchedPage, when: datetime | None = None) -> bool:
+        if known.expires is not None and known.expires <= (when or now()):
+            return False
         if known.outcome != Outcome.STORED:
             return not known.reason.startswith(NOT_YET)  # its day may have come
         digest = self._documents.digest(known.body_digest)
@@ -405,6 +452,8 @@ class Intake:
             TwinError: the warehouse is away.
         """
         self.absences.note(url, of_status(status))
+        if transient:
+            self.claims.named.lost.add(page_key(url))
         known = self.pages.get(url)
         if known is not None:
             changed = {"outcome": Outcome.FAILED.value, "reason": reason, "status": status}
@@ -423,6 +472,42 @@ class Intake:
             self.fatal = error
             raise
 
+    # Pages that call another one canonical
+
+    def _verdict_on(self, page: Page, url: str, article: Article) -> Verdict:
+        """What to think of a page that calls another one canonical."""
+        if page.stands_alone:
+            self.claims.drop(page.url)
+            return Verdict.WRONG
+        if page.has_siblings:
+            return self.claims.verdict(page.url, url, article.content)
+        return self.claims.verdict_on_file(url, article.content)
+
+    def believe(self, url: str) -> None:
+        """Do without a page that waits for what it calls its canonical one."""
+        self.claims.drop(url)
+        self.skip("its canonical URL is not wanted")
+
+    def misled(self) -> list[str]:
+        """Pages whose claims turned out wrong: each is to be taken once more, standing alone.
+
+        To be asked when nothing else is left to be read.
+
+        Raises:
+            TwinError: the warehouse is away.
+        """
+        wrong = []
+        for url, claim, found in self.claims.judged():
+            if found is Verdict.WRONG:
+                wrong.append(url)
+                continue
+            self.skip(f"its canonical URL is {claim.target}")
+            known = self.pages.get(url)
+            if found is Verdict.BELIEVED and known is not None:
+                self.absences.note(url, Absence.MISSING)
+                self.pages.save(known.model_copy(update={"reader": self.rules}))
+        return wrong
+
     # Documents that are no longer there
 
     def has_had(self, url: str) -> bool:
@@ -433,7 +518,7 @@ class Intake:
         """A page that became another document, or none, has left the one that it was."""
         if outcome is Outcome.STORED and identity == document_id(self._author, url):
             return
-        moved = outcome in {Outcome.STORED, Outcome.ELSEWHERE}
+        moved = outcome in {Outcome.STORED, Outcome.ELSEWHERE} and not self.claims.is_held(url)
         self.absences.note(url, Absence.MISSING if moved else Absence.UNKNOWN)
 
     def unreached(self, *, gone: bool) -> list[str]:
@@ -450,15 +535,20 @@ class Intake:
         urls = {url for found in unseen.values() for url in found}
         return sorted(url for url in urls if not self.absences.knows(url))
 
-    def bury(self, gone: Mapping[str, datetime]) -> None:
+    def bury(self, gone: Mapping[str, datetime]) -> set[str]:
         """Mark documents as gone, each at its time; their texts and history stay.
+
+        Returns:
+            Ids of those that stood.
 
         Raises:
             TwinError: the warehouse is away.
         """
-        for identity in self.books.bury(gone):
+        buried = self.books.bury(gone)
+        for identity in buried:
             self._documents.drop(identity)
             self._counters.buried(identity)
+        return buried
 
     # The crawl as a whole
 
@@ -471,6 +561,8 @@ class Intake:
         Raises:
             TwinError: the warehouse is away.
         """
+        for claim in self.claims.held.values():  # it was stopped before they could be judged
+            self.skip(f"its canonical URL is {claim.target}")
         self.pages.flush()
         for url, status in self.dead_links.found.items():
             self._counters.dead_link(url, f"a dead link: answered {status}")
@@ -485,8 +577,8 @@ class Intake:
             gone = self.books.absent(self.absences, came_across, self.pages)
         if gone:
             self.bury(dict.fromkeys(gone, now()))
-        if self.recorder and gone:
-            self.recorder.conclude(self.books.id, now(), {"gone": gone})
+        if self.recorder and (gone or self._expired):
+            self.recorder.conclude(self.books.id, now(), {"gone": [*gone, *self._expired]})
 
     def close(self) -> TwinError | None:
         """Close the books of a settled source.
@@ -524,6 +616,7 @@ class Intake:
             **self._counters.state(),
             "absences": self.absences.pages,
             "dead_links": self.dead_links.state(),
+            "claims": self.claims.state(),
         }
 
     def go_on(self, state: dict[str, Any]) -> None:
@@ -531,6 +624,7 @@ class Intake:
         for url, absence in state["absences"].items():
             self.absences.note(url, Absence(absence))
         self.dead_links.go_on(state["dead_links"])
+        self.claims.go_on(state.get("claims", {}))
         self._counters.go_on(state)
 
 

@@ -77,6 +77,7 @@ class KnownPages:
                 packed_digest(page.body_digest),
                 page.reason,
                 page.links is not None,
+                None if page.expires is None else _milliseconds(page.expires),
                 # Texts that many pages have in common.
                 self._number(page.reader),
                 self._number(page.outcome),
@@ -92,7 +93,7 @@ class KnownPages:
         shared = ["", *self._shared]
         (
             document, fetched, captured, status, etag, last_modified, digest, reason, has_links,
-            reader, outcome, snapshot,
+            expires, reader, outcome, snapshot,
         ) = marshal.loads(row)  # noqa: S302 - written by `_row`  # fmt: skip
         return FetchedPage.model_construct(
             id=page_id(self._author, self._source, url),
@@ -111,6 +112,7 @@ class KnownPages:
             links=() if has_links else None,
             snapshot=None if snapshot is None else shared[snapshot],
             captured=None if captured is None else _moment(captured),
+            expires=None if expires is None else _moment(expires),
         )
 
     def current(self, url: str, body_digest: str | None = None) -> FetchedPage | None:

@@ -45,6 +45,12 @@ class Exchange:
         wanted = name.lower()
         return next((value for key, value in self.response_headers if key.lower() == wanted), None)
 
+    def without_validators(self) -> "Exchange":
+        """The exchange, without what asks for news only."""
+        names = {"etag", "last-modified", "content-type"}
+        kept = tuple(one for one in self.response_headers if one[0].lower() not in names)
+        return Exchange(self.status, self.request_headers, kept)
+
 
 @dataclass(frozen=True)
 class Page:
@@ -58,6 +64,7 @@ class Page:
         expected: the recipe says that this is an article, so being none is a failure.
         reserved: uses that the server's headers or the site forbid machines.
         has_siblings: the source can fetch the page that this one calls its canonical one.
+        stands_alone: it is not the page that it calls its canonical one.
         fetched: when; what becomes of the page bears this time.
         exchange: how it came, if over HTTP.
         links: pages of the site that it leads to; None if they were not looked for.
@@ -70,6 +77,7 @@ class Page:
     encoding: str | None = None
     expected: bool = True
     has_siblings: bool = False
+    stands_alone: bool = False
     reserved: tuple[str, ...] = ()
     fetched: datetime = field(default_factory=now)
     exchange: Exchange | None = None
@@ -89,6 +97,8 @@ class Article:
         reserved: uses that the page forbids machines (`Document.reserved`).
         canonical_url: what the page calls itself, on its own host.
         original_url: what it calls itself on another host: the text was published there first.
+        expires: from when on it is not published any more.
+        continues: the page before, if this one says that its article began there.
     """
 
     title: str
@@ -105,6 +115,8 @@ class Article:
     reserved: tuple[str, ...] = ()
     canonical_url: str | None = None
     original_url: str | None = None
+    expires: datetime | None = None
+    continues: str | None = None
 
 
 def article_json(article: Article) -> bytes:

@@ -42,8 +42,15 @@ class PageRecords:
         document: str | None = None,
         *,
         raw: bool,
+        settled: bool = True,
+        expires: datetime | None = None,
     ) -> None:
-        """Keep what became of a page, and its bytes, if they may be kept."""
+        """Keep what became of a page, and its bytes, if they may be kept.
+
+        Args:
+            expires: see `FetchedPage`.
+            settled: that is the last word; else the next crawl needs the whole page again.
+        """
         snapshot, captured = None, None
         if self._recorder and raw:
             before = self._pages.get(page.url)
@@ -63,9 +70,11 @@ class PageRecords:
             links=page.links,
             snapshot=snapshot,
             captured=captured,
+            expires=expires,
             **validators(page.exchange),
         )
-        if page.reserved:  # by headers, which may change where the page does not
+        # A reservation is in headers, which may change where the page does not.
+        if page.reserved or not settled:
             news = {"etag": None, "last_modified": None, "reader": ""}
             found = found.model_copy(update=news)
         self._pages.save(found)

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 
-from twin.crawl.formats import feed, media_types, substack
+from twin.crawl.formats import feed, media_types, several_pages, substack
 from twin.crawl.formats.media_types import settled_type
 from twin.crawl.page import (
     HTML_TYPES,
@@ -21,7 +22,7 @@ from twin.text.words import count_words
 
 #: Part of what decides whether stored text is still what we would extract today: raise it when
 #: a change of these readers changes their output.
-READER_VERSION = "5"
+READER_VERSION = "6"
 
 #: Fewest words of a text that is short by its nature; `crawl.min_words` counts where it is less.
 MIN_WORDS_OF_POST = 10
@@ -30,6 +31,7 @@ MIN_LINES_OF_CODE = 3
 #: MongoDB takes 16 MiB a document.
 MAX_CONTENT_BYTES = 15_000_000
 
+_OF_OUR_OWN = frozenset({several_pages.MEDIA_TYPE, feed.MEDIA_TYPE, substack.MEDIA_TYPE})
 #: Media type to the module of `twin.crawl.formats` and the function in it that reads such files.
 _READERS = {
     media_types.PDF: ("pdf", "read_pdf"),
@@ -106,10 +108,8 @@ def _read(page: Page, limits: CrawlSection) -> Article:
         text = decode(page)
         refuse_paywalled(text)
         return read_html(text, page.url, listings=not page.expected, links=limits.keep_links)
-    if page.media_type == feed.MEDIA_TYPE:
-        return feed.read_feed_item(page.body, page.url, links=limits.keep_links)
-    if page.media_type == substack.MEDIA_TYPE:
-        return substack.read_substack_post(decode(page), page.url, links=limits.keep_links)
+    if page.media_type in _OF_OUR_OWN:
+        return _read_own(page, limits)
     media_type = settled_type(page.media_type, page.url, page.body)
     if media_type != page.media_type:
         return _read(replace(page, media_type=media_type), limits)
@@ -123,6 +123,15 @@ def _read(page: Page, limits: CrawlSection) -> Article:
         import_module(f"twin.crawl.formats.{module}"), function
     )
     return read(page)
+
+
+def _read_own(page: Page, limits: CrawlSection) -> Article:
+    """A page in a form that only crawls have."""
+    if page.media_type == several_pages.MEDIA_TYPE:
+        return several_pages.read_several_pages(page, partial(_read, limits=limits))
+    if page.media_type == feed.MEDIA_TYPE:
+        return feed.read_feed_item(page.body, page.url, links=limits.keep_links)
+    return substack.read_substack_post(decode(page), page.url, links=limits.keep_links)
 
 
 def _in_whole_characters(article: Article) -> Article:

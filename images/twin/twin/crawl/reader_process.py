@@ -18,8 +18,10 @@ from twin.crawl.page import Article, Page, UnusableError
 from twin.crawl.read_article import read_article
 from twin.recipes import CrawlSection
 
-#: A page takes milliseconds; whatever takes this long does not come to an end.
+#: A page takes milliseconds; whatever takes this long does not come to an end. A page of megabytes
+#: is given more: a table of a million cells takes minutes.
 MAX_SECONDS = 60.0
+BYTES_A_SECOND = 50_000
 #: Parsers keep caches and fragments: a new process now and then keeps memory flat.
 PAGES_PER_PROCESS = 2_000
 START_SECONDS = 120.0
@@ -86,9 +88,10 @@ class _Reader:
                 self._pipe.recv()
                 self._ready = True
             self._pipe.send((pages, limits))
-            for _ in pages:
-                if not self._pipe.poll(MAX_SECONDS):
-                    raise BrokenReaderError(f"not read within {MAX_SECONDS:.0f} s")
+            for page in pages:
+                seconds = MAX_SECONDS + len(page.body) / BYTES_A_SECOND
+                if not self._pipe.poll(seconds):
+                    raise BrokenReaderError(f"not read within {seconds:.0f} s")
                 yield self._pipe.recv()
         except (EOFError, OSError):
             raise BrokenReaderError(f"the reader's process died ({self._end()})") from None

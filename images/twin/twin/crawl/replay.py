@@ -62,6 +62,7 @@ def replay(job: Job, options: ReplayOptions) -> None:
                 job, warehouse, source, full=options.full, read=reader.read_all,
                 recorder=_Played(snapshots, source),
             )  # fmt: skip
+            intake.claims.patient = True
             intakes.append(intake)
             _replay_source(intake, snapshots, options.since)
         failed = close_books(job, warehouse, intakes)
@@ -111,6 +112,8 @@ def _replay_source(intake: Intake, snapshots: Snapshots, since: datetime | None)
             elif entry.url.startswith(CRAWL_SCHEME):
                 _replay_note(intake, snapshots, entry)
             advance(1)
+    for url in intake.misled():
+        _replay_alone(intake, snapshots, bodies, url)
     intake.settle(last)
 
 
@@ -124,7 +127,7 @@ def _replay_page(
     if body is None:
         intake.fail(entry.url, f"its snapshot of {entry.refers_to:%Y-%m-%d %H:%M} is lost")
         return
-    if entry is not body and intake.stands(entry.url, body.at):
+    if entry is not body and intake.stands(entry.url, body.at, entry.at):
         return
     try:
         full = snapshots.read(source, body)
@@ -140,6 +143,19 @@ def _replay_page(
         intake.take_article(page.url, page.body, read, expected=page.expected, fetched=entry.at)
         return
     intake.take(_at(page, entry.at))
+
+
+def _replay_alone(
+    intake: Intake, snapshots: Snapshots, bodies: Mapping[Any, Entry], url: str
+) -> None:
+    """Take a page once more that a crawl, which ended early, has not asked for again."""
+    known = intake.pages.get(url)
+    body = known and bodies.get((url, known.captured))
+    if not known or not body:
+        return
+    full = snapshots.read(intake.source.name, body)
+    page = page_of(full, {**full.facts, "stands_alone": True}, full.body)
+    intake.take(_at(page, known.fetched))
 
 
 def _at(page: Page, when: datetime) -> Page:

@@ -35,7 +35,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Bury:
-    """Mark a document as gone since then; the answer is of no interest."""
+    """Mark a document as gone since then; the answer is whether it stood."""
 
     identity: str
     when: datetime

@@ -6,6 +6,10 @@ from enum import StrEnum
 
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 
+#: Why a page is no document: nobody may have its text.
+FORGOTTEN = "forgotten on demand (twin crawl forget)"
+RESERVED = "reserved by its publisher"
+
 
 class Outcome(StrEnum):
     """What became of a page."""

@@ -76,6 +76,7 @@ class FetchedPage(BaseModel):
         links: pages of the site that it leads to; None if they were not looked for.
         snapshot: file of the raw snapshot that has this body; None if there is none.
         captured: when that body was fetched, which may have been crawls ago.
+        expires: from when on its site does not publish it any more, by its own words.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -96,6 +97,7 @@ class FetchedPage(BaseModel):
     links: tuple[str, ...] | None = None
     snapshot: str | None = None
     captured: datetime | None = None
+    expires: datetime | None = None
 
 
 class DocumentChange(BaseModel):

@@ -1,6 +1,8 @@
 """Buckets over the S3 protocol: what folders have, below a prefix."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from tests.twin.crawl.formats.pages import words
 from tests.twin.crawl.formats.pdfs import bytes_of, report
 from tests.twin.crawl.sources.jobs import documents, held, job, run, tally
 from tests.twin.crawl.sources.s3_server import S3Server, s3_server
+from twin.crawl.page import Page
 from twin.crawl.run import CrawlOptions, crawl
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
 from twin.settings import Settings
@@ -128,3 +131,24 @@ def test_a_bucket_that_refuses(stores_settings: Settings, s3: S3Server) -> None:
         run(stores_settings, bucket())
     assert "source 'source': s3://papers/essays" in str(caught.value)
     assert "not-a-secret" not in str(caught.value)
+
+
+def test_an_unchanged_object_leaves_when_it_expires(
+    stores_settings: Settings, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though its version is known, and it is not read again before that day."""
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+    front = f"---\ntitle: Soon\nexpiryDate: {ends:%Y-%m-%d %H:%M:%S}\n---\n\n"
+    s3.objects["essays/soon.md"] = f"{front}{words()}".encode()
+    run(stores_settings, bucket(include=["*.md"]))
+    assert {one.title for one in documents(stores_settings).values()} == {"Tides", "Soon"}
+    asked = list(s3.read)
+    with pytest.raises(NothingToDo):
+        crawl(job(stores_settings, bucket(include=["*.md"])), CrawlOptions())
+    assert s3.read == asked
+    later = ends + timedelta(seconds=1)
+    monkeypatch.setattr("twin.crawl.intake.now", lambda: later)
+    monkeypatch.setattr("twin.crawl.sources.bucket.Page", partial(Page, fetched=later))
+    done = run(stores_settings, bucket(include=["*.md"]))
+    assert tally(done)["gone"] == 1
+    assert {one.title for one in documents(stores_settings).values()} == {"Tides"}

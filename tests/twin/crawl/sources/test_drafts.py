@@ -8,8 +8,9 @@ import pytest
 
 from tests.twin.crawl.sources.test_folder import WORDS, job
 from twin.crawl.page import Page
+from twin.crawl.replay import ReplayOptions, replay
 from twin.crawl.run import CrawlOptions, crawl
-from twin.domain.errors import BadDataError
+from twin.domain.errors import BadDataError, NothingToDo
 from twin.settings import Settings
 from twin.stores.warehouse import open_warehouse
 
@@ -82,6 +83,66 @@ def test_a_post_comes_in_when_its_day_has_come(
     )
     crawl(job(stores_settings, folder), CrawlOptions())
     assert titles(stores_settings) == {"public", "soon"}
+
+
+def expiring(folder: Path, days: float) -> datetime:
+    """When a post of the folder, published today, expires."""
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=days)
+    write(folder, "soon.md", f"expiryDate: {ends:%Y-%m-%d %H:%M:%S}")
+    return ends
+
+
+def test_an_unchanged_file_leaves_when_it_expires(
+    stores_settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = expiring(folder, 1)
+    later = partial(Page, fetched=ends + timedelta(seconds=1))
+    crawl(job(stores_settings, folder), CrawlOptions())
+    assert titles(stores_settings) == {"public", "soon"}
+    with pytest.raises(NothingToDo):  # its day is known, and remembered, from crawl to crawl
+        crawl(job(stores_settings, folder), CrawlOptions())
+    monkeypatch.setattr("twin.crawl.sources.folder.Page", later)
+    done = job(stores_settings, folder)
+    crawl(done, CrawlOptions())
+    assert titles(stores_settings) == {"public"}
+    assert done.result.detail["sources"]["notes"]["gone"] == 1
+    assert "expired on" in done.result.failures["folder://notes/soon.md"]
+    with pytest.raises(NothingToDo):
+        crawl(job(stores_settings, folder), CrawlOptions())
+    monkeypatch.undo()
+    write(folder, "soon.md", "layout: post")  # it was given more time
+    crawl(job(stores_settings, folder), CrawlOptions())
+    assert titles(stores_settings) == {"public", "soon"}
+
+
+def test_a_recipe_that_takes_drafts_keeps_what_expires(
+    stores_settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = expiring(folder, 1)
+    crawl(job(stores_settings, folder, source={"drafts": True}), CrawlOptions())
+    monkeypatch.setattr(
+        "twin.crawl.sources.folder.Page", partial(Page, fetched=ends + timedelta(days=1))
+    )
+    with pytest.raises(NothingToDo):
+        crawl(job(stores_settings, folder, source={"drafts": True}), CrawlOptions())
+    assert "soon" in titles(stores_settings)
+
+
+def test_what_expired_stays_away_in_a_replay(
+    stores_settings: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = expiring(folder, 1)
+    crawl(job(stores_settings, folder), CrawlOptions())
+    monkeypatch.setattr(
+        "twin.crawl.sources.folder.Page", partial(Page, fetched=ends + timedelta(days=1))
+    )
+    crawl(job(stores_settings, folder), CrawlOptions())
+    with open_warehouse(stores_settings) as warehouse:
+        warehouse._of("documents").delete_many({})
+        warehouse._of("pages").delete_many({})
+    with pytest.raises(NothingToDo, match="as their snapshots make them"):
+        replay(job(stores_settings, folder), ReplayOptions())
+    assert titles(stores_settings) == {"public"}
 
 
 def test_nothing_but_drafts_is_an_error_that_says_so(

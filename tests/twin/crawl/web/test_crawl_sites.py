@@ -313,7 +313,7 @@ def test_wrongly_linked_canonical_page_is_fetched_instead(
     canonical = f'<link rel="canonical" href="{site.url}/posts/whole/">'
     site.routes.update(
         {
-            "/": Answer(article("Print view", head=canonical)),
+            "/": Answer(article("Whole", head=canonical + "<!-- for print -->")),
             "/posts/whole/": Answer(article("Whole", head=canonical)),
         }
     )

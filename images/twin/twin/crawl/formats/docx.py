@@ -1,4 +1,4 @@
-"""Word documents (DOCX): headings, lists, tables and quotes by their styles."""
+"""Word documents (DOCX): headings, lists, tables and quotes by their styles, and formulas."""
 
 import re
 import zipfile
@@ -7,6 +7,7 @@ from io import BytesIO
 from typing import Any
 from xml.parsers.expat import ExpatError
 
+from twin.crawl.formats.docx_formulas import put_formulas, take_formulas
 from twin.crawl.formats.html_text import to_markdown
 from twin.crawl.formats.markdown import language, published, tags, take_title, title_from_url
 from twin.crawl.page import Article, Page, UnusableError
@@ -70,6 +71,7 @@ def _tree(body: bytes) -> Any:
         return {"src": ""}
 
     try:
+        body, formulas = take_formulas(body)
         converted = mammoth.convert_to_html(
             BytesIO(body),
             style_map=_STYLES,
@@ -81,7 +83,7 @@ def _tree(body: bytes) -> Any:
         raise UnusableError(f"not a Word document that can be read: {reason}") from None
     if not converted.value.strip():
         raise UnusableError("a Word document without text")
-    tree = document_fromstring(converted.value)
+    tree = document_fromstring(put_formulas(converted.value, formulas))
     for back in tree.xpath(
         "//a[starts-with(@href, '#footnote-ref') or starts-with(@href, '#endnote-ref')]"
     ):

@@ -174,10 +174,15 @@ def _why_not_now(front: dict[str, Any], now: datetime) -> str | None:
     begins = first_time(front, "publishdate", "pubdate", "published", "published_at", "date")
     if begins and begins > now:
         return f"{NOT_YET}: it is dated {begins:%Y-%m-%d}"
-    ends = first_time(front, "expirydate", "unpublishdate", "expires", "expired")
+    ends = expires(front)
     if ends and ends <= now:
         return f"{UNPUBLISHED} any more: it expired on {ends:%Y-%m-%d}"
     return None
+
+
+def expires(front: dict[str, Any]) -> datetime | None:
+    """When its site stops publishing a page."""
+    return first_time(front, "expirydate", "unpublishdate", "expires", "expired")
 
 
 def _is(value: object, words: frozenset[str]) -> bool:

@@ -153,6 +153,7 @@ def _article(metadata: Metadata, title: str, content: str) -> Article:
         reserved=metadata.reserved,
         canonical_url=metadata.canonical_url,
         original_url=metadata.original_url,
+        continues=metadata.continues,
     )
 
 

@@ -132,9 +132,10 @@ def _write_quotes(tree: "HtmlElement") -> None:
 
 def _write_tasks(tree: "HtmlElement") -> None:
     """``[x]`` and ``[ ]`` for the boxes that begin the items of a list."""
-    boxes = tree.xpath("//li//input[@type='checkbox'] | //li//*[@role='checkbox']")
-    for box in boxes:
-        item = next(iter(box.iterancestors("li")))
+    for box in tree.xpath("//input[@type='checkbox'] | //*[@role='checkbox']"):
+        item = next(box.iterancestors("li"), None)
+        if item is None:
+            continue
         before = next((text for text in item.itertext() if text.strip()), None)
         if before is not None and not _is_before(box, item):
             continue

@@ -73,9 +73,14 @@ def _holder_of(image: Place) -> Place | None:
 
 
 def keep_notes(runs: Sequence[Run]) -> None:
-    """A note stays if the text refers to it, or another note that stays does."""
+    """A note stays if the text refers to it, or another note that stays does.
+
+    So do notes that nothing but notes refers to, as paragraphs that refer to one another in a
+    circle: there is no text that was left out with them.
+    """
     notes: dict[str, list[Run]] = {}
     waiting: list[Run] = []
+    elsewhere: set[str] = set()
     for run in runs:
         label = _note_of(run)
         if label is not None:
@@ -83,6 +88,14 @@ def keep_notes(runs: Sequence[Run]) -> None:
             run.keep = False
         elif run.keep:
             waiting.append(run)
+        else:
+            elsewhere.update(REFERENCE.findall(run.text))
+    _follow(notes, waiting)
+    _follow(notes, [run for label in notes.keys() - elsewhere for run in notes[label]])
+
+
+def _follow(notes: dict[str, list[Run]], waiting: list[Run]) -> None:
+    """Keep what texts refer to, and take it out of the notes."""
     while waiting and notes:
         for label in REFERENCE.findall(waiting.pop().text):
             for note in notes.pop(label, ()):

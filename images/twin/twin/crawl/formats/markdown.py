@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from twin.crawl.formats.front_matter import (
     date_in_name,
+    expires,
     first_time,
     iso_time,
     split,
@@ -63,6 +64,7 @@ def read_markdown(
         modified=first_time(front, *_MODIFIED),
         language=language(_text(front.get("language", front.get("lang")))),
         tags=tags(listed or front.get("keywords")),
+        expires=None if drafts else expires(front),
     )
 
 

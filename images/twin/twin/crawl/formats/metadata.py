@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from twin.crawl.formats.json_ld import article_of, first_of, strings_of
 from twin.crawl.formats.markdown import language, tags
 from twin.crawl.formats.visible_dates import visible_date
 from twin.crawl.rights import reserved_by_robots, reserved_by_tdm_header
+from twin.crawl.web.part_numbers import goes_on_from
 from twin.crawl.web.urls import canonical, same_host
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class Metadata:
         canonical_url: its own name for itself, if that is on the same host.
         original_url: that name on another host: where it was published first.
         stated_url: the same on whatever host.
+        continues: the page before, if this one says that its article began there.
     """
 
     title: str | None
@@ -92,6 +95,7 @@ class Metadata:
     canonical_url: str | None
     original_url: str | None
     stated_url: str | None
+    continues: str | None
     body: str | None
 
 
@@ -119,6 +123,7 @@ def read_metadata(tree: "HtmlElement", url: str, base: str | None = None) -> Met
         canonical_url=name if here else None,
         original_url=None if here else name,
         stated_url=stated,
+        continues=goes_on_from(url, _previous(page, base or url)),
         body=_body(page),
     )
 
@@ -327,6 +332,15 @@ def _canonical(page: _Page, url: str) -> str | None:
             return canonical(urljoin(url, link.strip()))
         except ValueError:
             return None
+    return None
+
+
+def _previous(page: _Page, url: str) -> str | None:
+    """The page that this one calls the one before it."""
+    named = "contains(concat(' ', @rel, ' '), ' prev ') or @rel = 'previous'"
+    for link in page.tree.xpath(f"//link[{named}]/@href | //a[{named}]/@href"):
+        with suppress(ValueError):
+            return canonical(urljoin(url, link.strip()))
     return None
 
 

@@ -23,9 +23,15 @@ INNER = frozenset(
 
 
 def homes_of(place: Place) -> list[Place]:
-    """What a paragraph, list or table stands in; for text right in a ``div``, that too."""
+    """What a paragraph, list or table stands in; for text right in a ``div``, that too, and what
+    is around it but for boxes without any name."""
     if place.tag == "div":
-        return [place] if place.parent is None else [place, place.parent]
+        homes = [place]
+        while (around := homes[-1].parent) is not None:
+            homes.append(around)
+            if around.tag != "div" or around.names:
+                break
+        return homes
     for above in place.above():
         if above.tag not in INNER or (above.tag in ("td", "th") and above.table is None):
             return [above]

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from twin.crawl.formats.markdown import language, title_from_url
 from twin.crawl.formats.media_types import SRT
 from twin.crawl.formats.plain_text import SENTENCE_ENDS
+from twin.crawl.formats.rolling_captions import Cue, fresh_lines
 from twin.crawl.page import Article, Page, UnusableError, decode
 from twin.domain.document import normalise
 from twin.text.words import count_words
 
 if TYPE_CHECKING:
     from webvtt import Caption
+    from webvtt.models import Timestamp
 
 # A new paragraph begins after a silence, or where a sentence ends in a long one.
 _SILENCE_SECONDS = 2.5
@@ -41,6 +43,7 @@ _LANGUAGE = re.compile(r"^Language:\s*(\S+)", re.MULTILINE)
 class _Paragraph:
     speaker: str | None
     lines: list[str] = field(default_factory=list)
+    words: int = 0
 
     @property
     def text(self) -> str:
@@ -88,27 +91,42 @@ def _parsed(text: str, *, srt: bool) -> "list[Caption]":
         raise UnusableError(f"a broken transcript: {error}") from None
 
 
+def _cues(captions: "Iterable[Caption]") -> Iterator[Cue]:
+    """What is said, and by whom: a caption may hold several voices."""
+    for caption in captions:
+        for speaker, lines in _spoken(caption.raw_text):
+            if lines:
+                times = _seconds(caption.start_time), _seconds(caption.end_time)
+                yield Cue(tuple(lines), *times, speaker)
+
+
+def _seconds(time: "Timestamp") -> float:
+    """With its milliseconds, which the library's own number of seconds lacks."""
+    return time.in_seconds() + time.milliseconds / 1000
+
+
 def _paragraphs(captions: "Iterable[Caption]") -> Iterator[_Paragraph]:
     current = _Paragraph(None)
     end = 0.0
     last = ""
-    for caption in captions:
-        for speaker, lines in _spoken(caption.raw_text):
-            # Rolling captions show each line again when the next one comes.
-            fresh = lines[1:] if lines and lines[0] == last else lines
-            if not fresh:
-                continue
-            last = fresh[-1]
-            for is_new, turn in _turns(fresh):
-                silence = caption.start_in_seconds - end
-                if current.lines and (
-                    is_new or speaker != current.speaker or _is_full(current, silence)
-                ):
-                    yield current
-                    current = _Paragraph(speaker)
-                current.speaker = speaker
-                current.lines += turn
-                end = caption.end_in_seconds
+    cues = list(_cues(captions))
+    for cue, fresh in zip(cues, fresh_lines(cues), strict=True):
+        # Rolling captions show each line again when the next one comes.
+        lines = fresh[1:] if fresh and fresh[0] == last else fresh
+        if not lines:
+            continue
+        last = lines[-1]
+        for is_new, turn in _turns(lines):
+            silence = cue.start - end
+            if current.lines and (
+                is_new or cue.speaker != current.speaker or _is_full(current, silence)
+            ):
+                yield current
+                current = _Paragraph(cue.speaker)
+            current.speaker = cue.speaker
+            current.lines += turn
+            current.words += sum(map(count_words, turn))
+            end = cue.end
     if current.lines:
         yield current
 
@@ -134,10 +152,10 @@ def _turns(lines: list[str]) -> Iterator[tuple[bool, list[str]]]:
 
 
 def _is_full(paragraph: _Paragraph, silence: float) -> bool:
-    text = paragraph.text
     if silence >= _SILENCE_SECONDS:
         return True
-    return count_words(text) >= _LONG_PARAGRAPH_WORDS and bool(SENTENCE_ENDS.search(text))
+    ends = SENTENCE_ENDS.search(paragraph.lines[-1])
+    return paragraph.words >= _LONG_PARAGRAPH_WORDS and ends is not None
 
 
 def _spoken(raw: str) -> Iterator[tuple[str | None, list[str]]]:

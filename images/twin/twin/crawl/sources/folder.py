@@ -7,6 +7,7 @@ from urllib.parse import quote
 from twin.crawl.formats.media_types import media_type_of
 from twin.crawl.intake import Intake
 from twin.crawl.page import Page
+from twin.crawl.web.urls import page_number
 from twin.domain.errors import BadDataError
 from twin.recipes import FolderSource
 
@@ -31,6 +32,7 @@ def read_folder(source: FolderSource, intake: Intake) -> None:
             BadDataError(f"{where} file in {source.path} matches {patterns}")
         )
         return
+    intake.claims.named.files = frozenset(page_number(file_url(source, path)) for path in files)
     with intake.job.progress(f"crawl {source.name}", len(files)) as advance:
         intake.advance = advance
         for path in intake.budget.allowed(files):

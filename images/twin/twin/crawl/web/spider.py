@@ -17,7 +17,6 @@ from scrapy.linkextractors import LinkExtractor  # noqa: TID253 - as above
 from scrapy.spidermiddlewares.httperror import HttpError  # noqa: TID253 - as above
 from scrapy.utils.gz import gunzip, gzip_magic_number  # noqa: TID253 - as above
 from scrapy.utils.sitemap import Sitemap  # noqa: TID253 - as above
-from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding, read_bom
 
 from twin.crawl.absences import Absence
 from twin.crawl.formats import feed
@@ -29,6 +28,7 @@ from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
 from twin.crawl.web.batches import Batches
 from twin.crawl.web.dead_links import STATUSES
 from twin.crawl.web.pagination import Traps, next_page, shape
+from twin.crawl.web.parts import Parts, encoding_of
 from twin.crawl.web.politeness import UnknownRobotsError
 from twin.crawl.web.reservations import Reservations
 from twin.crawl.web.site import Site
@@ -71,6 +71,7 @@ class WebSpider(scrapy.Spider):
     #: Whether a document that nothing led to can be asked for by its page.
     asks_one_by_one = True
     _reservations: Reservations
+    _parts: Parts
 
     def __init__(
         self,
@@ -109,6 +110,8 @@ class WebSpider(scrapy.Spider):
         """Made by Scrapy."""
         spider: Self = super().from_crawler(crawler, *args, **kwargs)
         spider._reservations = Reservations(crawler)
+        meta = {IN_BROWSER: spider.source.javascript}
+        spider._parts = Parts(crawler, spider.site, spider._max_bytes, meta)
         return spider
 
     def _is_downloading(self) -> bool:
@@ -365,6 +368,8 @@ class WebSpider(scrapy.Spider):
         if leads_on:
             self._traps.note(url, fruitful=True)
         page = await self._page(url, response, links)
+        if self.site.may_be_document(url) and isinstance(response, HtmlResponse):
+            page = await self._parts.with_others(page, response)
         if not self.site.may_be_document(url) or isinstance(response, XmlResponse):
             self._traps.note(url, fruitful=leads_on)
             await self._taken(self.intake.passing_by(page, "not included"))
@@ -372,6 +377,8 @@ class WebSpider(scrapy.Spider):
         outcome, where = await self._take(page)
         self._traps.note(url, fruitful=leads_on or outcome is not Outcome.SKIPPED)
         if outcome is Outcome.ELSEWHERE:
+            if self.intake.claims.is_held(url) and not self.site.may_fetch(where):
+                self.intake.believe(url)  # the recipe does not want this page by any name
             for request in self._pages([where], response):
                 yield request
 
@@ -409,6 +416,11 @@ class WebSpider(scrapy.Spider):
         links = (self._name(link.url, response) for link in self._links.extract_links(response))
         return tuple(dict.fromkeys(link for link in links if link and self.site.is_ours(link)))
 
+    def _alone(self, url: str) -> scrapy.Request:
+        """Ask once more for a page that is not what it calls its canonical page."""
+        request = self._page_request(url)
+        return request.replace(dont_filter=True, meta={**request.meta, "stands_alone": True})
+
     # Documents that nothing led to
 
     def lists_all(self) -> bool:
@@ -426,7 +438,11 @@ class WebSpider(scrapy.Spider):
 
     def on_idle(self) -> list[scrapy.Request]:
         """Requests for known documents that nothing led to: once, when all else is done."""
-        if self._asked_again or self.intake.fatal is not None:
+        if self.intake.fatal is not None:
+            return []
+        if misled := self.intake.misled():
+            return [self._alone(url) for url in misled]
+        if self._asked_again:
             return []
         self._asked_again = True
         requests: list[scrapy.Request] = []
@@ -476,9 +492,10 @@ class WebSpider(scrapy.Spider):
             url=url,
             body=response.body,
             media_type=media_type,
-            encoding=_encoding(response),
+            encoding=encoding_of(response),
             expected=self.site.is_expected(url),
             has_siblings=True,
+            stands_alone=bool(response.meta.get("stands_alone")),
             exchange=_exchange(response),
             links=links,
             reserved=await self._reservations.of(response),
@@ -654,14 +671,4 @@ def _headers(headers: Any) -> tuple[tuple[str, str], ...]:
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, values in headers.items()
         for value in values
-    )
-
-
-def _encoding(response: Response) -> str | None:
-    """What the page or its server declares. A guess would hide damage, so none is made."""
-    header = response.headers.get("Content-Type", b"").decode("latin-1")
-    return (
-        read_bom(response.body)[0]
-        or http_content_type_encoding(header)
-        or html_body_declared_encoding(response.body)
     )

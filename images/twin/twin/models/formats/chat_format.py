@@ -19,6 +19,8 @@ from twin.models.language_model import Message
 
 #: What a template may write between texts without it being one token: [INST], <|user|>, <<SYS>>.
 _TEMPLATE_MARK = re.compile(r"<\|[^<>|\s]+\|>|</?[\w-]+>|<</?[A-Z]+>>|\[/?[A-Z_]{2,}\]")
+#: Tags of HTML, which some vocabularies have as well, bear no such names.
+_NAMED_LIKE_CONTROL = re.compile(r"<\|[^<>|\s]+\|>|</?\w+_\w*>|<unused\d+>")
 
 #: Some templates write today's date, which would make each day's prompt another one.
 _FIXED_DATE = "{%- macro strftime_now(format) -%}26 Jul 2024{%- endmacro -%}\n"
@@ -281,11 +283,17 @@ def _template(tokenizer: Any, end_ids: frozenset[int]) -> str:
 
 
 def _control_tokens(tokenizer: Any) -> list[Any]:
-    """Special tokens, and added ones that the template writes (Qwen's <think> is not special)."""
+    """Special tokens, and added ones that the template writes (Qwen's <think> is not special) or
+    that are named like such (Gemma's <start_of_image> is not either)."""
     return [
         token
         for token in tokenizer.added_tokens_decoder.values()
-        if token.content.strip() and (token.special or token.content in tokenizer.chat_template)
+        if token.content.strip()
+        and (
+            token.special
+            or token.content in tokenizer.chat_template
+            or _NAMED_LIKE_CONTROL.fullmatch(token.content)
+        )
     ]
 
 
