@@ -48,6 +48,20 @@ def check_base(adapter: Path, base: BaseModelPin) -> None:
         )
 
 
+def check_can_be_shared(adapter: Path) -> None:
+    """Refuse an adapter that no engine loads beside others of its base.
+
+    Raises:
+        BadDataError: it changes rows of embedding and head.
+    """
+    written = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    if written.get("trainable_token_indices"):
+        raise BadDataError(
+            f"the adapter {adapter} taught its base model a token, by a row of embedding and head "
+            "which versions share: set serving.adapters to merged"
+        )
+
+
 def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
     """Write base and adapter as one model: bf16 safetensors, tokenizer, chat template, licence.
 
@@ -56,6 +70,7 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
     """
     import torch
     from peft import PeftModel
+    from peft.tuners.trainable_tokens import TrainableTokensLayer
     from peft.tuners.tuners_utils import BaseTunerLayer
     from transformers import AutoModelForCausalLM
 
@@ -65,7 +80,9 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
     )
     adapted = PeftModel.from_pretrained(model, adapter)
     for layer in adapted.modules():
-        if isinstance(layer, BaseTunerLayer):
+        if isinstance(layer, TrainableTokensLayer):
+            layer.merge()  # takes the place of rows: there is no sum
+        elif isinstance(layer, BaseTunerLayer):
             layer.get_base_layer().float()
             layer.merge()
             layer.get_base_layer().to(torch.bfloat16)

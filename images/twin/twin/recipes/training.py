@@ -51,6 +51,11 @@ class TrainingSection(Section):
         description="a packaged model, a folder or a hub id; a decoder with a chat template, or a "
         "pretrained base model without one",
     )
+    teach_end: bool = Field(
+        default=False,
+        description="teach a base model the token that ends its answers, where it never was: trains "
+        "a row of embedding and head, so it needs serving.adapters: merged",
+    )
     seed: int = 13
     lora: LoraSection = LoraSection()
     sft: SftSection = SftSection()

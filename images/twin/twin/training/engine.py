@@ -14,6 +14,12 @@ from twin.recipes import DpoSection, LoraSection, SftSection, TrainingSection
 from twin.settings import Settings
 from twin.stores.files import FileStore
 from twin.stores.tracking import TrackingRun
+from twin.training.taught_end import (
+    TokenIndices,
+    begin_at_known_end,
+    copy_to_reference,
+    token_indices,
+)
 
 Rows = list[dict[str, Any]]
 
@@ -27,12 +33,14 @@ class Workshop:
     checkpoints: str
 
 
-def load_for_training(folder: Path, settings: Settings) -> tuple[Any, ChatFormat]:
+def load_for_training(
+    folder: Path, settings: Settings, recipe: TrainingSection
+) -> tuple[Any, ChatFormat]:
     """Base model (bf16, no adapter) and its chat format.
 
     Raises:
         BadDataError: the model's conversations cannot be written (`ChatFormat`), or it was never
-            taught the token that ends an answer.
+            taught the token that ends an answer and the recipe does not have it taught.
         BadConfigurationError: this job does not see the GPUs that it was given, or several.
     """
     import torch
@@ -49,12 +57,13 @@ def load_for_training(folder: Path, settings: Settings) -> tuple[Any, ChatFormat
     model = AutoModelForCausalLM.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16
     )
-    check_end_is_trained(model, chat)
+    if not recipe.teach_end:
+        check_end_is_trained(model, chat)
     return model, chat
 
 
-def lora_config(lora: LoraSection) -> Any:
-    """LoRA on every linear layer of the body; the head is never adapted."""
+def lora_config(lora: LoraSection, taught: TokenIndices | None = None) -> Any:
+    """LoRA on every linear layer of the body; of embedding and head only ``taught`` rows."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -63,6 +72,7 @@ def lora_config(lora: LoraSection) -> Any:
         lora_dropout=lora.dropout,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
+        trainable_token_indices=taught,
     )
 
 
@@ -81,6 +91,7 @@ def sft_trainer(
     from twin.training.lean_head import use_lean_head
 
     knobs = recipe.sft
+    taught = token_indices(model, chat) if recipe.teach_end else None
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
@@ -94,8 +105,10 @@ def sft_trainer(
         train_dataset=Dataset.from_list(rows),
         eval_dataset=Dataset.from_list(validation) if validation else None,
         processing_class=_padded(chat),
-        peft_config=lora_config(recipe.lora),
+        peft_config=lora_config(recipe.lora, taught),
     )
+    if taught is not None:
+        begin_at_known_end(trainer.model, chat)
     use_lean_head(trainer)
     return trainer
 
@@ -128,6 +141,7 @@ def dpo_trainer(
         train_dataset=Dataset.from_list(rows),
         processing_class=_padded(chat),
     )
+    copy_to_reference(trainer.model)
     use_lean_head(trainer)
     return trainer
 

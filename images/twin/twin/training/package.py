@@ -5,7 +5,12 @@ from pathlib import Path
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
-from twin.models.adapters import check_base, merge_adapter, record_base
+from twin.models.adapters import (
+    check_base,
+    check_can_be_shared,
+    merge_adapter,
+    record_base,
+)
 from twin.models.bases.base_models import BaseModelPin, keep_base_model, prepare_base_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.stores.files import FileStore, folder_digest, open_files
@@ -110,6 +115,7 @@ def _stored(job: Job, files: FileStore, plan: TrainingPlan) -> tuple[str, str]:
 
 def _copy_adapter(adapter: Path, target: Path, base: BaseModelPin) -> None:
     """What an engine loads of an adapter, and of which base it is: as the store keeps that."""
+    check_can_be_shared(adapter)
     target.mkdir()
     for path in adapter.glob("adapter_*"):
         shutil.copyfile(path, target / path.name)

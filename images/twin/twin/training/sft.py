@@ -56,7 +56,7 @@ def _train(
 ) -> None:
     base = prepare_base_model(plan.base.name, job.settings)
     check_memory(plan.base.name, sum(path.stat().st_size for path in base.glob("*.safetensors")))
-    model, chat = load_for_training(base, job.settings)
+    model, chat = load_for_training(base, job.settings, job.recipe.training)
     rows = _rows(job, files, plan, chat, Split.TRAIN)
     validation = _rows(job, files, plan, chat, Split.VALIDATION)
     most = job.recipe.training.sft.max_validation_samples

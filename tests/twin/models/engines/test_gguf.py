@@ -63,11 +63,6 @@ def test_other_weights_and_other_quantisations_are_other_files(copy, tmp_path, m
     assert len(names) == 3
 
 
-def test_a_quantisation_that_cannot_be_made_is_refused(folder, tmp_path):
-    with pytest.raises(BadConfigurationError, match="q4_k_m needs"):
-        prepare_gguf(folder, "q4_k_m", tmp_path)
-
-
 def test_an_unknown_way_to_cut_text_is_refused(copy, tmp_path):
     def change(tokenizer):
         tokenizer["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = r"\w+"

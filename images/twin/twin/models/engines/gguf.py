@@ -30,19 +30,14 @@ def prepare_gguf(folder: Path, quantisation: str, cache: Path) -> Path:
 
     Args:
         folder: as `twin training package` writes it, or a prepared base model.
-        quantisation: f16, bf16 or q8_0.
+        quantisation: f16, bf16, q8_0 or q4_k_m.
         cache: folder in which the files are kept.
 
     Raises:
         BadDataError: llama.cpp does not know the architecture or how the tokenizer cuts text, or
             cuts it otherwise than the tokenizer does.
-        BadConfigurationError: no converter, or a quantisation that cannot be made here.
+        BadConfigurationError: the converter is not installed.
     """
-    if quantisation == "q4_k_m":
-        raise BadConfigurationError(
-            "llama_cpp.quantisation: q4_k_m needs llama.cpp's quantiser, which no package brings: "
-            "take q8_0, f16 or bf16"
-        )
     _refuse_unknown_tokenizer(folder)
     digest = _digest(_files(folder, _MODEL_FILES), quantisation)
     target = cache / f"model-{quantisation}-{digest}.gguf"

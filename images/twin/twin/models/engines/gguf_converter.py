@@ -1,6 +1,6 @@
 """Writes GGUF files with llama.cpp's own converter; runs as a process of its own.
 
-    python -m twin.models.engines.gguf_converter model FOLDER FILE bf16|f16|q8_0
+    python -m twin.models.engines.gguf_converter model FOLDER FILE bf16|f16|q8_0|q4_k_m
     python -m twin.models.engines.gguf_converter adapter FOLDER FILE BASE_FOLDER
 
 The converter brings a copy of the package `gguf` that conflicts with the one of this environment,
@@ -21,6 +21,7 @@ import torch  # noqa: TID253 - a process of its own
 from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
 from safetensors.torch import load_file
 
+from twin.models.engines.k_quants import q4_k_m, teach_converter
 from twin.models.engines.pre_tokenizers import byte_level_name, is_byte_level, prepends_space
 
 UNLEARNED_SCORE = -1e6
@@ -30,6 +31,7 @@ FILE_TYPES = {
     "f16": gguf.LlamaFileType.MOSTLY_F16,
     "bf16": gguf.LlamaFileType.MOSTLY_BF16,
     "q8_0": gguf.LlamaFileType.MOSTLY_Q8_0,
+    "q4_k_m": gguf.LlamaFileType.MOSTLY_Q4_K_M,
 }
 
 
@@ -37,9 +39,25 @@ def convert_model(folder: Path, file: Path, quantisation: str) -> None:
     """Write the model of a folder (safetensors, fast tokenizer) as one GGUF file."""
     parameters = ModelBase.load_hparams(folder, False)
     kind = _converter_of(parameters)
+    if quantisation == "q4_k_m":
+        teach_converter()
 
     class Model(kind):  # type: ignore[misc, valid-type]
         model_arch = kind.model_arch
+
+        def prepare_tensors(self) -> None:
+            self.tied = not any(name.endswith("lm_head.weight") for name in self.model_tensors)
+            super().prepare_tensors()
+
+        def modify_tensors(self, data: Any, name: str, bid: int | None) -> Iterator[Any]:
+            for new_name, tensor in super().modify_tensors(data, name, bid):
+                self.width = tensor.shape[-1]
+                yield new_name, tensor
+
+        def tensor_force_quant(self, name: str, new_name: str, bid: int | None, n_dims: int) -> Any:
+            if quantisation != "q4_k_m" or n_dims < 2:
+                return super().tensor_force_quant(name, new_name, bid, n_dims)
+            return q4_k_m(new_name, self.width, bid, self.block_count, tied=self.tied)
 
         def set_vocab(self) -> None:
             _write_vocabulary(self)
