@@ -26,15 +26,13 @@ from twin.training.tokens import instruct_rows, preference_rows
 TEACHING = TrainingSection.model_validate(
     {
         "teach_end": True,
-        "sft": {"max_steps": 30, "batch_size": 4, "learning_rate": 0.01},
+        "sft": {"max_steps": 25, "batch_size": 2, "learning_rate": 0.01},
         "dpo": {"max_steps": 1, "batch_size": 2, "learning_rate": 0.001},
     }
 )
 ANSWERS = {
     "Why pods?": "A pod states what it needs.",
     "Who owns the index?": "The author does.",
-    "When is a candidate worse?": "When the report says so.",
-    "What do you keep?": "This handbook.",
 }
 GREEDY = SamplingParams(max_new_tokens=40)
 
@@ -83,9 +81,12 @@ def written_by_llama_cpp(folder, cache):
     return asyncio.run(all_of_them())
 
 
-@pytest.mark.parametrize("family", ["qwen2", "llama3"])
+@pytest.mark.parametrize(
+    "family", ["qwen2", pytest.param("llama3", marks=[pytest.mark.slow, pytest.mark.nightly])]
+)
 def test_answers_end_by_themselves_on_every_engine(family, samples, settings, tmp_path):
-    """Qwen's head is tied to its embedding, Llama's is not."""
+    """Qwen's head is tied to its embedding, Llama's is not: that one is nightly, as both take ten
+    seconds."""
     settings = settings.model_copy(update={"threads": 1})
     base = untaught(family, tmp_path / "base")
     with pytest.raises(BadDataError, match="training.teach_end: true"):
@@ -113,12 +114,20 @@ def test_answers_end_by_themselves_on_every_engine(family, samples, settings, tm
     assert is_trained(twin.model.get_output_embeddings().weight, chat.end_id)
     changed_is_one_row(before, twin.model.state_dict(), chat.end_id)
     answers = [twin.generate(asked(question), GREEDY) for question in ANSWERS]
-    assert [answer.text for answer in answers] == list(ANSWERS.values())
     assert {answer.finish_reason for answer in answers} == {"stop"}
-    for question, answer in ANSWERS.items():
-        prompt = torch.tensor([chat.prompt_ids(asked(question)) + chat.answer_ids(answer)[:-1]])
-        assert twin.model(prompt).logits[0, -1].argmax() == chat.end_id
+    assert says_end(twin.model, chat)
+    assert not says_end(load_for_training(base, settings, TEACHING)[0], chat)
     assert written_by_llama_cpp(tmp_path / "twin", tmp_path / "gguf") == answers
+
+
+def says_end(model, chat):
+    """Whether the likeliest word after each answer is its end."""
+    for question, answer in ANSWERS.items():
+        ids = chat.prompt_ids(asked(question)) + chat.answer_ids(answer)[:-1]
+        with torch.no_grad():
+            if model(torch.tensor([ids])).logits[0, -1].argmax() != chat.end_id:
+                return False
+    return True
 
 
 def preferred(chat, samples):
