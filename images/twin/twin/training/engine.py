@@ -1,12 +1,15 @@
 """The two TRL trainers, set up from a recipe, and one way to run either."""
 
+import importlib.util
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twin.domain.errors import BadConfigurationError
 from twin.job import Job
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.gpus import check_gpus
@@ -36,12 +39,13 @@ class Workshop:
 def load_for_training(
     folder: Path, settings: Settings, recipe: TrainingSection
 ) -> tuple[Any, ChatFormat]:
-    """Base model (bf16, no adapter) and its chat format.
+    """Base model (in bf16, or of four bits for QLoRA; no adapter) and its chat format.
 
     Raises:
         BadDataError: the model's conversations cannot be written (`ChatFormat`), or it was never
             taught the token that ends an answer and the recipe does not have it taught.
-        BadConfigurationError: this job does not see the GPUs that it was given, or several.
+        BadConfigurationError: this job does not see the GPUs that it was given, or several; or
+            what QLoRA needs is not installed.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -50,16 +54,56 @@ def load_for_training(
     from twin.models.formats.trained_end import check_end_is_trained
 
     check_gpus(settings, training=True)
+    if recipe.method == "qlora":
+        _reach_four_bit_packages(settings)
     transformers_logging.disable_progress_bar()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     chat = ChatFormat.load(folder)
     model = AutoModelForCausalLM.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.bfloat16,
+        **(_four_bits() if recipe.method == "qlora" else {}),
     )
     if not recipe.teach_end:
         check_end_is_trained(model, chat)
     return model, chat
+
+
+def _reach_four_bit_packages(settings: Settings) -> None:
+    """Let bitsandbytes be imported; before transformers, which looks for it once.
+
+    Raises:
+        BadConfigurationError: it is not there.
+    """
+    folder = settings.qlora_packages.resolve()
+    if importlib.util.find_spec("bitsandbytes") is None:
+        if not (folder / "bitsandbytes").is_dir():
+            raise BadConfigurationError(
+                f"training.method: qlora needs bitsandbytes, which is not in {folder}: run "
+                "`make qlora`, set TWIN_QLORA_PACKAGES to the folder in which it is installed, or "
+                "set training.method to lora"
+            )
+        sys.path.append(str(folder))
+
+
+def _four_bits() -> dict[str, Any]:
+    """Linear layers of the body as QLoRA packs them (Dettmers et al., 2023, arXiv:2305.14314)."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        ),
+        # Packed weights are not moved any more, so they are loaded where they are trained.
+        "device_map": {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"},
+    }
 
 
 def lora_config(lora: LoraSection, taught: TokenIndices | None = None) -> Any:

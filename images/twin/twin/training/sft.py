@@ -117,6 +117,8 @@ def _parameters(job: Job, plan: TrainingPlan) -> dict[str, object]:
         "dataset_version": plan.manifest.version,
         "recipe_digest": job.recipe.digest(),
         "code_version": job.settings.code_version,
+        "method": training.method,
+        "teach_end": training.teach_end,
         **{f"lora.{key}": value for key, value in training.lora.model_dump().items()},
         **{f"sft.{key}": value for key, value in training.sft.model_dump().items()},
     }
