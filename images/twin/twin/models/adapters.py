@@ -14,9 +14,14 @@ BASE_FILE = "base.json"
 """In an adapter's folder: name and digest of the base that it was trained on."""
 
 
-def record_base(adapter: Path, base: BaseModelPin) -> None:
-    """Write into an adapter's folder which base it is of."""
+def record_base(adapter: Path, base: BaseModelPin, weights_digest: str | None = None) -> None:
+    """Write into an adapter's folder which base it is of.
+
+    ``weights_digest`` is that of the base as the file store keeps it, which engines load.
+    """
     note = {"base_model": base.name, "base_digest": base.digest}
+    if weights_digest is not None:
+        note["weights_digest"] = weights_digest
     (adapter / BASE_FILE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
     # Where the base lay on the machine that trained is nobody else's business.
     configuration = adapter / "adapter_config.json"
@@ -45,6 +50,25 @@ def check_base(adapter: Path, base: BaseModelPin) -> None:
             f"the adapter {adapter} is of base model {name} (digest {digest[:12]}), not of "
             f"{base.name} (digest {base.digest[:12]}): train on this base, or name the other one "
             "in training.base_model"
+        )
+
+
+def check_engines_base(adapter: Path, weights_digest: str) -> None:
+    """Refuse an adapter that was not trained on the weights which an engine runs.
+
+    One of another base with layers as large would load, and answer nonsense. Those that do not say
+    of which weights they are pass.
+
+    Raises:
+        BadDataError: it was trained on others.
+    """
+    note = adapter / BASE_FILE
+    said = json.loads(note.read_text("utf-8")) if note.is_file() else {}
+    if said.get("weights_digest", weights_digest) != weights_digest:
+        raise BadDataError(
+            f"the adapter {adapter} is of base model {said['base_model']} (digest "
+            f"{said['weights_digest'][:12]}), and this engine runs another (digest "
+            f"{weights_digest[:12]}): package the version again"
         )
 
 

@@ -1,8 +1,13 @@
 """Conversion to GGUF: once, whole, and only of what llama.cpp reads as transformers does."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -51,6 +56,28 @@ def test_what_a_killed_conversion_left_is_removed(folder, tmp_path, monkeypatch)
     (half / file.name).write_bytes(b"half")
     assert prepare_gguf(folder, "f16", tmp_path / "gguf") == file
     assert not half.exists()
+
+
+@pytest.mark.slow
+def test_kill_9_in_a_conversion_leaves_nothing_half_written(folder, gguf_cache, tmp_path):
+    """A process that imports torch. Buys: what it had written is never taken for a model, and the
+    next start makes it anew."""
+    cache = tmp_path / "gguf"
+    code = (
+        "import sys; from pathlib import Path; from twin.models.engines.gguf import prepare_gguf; "
+        "prepare_gguf(Path(sys.argv[1]), 'bf16', Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", code, str(folder), str(cache)]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        while not [path for path in cache.glob(".model-*/*") if path.stat().st_size]:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.001)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert not list(cache.glob("*.gguf"))
+    assert list(cache.glob(".model-*")), "it was killed in mid-work"
+    file = prepare_gguf(folder, "bf16", cache)
+    assert file.read_bytes() == prepare_gguf(folder, "bf16", gguf_cache).read_bytes()
+    assert sorted(path.suffix for path in cache.iterdir()) == [".gguf", ".lock"]
 
 
 def test_other_weights_and_other_quantisations_are_other_files(copy, tmp_path, monkeypatch):

@@ -198,6 +198,35 @@ def test_the_adapter_is_chosen_by_request(folder, cache, adapters, ask, chat):
     assert len(set(answers)) == 3
 
 
+@pytest.mark.parametrize(
+    ("family", "sizes", "words"),
+    [
+        ("smollm2", {"hidden_size": 96}, "is one of them of another base model"),
+        pytest.param(
+            "phi3", {}, "qkv_proj.*and its base model no such layer",
+            marks=[pytest.mark.slow, pytest.mark.nightly],
+        ),
+    ],  # fmt: skip
+    ids=["wider", "another-family"],
+)
+def test_an_adapter_of_another_base_is_refused(
+    engine, ask, adapters, tmp_path, family, sizes, words
+):
+    """And the engine answers on, with the adapters that it has. Nightly is the one that stops in
+    the converter already."""
+    other = lora(families.build(family, tmp_path / "base", **sizes), tmp_path / "adapter", 1)
+
+    async def work():
+        await engine.set_adapters({"formal": adapters["formal"]})
+        before = await generation(engine, ask(QUESTIONS[0], adapter="formal"))
+        with pytest.raises(BadDataError, match=words) as refused:
+            await engine.set_adapters({"formal": adapters["formal"], "other": other})
+        assert "\n" not in str(refused.value)
+        assert await generation(engine, ask(QUESTIONS[0], adapter="formal")) == before
+
+    run(engine, work)
+
+
 def test_an_unknown_adapter_is_refused(engine, ask):
     with pytest.raises(BadDataError, match=r"no adapter 'rude': the engine has none"):
         run(engine, lambda: read(engine, ask(QUESTIONS[0], adapter="rude")))

@@ -115,7 +115,14 @@ class _AdapterParts:
         # What the converter does to a linear layer it does to the rows of its weight (Llama's
         # heads change their order), so B, which has the same rows, goes through it for both.
         a, _ = self.pairs[name]
-        for target, rows in super().modify_tensors(data, name, bid):  # type: ignore[misc]
+        try:
+            written = list(super().modify_tensors(data, name, bid))  # type: ignore[misc]
+        except ValueError:
+            raise SystemExit(
+                f"the adapter has a matrix for {name}, and its base model no such layer: it is of "
+                "another base model"
+            ) from None
+        for target, rows in written:
             if rows.shape[1] != a.shape[0]:
                 raise SystemExit(f"an adapter of {name} cannot be written for llama.cpp")
             yield f"{target}.lora_a", a
