@@ -209,7 +209,7 @@ def test_a_shared_version_is_an_adapter_beside_its_base(world, tiny):
     assert prepare_base_model(version.tags["base_model"], world.settings) == base
     assert str(tiny) not in (adapter / "adapter_config.json").read_text()
     check_engines_base(adapter, version.tags["base_digest"])
-    with pytest.raises(BadDataError, match="this engine runs another .*package the version again"):
+    with pytest.raises(BadDataError, match=r"this engine runs another .*package the version again"):
         check_engines_base(adapter, "0" * 64)
     # What loads no adapters gets base and adapter as one model: the very one that is merged.
     made = whole_weights(version, world.settings)

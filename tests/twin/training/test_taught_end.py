@@ -89,7 +89,7 @@ def test_answers_end_by_themselves_on_every_engine(family, samples, settings, tm
     seconds."""
     settings = settings.model_copy(update={"threads": 1})
     base = untaught(family, tmp_path / "base")
-    with pytest.raises(BadDataError, match="training.teach_end: true"):
+    with pytest.raises(BadDataError, match=r"training\.teach_end: true"):
         load_for_training(base, settings, TrainingSection())
     model, chat = load_for_training(base, settings, TEACHING)
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -106,7 +106,7 @@ def test_answers_end_by_themselves_on_every_engine(family, samples, settings, tm
     first = dpo.state.log_history[0]
     assert abs(first["rewards/margins"]) < 1e-3, "the reference has the taught row too"
     dpo.model.save_pretrained(tmp_path / "adapter", selected_adapters=["default"])
-    with pytest.raises(BadDataError, match="set serving.adapters to merged"):
+    with pytest.raises(BadDataError, match=r"set serving\.adapters to merged"):
         check_can_be_shared(tmp_path / "adapter")
 
     merge_adapter(base, tmp_path / "adapter", tmp_path / "twin")

@@ -23,7 +23,7 @@ class _TokenLogProbabilities(torch.autograd.Function):
     def forward(
         ctx: Any,
         hidden: torch.Tensor,
-        rows: torch.Tensor | None,
+        rows: torch.Tensor | None,  # noqa: ARG004 - the head's own, given to get a gradient
         head: OutputHead,
         targets: torch.Tensor,
     ) -> torch.Tensor:

@@ -60,8 +60,8 @@ class TrainingSection(Section):
     )
     teach_end: bool = Field(
         default=False,
-        description="teach a base model the token that ends its answers, where it never was: trains "
-        "a row of embedding and head, so it needs serving.adapters: merged",
+        description="teach a base model the token that ends its answers, where it never was: "
+        "trains a row of embedding and head, so it needs serving.adapters: merged",
     )
     seed: int = 13
     lora: LoraSection = LoraSection()

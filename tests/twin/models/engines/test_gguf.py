@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from twin.domain.errors import BadConfigurationError, BadDataError
+from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
 from twin.models.engines import gguf
 from twin.models.engines.gguf import prepare_gguf, prepare_gguf_adapter
 from twin.models.engines.llama_server import PROBES
@@ -114,6 +114,16 @@ def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused(
     with pytest.raises(BadDataError, match=re.escape(message)):
         prepare_gguf(folder, "bf16", tmp_path / "gguf")
     assert [path.suffix for path in (tmp_path / "gguf").iterdir()] == [".lock"]
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_is_asked_again(folder, tmp_path):
+    """A process that imports torch. Buys: a full disk is not taken for a model that is no use."""
+    full = tmp_path / "model.gguf"
+    full.symlink_to("/dev/full")
+    with pytest.raises(TryAgainError, match=r"no space left for .*: make some") as refused:
+        gguf._convert("model", folder, full, "bf16")
+    assert "\n" not in str(refused.value)
 
 
 def test_an_unknown_architecture_is_refused(copy, tmp_path):

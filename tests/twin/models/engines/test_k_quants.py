@@ -73,7 +73,7 @@ def test_packed_numbers_come_back(monkeypatch, kind, error):
 
 def test_a_llama_cpp_without_quantiser_says_so(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(SystemExit, match="set llama_cpp.quantisation to q8_0"):
+    with pytest.raises(SystemExit, match=r"set llama_cpp\.quantisation to q8_0"):
         load_quantiser()
 
 

@@ -203,10 +203,12 @@ def test_the_adapter_is_chosen_by_request(folder, cache, adapters, ask, chat):
     [
         ("smollm2", {"hidden_size": 96}, "is one of them of another base model"),
         pytest.param(
-            "phi3", {}, "qkv_proj.*and its base model no such layer",
+            "phi3",
+            {},
+            "qkv_proj.*and its base model no such layer",
             marks=[pytest.mark.slow, pytest.mark.nightly],
         ),
-    ],  # fmt: skip
+    ],
     ids=["wider", "another-family"],
 )
 def test_an_adapter_of_another_base_is_refused(
@@ -381,7 +383,9 @@ def test_health(engine):
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
     """A model that takes 40,000 characters, of which it makes some 15,000 tokens."""
-    return families.build("smollm2", tmp_path_factory.mktemp("wide"), max_position_embeddings=16_384)
+    return families.build(
+        "smollm2", tmp_path_factory.mktemp("wide"), max_position_embeddings=16_384
+    )
 
 
 def watched(engine, steps):

@@ -1,5 +1,6 @@
 """Models and LoRA adapters as GGUF files, which llama.cpp reads; each is converted once a node."""
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -12,12 +13,15 @@ from typing import Any
 
 from filelock import FileLock
 
-from twin.domain.errors import BadConfigurationError, BadDataError
+from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
 from twin.models.engines.pre_tokenizers import byte_level_name, is_byte_level
 from twin.settings import get_settings, inherited_environment
 
 CONVERSION = "1"
 """Part of a file's name: changes when converting gives other bytes."""
+
+_FULL = (f"[Errno {errno.ENOSPC}]", f"[Errno {errno.EDQUOT}]", "requested and")
+"""How Python, and NumPy where it was half done, say that a disk is full."""
 
 _MODEL_FILES = ("*.json", "*.safetensors")
 
@@ -37,6 +41,7 @@ def prepare_gguf(folder: Path, quantisation: str, cache: Path) -> Path:
         BadDataError: llama.cpp does not know the architecture or how the tokenizer cuts text, or
             cuts it otherwise than the tokenizer does.
         BadConfigurationError: the converter is not installed.
+        TryAgainError: no space is left for the file.
     """
     _refuse_unknown_tokenizer(folder)
     digest = _digest(_files(folder, _MODEL_FILES), quantisation)
@@ -133,4 +138,9 @@ def _convert(what: str, folder: Path, file: Path, option: str) -> None:
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no reason given"]
+        if any(words in lines[-1] for words in _FULL):
+            raise TryAgainError(
+                f"no space left for {file}: make some, or name a larger folder with TWIN_HOME (a "
+                "pod: a larger volume)"
+            )
         raise BadDataError(f"{folder} cannot be converted for llama.cpp: {lines[-1][:300]}")

@@ -39,25 +39,13 @@ def convert_model(folder: Path, file: Path, quantisation: str) -> None:
     """Write the model of a folder (safetensors, fast tokenizer) as one GGUF file."""
     parameters = ModelBase.load_hparams(folder, False)
     kind = _converter_of(parameters)
+    types: tuple[type, ...] = ()
     if quantisation == "q4_k_m":
         teach_converter()
+        types = (_MixedTypes,)
 
-    class Model(kind):  # type: ignore[misc, valid-type]
+    class Model(*types, kind):  # type: ignore[misc, valid-type]
         model_arch = kind.model_arch
-
-        def prepare_tensors(self) -> None:
-            self.tied = not any(name.endswith("lm_head.weight") for name in self.model_tensors)
-            super().prepare_tensors()
-
-        def modify_tensors(self, data: Any, name: str, bid: int | None) -> Iterator[Any]:
-            for new_name, tensor in super().modify_tensors(data, name, bid):
-                self.width = tensor.shape[-1]
-                yield new_name, tensor
-
-        def tensor_force_quant(self, name: str, new_name: str, bid: int | None, n_dims: int) -> Any:
-            if quantisation != "q4_k_m" or n_dims < 2:
-                return super().tensor_force_quant(name, new_name, bid, n_dims)
-            return q4_k_m(new_name, self.width, bid, self.block_count, tied=self.tied)
 
         def set_vocab(self) -> None:
             _write_vocabulary(self)
@@ -68,6 +56,27 @@ def convert_model(folder: Path, file: Path, quantisation: str) -> None:
 
     with torch.inference_mode():
         Model(folder, FILE_TYPES[quantisation], file, hparams=parameters).write()
+
+
+class _MixedTypes:
+    """Of a converter what chooses the type of each matrix."""
+
+    model_tensors: dict[str, Any]
+    block_count: int
+
+    def prepare_tensors(self) -> None:
+        self.tied = not any(name.endswith("lm_head.weight") for name in self.model_tensors)
+        super().prepare_tensors()  # type: ignore[misc]
+
+    def modify_tensors(self, data: Any, name: str, bid: int | None) -> Iterator[tuple[str, Any]]:
+        for target, tensor in super().modify_tensors(data, name, bid):  # type: ignore[misc]
+            self.width = tensor.shape[-1]
+            yield target, tensor
+
+    def tensor_force_quant(self, name: str, target: str, bid: int | None, n_dims: int) -> Any:
+        if n_dims < 2:
+            return super().tensor_force_quant(name, target, bid, n_dims)  # type: ignore[misc]
+        return q4_k_m(target, self.width, bid, self.block_count, tied=self.tied)
 
 
 def convert_adapter(folder: Path, file: Path, base: Path) -> None:

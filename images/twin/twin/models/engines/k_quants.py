@@ -1,9 +1,8 @@
 """Q4_K_M for llama.cpp's converter, which writes plain types only.
 
 Blocks are packed by llama.cpp itself: the library in `xllamacpp` exports ggml's own function for
-it. Which tensor gets which type is decided as in llama.cpp's `llama-quantize` (src/llama-quant.cpp):
-four bits for most, six for the head and for half of the value and down projections, which a model
-is hurt most by.
+it. Which tensor gets which type is decided as in llama.cpp's `llama-quantize`: four bits for most,
+six for the head and for half of the value and down projections, where few bits do most harm.
 
 Runs in the converter's process (`twin.models.engines.gguf_converter`), whose `gguf` this changes.
 """
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy as np
+import numpy as np  # noqa: TID253 - of the converter's process
 
 Types = gguf.GGMLQuantizationType
 
@@ -63,7 +62,7 @@ _BLOCKS = {
 }
 
 
-def _packer(pack: Any, kind: Types) -> Any:
+def _packer(pack: Any, kind: gguf.GGMLQuantizationType) -> Any:
     size = gguf.GGML_QUANT_SIZES[kind][1]
 
     def quantize_blocks(_cls: Any, blocks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -72,7 +71,9 @@ def _packer(pack: Any, kind: Types) -> Any:
         source = values.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
         written = pack(int(kind), source, packed.ctypes.data, 0, len(values), BLOCK, None)
         if written != packed.nbytes:
-            raise SystemExit(f"llama.cpp packed {written} bytes of {kind.name}, not {packed.nbytes}")
+            raise SystemExit(
+                f"llama.cpp packed {written} bytes of {kind.name}, not {packed.nbytes}"
+            )
         return packed
 
     return quantize_blocks
@@ -90,9 +91,11 @@ def q4_k_m(name: str, width: int, layer: int | None, layers: int, *, tied: bool)
     """
     kind = Types.Q4_K
     part = name.removesuffix(".weight").rpartition(".")[2]
-    if part == "output" or (part == "token_embd" and tied):
-        kind = Types.Q6_K
-    elif part in ("attn_v", "ffn_down") and layer is not None and _gets_more(layer, layers):
+    if (
+        part == "output"
+        or (part == "token_embd" and tied)
+        or (part in ("attn_v", "ffn_down") and layer is not None and _gets_more(layer, layers))
+    ):
         kind = Types.Q6_K
     elif part == "attn_qkv":
         kind = Types.Q5_K

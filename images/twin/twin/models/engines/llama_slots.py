@@ -38,9 +38,9 @@ class Slots:
 
     def __init__(self, parallel: int, pool_tokens: int) -> None:
         self.threads = ThreadPoolExecutor(parallel, thread_name_prefix="llama")
-        self._cached: dict[int, tuple[int | None, Sequence[int]]] = {
-            slot: (None, ()) for slot in range(parallel)
-        }
+        self._cached: dict[int, tuple[int | None, Sequence[int]]] = dict.fromkeys(
+            range(parallel), (None, ())
+        )
         self._free = list(range(parallel))
         self._free_tokens = pool_tokens
         self._waiting: deque[_Waiting] = deque()
