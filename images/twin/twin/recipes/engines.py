@@ -16,8 +16,8 @@ class LlamaCppSection(Section):
     quantisation: Literal["f16", "bf16", "q8_0", "q4_k_m"] = Field(
         default="q8_0",
         description="format of the GGUF file that the weights are converted to: q8_0 answers as "
-        "the weights do; q4_k_m is little more than half as large and as much faster, and answers "
-        "a little worse",
+        "the weights do; q4_k_m is little more than half as large (of models whose width is no "
+        "multiple of 256, nearly as large) and answers a little worse",
     )
     parallel: PositiveInt = Field(
         default=8, description="answers written at once by continuous batching; more wait"
