@@ -11,6 +11,7 @@ JOBS := .venvs/jobs
 AIRFLOW := .venvs/airflow
 VLLM := .venvs/vllm
 CONVERT := .venvs/convert
+QLORA := .venvs/qlora
 TOOLS := .venvs/tools
 DOCS := .venvs/docs
 UV := $(TOOLS)/bin/uv
@@ -71,6 +72,15 @@ $(JOBS)/.ready: $(UV) $(REQUIREMENTS)/torch.txt $(REQUIREMENTS)/dev.txt $(REQUIR
 $(CONVERT)/.ready: $(UV) $(REQUIREMENTS)/convert.txt
 	rm -rf $(CONVERT)
 	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(CONVERT) -r $(REQUIREMENTS)/convert.txt
+	touch $@
+
+.PHONY: qlora
+qlora: $(QLORA)/.ready ## Fetch what packs weights into four bits (125 MB), for recipes with method: qlora
+
+# A folder like the converter's: in the environment, every process that trains would load it.
+$(QLORA)/.ready: $(UV) $(REQUIREMENTS)/qlora.txt
+	rm -rf $(QLORA)
+	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(QLORA) -r $(REQUIREMENTS)/qlora.txt
 	touch $@
 
 # Compiled at once, since eight processes of Airflow import the same at the same time.
@@ -152,7 +162,7 @@ test-quick: setup tools ## The tests that take seconds
 	$(JOBS)/bin/python -m pytest -m "not slow and not nightly and not e2e and not images" tests/twin tests/helm tests/images tests/ci
 
 .PHONY: test-slow
-test-slow: setup vllm ## What test leaves out: more model families, then vLLM on processors
+test-slow: setup qlora vllm ## What test leaves out: more model families, then vLLM on processors
 	$(JOBS)/bin/python -m pytest -m nightly --durations=15 tests/twin
 	$(JOBS)/bin/python -m pytest -s tests/vllm
 
@@ -316,6 +326,7 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	  images/twin/pyproject.toml $(REQUIREMENTS)/serve-vllm-cuda.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/convert.txt $(REQUIREMENTS)/convert.in
+	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/qlora.txt $(REQUIREMENTS)/qlora.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in
 	$(COMPILE) --no-header --output-file images/mlflow/requirements.txt images/mlflow/requirements.in

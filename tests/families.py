@@ -2,8 +2,8 @@
 
 Each has its family's architecture and configuration keys, a tokenizer of its family's kind trained
 on a page of text, its family's special tokens, and the chat template that its makers publish
-(`tests/chat_templates/`). SentencePiece families get a `tokenizer.model` too, since llama.cpp's
-converter reads that. Under a million parameters, about a second each.
+(`tests/chat_templates/`; each says of which model). SentencePiece families get a `tokenizer.model`
+too, since llama.cpp's converter reads that. Under a million parameters, about a second each.
 """
 
 import json

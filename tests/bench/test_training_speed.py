@@ -46,7 +46,7 @@ def trl_defaults(base, folder):
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
 
-    model, chat = load_for_training(base, Settings())
+    model, chat = load_for_training(base, Settings(), TrainingSection())
     return SFTTrainer(
         model=model,
         args=SFTConfig(
@@ -59,7 +59,7 @@ def trl_defaults(base, folder):
 
 
 def ours(base, folder):
-    model, chat = load_for_training(base, Settings())
+    model, chat = load_for_training(base, Settings(), TrainingSection())
     return sft_trainer(model, chat, TrainingSection(), folder, rows(chat), [])
 
 

@@ -77,7 +77,7 @@ def walk(kind, samples, settings, tmp_path):
 
 def train(base, samples, settings, tmp_path):
     """The rows of SFT, and what the DPO trainer's model thinks of each answer (nats a token)."""
-    model, chat = load_for_training(base, settings)
+    model, chat = load_for_training(base, settings, TRAINING)
     rows = instruct_rows(chat, "Ann", samples, 2_000, pytest.fail)
     sft = sft_trainer(model, chat, TRAINING, tmp_path / "sft", rows, [])
     assert torch.isfinite(torch.tensor(sft.train().training_loss))
@@ -98,7 +98,7 @@ def train(base, samples, settings, tmp_path):
         assert chat.end_id not in row["rejected_ids"]
     sft.model.save_pretrained(tmp_path / "adapter-sft")
     adapted = PeftModel.from_pretrained(
-        load_for_training(base, settings)[0], tmp_path / "adapter-sft", is_trainable=True
+        load_for_training(base, settings, TRAINING)[0], tmp_path / "adapter-sft", is_trainable=True
     )
     dpo = dpo_trainer(adapted, chat, TRAINING, tmp_path / "dpo", preferred)
     assert torch.isfinite(torch.tensor(dpo.train().training_loss))

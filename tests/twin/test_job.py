@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import structlog
 import typer
+from safetensors import SafetensorError
 
 from twin.domain import errors
 from twin.job import MAX_FAILURES_IN_RESULT, Job, run_job
@@ -104,10 +105,12 @@ def test_a_defect_keeps_its_traceback_and_still_reports(tmp_path: Path) -> None:
     [
         (PermissionError(errno.EACCES, "Permission denied", "/home/x"), 78, "may not use /home/x"),
         (OSError(errno.EROFS, "Read-only file system", "/etc/x"), 78, "TWIN_HOME"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/home/x"), 75, "no space left for /home/x"),
+        (SafetensorError("No space left on device (os error 28)"), 75, "no space left: make some"),
     ],
 )
 def test_a_disk_that_cannot_be_written_is_told_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], error: OSError, code: int, words: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], error: Exception, code: int, words: str
 ) -> None:
     found, result = outcome(tmp_path, raising(error))
     assert (found, result["status"]) == (code, "failed")

@@ -231,3 +231,11 @@ def test_the_engine_follows_from_the_gpus_unless_it_is_named(serving, kind):
 def test_what_an_engine_cannot_do_is_refused(serving, words):
     with pytest.raises(ValidationError, match=words):
         ServingSection.model_validate(serving)
+
+
+def test_a_taught_end_needs_weights_of_ones_own(tmp_path):
+    taught = {**MINIMAL, "training": {"teach_end": True}}
+    (tmp_path / "ada.yaml").write_text(yaml.safe_dump(taught))
+    assert load_recipe("ada", tmp_path).training.teach_end
+    shared = {**taught, "serving": {"adapters": "shared"}}
+    assert "set serving.adapters to merged" in refusal(tmp_path, shared)

@@ -22,7 +22,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from twin.domain.errors import BadConfigurationError, ExitCode, TryAgainError, TwinError
+from twin.domain.errors import (
+    BadConfigurationError,
+    ExitCode,
+    TryAgainError,
+    TwinError,
+    disk_is_full,
+)
 from twin.domain.result import Counts, JobResult
 from twin.recipes import Recipe, load_recipe
 from twin.settings import Settings, get_settings
@@ -248,13 +254,16 @@ def _disk_errors_explained() -> Iterator[None]:
     """What only whoever runs a job can mend about its folders, in plain words."""
     try:
         yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    except Exception as error:
+        if disk_is_full(error):
+            path = getattr(error, "filename", None)
             raise TryAgainError(
-                f"no space left{f' for {error.filename}' if error.filename else ''}: make some, "
+                f"no space left{f' for {path}' if path else ''}: make some, "
                 "or name larger folders with TWIN_HOME and TWIN_FILES_URI (a pod: larger volumes "
                 "in its profile)"
             ) from error
+        if not isinstance(error, OSError):
+            raise
         if error.errno in {errno.EACCES, errno.EROFS} and error.filename:
             raise BadConfigurationError(
                 f"user {os.getuid()} may not use {error.filename} ({error.strerror}): give the "

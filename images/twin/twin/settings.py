@@ -122,6 +122,10 @@ class Settings(BaseSettings):
     """Folder of llama.cpp's converter, apart from the other packages since it conflicts with one
     of them."""
 
+    qlora_packages: Path = Path(".venvs/qlora")
+    """Folder of bitsandbytes (``make qlora``), apart from the other packages since whatever trains
+    would load it, and half of PyTorch's compiler with it, whether it is needed or not."""
+
     contact: str | None = Field(default=None, pattern=r"^[\x21-\x27\x2a-\x7e]+$")
     """E-mail address or URL by which those whose sites are crawled reach you: part of the user
     agent of every crawl."""

@@ -6,6 +6,7 @@ import torch
 from twin.domain.errors import BadConfigurationError
 from twin.models.gpus import check_given, check_launched
 from twin.models.language_model import load_language_model
+from twin.recipes import TrainingSection
 from twin.training.engine import load_for_training
 
 
@@ -32,7 +33,11 @@ def test_several_gpus_need_a_launcher():
     assert refused.value.exit_code == 78
 
 
-@pytest.mark.parametrize("load", [load_for_training, load_language_model])
+def load_to_train(folder, settings):
+    return load_for_training(folder, settings, TrainingSection())
+
+
+@pytest.mark.parametrize("load", [load_to_train, load_language_model])
 def test_no_model_is_loaded_where_a_gpu_is_missing(load, settings, tiny):
     missing = settings.model_copy(update={"gpus": torch.cuda.device_count() + 1})
     with pytest.raises(BadConfigurationError, match=f"given {missing.gpus} GPU"):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import transformers
+from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests import families
@@ -57,13 +58,19 @@ def gradients(model, log_probabilities):
     return own
 
 
-def compare(model):
-    """Values and gradients of the head alone and of the model's own logits, in float32."""
+def compare(model, rows=0):
+    """Values and gradients of the head alone and of the model's own logits, in float32.
+
+    Of embedding and head nothing is trained but ``rows`` parameters of PEFT.
+    """
     head = model.get_output_embeddings()
-    for parameter in {*head.parameters(), *model.get_input_embeddings().parameters()}:
-        parameter.requires_grad_(False)
+    for layer in (head, model.get_input_embeddings()):
+        for name, parameter in layer.named_parameters():
+            if "trainable_tokens" not in name:
+                parameter.requires_grad_(False)
     generator = torch.Generator().manual_seed(3)
     ids = torch.randint(1, 250, (1, 60), generator=generator)
+    ids[0, ::7] = TAUGHT[0]
     targets = ids[0, 1:]
     logits = model(input_ids=ids).logits[0, :-1]
     expected = logits.log_softmax(-1).gather(1, targets[:, None]).squeeze(1)
@@ -72,6 +79,7 @@ def compare(model):
     found = token_log_probabilities(hidden, OutputHead.checked(model), targets)
     assert torch.allclose(found, expected, atol=1e-4)
     assert expected_gradients.keys() == (found_gradients := gradients(model, found)).keys()
+    assert sum("trainable_tokens" in name for name in expected_gradients) == rows
     for name, gradient in expected_gradients.items():
         assert torch.allclose(found_gradients[name], gradient, rtol=1e-3, atol=1e-4), name
     return head, hidden, targets, expected
@@ -89,6 +97,23 @@ def test_scaled_and_biased_heads_are_exact(name):
     head, hidden, targets, expected = compare(model)
     plain = token_log_probabilities(hidden, OutputHead(head.weight), targets)
     assert not torch.allclose(plain, expected, atol=0.05), "there is something to be left out"
+
+
+TAUGHT = [7, 130]
+
+
+@pytest.mark.parametrize("name", ["qwen2", "llama3", "gemma2", "cohere"])
+def test_single_rows_of_a_head_can_be_trained(name, tmp_path):
+    """Tied, apart, capped and scaled: rows of PEFT get the gradient that the logits give them."""
+    model = other(name) if name in OTHERS else family(name, tmp_path)
+    layers = {"embed_tokens": TAUGHT, "lm_head": TAUGHT}
+    lora = {"task_type": "CAUSAL_LM", "r": 2, "target_modules": "all-linear"}
+    adapted = get_peft_model(model, LoraConfig(**lora, trainable_token_indices=layers))
+    rows = [n for n, p in adapted.named_parameters() if "trainable_tokens" in n and p.requires_grad]
+    assert len(rows) == (1 if model.config.tie_word_embeddings else 2)
+    compare(model, rows=len(rows))
+    with adapted.disable_adapter():
+        assert OutputHead.of(model).taught is None
 
 
 def test_what_a_family_does_to_its_scores(tmp_path):

@@ -5,10 +5,13 @@ What that buys: a bad adapter of one twin is seen not to take the others out of 
 """
 
 import asyncio
+import shutil
 
 import pytest
 
 from tests import families
+from twin.models.adapters import record_base
+from twin.models.bases.base_models import BaseModelPin
 from twin.models.engines.engine import EngineRequest
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation, SamplingParams
@@ -131,6 +134,25 @@ def test_a_bad_adapter_is_refused_and_the_others_answer_on(replica, base, source
     told = asyncio.run(life())
     assert told["adapters"] == ["v1"]
     assert "digest differs" in told["refused"]["v2"]
+
+
+def test_an_adapter_of_another_base_is_refused(replica, base, sources, settings, tmp_path):
+    """One with layers as large as those of this base, so that it would load."""
+    other = shutil.copytree(sources["formal"]["uri"], tmp_path / "other")
+    (other / ".published.json").unlink(missing_ok=True)
+    record_base(other, BaseModelPin("other", "1" * 64), weights_digest="2" * 64)
+    files = open_files(settings)
+    uri = files.publish_folder(other, "models/other")
+    bad = {"uri": uri, "digest": files.published_digest("models/other")}
+
+    async def life():
+        await replica.reconfigure({"adapters": {"v1": sources["formal"], "v2": bad}})
+        assert await answer(replica, base, "v1")
+        return await replica.describe()
+
+    told = asyncio.run(life())
+    assert told["adapters"] == ["v1"]
+    assert "is of base model other (digest 222222222222)" in told["refused"]["v2"]
 
 
 def test_other_weights_than_were_registered_are_no_engine(replica, sources):

@@ -47,7 +47,15 @@ def test_a_model_whose_name_looks_pinned_is_itself_first():
     assert routes.target("twin-foo-v2-v1").version == "1"
 
 
-@pytest.mark.parametrize("name", ["twin-b", "twin-a-v9", "twin-a-v", "-v1", "", "twin-a-v1-v1"])
+@pytest.mark.parametrize(("draw", "version"), [(0.0, "1"), (0.74, "1"), (0.75, "2"), (0.99, "2")])
+def test_weights_need_not_add_up_to_a_hundred(draw, version):
+    """As while a rollout shifts them one by one."""
+    assert table(twin_a={"1": 30, "2": 10, "3": 0}).target("twin-a", draw=draw).version == version
+
+
+@pytest.mark.parametrize(
+    "name", ["twin-b", "twin-a-v9", "twin-a-v", "-v1", "", "twin-a-v1-v1", "twin-a-v1x"]
+)
 def test_an_unknown_model_is_a_404_that_names_what_there_is(name):
     with pytest.raises(ApiError, match="twin-a") as error:
         table(twin_a={"1": 100}).target(name)
@@ -61,6 +69,14 @@ def test_a_model_without_weights_is_not_in_service_but_its_versions_are():
         routes.target("twin-a")
 
 
+def test_names_are_models_with_traffic_and_all_versions_in_order():
+    routes = table(twin_b={"9": 0, "2": 100}, twin_a={"1": 100}, twin_c={"4": 0})
+    assert routes.names() == [
+        "twin-a", "twin-a-v1", "twin-b", "twin-b-v2", "twin-b-v9", "twin-c-v4",
+    ]  # fmt: skip
+    assert routes.applications() == {"twin-a-v1", "twin-b-v2", "twin-b-v9", "twin-c-v4"}
+
+
 def test_the_model_may_be_left_out_while_there_is_one():
     assert table(twin_a={"1": 100}).target(None).model == "twin-a"
     with pytest.raises(ApiError, match="name one: twin-a, twin-b") as error:
@@ -70,6 +86,7 @@ def test_the_model_may_be_left_out_while_there_is_one():
         RoutingTable.empty().target(None)
 
 
-def test_a_weight_out_of_range_is_refused():
+@pytest.mark.parametrize("weight", [-1, 101])
+def test_a_weight_out_of_range_is_refused(weight):
     with pytest.raises(ValidationError):
-        table(twin_a={"1": 101})
+        table(twin_a={"1": weight})

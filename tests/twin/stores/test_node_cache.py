@@ -1,5 +1,6 @@
 """The cache of model folders: one filling, a bound, and what a kill leaves."""
 
+import errno
 import multiprocessing
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import time
 
 import pytest
+from safetensors import SafetensorError
 
 from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.stores import node_cache
@@ -83,9 +85,17 @@ def test_a_full_disk_is_named_before_anything_is_fetched(tmp_path):
     assert refused.value.exit_code == 75
 
 
-def test_a_disk_that_fills_up_meanwhile_is_named(tmp_path):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_disk_that_fills_up_meanwhile_is_named(tmp_path, error):
     def no_space(folder):
-        raise OSError(28, "No space left on device")
+        raise error
 
     with pytest.raises(TryAgainError, match=r"no space left for .*\.a\.partial"):
         NodeCache(tmp_path, 100).folder("a", 10, no_space)

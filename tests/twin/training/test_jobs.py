@@ -19,7 +19,7 @@ from tests.twin import corpora
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import Split
 from twin.job import MAX_FAILURES_IN_RESULT
-from twin.models.adapters import whole_weights
+from twin.models.adapters import check_engines_base, whole_weights
 from twin.models.bases.base_models import pin_base_model, prepare_base_model
 from twin.models.bases.catalogue import CATALOGUE, PackagedModel
 from twin.models.language_model import load_language_model
@@ -214,6 +214,9 @@ def test_a_shared_version_is_an_adapter_beside_its_base(world, tiny):
     assert pin_base_model(str(base), world.settings).digest == whole.tags["base_digest"]
     assert prepare_base_model(version.tags["base_model"], world.settings) == base
     assert str(tiny) not in (adapter / "adapter_config.json").read_text()
+    check_engines_base(adapter, version.tags["base_digest"])
+    with pytest.raises(BadDataError, match=r"this engine runs another .*package the version again"):
+        check_engines_base(adapter, "0" * 64)
     # What loads no adapters gets base and adapter as one model: the very one that is merged.
     made = whole_weights(version, world.settings)
     weights = fetch_weights(whole.weights_uri, whole.weights_digest, world.settings)

@@ -93,7 +93,9 @@ def test_a_rejected_text_is_not_taught_to_end(chat, samples):
 @pytest.mark.parametrize("family", ["smollm2", "llama3", "mistral"])
 def test_an_end_that_pads_too_is_still_learned(tmp_path, samples, family):
     """SmolLM2 pads with the end of an answer; Llama and Mistral pad with nothing of their own."""
-    model, chat = load_for_training(families.build(family, tmp_path / "base"), Settings(threads=1))
+    model, chat = load_for_training(
+        families.build(family, tmp_path / "base"), Settings(threads=1), TrainingSection()
+    )
     shorter = samples[0].model_copy(update={"answer": "So."})
     rows = instruct_rows(chat, "Ann", [samples[0], shorter], 10_000, pytest.fail)
     knobs = TrainingSection.model_validate({"sft": {"batch_size": 2}})

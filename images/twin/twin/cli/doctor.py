@@ -14,8 +14,8 @@ from twin.domain.errors import BadConfigurationError
 from twin.job import plain_errors
 from twin.settings import LaptopSettings, get_laptop_settings, get_settings
 
-#: `make demo` with the default base model peaked at 6.3 GiB of memory before engines had
-#: applications of their own; disk is an estimate.
+#: `make demo` with the default base model takes 6.3 GiB of memory (`twin.models.bases.memory`);
+#: disk is an estimate.
 MEMORY_GIB = 7.0
 DISK_GIB = 12.0
 CORES = 2

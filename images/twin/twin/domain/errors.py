@@ -4,6 +4,7 @@ The codes follow sysexits.h so that Airflow's retry policy can tell them apart: 
 never retried, 75 is retried with backoff, 99 is shown as skipped.
 """
 
+import errno
 from enum import IntEnum
 
 
@@ -46,3 +47,10 @@ class NothingToDo(TwinError):  # noqa: N818 - not a failure, and Airflow shows i
     """The output already matches the input."""
 
     exit_code = ExitCode.NOTHING_TO_DO
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether an error says that no space is left; libraries in Rust say so in words only."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return f"(os error {errno.ENOSPC})" in str(error)

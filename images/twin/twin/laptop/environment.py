@@ -104,6 +104,7 @@ def jobs_settings(laptop: LaptopSettings, keys: Secrets) -> Settings:
         home=home,
         recipes=laptop.project.resolve() / "include" / "recipes",
         gguf_converter=laptop.project.resolve() / ".venvs" / "convert",
+        qlora_packages=laptop.project.resolve() / ".venvs" / "qlora",
         mongo_uri=SecretStr(
             f"{mongo}/?journal=true&directConnection=true&serverSelectionTimeoutMS=5000"
         ),
@@ -121,6 +122,7 @@ def _twin(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "TWIN_HOME": str(settings.home),
         "TWIN_RECIPES": str(settings.recipes),
         "TWIN_GGUF_CONVERTER": str(settings.gguf_converter),
+        "TWIN_QLORA_PACKAGES": str(settings.qlora_packages),
         "TWIN_MONGO_URI": settings.mongo_uri.get_secret_value(),
         "TWIN_FILES_URI": settings.files_root,
         "TWIN_MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,

@@ -14,9 +14,14 @@ BASE_FILE = "base.json"
 """In an adapter's folder: name and digest of the base that it was trained on."""
 
 
-def record_base(adapter: Path, base: BaseModelPin) -> None:
-    """Write into an adapter's folder which base it is of."""
+def record_base(adapter: Path, base: BaseModelPin, weights_digest: str | None = None) -> None:
+    """Write into an adapter's folder which base it is of.
+
+    ``weights_digest`` is that of the base as the file store keeps it, which engines load.
+    """
     note = {"base_model": base.name, "base_digest": base.digest}
+    if weights_digest is not None:
+        note["weights_digest"] = weights_digest
     (adapter / BASE_FILE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
     # Where the base lay on the machine that trained is nobody else's business.
     configuration = adapter / "adapter_config.json"
@@ -48,6 +53,39 @@ def check_base(adapter: Path, base: BaseModelPin) -> None:
         )
 
 
+def check_engines_base(adapter: Path, weights_digest: str) -> None:
+    """Refuse an adapter that was not trained on the weights which an engine runs.
+
+    One of another base with layers as large would load, and answer nonsense. Those that do not say
+    of which weights they are pass.
+
+    Raises:
+        BadDataError: it was trained on others.
+    """
+    note = adapter / BASE_FILE
+    said = json.loads(note.read_text("utf-8")) if note.is_file() else {}
+    if said.get("weights_digest", weights_digest) != weights_digest:
+        raise BadDataError(
+            f"the adapter {adapter} is of base model {said['base_model']} (digest "
+            f"{said['weights_digest'][:12]}), and this engine runs another (digest "
+            f"{weights_digest[:12]}): package the version again"
+        )
+
+
+def check_can_be_shared(adapter: Path) -> None:
+    """Refuse an adapter that no engine loads beside others of its base.
+
+    Raises:
+        BadDataError: it changes rows of embedding and head.
+    """
+    written = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    if written.get("trainable_token_indices"):
+        raise BadDataError(
+            f"the adapter {adapter} taught its base model a token, by a row of embedding and head "
+            "which versions share: set serving.adapters to merged"
+        )
+
+
 def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
     """Write base and adapter as one model: bf16 safetensors, tokenizer, chat template, licence.
 
@@ -56,6 +94,7 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
     """
     import torch
     from peft import PeftModel
+    from peft.tuners.trainable_tokens import TrainableTokensLayer
     from peft.tuners.tuners_utils import BaseTunerLayer
     from transformers import AutoModelForCausalLM
 
@@ -65,7 +104,9 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
     )
     adapted = PeftModel.from_pretrained(model, adapter)
     for layer in adapted.modules():
-        if isinstance(layer, BaseTunerLayer):
+        if isinstance(layer, TrainableTokensLayer):
+            layer.merge()  # takes the place of rows: there is no sum
+        elif isinstance(layer, BaseTunerLayer):
             layer.get_base_layer().float()
             layer.merge()
             layer.get_base_layer().to(torch.bfloat16)

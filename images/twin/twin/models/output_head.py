@@ -19,27 +19,42 @@ TOLERANCE = 0.03
 
 
 @dataclass(frozen=True)
+class TaughtRows:
+    """Rows of a head that are trained while the others are not: PEFT's trainable tokens.
+
+    ``words`` is (rows,), ``values`` (rows, width) and differentiable.
+    """
+
+    words: torch.Tensor
+    values: torch.Tensor
+
+
+@dataclass(frozen=True)
 class OutputHead:
     """From states to scores: ``cap(scale * (states @ weight.T + bias))``.
 
     ``weight`` is (words, width), ``bias`` (words,); ``softcap`` is the bound that scores approach.
+    ``taught`` are the rows of the weight that are trained, if any.
     """
 
     weight: torch.Tensor
     bias: torch.Tensor | None = None
     scale: float = 1.0
     softcap: float | None = None
+    taught: "TaughtRows | None" = None
 
     @classmethod
     def of(cls, model: Any) -> "OutputHead":
         """The head of a causal model of transformers, by its configuration."""
         layer = model.get_output_embeddings()
         config = model.config.get_text_config()
+        taught = _taught_rows(layer)
         return cls(
-            weight=layer.weight,
+            weight=layer.weight if taught is None else layer.weight.detach(),
             bias=getattr(layer, "bias", None),
             scale=_scale(config),
             softcap=getattr(config, "final_logit_softcapping", None),
+            taught=taught,
         )
 
     @classmethod
@@ -82,6 +97,16 @@ class OutputHead:
         if self.softcap is not None:
             gradient.mul_(1.0 - (scores / self.softcap).square())
         return gradient @ self.weight * self.scale if self.scale != 1.0 else gradient @ self.weight
+
+
+def _taught_rows(layer: Any) -> TaughtRows | None:
+    """What PEFT trains of a head; its ``weight`` has these rows in it already."""
+    adapter = getattr(layer, "token_adapter", None)
+    if adapter is None or adapter.disable_adapters or adapter.merged:
+        return None
+    (name,) = adapter.active_adapters
+    values = adapter.trainable_tokens_delta[name]
+    return TaughtRows(torch.tensor(adapter.token_indices[name], device=values.device), values)
 
 
 def _unknown(model: Any) -> BadDataError:

@@ -5,7 +5,7 @@ answer token is predicted, a block of positions at a time. The gradient for the 
 found in the same pass, while a block's probabilities are at hand: two matrix products with the
 head instead of the three that recomputing the logits in the backward pass takes (the idea of
 Liger's fused linear cross-entropy, arXiv:2410.10989). The head itself is not trained, which LoRA
-on the linear layers never asks for.
+on the linear layers never asks for; single rows of it may be (`OutputHead.taught`).
 """
 
 from typing import Any
@@ -21,10 +21,16 @@ BLOCK = 256
 class _TokenLogProbabilities(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: torch.Tensor, head: OutputHead, targets: torch.Tensor
+        ctx: Any,
+        hidden: torch.Tensor,
+        rows: torch.Tensor | None,  # noqa: ARG004 - the head's own, given to get a gradient
+        head: OutputHead,
+        targets: torch.Tensor,
     ) -> torch.Tensor:
-        wants_gradient = ctx.needs_input_grad[0]
-        gradient = torch.empty_like(hidden) if wants_gradient else None
+        gradient = torch.empty_like(hidden) if any(ctx.needs_input_grad[:2]) else None
+        of_rows = None
+        if head.taught is not None and ctx.needs_input_grad[1]:
+            of_rows = hidden.new_empty(len(targets), len(head.taught.words))
         result = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(targets), BLOCK):
             part = slice(start, start + BLOCK)
@@ -36,13 +42,22 @@ class _TokenLogProbabilities(torch.autograd.Function):
                 share = torch.expm1(result[part]).to(probabilities.dtype)
                 probabilities.scatter_(1, targets[part].unsqueeze(1), share.unsqueeze(1))
                 gradient[part] = head.pull_back(probabilities, logits).neg_()
-        ctx.save_for_backward(gradient)
+                if of_rows is not None and head.taught is not None:
+                    of_rows[part] = -head.scale * probabilities[:, head.taught.words]
+        ctx.save_for_backward(gradient, *([] if of_rows is None else [of_rows, hidden]))
         return result
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * grads[0].unsqueeze(-1).to(gradient.dtype), None, None
+    def backward(
+        ctx: Any, *grads: torch.Tensor
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
+        gradient, *taught = ctx.saved_tensors
+        outer = grads[0].unsqueeze(-1)
+        for_rows = None
+        if taught:
+            of_rows, hidden = taught
+            for_rows = (of_rows.float() * outer).T @ hidden.float()
+        return gradient * outer.to(gradient.dtype), for_rows, None, None
 
 
 def _log_probabilities(
@@ -64,10 +79,11 @@ def token_log_probabilities(
 
     Args:
         hidden: (positions, width), the states that predict the targets; differentiable.
-        head: of the same type as ``hidden``; treated as constant.
+        head: of the same type as ``hidden``; treated as constant, but for the rows being taught.
         targets: (positions,), token ids.
     """
     if head.weight.requires_grad:
         raise ValueError("the head is treated as constant: freeze it")
-    result: torch.Tensor = _TokenLogProbabilities.apply(hidden, head, targets)
+    rows = None if head.taught is None else head.taught.values
+    result: torch.Tensor = _TokenLogProbabilities.apply(hidden, rows, head, targets)
     return result

@@ -46,6 +46,16 @@ class Recipe(Section):
             raise ValueError("rights.honour_reservations = false needs rights.consent to say why")
         return self
 
+    @model_validator(mode="after")
+    def _a_taught_end_is_merged(self) -> "Recipe":
+        if self.training.teach_end and self.serving.adapters == "shared":
+            raise ValueError(
+                "training.teach_end changes the model's head, which versions share with "
+                "serving.adapters: shared: set serving.adapters to merged, or take a base model "
+                "that knows the end of its answers"
+            )
+        return self
+
     @property
     def model_name(self) -> str:
         """Name of the registered model."""

@@ -1,5 +1,7 @@
 """Sections of a recipe: how the base model becomes the twin."""
 
+from typing import Literal
+
 from pydantic import Field, PositiveInt
 
 from twin.recipes.section import Fraction, Section
@@ -50,6 +52,16 @@ class TrainingSection(Section):
         default="gemma3-270m",
         description="a packaged model, a folder or a hub id; a decoder with a chat template, or a "
         "pretrained base model without one",
+    )
+    method: Literal["lora", "qlora"] = Field(
+        default="lora",
+        description="lora: adapters on the base in bf16; qlora: on the base in four bits (NF4), "
+        "which takes about a third of the memory and somewhat more time",
+    )
+    teach_end: bool = Field(
+        default=False,
+        description="teach a base model the token that ends its answers, where it never was: "
+        "trains a row of embedding and head, so it needs serving.adapters: merged",
     )
     seed: int = 13
     lora: LoraSection = LoraSection()

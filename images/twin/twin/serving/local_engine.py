@@ -13,6 +13,7 @@ from ray import serve  # noqa: TID253 - only Serve imports this module
 
 from twin.domain.errors import TwinError
 from twin.job import configure_logging, log
+from twin.models.adapters import check_engines_base
 from twin.models.engines.open_engine import EngineSite, open_engine
 from twin.recipes import ServingSection
 from twin.serving.engine_messages import answer_items
@@ -121,7 +122,9 @@ class Engine:
         folders = {}
         for name, source in sources.items():
             try:
-                folders[name] = await asyncio.to_thread(self._fetch, source.uri, source.digest)
+                folder = await asyncio.to_thread(self._fetch, source.uri, source.digest)
+                check_engines_base(folder, self._arguments.weights_digest)
+                folders[name] = folder
             except TwinError as error:
                 self._refuse(name, error)
         return folders

@@ -6,7 +6,6 @@ lock file until the process ends, so nothing in use is evicted, and a process th
 nothing any more. The lock file's content is the number of bytes that the folder may take.
 """
 
-import errno
 import fcntl
 import os
 import shutil
@@ -16,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from twin.domain.errors import BadConfigurationError, TryAgainError
+from twin.domain.errors import BadConfigurationError, TryAgainError, disk_is_full
 
 Fill = Callable[[Path], None]
 
@@ -132,8 +131,8 @@ class NodeCache:
         _check_disk(partial, size)
         try:
             fill(partial)
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        except Exception as error:
+            if disk_is_full(error):
                 raise _disk_is_full(partial, size) from None
             raise
         partial.rename(folder)

@@ -88,7 +88,7 @@ def _train(
     from peft import PeftModel
 
     folder = prepare_base_model(plan.base.name, job.settings)
-    base, chat = load_for_training(folder, job.settings)
+    base, chat = load_for_training(folder, job.settings, job.recipe.training)
     rows = _rows(job, files, plan, chat)
     if not rows:
         raise BadDataError(

@@ -1,12 +1,15 @@
 """The two TRL trainers, set up from a recipe, and one way to run either."""
 
+import importlib.util
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twin.domain.errors import BadConfigurationError
 from twin.job import Job
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.gpus import check_gpus
@@ -14,6 +17,12 @@ from twin.recipes import DpoSection, LoraSection, SftSection, TrainingSection
 from twin.settings import Settings
 from twin.stores.files import FileStore
 from twin.stores.tracking import TrackingRun
+from twin.training.taught_end import (
+    TokenIndices,
+    begin_at_known_end,
+    copy_to_reference,
+    token_indices,
+)
 
 Rows = list[dict[str, Any]]
 
@@ -27,13 +36,16 @@ class Workshop:
     checkpoints: str
 
 
-def load_for_training(folder: Path, settings: Settings) -> tuple[Any, ChatFormat]:
-    """Base model (bf16, no adapter) and its chat format.
+def load_for_training(
+    folder: Path, settings: Settings, recipe: TrainingSection
+) -> tuple[Any, ChatFormat]:
+    """Base model (in bf16, or of four bits for QLoRA; no adapter) and its chat format.
 
     Raises:
         BadDataError: the model's conversations cannot be written (`ChatFormat`), or it was never
-            taught the token that ends an answer.
-        BadConfigurationError: this job does not see the GPUs that it was given, or several.
+            taught the token that ends an answer and the recipe does not have it taught.
+        BadConfigurationError: this job does not see the GPUs that it was given, or several; or
+            what QLoRA needs is not installed.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -42,19 +54,60 @@ def load_for_training(folder: Path, settings: Settings) -> tuple[Any, ChatFormat
     from twin.models.formats.trained_end import check_end_is_trained
 
     check_gpus(settings, training=True)
+    if recipe.method == "qlora":
+        _reach_four_bit_packages(settings)
     transformers_logging.disable_progress_bar()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     chat = ChatFormat.load(folder)
     model = AutoModelForCausalLM.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16
+        folder,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.bfloat16,
+        **(_four_bits() if recipe.method == "qlora" else {}),
     )
-    check_end_is_trained(model, chat)
+    if not recipe.teach_end:
+        check_end_is_trained(model, chat)
     return model, chat
 
 
-def lora_config(lora: LoraSection) -> Any:
-    """LoRA on every linear layer of the body; the head is never adapted."""
+def _reach_four_bit_packages(settings: Settings) -> None:
+    """Let bitsandbytes be imported; before transformers, which looks for it once.
+
+    Raises:
+        BadConfigurationError: it is not there.
+    """
+    folder = settings.qlora_packages.resolve()
+    if importlib.util.find_spec("bitsandbytes") is None:
+        if not (folder / "bitsandbytes").is_dir():
+            raise BadConfigurationError(
+                f"training.method: qlora needs bitsandbytes, which is not in {folder}: run "
+                "`make qlora`, set TWIN_QLORA_PACKAGES to the folder in which it is installed, or "
+                "set training.method to lora"
+            )
+        sys.path.append(str(folder))
+
+
+def _four_bits() -> dict[str, Any]:
+    """Linear layers of the body as QLoRA packs them (Dettmers et al., 2023, arXiv:2305.14314)."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    return {
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        ),
+        # Packed weights are not moved any more, so they are loaded where they are trained.
+        "device_map": {"": torch.cuda.current_device() if torch.cuda.is_available() else "cpu"},
+    }
+
+
+def lora_config(lora: LoraSection, taught: TokenIndices | None = None) -> Any:
+    """LoRA on every linear layer of the body; of embedding and head only ``taught`` rows."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -63,6 +116,7 @@ def lora_config(lora: LoraSection) -> Any:
         lora_dropout=lora.dropout,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
+        trainable_token_indices=taught,
     )
 
 
@@ -81,6 +135,7 @@ def sft_trainer(
     from twin.training.lean_head import use_lean_head
 
     knobs = recipe.sft
+    taught = token_indices(model, chat) if recipe.teach_end else None
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
@@ -97,8 +152,10 @@ def sft_trainer(
         train_dataset=Dataset.from_list(rows),
         eval_dataset=Dataset.from_list(validation) if validation else None,
         processing_class=_padded(chat),
-        peft_config=lora_config(recipe.lora),
+        peft_config=lora_config(recipe.lora, taught),
     )
+    if taught is not None:
+        begin_at_known_end(trainer.model, chat)
     use_lean_head(trainer)
     return trainer
 
@@ -131,6 +188,7 @@ def dpo_trainer(
         train_dataset=Dataset.from_list(rows),
         processing_class=_padded(chat),
     )
+    copy_to_reference(trainer.model)
     use_lean_head(trainer)
     return trainer
 

@@ -5,7 +5,12 @@ from pathlib import Path
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
-from twin.models.adapters import check_base, merge_adapter, record_base
+from twin.models.adapters import (
+    check_base,
+    check_can_be_shared,
+    merge_adapter,
+    record_base,
+)
 from twin.models.bases.base_models import BaseModelPin, keep_base_model, prepare_base_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.stores.files import FileStore, folder_digest, open_files
@@ -100,7 +105,8 @@ def _stored(job: Job, files: FileStore, plan: TrainingPlan) -> tuple[str, str]:
         with job.progress("packaging", 2) as advance:
             if _is_shared(job):
                 kept = keep_base_model(plan.base.name, job.settings)
-                _copy_adapter(adapter, scratch / "model", BaseModelPin(kept.name, plan.base.digest))
+                pin = BaseModelPin(kept.name, plan.base.digest)
+                _copy_adapter(adapter, scratch / "model", pin, kept.weights_digest)
             else:
                 base = prepare_base_model(plan.base.name, job.settings)
                 merge_adapter(base, adapter, scratch / "model")
@@ -114,12 +120,13 @@ def _stored(job: Job, files: FileStore, plan: TrainingPlan) -> tuple[str, str]:
     return uri, digest
 
 
-def _copy_adapter(adapter: Path, target: Path, base: BaseModelPin) -> None:
+def _copy_adapter(adapter: Path, target: Path, base: BaseModelPin, weights_digest: str) -> None:
     """What an engine loads of an adapter, and of which base it is: as the store keeps that."""
+    check_can_be_shared(adapter)
     target.mkdir()
     for path in adapter.glob("adapter_*"):
         shutil.copyfile(path, target / path.name)
-    record_base(target, base)
+    record_base(target, base, weights_digest)
 
 
 def _weights_tags(job: Job, files: FileStore, plan: TrainingPlan) -> dict[str, str]:

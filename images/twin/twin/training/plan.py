@@ -59,6 +59,8 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         base.digest,
         recipe.author.name,
         str(training.seed),
+        training.method,
+        str(training.teach_end),
         training.lora.model_dump_json(),
         training.sft.model_dump_json(),
     )

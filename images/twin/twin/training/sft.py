@@ -62,7 +62,7 @@ def _train(
 ) -> None:
     base = prepare_base_model(plan.base.name, job.settings)
     check_memory(plan.base.name, sum(path.stat().st_size for path in base.glob("*.safetensors")))
-    model, chat = load_for_training(base, job.settings)
+    model, chat = load_for_training(base, job.settings, job.recipe.training)
     rows = _rows(job, files, plan, chat, Split.TRAIN)
     validation = _rows(job, files, plan, chat, Split.VALIDATION)
     most = job.recipe.training.sft.max_validation_samples
@@ -129,6 +129,8 @@ def _parameters(job: Job, plan: TrainingPlan) -> dict[str, object]:
         "dataset_version": plan.manifest.version,
         "recipe_digest": job.recipe.digest(),
         "code_version": job.settings.code_version,
+        "method": training.method,
+        "teach_end": training.teach_end,
         **{f"lora.{key}": value for key, value in training.lora.model_dump().items()},
         **{f"sft.{key}": value for key, value in training.sft.model_dump().items()},
     }

@@ -34,7 +34,7 @@ def test_a_base_is_fetched_listed_shown_and_removed(hub, tiny, run):
     assert shown[0] == 0
     assert shown[1].startswith(out.lstrip("\n"))
     assert "training        about 0.9 GiB: LoRA" in shown[1]
-    assert "serving         about 0.3 GiB: q8_0" in shown[1]
+    assert "serving         about 0.4 GiB: q8_0" in shown[1]
     assert f"revision        {commit}" in out
     assert "licence         apache-2.0, https://huggingface.co/ann/tiny" in out
     assert f"bases/ann--tiny/{commit[:12]}" in out

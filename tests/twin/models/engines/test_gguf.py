@@ -1,12 +1,17 @@
 """Conversion to GGUF: once, whole, and only of what llama.cpp reads as transformers does."""
 
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
-from twin.domain.errors import BadConfigurationError, BadDataError
+from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
 from twin.models.engines import gguf
 from twin.models.engines.gguf import prepare_gguf, prepare_gguf_adapter
 from twin.models.engines.llama_server import PROBES
@@ -53,6 +58,28 @@ def test_what_a_killed_conversion_left_is_removed(folder, tmp_path, monkeypatch)
     assert not half.exists()
 
 
+@pytest.mark.slow
+def test_kill_9_in_a_conversion_leaves_nothing_half_written(folder, gguf_cache, tmp_path):
+    """A process that imports torch. Buys: what it had written is never taken for a model, and the
+    next start makes it anew."""
+    cache = tmp_path / "gguf"
+    code = (
+        "import sys; from pathlib import Path; from twin.models.engines.gguf import prepare_gguf; "
+        "prepare_gguf(Path(sys.argv[1]), 'bf16', Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", code, str(folder), str(cache)]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        while not [path for path in cache.glob(".model-*/*") if path.stat().st_size]:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.001)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert not list(cache.glob("*.gguf"))
+    assert list(cache.glob(".model-*")), "it was killed in mid-work"
+    file = prepare_gguf(folder, "bf16", cache)
+    assert file.read_bytes() == prepare_gguf(folder, "bf16", gguf_cache).read_bytes()
+    assert sorted(path.suffix for path in cache.iterdir()) == [".gguf", ".lock"]
+
+
 def test_other_weights_and_other_quantisations_are_other_files(copy, tmp_path, monkeypatch):
     monkeypatch.setattr(gguf, "_convert", lambda _what, _source, file, _: file.write_bytes(b"x"))
     monkeypatch.setattr("twin.models.engines.llama_server.refuse_other_tokens", lambda *_: None)
@@ -61,11 +88,6 @@ def test_other_weights_and_other_quantisations_are_other_files(copy, tmp_path, m
         weights.write(b"\0")
     names.add(prepare_gguf(copy, "f16", tmp_path))
     assert len(names) == 3
-
-
-def test_a_quantisation_that_cannot_be_made_is_refused(folder, tmp_path):
-    with pytest.raises(BadConfigurationError, match="q4_k_m needs"):
-        prepare_gguf(folder, "q4_k_m", tmp_path)
 
 
 def test_an_unknown_way_to_cut_text_is_refused(copy, tmp_path):
@@ -92,6 +114,16 @@ def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused(
     with pytest.raises(BadDataError, match=re.escape(message)):
         prepare_gguf(folder, "bf16", tmp_path / "gguf")
     assert [path.suffix for path in (tmp_path / "gguf").iterdir()] == [".lock"]
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_is_asked_again(folder, tmp_path):
+    """A process that imports torch. Buys: a full disk is not taken for a model that is no use."""
+    full = tmp_path / "model.gguf"
+    full.symlink_to("/dev/full")
+    with pytest.raises(TryAgainError, match=r"no space left for .*: make some") as refused:
+        gguf._convert("model", folder, full, "bf16")
+    assert "\n" not in str(refused.value)
 
 
 def test_an_unknown_architecture_is_refused(copy, tmp_path):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tests import families
 from twin.domain.errors import BadDataError, TryAgainError
 from twin.models.engines.engine import EngineRequest
 from twin.models.engines.llama_cpp import LlamaCppEngine
@@ -198,6 +199,37 @@ def test_the_adapter_is_chosen_by_request(folder, cache, adapters, ask, chat):
     assert len(set(answers)) == 3
 
 
+@pytest.mark.parametrize(
+    ("family", "sizes", "words"),
+    [
+        ("smollm2", {"hidden_size": 96}, "is one of them of another base model"),
+        pytest.param(
+            "phi3",
+            {},
+            "qkv_proj.*and its base model no such layer",
+            marks=[pytest.mark.slow, pytest.mark.nightly],
+        ),
+    ],
+    ids=["wider", "another-family"],
+)
+def test_an_adapter_of_another_base_is_refused(
+    engine, ask, adapters, tmp_path, family, sizes, words
+):
+    """And the engine answers on, with the adapters that it has. Nightly is the one that stops in
+    the converter already."""
+    other = lora(families.build(family, tmp_path / "base", **sizes), tmp_path / "adapter", 1)
+
+    async def work():
+        await engine.set_adapters({"formal": adapters["formal"]})
+        before = await generation(engine, ask(QUESTIONS[0], adapter="formal"))
+        with pytest.raises(BadDataError, match=words) as refused:
+            await engine.set_adapters({"formal": adapters["formal"], "other": other})
+        assert "\n" not in str(refused.value)
+        assert await generation(engine, ask(QUESTIONS[0], adapter="formal")) == before
+
+    run(engine, work)
+
+
 def test_an_unknown_adapter_is_refused(engine, ask):
     with pytest.raises(BadDataError, match=r"no adapter 'rude': the engine has none"):
         run(engine, lambda: read(engine, ask(QUESTIONS[0], adapter="rude")))
@@ -347,3 +379,88 @@ def test_health(engine):
 
     with pytest.raises(RuntimeError, match="closed"):
         asyncio.run(closed())
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """A model that takes 40,000 characters, of which it makes some 15,000 tokens."""
+    return families.build(
+        "smollm2", tmp_path_factory.mktemp("wide"), max_position_embeddings=16_384
+    )
+
+
+def watched(engine, steps):
+    """Let ``steps`` tell how far the server has read each prompt, by its first token."""
+    server = engine._loaded.server
+    complete = server.complete
+
+    def watch(request, take):
+        def taken(event):
+            progress = event.get("prompt_progress")
+            steps.append((request["prompt"][0], progress and progress["processed"]))
+            return take(event)
+
+        complete(request, taken)
+
+    server.complete = watch
+    return engine
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_a_long_prompt_delays_a_short_one_by_a_step(wide, cache, before):
+    """Whichever slots they get: llama.cpp by itself fills its steps with that of the first slot."""
+    steps = []
+    engine = watched(LlamaCppEngine.load(wide, threads=1, knobs=KNOBS, cache=cache), steps)
+    params = SamplingParams(max_new_tokens=4, min_new_tokens=4)
+    long = EngineRequest((300, *(400 + n % 90 for n in range(10_000))), (), params)
+    short = EngineRequest((301, *(400 + n % 80 for n in range(600))), (), params)
+
+    async def work():
+        for number in range(before):  # which slots are free the longest
+            await read(engine, EngineRequest((310 + number,) * 3, (), params))
+        steps.clear()
+        reading = asyncio.create_task(read(engine, long))
+        while not steps:
+            await asyncio.sleep(0)
+        begun = len(steps)
+        answer = await generation(engine, short)
+        ended = len(steps)
+        return begun, ended, answer, (await reading)[-1]
+
+    begun, ended, answer, whole = run(engine, work)
+    assert (answer.completion_tokens, whole.completion_tokens) == (4, 4)
+    first_word = next(at for at, (who, read) in enumerate(steps) if who == 301 and read is None)
+    during = [read for who, read in steps[begun:first_word] if who == 300 and read is not None]
+    assert len(set(during)) <= 2, "the part that was under way, and no other"
+    assert max(read or 0 for who, read in steps[:ended] if who == 300) < 2_000
+    assert max(read or 0 for who, read in steps if who == 300) == len(long.prompt_ids)
+
+
+def test_a_prompt_read_in_parts_is_answered_as_one_read_at_once(wide, cache, monkeypatch):
+    params = SamplingParams(max_new_tokens=8, min_new_tokens=8)
+    request = EngineRequest(tuple(300 + n * 7 % 90 for n in range(1_500)), (), params)
+
+    def answer():
+        engine = LlamaCppEngine.load(wide, threads=1, knobs=KNOBS, cache=cache)
+        return run(engine, lambda: generation(engine, request))
+
+    in_parts = answer()
+    monkeypatch.setattr("twin.models.engines.llama_cpp.BATCH_TOKENS", 100_000)
+    assert answer() == in_parts
+
+
+def test_a_long_prompt_can_be_given_up_while_it_is_read(wide, cache):
+    steps = []
+    engine = watched(LlamaCppEngine.load(wide, threads=1, knobs=KNOBS, cache=cache), steps)
+    params = SamplingParams(max_new_tokens=4)
+    long = EngineRequest((300, *(400 + n % 90 for n in range(10_000))), (), params)
+
+    async def work():
+        reading = asyncio.create_task(read(engine, long))
+        while not steps:
+            await asyncio.sleep(0)
+        reading.cancel()
+        return await generation(engine, EngineRequest((301,) * 20, (), params))
+
+    assert run(engine, work).prompt_tokens == 20
+    assert max(read or 0 for who, read in steps if who == 300) < 2_000

@@ -99,3 +99,20 @@ def test_a_prompt_gets_the_slot_that_knows_its_beginning():
         assert (await slots.take([1, 2, 3, 5], 1)).slot == leases[0].slot
 
     run(work())
+
+
+def test_what_another_adapter_has_read_is_not_known():
+    async def work():
+        slots = Slots(2, 100)
+        first = await slots.take([1, 2, 3], 1, adapter=0)
+        assert (first.adapter, first.cached) == (0, 0)
+        slots.give_back(first, [1, 2, 3, 4])
+        same = await slots.take([1, 2, 9], 1, adapter=0)
+        assert (same.slot, same.cached) == (first.slot, 2)
+        other = await slots.take([1, 2, 3], 1)
+        assert (other.slot != first.slot, other.cached) == (True, 0)
+        slots.give_back(same, [1, 2, 9])
+        base = await slots.take([1, 2, 9], 1)
+        assert (base.slot, base.cached) == (first.slot, 0)
+
+    run(work())

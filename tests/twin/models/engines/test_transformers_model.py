@@ -1,6 +1,8 @@
 """Generation, streaming and scoring, against transformers' own results."""
 
+import json
 import math
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -233,6 +235,16 @@ def test_half_a_model_is_bad_data(tiny, tmp_path, settings):
         (tmp_path / path.name).write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(BadDataError, match="no complete model"):
         load_language_model(tmp_path, settings)
+
+
+def test_an_architecture_that_is_not_known_is_bad_data(tiny, tmp_path, settings):
+    shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
+    written = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    odd = json.dumps(written | {"model_type": "oddnet"})
+    (tmp_path / "config.json").write_text(odd, encoding="utf-8")
+    with pytest.raises(BadDataError, match="no complete model") as refused:
+        load_language_model(tmp_path, settings)
+    assert "\n" not in str(refused.value)
 
 
 def test_the_head_is_never_copied_for_the_rows_of_a_batch(model):

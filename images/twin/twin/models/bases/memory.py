@@ -7,12 +7,22 @@ from twin.domain.errors import BadDataError
 
 GIB = 1024**3
 
-LIBRARIES = round(0.9 * GIB)
-"""A process with torch, transformers and TRL before it loads a model: an estimate."""
+MIB = 1024**2
 
-PLATFORM = 3 * GIB
-"""The laptop's other processes in a demo: its peak of 6.3 GiB less a training's 3.3, both
-measured before engines had applications of their own."""
+LIBRARIES = 774 * MIB
+"""A training process but for its model: peak resident set of `twin training sft` on a model of
+half a million parameters, batches of two (29 November 2026; two cores, Python 3.11)."""
+
+PLATFORM = 2996 * MIB
+"""The laptop's processes (Airflow, MLflow, warehouse, Ray with router and proxies) before a version
+is in service: the sum of their proportional sets (PSS) after `twin laptop up`, the same day."""
+
+SERVED = 1125 * MIB
+"""What a version in service adds to that, its model apart: the same sum after `twin rollout start`
+of a tiny model, less `PLATFORM`. The version has embedder and index, the engine llama.cpp."""
+
+ENGINE = 418 * MIB
+"""The engine's process in that: proportional set of llama.cpp's replica with a tiny model."""
 
 #: Bytes a parameter: bf16, and llama.cpp's q8_0 (32 values and a scale in 34 bytes).
 BF16, Q8_0 = 2.0, 34 / 32
@@ -80,7 +90,17 @@ def serving_memory(config: dict[str, Any], parameters: int, tokens: int) -> int:
     """Bytes of a llama.cpp engine in q8_0 with ``tokens`` of context for all callers together."""
     _, key = _widths(config)
     cache = 2 * int(config["num_hidden_layers"]) * key * tokens * BF16
-    return round(0.3 * GIB + Q8_0 * parameters + cache)
+    return round(ENGINE + Q8_0 * parameters + cache)
+
+
+def demo_memory(config: dict[str, Any], parameters: int) -> int:
+    """Bytes of everything on a laptop while a twin is trained beside its version in service.
+
+    LoRA of rank 16 on 768 tokens at a time, llama.cpp with room for eight times 2,048.
+    """
+    training = training_memory(config, parameters, rank=16, tokens=768)
+    serving = serving_memory(config, parameters, tokens=8 * 2048)
+    return PLATFORM + SERVED - ENGINE + serving + training
 
 
 def _widths(config: dict[str, Any]) -> tuple[int, int]:

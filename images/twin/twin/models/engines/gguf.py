@@ -1,5 +1,6 @@
 """Models and LoRA adapters as GGUF files, which llama.cpp reads; each is converted once a node."""
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -12,12 +13,15 @@ from typing import Any
 
 from filelock import FileLock
 
-from twin.domain.errors import BadConfigurationError, BadDataError
+from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
 from twin.models.engines.pre_tokenizers import byte_level_name, is_byte_level
 from twin.settings import get_settings, inherited_environment
 
 CONVERSION = "1"
 """Part of a file's name: changes when converting gives other bytes."""
+
+_FULL = (f"[Errno {errno.ENOSPC}]", f"[Errno {errno.EDQUOT}]", "requested and")
+"""How Python, and NumPy where it was half done, say that a disk is full."""
 
 _MODEL_FILES = ("*.json", "*.safetensors")
 
@@ -30,19 +34,15 @@ def prepare_gguf(folder: Path, quantisation: str, cache: Path) -> Path:
 
     Args:
         folder: as `twin training package` writes it, or a prepared base model.
-        quantisation: f16, bf16 or q8_0.
+        quantisation: f16, bf16, q8_0 or q4_k_m.
         cache: folder in which the files are kept.
 
     Raises:
         BadDataError: llama.cpp does not know the architecture or how the tokenizer cuts text, or
             cuts it otherwise than the tokenizer does.
-        BadConfigurationError: no converter, or a quantisation that cannot be made here.
+        BadConfigurationError: the converter is not installed.
+        TryAgainError: no space is left for the file.
     """
-    if quantisation == "q4_k_m":
-        raise BadConfigurationError(
-            "llama_cpp.quantisation: q4_k_m needs llama.cpp's quantiser, which no package brings: "
-            "take q8_0, f16 or bf16"
-        )
     _refuse_unknown_tokenizer(folder)
     digest = _digest(_files(folder, _MODEL_FILES), quantisation)
     target = cache / f"model-{quantisation}-{digest}.gguf"
@@ -138,4 +138,9 @@ def _convert(what: str, folder: Path, file: Path, option: str) -> None:
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no reason given"]
+        if any(words in lines[-1] for words in _FULL):
+            raise TryAgainError(
+                f"no space left for {file}: make some, or name a larger folder with TWIN_HOME (a "
+                "pod: a larger volume)"
+            )
         raise BadDataError(f"{folder} cannot be converted for llama.cpp: {lines[-1][:300]}")

@@ -1,6 +1,6 @@
 """Writes GGUF files with llama.cpp's own converter; runs as a process of its own.
 
-    python -m twin.models.engines.gguf_converter model FOLDER FILE bf16|f16|q8_0
+    python -m twin.models.engines.gguf_converter model FOLDER FILE bf16|f16|q8_0|q4_k_m
     python -m twin.models.engines.gguf_converter adapter FOLDER FILE BASE_FOLDER
 
 The converter brings a copy of the package `gguf` that conflicts with the one of this environment,
@@ -21,6 +21,7 @@ import torch  # noqa: TID253 - a process of its own
 from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
 from safetensors.torch import load_file
 
+from twin.models.engines.k_quants import q4_k_m, teach_converter
 from twin.models.engines.pre_tokenizers import byte_level_name, is_byte_level, prepends_space
 
 UNLEARNED_SCORE = -1e6
@@ -30,6 +31,7 @@ FILE_TYPES = {
     "f16": gguf.LlamaFileType.MOSTLY_F16,
     "bf16": gguf.LlamaFileType.MOSTLY_BF16,
     "q8_0": gguf.LlamaFileType.MOSTLY_Q8_0,
+    "q4_k_m": gguf.LlamaFileType.MOSTLY_Q4_K_M,
 }
 
 
@@ -37,8 +39,12 @@ def convert_model(folder: Path, file: Path, quantisation: str) -> None:
     """Write the model of a folder (safetensors, fast tokenizer) as one GGUF file."""
     parameters = ModelBase.load_hparams(folder, False)
     kind = _converter_of(parameters)
+    types: tuple[type, ...] = ()
+    if quantisation == "q4_k_m":
+        teach_converter()
+        types = (_MixedTypes,)
 
-    class Model(kind):  # type: ignore[misc, valid-type]
+    class Model(*types, kind):  # type: ignore[misc, valid-type]
         model_arch = kind.model_arch
 
         def set_vocab(self) -> None:
@@ -50,6 +56,27 @@ def convert_model(folder: Path, file: Path, quantisation: str) -> None:
 
     with torch.inference_mode():
         Model(folder, FILE_TYPES[quantisation], file, hparams=parameters).write()
+
+
+class _MixedTypes:
+    """Of a converter what chooses the type of each matrix."""
+
+    model_tensors: dict[str, Any]
+    block_count: int
+
+    def prepare_tensors(self) -> None:
+        self.tied = not any(name.endswith("lm_head.weight") for name in self.model_tensors)
+        super().prepare_tensors()  # type: ignore[misc]
+
+    def modify_tensors(self, data: Any, name: str, bid: int | None) -> Iterator[tuple[str, Any]]:
+        for target, tensor in super().modify_tensors(data, name, bid):  # type: ignore[misc]
+            self.width = tensor.shape[-1]
+            yield target, tensor
+
+    def tensor_force_quant(self, name: str, target: str, bid: int | None, n_dims: int) -> Any:
+        if n_dims < 2:
+            return super().tensor_force_quant(name, target, bid, n_dims)  # type: ignore[misc]
+        return q4_k_m(target, self.width, bid, self.block_count, tied=self.tied)
 
 
 def convert_adapter(folder: Path, file: Path, base: Path) -> None:
@@ -97,7 +124,14 @@ class _AdapterParts:
         # What the converter does to a linear layer it does to the rows of its weight (Llama's
         # heads change their order), so B, which has the same rows, goes through it for both.
         a, _ = self.pairs[name]
-        for target, rows in super().modify_tensors(data, name, bid):  # type: ignore[misc]
+        try:
+            written = list(super().modify_tensors(data, name, bid))  # type: ignore[misc]
+        except ValueError:
+            raise SystemExit(
+                f"the adapter has a matrix for {name}, and its base model no such layer: it is of "
+                "another base model"
+            ) from None
+        for target, rows in written:
             if rows.shape[1] != a.shape[0]:
                 raise SystemExit(f"an adapter of {name} cannot be written for llama.cpp")
             yield f"{target}.lora_a", a

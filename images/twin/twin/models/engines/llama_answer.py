@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from twin.domain.errors import TryAgainError, TwinError
 from twin.models.engines.engine import EngineRequest
 from twin.models.engines.llama_server import LlamaServer
+from twin.models.engines.llama_slots import Lease
+from twin.models.engines.llama_turns import PromptTurns
 from twin.models.engines.pre_tokenizers import strips_space
 from twin.models.engines.stop_texts import StopTexts
 from twin.models.formats.chat_format import ChatFormat
@@ -50,7 +52,6 @@ class _Part:
     begun: int
     tokens: int = 0
     reason: FinishReason = "length"
-    error: TwinError | None = None
 
 
 class LlamaAnswer:
@@ -67,14 +68,15 @@ class LlamaAnswer:
         server: LlamaServer,
         form: AnswerFormat,
         request: EngineRequest,
-        slot: int,
-        adapter: int | None,
+        lease: Lease,
+        turns: PromptTurns,
     ) -> None:
         self._server = server
         self._format = form
         self._request = request
-        self._slot = slot
-        self._adapter = adapter
+        self._lease = lease
+        self._turns = turns
+        self._reader = turns.enter(len(request.prompt_ids) - lease.cached)
         self._loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[str | Generation | TwinError] = asyncio.Queue()
         self._next_event: Generation | TwinError | None = None
@@ -92,6 +94,7 @@ class LlamaAnswer:
     def cancel(self) -> None:
         """End the writing after the current step."""
         self._cancelled = True
+        self._turns.wake()
 
     async def pieces(self, deadline: float) -> AsyncIterator[str | Generation]:
         """What `write` puts out; from ``deadline`` on (the loop's time) the answer is over."""
@@ -126,6 +129,7 @@ class LlamaAnswer:
     def write(self) -> None:
         """Write the whole answer; blocks, and never raises."""
         try:
+            self._read_prompt()
             reason = self._write()
             self._put(self._text.close())
             self._put(self._generation(self._text.ready, reason))
@@ -133,6 +137,8 @@ class LlamaAnswer:
             self._put(error)
         except Exception as error:
             self._put(TryAgainError(f"llama.cpp: {' '.join(str(error).split())[:200]}"))
+        finally:
+            self._turns.leave(self._reader)
 
     def _put(self, event: str | Generation | TwinError) -> None:
         if event == "":
@@ -145,13 +151,37 @@ class LlamaAnswer:
     def _generation(self, text: str, reason: FinishReason) -> Generation:
         return Generation(text, reason, len(self._request.prompt_ids), self._count)
 
+    def _read_prompt(self) -> None:
+        """Have the server read a long prompt in parts, all but the last, each in its turn."""
+        prompt, size = self._request.prompt_ids, self._turns.part_tokens
+        for end in range(self._lease.cached + size, len(prompt), size):
+            self._turns.wait(self._reader, lambda: self._cancelled)
+            if self._cancelled:
+                return
+            # It chooses a word all the same, which nobody reads and which it does not keep.
+            self._complete({**self._payload(0), "prompt": list(prompt[:end])}, lambda _: False)
+            self._turns.took(self._reader)
+
+    def _complete(self, payload: dict[str, Any], take: Callable[[dict[str, Any]], bool]) -> None:
+        """One call of the server; ``take`` gets the events of it, and may end it by True."""
+        failed: list[dict[str, Any]] = []
+
+        def take_or_fail(event: dict[str, Any]) -> bool:
+            if "choices" not in event:
+                failed.append(event)
+                return True
+            return self._cancelled or take(event)
+
+        self._server.complete(payload, take_or_fail)
+        if failed:
+            raise TryAgainError(f"llama.cpp: {failed[0].get('message', failed[0])}")
+
     def _write(self) -> FinishReason:
+        self._turns.wait(self._reader, lambda: self._cancelled)
         unfinished = 0
         while (left := self._request.params.max_new_tokens - len(self._ids)) > unfinished:
             tokens = max(self._part_tokens(), CHARACTER_TOKENS if unfinished else 1)
             part = self._write_part(min(tokens, left))
-            if part.error is not None:
-                raise part.error
             self._count = part.begun + part.tokens
             if part.reason == "stop" or self._cancelled:
                 return part.reason
@@ -171,14 +201,7 @@ class LlamaAnswer:
 
     def _write_part(self, tokens: int) -> _Part:
         part = _Part(begun=len(self._ids))
-
-        def take(event: dict[str, Any]) -> bool:
-            if "choices" not in event:
-                part.error = TryAgainError(f"llama.cpp: {event.get('message', event)}")
-                return True
-            return self._cancelled or self._take(part, event)
-
-        self._server.complete(self._payload(tokens), take)
+        self._complete(self._payload(tokens), lambda event: self._take(part, event))
         return part
 
     def _take(self, part: _Part, event: dict[str, Any]) -> bool:
@@ -191,6 +214,7 @@ class LlamaAnswer:
         part.tokens = event["timings"]["predicted_n"]
         if part.begun + part.tokens == len(self._ids):  # progress with the prompt
             return False
+        self._turns.leave(self._reader)  # the prompt has been read
         token = event["__verbose"]["tokens"][0]
         self._extend_ids(part, choice["text"], token)
         self._put(self._text.add(self._without_first_space(choice["text"])))
@@ -218,14 +242,14 @@ class LlamaAnswer:
         return {
             "prompt": [*self._request.prompt_ids, *self._ids],
             "n_predict": tokens,
-            "id_slot": self._slot,
+            "id_slot": self._lease.slot,
             "stream": True,
             "verbose": True,  # names each token
             "response_fields": ["tokens"],
             "timings_per_token": True,  # counts them
             "return_progress": True,  # so that a prompt can be given up between two steps
             "cache_prompt": True,
-            "lora": [] if self._adapter is None else [{"id": self._adapter, "scale": 1.0}],
+            "lora": [] if (number := self._lease.adapter) is None else [_full(number)],
             **self._sampling(),
         }
 
@@ -238,6 +262,10 @@ class LlamaAnswer:
             options["ignore_eos"] = True
             options["logit_bias"] = [[token, False] for token in sorted(self._format.end_ids)]
         return {"samplers": samplers, **options}
+
+
+def _full(adapter: int) -> dict[str, Any]:
+    return {"id": adapter, "scale": 1.0}
 
 
 def _samplers(params: SamplingParams, written: int) -> tuple[list[str], dict[str, Any]]:

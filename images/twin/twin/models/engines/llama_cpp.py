@@ -13,8 +13,14 @@ from twin.domain.errors import BadDataError, TryAgainError
 from twin.models.engines.engine import EngineRequest
 from twin.models.engines.gguf import prepare_gguf, prepare_gguf_adapter
 from twin.models.engines.llama_answer import AnswerFormat, LlamaAnswer
-from twin.models.engines.llama_server import LlamaServer, ServerOptions, read_context_tokens
+from twin.models.engines.llama_server import (
+    BATCH_TOKENS,
+    LlamaServer,
+    ServerOptions,
+    read_context_tokens,
+)
 from twin.models.engines.llama_slots import Lease, Slots
+from twin.models.engines.llama_turns import PromptTurns
 from twin.models.language_model import Generation
 from twin.recipes.engines import LlamaCppSection
 
@@ -30,9 +36,12 @@ HEALTH_SECONDS = 60.0
 class _Loaded:
     """A server at work with the adapters it was loaded with, and who uses it."""
 
-    def __init__(self, server: LlamaServer, slots: Slots, adapters: dict[str, int]) -> None:
+    def __init__(
+        self, server: LlamaServer, slots: Slots, turns: PromptTurns, adapters: dict[str, int]
+    ) -> None:
         self.server = server
         self.slots = slots
+        self.turns = turns
         self.adapters = adapters
         self.answers: set[LlamaAnswer] = set()
         self.retired = False
@@ -88,7 +97,10 @@ class LlamaCppEngine:
 
     def _at_work(self, server: LlamaServer, adapters: Mapping[str, Path]) -> _Loaded:
         slots = Slots(self._options.parallel, self._options.pool_tokens)
-        return _Loaded(server, slots, {name: number for number, name in enumerate(adapters)})
+        # A step has a word of each other answer too.
+        turns = PromptTurns(max(1, BATCH_TOKENS - self._options.parallel))
+        numbers = {name: number for number, name in enumerate(adapters)}
+        return _Loaded(server, slots, turns, numbers)
 
     @classmethod
     def load(
@@ -131,7 +143,11 @@ class LlamaCppEngine:
         loaded.enter()
         try:
             async with asyncio.timeout_at(deadline):
-                lease = await loaded.slots.take(request.prompt_ids, request.params.max_new_tokens)
+                lease = await loaded.slots.take(
+                    request.prompt_ids,
+                    request.params.max_new_tokens,
+                    None if request.adapter is None else loaded.adapters[request.adapter],
+                )
         except BaseException as error:
             loaded.leave()
             if not isinstance(error, TimeoutError):
@@ -146,8 +162,7 @@ class LlamaCppEngine:
             answer.cancel()
 
     def _begin(self, loaded: _Loaded, lease: Lease, request: EngineRequest) -> LlamaAnswer:
-        adapter = None if request.adapter is None else loaded.adapters[request.adapter]
-        answer = LlamaAnswer(loaded.server, self._format, request, lease.slot, adapter)
+        answer = LlamaAnswer(loaded.server, self._format, request, lease, loaded.turns)
         if self._loaded is None:  # closed meanwhile
             answer.cancel()
         loaded.answers.add(answer)

@@ -70,8 +70,12 @@ class LlamaServer:
             self._server = xllamacpp.Server(parameters)
         except RuntimeError:
             self._folder.cleanup()
-            what = " with its adapters" if options.adapters else ""
-            raise BadDataError(f"llama.cpp cannot load {file}{what}: see the lines above") from None
+            if options.adapters:
+                raise BadDataError(
+                    f"llama.cpp cannot load {file} with its adapters: is one of them of another "
+                    "base model? The lines above say more"
+                ) from None
+            raise BadDataError(f"llama.cpp cannot load {file}: see the lines above") from None
 
     def complete(self, request: dict[str, Any], take: Callable[[dict[str, Any]], bool]) -> None:
         """Write one answer; ``take`` gets each event and ends the writing by returning True."""

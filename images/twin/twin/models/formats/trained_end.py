@@ -3,7 +3,8 @@
 A pretrained model may carry a chat template and tokens for turns that no text of its training
 had. Their rows of the output head are still as they were made: zero, or one vector for all of
 them (Land and Bartolo, "Fishing for Magikarp", arXiv:2405.05417). LoRA leaves the head as it is, so
-such a model can never learn to end an answer with one: it ends in any of them, or in none.
+such a model can't learn by it to end an answer with one: it ends in any of them, or in none. The
+row can be trained beside LoRA (`twin.training.taught_end`), where the recipe says so.
 """
 
 from typing import Any
@@ -34,7 +35,8 @@ def check_end_is_trained(model: Any, chat: ChatFormat) -> None:
         raise BadDataError(
             f"{chat.tokenizer.name_or_path}: the model was never taught {chat.end_of_answer}, with "
             "which its chat template ends an answer: take the instruction-tuned model of this "
-            "family, or remove the template from the base model's folder, so that answers end with "
+            "family, let the training teach it (training.teach_end: true, with merged weights "
+            "only), or remove the template from the base model's folder, so that answers end with "
             f"{chat.tokenizer.eos_token}"
         )
 

@@ -1,0 +1,106 @@
+"""Whatever a training is made from names it: each change of an input is another training."""
+
+import pytest
+
+from tests import tiny_model
+from tests.twin import corpora
+from twin.stores.files import open_files
+from twin.stores.sample_sets import SampleSetManifest, SampleSets
+from twin.training import plan as planning
+from twin.training.plan import plan_training
+
+
+@pytest.fixture
+def recipe(settings, tiny, tmp_path):
+    return corpora.write_recipe(tmp_path / "recipes", tiny)
+
+
+@pytest.fixture
+def plan(settings, recipe):
+    """The plan of a recipe over the newest samples, which may be others."""
+
+    def made(changed=recipe, samples="s1"):
+        manifest = SampleSetManifest(
+            version=samples, recipe="ann", author_id="ann", author_name="Ann",
+            index_fingerprint="f", recipe_digest="r", prompt_version="1", rejected_by="none",
+            documents={}, counts={},
+        )  # fmt: skip
+        files = open_files(settings)
+        SampleSets(files, "ann").publish(manifest, [], [], "# Samples")
+        return plan_training(changed, settings, files)
+
+    return made
+
+
+def training(recipe, **changed):
+    """The recipe with other values of its training; of a section by its name."""
+    section = recipe.training
+    for key, value in changed.items():
+        part = getattr(section, key)
+        new = part.model_copy(update=value) if isinstance(value, dict) else value
+        section = section.model_copy(update={key: new})
+    return recipe.model_copy(update={"training": section})
+
+
+def test_the_same_inputs_are_the_same_training(plan):
+    assert plan() == plan()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seed": 14}, {"method": "qlora"}, {"teach_end": True},
+        {"lora": {"rank": 8}}, {"lora": {"alpha": 8}}, {"lora": {"dropout": 0.5}},
+        {"sft": {"epochs": 3.0}}, {"sft": {"max_steps": 7}}, {"sft": {"learning_rate": 1e-5}},
+        {"sft": {"batch_size": 3}}, {"sft": {"gradient_accumulation": 3}},
+        {"sft": {"max_length": 99}}, {"sft": {"warmup_share": 0.5}}, {"sft": {"save_steps": 3}},
+        {"sft": {"max_validation_samples": 3}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_knob_of_the_first_stage_is_another_training(plan, recipe, changed):
+    before, after = plan(), plan(training(recipe, **changed))
+    assert after.sft != before.sft
+    assert after.dpo.rpartition("/")[2] == before.dpo.rpartition("/")[2]
+    assert after.dpo.startswith(after.sft.removesuffix("/sft"))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"enabled": False}, {"epochs": 3.0}, {"max_steps": 7}, {"learning_rate": 1e-7},
+        {"batch_size": 3}, {"gradient_accumulation": 3}, {"beta": 0.7}, {"max_length": 99},
+        {"save_steps": 3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_knob_of_the_second_stage_leaves_the_first(plan, recipe, changed):
+    before, after = plan(), plan(training(recipe, dpo=changed))
+    assert after.sft == before.sft
+    assert after.dpo != before.dpo
+
+
+def test_other_samples_are_another_training(plan):
+    assert plan(samples="s2").sft != plan(samples="s1").sft
+
+
+def test_another_base_is_another_training(plan, recipe, tmp_path):
+    before = plan()
+    other = tiny_model.build(tmp_path / "other")
+    (other / "generation_config.json").write_text("{}")
+    assert plan(training(recipe, base_model=str(other))).sft != before.sft
+
+
+def test_another_name_of_the_author_is_another_training(plan, recipe):
+    """It stands in every prompt."""
+    author = recipe.author.model_copy(update={"name": "Anne"})
+    assert plan(recipe.model_copy(update={"author": author})).sft != plan().sft
+
+
+@pytest.mark.parametrize("name", ["TRAINER", "PROMPT_VERSION"])
+def test_other_code_is_another_training(plan, monkeypatch, name):
+    before = plan()
+    monkeypatch.setattr(planning, name, "another")
+    after = plan()
+    assert after.sft != before.sft
+    assert after.dpo.rpartition("/")[2] != before.dpo.rpartition("/")[2]
