@@ -1,4 +1,4 @@
-"""Four-bit training where bitsandbytes is missing; with it, see `tests/twin/test_llama_recipe.py`."""
+"""Four-bit training without bitsandbytes; with it, see `tests/twin/test_llama_recipe.py`."""
 
 import importlib.util
 
