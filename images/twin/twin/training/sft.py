@@ -8,7 +8,7 @@ from twin.domain.sample import Split
 from twin.job import Job
 from twin.models.adapters import record_base
 from twin.models.bases.base_models import prepare_base_model
-from twin.models.bases.memory import check_memory
+from twin.models.bases.memory import FOUR_BITS, check_memory
 from twin.models.formats.chat_format import ChatFormat
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
@@ -61,7 +61,9 @@ def _train(
     job: Job, files: FileStore, plan: TrainingPlan, workshop: Workshop, run: TrackingRun
 ) -> None:
     base = prepare_base_model(plan.base.name, job.settings)
-    check_memory(plan.base.name, sum(path.stat().st_size for path in base.glob("*.safetensors")))
+    weights = sum(path.stat().st_size for path in base.glob("*.safetensors"))
+    is_packed = job.recipe.training.method == "qlora"
+    check_memory(plan.base.name, round(FOUR_BITS * weights) if is_packed else weights)
     model, chat = load_for_training(base, job.settings, job.recipe.training)
     rows = _rows(job, files, plan, chat, Split.TRAIN)
     validation = _rows(job, files, plan, chat, Split.VALIDATION)

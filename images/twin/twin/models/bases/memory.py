@@ -27,6 +27,10 @@ ENGINE = 418 * MIB
 #: Bytes a parameter: bf16, and llama.cpp's q8_0 (32 values and a scale in 34 bytes).
 BF16, Q8_0 = 2.0, 34 / 32
 
+FOUR_BITS = 0.36
+"""Of a base's bytes in bf16 what QLoRA holds: Llama 3.1 8B's, whose layers take 4.1 bits a number
+and whose embedding and head stay as they are. Smaller models have a larger share of these."""
+
 #: Of a trained parameter of an adapter: itself, its gradient and Adam's two moments in float32.
 _TRAINED = 16
 
