@@ -424,7 +424,7 @@ def compare(kinds: list[Kind]) -> None:
     head = [f"| {' | '.join(HEAD)} |", f"|{' --- |' * len(HEAD)}"]
     table = "\n".join([*head, *(rows[label] for label in sorted(rows))]) + "\n"
     if os.environ.get("TWIN_WRITE_TABLES"):
-        PAGE.write_text(text.replace(text.partition(BEGIN)[2].partition(END)[0], f"\n{table}\n"))
-    assert PAGE.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0].strip() == (
-        table.strip()
-    )
+        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+        PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+        return
+    assert "\n".join(written) == table.strip()
