@@ -89,6 +89,7 @@ def test_of_pages_that_are_read_together_only_the_one_that_breaks_its_reader_fai
     """Those before it have their articles, those behind it get them of another process."""
     read(reader, page(article("First")), LIMITS)
     monkeypatch.setattr(reader_process, "MAX_SECONDS", 1.0)
+    monkeypatch.setattr(reader_process, "BYTES_A_SECOND", 10**12)
     monkeypatch.setattr(reader_process, "LARGEST_BYTES", 10_000_000)
     (pid,) = reader_pids()
     pages = [page(article(f"Number {number}")) for number in range(9)]
