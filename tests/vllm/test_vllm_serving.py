@@ -18,6 +18,8 @@ from tests import families
 from tests.conftest import ROOT
 from tests.vllm_models import adapter, written_by_transformers
 from tests.vllm_platform import VllmPlatform, published, vllm_platform
+from twin.models.adapters import record_base
+from twin.models.bases.base_models import BaseModelPin
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Message
 from twin.recipes import load_recipe
@@ -266,7 +268,9 @@ class TestAdapters:
             "tokens": adapter(base, tmp_path / "tokens", 1, trainable_token_indices=[3]),
             "large": adapter(base, tmp_path / "large", 1, r=32),
             "stranger": adapter(other, tmp_path / "stranger", 1),
+            "elsewhere": adapter(base, tmp_path / "elsewhere", 1),
         }
+        record_base(faulty["elsewhere"], BaseModelPin("another", "d" * 64), "0" * 64)
         before = {name: engine.ask(prompts[0], name) for name in ("a", None)}
         kept = engine.adapters
         engine.adapters = {
@@ -277,7 +281,7 @@ class TestAdapters:
         }
         engine.apply()
         deadline = time.monotonic() + 60
-        while len(refused := engine.described()["refused"]) < 6:
+        while len(refused := engine.described()["refused"]) < 7:
             assert time.monotonic() < deadline, refused
             time.sleep(0.1)
         print(json.dumps(refused, indent=1))
@@ -285,6 +289,7 @@ class TestAdapters:
         for name, words in {
             "saved": "modules_to_save", "tokens": "trainable_token_indices",
             "large": "max_lora_rank: 32", "stranger": "cannot load it beside this base model",
+            "elsewhere": "is of base model another",
             "gone": "is not in the file store", "changed": "digest differs",
         }.items():  # fmt: skip
             assert words in refused[name] and "\n" not in refused[name]

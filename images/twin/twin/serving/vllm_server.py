@@ -25,6 +25,7 @@ from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.job import configure_logging
+from twin.models.adapters import check_engines_base
 from twin.models.engines.engine import EngineRequest
 from twin.models.language_model import FinishReason, Generation, SamplingParams
 from twin.serving.replica_process import keep_to_loopback
@@ -105,6 +106,7 @@ class VllmServer(LLMServer):
         self._adapter_number = 0
         self._changing = asyncio.Lock()
         made_from = EngineSpec.model_validate(spec)
+        self._weights_digest = made_from.weights_digest
         folder = await asyncio.to_thread(
             fetch_weights, made_from.weights_uri, made_from.weights_digest, self._settings
         )
@@ -226,6 +228,7 @@ class VllmServer(LLMServer):
             return self._adapters[name]
         folder = await asyncio.to_thread(fetch_weights, uri, digest, self._settings)
         check_adapter(folder, name, self.engine.largest_rank)
+        check_engines_base(folder, self._weights_digest)
         self._adapter_number += 1
         adapter = LoRARequest(full_name, self._adapter_number, str(folder))
         try:
