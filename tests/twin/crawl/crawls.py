@@ -17,6 +17,9 @@ from twin.settings import Settings
 from twin.stores.warehouse import open_warehouse
 
 
+_LOGGED = re.compile(r"\d{4}-\d\d-\d\dT\S+ \[\w+ *\] ")
+
+
 @dataclass
 class Crawled:
     """How a crawl ended."""
@@ -28,7 +31,7 @@ class Crawled:
     @property
     def line(self) -> str:
         """The one line in which the command says why it failed; fails if there are more."""
-        lines = [line for line in self.error.splitlines() if not line.startswith("{")]
+        lines = [line for line in self.error.splitlines() if not _LOGGED.match(line)]
         assert len(lines) == 1, self.error
         return lines[0]
 
