@@ -16,7 +16,6 @@ from twin.domain.document import Document
 from twin.settings import Settings
 from twin.stores.warehouse import open_warehouse
 
-
 _LOGGED = re.compile(r"\d{4}-\d\d-\d\dT\S+ \[\w+ *\] ")
 
 
