@@ -88,7 +88,8 @@ def judged(endpoint: httpx.Client, sample: InstructSample, refusal: str) -> dict
         *({"role": turn.role, "content": turn.content} for turn in sample.history),
         {"role": "user", "content": sample.instruction},
     ]
-    reply = endpoint.post("/v1/chat/completions", json={"messages": messages, "temperature": 0})
+    wanted = {"model": f"twin-{RECIPE}", "messages": messages, "temperature": 0}
+    reply = endpoint.post("/v1/chat/completions", json=wanted)
     body = reply.raise_for_status().json()
     answer = body["choices"][0]["message"]["content"]
     asked = WrittenQuestion.model_construct(
