@@ -33,7 +33,7 @@ def test_a_base_is_fetched_listed_shown_and_removed(hub, tiny, run):
     shown = run("show", "ann/tiny")
     assert shown[0] == 0
     assert shown[1].startswith(out.lstrip("\n"))
-    assert "training        about 0.9 GiB: LoRA" in shown[1]
+    assert "training        about 0.8 GiB: LoRA" in shown[1]
     assert "serving         about 0.4 GiB: q8_0" in shown[1]
     assert f"revision        {commit}" in out
     assert "licence         apache-2.0, https://huggingface.co/ann/tiny" in out

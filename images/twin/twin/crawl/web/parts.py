@@ -138,12 +138,22 @@ def next_part(response: HtmlResponse, url: str, first: str, number: int) -> str 
 def may_have_parts(response: HtmlResponse, url: str) -> bool:
     """Whether a page may be the first of several: an article whose address has no later number."""
     number = part_of(url)[1]
-    root = response.selector.root
-    return (number is None or number <= 1) and not is_listing(url, root)
+    first = number is None or number <= 1
+    return first and _is_text(response) and not is_listing(url, response.selector.root)
+
+
+def _is_text(response: HtmlResponse) -> bool:
+    """Whether a page can be parsed; the reader says what is wrong with one that cannot."""
+    try:
+        return response.selector.root is not None
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
 
 
 def goes_on(first: HtmlResponse, url: str, part: HtmlResponse) -> bool:
     """Whether a page says that it is a part of the article on another one."""
+    if not _is_text(part):
+        return False
     named = _canonical(part)
     if named is not None and page_key(named) == page_key(url):
         return True
