@@ -100,7 +100,14 @@ async def requests_a_second(url: str, callers: int, seconds: float) -> float:
         done = 0
         while time.perf_counter() < ends:
             writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except asyncio.IncompleteReadError as error:
+                if error.partial:
+                    raise
+                # A server may close a kept connection, as a proxy does that is configured anew.
+                reader, writer = await asyncio.open_connection(address.hostname, address.port)
+                continue
             if b" 200 " not in head.split(b"\r\n", 1)[0]:
                 raise RuntimeError(head.decode())
             length = next(

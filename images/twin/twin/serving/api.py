@@ -14,7 +14,7 @@ from twin.serving.backend import Backend
 from twin.serving.completions import Completion
 from twin.serving.errors import ApiError, install
 from twin.serving.limits import BodyLimit
-from twin.serving.requests_log import HEADER, RequestsLog
+from twin.serving.requests_log import HEADER, HEALTH, RequestsLog
 from twin.serving.routing import Target
 from twin.serving.schema import AnswerRequest, ChatCompletionRequest
 
@@ -62,7 +62,7 @@ def create_app(
 
 
 def _add_reads(app: FastAPI, backend: Backend) -> None:
-    @app.get("/healthz")
+    @app.get(HEALTH)
     async def health() -> dict[str, Any]:
         """Whether requests are taken in; names the models in service. Needs no key."""
         return {"status": "ok", "models": backend.table.names()}

@@ -1,9 +1,14 @@
-"""One log line and one id a request; nothing of what was asked or answered."""
+"""One log line and one id a request; nothing of what was asked or answered.
+
+A health check that succeeds leaves no line: several come each second, from load balancers and
+from Serve's own proxy, and would hide the others.
+"""
 
 import re
 import time
 import traceback
 import uuid
+from http import HTTPStatus
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -12,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from twin.serving.errors import ApiError
 
 HEADER = "x-request-id"
+HEALTH = "/healthz"
 
 #: A caller's own id is taken over if it can do no harm in a log or a header.
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,80}")
@@ -59,8 +65,9 @@ class RequestsLog:
                     raise  # The response is on its way: all that is left is to break it off.
                 await ApiError.failed().response()(scope, receive, named)
             finally:
-                seconds = round(time.perf_counter() - started, 4)
-                log.info("request", path=scope["path"], status=status, seconds=seconds)
+                if scope["path"] != HEALTH or status != HTTPStatus.OK:
+                    seconds = round(time.perf_counter() - started, 4)
+                    log.info("request", path=scope["path"], status=status, seconds=seconds)
 
 
 def _request_id(given: str | None) -> str:

@@ -94,3 +94,25 @@ def test_a_long_prompt_can_be_given_up_while_it_is_read(wide, gguf_cache):
 
     assert run(engine, work).prompt_tokens == 20
     assert max(read or 0 for who, read in steps if who == 300) < 2_000
+
+
+def test_no_prompt_is_read_twice(wide, gguf_cache):
+    """An answer pauses between its parts, while other requests begin: its slot stays as it is."""
+    engine = LlamaCppEngine.load(wide, threads=1, knobs=KNOBS, cache=gguf_cache)
+    server = engine._loaded.server
+    # A penalty makes parts: of one word, one, two, four, eight and eight.
+    params = SamplingParams(max_new_tokens=24, min_new_tokens=24, repetition_penalty=1.1)
+    requests = [EngineRequest((300 + number,) * 200, (), params) for number in range(9)]
+
+    async def work():
+        begun = read_tokens(server)
+        await asyncio.gather(*(read(engine, request) for request in requests))
+        return read_tokens(server) - begun
+
+    assert run(engine, work) in range(9 * 200, 9 * (200 + 12))
+
+
+def read_tokens(server):
+    """Tokens of prompts that a server has read and not taken from its cache."""
+    name = "llamacpp:prompt_tokens_total"
+    return int(next(x.split()[1] for x in server.metrics().splitlines() if x.startswith(name)))

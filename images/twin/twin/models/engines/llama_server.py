@@ -114,6 +114,11 @@ def _parameters(file: Path, options: ServerOptions) -> Any:
     # Layers with a sliding window keep the whole prompt too: else the next request, or the next
     # part of an answer, cannot go on from what is cached.
     parameters.swa_full = True
+    # A slot keeps what it has read, and the engine chooses the slot. By default a new request has
+    # idle slots copied to memory of their own and cleared, so an answer that pauses between two of
+    # its parts would have its prompt read again.
+    parameters.cache_idle_slots = False
+    parameters.cache_ram_mib = 0
     parameters.n_parallel = options.parallel
     parameters.n_batch = parameters.n_ubatch = BATCH_TOKENS
     parameters.cpuparams.n_threads = options.threads
