@@ -2,7 +2,8 @@
 
 The same GGUF file, prompts, threads and samplers; the raw side is llama.cpp's server with its own
 defaults, called by a thread a caller. Figures are printed, ratios asserted nowhere: other programs
-share the processor.
+share the processor. TWIN_BENCH_STREAMS are the numbers of callers, TWIN_BENCH_THREADS the threads
+of either side.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from twin.models.language_model import Generation, SamplingParams
 from twin.recipes.engines import LlamaCppSection
 from twin.settings import get_settings
 
-STREAMS = (1, 8, 32)
+STREAMS = tuple(map(int, os.environ.get("TWIN_BENCH_STREAMS", "1,8,32").split(",")))
 PROMPT_TOKENS = 200
 ANSWER_TOKENS = 48
 PARALLEL = 8
