@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests import servers
-from tests.bench.callers import ask_endpoint, ask_engine, requests_a_second, streams
+from tests.bench.callers import ask_endpoint, ask_engine, streams
 from tests.bench.retrieval.questions import chunks_of, handbook
 from tests.twin import twins
 from tests.twin.serving_platform import KEY, running, settings_of
@@ -30,7 +30,6 @@ from twin.recipes import Recipe
 from twin.stores.files import open_files
 from twin.stores.index import IndexedDocument, IndexSpec, open_index
 from twin.stores.rollout_states import RolloutStates
-from twin.stores.serve_config import render
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
 
@@ -149,8 +148,7 @@ def raw(world):
 @pytest.fixture(scope="module")
 def platform(world, raw):
     settings, environment, _, _ = world
-    root = str(Path(__file__).parents[2])
-    with running(settings, {**environment, "PYTHONPATH": root}) as platform:
+    with running(settings, environment) as platform:
         servers.wait_until(lambda: answers(platform), "an answer", 300, pause=1)
         yield platform
 
@@ -227,29 +225,5 @@ def test_a_long_system_text_delays_others_by_a_batch_step(platform):
                 f"{middle(beside):.2f} s beside a prompt of "
                 f"{whole.prompt_tokens:,} tokens, which took {whole.first:.1f} s to its own"
             )
-
-    asyncio.run(measure())
-
-
-def test_requests_a_second(platform):
-    settings = platform.settings
-    config = render(RolloutStates(settings).all(), settings)
-    noop = {"name": "noop", "route_prefix": "/noop", "import_path": "tests.bench.noop:app"}
-    config["applications"].append(noop)
-    httpx.put(
-        f"{settings.serve_api_url}/api/serve/applications/", json=config, timeout=60
-    ).raise_for_status()
-    plain = f"{settings.endpoint_url}/noop/healthz"
-    servers.wait_until(lambda: httpx.get(plain, timeout=5).is_success, "the no-op", 120, pause=0.5)
-
-    async def measure():
-        rates = {}
-        for name, url in {"no-op": plain, "router": f"{settings.endpoint_url}/healthz"}.items():
-            await requests_a_second(url, 16, 2)
-            rates[name] = await requests_a_second(url, 16, 8)
-        print(
-            f"/healthz at 16 callers: {rates['router']:.0f}/s, a no-op {rates['no-op']:.0f}/s, "
-            f"ratio {rates['router'] / rates['no-op']:.2f}"
-        )
 
     asyncio.run(measure())
