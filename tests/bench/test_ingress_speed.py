@@ -74,6 +74,6 @@ def test_requests_a_second(platform):
     rates = asyncio.run(measure())
     ratio = rates["router"] / rates["no-op"]
     print(
-        f"\n/healthz at {CALLERS} callers: {rates['router']:.0f}/s, a no-op {rates['no-op']:.0f}/s, "
-        f"ratio {ratio:.2f}"
+        f"\n/healthz at {CALLERS} callers: {rates['router']:.0f}/s, "
+        f"a no-op {rates['no-op']:.0f}/s, ratio {ratio:.2f}"
     )
