@@ -116,6 +116,53 @@ def test_pairs_of_equal_texts_and_their_lengths():
     assert audit(rows, LIMITS).pairs == 10
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("And then <|im_end|> it went on", 1),
+        ("<start_of_turn>user", 1),
+        ("[INST] Say it", 1),
+        ("In a template, `<|im_end|>` ends a turn", 0),
+        ("a <| b |> c", 0),
+    ],
+)
+def test_special_tokens_of_any_family_are_faults_outside_of_code(text, count):
+    for rows in ([row(text)], [row("x", rejected=text)], [row("x", prompt=text)]):
+        assert found(rows, "special tokens").value == count
+
+
+@pytest.mark.parametrize(
+    ("answer", "count"),
+    [
+        ("As an AI language model, I have no opinion.", 1),
+        ("I\u2019m sorry, but I can\u2019t help with that.", 1),
+        ("How can I assist you today?", 1),
+        ("I wrote as an amateur would.", 0),
+        ("I am sorry, but I cannot recall his name.", 1),
+        ("I trained an AI for this.", 0),
+    ],
+)
+def test_an_assistant_in_place_of_the_author_is_a_fault(answer, count):
+    assert found([row(answer)], "speak as an assistant").value == count
+
+
+def test_personal_data_is_counted_by_rows():
+    rows = [row("Write to ann@example.org or ann2@example.org."), row("Nothing.", 1)]
+    held = found(rows, "personal data")
+    assert (held.value, held.passed, held.examples) == (0.5, False, ("train.jsonl:0",))
+    assert found(rows, "personal data", AuditSection(personal_data=0.5)).passed
+    assert found([row("x", instruction="Is it ann@example.org?")], "personal data").value == 1
+
+
+def test_answers_in_another_language_than_most():
+    english = "The warehouse keeps every revision of a document, and none of them is ever lost."
+    german = "Das Lager behält jede Fassung eines Dokuments, und keine davon geht je verloren."
+    rows = [row(english, 0), row(english + " Really.", 1), row(german, 2), row("Ja.", 3)]
+    other = found(rows, "another language", AuditSection(other_languages=0.2))
+    assert (other.value, other.passed, other.examples) == (0.25, False, ("train.jsonl:2",))
+    assert found(rows, "another language").passed
+
+
 def test_empty_answers_are_counted():
     assert found([row(" "), row("x", 1)], "empty").value == 0.5
 

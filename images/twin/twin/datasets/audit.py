@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.datasets.audit_rows import Row
+from twin.datasets.audit_texts import (
+    has_special_token,
+    holds_personal_data,
+    is_in_another_language,
+    is_unfilled,
+    speaks_as_assistant,
+)
 from twin.domain.sample import Split
 from twin.domain.written import plain
 from twin.recipes.datasets import AuditSection
@@ -20,14 +27,6 @@ SHINGLE = 8
 
 NEAR = 0.5
 """Share of an answer's shingles in held-out answers above which it is nearly one of them."""
-
-#: What a template leaves where nothing was filled in. Code may hold braces: it is looked past.
-_PLACEHOLDER = re.compile(
-    r"\{\{?\s*[a-z][a-z0-9_]{2,30}\s*\}?\}|<(?:insert|your|placeholder)\b[^<>\n]{0,40}>"
-    r"|\[(?:insert|your)\b[^\[\]\n]{0,40}\]",
-    re.IGNORECASE,
-)
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 
 class Finding(BaseModel):
@@ -86,7 +85,21 @@ def audit(rows: Sequence[Row], limits: AuditSection) -> AuditReport:
         ),
         _share("share of samples that occur twice", rows, _repeats(rows), limits.duplicates),
         _share("share of empty answers", rows, lambda row: not row.answer.strip(), limits.empty),
-        _count("placeholders that nothing was filled into", filter(_unfilled, rows), limits),
+        _count("placeholders that nothing was filled into", filter(is_unfilled, rows), limits),
+        _count("special tokens of a model family", filter(has_special_token, rows), limits),
+        _count("answers that speak as an assistant", filter(speaks_as_assistant, rows), limits),
+        _share(
+            "share of samples that hold personal data",
+            rows,
+            holds_personal_data(),
+            limits.personal_data,
+        ),
+        _share(
+            "share of answers in another language than most",
+            rows,
+            is_in_another_language(rows),
+            limits.other_languages,
+        ),
         _count("pairs whose texts are equal", equal, limits),
         _count("training answers that are held out too", _leaks(train, held, _same_answer), limits),
         _count(
@@ -173,10 +186,6 @@ def _repeats(rows: Sequence[Row]) -> Callable[[Row], bool]:
 
 def _said(row: Row) -> tuple[str, str, str]:
     return plain(row.prompt).casefold(), plain(row.answer).casefold(), plain(row.rejected or "")
-
-
-def _unfilled(row: Row) -> bool:
-    return any(_PLACEHOLDER.search(_CODE.sub(" ", text)) for text in (row.instruction, row.answer))
 
 
 def _sides(rows: Sequence[Row]) -> tuple[list[Row], _Held]:

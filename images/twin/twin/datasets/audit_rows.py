@@ -1,8 +1,9 @@
 """Rows of any data set, in one form: Parquet, JSON Lines and JSON files, ours or another's.
 
 Known are the names of fields that are in common use: instruction and output (Alpaca), prompt and
-completion, messages (OpenAI), conversations (ShareGPT), chosen and rejected (TRL). The split is
-read from a field ``split`` or from the file's path (train, validation, test and their like).
+completion, messages (OpenAI), conversations (ShareGPT), chosen and rejected (TRL), preferred_output
+and non_preferred_output (OpenAI). The split is read from a field ``split`` or from the file's path
+(train, validation, test and their like).
 """
 
 import json
@@ -86,7 +87,10 @@ def _records(file: Path) -> list[Any]:
 
 
 def _row(fields: dict[str, Any], place: str, file: str) -> Row | None:
+    fields = _usual(fields)
     turns = next((fields[name] for name in _CONVERSATION if fields.get(name)), None)
+    if isinstance(turns, list) and "chosen" in fields:
+        turns = [*turns, fields["chosen"]]
     if isinstance(turns, list) and len(turns) > 1:
         instruction, prompt, answer = _text(turns[-2]), _text(turns[:-1]), _text(turns[-1])
     else:
@@ -104,6 +108,15 @@ def _row(fields: dict[str, Any], place: str, file: str) -> Row | None:
         rejected=_text(fields["rejected"]) if "rejected" in fields else None,
         source=_first(fields, _SOURCE) or None,
     )
+
+
+def _usual(fields: dict[str, Any]) -> dict[str, Any]:
+    """OpenAI's form of pairs by TRL's names; any other as it is."""
+    given = fields.get("input")
+    if not isinstance(given, dict) or "preferred_output" not in fields:
+        return fields
+    names = {"chosen": "preferred_output", "rejected": "non_preferred_output"}
+    return {**given, **{name: fields.get(theirs) for name, theirs in names.items()}}
 
 
 def _first(fields: dict[str, Any], names: tuple[str, ...]) -> str:

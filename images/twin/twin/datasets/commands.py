@@ -1,9 +1,13 @@
 """Commands of `twin datasets`."""
 
+import pydoc
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from twin.datasets.export import Form
+from twin.domain.sample import Split
 from twin.job import RecipeOption, ResultOption, RunIdOption, plain_errors, run_job
 
 app = typer.Typer(help="Make training samples from the index.", no_args_is_help=True)
@@ -49,3 +53,74 @@ def audit(
         report = run_audit(dataset, recipe)
         typer.echo(report.model_dump_json(indent=2) if as_json else render_audit(report))
         limits_passed(report)
+
+
+VersionArgument = Annotated[str, typer.Argument(help="A version of the recipe's, or latest.")]
+
+
+@app.command()
+def show(
+    recipe: RecipeOption,
+    version: VersionArgument = "latest",
+    split: Annotated[
+        list[Split] | None, typer.Option("--split", help="Of this split; may be repeated.")
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--kind", help="passage, written, or a kind of written question: fact, why …"),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", help="Only what holds this in question, answer, title or document."),
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, help="Samples to show.")] = 20,
+    skip: Annotated[int, typer.Option("--skip", min=0, help="Samples to pass over first.")] = 0,
+) -> None:
+    """Read samples: what is asked, the passages shown, the answer, and where it comes from.
+
+    Pages through them on a terminal. Reads: the recipe's samples. Writes: nothing.
+    """
+    from twin.datasets.read_version import read_samples
+
+    with plain_errors("datasets show"):
+        shown = read_samples(recipe, version, tuple(split or Split), kind, text, skip, count)
+        pydoc.pager("\n\n".join(shown) + "\n")
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(help="A version of the recipe's samples.")],
+    after: VersionArgument,
+    recipe: RecipeOption,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Say what changed between two versions: inputs, documents, samples, pairs.
+
+    Reads: both versions. Writes: nothing.
+    """
+    from twin.datasets.differences import render_difference
+    from twin.datasets.read_version import compare_versions
+
+    with plain_errors("datasets diff"):
+        change = compare_versions(recipe, before, after)
+        typer.echo(change.model_dump_json(indent=2) if as_json else render_difference(change))
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Written whole; must not exist yet.")],
+    recipe: RecipeOption,
+    version: Annotated[str, typer.Option("--version", help="Of the samples.")] = "latest",
+    form: Annotated[
+        Form, typer.Option("--form", help="Whose form: text is for continued pretraining.")
+    ] = Form.OPENAI,
+) -> None:
+    """Write samples and pairs as JSON Lines, in the form of another trainer.
+
+    Prompts are those that serving shows. Reads: the recipe's samples. Writes: the folder.
+    """
+    from twin.datasets.read_version import export_version
+
+    with plain_errors("datasets export"):
+        for name, rows in export_version(recipe, version, form, folder).items():
+            typer.echo(f"{folder / name}: {rows} rows")

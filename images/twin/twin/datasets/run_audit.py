@@ -5,11 +5,11 @@ from pathlib import Path
 
 from twin.datasets.audit import AuditReport, audit
 from twin.datasets.audit_rows import read_rows
+from twin.datasets.read_version import open_version
 from twin.domain.errors import BadDataError
-from twin.recipes import AuditSection, Recipe, load_recipe
+from twin.recipes import AuditSection, load_recipe
 from twin.settings import get_settings
 from twin.stores.files import open_files
-from twin.stores.sample_sets import SampleSets
 
 
 def run_audit(dataset: str, recipe_name: str | None) -> AuditReport:
@@ -24,10 +24,12 @@ def run_audit(dataset: str, recipe_name: str | None) -> AuditReport:
     path = Path(dataset)
     if path.exists():
         return audit(read_rows(path), limits)
-    if recipe is None:
+    if recipe_name is None:
         raise BadDataError(f"{dataset}: no such file or folder; a version needs its --recipe")
+    sets, version = open_version(recipe_name, dataset)
     with tempfile.TemporaryDirectory(prefix="audit-") as scratch:
-        return audit(read_rows(_fetched(recipe, dataset, Path(scratch))), limits)
+        folder = open_files(settings).fetch_folder(sets.folder(version), Path(scratch))
+        return audit(read_rows(folder), limits)
 
 
 def limits_passed(report: AuditReport) -> None:
@@ -39,13 +41,3 @@ def limits_passed(report: AuditReport) -> None:
     if report.failed:
         told = "; ".join(f"{each.name}: {each.value:g} > {each.limit:g}" for each in report.failed)
         raise BadDataError(f"{told}: mend the data, or raise the limit under audit")
-
-
-def _fetched(recipe: Recipe, version: str, scratch: Path) -> Path:
-    files = open_files(get_settings())
-    sets = SampleSets(files, recipe.name)
-    name = sets.latest().version if version == "latest" else version
-    if not sets.is_published(name):
-        known = ", ".join(sets.versions()) or "none"
-        raise BadDataError(f"recipe {recipe.name} has no samples {version}: there are {known}")
-    return files.fetch_folder(sets.folder(name), scratch)

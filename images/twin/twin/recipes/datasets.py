@@ -32,7 +32,17 @@ class AuditSection(Section):
         default=0,
         ge=0,
         description="rows of each kind that may be: leaks between splits, placeholders that "
-        "nothing was filled into, pairs of equal texts",
+        "nothing was filled into, pairs of equal texts, special tokens of a model family, answers "
+        "that speak as an assistant",
+    )
+    personal_data: Fraction = Field(
+        default=0.0,
+        description="share of rows that hold an e-mail address, a phone number, a key, a card or "
+        "an account number",
+    )
+    other_languages: Fraction = Field(
+        default=1.0,
+        description="share of answers in another language than most; the default lets any pass",
     )
     length_bias: float = Field(
         default=0.5,

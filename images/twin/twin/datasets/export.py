@@ -1,0 +1,176 @@
+"""Sample sets in the forms that other trainers read, a JSON Lines file for each split.
+
+Fields are those of the forms' own documentation: OpenAI's fine-tuning files, ShareGPT's
+conversations and Alpaca's instructions as LLaMA-Factory and Axolotl take them, TRL's conversational
+prompt and completion, and plain text for continued pretraining.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from twin.domain.errors import BadDataError
+from twin.domain.sample import InstructSample, Maker, PreferencePair, Split
+from twin.models.language_model import Message
+from twin.rag.prompt import build_messages
+from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSets
+
+Fields = dict[str, Any]
+
+
+class Form(StrEnum):
+    """Whose form the files have."""
+
+    OPENAI = "openai"
+    SHAREGPT = "sharegpt"
+    ALPACA = "alpaca"
+    TRL = "trl"
+    TEXT = "text"
+    """The author's passages alone, each once: for continued pretraining. No pairs."""
+
+
+_SPEAKERS = {"user": "human", "assistant": "gpt", "system": "system"}
+
+
+def export(sets: SampleSets, version: str, form: Form, folder: Path) -> dict[str, int]:
+    """Write a version's samples to a folder; returns each file's name and rows.
+
+    The folder is complete or not there. A split without samples has no file.
+
+    Raises:
+        BadDataError: there is no such version, or the folder exists already.
+    """
+    manifest = sets.manifest(version)
+    if folder.exists():
+        raise BadDataError(f"{folder} exists already: name a folder that does not")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        made = Path(scratch) / "made"
+        written: dict[str, int] = {}
+        for name, rows in _files(sets, version, form, manifest.author_name):
+            target = made / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+            target.write_text("".join(lines), encoding="utf-8")
+            written[name] = len(lines)
+        if not written:
+            raise BadDataError(f"version {version} has nothing for the form {form.value}")
+        made.rename(folder)
+    return written
+
+
+def _files(
+    sets: SampleSets, version: str, form: Form, author: str
+) -> Iterator[tuple[str, list[Fields]]]:
+    for split in Split:
+        samples = sets.instruct(version, split)
+        if form is Form.TEXT:
+            rows = _texts(samples)
+        else:
+            rows = [_INSTRUCT[form](author, sample) for sample in samples]
+        if rows:
+            yield f"{INSTRUCT}/{split.value}.jsonl", rows
+        pairs = [] if form is Form.TEXT else sets.preferences(version, split)
+        if pairs:
+            rows = [_PAIRS[form](author, pair) for pair in pairs]
+            yield f"{PREFERENCES}/{split.value}.jsonl", rows
+
+
+def _texts(samples: Sequence[InstructSample]) -> list[Fields]:
+    sources: dict[str, str] = {}
+    for sample in samples:
+        if sample.maker is Maker.PASSAGE:
+            sources.setdefault(sample.answer, sample.url)
+    return [{"text": text, "source": url} for text, url in sources.items()]
+
+
+def _messages(author: str, sample: InstructSample | PreferencePair) -> list[Message]:
+    return build_messages(author, sample.instruction, sample.context, sample.history)
+
+
+def _said(text: str) -> Message:
+    return Message(role="assistant", content=text)
+
+
+def _openai(author: str, sample: InstructSample) -> Fields:
+    """OpenAI refuses any other field, so no id stands beside the messages."""
+    return {"messages": [*_messages(author, sample), _said(sample.answer)]}
+
+
+def _openai_pair(author: str, pair: PreferencePair) -> Fields:
+    return {
+        "input": {"messages": _messages(author, pair)},
+        "preferred_output": [_said(pair.chosen)],
+        "non_preferred_output": [_said(pair.rejected)],
+    }
+
+
+def _turn(message: Message) -> Fields:
+    return {"from": _SPEAKERS[message["role"]], "value": message["content"]}
+
+
+def _sharegpt(author: str, sample: InstructSample) -> Fields:
+    turns = [*_messages(author, sample), _said(sample.answer)]
+    return {"id": sample.id, "conversations": [_turn(turn) for turn in turns]}
+
+
+def _sharegpt_pair(author: str, pair: PreferencePair) -> Fields:
+    return {
+        "id": pair.id,
+        "conversations": [_turn(turn) for turn in _messages(author, pair)],
+        "chosen": _turn(_said(pair.chosen)),
+        "rejected": _turn(_said(pair.rejected)),
+    }
+
+
+def _alpaca_prompt(author: str, sample: InstructSample | PreferencePair) -> Fields:
+    *earlier, asked = _messages(author, sample)
+    said = [message["content"] for message in earlier]
+    return {
+        "id": sample.id,
+        "instruction": asked["content"],
+        "input": "",
+        "history": [list(turns) for turns in zip(said[::2], said[1::2], strict=True)],
+    }
+
+
+def _alpaca(author: str, sample: InstructSample) -> Fields:
+    return {**_alpaca_prompt(author, sample), "output": sample.answer}
+
+
+def _alpaca_pair(author: str, pair: PreferencePair) -> Fields:
+    return {**_alpaca_prompt(author, pair), "chosen": pair.chosen, "rejected": pair.rejected}
+
+
+def _trl(author: str, sample: InstructSample) -> Fields:
+    return {
+        "id": sample.id,
+        "prompt": _messages(author, sample),
+        "completion": [_said(sample.answer)],
+    }
+
+
+def _trl_pair(author: str, pair: PreferencePair) -> Fields:
+    return {
+        "id": pair.id,
+        "prompt": _messages(author, pair),
+        "chosen": [_said(pair.chosen)],
+        "rejected": [_said(pair.rejected)],
+    }
+
+
+_INSTRUCT: dict[Form, Callable[[str, InstructSample], Fields]] = {
+    Form.OPENAI: _openai,
+    Form.SHAREGPT: _sharegpt,
+    Form.ALPACA: _alpaca,
+    Form.TRL: _trl,
+}
+_PAIRS: dict[Form, Callable[[str, PreferencePair], Fields]] = {
+    Form.OPENAI: _openai_pair,
+    Form.SHAREGPT: _sharegpt_pair,
+    Form.ALPACA: _alpaca_pair,
+    Form.TRL: _trl_pair,
+}

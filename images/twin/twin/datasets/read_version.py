@@ -1,0 +1,80 @@
+"""`twin datasets show`, `diff` and `export`: from a recipe and a version to its samples."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from twin.datasets.differences import Difference, difference
+from twin.datasets.export import Form, export
+from twin.datasets.show import chosen_samples, render_sample
+from twin.domain.errors import BadDataError
+from twin.domain.sample import PreferencePair, Split
+from twin.recipes import load_recipe
+from twin.settings import get_settings
+from twin.stores.files import open_files
+from twin.stores.sample_sets import SampleSets
+
+LATEST = "latest"
+
+
+def open_version(recipe_name: str, version: str) -> tuple[SampleSets, str]:
+    """The sample sets of a recipe, and the name of a version that is there.
+
+    Raises:
+        BadDataError: there is no such recipe or version; names those that there are.
+    """
+    settings = get_settings()
+    recipe = load_recipe(recipe_name, settings.recipes)
+    sets = SampleSets(open_files(settings), recipe.name)
+    name = sets.latest().version if version == LATEST else version
+    if not sets.is_published(name):
+        known = ", ".join(sets.versions()) or "none"
+        raise BadDataError(f"recipe {recipe.name} has no samples {version}: there are {known}")
+    return sets, name
+
+
+def read_samples(
+    recipe: str,
+    version: str,
+    splits: Sequence[Split],
+    kind: str | None,
+    text: str | None,
+    skip: int,
+    count: int,
+) -> list[str]:
+    """Samples in Markdown; see `chosen_samples`.
+
+    Raises:
+        BadDataError: there is no such version, or no sample is so.
+    """
+    sets, name = open_version(recipe, version)
+    pairs: dict[tuple[str, str], list[PreferencePair]] = defaultdict(list)
+    for split in splits:
+        for pair in sets.preferences(name, split):
+            pairs[pair.chunk_id, pair.instruction].append(pair)
+    chosen = chosen_samples(sets, name, splits=splits, kind=kind, text=text)
+    shown = [
+        render_sample(sample, pairs.get((sample.chunk_id, sample.instruction), ()))
+        for sample in islice(chosen, skip, skip + count)
+    ]
+    if not shown:
+        raise BadDataError(f"version {name} has no such sample: leave out --kind, --text or --skip")
+    return shown
+
+
+def compare_versions(recipe: str, before: str, after: str) -> Difference:
+    """What changed from one version to another.
+
+    Raises:
+        BadDataError: one of them does not exist.
+    """
+    sets, old = open_version(recipe, before)
+    _, new = open_version(recipe, after)
+    return difference(sets, old, new)
+
+
+def export_version(recipe: str, version: str, form: Form, folder: Path) -> dict[str, int]:
+    """Write a version in another form; see `export`."""
+    sets, name = open_version(recipe, version)
+    return export(sets, name, form, folder)

@@ -1,0 +1,85 @@
+"""Small sample sets of two versions, published in a file store."""
+
+from twin.domain.conversation import Turn
+from twin.domain.sample import InstructSample, Maker, PreferencePair, Split
+from twin.stores.files import open_files
+from twin.stores.sample_sets import SampleSetManifest, SampleSets
+
+HISTORY = (Turn(role="user", content="One?"), Turn(role="assistant", content="Yes."))
+
+
+def sample(name, split=Split.TRAIN, **fields):
+    return InstructSample(
+        **{
+            "id": name,
+            "split": split,
+            "instruction": f"What of {name}?",
+            "answer": f"Answer {name}.",
+            "document_id": f"d-{split.value}",
+            "revision": "r",
+            "chunk_id": f"c-{name}",
+            "chunk_ids": (f"c-{name}",),
+            "title": "Pods",
+            "url": f"https://a.example/{name}",
+            **fields,
+        }
+    )
+
+
+def pair(name, split=Split.TRAIN, **fields):
+    return PreferencePair(
+        **{
+            "id": f"p-{name}",
+            "split": split,
+            "instruction": f"What of {name}?",
+            "chosen": f"Answer {name}.",
+            "rejected": f"Bad {name}.",
+            "rejected_by": "m",
+            "document_id": f"d-{split.value}",
+            "revision": "r",
+            "chunk_id": f"c-{name}",
+            **fields,
+        }
+    )
+
+
+FOLLOW_UP = sample(
+    "b", maker=Maker.WRITTEN, kind="why", history=HISTORY, context=("Pods\nA pod.",), facts=("b",)
+)
+FIRST = [sample("a"), FOLLOW_UP, sample("c"), sample("e", Split.TEST)]
+SECOND = [
+    sample("a", revision="r2"),
+    FOLLOW_UP.model_copy(update={"answer": "Another b."}),
+    sample("c", Split.TEST),
+    sample("f", Split.TEST),
+]
+
+
+def publish(settings, version, samples, pairs=(), **fields):
+    sets = SampleSets(open_files(settings), "ann")
+    manifest = SampleSetManifest(
+        **{
+            "version": version,
+            "recipe": "ann",
+            "author_id": "ann",
+            "author_name": "Ann",
+            "index_fingerprint": "f",
+            "recipe_digest": "d",
+            "prompt_version": "1",
+            "rejected_by": "m",
+            "documents": {each.document_id: each.split for each in samples},
+            "counts": {},
+            **fields,
+        }
+    )
+    sets.publish(manifest, samples, pairs, "card")
+    return sets
+
+
+def recipe_file(folder):
+    path = folder / "ann.yaml"
+    path.write_text(
+        "name: ann\nauthor: {id: ann, name: Ann}\n"
+        "sources: [{kind: folder, name: f, path: articles}]\n"
+    )
+    return path
