@@ -215,6 +215,10 @@ bench-serving: setup ## Engine against raw llama.cpp, endpoint against the engin
 bench-answers: setup ## What the running demo answers to the written questions of held-out documents
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_answers.py
 
+.PHONY: bench-support
+bench-support: setup ## The verifier of support on the handbook's written answers: AUC, shares accepted
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_support.py
+
 .PHONY: bench-vllm
 bench-vllm: setup vllm ## Endpoint on vLLM's CPU build against vLLM alone: tokens/s, first token
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_vllm_speed.py

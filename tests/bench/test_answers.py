@@ -11,15 +11,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-from icu4py.breakers import SentenceBreaker
 
 from twin.domain.sample import InstructSample, Maker, Split
 from twin.domain.written import QuestionKind, WrittenQuestion, is_right, plain
 from twin.laptop.environment import jobs_settings, load_secrets
+from twin.models.embedder import load_embedder
+from twin.rag.support import SupportVerifier
 from twin.recipes import Recipe, load_recipe
-from twin.settings import LaptopSettings
+from twin.settings import LaptopSettings, get_settings
 from twin.stores.files import open_files
 from twin.stores.sample_sets import SampleSets
+from twin.text.sentences import sentences
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
 
@@ -60,7 +62,8 @@ def samples() -> list[InstructSample]:
 
 def test_answers_to_written_questions(endpoint, recipe, samples, tmp_path):
     refusal = recipe.retrieval.dont_know
-    rows = [judged(endpoint, sample, refusal) for sample in samples]
+    verifier = SupportVerifier(load_embedder(recipe.features.embedder, get_settings()))
+    rows = [judged(endpoint, sample, refusal, verifier) for sample in samples]
     (Path(tmp_path) / "answers.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     print(f"\n{tmp_path}/answers.jsonl")
     for kind in [*QuestionKind, "all"]:
@@ -75,6 +78,8 @@ def test_answers_to_written_questions(endpoint, recipe, samples, tmp_path):
         f"sentences over {LONG_SENTENCE_WORDS} words that stand in a passage: "
         f"{counts['copied']} of {counts.total()} sentences"
     )
+    supported = [verdict for row in rows for verdict in row["supported"]]
+    print(f"sentences that a passage supports: {sum(supported)} of {len(supported)}")
     print(f"answers with a heading path: {sum(row['heading'] for row in rows)}")
     assert len(rows) > 50
 
@@ -83,7 +88,9 @@ def share(rows: list[dict], name: str) -> float:
     return sum(row[name] for row in rows) / len(rows)
 
 
-def judged(endpoint: httpx.Client, sample: InstructSample, refusal: str) -> dict:
+def judged(
+    endpoint: httpx.Client, sample: InstructSample, refusal: str, verifier: SupportVerifier
+) -> dict:
     messages = [
         *({"role": turn.role, "content": turn.content} for turn in sample.history),
         {"role": "user", "content": sample.instruction},
@@ -96,6 +103,8 @@ def judged(endpoint: httpx.Client, sample: InstructSample, refusal: str) -> dict
         kind=QuestionKind(sample.kind), question=sample.instruction, facts=sample.facts
     )
     texts = [plain(source["text"]) for source in body["sources"]]
+    shown = [f"{source['title']}\n{source['text']}" for source in body["sources"]]
+    refused = plain(refusal) == plain(answer)
     return {
         "kind": sample.kind,
         "question": sample.instruction,
@@ -109,9 +118,11 @@ def judged(endpoint: httpx.Client, sample: InstructSample, refusal: str) -> dict
         "right": is_right(asked, answer, refusal),
         "top_passage_right": is_right(asked, texts[0] if texts else refusal, refusal),
         "sentences": [
-            "copied" if copied(str(sentence), texts) else "own"
-            for sentence in SentenceBreaker(answer, "en")
+            "copied" if copied(str(sentence), texts) else "own" for sentence in sentences(answer)
         ],
+        "supported": []
+        if refused
+        else [each.is_supported for each in verifier.verify(answer, shown)],
         "heading": any(
             " > ".join(source["headings"]) in answer
             for source in body["sources"]

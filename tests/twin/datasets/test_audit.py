@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -152,6 +153,33 @@ def test_personal_data_is_counted_by_rows():
     assert (held.value, held.passed, held.examples) == (0.5, False, ("train.jsonl:0",))
     assert found(rows, "personal data", AuditSection(personal_data=0.5)).passed
     assert found([row("x", instruction="Is it ann@example.org?")], "personal data").value == 1
+
+
+def test_sentences_that_no_passage_supports():
+    class Words:
+        """Supports a sentence whose first word a passage holds."""
+
+        def verify(self, answer, passages):
+            verdicts = (any(s.split()[0] in p for p in passages) for s in answer.split("."))
+            return [SimpleNamespace(is_supported=verdict) for verdict in verdicts]
+
+    def unsupported(rows, limits=LIMITS):
+        report = audit(rows, limits, verifier=Words(), refusal="I do not  know")
+        return next(each for each in report.findings if "no passage shown" in each.name)
+
+    rows = [
+        row("Pods end.Cats sleep", 0, passages=("Pods",)),
+        row("Pods end.Pods start", 1, passages=("Cats", "Pods")),
+        row("I do not know", 2, passages=("Pods",)),
+        row("Dogs bark", 3),
+    ]
+    assert unsupported(rows).value == 0.25
+    assert unsupported(rows).examples == ("train.jsonl:0",)
+    assert unsupported(rows).passed
+    assert not unsupported(rows, AuditSection(unsupported=0.24)).passed
+    assert audit(rows, LIMITS).failed == []
+    many = [row("Cats sleep" if n % 2 else "Pods", n, passages=("Pods",)) for n in range(900)]
+    assert unsupported(many).value in {0.0, 0.3333, 0.5}, "every third of them"
 
 
 def test_answers_in_another_language_than_most():

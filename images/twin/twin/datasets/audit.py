@@ -17,10 +17,14 @@ from twin.datasets.audit_texts import (
 )
 from twin.domain.sample import Split
 from twin.domain.written import plain
+from twin.rag.support import SupportVerifier
 from twin.recipes.datasets import AuditSection
 
 EXAMPLES = 5
 """Rows that are named for each finding."""
+
+VERIFIED = 400
+"""Rows whose answers are verified by the passages that they show: some milliseconds each."""
 
 SHINGLE = 8
 """Words in a row that count as copied, as for the house's own passages."""
@@ -73,8 +77,21 @@ class _Held:
     shingles: set[tuple[str, ...]]
 
 
-def audit(rows: Sequence[Row], limits: AuditSection) -> AuditReport:
-    """Audit rows of one data set; its cost and memory grow with its words."""
+def audit(
+    rows: Sequence[Row],
+    limits: AuditSection,
+    *,
+    verifier: SupportVerifier | None = None,
+    refusal: str = "",
+) -> AuditReport:
+    """Audit rows of one data set; its cost and memory grow with its words.
+
+    Args:
+        rows: of all splits.
+        limits: of the recipe.
+        verifier: of support; None where no row shows passages.
+        refusal: the right answer where the passages say nothing, which nothing has to support.
+    """
     pairs = [row for row in rows if row.rejected is not None]
     auc = length_auc([(len(row.answer), len(row.rejected or "")) for row in pairs])
     train, held = _sides(rows)
@@ -100,6 +117,7 @@ def audit(rows: Sequence[Row], limits: AuditSection) -> AuditReport:
             is_in_another_language(rows),
             limits.other_languages,
         ),
+        _unsupported(rows, verifier, refusal, limits.unsupported),
         _count("pairs whose texts are equal", equal, limits),
         _count("training answers that are held out too", _leaks(train, held, _same_answer), limits),
         _count(
@@ -168,6 +186,26 @@ def _count(name: str, rows: Iterable[Row], limits: AuditSection) -> Finding:
     places = [row.place for row in rows]
     return Finding(
         name=name, value=len(places), limit=limits.faults, examples=tuple(places[:EXAMPLES])
+    )
+
+
+def _unsupported(
+    rows: Sequence[Row], verifier: SupportVerifier | None, refusal: str, limit: float
+) -> Finding:
+    shown = [row for row in rows if row.passages and plain(row.answer) != plain(refusal)]
+    # Evenly spread, so that the first file is not all that is looked at.
+    drawn = shown[:: -(-len(shown) // VERIFIED)] if verifier else []
+    sentences, places = 0, {}
+    for row in drawn:
+        verdicts = verifier.verify(row.answer, row.passages) if verifier else []
+        sentences += len(verdicts)
+        if missing := sum(not verdict.is_supported for verdict in verdicts):
+            places[row.place] = missing
+    return Finding(
+        name="share of sentences that no passage shown supports",
+        value=round(sum(places.values()) / sentences, 4) if sentences else 0.0,
+        limit=limit,
+        examples=tuple(places)[:EXAMPLES],
     )
 
 

@@ -18,6 +18,7 @@ from twin.domain.sample import Split
 
 _PROMPT = ("instruction", "question", "prompt", "query")
 _SHOWN = ("context", "input", "history", "system")
+_PASSAGES = ("context", "input")
 _ANSWER = ("answer", "output", "response", "completion", "chosen")
 _CONVERSATION = ("messages", "conversations")
 _SOURCE = ("document_id", "doc_id", "source_id", "source", "url")
@@ -31,7 +32,10 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One sample, or one pair if ``rejected`` is a text. ``prompt`` is all that is shown."""
+    """One sample, or one pair if ``rejected`` is a text.
+
+    ``prompt`` is all that is shown; ``passages`` what stands in a field of its own, to answer from.
+    """
 
     place: str
     split: Split | None
@@ -40,6 +44,7 @@ class Row:
     answer: str
     rejected: str | None = None
     source: str | None = None
+    passages: tuple[str, ...] = ()
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -107,7 +112,13 @@ def _row(fields: dict[str, Any], place: str, file: str) -> Row | None:
         answer=answer,
         rejected=_text(fields["rejected"]) if "rejected" in fields else None,
         source=_first(fields, _SOURCE) or None,
+        passages=_passages(fields),
     )
+
+
+def _passages(fields: dict[str, Any]) -> tuple[str, ...]:
+    shown = next((fields[name] for name in _PASSAGES if fields.get(name)), ())
+    return tuple(map(_text, shown)) if isinstance(shown, list | tuple) else (_text(shown),)
 
 
 def _usual(fields: dict[str, Any]) -> dict[str, Any]:

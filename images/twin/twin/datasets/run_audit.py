@@ -1,13 +1,16 @@
 """`twin datasets audit`: which data set, and by which limits."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from twin.datasets.audit import AuditReport, audit
-from twin.datasets.audit_rows import read_rows
+from twin.datasets.audit_rows import Row, read_rows
 from twin.datasets.read_version import open_version
 from twin.domain.errors import BadDataError
-from twin.recipes import AuditSection, load_recipe
+from twin.models.embedder import load_embedder
+from twin.rag.support import SupportVerifier
+from twin.recipes import AuditSection, FeaturesSection, Recipe, RetrievalSection, load_recipe
 from twin.settings import get_settings
 from twin.stores.files import open_files
 
@@ -18,18 +21,27 @@ def run_audit(dataset: str, recipe_name: str | None) -> AuditReport:
     Raises:
         BadDataError: there is no such data set, or it holds no samples.
     """
-    settings = get_settings()
-    recipe = load_recipe(recipe_name, settings.recipes) if recipe_name else None
-    limits = recipe.audit if recipe else AuditSection()
+    recipe = load_recipe(recipe_name, get_settings().recipes) if recipe_name else None
     path = Path(dataset)
     if path.exists():
-        return audit(read_rows(path), limits)
+        return _audit(read_rows(path), recipe)
     if recipe_name is None:
         raise BadDataError(f"{dataset}: no such file or folder; a version needs its --recipe")
     sets, version = open_version(recipe_name, dataset)
     with tempfile.TemporaryDirectory(prefix="audit-") as scratch:
-        folder = open_files(settings).fetch_folder(sets.folder(version), Path(scratch))
-        return audit(read_rows(folder), limits)
+        folder = open_files(get_settings()).fetch_folder(sets.folder(version), Path(scratch))
+        return _audit(read_rows(folder), recipe)
+
+
+def _audit(rows: Sequence[Row], recipe: Recipe | None) -> AuditReport:
+    """By the recipe's limits and embedder; without a recipe by the defaults."""
+    limits = recipe.audit if recipe else AuditSection()
+    features = recipe.features if recipe else FeaturesSection()
+    retrieval = recipe.retrieval if recipe else RetrievalSection()
+    verifier = None
+    if any(row.passages for row in rows):
+        verifier = SupportVerifier(load_embedder(features.embedder, get_settings()))
+    return audit(rows, limits, verifier=verifier, refusal=retrieval.dont_know)
 
 
 def limits_passed(report: AuditReport) -> None:

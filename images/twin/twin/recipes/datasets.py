@@ -44,6 +44,11 @@ class AuditSection(Section):
         default=1.0,
         description="share of answers in another language than most; the default lets any pass",
     )
+    unsupported: Fraction = Field(
+        default=1.0,
+        description="share of sentences of answers that none of the passages shown supports; the "
+        "default lets any pass; of the handbook's hand-written answers it is 0.07",
+    )
     length_bias: float = Field(
         default=0.5,
         ge=0,
