@@ -150,11 +150,11 @@ test: setup tools ## All tests, in two streams
 .PHONY: test-platform
 test-platform: setup tools ## Airflow's tests, the chart's, the images', the stores' and serving's, then the whole loop
 	$(AIRFLOW)/bin/python -m pytest tests/dags tests/include tests/plugins
-	$(JOBS)/bin/python -m pytest -m "not images" tests/helm tests/images tests/ci $(PLATFORM_TESTS)
+	$(JOBS)/bin/python -m pytest --durations=25 -m "not images" tests/helm tests/images tests/ci $(PLATFORM_TESTS)
 
 .PHONY: test-jobs
 test-jobs: setup ## Tests of the jobs, in two processes: half of their time is waiting for servers
-	$(JOBS)/bin/python -m pytest --numprocesses=2 --dist=loadfile -m "not nightly" $(PLATFORM_TESTS:%=--ignore=%) tests/twin
+	$(JOBS)/bin/python -m pytest --durations=25 --numprocesses=2 --dist=loadfile -m "not nightly" $(PLATFORM_TESTS:%=--ignore=%) tests/twin
 
 .PHONY: test-quick
 test-quick: setup tools ## The tests that take seconds
