@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from twin.crawl.rules import rules_of
 from twin.crawl.run import READERS
 from twin.domain.errors import BadDataError
 from twin.recipes import FolderSource, Recipe, ServingSection, load_recipe
@@ -239,3 +240,72 @@ def test_a_taught_end_needs_weights_of_ones_own(tmp_path):
     assert load_recipe("ada", tmp_path).training.teach_end
     shared = {**taught, "serving": {"adapters": "shared"}}
     assert "set serving.adapters to merged" in refusal(tmp_path, shared)
+
+
+def test_paths_are_relative_to_the_recipe_wherever_the_job_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "twins" / "recipes"
+    (folder / "models" / "base").mkdir(parents=True)
+    data = {
+        **MINIMAL,
+        "sources": [
+            {"kind": "folder", "name": "notes", "path": "../notes"},
+            {"kind": "linkedin_export", "name": "posts", "path": "export.zip"},
+            {"kind": "warehouse_dump", "name": "old", "path": "/srv/dump.json"},
+        ],
+        "datasets": {"written": "../questions.yaml"},
+        "training": {"base_model": "models/base"},
+        "features": {"embedder": "./models/embedder:int8"},
+        "retrieval": {"rerank": "cross/encoder"},
+    }
+    (folder / "ada.yaml").write_text(yaml.safe_dump(data))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for name in ("ada", "../twins/recipes/ada.yaml"):
+        recipe = load_recipe(name, folder)
+        notes, posts, old = (source.path for source in recipe.sources)  # type: ignore[union-attr]
+        assert notes == tmp_path / "twins" / "notes"
+        assert posts == folder / "export.zip"
+        assert old == Path("/srv/dump.json"), "an absolute one stays"
+        assert recipe.datasets.written == tmp_path / "twins" / "questions.yaml"
+        assert recipe.training.base_model == str(folder / "models" / "base")
+        assert recipe.features.embedder == f"{folder}/models/embedder:int8"
+        assert recipe.retrieval.rerank == "cross/encoder", "no such folder: a name of the hub"
+
+
+@pytest.mark.parametrize(
+    "name", ["gemma3-270m", "owner/name@main", "s3://bucket/models/base", "all-minilm-l6-v2:int8"]
+)
+def test_a_model_s_name_is_no_path(tmp_path: Path, name: str) -> None:
+    (tmp_path / "ada.yaml").write_text(
+        yaml.safe_dump({**MINIMAL, "training": {"base_model": name}})
+    )
+    assert load_recipe("ada", tmp_path).training.base_model == name
+
+
+def test_where_a_recipe_lies_changes_no_digest(tmp_path: Path) -> None:
+    data = {**MINIMAL, "datasets": {"written": "questions.yaml"}}
+    recipes = []
+    for place in ("one", "two/three"):
+        folder = tmp_path / place
+        folder.mkdir(parents=True)
+        (folder / "ada.yaml").write_text(yaml.safe_dump(data))
+        recipes.append(load_recipe("ada", folder))
+    one, other = recipes
+    assert one.datasets.written != other.datasets.written
+    assert one.digest() == other.digest()
+    assert one.digest("author", "datasets") == other.digest("author", "datasets")
+    assert rules_of(one, one.sources[0]) == rules_of(other, other.sources[0])
+
+
+def test_the_shipped_recipes_find_their_files(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("handbook", "llama-3.1-8b"):
+        recipe = load_recipe(name, root / "include" / "recipes")
+        for source in recipe.sources:
+            assert isinstance(source, FolderSource)
+            assert list(source.path.glob("*.md"))
+        assert recipe.datasets.written is None or recipe.datasets.written.is_file()

@@ -8,7 +8,7 @@ from twin.crawl.read_article import READER_VERSION
 from twin.recipes import Recipe, Source
 
 #: How a source is reached, which says nothing about what becomes of its pages.
-_REACHED_BY = {"hosts", "allow_private"}
+_REACHED_BY = {"hosts", "allow_private", "path"}
 
 
 def rules_of(recipe: Recipe, source: Source) -> str:

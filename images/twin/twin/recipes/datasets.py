@@ -1,11 +1,11 @@
 """Sections of a recipe: how chunks become training samples."""
 
 import typing
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
+from twin.recipes.places import RELATIVE, LocalPath
 from twin.recipes.section import Fraction, Section
 from twin.text.personal_data import PersonalDataKind
 
@@ -61,10 +61,10 @@ class AuditSection(Section):
 class DatasetsSection(Section):
     """How chunks become training samples."""
 
-    written: Path | None = Field(
+    written: LocalPath | None = Field(
         default=None,
         description="questions with answers that a person wrote: a YAML or JSON Lines file, or "
-        "Label Studio's JSON export; relative to the working directory",
+        f"Label Studio's JSON export; {RELATIVE}",
     )
     validation_share: Fraction = 0.1
     test_share: Fraction = 0.2

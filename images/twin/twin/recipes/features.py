@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from twin.recipes.places import RELATIVE, ModelName
 from twin.recipes.section import Fraction, Section
 
 
@@ -62,10 +63,10 @@ class ChunkingSection(Section):
 class FeaturesSection(Section):
     """How documents become chunks, and chunks vectors."""
 
-    embedder: str = Field(
+    embedder: ModelName = Field(
         default="all-minilm-l6-v2:int8",
-        description="name, folder or hub id; with :int8 it runs on processors in 8-bit integers, "
-        "which finds as much in less time; without, on a GPU where there is one",
+        description=f"name, folder ({RELATIVE}) or hub id; with :int8 it runs on processors in "
+        "8-bit integers, which finds as much in less time; without, on a GPU where there is one",
     )
     chunk_tokens: int = Field(
         default=200,

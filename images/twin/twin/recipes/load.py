@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from twin.domain.errors import BadDataError
+from twin.recipes.places import FOLDER
 from twin.recipes.recipe import Recipe
 from twin.recipes.sources import SOURCE_KINDS
 
@@ -42,19 +43,19 @@ def load_recipe(name_or_path: str, folder: Path, overrides: Path | None = None) 
         name_or_path: a file, or a name within ``folder``.
         folder: of the recipes.
         overrides: a folder whose file ``NAME.yaml``, if there is one, says what is different on
-            this machine, key by key.
+            this machine, key by key; its paths are relative to the recipe's file as well.
 
     Raises:
         BadDataError: in one line: file, key, and what is allowed.
     """
-    path = find_recipe(name_or_path, folder)
+    own = path = find_recipe(name_or_path, folder)
     data = _mapping(path)
     different = overrides / f"{data.get('name')}.yaml" if overrides is not None else None
     if different is not None and different.is_file():
         data = _overridden(data, _mapping(different))
         path = different
     try:
-        return Recipe.model_validate(data)
+        return Recipe.model_validate(data, context={FOLDER: own.absolute().parent})
     except ValidationError as error:
         raise BadDataError(f"{path}: {_explain(error)}") from None
 

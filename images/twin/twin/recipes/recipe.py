@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import PurePath
 
 from pydantic import Field, model_validator
 
@@ -62,6 +63,13 @@ class Recipe(Section):
         return f"twin-{self.name}"
 
     def digest(self, *sections: str) -> str:
-        """SHA-256 (first 12 hex digits) of the named sections, or of the whole recipe."""
+        """SHA-256 (first 12 hex digits) of the named sections, or of the whole recipe.
+
+        Of a path its last name counts: where the recipe lies on a machine changes nothing.
+        """
         data = self.model_dump(mode="json", include=set(sections) or None)
+        for section in (data.get("datasets", {}), *data.get("sources", ())):
+            for key in ("written", "path"):
+                if section.get(key):
+                    section[key] = PurePath(section[key]).name
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from twin.recipes.places import RELATIVE, ModelName
 from twin.recipes.section import Fraction, Section
 from twin.text.personal_data import PersonalDataKind
 
@@ -53,11 +54,11 @@ class RetrievalSection(Section):
         default="off", description="ask a language model for other wordings, or for a likely answer"
     )
     expansion_queries: PositiveInt = Field(default=3, description="other wordings asked for")
-    rerank: str = Field(
+    rerank: ModelName = Field(
         default="off",
         min_length=1,
         description="off, maxsim (the embedder's own token vectors), language-model, or a "
-        "sentence-transformers cross-encoder: a folder or hub id",
+        f"sentence-transformers cross-encoder: a folder ({RELATIVE}) or hub id",
     )
     rerank_candidates: PositiveInt = Field(default=20, description="best chunks that are reranked")
     mmr_lambda: Fraction = Field(

@@ -1,11 +1,11 @@
 """The kinds of sources a recipe may name: where the author's texts are."""
 
 from abc import abstractmethod
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from twin.recipes.places import RELATIVE, LocalPath
 from twin.recipes.section import HostAndPort, HttpUrl, Pattern, Section, Slug
 
 #: Files that folders and buckets are searched for. Not ``*.txt``: licences and lists of packages
@@ -44,7 +44,7 @@ class FolderSource(SourceSection):
     platform: ClassVar[str] = "files"
 
     kind: Literal["folder"]
-    path: Path = Field(description="relative to the working directory")
+    path: LocalPath = Field(description=RELATIVE)
     include: FilePatterns = TEXT_FILES
     url_prefix: str | None = Field(
         default=None,
@@ -107,7 +107,7 @@ class LinkedInExportSource(SourceSection):
     platform: ClassVar[str] = "linkedin"
 
     kind: Literal["linkedin_export"]
-    path: Path = Field(description="relative to the working directory")
+    path: LocalPath = Field(description=RELATIVE)
     posts: bool = True
     visibilities: tuple[Annotated[str, Field(pattern=r"^[A-Z][A-Z_]*$")], ...] = Field(
         default=(),
@@ -124,7 +124,7 @@ class WarehouseDumpSource(SourceSection):
     platform: ClassVar[str] = "dump"
 
     kind: Literal["warehouse_dump"]
-    path: Path = Field(description="relative to the working directory")
+    path: LocalPath = Field(description=RELATIVE)
     authors: tuple[str, ...] = Field(
         default=(),
         description="author_id or author_full_name of what is the author's; "

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
+from twin.recipes.places import RELATIVE, ModelName
 from twin.recipes.section import Fraction, Section
 
 
@@ -48,10 +49,10 @@ class DpoSection(Section):
 class TrainingSection(Section):
     """How the base model becomes the twin."""
 
-    base_model: str = Field(
+    base_model: ModelName = Field(
         default="gemma3-270m",
-        description="a packaged model, a folder or a hub id; a decoder with a chat template, or a "
-        "pretrained base model without one",
+        description=f"a packaged model, a folder ({RELATIVE}) or a hub id; a decoder with a chat "
+        "template, or a pretrained base model without one",
     )
     method: Literal["lora", "qlora"] = Field(
         default="lora",

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from twin.recipes.places import BESIDE_RECIPE
+
 MAX_ENTRIES = 200_000
 # Text packs to a tenth, a bomb to a thousandth.
 _MAX_RATIO = 200
@@ -45,7 +47,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         yield _Folder(path)
         return
     if not path.exists():
-        raise ArchiveError(f"no file or folder {path} (seen from {Path.cwd()})")
+        raise ArchiveError(f"no file or folder {path} {BESIDE_RECIPE}")
     try:
         packed = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:

@@ -10,6 +10,7 @@ from twin.crawl.page import Page
 from twin.crawl.web.urls import page_number
 from twin.domain.errors import BadDataError
 from twin.recipes import FolderSource
+from twin.recipes.places import BESIDE_RECIPE
 
 
 def read_folder(source: FolderSource, intake: Intake) -> None:
@@ -22,7 +23,7 @@ def read_folder(source: FolderSource, intake: Intake) -> None:
     """
     where = f"source {source.name!r}: no"
     if not source.path.is_dir():
-        error = BadDataError(f"{where} folder {source.path} (seen from {Path.cwd()})")
+        error = BadDataError(f"{where} folder {source.path} {BESIDE_RECIPE}")
         intake.entry_errors.append(error)
         return
     files = sorted(_files(source))

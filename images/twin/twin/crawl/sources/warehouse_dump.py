@@ -19,6 +19,7 @@ from twin.crawl.web.urls import canonical
 from twin.domain.document import normalise
 from twin.domain.errors import BadDataError
 from twin.recipes import WarehouseDumpSource
+from twin.recipes.places import BESIDE_RECIPE
 
 CHUNK_BYTES = 1 << 20
 #: An item larger than this is no document, and would have to be held in memory whole.
@@ -62,7 +63,7 @@ def read_warehouse_dump(source: WarehouseDumpSource, intake: Intake) -> None:
 
 def _check_file(source: WarehouseDumpSource) -> None:
     if not source.path.is_file():
-        raise BadDataError(f"no file {source.path} (seen from {Path.cwd()})")
+        raise BadDataError(f"no file {source.path} {BESIDE_RECIPE}")
     size = source.path.stat().st_size
     if size > source.max_bytes:
         raise BadDataError(
