@@ -20,6 +20,7 @@ import fsspec
 
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
 from twin.settings import Settings
+from twin.stores.host_names import no_such_host, unknown_host_of
 from twin.stores.stored_file import StoredFile, stored_file
 
 MARKER = ".published.json"
@@ -374,9 +375,18 @@ def _plainly(what: str) -> Iterator[None]:
     except (ImportError, ValueError) as error:
         raise BadConfigurationError(f"TWIN_FILES_URI {what}: {error}") from None
     except OSError as error:
+        _refuse_unknown_host(what, error)
         raise TryAgainError(f"{what}: {type(error).__name__}: {error}") from None
     except Exception as error:
+        _refuse_unknown_host(what, error)
         # s3fs lets botocore's own errors (no credentials, no connection) through.
         if type(error).__module__.startswith("botocore"):
             raise TryAgainError(f"{what}: {' '.join(str(error).split())}") from None
         raise
+
+
+def _refuse_unknown_host(what: str, error: Exception) -> None:
+    """Raise what names the host, if it is one that there is not."""
+    host = unknown_host_of(error)
+    if host is not None:
+        raise BadConfigurationError(f"{what}: {no_such_host(host)} (AWS_ENDPOINT_URL)") from None

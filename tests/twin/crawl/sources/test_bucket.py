@@ -12,6 +12,7 @@ from tests.twin.crawl.formats.pages import words
 from tests.twin.crawl.formats.pdfs import bytes_of, report
 from tests.twin.crawl.sources.jobs import documents, held, job, run, tally
 from tests.twin.crawl.sources.s3_server import S3Server, s3_server
+from tests.twin.resolver import UNKNOWN, needs_a_name_server
 from twin.crawl.page import Page
 from twin.crawl.run import CrawlOptions, crawl
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
@@ -152,3 +153,12 @@ def test_an_unchanged_object_leaves_when_it_expires(
     done = run(stores_settings, bucket(include=["*.md"]))
     assert tally(done)["gone"] == 1
     assert {one.title for one in documents(stores_settings).values()} == {"Tides"}
+
+
+@needs_a_name_server
+def test_an_endpoint_that_there_is_not_is_no_reason_to_try_again(
+    stores_settings: Settings, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{UNKNOWN}")
+    with pytest.raises(BadConfigurationError, match=rf"no host {UNKNOWN}.*AWS_ENDPOINT_URL"):
+        run(stores_settings, bucket())

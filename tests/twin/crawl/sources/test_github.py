@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.twin.crawl.formats.pages import words
 from tests.twin.crawl.sources.git_server import DATE, GitHub, answer, commit, git, github
 from tests.twin.crawl.sources.jobs import documents, held, run, tally
 from tests.twin.crawl.sources.licences import ISC, MIT
+from tests.twin.resolver import ALONE, UNKNOWN, needs_a_name_server, needs_a_network
 from twin.crawl.sources import github_api
 from twin.crawl.sources.git_clone import PREFIX, CloneLimits, GitError, cloned
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
@@ -351,3 +353,28 @@ def test_folders_of_killed_crawls_are_removed(hub: GitHub) -> None:
             assert other.files(), "the folder of a living process stays"
         (alive,) = Path(tempfile.gettempdir()).glob(f"{PREFIX}*")
         assert (alive / "repository.git").is_dir()
+
+
+@needs_a_name_server
+def test_a_host_that_there_is_not_is_no_reason_to_try_again(
+    stores_settings: Settings, hub: GitHub
+) -> None:
+    hosts = {"api.github.com": f"http://{UNKNOWN}", "github.com": f"http://{UNKNOWN}"}
+    with pytest.raises(BadDataError, match=rf"GitHub's API: there is no host {UNKNOWN}"):
+        run(stores_settings, source(hub, hosts=hosts))
+    with pytest.raises(BadDataError, match=rf"there is no host {UNKNOWN}"):
+        run(stores_settings, source(hub, hosts=hosts, repositories=["one"]))
+
+
+ASK_ALONE = """
+from twin.crawl.sources.github_api import _fetch
+from twin.crawl.web.addresses import AddressGuard
+_fetch("http://github.example/users", AddressGuard(()), {})
+"""
+
+
+@needs_a_network
+def test_without_a_name_server_github_is_tried_again() -> None:
+    done = subprocess.run([*ALONE, "-c", ASK_ALONE], capture_output=True, text=True, check=False)
+    assert "TryAgainError" in done.stderr
+    assert "github.example cannot be resolved" in done.stderr

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
-from twin.crawl.web.guarded_client import Answer, UnansweredError, get
+from twin.crawl.web.guarded_client import Answer, UnansweredError, UnknownHostError, get
 from twin.crawl.web.site import HostCopies
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError, TwinError
 
@@ -80,8 +80,8 @@ def _fetch(url: str, guard: AddressGuard, headers: Mapping[str, str]) -> Answer:
                 url, guard, headers=headers,
                 timeout_seconds=_TIMEOUT_SECONDS, max_bytes=_MAX_ANSWER_BYTES,
             )  # fmt: skip
-        except RefusedAddressError as error:
-            raise BadDataError(str(error)) from None
+        except (RefusedAddressError, UnknownHostError) as error:
+            raise BadDataError(f"GitHub's API: {error}") from None
         except UnansweredError as error:
             reason = str(error)
             continue

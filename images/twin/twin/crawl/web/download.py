@@ -3,6 +3,7 @@
 Everything above it (robots.txt, redirects, throttling, the spider) sees public URLs only.
 """
 
+import asyncio
 from typing import Any, ClassVar
 
 from scrapy.core.downloader.handlers.http11 import (  # noqa: TID253 - base class; imported lazily
@@ -15,7 +16,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import DNSLookupError
 
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError, host_and_port
+from twin.crawl.web.guarded_client import UnknownHostError
 from twin.crawl.web.site import HostCopies
+from twin.stores.host_names import has_no_address, no_such_host
 
 #: Setting of a crawler process: hosts that may resolve to addresses that are not public.
 ALLOWED_HOSTS = "TWIN_ALLOWED_HOSTS"
@@ -41,9 +44,11 @@ class GuardedDownloadHandler(HTTP11DownloadHandler):
             else:
                 response = await self._download_copy(request, url, copies)
         except CannotResolveHostError:
-            refusal = GuardedResolver.refusals.get(host_and_port(url)[0])
-            if refusal:
+            host = host_and_port(url)[0]
+            if refusal := GuardedResolver.refusals.get(host):
                 raise RefusedAddressError(refusal) from None
+            if await asyncio.to_thread(has_no_address, host):
+                raise UnknownHostError(no_such_host(host)) from None
             raise
         spider.pauses.heed(request, response)
         return response

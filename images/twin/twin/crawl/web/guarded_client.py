@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
 from twin.crawl.web.addresses import AddressGuard, host_and_port
+from twin.stores.host_names import is_unknown, no_such_host
 
 if TYPE_CHECKING:
     import httpcore
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 class UnansweredError(Exception):
     """A request that got no answer; the text says why."""
+
+
+class UnknownHostError(Exception):
+    """A host whose name does not exist; the text says which. Asking again is no use."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +35,16 @@ def resolved(guard: AddressGuard, host: str, port: int) -> str:
 
     Raises:
         RefusedAddressError: its addresses are not public, and the recipe does not allow it.
-        UnansweredError: it has none.
+        UnknownHostError: there is no such name.
+        UnansweredError: it cannot be looked up now.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # no name may look like this
+        raise UnknownHostError(no_such_host(host)) from None
     except OSError as error:
+        if is_unknown(error):
+            raise UnknownHostError(no_such_host(host)) from None
         raise UnansweredError(f"{host} cannot be resolved: {error.strerror or error}") from None
     for _, _, _, _, address in found:
         guard.check_resolved(host, str(address[0]))
@@ -53,6 +63,7 @@ def get(
 
     Raises:
         RefusedAddressError: it leads where the crawl must not go.
+        UnknownHostError: there is no such host.
         UnansweredError: no answer in time, or more than ``max_bytes`` of it.
     """
     import httpcore

@@ -27,6 +27,7 @@ from twin.crawl.tally import Outcome
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
 from twin.crawl.web.batches import Batches
 from twin.crawl.web.dead_links import STATUSES
+from twin.crawl.web.guarded_client import UnknownHostError
 from twin.crawl.web.pagination import Traps, next_page, shape
 from twin.crawl.web.parts import Parts, encoding_of
 from twin.crawl.web.politeness import UnknownRobotsError
@@ -40,7 +41,7 @@ from twin.recipes import CrawlSection, WebSource
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 REASONS = {
     "DownloadConnectionRefusedError": "connection refused",
-    "CannotResolveHostError": "host name not found",
+    "CannotResolveHostError": "its host name cannot be looked up for now",
     "DownloadTimeoutError": "no answer in time (crawl.download_timeout_seconds)",
     "ResponseDataLossError": "connection broke before the end",
     "DownloadCancelledError": "larger than crawl.max_page_bytes",
@@ -639,7 +640,7 @@ def explain(error: BaseException) -> tuple[str, bool]:
     if isinstance(error, HttpError):
         status = error.response.status
         return f"answered {status}", status in TRANSIENT_STATUSES
-    if isinstance(error, RefusedAddressError):
+    if isinstance(error, RefusedAddressError | UnknownHostError):
         return f"was not fetched: {error}", False
     if isinstance(error, UnknownRobotsError):
         why = f"answered {error.status}" if error.error is None else explain(error.error)[0]
