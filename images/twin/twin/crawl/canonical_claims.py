@@ -23,6 +23,7 @@ from twin.crawl.cross_posts import shingles_of
 from twin.crawl.tally import FORGOTTEN, RESERVED, Outcome
 from twin.crawl.web.urls import page_key, page_number, spellings
 from twin.domain.document import document_id
+from twin.stores.held_documents import HeldDocuments
 
 if TYPE_CHECKING:
     from twin.crawl.known_pages import KnownPages
@@ -143,7 +144,7 @@ class CanonicalClaims:
         self._shingles = lru_cache(DOCUMENTS_KEPT)(lambda one: _numbers(self._text_of(one)))
 
     def _text_of(self, identity: str) -> str:
-        return next((text for _, text in self.warehouse.texts([identity])), "")
+        return HeldDocuments(self.warehouse).newest_text(identity)
 
     def verdict(self, url: str, target: str, text: str) -> Verdict:
         """What to think of a page now; with `Verdict.OPEN` its claim is held.

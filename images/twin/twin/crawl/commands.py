@@ -44,6 +44,14 @@ def run(
     full: Annotated[
         bool, typer.Option("--full", help="Read every page again, changed or not.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only say which addresses would be asked for, which are known, and what is left "
+            "out and why. Lists and robots.txt are fetched; nothing is stored.",
+        ),
+    ] = False,
     run_id: RunIdOption = None,
     result: ResultOption = None,
 ) -> None:
@@ -53,16 +61,50 @@ def run(
     exports and dumps), within the limits of `crawl`.
 
     Writes: documents, their revisions, and what had to be set aside (quarantine) to the warehouse.
+    What a source gave is live once its crawl has ended well (`twin crawl accept`).
 
     Exits with 99 if every source is as it was at the last crawl.
     """
     # Imported here, so that `twin --help` does not wait for it.
+    from twin.crawl.dry_run import dry_run as say_what_would_be
     from twin.crawl.run import CrawlOptions, crawl
 
     options = CrawlOptions(tuple(source or ()), tuple(map_host or ()), full, tuple(link or ()))
     run_job(
         "crawl run",
-        lambda job: crawl(job, options),
+        lambda job: say_what_would_be(job, options) if dry_run else crawl(job, options),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+    )
+
+
+@app.command()
+def accept(
+    recipe: RecipeOption,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="Only what this source gave; may be repeated."),
+    ] = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Make live what failed crawls have brought.
+
+    What a crawl brings is live once it has ended well. One that fails (a source that yields little
+    or nothing, more failed pages than crawl.max_failed_share) leaves it waiting for the next that
+    does not, and no later stage reads it; `twin warehouse list --held` shows it. This command
+    says that it is fine.
+
+    Reads and writes: the warehouse.
+
+    Exits with 99 if nothing waits.
+    """
+    from twin.crawl.accept import accept as accept_held
+
+    run_job(
+        "crawl accept",
+        lambda job: accept_held(job, source or ()),
         recipe=recipe,
         run_id=run_id,
         result=result,

@@ -67,6 +67,7 @@ class Intake:
         entry_errors: start pages, sitemaps and feeds that could not be read.
         absences: what was not where it was; sources set there whether they list all they have.
         dead_links: pages that are not there, and that only a link spoke of.
+        error: once settled, what is wrong with the source as a whole.
     """
 
     job: Job
@@ -80,7 +81,7 @@ class Intake:
     entry_errors: list[TwinError] = field(default_factory=list)
     absences: Absences = field(default_factory=Absences)
     dead_links: DeadLinks = field(default_factory=DeadLinks)
-    _error: TwinError | None = None
+    error: TwinError | None = None
 
     def __post_init__(self) -> None:
         self._author = self.job.recipe.author.id
@@ -571,9 +572,9 @@ class Intake:
             self.warehouse.mark_seen(came_across - self._documents.added, self.books.started)
         else:
             self.warehouse.mark_seen(came_across, seen)
-        self._error = self._verdict()
+        self.error = self._verdict()
         gone = []
-        if self._error is None and seen is None:
+        if self.error is None and seen is None:
             gone = self.books.absent(self.absences, came_across, self.pages)
         if gone:
             self.bury(dict.fromkeys(gone, now()))
@@ -589,8 +590,8 @@ class Intake:
         Raises:
             TwinError: the warehouse is away.
         """
-        self.books.close(self.tally, self._error)
-        return self._error
+        self.books.close(self.tally, self.error)
+        return self.error
 
     @property
     def has_news(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from twin.crawl.absences import Absences
+from twin.crawl.accept import let_through
 from twin.crawl.budget import report_limits
 from twin.crawl.cross_posts import unite_cross_posts
 from twin.crawl.intake import Intake
@@ -147,12 +148,15 @@ def _read(job: Job, intakes: Sequence[Intake]) -> None:
 
 
 def close_books(job: Job, warehouse: "Warehouse", intakes: Sequence[Intake]) -> list[TwinError]:
-    """Unite cross-posts, then close the books of settled intakes: which document of a text is the
-    one to keep depends on what is gone, and is part of what the sources have.
+    """Make live what came of sources whose crawl ended well, unite cross-posts, then close the
+    books of settled intakes: which document of a text is the one to keep depends on what is gone
+    and what is live, and is part of what the sources have.
 
     Returns:
         What is wrong with sources as a whole.
     """
+    for intake in intakes:
+        let_through(job, warehouse, intake.source.name, well=intake.error is None)
     order = [source.name for source in job.recipe.sources]
     found = unite_cross_posts(warehouse, job.recipe.author.id, order)
     job.result.detail["cross_posts"] = asdict(found)

@@ -15,6 +15,7 @@ from twin.domain.crawl import Change
 from twin.domain.document import Document, document_id, revision_of
 from twin.job import Job
 from twin.recipes import Source
+from twin.stores.holding import Holder
 from twin.stores.warehouse import Upsert, Warehouse
 
 
@@ -61,7 +62,8 @@ class SourceDocuments:
             found |= warehouse.fetched_of(self.guests)
             self._fetched = {one: packed_digest(digest) for one, digest in found.items()}
         self.added: set[str] = set()
-        self._upsert = partial(warehouse.upsert_all, note=books.note)
+        holder = Holder(self._author.id, source.name)
+        self._upsert = partial(warehouse.upsert_all, note=books.note, holder=holder)
 
     def name(self, url: str) -> str:
         """The URL that a page is stored under: whichever way it is linked now, it keeps it."""

@@ -18,10 +18,14 @@ class DocumentStatus(StrEnum):
     GONE = "gone"
     DUPLICATE = "duplicate"
     """It stands, but as a cross-post: a live document of the same text has its URL in `also_at`."""
+    HELD = "held"
+    """It stands, but was brought by a crawl that has not ended well: no later stage reads it."""
 
 
 #: States of a document that stands where it was published.
-STANDING = frozenset({DocumentStatus.LIVE, DocumentStatus.DUPLICATE})
+STANDING = frozenset({DocumentStatus.LIVE, DocumentStatus.DUPLICATE, DocumentStatus.HELD})
+#: Of these, what a crawl that ended well has brought, as queries have it.
+PUBLISHED_VALUES = sorted({DocumentStatus.LIVE.value, DocumentStatus.DUPLICATE.value})
 
 
 class Document(BaseModel):

@@ -17,6 +17,7 @@ from twin.domain.crawl import (
     FetchedPage,
 )
 from twin.domain.document import DocumentStatus
+from twin.stores.holding import NOTHING_HELD
 from twin.stores.warehouse import (
     RECORDS_PER_ANSWER,
     STANDING_VALUES,
@@ -198,7 +199,8 @@ class CrawlPages:
 
     def bury(self, document_ids: Iterable[str]) -> None:
         """Mark documents as gone; their texts and history stay."""
-        update = {"$set": {"status": DocumentStatus.GONE.value}, "$unset": {"missed_in": ""}}
+        gone = {"status": DocumentStatus.GONE.value, **NOTHING_HELD}
+        update = {"$set": gone, "$unset": {"missed_in": ""}}
         with self._warehouse.plain_errors():
             documents = self._warehouse.collection("documents")
             for some in slices(document_ids):

@@ -20,16 +20,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel
 
 from twin.domain.crawl import Change, CrawlRecord, CrawlStatus, QuarantinedItem, quarantine_id
-from twin.domain.document import STANDING, Document, DocumentStatus, Forgotten, Revision
+from twin.domain.document import (
+    PUBLISHED_VALUES,
+    STANDING,
+    Document,
+    DocumentStatus,
+    Forgotten,
+    Revision,
+)
 from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.settings import Settings
+from twin.stores.holding import NOTHING_HELD, Holder, held_back, newest
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
     from pymongo.database import Database
 
 #: Fields of a stored document that are bookkeeping of the crawl, not part of `Document`.
-BOOKKEEPING = ("last_seen", "fetched", "missed_in")
+BOOKKEEPING = ("last_seen", "fetched", "missed_in", "coming", "held")
 COLLECTIONS = ("revisions", "documents", "quarantine", "crawls", "forgotten", "pages", "changes")
 #: The embedded server compares each record that it finds with every id that was asked for.
 IDS_PER_COMMAND = 100
@@ -175,6 +183,7 @@ class Warehouse:
             self._of("documents").create_index([("author_id", 1), ("status", 1)])
             self._of("documents").create_index([("author_id", 1), ("source", 1)])
             self._of("documents").create_index("url")
+            self._of("documents").create_index([("held.author", 1), ("held.source", 1)])
             self._of("forgotten").create_index("author_id")
             self._of("signatures").create_index("author_id")
             self._of("revisions").create_index([("document_id", 1), ("seen", 1)])
@@ -195,6 +204,7 @@ class Warehouse:
         self,
         upserts: Sequence[Upsert],
         note: Callable[[Sequence[Noted]], None] = lambda _noted: None,
+        holder: Holder | None = None,
     ) -> list[Change]:
         """Store documents as they stand now; atomic per document.
 
@@ -205,6 +215,8 @@ class Warehouse:
             upserts: in any order; of several for one document the later ones come later.
             note: told what is about to change; called before the documents are written, so that
                 a kill in between leaves a note too many and never one too few.
+            holder: whose crawl has to end well before what is new is live (see
+                `twin.stores.holding`); None: it is at once.
 
         Returns:
             What changed, for each.
@@ -215,7 +227,7 @@ class Warehouse:
             for _ in range(ATTEMPTS):
                 while waiting:
                     now = _first_of_each(waiting)
-                    done = self._try_upserts(now, note)
+                    done = self._try_upserts(now, note, holder)
                     changes |= done
                     waiting = {key: one for key, one in waiting.items() if key not in done}
                     if len(done) < len(now):
@@ -228,32 +240,36 @@ class Warehouse:
         raise TryAgainError(f"document {blocked} keeps being changed by another crawl")
 
     def _try_upserts(
-        self, upserts: Mapping[int, Upsert], note: Callable[[Sequence[Noted]], None]
+        self,
+        upserts: Mapping[int, Upsert],
+        note: Callable[[Sequence[Noted]], None],
+        holder: Holder | None,
     ) -> dict[int, Change]:
         """One attempt, of one upsert a document; returns those that no other crawl was in the
         way of."""
         ids = [one.document.id for one in upserts.values()]
         found = self._of("documents").find({"_id": {"$in": ids}}, {"content": 0})
         before = {stored["_id"]: stored for stored in found}
+        known = before if holder is None else {id_: newest(one) for id_, one in before.items()}
         changes = {
-            key: _change(before.get(one.document.id), one.document) for key, one in upserts.items()
+            key: _change(known.get(one.document.id), one.document) for key, one in upserts.items()
         }
         self._keep_revisions(
             [upserts[key].document for key, change in changes.items()
              if change in {Change.ADDED, Change.CHANGED}]
         )  # fmt: skip
         noted = [
-            Noted(one.document, changes[key], before.get(one.document.id, {}).get("revision"))
+            Noted(one.document, changes[key], known.get(one.document.id, {}).get("revision"))
             for key, one in upserts.items()
             if changes[key] is not Change.UNCHANGED
         ]
         if noted:
             note(noted)
         added = [key for key, change in changes.items() if change is Change.ADDED]
-        refused = self.add_new("documents", [_new_record(upserts[key]) for key in added])
+        refused = self.add_new("documents", [_new_record(upserts[key], holder) for key in added])
         missed = {added[position] for position in refused}
         news = {
-            one.document.id: _news(before[one.document.id], one, changes[key])
+            one.document.id: _news(before[one.document.id], one, changes[key], holder)
             for key, one in upserts.items()
             if one.document.id in before
         }
@@ -332,7 +348,7 @@ class Warehouse:
         return _document(stored) if stored else None
 
     def standing_of(self, document_ids: Iterable[str]) -> list[Document]:
-        """Those of these documents that are live or duplicates of live ones, without their text."""
+        """Those of these documents that stand (`STANDING`), without their text."""
         items = []
         with self._errors():
             for some in slices(document_ids):
@@ -417,8 +433,9 @@ class Warehouse:
     # Cross-posts, see `twin.crawl.cross_posts`
 
     def standing_places(self, author_id: str) -> Iterator[tuple[str, str, bool]]:
-        """Source and URL of documents that stand, and whether they are marked as cross-posts."""
-        query = {"author_id": author_id, "status": {"$in": STANDING_VALUES}}
+        """Source and URL of documents that are live or duplicates of live ones, and whether they
+        are marked as cross-posts."""
+        query = {"author_id": author_id, "status": {"$in": PUBLISHED_VALUES}}
         wanted = {"_id": 0, "source": 1, "url": 1, "also_at": 1}
         with self._errors():
             found = self._of("documents").find(query, wanted, batch_size=RECORDS_PER_ANSWER)
@@ -427,7 +444,7 @@ class Warehouse:
 
     def standing(self, author_id: str) -> list[Document]:
         """Documents that are live or duplicates of live ones, without their text, by id."""
-        query = {"author_id": author_id, "status": {"$in": STANDING_VALUES}}
+        query = {"author_id": author_id, "status": {"$in": PUBLISHED_VALUES}}
         with self._errors():
             found = self._of("documents").find(query, {"content": 0}).sort("_id", 1)
             return [_document({**stored, "content": ""}) for stored in found]
@@ -696,22 +713,26 @@ def _first_of_each(upserts: Mapping[int, Upsert]) -> dict[int, Upsert]:
     return first
 
 
-def _new_record(one: Upsert) -> Record:
-    record = {"_id": one.document.id, **_merged(None, one.document, Change.ADDED)}
+def _new_record(one: Upsert, holder: Holder | None) -> Record:
+    wanted = _merged(None, one.document, Change.ADDED)
+    record = {"_id": one.document.id, **(held_back(None, wanted, holder) if holder else wanted)}
     record["last_seen"] = one.document.last_changed
     if one.fetched is not None:
         record["fetched"] = one.fetched
     return record
 
 
-def _news(stored: Mapping[str, Any], one: Upsert, change: Change) -> Record:
+def _news(stored: Mapping[str, Any], one: Upsert, change: Change, holder: Holder | None) -> Record:
     """What of a stored document is to become otherwise."""
-    wanted = _merged(stored, one.document, change)
+    if holder is None:
+        wanted = {**_merged(stored, one.document, change), **NOTHING_HELD}
+    else:
+        wanted = held_back(stored, _merged(newest(stored), one.document, change), holder)
     if one.fetched is not None:
         wanted["fetched"] = one.fetched
     news = {key: value for key, value in wanted.items() if stored.get(key) != value}
     if change is Change.UNCHANGED:
-        news.pop("content")  # was not read, and is the same
+        news.pop("content", None)  # was not read, and is the same
     return news
 
 
@@ -751,7 +772,7 @@ def _change(stored: Mapping[str, Any] | None, document: Document) -> Change:
         return Change.ADDED
     if stored["revision"] != document.revision:
         return Change.CHANGED
-    if stored["status"] not in {document.status.value, DocumentStatus.DUPLICATE.value}:
+    if stored["status"] not in STANDING_VALUES:
         return Change.RESTORED
     return Change.UNCHANGED
 

@@ -34,17 +34,25 @@ def list_documents(
     recipe: RecipeFilter = None,
     author: AuthorOption = None,
     gone: Annotated[bool, typer.Option("--gone", help="Those gone from their source.")] = False,
+    held: Annotated[
+        bool,
+        typer.Option("--held", help="Those that wait for their crawl to end well, by URL."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List documents, newest first, without their text.
 
     Reads: the warehouse. Writes: nothing.
     """
+    from twin.stores.held_documents import HeldDocuments
     from twin.stores.warehouse import open_warehouse
 
     status = DocumentStatus.GONE if gone else DocumentStatus.LIVE
     with plain_errors("warehouse list"), open_warehouse(get_settings()) as warehouse:
-        documents = list(warehouse.summaries(_author(recipe, author), status))
+        of = _author(recipe, author)
+        documents = (
+            HeldDocuments(warehouse).of(of) if held else list(warehouse.summaries(of, status))
+        )
     if as_json:
         _print_json([item.model_dump(mode="json", exclude={"content"}) for item in documents])
     else:

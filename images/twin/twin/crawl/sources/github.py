@@ -19,7 +19,7 @@ from twin.crawl.sources.github_api import Repository, repositories_of
 from twin.crawl.sources.repository_licence import licence_of
 from twin.crawl.user_agent import user_agent
 from twin.crawl.web.addresses import AddressGuard, RefusedAddressError, host_and_port
-from twin.crawl.web.guarded_client import UnansweredError, resolved
+from twin.crawl.web.guarded_client import UnansweredError, UnknownHostError, resolved
 from twin.crawl.web.site import HostCopies
 from twin.domain.errors import TwinError
 from twin.recipes import GithubSource
@@ -68,19 +68,24 @@ def read_github(source: GithubSource, intake: Intake) -> None:
         TwinError: the warehouse is away.
     """
     try:
-        repositories = _repositories(source, intake)
+        wanted = repositories(source, intake)
     except TwinError as error:
         intake.entry_errors.append(type(error)(f"source {source.name!r}: {error}"))
         return
     with intake.job.progress(f"crawl {source.name}", None) as advance:
         intake.advance = advance
-        for repository in repositories:
+        for repository in wanted:
             if intake.budget.is_spent():
                 return
             _read_repository(source, repository, intake)
 
 
-def _repositories(source: GithubSource, intake: Intake) -> list[Repository]:
+def repositories(source: GithubSource, intake: Intake) -> list[Repository]:
+    """Those that the source names, else those of its user that it wants.
+
+    Raises:
+        TwinError: GitHub's list cannot be had.
+    """
     if source.repositories:
         return [Repository(name) for name in source.repositories]
     token = intake.job.settings.github_token
@@ -130,7 +135,7 @@ def _read_repository(source: GithubSource, repository: Repository, intake: Intak
             repository = replace(repository, licence=repository.licence or licence_of(clone))
             checkout = _Checkout(repository, clone.branch(), committed, clone)
             _take_files(source, checkout, intake)
-    except RefusedAddressError as error:
+    except (RefusedAddressError, UnknownHostError) as error:
         intake.fail(url, str(error))
     except UnansweredError as error:
         intake.fail(url, str(error), transient=True)

@@ -50,8 +50,15 @@ REPORTED_ANYWAY = (
 )
 
 
-def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSection) -> None:
+def crawl_sites(
+    sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSection, *, only_list: bool = False
+) -> None:
     """Crawl web sources until each is exhausted; returns when all are.
+
+    Args:
+        sources: each with what takes its pages in.
+        limits: of the recipe.
+        only_list: read the lists, and say of pages that they would be asked for; for a dry run.
 
     Raises:
         BadConfigurationError: a source needs a browser, and there is none.
@@ -67,7 +74,7 @@ def crawl_sites(sources: Sequence[tuple[SiteSource, Intake]], limits: CrawlSecti
         process = CrawlerProcess(_process_settings(guards))
     with ThreadPoolExecutor(THREADS, thread_name_prefix="intake") as executor:
         crawls = [
-            _SiteCrawl(process, source, limits, intake, guard, executor)
+            _SiteCrawl(process, source, limits, intake, guard, executor, only_list=only_list)
             for (source, intake), guard in zip(sources, guards, strict=True)
         ]
         # What is there by now stays: the collector need not look at it again and again, nor wait
@@ -113,14 +120,21 @@ class _SiteCrawl:
         intake: Intake,
         guard: AddressGuard,
         executor: Executor,
+        *,
+        only_list: bool,
     ) -> None:
         from scrapy import signals
 
         self._intake = intake
         self._source = source
         self._end = "not started"
-        self._crawler: Crawler = process.create_crawler(_spider(source))
-        settings = _source_settings(source, limits)
+        spider, settings = _spider(source), _source_settings(source, limits)
+        if only_list:
+            from twin.crawl.web.listing import MIDDLEWARES, listing_of
+
+            spider = listing_of(spider)
+            settings["DOWNLOADER_MIDDLEWARES"] |= MIDDLEWARES
+        self._crawler: Crawler = process.create_crawler(spider)
         settings["USER_AGENT"] = user_agent(intake.job)
         if source.javascript:
             from twin.crawl.web.browser import browser_settings

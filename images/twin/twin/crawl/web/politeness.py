@@ -22,6 +22,7 @@ from scrapy.robotstxt import RobotParser  # noqa: TID253 - as above
 
 from twin.crawl.web.addresses import RefusedAddressError
 from twin.crawl.web.crawl_sites import BUDGET
+from twin.crawl.web.guarded_client import UnknownHostError
 
 #: Settings of a crawler, in seconds and bytes.
 BACKOFF_SECONDS = "TWIN_BACKOFF_SECONDS"
@@ -178,11 +179,15 @@ class RobotsMiddleware(RobotsTxtMiddleware):
         if host in self._unknown:
             raise UnknownRobotsError(*self._unknown[host])
         self.process_request_2(rules, request)
-        delay = self._delay(rules)
-        if delay:
-            start = max(self._next_at[host], time.monotonic())
-            self._next_at[host] = start + delay
-            await _wait(start - time.monotonic(), self.crawler)
+        if delay := self._delay(rules):
+            await self._take_turn(request, delay)
+
+    async def _take_turn(self, request: Request, delay: float) -> None:
+        """Wait until as much time has passed since the request before."""
+        host = urlsplit(request.url).netloc
+        start = max(self._next_at[host], time.monotonic())
+        self._next_at[host] = start + delay
+        await _wait(start - time.monotonic(), self.crawler)
 
     async def _parse_robots(self, response: Response, netloc: str, request: Request) -> None:
         if response.status in BUSY_STATUSES or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -190,8 +195,9 @@ class RobotsMiddleware(RobotsTxtMiddleware):
         await super()._parse_robots(response, netloc, request)
 
     def _robots_error(self, exc: Exception, netloc: str) -> None:
-        # One that leads astray, or to where we do not go, is none: the site may be read.
-        if not isinstance(exc, IgnoreRequest | RefusedAddressError):
+        # One that leads astray, or to where we do not go, is none: the site may be read. Of a host
+        # that there is not, the pages say so.
+        if not isinstance(exc, IgnoreRequest | RefusedAddressError | UnknownHostError):
             self._unknown[netloc] = (None, exc)
         super()._robots_error(exc, netloc)
 
