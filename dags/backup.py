@@ -18,11 +18,11 @@ from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
 with DAG(
     "backup",
     description="Copy warehouse and index into the file store.",
-    doc_md=__doc__,
     schedule=CronTriggerTimetable(
         "0 1 * * *", timezone="UTC", run_immediately=datetime.timedelta(0)
     ),
     **pipeline(
+        __doc__,
         tags=["nightly"],
         params={
             "keep": Param(

@@ -52,12 +52,12 @@ def count_documents(recipe: str) -> int:
 with DAG(
     "crawl",
     description="Fetch what the author has published into the warehouse.",
-    doc_md=__doc__,
     # Without a start date and with no look back, a new installation waits for its first night.
     schedule=CronTriggerTimetable(
         "0 3 * * *", timezone="UTC", run_immediately=datetime.timedelta(0)
     ),
     **pipeline(
+        __doc__,
         tags=["nightly"],
         params={
             "full": Param(
@@ -69,7 +69,7 @@ with DAG(
             "links": Param(
                 [],
                 type=["array", "null"],
-                items={"type": "string", "pattern": r"^\s*https?://[^/\s]+\S*\s*$"},
+                items={"type": "string"},
                 title="Links",
                 description="Pages or publications to crawl instead of the recipe's sources, "
                 "one a line.",

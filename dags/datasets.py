@@ -17,9 +17,8 @@ from include.pipelines import GPU_POOL, RECIPE_OF_JOB, pipeline, publish, which_
 with DAG(
     "datasets",
     description="Make training samples of the author's passages.",
-    doc_md=__doc__,
     schedule=[index],
-    **pipeline(),
+    **pipeline(__doc__),
 ) as dag:
 
     @task_group

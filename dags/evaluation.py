@@ -86,10 +86,9 @@ def no_champion(recipe: str) -> str | None:
 with DAG(
     "evaluation",
     description="Measure the candidate and promote it if it passes the gate.",
-    doc_md=__doc__,
     schedule=[candidate],
     # A run that waits for a person must not hold up the evaluation of the next candidate.
-    **pipeline(max_active_runs=4),
+    **pipeline(__doc__, max_active_runs=4),
 ) as dag:
 
     @task_group

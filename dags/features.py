@@ -16,9 +16,8 @@ from include.pipelines import RECIPE_OF_JOB, pipeline, publish, which_recipes
 with DAG(
     "features",
     description="Chunk and embed the documents into the index.",
-    doc_md=__doc__,
     schedule=[documents],
-    **pipeline(),
+    **pipeline(__doc__),
 ) as dag:
 
     @task_group

@@ -21,9 +21,9 @@ from include.pipelines import RECIPE_OF_JOB, pipeline, publish, which_recipes
 with DAG(
     "forget",
     description="Erase a document everywhere, and name the models that learnt from it.",
-    doc_md=__doc__,
     schedule=None,
     **pipeline(
+        __doc__,
         params={
             "url": Param(
                 type="string",

@@ -17,9 +17,9 @@ from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
 with DAG(
     "models",
     description="Fetch a base model into the file store.",
-    doc_md=__doc__,
     schedule=None,
     **pipeline(
+        __doc__,
         params={
             "model": Param(
                 "",

@@ -18,9 +18,9 @@ from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
 with DAG(
     "restore",
     description="Put a backup of warehouse and index back.",
-    doc_md=__doc__,
     schedule=None,
     **pipeline(
+        __doc__,
         params={
             "name": Param(
                 "",

@@ -21,9 +21,8 @@ from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
 with DAG(
     "rollout",
     description="Bring the champion into service.",
-    doc_md=__doc__,
     schedule=[champion],
-    **pipeline(),
+    **pipeline(__doc__),
 ) as dag:
 
     @task_group

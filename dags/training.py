@@ -20,9 +20,8 @@ from include.pipelines import GPU_POOL, RECIPE_OF_JOB, pipeline, publish, which_
 with DAG(
     "training",
     description="Fine-tune the base model on the samples and register it.",
-    doc_md=__doc__,
     schedule=[samples],
-    **pipeline(),
+    **pipeline(__doc__),
 ) as dag:
 
     @task_group

@@ -7,14 +7,15 @@ walks the whole chain and repairs a link that broke last time.
 """
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.alerts import Alert
-from include.recipe_files import recipe_names
+from include.links import check_links
+from include.recipe_files import broken_recipes, recipe_names
 from include.runtime import read_runtime
 
 if TYPE_CHECKING:
@@ -29,10 +30,28 @@ RECIPE_OF_TASK = "{{ task.op_kwargs['recipe'] }}"
 GPU_POOL = "gpu"
 
 
-def pipeline(**more: Any) -> dict[str, Any]:
-    """Arguments of `airflow.sdk.DAG` that all pipelines share, and ``more``."""
-    params = {"recipe": recipe_param(), **more.pop("params", {})}
-    return shared(params=params, **more)
+def pipeline(doc: str | None, **more: Any) -> dict[str, Any]:
+    """Arguments of `airflow.sdk.DAG` that all pipelines share, and ``more``.
+
+    Args:
+        doc: what the pipeline does; recipes that the form does not offer are told below it.
+        more: of this pipeline.
+    """
+    broken = broken_recipes()
+    params = {"recipe": recipe_param(broken), **more.pop("params", {})}
+    return shared(params=params, doc_md=f"{doc or ''}{_told(broken)}", **more)
+
+
+def _told(broken: Mapping[str, str]) -> str:
+    """What the documentation of a DAG says of recipes that are not offered."""
+    if not broken:
+        return ""
+    lines = (f"- `{name}`: {fault}" for name, fault in sorted(broken.items()))
+    return (
+        "\n## Recipes that are not offered\n\n"
+        "These are broken; `twin recipe check NAME` says more. Once mended, they are offered "
+        "within seconds:\n\n" + "\n".join(lines) + "\n"
+    )
 
 
 def shared(**more: Any) -> dict[str, Any]:
@@ -61,9 +80,9 @@ def shared(**more: Any) -> dict[str, Any]:
     }
 
 
-def recipe_param() -> Param:
-    """The field of the form in which one picks a recipe."""
-    names = recipe_names()
+def recipe_param(broken: Collection[str] = ()) -> Param:
+    """The field of the form in which one picks a recipe, of those that are not ``broken``."""
+    names = [name for name in recipe_names() if name not in broken]
     return Param(
         names[0] if names else None,
         type="string",
@@ -80,8 +99,13 @@ def which_recipes(
     """The recipes of this run: those its input was updated for, or the one picked in the form.
 
     A model registry may be shared with others, so names that no recipe here has are left out.
+
+    Raises:
+        AirflowFailException: the form was given links, and one is none.
     """
     import logging
+
+    check_links(params.get("links") or ())
 
     named = [
         name

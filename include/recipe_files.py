@@ -5,6 +5,9 @@ from typing import Any
 from include.runtime import PROJECT
 
 RECIPES = PROJECT / "include" / "recipes"
+#: What `twin recipe schema` prints; a test holds it to that.
+SCHEMA = PROJECT / "include" / "recipe.schema.json"
+MOST_CHARACTERS = 240
 DEFAULT_RECIPE = "handbook"
 
 
@@ -12,6 +15,74 @@ def recipe_names() -> list[str]:
     """Names of all recipes, the default one first. Cheap: it lists a folder."""
     names = sorted(path.stem for path in RECIPES.glob("*.yaml"))
     return sorted(names, key=lambda name: name != DEFAULT_RECIPE)
+
+
+def recipe_states() -> dict[str, tuple[int, int]]:
+    """Name of each recipe's file to when it was changed and its size. Reads none of them."""
+    found = {}
+    for path in RECIPES.glob("*.yaml"):
+        try:
+            state = path.stat()
+        except FileNotFoundError:  # deleted just now
+            continue
+        found[path.name] = (state.st_mtime_ns, state.st_size)
+    return found
+
+
+def broken_recipes() -> dict[str, str]:
+    """Name of each recipe that its jobs would refuse to why, as far as the schema tells."""
+    faults = {}
+    for name in recipe_names():
+        if fault := _fault(name):
+            faults[name] = fault
+    return faults
+
+
+def _fault(name: str) -> str | None:
+    """What is wrong with a recipe, in one line; None if nothing is."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    try:
+        recipe = read_recipe(name)
+    except AirflowFailException as error:
+        return str(error)
+    validate, kinds = _validators()
+    faults = [*_first(validate, recipe, ())]
+    sources = recipe.get("sources")
+    for number, source in enumerate(sources if isinstance(sources, list) else ()):
+        kind = source.get("kind") if isinstance(source, dict) else None
+        if kind in kinds:
+            faults += _first(kinds[kind], source, ("sources", number))
+        else:
+            faults.append(f"sources.{number}.kind = {kind!r}: may be {', '.join(sorted(kinds))}")
+    return faults[0] if faults else None
+
+
+def _validators() -> tuple[Any, dict[str, Any]]:
+    """Of a whole recipe but for its sources, and of sources by their kind: a source is held to
+    its own kind alone, so that what is said is about that."""
+    import json
+
+    from jsonschema import Draft202012Validator
+
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    items = schema["properties"]["sources"]["items"]
+    kinds = {
+        kind: Draft202012Validator({"$defs": schema["$defs"], "$ref": reference})
+        for kind, reference in items["discriminator"]["mapping"].items()
+    }
+    schema["properties"]["sources"]["items"] = {"type": "object"}
+    return Draft202012Validator(schema), kinds
+
+
+def _first(validator: Any, data: Any, place: tuple[str | int, ...]) -> list[str]:
+    from jsonschema.exceptions import best_match
+
+    error = best_match(validator.iter_errors(data))
+    if error is None:
+        return []
+    where = ".".join(map(str, (*place, *error.absolute_path)))
+    return [f"{where}: {error.message}"[:MOST_CHARACTERS] if where else error.message]
 
 
 def read_recipe(name: str) -> dict[str, Any]:

@@ -17,6 +17,10 @@ from tests import servers
 from tests.airflow_environment import ROOT
 
 AIRFLOW = Path(sys.prefix) / "bin" / "airflow"
+#: As the laptop's configuration and the images have it.
+BUNDLES = [
+    {"name": "dags-folder", "classpath": "include.recipes_bundle.RecipesBundle", "kwargs": {}}
+]
 #: Components in the order in which they start. The last listens nowhere.
 COMPONENTS = ("api-server", "scheduler", "triggerer", "dag-processor")
 
@@ -60,7 +64,8 @@ class LiveAirflow:
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.home / "logs"),
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self.ports["scheduler"]),
             "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self.ports["triggerer"]),
-            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(BUNDLES),
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
             "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
         }

@@ -11,6 +11,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.utils.db import initdb
 from pymongo.database import Database
 
+from include.crawl_sources import crawls_of
 from tests import servers
 from tests.airflow_environment import ROOT, StandIn
 
@@ -175,16 +176,34 @@ def test_links_are_crawled_instead_of_the_sources(
 
 
 @pytest.mark.parametrize("link", ["ftp://example.org/", "example.org", "--full", "https://a b"])
-def test_what_is_no_link_is_refused_by_the_form(stand_in: StandIn, link: str) -> None:
-    with pytest.raises(ValueError, match="links"):
-        states({"links": [link]})
+def test_what_is_no_link_is_refused_in_words_by_the_first_task(
+    stand_in: StandIn, capfd: pytest.CaptureFixture[str], link: str
+) -> None:
+    ended = states({"links": ["https://example.org/fine", link]})
+    assert ended["which_recipes"] == "failed"
+    assert set(ended.values()) == {"failed", "upstream_failed"}
+    assert stand_in.calls == []
+    said = "".join(capfd.readouterr())
+    assert f"Links: {link!r}: give the whole address" in said
 
 
-def test_a_broken_recipe_is_left_to_its_job_to_explain(
-    stand_in: StandIn, warehouse: Database, three_sources: Path
+def test_a_broken_recipe_is_not_offered_and_the_documentation_says_why(
+    stand_in: StandIn, three_sources: Path
 ) -> None:
     (three_sources / "bob.yaml").write_text("sources: [")
-    stand_in.does("crawl run", status=65, message="bob.yaml: not YAML")
-    ended = states({"recipe": "bob"}, named=True)
-    assert ended["crawl[bob: all sources]"] == "failed"
-    assert ended["check_crawls[bob]"] == "failed"
+    dag = DagBag(ROOT / "dags").dags["crawl"]
+    assert dag.params.get_param("recipe").schema["enum"] == ["ada"]
+    _, told = dag.doc_md.split("## Recipes that are not offered")
+    assert "- `bob`: " in told and "bob.yaml: not YAML" in told
+    with pytest.raises(ValueError, match="'bob' is not one of"):
+        states({"recipe": "bob"})
+
+
+def test_a_recipe_that_breaks_later_is_left_to_its_job_to_explain(
+    stand_in: StandIn, warehouse: Database, three_sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At night there is no form."""
+    (three_sources / "bob.yaml").write_text("sources: [")
+    assert crawls_of("bob", [], full=False) == [
+        {"recipe": "bob", "options": [""], "image_target": "crawl"}
+    ]

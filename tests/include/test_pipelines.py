@@ -63,7 +63,7 @@ def test_the_default_recipe_comes_first(recipes) -> None:
 
 
 def test_more_arguments_join_the_shared_ones() -> None:
-    made = pipeline(tags=["nightly"], params={"full": False})
+    made = pipeline("What it does.", tags=["nightly"], params={"full": False})
     assert made["tags"] == ["llm-twin", "nightly"]
     assert list(made["params"]) == ["recipe", "full"]
 

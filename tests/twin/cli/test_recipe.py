@@ -94,3 +94,9 @@ def test_a_misspelt_recipe_is_offered_the_nearest_name(recipes: Path) -> None:
 def test_the_schema_describes_every_section() -> None:
     result = RUN.invoke(app, ["recipe", "schema"])
     assert {"sources", "training", "serving"} <= json.loads(result.output)["properties"].keys()
+
+
+def test_airflow_checks_recipes_by_this_very_schema(root: Path) -> None:
+    """After a change of the recipe's sections: twin recipe schema > include/recipe.schema.json."""
+    printed = RUN.invoke(app, ["recipe", "schema"]).output
+    assert (root / "include" / "recipe.schema.json").read_text(encoding="utf-8") == printed

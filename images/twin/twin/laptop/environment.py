@@ -16,6 +16,12 @@ from twin.settings import LaptopSettings, Settings, inherited_environment
 _NOT_INHERITED = ("TWIN_", "AIRFLOW_", "MLFLOW_")
 
 
+#: Airflow's own folder of DAGs, by a class that looks at the recipes as well.
+DAG_BUNDLES = json.dumps(
+    [{"name": "dags-folder", "classpath": "include.recipes_bundle.RecipesBundle", "kwargs": {}}]
+)
+
+
 class Secrets(BaseModel):
     """Keys that the platform makes for itself at its first start."""
 
@@ -179,12 +185,14 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
             "WORKER_LOG_SERVER_PORT": str(laptop.worker_log_port),
             "TRIGGER_LOG_SERVER_PORT": str(laptop.triggerer_log_port),
         },
-        # A new DAG file is seen within ten seconds. Known files are read every two minutes only:
-        # each reading imports the Kubernetes client, seconds of one of two cores.
+        # New DAG files and changes of recipes are looked for every five seconds. Known files are
+        # read every two minutes only, and when the recipes change: each reading imports the
+        # Kubernetes client, seconds of one of two cores.
         "DAG_PROCESSOR": {
-            "REFRESH_INTERVAL": "10",
+            "DAG_BUNDLE_CONFIG_LIST": DAG_BUNDLES,
+            "REFRESH_INTERVAL": "5",
             "MIN_FILE_PROCESS_INTERVAL": "120",
-            "PARSING_PROCESSES": "1",
+            "PARSING_PROCESSES": "2",
         },
         "TWIN": {
             "RUNTIME": "local",
