@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from twin.domain.document import Document
+from tests.twin.crawl.stored import stored_documents
+from twin.domain.document import Document, DocumentStatus
 from twin.settings import Settings
 from twin.stores.warehouse import open_warehouse
 
@@ -106,13 +107,19 @@ def run_crawl(
 
 
 def documents(settings: Settings, author: str = "tester") -> dict[str, Document]:
-    """Path of every live document to it."""
+    """Path of every document to it, whether its crawl has ended well or not; no cross-posts."""
+    states = (DocumentStatus.LIVE, DocumentStatus.HELD)
+    return {_path(item.url): item for item in stored_documents(settings, author, states)}
+
+
+def live(settings: Settings, author: str = "tester") -> dict[str, Document]:
+    """Path of every live document to it: what later stages read."""
     with open_warehouse(settings) as warehouse:
         return {_path(item.url): item for item in warehouse.live_documents(author)}
 
 
 def paths(settings: Settings, author: str = "tester") -> set[str]:
-    """Paths of the live documents."""
+    """Paths of `documents`."""
     return set(documents(settings, author))
 
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from tests import servers
 from tests.twin.crawl.crawls import crawl_command, environment, recipe_file, run_crawl, web
 from tests.twin.crawl.site_server import Answer, SiteServer, article, serve, sitemap
+from tests.twin.crawl.stored import stored_documents
 from twin.settings import Settings
 from twin.stores.warehouse import open_warehouse
 
@@ -54,8 +55,7 @@ def source(site: SiteServer) -> dict:
 
 
 def count(settings: Settings) -> int:
-    with open_warehouse(settings) as warehouse:
-        return len(warehouse.live_revisions("tester"))
+    return len(stored_documents(settings))
 
 
 def check_complete(settings: Settings) -> None:

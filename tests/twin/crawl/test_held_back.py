@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.twin.crawl.crawls import Crawl, Crawled, documents, environment, paths, web
+from tests.twin.crawl.crawls import Crawl, Crawled, environment, live, web
 from tests.twin.crawl.formats.pages import words
 from tests.twin.crawl.site_server import Answer, SiteServer, article, serve, sitemap
 from twin.cli import app
@@ -51,11 +51,11 @@ def test_what_a_failed_crawl_brought_is_live_once_one_ends_well(
     assert done.code == 75 and "2 of 3 pages failed" in done.line
     assert done.result["detail"]["site: held back"] == 1
     assert "twin crawl accept --recipe tester --source site" in done.error
-    assert paths(stores_settings) == set()
+    assert set(live(stores_settings)) == set()
     fill(site, a="A", b="B", c="C")
     done = run(crawl, site)
     assert done.code == 0 and done.tally() == {"added": 2, "unchanged": 1}
-    assert paths(stores_settings) == {"/a", "/b", "/c"}
+    assert set(live(stores_settings)) == {"/a", "/b", "/c"}
     assert run(crawl, site).code == 99
 
 
@@ -67,7 +67,7 @@ def test_nothing_new_but_what_was_held_back_is_news(
     fill(site, a="A")
     done = run(crawl, site)
     assert done.code == 0 and done.tally() == {"unchanged": 1}
-    assert paths(stores_settings) == {"/a"}
+    assert set(live(stores_settings)) == {"/a"}
 
 
 def test_a_text_stands_as_it_was_until_a_person_accepts_the_new_one(
@@ -84,7 +84,7 @@ def test_a_text_stands_as_it_was_until_a_person_accepts_the_new_one(
     assert done.code == 75
     assert done.tally() == {"added": 1, "changed": 1, "failed": 2}
     assert done.result["detail"]["site: held back"] == 2
-    found = documents(stores_settings)
+    found = live(stores_settings)
     assert {path: item.title for path, item in found.items()} == {
         "/a": "First words", "/b": "B", "/c": "C",
     }  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_text_stands_as_it_was_until_a_person_accepts_the_new_one(
     assert code == 99 and "no document of other waits" in output
     code, output = twin(stores_settings, monkeypatch, *accept, "--source", "site")
     assert code == 0, output
-    found = documents(stores_settings)
+    found = live(stores_settings)
     assert {path: item.title for path, item in found.items()} == {
         "/a": "Other words", "/b": "B", "/c": "C", "/d": "D",
     }  # fmt: skip
@@ -119,4 +119,4 @@ def test_a_source_that_fails_holds_back_no_other(
         retries=0,
     )
     assert done.code == 75
-    assert set(documents(stores_settings)) == {"folder://notes/note.md"}
+    assert set(live(stores_settings)) == {"folder://notes/note.md"}

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from twin.backup import commands as backup
-from twin.cli import doctor, recipe
+from twin.cli import author, doctor, recipe
 from twin.crawl import commands as crawl
 from twin.datasets import commands as datasets
 from twin.evaluation import commands as evaluation
@@ -55,6 +55,7 @@ def _root(
 
 for name, stage in {
     "recipe": recipe,
+    "author": author,
     "crawl": crawl,
     "warehouse": warehouse,
     "models": models,

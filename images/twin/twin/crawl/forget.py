@@ -8,10 +8,10 @@ from twin.domain.document import Document, Forgotten, document_id
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
 from twin.stores.crawl_pages import CrawlPages
+from twin.stores.lineage import models_trained_on, sample_sets
 from twin.stores.snapshots import open_snapshots
 
 if TYPE_CHECKING:
-    from twin.stores.registry import ModelVersion
     from twin.stores.warehouse import Warehouse
 
 
@@ -102,8 +102,8 @@ def _forget_in_indexes(job: Job, ids: set[str]) -> int:
 
 def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:
     ids = {note.id for note in notes}
-    sets = _sample_sets_with(job, ids)
-    versions = _models_trained_on(job, sets)
+    sets = sample_sets(job.settings, lambda manifest: bool(ids & manifest.documents.keys()))
+    versions = models_trained_on(job.settings, sets)
     job.counts.read = len(notes)
     job.counts.written = texts + chunks
     job.result.ids["document"] = notes[0].id
@@ -116,32 +116,3 @@ def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:
             f"{item.name} version {item.version}" for item in versions
         ],
     }
-
-
-def _sample_sets_with(job: Job, ids: set[str]) -> list[tuple[str, str]]:
-    """Recipe and version of the sample sets, of any recipe, that were made with the document."""
-    from twin.stores.files import open_files
-    from twin.stores.sample_sets import SampleSets, recipes_with_samples
-
-    files = open_files(job.settings)
-    sets = {recipe: SampleSets(files, recipe) for recipe in recipes_with_samples(files)}
-    return [
-        (recipe, version)
-        for recipe, its_sets in sets.items()
-        for version in its_sets.versions()
-        if ids & its_sets.manifest(version).documents.keys()
-    ]
-
-
-def _models_trained_on(job: Job, sets: list[tuple[str, str]]) -> "list[ModelVersion]":
-    from twin.stores.registry import MODEL_PREFIX, Registry
-
-    if not sets:
-        return []
-    with Registry(job.settings) as registry:
-        return [
-            item
-            for recipe in sorted({recipe for recipe, _ in sets})
-            for item in registry.versions(f"{MODEL_PREFIX}{recipe}")
-            if (recipe, item.tags.get("dataset_version")) in sets
-        ]

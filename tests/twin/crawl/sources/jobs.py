@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from tests.twin.crawl.stored import stored_documents
 from twin.crawl.run import CrawlOptions, crawl
-from twin.domain.document import Document, DocumentStatus
+from twin.domain.document import Document
 from twin.domain.result import JobResult
 from twin.job import Job
 from twin.recipes import Recipe
@@ -32,10 +33,8 @@ def run(settings: Settings, source: dict[str, Any], **limits: object) -> Job:
 
 
 def documents(settings: Settings) -> dict[str, Document]:
-    """Live documents by URL, and those that are the same text as another."""
-    with open_warehouse(settings) as warehouse:
-        found = [*warehouse.summaries("tester", DocumentStatus.DUPLICATE)]
-        return {item.url: item for item in (*found, *warehouse.live_documents("tester"))}
+    """Documents that stand, whether their crawl has ended well or not, by URL."""
+    return {item.url: item for item in stored_documents(settings)}
 
 
 def held(settings: Settings) -> dict[str, str]:

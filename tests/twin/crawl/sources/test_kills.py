@@ -15,6 +15,7 @@ from tests.twin.crawl.formats.pages import words, write
 from tests.twin.crawl.formats.pdfs import bytes_of, report
 from tests.twin.crawl.sources.git_server import github
 from tests.twin.crawl.sources.jobs import documents
+from tests.twin.crawl.stored import stored_documents
 from twin.crawl.sources.git_clone import PREFIX
 from twin.settings import Settings
 from twin.stores.warehouse import open_warehouse
@@ -23,8 +24,7 @@ FILES = 150
 
 
 def count(settings: Settings) -> int:
-    with open_warehouse(settings) as warehouse:
-        return len(warehouse.live_revisions("tester"))
+    return len(stored_documents(settings))
 
 
 def state(settings: Settings) -> dict[str, tuple[Any, ...]]:
@@ -69,6 +69,8 @@ def test_killed_and_resumed_is_as_undisturbed(
         done = killed_in_the_middle(stores_settings, recipe, after=20)
         assert done.code == -signal.SIGKILL
         assert 20 <= count(stores_settings) < FILES
+        with open_warehouse(stores_settings) as warehouse:
+            assert not warehouse.live_revisions("tester"), "nothing is live before the end"
         again = run_crawl(stores_settings, recipe)
         assert again.code == 0, again.error
         assert again.tally("notes")["unchanged"] >= 20

@@ -1,0 +1,50 @@
+"""What was made of documents: sample sets, and the model versions that were trained on those."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from twin.settings import Settings
+from twin.stores.files import open_files
+from twin.stores.sample_sets import SampleSetManifest, SampleSets, recipes_with_samples
+
+if TYPE_CHECKING:
+    from twin.stores.registry import ModelVersion
+
+#: Recipe and version.
+SampleSet = tuple[str, str]
+
+
+def sample_sets(settings: Settings, wanted: Callable[[SampleSetManifest], bool]) -> list[SampleSet]:
+    """The sample sets, of any recipe, whose manifest is wanted.
+
+    Raises:
+        BadDataError: a manifest is damaged.
+        TryAgainError: the file store is away.
+    """
+    files = open_files(settings)
+    sets = {recipe: SampleSets(files, recipe) for recipe in recipes_with_samples(files)}
+    return [
+        (recipe, version)
+        for recipe, its_sets in sets.items()
+        for version in its_sets.versions()
+        if wanted(its_sets.manifest(version))
+    ]
+
+
+def models_trained_on(settings: Settings, sets: Sequence[SampleSet]) -> "list[ModelVersion]":
+    """The registered versions that learnt from one of these sample sets.
+
+    Raises:
+        TryAgainError: the registry is away; without a sample set it is not asked.
+    """
+    from twin.stores.registry import MODEL_PREFIX, Registry
+
+    if not sets:
+        return []
+    with Registry(settings) as registry:
+        return [
+            item
+            for recipe in sorted({recipe for recipe, _ in sets})
+            for item in registry.versions(f"{MODEL_PREFIX}{recipe}")
+            if (recipe, item.tags.get("dataset_version")) in sets
+        ]

@@ -1,0 +1,182 @@
+"""`twin author remove`: everything of an author goes, whenever it is killed, and nothing else."""
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+
+from tests.twin.crawl.crawls import environment, run_crawl
+from tests.twin.stores.chunks import DIMENSION, SPEC
+from tests.twin.stores.chunks import document as chunked
+from twin.backup.copies import create
+from twin.domain.document import document_id
+from twin.domain.result import JobResult
+from twin.domain.sample import Split
+from twin.job import Job
+from twin.recipes import load_recipe
+from twin.settings import Settings
+from twin.stores.files import FileStore, open_files
+from twin.stores.index import open_index
+from twin.stores.registry import Registry
+from twin.stores.sample_sets import SampleSetManifest, SampleSets
+from twin.stores.warehouse import COLLECTIONS, open_warehouse
+
+WORDS = "Some words that the author has written about the sea and its weather. " * 5
+AUTHORS = ("ada", "bob")
+
+
+@pytest.fixture
+def live(stores_settings: Settings, mlflow_url: str, tmp_path: Path) -> Settings:
+    """All stores, and a folder of recipes of one's own."""
+    update = {"mlflow_tracking_uri": mlflow_url, "recipes": tmp_path / "recipes"}
+    return stores_settings.model_copy(update=update)
+
+
+@pytest.fixture
+def twins(live: Settings) -> Iterator[dict[str, str]]:
+    """Author to the name of a recipe, each with something in every store."""
+    names = {author: f"{author}-{uuid.uuid4().hex[:8]}" for author in AUTHORS}
+    for author, name in names.items():
+        fill(live, author, name)
+    yield names
+
+
+def fill(settings: Settings, author: str, name: str) -> None:
+    notes = settings.recipes / author
+    notes.mkdir(parents=True)
+    for title in ("One", "Two"):
+        (notes / f"{title}.md").write_text(f"# {author} {title}\n\n{WORDS}")
+    data = {
+        "name": name,
+        "author": {"id": author, "name": author.title()},
+        "sources": [{"kind": "folder", "name": "notes", "path": author}],
+        "crawl": {"min_words": 20},
+    }
+    path = settings.recipes / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(data))
+    done = run_crawl(settings, path)
+    assert done.code == 0, done.error
+    recipe = load_recipe(name, settings.recipes)
+    ids = [document_id(author, f"folder://notes/{title}.md") for title in ("One", "Two")]
+    with open_index(settings, recipe).write(SPEC, DIMENSION) as writer:
+        writer.upsert([chunked(id_, ["One passage.", f"Another of {id_}."]) for id_ in ids])
+        writer.publish()
+    create(Job(recipe, settings, "r", JobResult(job="b", recipe=name, run_id="r")), keep=1)
+    manifest = SampleSetManifest(
+        version="v1", recipe=name, author_id=author, author_name=author, index_fingerprint="f",
+        recipe_digest="d", prompt_version="2", rejected_by="m",
+        documents=dict.fromkeys(ids, Split.TRAIN), counts={},
+    )  # fmt: skip
+    SampleSets(open_files(settings), name).publish(manifest, [], [], "card")
+    client = MlflowClient(tracking_uri=settings.mlflow_tracking_uri)
+    run = client.create_run(client.create_experiment(uuid.uuid4().hex)).info.run_id
+    with Registry(settings) as registry:
+        registry.register(
+            recipe.model_name, weights_uri=f"file:///{name}", weights_digest=name, run_id=run,
+            tags={"dataset_version": "v1"},
+        )  # fmt: skip
+
+
+def left(settings: Settings, author: str, name: str) -> dict[str, int]:
+    """What every store has of an author, by a look of this test's own."""
+    files = open_files(settings)
+    state = open_index(settings, load_recipe(name, settings.recipes)).state()
+    with open_warehouse(settings) as warehouse:
+        records = {one: len(list(warehouse.records(one, author))) for one in COLLECTIONS}
+        ids = {document_id(author, f"folder://notes/{title}.md") for title in ("One", "Two")}
+        texts = [one for one in warehouse.records("revisions") if one["document_id"] in ids]
+    found = {
+        **records,
+        "revisions": len(texts),
+        "documents indexed": len(state.documents) if state else 0,
+        "backups": len(files.names(f"backups/{name}")),
+        "sample sets": len(SampleSets(files, name).versions()),
+        "raw pages": len(FileStore(settings.snapshots_root).names(author)),
+        "unfinished": int((settings.home / "crawls" / author).exists()),
+    }
+    return {what: count for what, count in found.items() if count}
+
+
+def started(settings: Settings, *arguments: str) -> "subprocess.Popen[str]":
+    given = {
+        **environment(settings),
+        "TWIN_MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+        "TWIN_RECIPES": str(settings.recipes),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "twin.cli", "author", "remove", *arguments], env=given, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def remove(settings: Settings, *arguments: str, typed: str = "") -> tuple[int, str, str]:
+    process = started(settings, *arguments)
+    output, error = process.communicate(f"{typed}\n", timeout=120)
+    return process.returncode, output, error
+
+
+def test_it_says_what_goes_and_asks(live: Settings, twins: dict[str, str]) -> None:
+    name = twins["ada"]
+    before = left(live, "ada", name)
+    code, output, error = remove(live, name, typed="yes")
+    assert code == 65
+    assert "that is not ada: nothing was removed" in error
+    assert left(live, "ada", name) == before
+    told = [line.strip() for line in output.splitlines()]
+    assert told[0] == "Of author ada there is:"
+    assert {
+        "warehouse: 2 documents",
+        "warehouse: 2 revisions",
+        f"index of recipe {name}: 4 chunks",
+        "raw pages of notes",
+        f"sample set {name}/v1",
+        f"stays: twin-{name} version 1, which was trained on this author's texts",
+    } <= set(told)
+    assert any(line.startswith(f"backup {name}/") for line in told)
+
+    others = left(live, "bob", twins["bob"])
+    code, _, error = remove(live, "ada", typed="ada")
+    assert code == 0, error
+    assert left(live, "ada", name) == {}
+    assert left(live, "bob", twins["bob"]) == others, "another author's"
+    with Registry(live) as registry:
+        assert len(registry.versions(f"twin-{name}")) == 1
+    code, _, error = remove(live, name, "--yes")
+    assert (code, error.strip()) == (
+        99, "twin author remove: nothing to do: the stores hold nothing of author ada",
+    )  # fmt: skip
+
+
+def test_killed_after_any_store_it_is_finished_by_the_next(
+    live: Settings, twins: dict[str, str]
+) -> None:
+    name, kills = twins["ada"], 0
+    for store in ("indexes", "raw pages", "backups", "warehouse"):
+        process = started(live, "ada", "--yes")
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(f"{store}: removed"):
+                break
+        process.kill()
+        process.communicate()
+        kills += process.returncode < 0
+        if not left(live, "ada", name):
+            break
+    assert kills, "one of them at least was killed in its middle"
+    code, _, error = remove(live, "ada", "--yes")
+    assert code in {0, 99}, error
+    assert left(live, "ada", name) == {}
+    assert left(live, "bob", twins["bob"])
+
+
+@pytest.mark.parametrize("name", ["../etc", "Ada Lovelace", ""])
+def test_what_is_no_author_is_refused(live: Settings, name: str) -> None:
+    code, _, error = remove(live, name, "--yes")
+    assert code == 65
+    assert "neither a recipe" in error
