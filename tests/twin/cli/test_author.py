@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow import MlflowClient
+from typer.testing import CliRunner
 
 from tests.twin.crawl.crawls import environment, run_crawl
 from tests.twin.stores.chunks import DIMENSION, SPEC
 from tests.twin.stores.chunks import document as chunked
 from twin.backup.copies import create
+from twin.cli import app
 from twin.domain.document import document_id
 from twin.domain.result import JobResult
 from twin.domain.sample import Split
 from twin.job import Job
 from twin.recipes import load_recipe
-from twin.settings import Settings
+from twin.settings import Settings, get_settings
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index
 from twin.stores.registry import Registry
@@ -31,10 +33,22 @@ AUTHORS = ("ada", "bob")
 
 
 @pytest.fixture
-def live(stores_settings: Settings, mlflow_url: str, tmp_path: Path) -> Settings:
-    """All stores, and a folder of recipes of one's own."""
+def live(
+    stores_settings: Settings, mlflow_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """All stores, and a folder of recipes of one's own, for commands as well."""
     update = {"mlflow_tracking_uri": mlflow_url, "recipes": tmp_path / "recipes"}
-    return stores_settings.model_copy(update=update)
+    settings = stores_settings.model_copy(update=update)
+    given = {
+        **environment(settings),
+        "TWIN_MLFLOW_TRACKING_URI": mlflow_url,
+        "TWIN_RECIPES": str(settings.recipes),
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    get_settings.cache_clear()
+    yield settings
+    get_settings.cache_clear()
 
 
 @pytest.fixture
@@ -102,31 +116,17 @@ def left(settings: Settings, author: str, name: str) -> dict[str, int]:
     return {what: count for what, count in found.items() if count}
 
 
-def started(settings: Settings, *arguments: str) -> "subprocess.Popen[str]":
-    given = {
-        **environment(settings),
-        "TWIN_MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
-        "TWIN_RECIPES": str(settings.recipes),
-        "PYTHONUNBUFFERED": "1",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "twin.cli", "author", "remove", *arguments], env=given, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def remove(settings: Settings, *arguments: str, typed: str = "") -> tuple[int, str, str]:
-    process = started(settings, *arguments)
-    output, error = process.communicate(f"{typed}\n", timeout=120)
-    return process.returncode, output, error
+def remove(*arguments: str, typed: str = "") -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["author", "remove", *arguments], input=f"{typed}\n")
+    return done.exit_code, done.output
 
 
 def test_it_says_what_goes_and_asks(live: Settings, twins: dict[str, str]) -> None:
     name = twins["ada"]
     before = left(live, "ada", name)
-    code, output, error = remove(live, name, typed="yes")
+    code, output = remove(name, typed="yes")
     assert code == 65
-    assert "that is not ada: nothing was removed" in error
+    assert "that is not ada: nothing was removed" in output
     assert left(live, "ada", name) == before
     told = [line.strip() for line in output.splitlines()]
     assert told[0] == "Of author ada there is:"
@@ -141,24 +141,29 @@ def test_it_says_what_goes_and_asks(live: Settings, twins: dict[str, str]) -> No
     assert any(line.startswith(f"backup {name}/") for line in told)
 
     others = left(live, "bob", twins["bob"])
-    code, _, error = remove(live, "ada", typed="ada")
-    assert code == 0, error
+    code, output = remove("ada", typed="ada")
+    assert code == 0, output
     assert left(live, "ada", name) == {}
     assert left(live, "bob", twins["bob"]) == others, "another author's"
     with Registry(live) as registry:
         assert len(registry.versions(f"twin-{name}")) == 1
-    code, _, error = remove(live, name, "--yes")
-    assert (code, error.strip()) == (
-        99, "twin author remove: nothing to do: the stores hold nothing of author ada",
-    )  # fmt: skip
+    code, output = remove(name, "--yes")
+    assert code == 99
+    assert "nothing to do: the stores hold nothing of author ada" in output
 
 
+@pytest.mark.nightly
 def test_killed_after_any_store_it_is_finished_by_the_next(
     live: Settings, twins: dict[str, str]
 ) -> None:
+    """Nightly buys real kills (SIGKILL) after each of four stores; removing again what is gone is
+    shown above each time."""
     name, kills = twins["ada"], 0
     for store in ("indexes", "raw pages", "backups", "warehouse"):
-        process = started(live, "ada", "--yes")
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "twin.cli", "author", "remove", "ada", "--yes"],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith(f"{store}: removed"):
@@ -169,14 +174,14 @@ def test_killed_after_any_store_it_is_finished_by_the_next(
         if not left(live, "ada", name):
             break
     assert kills, "one of them at least was killed in its middle"
-    code, _, error = remove(live, "ada", "--yes")
-    assert code in {0, 99}, error
+    code, output = remove("ada", "--yes")
+    assert code in {0, 99}, output
     assert left(live, "ada", name) == {}
     assert left(live, "bob", twins["bob"])
 
 
 @pytest.mark.parametrize("name", ["../etc", "Ada Lovelace", ""])
 def test_what_is_no_author_is_refused(live: Settings, name: str) -> None:
-    code, _, error = remove(live, name, "--yes")
+    code, output = remove(name, "--yes")
     assert code == 65
-    assert "neither a recipe" in error
+    assert "neither a recipe" in output

@@ -38,18 +38,18 @@ class HeldDocuments:
         with self._warehouse.plain_errors():
             documents = self._warehouse.collection("documents")
             query = _query(author_id, source)
-            waiting = list(documents.find(query, {"coming": 1}))
-            new = [one["_id"] for one in waiting if not one.get("coming")]
-            for some in slices(new):
-                documents.update_many(
-                    {"_id": {"$in": some}, "status": DocumentStatus.HELD.value},
-                    {"$set": {"status": DocumentStatus.LIVE.value, **NOTHING_HELD}},
-                )
-            changed = {one["_id"]: one["coming"] for one in waiting if one.get("coming")}
+            live = {"status": DocumentStatus.LIVE.value, **NOTHING_HELD}
+            new = documents.update_many(
+                {**query, "status": DocumentStatus.HELD.value}, {"$set": live}
+            )
+            changed = {
+                one["_id"]: one["coming"] for one in documents.find(query, {"coming": 1})
+                if one.get("coming")
+            }  # fmt: skip
             for some in slices(changed):
                 writes = self._changes({identity: changed[identity] for identity in some})
                 documents.bulk_write(writes, ordered=False)
-        return len(waiting)
+        return int(new.modified_count) + len(changed)
 
     def _changes(self, coming: dict[str, Record]) -> "list[UpdateOne]":
         """What makes of documents that stand what they are to become."""
