@@ -165,6 +165,9 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "EXECUTOR": "LocalExecutor",
         # Thirty seconds are little where training has both cores.
         "DAGBAG_IMPORT_TIMEOUT": "120",
+        # Else a form that was stored half a minute ago would not learn of a recipe until its file
+        # is read once more.
+        "MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
         "PARALLELISM": "4",
         "SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "DAGS_ARE_PAUSED_AT_CREATION": "False",
