@@ -42,6 +42,10 @@ help: ## Show this list
 demo: setup ## The whole loop: crawl to a served twin, then one question (RECIPE=…, QUESTION=…, MODEL=…)
 	$(JOBS)/bin/twin laptop demo --recipe "$(RECIPE)" $(if $(QUESTION),--question "$(QUESTION)") $(if $(MODEL),--model "$(MODEL)")
 
+.PHONY: second
+second: setup ## After demo: a short second version, to promote and roll back by hand (RECIPE=…)
+	$(JOBS)/bin/twin laptop second --recipe "$(RECIPE)"
+
 .PHONY: up
 up: setup ## Start the platform without running anything
 	$(JOBS)/bin/twin laptop up

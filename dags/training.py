@@ -4,6 +4,10 @@
 Fine-tunes the base model on the newest samples: supervised (`sft`), then by preference (`dpo`),
 then merges the adapter and registers the model (`package`).
 
+In the form a run can be given other values than the recipe's, such as
+`training.sft.max_steps=12`. What it trains is a trial: *evaluation* measures it, and only a person
+promotes it.
+
 **Reads** sample sets. **Writes** adapters and weights to the file store, runs to MLflow, and a
 version with alias `candidate` to the model registry. A training that was killed goes on from its
 last checkpoint.
@@ -11,7 +15,7 @@ last checkpoint.
 
 import datetime
 
-from airflow.sdk import DAG, TriggerRule, chain, task_group
+from airflow.sdk import DAG, Param, TriggerRule, chain, task_group
 
 from include.assets import candidate, samples
 from include.jobs import JobOperator
@@ -21,7 +25,19 @@ with DAG(
     "training",
     description="Fine-tune the base model on the samples and register it.",
     schedule=[samples],
-    **pipeline(__doc__),
+    **pipeline(
+        __doc__,
+        params={
+            "set": Param(
+                None,
+                type=["string", "null"],
+                pattern=r"^\s*training\.[a-z_.]+=[^,]+(,\s*training\.[a-z_.]+=[^,]+)*$",
+                title="Other values",
+                description="Values that hold in this run instead of the recipe's, with commas "
+                "between: training.sft.max_steps=12, training.dpo.enabled=false",
+            )
+        },
+    ),
 ) as dag:
 
     @task_group
@@ -34,6 +50,7 @@ with DAG(
                 profile="gpu-1",
                 pool=GPU_POOL,
                 recipe=recipe,
+                options=["{{ '--set=' ~ params.set if params.set else '' }}"],
                 map_index_template=RECIPE_OF_JOB,
                 # A step that had nothing to do is no reason to leave the next one out.
                 trigger_rule=TriggerRule.NONE_FAILED,

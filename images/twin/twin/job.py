@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from twin.domain.errors import (
 )
 from twin.domain.result import Counts, JobResult
 from twin.recipes import Recipe, load_recipe
+from twin.recipes.changes import split_assignments
 from twin.settings import Settings, get_settings
 
 RecipeOption = Annotated[
@@ -66,12 +67,17 @@ class Stopped(SystemExit):
 
 @dataclass
 class Job:
-    """What a job's body is given to work with and to report to."""
+    """What a job's body is given to work with and to report to.
+
+    ``changes`` are values that hold in this run instead of the recipe's file, as
+    `split_assignments` has them; ``recipe`` has them already.
+    """
 
     recipe: Recipe
     settings: Settings
     run_id: str
     result: JobResult
+    changes: tuple[str, ...] = ()
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
     @property
@@ -173,6 +179,7 @@ def run_job(
     recipe: str,
     run_id: str | None = None,
     result: str | None = None,
+    changes: Sequence[str] = (),
 ) -> None:
     """Run ``body`` under the job contract and leave by `typer.Exit` with its exit code.
 
@@ -185,20 +192,25 @@ def run_job(
     run_id = run_id or uuid.uuid4().hex[:12]
     outcome = JobResult(job=name, recipe=recipe, run_id=run_id)
     with _stopped_by_sigterm():
-        code = _run(name, body, outcome, result)
+        code = _run(name, body, outcome, result, changes)
     raise typer.Exit(code)
 
 
 def _run(
-    name: str, body: Callable[[Job], None], outcome: JobResult, destination: str | None
+    name: str,
+    body: Callable[[Job], None],
+    outcome: JobResult,
+    destination: str | None,
+    changes: Sequence[str],
 ) -> ExitCode:
     started = time.monotonic()
     ending: TwinError | Stopped | None = None
     try:
         settings = get_settings()
-        recipe = load_recipe(outcome.recipe, settings.recipes, settings.overrides)
+        recipe = load_recipe(outcome.recipe, settings.recipes, settings.overrides, changes)
+        made = tuple(split_assignments(changes))
         with _disk_errors_explained():
-            body(Job(recipe, settings, outcome.run_id, outcome))
+            body(Job(recipe, settings, outcome.run_id, outcome, made))
     except (TwinError, Stopped) as error:
         ending, outcome.message = error, str(error)
         skipped = error.exit_code == ExitCode.NOTHING_TO_DO

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.recipes import Recipe
-from twin.stores.registry import CANDIDATE, CHAMPION, ModelVersion, Registry
+from twin.stores.registry import CANDIDATE, CHAMPION, TRIAL, ModelVersion, Registry
 
 #: Tags that an evaluation leaves on the version.
 EVALUATION = "evaluation"
@@ -87,7 +87,8 @@ def _refuse_if_settled(contest: Contest, recipe: Recipe, run_id: str) -> None:
         f"version {contest.candidate.version} of {contest.candidate.name} has been measured "
         f"against champion {contest.against}: {verdict}"
     )
-    if verdict != PASSED or not recipe.evaluation.gate.require_approval:
+    asks = recipe.evaluation.gate.require_approval and TRIAL not in tags
+    if verdict != PASSED or not asks:
         raise NothingToDo(known)
     if tags.get(REJECTED) == contest.key:
         raise NothingToDo(f"{known}, but a person has rejected it")

@@ -23,7 +23,7 @@ from twin.evaluation.report import Decision, EvaluationReport, has_report, read_
 from twin.evaluation.report_markdown import terminal, verdict
 from twin.job import Job
 from twin.stores.files import open_files
-from twin.stores.registry import CHAMPION, Registry
+from twin.stores.registry import CHAMPION, TRIAL, Registry
 from twin.stores.sample_sets import SampleSets
 from twin.stores.tracking import TrackingRun, tracking_run
 
@@ -34,7 +34,8 @@ LINEAGE = ("base_model", "base_digest", "dataset_version", "recipe_digest", "cod
 def evaluate(job: Job, *, again: bool = False) -> None:
     """Measure the recipe's candidate and promote it if the gate lets it pass.
 
-    A refused candidate is no failure of the job: the result says ``promoted: false`` and why.
+    A refused candidate is no failure of the job: the result says ``promoted: false`` and why. One
+    that was trained with other values than the recipe's (`TRIAL`) is left for a person to promote.
 
     One that passed already and only waits for a person is told of once more, from its kept report.
 
@@ -114,6 +115,8 @@ def _report(job: Job, contest: Contest, findings: Findings, run: TrackingRun) ->
     failed = [check.text for check in findings.checks if not check.passed]
     if failed:
         decision = Decision.REFUSED
+    elif TRIAL in candidate.tags:
+        decision = Decision.TRIAL
     elif job.recipe.evaluation.gate.require_approval:
         decision = Decision.AWAITING_APPROVAL
     else:

@@ -25,6 +25,7 @@ class Decision(StrEnum):
 
     PROMOTED = "promoted"
     AWAITING_APPROVAL = "awaiting approval"
+    TRIAL = "trial"
     REFUSED = "refused"
 
 

@@ -14,6 +14,7 @@ ROLES = ("candidate", "base", "champion", "author")
 _HEADINGS = {
     Decision.PROMOTED: "promoted to champion",
     Decision.AWAITING_APPROVAL: "passed, waits for a person's approval",
+    Decision.TRIAL: "passed, as a trial it is promoted by hand only",
     Decision.REFUSED: "refused, the champion stays",
 }
 _CAPTIONS = {

@@ -79,6 +79,29 @@ def demo(
     _run(walk)
 
 
+@app.command()
+def second(
+    recipe: Annotated[str, typer.Option(help="Recipe by name or file.")] = "handbook",
+) -> None:
+    """After `demo`: train a short second version, so that there is one to promote and roll back.
+
+    Triggers the DAG training with few steps and without DPO, and follows it and the evaluation to
+    their ends. Such a version is a trial: it stays candidate until a person promotes it. Writes:
+    .twin/.
+    """
+
+    def train(platform: Platform) -> None:
+        from twin.laptop.second import SecondVersion
+        from twin.recipes import load_recipe
+
+        settings = platform.jobs_settings
+        loaded = load_recipe(recipe, settings.recipes, settings.overrides)
+        platform.up()
+        SecondVersion(platform, loaded, recipe).run()
+
+    _run(train)
+
+
 def _run(action: Callable[[Platform], None]) -> None:
     console = Console(highlight=False)
     try:

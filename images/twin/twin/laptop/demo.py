@@ -14,16 +14,14 @@ from rich.table import Table
 
 from twin.domain.answer import Answer
 from twin.domain.errors import TwinError
-from twin.laptop.airflow_api import AirflowApi, DagRun
+from twin.laptop.airflow_api import DagRun
+from twin.laptop.chain import SECONDS_BETWEEN_LOOKS, Chain
 from twin.laptop.platform import Platform
 from twin.laptop.processes import proportional_memory_mb
 from twin.recipes import Recipe
 
 #: Pipelines that every run of `crawl` walks through. `rollout` follows only a new champion.
 CHAIN = ("crawl", "features", "datasets", "training", "evaluation")
-SECONDS_BETWEEN_LOOKS = 1.0
-#: A run that an asset sets off appears within seconds; this is for a busy machine.
-SECONDS_FOR_NEXT_STAGE = 180
 SECONDS_FOR_ROLLOUT = 600
 
 
@@ -37,7 +35,7 @@ class Demo:
 
     def __post_init__(self) -> None:
         self.console: Console = self.platform.console
-        self.airflow = AirflowApi(self.platform.addresses.airflow)
+        self.chain = Chain(self.platform)
         self.endpoint = httpx.Client(
             base_url=self.platform.addresses.endpoint,
             headers={"authorization": f"Bearer {self.platform.secrets.api_key}"},
@@ -52,14 +50,14 @@ class Demo:
         """
         started = time.monotonic()
         with self._watched_memory() as peak:
-            self._wait_for_dags()
+            self.chain.wait_for((*CHAIN, "rollout"))
             since = datetime.now(UTC)
-            self.airflow.trigger("crawl", {"recipe": self.recipe_name})
+            self.chain.airflow.trigger("crawl", {"recipe": self.recipe_name})
             for dag_id in CHAIN:
-                self._follow(dag_id, since)
+                self.chain.follow(dag_id, since)
             self._wait_for_champion(since)
             answer = self.ask(question)
-        self._show_answer(answer)
+        self.show_answer(answer)
         self._show_evaluation()
         self._show_addresses()
         self.console.print(
@@ -76,44 +74,6 @@ class Demo:
             raise TwinError(f"the endpoint refuses the question: {response.text[:500]}")
         return Answer.model_validate(response.json())
 
-    def _wait_for_dags(self) -> None:
-        deadline = time.monotonic() + SECONDS_FOR_NEXT_STAGE
-        for dag_id in (*CHAIN, "rollout"):
-            while not self.airflow.knows(dag_id):
-                if time.monotonic() > deadline:
-                    raise TwinError(
-                        f"Airflow does not know the DAG {dag_id}: see its import errors"
-                    )
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-            self.airflow.unpause(dag_id)
-
-    def _follow(self, dag_id: str, since: datetime) -> None:
-        with self.console.status(f"{dag_id} …"):
-            run = self._next_run(dag_id, since)
-            while not run.finished:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
-                run = self._next_run(dag_id, since)
-        self._say(run)
-
-    def _next_run(self, dag_id: str, since: datetime) -> DagRun:
-        deadline = time.monotonic() + SECONDS_FOR_NEXT_STAGE
-        while not (runs := self.airflow.runs_since(dag_id, since)):
-            if time.monotonic() > deadline:
-                raise TwinError(f"{dag_id} did not start: its asset was not updated")
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        return runs[0]
-
-    def _say(self, run: DagRun) -> None:
-        if run.state == "success":
-            word = "unchanged" if self.airflow.skipped_everything(run) else "done"
-            self.console.print(f"  {run.dag_id:<18} {word:<9} {run.seconds:5.0f} s")
-            return
-        failures = self.airflow.failed_tasks(run)
-        for task_id, log in failures:
-            self.console.print(f"[red]{run.dag_id}.{task_id} failed[/red]\n{escape(log)}")
-        url = f"{self.platform.addresses.airflow}/dags/{run.dag_id}/runs/{run.run_id}"
-        raise TwinError(f"the pipeline {run.dag_id} failed; look at {url}")
-
     def _wait_for_champion(self, since: datetime) -> None:
         """Wait until the endpoint answers as the champion that the registry names."""
         champion = self._champion()
@@ -126,7 +86,7 @@ class Demo:
         rollout: DagRun | None = None
         with self.console.status(f"rollout of version {champion} …"):
             while self._served_versions() != {champion}:
-                runs = self.airflow.runs_since("rollout", since)
+                runs = self.chain.airflow.runs_since("rollout", since)
                 rollout = runs[-1] if runs else None
                 if rollout is not None and rollout.state == "failed":
                     break
@@ -134,13 +94,7 @@ class Demo:
                     raise TwinError(f"version {champion} is champion but not in service")
                 time.sleep(SECONDS_BETWEEN_LOOKS)
         if rollout is not None:
-            self._say(self._settled(rollout, since))
-
-    def _settled(self, rollout: DagRun, since: datetime) -> DagRun:
-        while not rollout.finished:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-            rollout = self.airflow.runs_since("rollout", since)[-1]
-        return rollout
+            self.chain.say(self.chain.settled(rollout, since))
 
     def _champion(self) -> str | None:
         from twin.stores.registry import Registry
@@ -174,7 +128,8 @@ class Demo:
             stop.set()
             thread.join()
 
-    def _show_answer(self, answer: Answer) -> None:
+    def show_answer(self, answer: Answer) -> None:
+        """Print an answer with its sources and lineage."""
         self.console.rule("answer")
         self.console.print(f"[bold]{escape(answer.question)}[/bold]\n\n{escape(answer.answer)}\n")
         for source in answer.sources:

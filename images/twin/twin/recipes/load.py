@@ -3,6 +3,7 @@
 import difflib
 import types
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from twin.domain.errors import BadDataError
+from twin.recipes.changes import parse_changes
 from twin.recipes.places import FOLDER
 from twin.recipes.recipe import Recipe
 from twin.recipes.sources import SOURCE_KINDS
@@ -36,7 +38,12 @@ def find_recipe(name_or_path: str, folder: Path) -> Path:
     )
 
 
-def load_recipe(name_or_path: str, folder: Path, overrides: Path | None = None) -> Recipe:
+def load_recipe(
+    name_or_path: str,
+    folder: Path,
+    overrides: Path | None = None,
+    changes: Sequence[str] = (),
+) -> Recipe:
     """Read and check a recipe.
 
     Args:
@@ -44,6 +51,7 @@ def load_recipe(name_or_path: str, folder: Path, overrides: Path | None = None) 
         folder: of the recipes.
         overrides: a folder whose file ``NAME.yaml``, if there is one, says what is different on
             this machine, key by key; its paths are relative to the recipe's file as well.
+        changes: what is different in this run (`twin.recipes.changes`).
 
     Raises:
         BadDataError: in one line: file, key, and what is allowed.
@@ -54,10 +62,12 @@ def load_recipe(name_or_path: str, folder: Path, overrides: Path | None = None) 
     if different is not None and different.is_file():
         data = _overridden(data, _mapping(different))
         path = different
+    data = _overridden(data, parse_changes(changes))
     try:
         return Recipe.model_validate(data, context={FOLDER: own.absolute().parent})
     except ValidationError as error:
-        raise BadDataError(f"{path}: {_explain(error)}") from None
+        where = f"{path} with --set {', '.join(changes)}" if changes else path
+        raise BadDataError(f"{where}: {_explain(error)}") from None
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -34,6 +34,10 @@ CANDIDATE = "candidate"
 CHAMPION = "champion"
 PREVIOUS = "previous"
 
+#: Tag of a version that was trained with other values than its recipe's, which it names. Such a
+#: version is measured like any other, and promoted by a person only.
+TRIAL = "trial"
+
 #: Registered models of this system start so (`Recipe.model_name`); others are left alone.
 MODEL_PREFIX = "twin-"
 
@@ -49,6 +53,7 @@ _LINEAGE_WORDS = {
     "recipe_digest": "Digest of the recipe",
     "dataset_version": "Samples",
     "code_version": "Commit",
+    TRIAL: "Trial with",
 }
 
 _API = "/api/2.0/mlflow"

@@ -1,5 +1,7 @@
 """Commands of `twin training`."""
 
+from typing import Annotated
+
 import typer
 
 from twin.job import RecipeOption, ResultOption, RunIdOption, run_job
@@ -9,9 +11,25 @@ from twin.training.sft import run_sft
 
 app = typer.Typer(help="Fine-tune the base model on the samples.", no_args_is_help=True)
 
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A value for this training instead of the recipe's, as in training.sft.max_steps=12; "
+        "several with commas or several times, the same for all three steps. Such a version is a "
+        "trial: it is measured, and promoted by hand only.",
+    ),
+]
+
 
 @app.command()
-def sft(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+def sft(
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
     """Fine-tune a LoRA adapter on the author's passages.
 
     Reads the newest samples (datasets/RECIPE) and the base model. Writes the adapter to
@@ -19,22 +37,46 @@ def sft(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption =
     parameters and metrics to an MLflow run. A killed or interrupted training goes on from its
     last checkpoint.
     """
-    run_job("training sft", run_sft, recipe=recipe, run_id=run_id, result=result)
+    run_job(
+        "training sft",
+        run_sft,
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
 
 
 @app.command()
-def dpo(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+def dpo(
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
     """Train the adapter further on the preference pairs.
 
     Reads the newest samples, the SFT adapter and the base model. Writes the adapter to
     training/RECIPE/FINGERPRINT/dpo-FINGERPRINT in the file store, and parameters and metrics to
     an MLflow run. With training.dpo.enabled: false it passes the SFT adapter on.
     """
-    run_job("training dpo", run_dpo, recipe=recipe, run_id=run_id, result=result)
+    run_job(
+        "training dpo",
+        run_dpo,
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
 
 
 @app.command()
-def package(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+def package(
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
     """Register the adapter as a candidate, merged into its base or, shared, as it is.
 
     Reads the DPO adapter and the base model. Writes bf16 safetensors with tokenizer and chat
@@ -42,4 +84,11 @@ def package(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOpti
     adapter alone and the base to bases/; and a version of the registered model twin-RECIPE with
     its lineage and the alias `candidate` to MLflow.
     """
-    run_job("training package", run_package, recipe=recipe, run_id=run_id, result=result)
+    run_job(
+        "training package",
+        run_package,
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )

@@ -14,7 +14,7 @@ from twin.models.adapters import (
 from twin.models.bases.base_models import BaseModelPin, keep_base_model, prepare_base_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.stores.files import FileStore, folder_digest, open_files
-from twin.stores.registry import ModelVersion, Registry
+from twin.stores.registry import TRIAL, ModelVersion, Registry
 from twin.stores.tracking import tracking_run
 from twin.training.engine import scratch_folder
 from twin.training.plan import TrainingPlan, plan_training
@@ -159,6 +159,7 @@ def _lineage(job: Job, files: FileStore, plan: TrainingPlan) -> dict[str, str]:
         **_weights_tags(job, files, plan),
         "prompt_version": PROMPT_VERSION,
         "adapter": plan.dpo_adapter,
+        **({TRIAL: ", ".join(job.changes)} if job.changes else {}),
     }
 
 

@@ -1,0 +1,52 @@
+"""``--set training.sft.max_steps=12``: values that hold for one training instead of the recipe's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from twin.domain.errors import BadDataError
+
+#: The section whose values one training may have of its own. What other stages read must stay the
+#: recipe's: they would not know.
+SECTION = "training"
+
+
+def parse_changes(assignments: Sequence[str]) -> dict[str, Any]:
+    """Assignments such as ``training.dpo.enabled=false`` as a part of a recipe.
+
+    Args:
+        assignments: each is one ``KEY=VALUE``, or several with commas between; values are YAML.
+
+    Raises:
+        BadDataError: one is no assignment, or to a key outside of ``training``.
+    """
+    changes: dict[str, Any] = {}
+    for assignment in split_assignments(assignments):
+        key, equals, value = assignment.partition("=")
+        *sections, last = key.strip().split(".")
+        if not equals or not last or sections[:1] != [SECTION]:
+            raise BadDataError(
+                f"--set {assignment}: must be KEY=VALUE with a key of the section {SECTION}, "
+                f"as in {SECTION}.sft.max_steps=12"
+            )
+        place = changes
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise BadDataError(f"--set {assignment}: {section} is a value already")
+        place[last] = _value(assignment, value)
+    return changes
+
+
+def split_assignments(assignments: Sequence[str]) -> list[str]:
+    """The single assignments, sorted: the same changes are the same list."""
+    parts = (part.strip() for text in assignments for part in text.split(","))
+    return sorted(part for part in parts if part)
+
+
+def _value(assignment: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise BadDataError(f"--set {assignment}: the value is not YAML") from None

@@ -1,0 +1,47 @@
+"""The field of the training's form that gives one run other values than the recipe's."""
+
+import re
+
+import jinja2
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG
+
+from include.jobs import JobOperator
+from tests.airflow_environment import ROOT
+
+STEPS = ("sft", "dpo", "package")
+
+
+@pytest.fixture(scope="module")
+def training() -> DAG:
+    return DagBag(ROOT / "dags" / "training.py").dags["training"]
+
+
+def options(dag: DAG, value: str | None) -> list[list[str]]:
+    """What each of the three steps is told, besides the recipe."""
+    steps = [task for task in dag.tasks if isinstance(task, JobOperator)]
+    assert [task.job for task in steps] == [f"training {step}" for step in STEPS]
+    template = jinja2.Environment()
+    return [
+        [
+            text
+            for option in task.options
+            if (text := template.from_string(option).render(params={"set": value}))
+        ]
+        for task in steps
+    ]
+
+
+def test_all_steps_are_told_the_same(training: DAG) -> None:
+    value = "training.sft.max_steps=12,training.dpo.enabled=false"
+    assert options(training, value) == [[f"--set={value}"]] * 3
+    assert options(training, None) == [[], [], []], "a run that an asset sets off has none"
+
+
+def test_the_form_refuses_what_is_no_assignment(training: DAG) -> None:
+    pattern = training.params.get_param("set").schema["pattern"]
+    for value in ("training.lora.rank=8", "training.seed=1, training.sft.learning_rate=2e-4"):
+        assert re.fullmatch(pattern, value)
+    for value in ("", "max_steps=3", "training.sft.max_steps", "--again", "serving.replicas=2"):
+        assert not re.search(pattern, value)
