@@ -154,7 +154,7 @@ test: setup tools ## All tests, in two streams
 .PHONY: test-platform
 test-platform: setup tools ## Airflow's tests, the chart's, the images', the stores' and serving's, then the whole loop
 	$(AIRFLOW)/bin/python -m pytest tests/dags tests/include tests/plugins
-	$(JOBS)/bin/python -m pytest --durations=25 -m "not images" tests/helm tests/images tests/ci $(PLATFORM_TESTS)
+	$(JOBS)/bin/python -m pytest --durations=25 -m "not images and not nightly" tests/docs tests/helm tests/images tests/ci $(PLATFORM_TESTS)
 
 .PHONY: test-jobs
 test-jobs: setup ## Tests of the jobs, in two processes: half of their time is waiting for servers
@@ -163,11 +163,11 @@ test-jobs: setup ## Tests of the jobs, in two processes: half of their time is w
 .PHONY: test-quick
 test-quick: setup tools ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
-	$(JOBS)/bin/python -m pytest -m "not slow and not nightly and not e2e and not images" tests/twin tests/helm tests/images tests/ci
+	$(JOBS)/bin/python -m pytest -m "not slow and not nightly and not e2e and not images" tests/twin tests/docs tests/helm tests/images tests/ci
 
 .PHONY: test-slow
 test-slow: setup qlora vllm ## What test leaves out: more model families, then vLLM on processors
-	$(JOBS)/bin/python -m pytest -m nightly --durations=15 tests/twin
+	$(JOBS)/bin/python -m pytest -m nightly --durations=15 tests/twin tests/e2e
 	$(JOBS)/bin/python -m pytest -s tests/vllm
 
 .PHONY: test-images
@@ -310,6 +310,10 @@ kind-down: ## Delete that cluster with all its data
 docs: setup $(DOCS)/.ready ## Build the documentation site into build/docs; fails on a broken link
 	$(JOBS)/bin/python docs/reference.py
 	$(DOCS)/bin/mkdocs build --quiet --strict --config-file docs/mkdocs.yml
+
+.PHONY: screenshots
+screenshots: setup ## The documentation's pictures of the running platform (RECIPE=…; needs Chromium)
+	$(JOBS)/bin/python docs/screenshots.py "$(RECIPE)"
 
 $(DOCS)/.ready: $(UV) docs/requirements.txt
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(DOCS)

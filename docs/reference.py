@@ -1,4 +1,4 @@
-"""Writes the generated pages of the documentation: recipes, settings, commands, the handbook."""
+"""Writes the generated pages of the documentation: the reference, and the handbook."""
 
 import ast
 import itertools
@@ -11,6 +11,9 @@ from typing import Any
 
 import yaml
 from pydantic import SecretStr
+from reference_api import api
+from reference_chart import chart_values
+from schema_tables import section
 
 from twin import settings
 from twin.recipes import Recipe
@@ -24,6 +27,8 @@ def main() -> None:
     (PAGES / "reference").mkdir(exist_ok=True)
     _write("reference/recipes.md", "Recipes", _recipes())
     _write("reference/settings.md", "Settings", _settings())
+    _write("reference/api.md", "API", api())
+    _write("reference/chart.md", "Chart values", chart_values())
     _commands()
     shutil.rmtree(PAGES / "handbook", ignore_errors=True)
     shutil.copytree(HANDBOOK, PAGES / "handbook")
@@ -49,46 +54,10 @@ def _recipes() -> Iterator[str]:
     yield "A recipe is one YAML file per twin. `twin recipe check NAME` checks it,"
     yield "`twin recipe schema` prints the JSON schema for editors."
     schema = Recipe.model_json_schema()
-    yield from _section("recipe", schema, schema.get("description", ""))
+    yield from section("recipe", schema)
     for name, part in sorted(schema["$defs"].items()):
         if "properties" in part:
-            yield from _section(name, part, part.get("description", ""))
-
-
-def _section(name: str, part: dict[str, Any], description: str) -> Iterator[str]:
-    yield from (
-        "",
-        f"## {name}",
-        "",
-        description,
-        "",
-        "| Key | Type | Default | |",
-        "|---|---|---|---|",
-    )
-    required = part.get("required", [])
-    for key, field in part["properties"].items():
-        default = "required" if key in required else f"`{_shown(field.get('default'))}`"
-        text = " ".join(field.get("description", "").split()).replace("|", "\\|")
-        yield f"| `{key}` | {_type(field)} | {default} | {text} |"
-
-
-def _shown(value: Any) -> str:
-    """A default; of a section only that it is one."""
-    return "its own defaults" if isinstance(value, dict) and value else str(value)
-
-
-def _type(field: dict[str, Any]) -> str:
-    if "$ref" in field:
-        name = field["$ref"].rsplit("/", 1)[1]
-        return f"[{name}](#{name.lower()})"
-    if "anyOf" in field:
-        return " or ".join(_type(option) for option in field["anyOf"])
-    if "enum" in field:
-        return ", ".join(f"`{value}`" for value in field["enum"])
-    kind = str(field.get("type", field.get("const", "value")))
-    if kind == "array" and "items" in field:
-        return f"list of {_type(field['items'])}"
-    return kind
+            yield from section(name, part)
 
 
 def _settings() -> Iterator[str]:

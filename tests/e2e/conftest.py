@@ -1,10 +1,12 @@
 """A whole platform of the test's own: real Airflow, MLflow, Ray Serve and stores on free ports."""
 
+import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import servers, tiny_model
+from tests import servers, snippets, tiny_model
 
 TOPICS = {
     "boilers": "boiler pressure gauge valve steam feed water firebox safety plug",
@@ -59,6 +61,28 @@ class Stage:
             env=environment, cwd=self.project, capture_output=True, text=True,
             timeout=seconds, check=False,
         )  # fmt: skip
+
+    @property
+    def home(self) -> Path:
+        """Folder of everything that the platform writes."""
+        return Path(self.environment["TWIN_LAPTOP_HOME"])
+
+    @property
+    def key(self) -> str:
+        """Key of the endpoint."""
+        return str(json.loads((self.home / "secrets.json").read_text())["api_key"])
+
+    def as_here(self, text: str) -> str:
+        """A text of the documentation with this platform's endpoint and twin in it."""
+        others = {
+            "http://127.0.0.1:8000": self.endpoint,
+            "twin-handbook": "twin-tiny",
+            "--recipe handbook": "--recipe tiny",
+            "--recipe ada": "--recipe tiny",
+        }
+        for word, here in others.items():
+            text = text.replace(word, here)
+        return text
 
     def _of_jobs(self) -> dict[str, str]:
         """The environment that a person gets by `eval "$(twin laptop environment)"`."""
@@ -134,3 +158,23 @@ def stage(root: Path, project: Path, tmp_path_factory: pytest.TempPathFactory) -
         yield made
     finally:
         made.twin("laptop", "down", seconds=120)
+
+
+@pytest.fixture(scope="session")
+def demo(stage: Stage) -> tuple[str, float]:
+    """The demo has run once: what it printed, and how long it took."""
+    started = time.monotonic()
+    done = stage.twin(
+        "laptop", "demo", "--recipe", "tiny", "--question", "What is the rule about ballast?",
+        seconds=1200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, time.monotonic() - started
+
+
+@pytest.fixture(scope="session")
+def reader(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout beside the platform, where a reader pastes commands."""
+    folder = snippets.fresh_checkout(tmp_path_factory.mktemp("reader"))
+    (folder / ".twin").symlink_to(stage.home)
+    return folder

@@ -4,7 +4,6 @@ Slow (minutes): the only test in which the DAGs, the assets that connect them, t
 watcher, the real scheduler and the endpoint meet.
 """
 
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -22,24 +21,12 @@ STAGES = ("crawl", "features", "datasets", "training", "evaluation")
 
 
 @pytest.fixture(scope="module")
-def first_run(stage: Stage) -> tuple[str, float]:
-    started = time.monotonic()
-    done = stage.twin(
-        "laptop", "demo", "--recipe", "tiny", "--question", "What is the rule about ballast?",
-        seconds=1200,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, time.monotonic() - started
-
-
-@pytest.fixture(scope="module")
 def key(stage: Stage) -> str:
-    home = Path(stage.environment["TWIN_LAPTOP_HOME"])
-    return json.loads((home / "secrets.json").read_text())["api_key"]
+    return stage.key
 
 
 @pytest.fixture(scope="module")
-def client(stage: Stage, key: str, first_run: tuple[str, float]) -> OpenAI:
+def client(stage: Stage, key: str, demo: tuple[str, float]) -> OpenAI:
     return OpenAI(base_url=f"{stage.endpoint}/v1", api_key=key, max_retries=0)
 
 
@@ -49,8 +36,8 @@ def served_version(client: OpenAI) -> str:
     return str(version)
 
 
-def test_the_demo_walks_every_stage_and_answers_with_sources(first_run: tuple[str, float]) -> None:
-    output, _ = first_run
+def test_the_demo_walks_every_stage_and_answers_with_sources(demo: tuple[str, float]) -> None:
+    output, _ = demo
     for name in STAGES:
         assert f"{name}" in output
     assert "What is the rule about ballast?" in output
@@ -105,9 +92,9 @@ def test_wrong_input_gets_a_4xx_with_a_json_body(stage: Stage, key: str, client:
 
 
 def test_a_second_demo_changes_nothing_and_is_quick(
-    stage: Stage, first_run: tuple[str, float], client: OpenAI
+    stage: Stage, demo: tuple[str, float], client: OpenAI
 ) -> None:
-    _, first_seconds = first_run
+    _, first_seconds = demo
     started = time.monotonic()
     again = stage.twin("laptop", "demo", "--recipe", "tiny", seconds=600)
     assert again.returncode == 0, again.stdout + again.stderr

@@ -1,0 +1,112 @@
+"""Every code block of README and pages runs as pasted, or says why it can't.
+
+Here run those that need no platform. Targets of `make` are expanded (`make --dry-run`): what they
+do takes minutes and is tested where it is done. tests/e2e has the blocks that need a demo.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tests.snippets import (
+    CHART,
+    DEMO,
+    IN_SERVICE,
+    LANGCHAIN,
+    NOT_RUN,
+    SECOND,
+    Snippet,
+    fresh_checkout,
+    run,
+    snippets,
+)
+from twin.recipes import load_recipe
+
+#: Blocks that no test runs, by page and first words: a new one must be put here.
+LEFT_OUT = {
+    ("README.md", "git clone"),
+    ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin models fetch"),
+    ("docs/pages/how-to/cluster.md", "make chart-dependencies"),
+    ("docs/pages/how-to/open-webui.md", "docker run"),
+    ("docs/pages/how-to/langchain.md", "pip install langchain-openai"),
+    ("docs/pages/how-to/langchain.md", "import json"),
+}
+DRY = 'command make --dry-run --silent "$@" > /dev/null'
+ALL = snippets()
+
+
+def those(language: str, condition: str | None = None) -> Any:
+    chosen = [one for one in ALL if (one.language, one.condition) == (language, condition)]
+    return pytest.mark.parametrize("snippet", chosen, ids=str)
+
+
+def test_every_block_is_run_somewhere_or_left_out_by_name() -> None:
+    known = {
+        ("sh", None), ("yaml", None), ("yaml", CHART), ("sh", DEMO), ("python", DEMO),
+        ("python", LANGCHAIN), ("sh", SECOND), ("sh", IN_SERVICE),
+    }  # fmt: skip
+    left_out = [one for one in ALL if (one.condition or "").startswith(NOT_RUN)]
+    nobody = [
+        str(one) for one in ALL if one not in left_out and (one.language, one.condition) not in known
+    ]
+    assert not nobody, "no test runs these: mark them, or correct their marks"
+    assert len(ALL) - len(left_out) > 20
+    found = {
+        (one.page, start)
+        for one in left_out
+        for page, start in LEFT_OUT
+        if one.page == page and one.text.startswith(start)
+    }
+    assert found == LEFT_OUT
+    assert len(left_out) == len(LEFT_OUT)
+    for one in left_out:
+        assert one.condition and len(one.condition) > len(NOT_RUN) + 10, f"{one} says no reason"
+
+
+@those("sh")
+def test_commands_run_as_pasted_into_a_fresh_checkout(snippet: Snippet, tmp_path: Path) -> None:
+    done = run(snippet.text, fresh_checkout(tmp_path), make=DRY)
+    assert done.returncode == 0, f"{snippet}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+
+def test_a_command_that_fails_would_be_noticed(tmp_path: Path) -> None:
+    folder = fresh_checkout(tmp_path)
+    for text in ("make no-such-target\n", "twin-no\necho fine\n", "echo $KEY\n"):
+        assert run(text, folder, make=DRY).returncode != 0
+
+
+@those("yaml")
+def test_parts_of_a_recipe_are_valid(snippet: Snippet, tmp_path: Path) -> None:
+    minimal = {
+        "name": "ada",
+        "author": {"id": "ada", "name": "Ada L."},
+        "sources": [{"kind": "folder", "name": "notes", "path": "notes"}],
+    }
+    part = yaml.safe_load(snippet.text)
+    (tmp_path / "ada.yaml").write_text(yaml.safe_dump({**minimal, **part}))
+    assert part.keys() <= load_recipe("ada", tmp_path).model_dump().keys()
+
+
+@those("yaml", CHART)
+def test_values_of_the_chart_are_valid(snippet: Snippet) -> None:
+    chart = ROOT / "helm" / "llm-twin"
+    schema = json.loads((chart / "values.schema.json").read_text())
+    defaults = yaml.safe_load((chart / "values.yaml").read_text())
+    jsonschema.validate(merged(defaults, yaml.safe_load(snippet.text)), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(merged(defaults, {"serving": {"engine": "vllm"}}), schema)
+
+
+def merged(values: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """As helm merges values."""
+    result = dict(values)
+    for key, value in more.items():
+        known = result.get(key)
+        both = isinstance(known, dict) and isinstance(value, dict)
+        result[key] = merged(known, value) if both else value
+    return result
