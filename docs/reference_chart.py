@@ -16,8 +16,8 @@ def chart_values() -> Iterator[str]:
     lines = text.splitlines()
     yield "`helm/llm-twin/values.yaml`; `values.schema.json` beside it refuses what is misspelt."
     root = yaml.compose(text)
-    assert isinstance(root, yaml.MappingNode)
-    for key, value in root.value:
+    sections = root.value if isinstance(root, yaml.MappingNode) else []
+    for key, value in sections:
         yield from ("", f"## {key.value}", "", " ".join(_comment(lines, key)), "")
         yield from ("| Value | Default | |", "|---|---|---|")
         for path, node, comment in _leaves((key.value,), key, value, lines):

@@ -109,9 +109,7 @@ def open_assets(page: Page, subject: Subject) -> None:
 def open_run(page: Page, subject: Subject) -> None:
     """Airflow: the newest training, as a graph beside the runs before it."""
     runs = asked(subject, "dags/training/dagRuns", order_by="-run_after", limit=1)["dag_runs"]
-    page.goto(
-        f"{subject.platform.addresses.airflow}/dags/training/runs/{runs[0]['dag_run_id']}"
-    )
+    page.goto(f"{subject.platform.addresses.airflow}/dags/training/runs/{runs[0]['dag_run_id']}")
     page.locator(".react-flow__node").first.wait_for()
 
 

@@ -23,6 +23,7 @@ SECOND = "the second version"
 IN_SERVICE = "the second version, in service"
 LANGCHAIN = "on the running demo with langchain-openai"
 CHART = "values of the chart"
+MAY_LACK = "ends with 78 where something is missing"
 NOT_RUN = "not run: "
 
 _MARK = re.compile(r"<!-- snippet: (.+?) -->")
@@ -86,15 +87,14 @@ def fresh_checkout(folder: Path) -> Path:
         if name and not name.startswith("tests/") and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
-    environment = folder / ".venvs" / "jobs"
-    environment.mkdir(parents=True)
-    for part in Path(sys.prefix).iterdir():
-        if part.name != ".ready":
-            (environment / part.name).symlink_to(part)
-    (folder / ".venvs" / "airflow").mkdir()
-    (folder / ".venvs" / "convert").symlink_to(ROOT / ".venvs" / "convert")
-    for name in ("jobs", "airflow"):
-        (folder / ".venvs" / name / ".ready").touch()
+    for name in ("jobs", "airflow", "convert"):
+        environment = folder / ".venvs" / name
+        environment.mkdir(parents=True)
+        made = Path(sys.prefix) if name == "jobs" else ROOT / ".venvs" / name
+        for part in made.iterdir():
+            if part.name != ".ready":
+                (environment / part.name).symlink_to(part)
+        (environment / ".ready").touch()
     return folder
 
 

@@ -40,7 +40,7 @@ def test_every_value_of_the_chart_is_there_with_its_default(reference: Path) -> 
         assert f"\n## {key}\n" in text
     assert "| `install.mlflow` | `false` | Tracking server and model registry. |" in text
     assert "| `serving.router.replicas` | `2` | At least two" in text
-    missing = [path for path in leaves(values) if f"| `{path}` |" not in text]
+    missing = [path for path in leaves(values) if not any(row in text for row in rows(path))]
     assert not missing
 
 
@@ -48,14 +48,15 @@ def leaves(values: dict, prefix: str = "") -> list[str]:
     found = []
     for key, value in values.items():
         inner = isinstance(value, dict) and value
-        path = f"{prefix}{key}"
-        # Mappings that are written on one line are one value.
-        found += leaves(value, f"{path}.") if inner and key not in ONE_LINE else [path]
+        found += leaves(value, f"{prefix}{key}.") if inner else [f"{prefix}{key}"]
     return found
 
 
-#: Written as `{cpu: 200m, memory: 512Mi}`.
-ONE_LINE = {"requests", "limits"}
+def rows(path: str) -> list[str]:
+    """How a row of this value begins: its own, or of a mapping that is written on one line."""
+    parts = path.split(".")
+    within = [".".join(parts[:number]) for number in range(1, len(parts))]
+    return [f"| `{path}` |", *(f"| `{mapping}` | `{{" for mapping in within)]
 
 
 def test_every_setting_section_and_command_is_there(reference: Path) -> None:

@@ -18,6 +18,7 @@ from tests.snippets import (
     DEMO,
     IN_SERVICE,
     LANGCHAIN,
+    MAY_LACK,
     NOT_RUN,
     SECOND,
     Snippet,
@@ -49,10 +50,13 @@ def test_every_block_is_run_somewhere_or_left_out_by_name() -> None:
     known = {
         ("sh", None), ("yaml", None), ("yaml", CHART), ("sh", DEMO), ("python", DEMO),
         ("python", LANGCHAIN), ("sh", SECOND), ("sh", IN_SERVICE),
+        ("sh", MAY_LACK),
     }  # fmt: skip
     left_out = [one for one in ALL if (one.condition or "").startswith(NOT_RUN)]
     nobody = [
-        str(one) for one in ALL if one not in left_out and (one.language, one.condition) not in known
+        str(one)
+        for one in ALL
+        if one not in left_out and (one.language, one.condition) not in known
     ]
     assert not nobody, "no test runs these: mark them, or correct their marks"
     assert len(ALL) - len(left_out) > 20
@@ -72,6 +76,13 @@ def test_every_block_is_run_somewhere_or_left_out_by_name() -> None:
 def test_commands_run_as_pasted_into_a_fresh_checkout(snippet: Snippet, tmp_path: Path) -> None:
     done = run(snippet.text, fresh_checkout(tmp_path), make=DRY)
     assert done.returncode == 0, f"{snippet}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+
+@those("sh", MAY_LACK)
+def test_what_a_machine_lacks_is_said(snippet: Snippet, tmp_path: Path) -> None:
+    done = run(snippet.text, fresh_checkout(tmp_path), make=DRY)
+    assert done.returncode in (0, 78), done.stderr
+    assert "processors" in done.stdout
 
 
 def test_a_command_that_fails_would_be_noticed(tmp_path: Path) -> None:

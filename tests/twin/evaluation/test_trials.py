@@ -7,32 +7,24 @@ from twin.evaluation.evaluate import evaluate
 from twin.evaluation.promotion import promote
 from twin.stores.registry import CHAMPION, TRIAL
 
-CHANGES = {TRIAL: "training.sft.max_steps=12"}
-
 
 def test_a_trial_that_passes_the_gate_stays_candidate_until_a_person_promotes_it(world):
-    world.package("trained", **CHANGES)
+    world.package("trained", **{TRIAL: "training.sft.max_steps=12"})
     job = world.job()
     evaluate(job)
     assert job.result.detail["decision"] == "trial"
     assert job.result.detail["promoted"] is False
     assert world.alias(CHAMPION) is None
     assert world.version("1").tags["gate"] == "passed"
+    with pytest.raises(NothingToDo, match="has been measured against champion none: passed"):
+        evaluate(world.job("r2"))
     promote(world.job(), None)
     assert world.alias(CHAMPION) == "1"
 
 
-@pytest.mark.parametrize("require_approval", [False, True])
-def test_a_trial_is_measured_once_and_nobody_is_asked_about_it(world, require_approval):
-    world.package("trained", **CHANGES)
-    evaluate(world.job(require_approval=require_approval))
+def test_where_a_person_approves_nobody_is_asked_about_a_trial(world):
+    world.package("trained", **{TRIAL: "training.sft.max_steps=12"})
+    evaluate(world.job(require_approval=True))
     assert "approval_asked" not in world.version("1").tags
     with pytest.raises(NothingToDo, match="has been measured against champion none: passed"):
-        evaluate(world.job("r2", require_approval=require_approval))
-
-
-def test_a_trial_that_fails_is_refused_like_any_other(world):
-    world.package("damaged", **CHANGES)
-    job = world.job()
-    evaluate(job)
-    assert job.result.detail["decision"] == "refused"
+        evaluate(world.job("r2", require_approval=True))

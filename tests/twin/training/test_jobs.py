@@ -24,7 +24,7 @@ from twin.models.bases.base_models import pin_base_model, prepare_base_model
 from twin.models.bases.catalogue import CATALOGUE, PackagedModel
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import build_messages
-from twin.stores.registry import CANDIDATE, Registry
+from twin.stores.registry import CANDIDATE, TRIAL, Registry
 from twin.stores.sample_sets import SampleSets
 from twin.stores.weights import fetch_weights
 from twin.training.dpo import run_dpo
@@ -87,6 +87,7 @@ def test_the_whole_way_from_samples_to_a_registered_candidate(world, tiny, tmp_p
     assert version.tags["dataset_version"] == sft.ids["dataset_version"]
     assert version.tags["base_model"] == str(tiny)
     assert {"recipe_digest", "code_version", "base_digest"} <= version.tags.keys()
+    assert TRIAL not in version.tags
     folder = fetch_weights(version.weights_uri, version.weights_digest, world.settings)
     assert all(
         str(t.dtype) == "torch.bfloat16" for t in load_file(folder / "model.safetensors").values()

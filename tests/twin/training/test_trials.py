@@ -31,10 +31,3 @@ def test_a_trial_is_trained_beside_the_recipes_own_and_names_what_differs(world)
     assert version.tags[TRIAL] == "training.dpo.enabled=false, training.sft.max_steps=2"
     own = plan_training(world.recipe, world.settings, world.files)
     assert not world.files.is_published(own.sft_adapter), "the recipe's own is still to be trained"
-
-
-def test_the_recipes_own_version_is_no_trial(world):
-    for body in (run_sft, run_dpo, run_package):
-        world.run(body)
-    with Registry(world.settings) as registry:
-        assert TRIAL not in registry.by_alias("twin-ann", CANDIDATE).tags

@@ -50,8 +50,7 @@ class SecondVersion:
         if candidate is None or candidate.version == champion.version:
             raise BadDataError(
                 f"the second version of {self.recipe.model_name}, {champion.version}, is champion "
-                f"already: `twin rollout rollback --recipe {self.recipe_name}` goes back to the one "
-                "before"
+                f"already: go back by `twin rollout rollback --recipe {self.recipe_name}` first"
             )
         self.console.rule("evaluation")
         self.platform.run_job("evaluation", "report", "--recipe", self.recipe_name)

@@ -1,4 +1,4 @@
-"""``--set training.sft.max_steps=12``: values that hold for one training instead of the recipe's."""
+"""``--set training.sft.max_steps=12``: values of one training instead of the recipe's."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,10 +31,8 @@ def parse_changes(assignments: Sequence[str]) -> dict[str, Any]:
                 f"as in {SECTION}.sft.max_steps=12"
             )
         place = changes
-        for section in sections:
+        for section in sections:  # sorted, what is within a section comes before a value of its own
             place = place.setdefault(section, {})
-            if not isinstance(place, dict):
-                raise BadDataError(f"--set {assignment}: {section} is a value already")
         place[last] = _value(assignment, value)
     return changes
 
