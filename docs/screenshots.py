@@ -5,14 +5,16 @@ nothing is started, trained or changed there but for one question.
 """
 
 import io
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from rich.console import Console
 
 from twin.domain.errors import BadDataError, TwinError
@@ -23,13 +25,17 @@ from twin.settings import get_laptop_settings, get_settings
 from twin.stores.registry import CHAMPION, Registry
 
 PICTURES = Path(__file__).parent / "pages" / "pictures"
-VIEWPORT = {"width": 1280, "height": 720}
-#: A picture is two pixels to each of the page's where that stays under `MOST_BYTES`.
-SCALE = 1.5
 MOST_BYTES = 200_000
 TERMINAL_COLUMNS = 96
 #: After the last request, in milliseconds: graphs are laid out and faded in.
-SETTLING = 2_500
+SETTLING = 3_000
+#: What the web pages keep of a reader's choices: a graph of open groups, and no chat beside it.
+CHOICES = {
+    "default_dag_view": '"graph"',
+    "training/open-groups": '["one_model"]',
+    "mlflow.assistant.panelOpen_v1": "false",
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,16 @@ class Subject:
     question: str
 
 
+@dataclass(frozen=True)
+class Picture:
+    """One picture: ``open`` brings a page before the camera and returns what of it is wanted."""
+
+    name: str
+    open: Callable[[Page, Subject], Locator]
+    width: int
+    height: int
+
+
 def main(recipe: str) -> None:
     """Take every picture; each replaces the one before."""
     platform = Platform(get_laptop_settings(), Console(quiet=True))
@@ -48,38 +64,45 @@ def main(recipe: str) -> None:
     loaded = load_recipe(recipe, settings.recipes, settings.overrides)
     subject = Subject(platform, loaded, loaded.serving.probe_question)
     PICTURES.mkdir(exist_ok=True)
-    pictures: dict[str, Callable[[Page, Subject], None]] = {
-        "airflow-assets": open_assets,
-        "airflow-run": open_run,
-        "mlflow-version": open_version,
-        "answer": show_answer,
-    }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=get_settings().chromium, args=["--no-sandbox", "--disable-gpu"]
         )
-        for name, prepare in pictures.items():
-            path = PICTURES / f"{name}.png"
-            path.write_bytes(photograph(browser, prepare, subject))
+        for picture in (
+            Picture("airflow-chain", open_chain, 760, 1180),
+            Picture("airflow-run", open_run, 1280, 640),
+            Picture("mlflow-version", open_version, 1280, 640),
+            Picture("answer", open_answer, 1000, 800),
+        ):
+            path = PICTURES / f"{picture.name}.png"
+            path.write_bytes(photograph(browser, picture, subject))
             print(f"{path}: {path.stat().st_size // 1000} kB")
         browser.close()
 
 
-def photograph(
-    browser: Browser, prepare: Callable[[Page, Subject], None], subject: Subject
-) -> bytes:
-    """A page as PNG, in few enough colours to be small."""
+def photograph(browser: Browser, picture: Picture, subject: Subject) -> bytes:
+    """A page, or a part of one, as a small PNG."""
     page = browser.new_page(
-        viewport=VIEWPORT, device_scale_factor=SCALE, color_scheme="light", locale="en-GB"
+        viewport={"width": picture.width, "height": picture.height},
+        device_scale_factor=1.5,
+        color_scheme="light",
+        locale="en-GB",
     )
+    remember(page, CHOICES)
     try:
-        prepare(page, subject)
+        wanted = picture.open(page, subject)
         page.wait_for_timeout(SETTLING)
-        target = page.locator("pre")
-        shot = target.screenshot() if page.url == "about:blank" else page.screenshot()
+        return smaller(wanted.screenshot())
     finally:
         page.close()
-    return smaller(shot)
+
+
+def remember(page: Page, choices: dict[str, str]) -> None:
+    """Let the web page find these choices of a reader's, as if made at an earlier visit."""
+    page.add_init_script(
+        f"for (const [key, value] of Object.entries({json.dumps(choices)})) "
+        "localStorage.setItem(key, value)"
+    )
 
 
 def smaller(png: bytes) -> bytes:
@@ -99,18 +122,26 @@ def smaller(png: bytes) -> bytes:
     raise BadDataError(f"a picture has {buffer.tell()} bytes: at most {MOST_BYTES} are wanted")
 
 
-def open_assets(page: Page, subject: Subject) -> None:
-    """Airflow: the assets and the pipelines that they connect."""
+def open_chain(page: Page, subject: Subject) -> Locator:
+    """Airflow: the assets and the pipelines that they connect, from top to bottom."""
     [asset] = asked(subject, "assets", name_pattern="samples")["assets"]
+    remember(page, {f"direction-{asset['id']}": '"DOWN"'})
     page.goto(f"{subject.platform.addresses.airflow}/assets/{asset['id']}")
     page.locator(".react-flow__node").first.wait_for()
+    page.add_style_tag(content=".react-flow__panel {visibility: hidden}")
+    return page.locator(".react-flow")
 
 
-def open_run(page: Page, subject: Subject) -> None:
-    """Airflow: the newest training, as a graph beside the runs before it."""
-    runs = asked(subject, "dags/training/dagRuns", order_by="-run_after", limit=1)["dag_runs"]
-    page.goto(f"{subject.platform.addresses.airflow}/dags/training/runs/{runs[0]['dag_run_id']}")
+def open_run(page: Page, subject: Subject) -> Locator:
+    """Airflow: the longest of the newest trainings, as a graph."""
+    query = {"order_by": "-run_after", "limit": 20, "state": "success"}
+    runs = asked(subject, "dags/training/dagRuns", **query)["dag_runs"]
+    if not runs:
+        raise BadDataError("no training has succeeded here: run `make demo`")
+    run = max(runs, key=lambda run: run["duration"])["dag_run_id"]
+    page.goto(f"{subject.platform.addresses.airflow}/dags/training/runs/{quote(run)}")
     page.locator(".react-flow__node").first.wait_for()
+    return page.locator("body")
 
 
 def asked(subject: Subject, path: str, **query: Any) -> Any:
@@ -122,17 +153,18 @@ def asked(subject: Subject, path: str, **query: Any) -> Any:
         return answer.raise_for_status().json()
 
 
-def open_version(page: Page, subject: Subject) -> None:
+def open_version(page: Page, subject: Subject) -> Locator:
     """MLflow: the champion's page."""
     with Registry(subject.platform.jobs_settings) as registry:
         champion = registry.by_alias(subject.recipe.model_name, CHAMPION)
         if champion is None:
             raise BadDataError(f"{subject.recipe.model_name} has no champion: run `make demo`")
         page.goto(registry.version_url(champion.name, champion.version))
-    page.get_by_text("weights_digest").first.wait_for()
+    page.get_by_text("Digest of the recipe").first.wait_for()
+    return page.locator("body")
 
 
-def show_answer(page: Page, subject: Subject) -> None:
+def open_answer(page: Page, subject: Subject) -> Locator:
     """A terminal with the answer as `make demo` prints it."""
     terminal = Console(record=True, width=TERMINAL_COLUMNS, file=io.StringIO(), force_terminal=True)
     platform = Platform(subject.platform.laptop, terminal)
@@ -143,10 +175,11 @@ def show_answer(page: Page, subject: Subject) -> None:
         "border: 1px solid #ccc; border-radius: 6px; font: 14px/1.4 monospace}</style>"
         + terminal.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
     )
+    return page.locator("pre")
 
 
 if __name__ == "__main__":
     try:
         main(sys.argv[1] if len(sys.argv) > 1 else "handbook")
-    except TwinError as error:
+    except (TwinError, httpx.HTTPError) as error:
         sys.exit(f"error: {error}")

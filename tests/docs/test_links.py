@@ -18,9 +18,11 @@ GENERATED = re.compile(r"docs/pages/(reference|handbook)/")
 
 def targets(path: Path) -> list[str]:
     """What links and pictures of a file name, without those of other hosts."""
-    found = [
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(r'<img src="([^"]+)"', text)
+    found += [
         str(child.attrs.get("href") or child.attrs.get("src"))
-        for token in MarkdownIt().enable("table").parse(path.read_text(encoding="utf-8"))
+        for token in MarkdownIt().enable("table").parse(text)
         for child in token.children or ()
         if child.type in ("link_open", "image")
     ]
@@ -37,6 +39,16 @@ def test_links_lead_to_files_that_there_are(path: Path) -> None:
         assert aim.exists(), f"{path.name} links {target}"
         if anchor and aim.suffix == ".md":
             assert anchor in anchors(aim), f"{path.name} links {target}"
+
+
+def test_pictures_are_small_and_shown_somewhere() -> None:
+    pictures = sorted((ROOT / "docs" / "pages" / "pictures").iterdir())
+    pages = [ROOT / "README.md", *(ROOT / "docs" / "pages").glob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    assert len(pictures) >= 4
+    for picture in pictures:
+        assert picture.stat().st_size < 200_000, f"{picture.name}: `make screenshots` packs it"
+        assert f"pictures/{picture.name}" in text
 
 
 def test_there_are_links_to_check() -> None:
