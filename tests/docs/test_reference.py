@@ -72,3 +72,12 @@ def test_every_setting_section_and_command_is_there(reference: Path) -> None:
     for name, group in get_command(app).commands.items():
         for job in getattr(group, "commands", {}):
             assert f"`twin {name} {job}`" in commands
+
+
+def test_a_warning_fails_the_site() -> None:
+    """With --quiet, mkdocs does not count warnings, and --strict says nothing."""
+    command = ["make", "--dry-run", "--silent", "-C", str(ROOT), "docs"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    [build] = [line for line in lines if "mkdocs build" in line]
+    assert "--strict" in build
+    assert "quiet" not in build
