@@ -26,9 +26,9 @@ from twin.stores.registry import CHAMPION, Registry
 
 PICTURES = Path(__file__).parent / "pages" / "pictures"
 MOST_BYTES = 200_000
-TERMINAL_COLUMNS = 96
+TERMINAL_COLUMNS = 116
 #: After the last request, in milliseconds: graphs are laid out and faded in.
-SETTLING = 3_000
+SETTLING = 6_000
 #: What the web pages keep of a reader's choices: a graph of open groups, and no chat beside it.
 CHOICES = {
     "default_dag_view": '"graph"',
@@ -72,7 +72,7 @@ def main(recipe: str) -> None:
             Picture("airflow-chain", open_chain, 760, 1180),
             Picture("airflow-run", open_run, 1280, 640),
             Picture("mlflow-version", open_version, 1280, 640),
-            Picture("answer", open_answer, 1000, 800),
+            Picture("answer", open_answer, 1200, 800),
         ):
             path = PICTURES / f"{picture.name}.png"
             path.write_bytes(photograph(browser, picture, subject))
@@ -166,7 +166,13 @@ def open_version(page: Page, subject: Subject) -> Locator:
 
 def open_answer(page: Page, subject: Subject) -> Locator:
     """A terminal with the answer as `make demo` prints it."""
-    terminal = Console(record=True, width=TERMINAL_COLUMNS, file=io.StringIO(), force_terminal=True)
+    terminal = Console(
+        record=True,
+        width=TERMINAL_COLUMNS,
+        file=io.StringIO(),
+        force_terminal=True,
+        highlight=False,
+    )
     platform = Platform(subject.platform.laptop, terminal)
     demo = Demo(platform, subject.recipe, subject.recipe.name)
     demo.show_answer(demo.ask(subject.question))

@@ -120,6 +120,6 @@ def run(
         env={**shell, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )

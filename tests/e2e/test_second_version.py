@@ -65,7 +65,7 @@ def test_a_second_version_is_promoted_and_taken_back(page: str, up: Stage, reade
     assert before is not None
     output = "".join(paste(snippet, up, reader) for snippet in of(page, SECOND))
     assert "is candidate" in output
-    servers.wait_until(lambda: serving(up) not in (None, before), "the rollout", 240, pause=1)
+    servers.wait_until(lambda: serving(up) not in (None, before), "the rollout", 600, pause=1)
     for snippet in of(page, IN_SERVICE):
         paste(snippet, up, reader)
     servers.wait_until(lambda: serving(up) == before, "the way back", 60, pause=1)
