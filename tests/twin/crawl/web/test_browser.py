@@ -171,7 +171,7 @@ def test_scripts_without_end_and_pages_without_measure_are_left(
     }
     done = crawl(
         web(site.url, javascript=True, include=["/loop", "/fine", "/greedy", "/asks"]),
-        download_timeout_seconds=5, max_page_bytes=1_000_000, max_failed_share=0.5,
+        download_timeout_seconds=10, max_page_bytes=1_000_000, max_failed_share=0.5,
     )  # fmt: skip
     assert done.code == 0, done.error
     assert paths(stores_settings) >= {"/fine", "/greedy", "/asks"}
