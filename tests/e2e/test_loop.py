@@ -110,7 +110,9 @@ def test_a_new_article_becomes_a_new_version_in_service(
 
     words = "hawser fender bollard gangway tide spring breast line"
     (project / "articles" / "mooring.md").write_text(article("mooring", words))
-    done = stage.twin("laptop", "demo", "--recipe", "tiny", "--question", "What of mooring?")
+    done = stage.twin(
+        "laptop", "demo", "--recipe", "tiny", "--question", "What of mooring?", seconds=1200
+    )
     found = stage.twin("rag", "search", "the bollard and the hawser", "--recipe", "tiny", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "On mooring" in done.stdout, "the served twin follows the new index"
