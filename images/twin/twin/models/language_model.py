@@ -23,7 +23,8 @@ class SamplingParams:
 
     ``stop`` holds texts at which to stop (they are not part of the answer). ``seed`` makes
     sampling repeatable but for rounding: a prompt that is read anew is rounded otherwise than one
-    from the cache, which may turn a near tie. ``repetition_penalty`` (1 is none) lowers the odds of what the answer has
+    from the cache, which may turn a near tie. ``repetition_penalty`` (1 is none) lowers the
+    odds of what the answer has
     said before; never of the prompt's words, which an answer from passages is to repeat. Before
     ``min_new_tokens`` are written, no turn ends of itself.
     """
