@@ -147,6 +147,10 @@ test-loop: setup ## The whole loop through a live Airflow, on a tiny model (REPO
 PLATFORM_TESTS := tests/twin/stores tests/twin/serving tests/twin/rollout tests/twin/laptop \
   tests/twin/features/test_spread.py tests/e2e
 
+# A test that hangs where pytest-timeout cannot end it (in a library's own code, or in the clean-up
+# that the timeout began) ends its process after this, with the stack of each thread.
+hangs_after = -o faulthandler_timeout=$(1) -o faulthandler_exit_on_timeout=true
+
 .PHONY: test
 test: setup tools ## All tests, in two streams
 	+$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-platform test-jobs
@@ -154,11 +158,11 @@ test: setup tools ## All tests, in two streams
 .PHONY: test-platform
 test-platform: setup tools ## Airflow's tests, the chart's, the images', the stores' and serving's, then the whole loop
 	$(AIRFLOW)/bin/python -m pytest tests/dags tests/include tests/plugins
-	$(JOBS)/bin/python -m pytest --durations=25 -m "not images and not nightly" tests/docs tests/helm tests/images tests/ci $(PLATFORM_TESTS)
+	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) --durations=25 -m "not images and not nightly" tests/docs tests/helm tests/images tests/ci $(PLATFORM_TESTS)
 
 .PHONY: test-jobs
 test-jobs: setup ## Tests of the jobs, in two processes: half of their time is waiting for servers
-	$(JOBS)/bin/python -m pytest --durations=25 --numprocesses=2 --dist=loadfile -m "not nightly" $(PLATFORM_TESTS:%=--ignore=%) tests/twin
+	$(JOBS)/bin/python -m pytest $(call hangs_after,960) --durations=25 --numprocesses=2 --dist=loadfile --max-worker-restart=0 -m "not nightly" $(PLATFORM_TESTS:%=--ignore=%) tests/twin
 
 .PHONY: test-quick
 test-quick: setup tools ## The tests that take seconds
@@ -167,8 +171,8 @@ test-quick: setup tools ## The tests that take seconds
 
 .PHONY: test-slow
 test-slow: setup qlora vllm ## What test leaves out: more model families, then vLLM on processors
-	$(JOBS)/bin/python -m pytest -m nightly --durations=15 tests/twin tests/e2e
-	$(JOBS)/bin/python -m pytest -s tests/vllm
+	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -m nightly --durations=15 tests/twin tests/e2e
+	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -s tests/vllm
 
 .PHONY: test-images
 test-images: setup tools ## Build every image and run it as in a pod (needs a Docker engine)
