@@ -12,7 +12,7 @@ from twin.datasets.personal_data import Redactor
 from twin.datasets.questions import open_questions
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.result import JobResult
-from twin.domain.sample import Maker, Split
+from twin.domain.sample import WITHHELD, Maker, Split
 from twin.job import Job
 from twin.models.embedder import load_embedder
 from twin.rag.prompt import format_passage
@@ -57,7 +57,12 @@ def ship(settings, tiny, tmp_path):
     recipe = corpora.write_recipe(
         settings.recipes,
         tiny,
-        datasets={"written": str(path), "max_preference_pairs": 3, "rejected_max_tokens": 4},
+        datasets={
+            "written": str(path),
+            "withheld_share": 1.0,
+            "max_preference_pairs": 3,
+            "rejected_max_tokens": 4,
+        },
         serving={"passages": 2},
     )
     publish(settings, recipe)
@@ -129,8 +134,11 @@ def test_written_samples_are_published_with_the_others(ship):
     sets = SampleSets(files, "ann")
     manifest = sets.latest()
     samples = [s for split in Split for s in sets.instruct(manifest.version, split)]
-    written = [s for s in samples if s.maker is Maker.WRITTEN]
+    written = [s for s in samples if s.maker is Maker.WRITTEN and s.kind != WITHHELD]
     assert len(written) == 9 < len(samples)
+    again = [s for s in samples if s.kind == WITHHELD]
+    assert len(again) == manifest.withheld == result.detail["withheld"] > 2
+    assert {s.answer for s in again} == {"I have not written about that."}
     assert manifest.written == {"fact": 8, "unanswerable": 1}
     assert manifest.set_aside == {}
     assert result.detail["written"] == manifest.written
@@ -141,6 +149,7 @@ def test_written_samples_are_published_with_the_others(ship):
     card = files.read_text(f"datasets/ann/{manifest.version}/README.md")
     assert "9 questions were written with their answers" in card
     assert "- unanswerable: 1" in card
+    assert f"{len(again)} of them are asked once more without the passages" in card
     assert "Samples whose prompt shows their answer verbatim: " in card
     assert "(written, " in card
     with pytest.raises(NothingToDo):

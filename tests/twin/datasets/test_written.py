@@ -8,7 +8,7 @@ from tests.twin import corpora
 from twin.datasets.instruct import make_instruct_set
 from twin.datasets.written import Asked, Shelf, drawn, locate, written_samples
 from twin.domain.answer import Passage
-from twin.domain.sample import Maker, Split
+from twin.domain.sample import WITHHELD, Maker, Split
 from twin.domain.written import WrittenQuestion
 from twin.rag.prompt import format_passage
 from twin.recipes import DatasetsSection
@@ -88,8 +88,8 @@ class Search:
         return [passage(c, n) for n, c in enumerate(others[:3], start=1)]
 
 
-def made(questions, search=None, knobs=KNOBS):
-    asked = Asked(questions, search or Search(), REFUSAL, 3)
+def made(questions, search=None, knobs=KNOBS, withheld_share=0.0):
+    asked = Asked(questions, search or Search(), REFUSAL, 3, withheld_share)
     return make_instruct_set(CHUNKS, knobs, asked=asked)
 
 
@@ -179,6 +179,71 @@ def test_the_answer_to_what_cannot_be_answered_is_the_refusal():
     assert sample.split is SPLITS["d3"]
     assert 1 <= len(sample.context) <= 3
     assert made_set.not_retrieved == 0
+
+
+def withheld(samples):
+    return [sample for sample in samples if sample.kind == WITHHELD]
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_what_is_trained_on_is_asked_again_without_what_answers_it(joined):
+    # The fact is a number, which the text of another article has not: see `words`.
+    questions = [
+        about(f"d{n}", place, answer=f"At d{n}p{place}w0.", facts=[f"d{n}p{place}w0"])
+        for n in range(12)
+        for place in range(4)
+    ]
+    plainly = written(made(questions).samples)
+    samples = written(made(questions, Search(2, joined), withheld_share=1.0).samples)
+    again = withheld(samples)
+    assert {s.instruction for s in again} == {
+        s.instruction for s in plainly if s.split is Split.TRAIN
+    }
+    assert len({s.id for s in samples}) == len(samples) == len(plainly) + len(again)
+    answers = {s.instruction: s for s in samples if s.kind != WITHHELD}
+    for sample in again:
+        answered = answers[sample.instruction]
+        assert (sample.split, sample.answer) == (Split.TRAIN, REFUSAL)
+        assert (sample.chunk_id, sample.chunk_ids, sample.facts) == ("", (), ())
+        assert (sample.document_id, sample.title) == (answered.document_id, answered.title)
+        assert 1 <= len(sample.context) <= len(answered.context)
+        assert answered.facts[0] not in "".join(sample.context)
+    if not joined:
+        assert [s for s in samples if s.kind != WITHHELD] == plainly
+
+
+def test_so_many_are_asked_again_as_the_share_says():
+    questions = [about(f"d{n}", place, facts=["Number"]) for n in range(12) for place in range(4)]
+    train = sum(s.split is Split.TRAIN for s in written(made(questions).samples))
+    some = withheld(made(questions, withheld_share=0.5).samples)
+    assert 0.3 * train < len(some) < 0.7 * train
+    assert withheld(made(questions, withheld_share=0.0).samples) == []
+    assert withheld(made([nothing_about("d3")], withheld_share=1.0).samples) == []
+
+
+def test_nothing_is_asked_again_where_what_else_was_found_may_answer_it():
+    train = of(Split.TRAIN)
+    only = Asked([about(train)], lambda *_: [passage(article(train)[0], 1)], REFUSAL, 3, 1.0)
+    assert withheld(make_instruct_set(CHUNKS, KNOBS, asked=only).samples) == []
+    # "of" stands in each passage; "Number" in none, and one missing fact makes a wrong answer.
+    assert (
+        withheld(made([about(train, answer="of", facts=["of"])], withheld_share=1.0).samples) == []
+    )
+    both = about(train, answer="Number of", facts=["of", "Number"])
+    assert len(withheld(made([both], withheld_share=1.0).samples)) == 1
+    history = [{"question": "Which?", "answer": "Number 7."}]
+    told = about(train, kind="follow-up", history=history, facts=["Number"])
+    assert withheld(made([told], withheld_share=1.0).samples) == []
+
+
+def test_what_is_asked_again_keeps_within_the_largest_number_of_samples():
+    knobs = KNOBS.model_copy(update={"max_samples": 10})
+    questions = [about(f"d{n}", facts=["Number"]) for n in range(12)]
+    samples = made(questions, knobs=knobs, withheld_share=1.0).samples
+    assert (len(samples), len(withheld(samples))) == (10, 0)
+    knobs = KNOBS.model_copy(update={"max_samples": 14})
+    samples = made(questions, knobs=knobs, withheld_share=1.0).samples
+    assert (len(samples), len(withheld(samples))) == (14, 2)
 
 
 def test_a_follow_up_brings_the_turns_before_it():

@@ -107,6 +107,12 @@ def _written(manifest: SampleSetManifest) -> list[str]:
     ):
         if counts:
             lines += [head, "", *(f"- {name}: {n}" for name, n in sorted(counts.items())), ""]
+    if manifest.withheld:
+        lines += [
+            f"{manifest.withheld} of them are asked once more without the passages that answer "
+            "them; the answer is the refusal.",
+            "",
+        ]
     return lines
 
 

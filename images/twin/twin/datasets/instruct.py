@@ -75,8 +75,9 @@ def make_instruct_set(
     # Before they are made, since a search for each is what they cost.
     located = drawn(located, knobs.max_samples, knobs.seed)
     written = written_samples(located, splits, asked, knobs.seed) if asked else WrittenSet()
-    room = knobs.max_samples - len(written.samples)
-    kept_samples = [*_at_most(samples, room, knobs.seed), *written.samples]
+    asked_samples = [*written.samples, *written.withheld][: knobs.max_samples]
+    room = knobs.max_samples - len(asked_samples)
+    kept_samples = [*_at_most(samples, room, knobs.seed), *asked_samples]
     return InstructSet(
         within_copy_share(kept_samples, knobs.copy_share, knobs.seed),
         splits,

@@ -20,7 +20,7 @@ from twin.datasets.preferences import (
 )
 from twin.datasets.questions import open_questions, written_inputs
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
-from twin.domain.sample import InstructSample, Maker, PreferencePair, Split
+from twin.domain.sample import WITHHELD, InstructSample, Maker, PreferencePair, Split
 from twin.job import Job
 from twin.models.bases.base_models import (
     check_base_model_name,
@@ -35,7 +35,7 @@ from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest, Sa
 
 log = structlog.get_logger("twin")
 
-MAKER = "4"
+MAKER = "5"
 """Version of this stage's code, part of every data set's version: raise it when samples change."""
 
 
@@ -127,6 +127,7 @@ def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
         skipped=manifest.skipped,
         redacted=manifest.redacted,
         written=manifest.written,
+        withheld=manifest.withheld,
         set_aside=manifest.set_aside,
         not_retrieved=made.not_retrieved,
         copy_share=manifest.copy_share,
@@ -201,6 +202,7 @@ def _manifest(
     job: Job, version: str, fingerprint: str, made: InstructSet, pairs: list[PreferencePair]
 ) -> SampleSetManifest:
     recipe = job.recipe
+    kinds = Counter(sample.kind for sample in made.samples if sample.maker is Maker.WRITTEN)
     counts = {
         kind: {split.value: tally[split] for split in Split}
         for kind, tally in {
@@ -221,7 +223,8 @@ def _manifest(
         split_seed=recipe.datasets.split_seed,
         counts=counts,
         skipped=dict(made.skipped),
-        written=dict(Counter(s.kind for s in made.samples if s.maker is Maker.WRITTEN)),
+        withheld=kinds.pop(WITHHELD, 0),
+        written=dict(kinds),
         set_aside=dict(Counter(reason for _, reason in made.set_aside)),
         copy_share={
             split.value: round(copy_share([s for s in made.samples if s.split is split]), 4)

@@ -61,7 +61,8 @@ def open_questions(
     questions = [
         _redacted_question(each, redactor) for each in read_written(recipe.datasets.written)
     ]
-    return Asked(questions, retrieve, recipe.retrieval.dont_know, serving.passages)
+    withheld = recipe.datasets.withheld_share
+    return Asked(questions, retrieve, recipe.retrieval.dont_know, serving.passages, withheld)
 
 
 def _redacted(passage: Passage, redactor: Redactor) -> Passage:

@@ -11,8 +11,15 @@ from twin.domain.answer import Passage
 from twin.domain.chunk import Chunk
 from twin.domain.conversation import Turn
 from twin.domain.document import NAMESPACE
-from twin.domain.sample import InstructSample, Maker, Split, draw_key
-from twin.domain.written import Exchange, QuestionKind, Support, WrittenQuestion, plain
+from twin.domain.sample import WITHHELD, InstructSample, Maker, Split, draw_key
+from twin.domain.written import (
+    Exchange,
+    QuestionKind,
+    Support,
+    WrittenQuestion,
+    missing_facts,
+    plain,
+)
 from twin.rag.prompt import format_passage
 
 Retrieve = Callable[[str, Collection[str]], Sequence[Passage]]
@@ -36,12 +43,15 @@ class Asked:
         retrieve: serving's own retriever.
         refusal: the answer to what the texts say nothing of.
         passages: how many serving shows.
+        withheld_share: of the questions that are trained on, how many are asked once more with
+            the passages that answer them left out.
     """
 
     questions: Sequence[WrittenQuestion]
     retrieve: Retrieve
     refusal: str
     passages: int
+    withheld_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,9 +68,17 @@ class Located:
     @property
     def sample_id(self) -> str:
         """Id of the sample that is made of it."""
+        return self._id("written")
+
+    @property
+    def withheld_id(self) -> str:
+        """Id of the sample that leaves out what answers it."""
+        return self._id(WITHHELD)
+
+    def _id(self, made: str) -> str:
         asked = self.asked
         said = "\n".join(f"{each.question}\n{each.answer}" for each in asked.history)
-        parts = (self.home.document_id, "written", asked.question, said, asked.answer)
+        parts = (self.home.document_id, made, asked.question, said, asked.answer)
         return str(uuid.uuid5(NAMESPACE, "\n".join(parts)))
 
     @property
@@ -152,11 +170,13 @@ def drawn(located: Sequence[Located], most: int, seed: int) -> list[Located]:
 class WrittenSet:
     """Samples of questions that a person wrote.
 
-    ``set_aside`` has the questions that are not used, each with the reason; ``not_retrieved``
-    counts samples whose right passage the retriever did not find.
+    ``withheld`` has those that are asked once more without what answers them, ``set_aside`` the
+    questions that are not used, each with the reason; ``not_retrieved`` counts samples whose right
+    passage the retriever did not find.
     """
 
     samples: list[InstructSample] = field(default_factory=list)
+    withheld: list[InstructSample] = field(default_factory=list)
     set_aside: list[tuple[str, str]] = field(default_factory=list)
     not_retrieved: int = 0
 
@@ -164,12 +184,12 @@ class WrittenSet:
 def written_samples(
     located: Sequence[Located], splits: Mapping[str, Split], asked: Asked, seed: int
 ) -> WrittenSet:
-    """A sample of each question.
+    """A sample of each question, and of some that are trained on a second one, of a refusal.
 
     Args:
         located: as `locate` gives them.
         splits: of every document.
-        asked: retriever, refusal and number of passages.
+        asked: retriever, refusal, number of passages and share of second samples.
         seed: of the draws below.
 
     What is trained on shows from one passage to as many as serving, drawn: in service the budget
@@ -193,7 +213,24 @@ def written_samples(
         context, complete = _context(question, found, most)
         made.not_retrieved += not complete
         made.samples.append(_sample(question, split, context, asked.refusal))
+        if split is Split.TRAIN and draw.random() < asked.withheld_share:
+            made.withheld += _withheld(question, found, most, asked.refusal)
     return made
+
+
+def _withheld(
+    question: Located, found: Sequence[Passage], most: int, refusal: str
+) -> list[InstructSample]:
+    """The question over what else was found, which does not answer it; none if that might."""
+    right = {chunk.id for chunk in question.chunks}
+    others = [hit for hit in found if right.isdisjoint({hit.chunk_id, *hit.joined})]
+    context = tuple(map(format_passage, others[:most]))
+    said = [turn.content for each in question.asked.history for turn in _turns(each)]
+    if not context or not missing_facts("\n".join([*context, *said]), question.asked.facts):
+        return []
+    refused = {"answer": refusal, "chunk_id": "", "chunk_ids": (), "facts": ()}
+    made_of = {"id": question.withheld_id, "kind": WITHHELD}
+    return [_sample(question, Split.TRAIN, context, refusal).model_copy(update=refused | made_of)]
 
 
 def _sample(

@@ -25,6 +25,11 @@ class Maker(StrEnum):
     """A person wrote question and answer (`twin.domain.written`)."""
 
 
+WITHHELD = "withheld"
+"""Kind of a written question asked once more with the passages that answer it left out: the right
+answer is then the refusal. A model that is always shown an answer does not learn to refuse."""
+
+
 class InstructSample(BaseModel):
     """An instruction and the answer that fulfils it.
 

@@ -66,6 +66,11 @@ class DatasetsSection(Section):
         description="questions with answers that a person wrote: a YAML or JSON Lines file, or "
         f"Label Studio's JSON export; {RELATIVE}",
     )
+    withheld_share: Fraction = Field(
+        default=0.15,
+        description="share of the written questions trained on that are asked once more without "
+        "the passages that answer them, so that the right answer is the refusal",
+    )
     validation_share: Fraction = 0.1
     test_share: Fraction = 0.2
     min_answer_words: PositiveInt = 30

@@ -46,6 +46,9 @@ class SampleSetManifest(BaseModel):
     )
     counts: dict[str, dict[str, int]] = Field(description="kind to split to number of samples")
     skipped: dict[str, int] = Field(default_factory=dict, description="reason to chunks left out")
+    withheld: int = Field(
+        default=0, description="written questions asked once more without what answers them"
+    )
     written: dict[str, int] = Field(
         default_factory=dict, description="kind of written question to number of samples"
     )
