@@ -112,6 +112,22 @@ def test_no_prompt_is_read_twice(wide, gguf_cache):
     assert run(engine, work) in range(9 * 200, 9 * (200 + 12))
 
 
+def test_what_idle_slots_keep_gives_way_to_a_prompt_that_needs_the_room(tmp_path, gguf_cache):
+    """All slots share a cache of 6,144 tokens here, of which each of these prompts fills half."""
+    base = families.build("smollm2", tmp_path / "base", max_position_embeddings=4_096)
+    engine = LlamaCppEngine.load(base, threads=1, knobs=KNOBS, cache=gguf_cache)
+    assert engine._options.pool_tokens == 6_144
+    params = SamplingParams(max_new_tokens=4, min_new_tokens=4)
+    requests = [EngineRequest((300 + n, *[400 + n] * 3_000), (), params) for n in range(4)]
+
+    async def work():
+        by_turns = [await generation(engine, request) for request in requests]
+        return by_turns, await asyncio.gather(*(generation(engine, each) for each in requests))
+
+    by_turns, at_once = run(engine, work)
+    assert [answer.completion_tokens for answer in [*by_turns, *at_once]] == [4] * 8
+
+
 def read_tokens(server):
     """Tokens of prompts that a server has read and not taken from its cache."""
     name = "llamacpp:prompt_tokens_total"
