@@ -104,11 +104,12 @@ def test_kill_9_at_several_points(
     assert not list((stores_settings.home / "crawls").rglob("*.warc.gz"))
 
 
-@pytest.mark.parametrize("pages", [5, 100])
+@pytest.mark.parametrize("pages", [5, pytest.param(100, marks=pytest.mark.nightly)])
 def test_sigterm_goes_on_where_it_was(
     undisturbed: dict[str, Any], stores_settings: Settings, tmp_path: Path, site: SiteServer,
     pages: int,
 ) -> None:  # fmt: skip
+    """Nightly buys a second moment, late in the crawl."""
     recipe = recipe_file(tmp_path, [web(site.url)])
     ended = run_crawl(stores_settings, recipe, *RUN, before=end_after(site, pages, signal.SIGTERM))
     assert ended.code == 75 and "run again for the rest" in ended.line

@@ -424,9 +424,12 @@ def test_a_killed_build_harms_nothing_and_the_next_one_completes(stores_settings
     assert len(list(open_index(stores_settings, RECIPE).read().chunks())) == state.chunks
 
 
-@pytest.mark.parametrize("killed", ["build", "server"])
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [pytest.param("build", marks=pytest.mark.nightly), "server"])
 def test_a_kill_in_mid_upsert_on_a_server_is_made_good(stores_settings, tmp_path, killed):
-    """Real processes: afterwards what is live is there exactly, as `twin features verify` says."""
+    """Real processes, a minute each; nightly buys the same where the build dies and not the server,
+    which `test_a_killed_build_harms_nothing_and_the_next_one_completes` has for the embedded index:
+    afterwards what is live is there exactly, as `twin features verify` says."""
     store(stores_settings, PODS, GATE)
     folder, port = tmp_path / "data", free_port()
     settings = stores_settings.model_copy(update={"index_url": f"http://127.0.0.1:{port}"})

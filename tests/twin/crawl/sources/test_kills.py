@@ -47,10 +47,11 @@ def killed_in_the_middle(settings: Settings, recipe: Path, *, after: int) -> Cra
     return run_crawl(settings, recipe, before=kill)
 
 
-@pytest.mark.parametrize("kind", ["folder", "github"])
+@pytest.mark.parametrize("kind", ["folder", pytest.param("github", marks=pytest.mark.nightly)])
 def test_killed_and_resumed_is_as_undisturbed(
     stores_settings: Settings, tmp_path: Path, kind: str
 ) -> None:
+    """Nightly buys the same with files of a repository; what reads both is one intake."""
     body = bytes_of(report())
     files: dict[str, bytes | str] = {
         f"{number:03}.md": f"# Note {number}\n\n{words()}" for number in range(FILES)
