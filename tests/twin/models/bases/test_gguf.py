@@ -39,7 +39,8 @@ def test_what_is_no_gguf_file_is_refused(tmp_path, settings, content):
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_the_second_packaged_model_is_of_another_family(settings):
-    """A minute; `test_base_models` prepares the first one. Buys: that this real package becomes a real model with its own template."""
+    """A minute; `test_base_models` prepares the first one. Buys: that this real package becomes a
+    real model with its own template."""
     pytest.importorskip("gguf")
     import torch
     from safetensors.torch import load_file
