@@ -142,8 +142,7 @@ workflows: tools ## Check .github/workflows: actionlint for mistakes, zizmor for
 test-loop: setup ## The whole loop through a live Airflow, on a tiny model (REPORT=… keeps JUnit XML)
 	$(JOBS)/bin/python -m pytest $(if $(REPORT),--junitxml="$(REPORT)") tests/e2e
 
-# Two streams that take about as long: much of the first is waiting for servers to start, as those
-# of the stores. Whatever starts Ray is in it.
+# Whatever starts Ray is in this stream, and the stores, whose tests wait for servers to start.
 PLATFORM_TESTS := tests/twin/stores tests/twin/serving tests/twin/rollout tests/twin/laptop \
   tests/twin/features/test_spread.py tests/e2e
 
@@ -152,12 +151,15 @@ PLATFORM_TESTS := tests/twin/stores tests/twin/serving tests/twin/rollout tests/
 hangs_after = -o faulthandler_timeout=$(1) -o faulthandler_exit_on_timeout=true
 
 .PHONY: test
-test: setup tools ## All tests, in two streams
-	+$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-platform test-jobs
+test: setup tools ## All tests, in three streams: all of them wait for servers to start half of their time
+	+$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=line test-airflow test-platform test-jobs
+
+.PHONY: test-airflow
+test-airflow: setup tools ## Tests of the DAGs and of what they import, with a live Airflow
+	$(AIRFLOW)/bin/python -m pytest tests/dags tests/include tests/plugins
 
 .PHONY: test-platform
-test-platform: setup tools ## Airflow's tests, the chart's, the images', the stores' and serving's, then the whole loop
-	$(AIRFLOW)/bin/python -m pytest tests/dags tests/include tests/plugins
+test-platform: setup tools ## The chart's tests, the images', the stores' and serving's, then the whole loop
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) --durations=25 -m "not images and not nightly" tests/docs tests/helm tests/images tests/ci $(PLATFORM_TESTS)
 
 .PHONY: test-jobs
