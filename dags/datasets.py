@@ -1,18 +1,17 @@
 """
 # Datasets
 
-Makes instruct samples and preference pairs of the author's own passages.
+Makes instruct samples of the author's own passages and of written questions.
 
 **Reads** chunks from the index. **Writes** Parquet files, split by document, and a card, under a
-version that is a hash of everything they were made of. The rejected texts of the preference
-pairs are written by the base model, hence the pool `gpu`.
+version that is a hash of everything they were made of.
 """
 
 from airflow.sdk import DAG, chain, task_group
 
 from include.assets import index, samples
 from include.jobs import JobOperator
-from include.pipelines import GPU_POOL, RECIPE_OF_JOB, pipeline, publish, which_recipes
+from include.pipelines import RECIPE_OF_JOB, pipeline, publish, which_recipes
 
 with DAG(
     "datasets",
@@ -27,8 +26,6 @@ with DAG(
         make = JobOperator(
             task_id="make",
             job="datasets make",
-            profile="gpu-1",
-            pool=GPU_POOL,
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,
         )

@@ -36,6 +36,7 @@ JOBS = {
     "models fetch",
     "datasets make",
     "training sft",
+    "training pairs",
     "training dpo",
     "training package",
     "evaluation run",

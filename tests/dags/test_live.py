@@ -28,6 +28,7 @@ JOBS = [
     "features build",
     "datasets make",
     "training sft",
+    "training pairs",
     "training dpo",
     "training package",
     "evaluation run",

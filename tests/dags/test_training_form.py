@@ -10,7 +10,7 @@ from airflow.sdk import DAG
 from include.jobs import JobOperator
 from tests.airflow_environment import ROOT
 
-STEPS = ("sft", "dpo", "package")
+STEPS = ("sft", "pairs", "dpo", "package")
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def training() -> DAG:
 
 
 def options(dag: DAG, value: str | None) -> list[list[str]]:
-    """What each of the three steps is told, besides the recipe."""
+    """What each of the steps is told, besides the recipe."""
     steps = [task for task in dag.tasks if isinstance(task, JobOperator)]
     assert [task.job for task in steps] == [f"training {step}" for step in STEPS]
     template = jinja2.Environment()
@@ -35,8 +35,8 @@ def options(dag: DAG, value: str | None) -> list[list[str]]:
 
 def test_all_steps_are_told_the_same(training: DAG) -> None:
     value = "training.sft.max_steps=12,training.dpo.enabled=false"
-    assert options(training, value) == [[f"--set={value}"]] * 3
-    assert options(training, None) == [[], [], []], "a run that an asset sets off has none"
+    assert options(training, value) == [[f"--set={value}"]] * len(STEPS)
+    assert options(training, None) == [[]] * len(STEPS), "a run that an asset sets off has none"
 
 
 def test_the_form_refuses_what_is_no_assignment(training: DAG) -> None:

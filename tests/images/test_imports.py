@@ -18,6 +18,7 @@ COMMANDS = {
     "train": [
         "datasets make",
         "training sft",
+        "training pairs",
         "training dpo",
         "training package",
         "evaluation run",

@@ -240,7 +240,7 @@ def test_the_pod_is_the_profile_completed(
     assert container.resources.limits["memory"]
 
 
-@pytest.mark.parametrize("step", ["sft", "dpo", "package"])
+@pytest.mark.parametrize("step", ["sft", "pairs", "dpo", "package"])
 def test_the_recipe_of_an_8b_trains_on_one_gpu(step: str, stand_in: StandIn) -> None:
     task = operator(f"training {step}", recipe="llama-3.1-8b", profile="gpu-1")
     pod = task.build_pod_request_obj(context(task), dry_run=True)

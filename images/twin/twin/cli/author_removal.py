@@ -16,6 +16,7 @@ from twin.stores.author_records import AuthorRecords
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index_of
 from twin.stores.lineage import SampleSet, models_trained_on, sample_sets
+from twin.stores.pair_sets import PairSets
 from twin.stores.sample_sets import SampleSets
 from twin.stores.warehouse import open_warehouse
 
@@ -124,8 +125,9 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
         AuthorRecords(warehouse, author).erase(found.documents)
     say("warehouse: removed")
     for recipe, version in found.sample_sets:
+        files.remove(PairSets(files, recipe).root(version))
         files.remove(SampleSets(files, recipe).folder(version))
-    say("sample sets: removed")
+    say("sample sets and pairs: removed")
 
 
 def _chunks(settings: Settings, documents: set[str]) -> Iterator[tuple[str, int]]:

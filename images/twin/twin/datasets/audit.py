@@ -15,6 +15,7 @@ from twin.datasets.audit_texts import (
     is_unfilled,
     speaks_as_assistant,
 )
+from twin.domain.length_bias import length_auc
 from twin.domain.sample import Split
 from twin.domain.written import plain
 from twin.rag.support import SupportVerifier
@@ -135,25 +136,6 @@ def audit(
     return AuditReport(
         rows=dict(sorted(counts.items())), pairs=len(pairs), length_auc=auc, findings=findings
     )
-
-
-def length_auc(lengths: Sequence[tuple[int, int]]) -> float | None:
-    """Area under the ROC curve of length as a classifier of chosen against rejected texts.
-
-    By ranks (Mann and Whitney, 1947), each chosen text against each rejected one.
-    """
-    if not lengths:
-        return None
-    both = [(chosen, 1) for chosen, _ in lengths] + [(rejected, 0) for _, rejected in lengths]
-    tally = Counter(length for length, _ in both)
-    middle: dict[int, float] = {}
-    below = 0
-    for length in sorted(tally):
-        middle[length] = below + (tally[length] + 1) / 2
-        below += tally[length]
-    count = len(lengths)
-    ranks = sum(middle[length] for length, is_chosen in both if is_chosen)
-    return round((ranks - count * (count + 1) / 2) / count**2, 4)
 
 
 def render_audit(report: AuditReport) -> str:

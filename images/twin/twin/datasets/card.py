@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from twin.domain.sample import InstructSample, Maker, Split
-from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest
+from twin.stores.sample_sets import INSTRUCT, SampleSetManifest
 
 _SHOWN = 3
 
@@ -30,8 +30,6 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
             "Documents are split as a whole. Passages that occur in several documents are kept "
             "once, on the side that is measured on. What is trained on shows passages of training "
             "documents only.",
-            "",
-            f"Rejected texts: {manifest.rejected_by}.",
             "",
             *_copies(manifest),
             *_written(manifest),
@@ -60,26 +58,23 @@ def few_documents(manifest: SampleSetManifest) -> str:
 
 
 def _front_matter(manifest: SampleSetManifest) -> list[str]:
-    lines = ["---", "configs:"]
-    for kind in (INSTRUCT, PREFERENCES):
-        # `datasets` cannot read a Parquet file without rows, so empty splits are not offered.
-        held = [split.value for split in Split if manifest.counts[kind][split.value]]
-        lines += [f"- config_name: {kind}", "  data_files:"]
-        lines += [f"  - {{split: {name}, path: {kind}/{name}.parquet}}" for name in held]
-    return [*lines, "---", ""]
+    # `datasets` cannot read a Parquet file without rows, so empty splits are not offered.
+    held = [split.value for split in Split if manifest.counts[INSTRUCT][split.value]]
+    files = [f"  - {{split: {name}, path: {INSTRUCT}/{name}.parquet}}" for name in held]
+    lines = [f"- config_name: {INSTRUCT}", "  data_files:", *files]
+    return ["---", "configs:", *lines, "---", ""]
 
 
 def _table(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> list[str]:
     lines = [
-        "| split | documents | instruct | of them grounded | preferences |",
-        "|---|---|---|---|---|",
+        "| split | documents | samples | of them grounded |",
+        "|---|---|---|---|",
     ]
     for split in Split:
         documents = sum(1 for place in manifest.documents.values() if place is split)
         grounded = sum(1 for sample in samples if sample.split is split and sample.context)
         instruct = manifest.counts[INSTRUCT][split.value]
-        pairs = manifest.counts[PREFERENCES][split.value]
-        lines.append(f"| {split.value} | {documents} | {instruct} | {grounded} | {pairs} |")
+        lines.append(f"| {split.value} | {documents} | {instruct} | {grounded} |")
     return lines
 
 

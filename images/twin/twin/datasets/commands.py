@@ -15,12 +15,12 @@ app = typer.Typer(help="Make training samples from the index.", no_args_is_help=
 
 @app.command()
 def make(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
-    """Make instruct samples and preference pairs from the recipe's chunks and written questions.
+    """Make instruct samples from the recipe's chunks and written questions.
 
-    Reads the recipe's index, the file that `datasets.written` names and, for the rejected texts,
-    the base model. Writes
-    datasets/RECIPE/VERSION/{instruct,preferences}/{train,validation,test}.parquet with a card
-    (README.md) and manifest.json to the file store, and datasets/RECIPE/latest.json.
+    Reads the recipe's index and the file that `datasets.written` names. Writes
+    datasets/RECIPE/VERSION/instruct/{train,validation,test}.parquet with a card (README.md) and
+    manifest.json to the file store, and datasets/RECIPE/latest.json. Preference pairs are made by
+    `twin training pairs`.
     """
     from twin.datasets.make import make_samples
 
@@ -43,8 +43,9 @@ def audit(
 ) -> None:
     """Look for what spoils training: copies, leaks, duplicates, placeholders, equal pairs, length.
 
-    Reads any data set in Parquet, JSON Lines or JSON with the usual names of fields. Ends with 65
-    where a limit of the recipe's section `audit` is passed. Writes: nothing.
+    Reads any data set in Parquet, JSON Lines or JSON with the usual names of fields; of a version
+    also the newest pairs. Ends with 65 where a limit of the recipe's section `audit` is passed.
+    Writes: nothing.
     """
     from twin.datasets.audit import render_audit
     from twin.datasets.run_audit import limits_passed, run_audit
@@ -78,7 +79,7 @@ def show(
 ) -> None:
     """Read samples: what is asked, the passages shown, the answer, and where it comes from.
 
-    Pages through them on a terminal. Reads: the recipe's samples. Writes: nothing.
+    Pages through them on a terminal. Reads: the recipe's samples and pairs. Writes: nothing.
     """
     from twin.datasets.read_version import read_samples
 
@@ -96,7 +97,7 @@ def diff(
 ) -> None:
     """Say what changed between two versions: inputs, documents, samples, pairs.
 
-    Reads: both versions. Writes: nothing.
+    Reads: both versions, and the newest pairs of each. Writes: nothing.
     """
     from twin.datasets.differences import render_difference
     from twin.datasets.read_version import compare_versions
@@ -117,7 +118,7 @@ def export(
 ) -> None:
     """Write samples and pairs as JSON Lines, in the form of another trainer.
 
-    Prompts are those that serving shows. Reads: the recipe's samples. Writes: the folder.
+    Prompts are those that serving shows. Reads: the recipe's samples and pairs. Writes: the folder.
     """
     from twin.datasets.read_version import export_version
 

@@ -1,15 +1,16 @@
 """What changed from one version of a recipe's samples to another."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.domain.sample import InstructSample, PreferencePair, Split
+from twin.stores.pair_sets import PairSets
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 
-INPUTS = ("index_fingerprint", "recipe_digest", "prompt_version", "rejected_by", "split_seed")
+INPUTS = ("index_fingerprint", "recipe_digest", "prompt_version", "split_seed")
 """Fields of the manifest that say what a version was made from."""
 
 SHOWN = 5
@@ -48,8 +49,8 @@ class Difference(BaseModel):
     pairs: Changes
 
 
-def difference(sets: SampleSets, before: str, after: str) -> Difference:
-    """Compare two versions of a recipe.
+def difference(sets: SampleSets, pairs: PairSets, before: str, after: str) -> Difference:
+    """Compare two versions of a recipe, and the newest pairs that were made of each.
 
     Raises:
         BadDataError: one of them does not exist.
@@ -66,8 +67,8 @@ def difference(sets: SampleSets, before: str, after: str) -> Difference:
             for name, split in sorted(old.documents.items())
             if new.documents.get(name, split) is not split
         },
-        samples=_changes(_all(sets.instruct, before), _all(sets.instruct, after)),
-        pairs=_changes(_all(sets.preferences, before), _all(sets.preferences, after)),
+        samples=_changes(_samples(sets, before), _samples(sets, after)),
+        pairs=_changes(_pairs(pairs, before), _pairs(pairs, after)),
     )
 
 
@@ -109,8 +110,12 @@ def _inputs(old: SampleSetManifest, new: SampleSetManifest) -> dict[str, tuple[s
     return {name: (was, now) for name, (was, now) in both.items() if was != now}
 
 
-def _all(read: Callable[[str, Split], Sequence[Sample]], version: str) -> dict[str, Sample]:
-    return {sample.id: sample for split in Split for sample in read(version, split)}
+def _samples(sets: SampleSets, version: str) -> dict[str, Sample]:
+    return {sample.id: sample for split in Split for sample in sets.instruct(version, split)}
+
+
+def _pairs(pairs: PairSets, version: str) -> dict[str, Sample]:
+    return {pair.id: pair for pair in pairs.newest_pairs(version)}
 
 
 def _changes(old: Mapping[str, Sample], new: Mapping[str, Sample]) -> Changes:

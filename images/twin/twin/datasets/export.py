@@ -16,7 +16,8 @@ from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample, Maker, PreferencePair, Split
 from twin.models.language_model import Message
 from twin.rag.prompt import build_messages
-from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSets
+from twin.stores.pair_sets import PREFERENCES, PairSets
+from twin.stores.sample_sets import INSTRUCT, SampleSets
 
 Fields = dict[str, Any]
 
@@ -35,8 +36,10 @@ class Form(StrEnum):
 _SPEAKERS = {"user": "human", "assistant": "gpt", "system": "system"}
 
 
-def export(sets: SampleSets, version: str, form: Form, folder: Path) -> dict[str, int]:
-    """Write a version's samples to a folder; returns each file's name and rows.
+def export(
+    sets: SampleSets, pairs: PairSets, version: str, form: Form, folder: Path
+) -> dict[str, int]:
+    """Write a version's samples, and its newest pairs, to a folder; returns each file's rows.
 
     The folder is complete or not there. A split without samples has no file.
 
@@ -50,7 +53,10 @@ def export(sets: SampleSets, version: str, form: Form, folder: Path) -> dict[str
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         made = Path(scratch) / "made"
         written: dict[str, int] = {}
-        for name, rows in _files(sets, version, form, manifest.author_name):
+        for name, rows in (
+            *_sample_files(sets, version, form, manifest.author_name),
+            *_pair_files(pairs, version, form, manifest.author_name),
+        ):
             target = made / name
             target.parent.mkdir(parents=True, exist_ok=True)
             lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
@@ -62,7 +68,7 @@ def export(sets: SampleSets, version: str, form: Form, folder: Path) -> dict[str
     return written
 
 
-def _files(
+def _sample_files(
     sets: SampleSets, version: str, form: Form, author: str
 ) -> Iterator[tuple[str, list[Fields]]]:
     for split in Split:
@@ -73,9 +79,15 @@ def _files(
             rows = [_INSTRUCT[form](author, sample) for sample in samples]
         if rows:
             yield f"{INSTRUCT}/{split.value}.jsonl", rows
-        pairs = [] if form is Form.TEXT else sets.preferences(version, split)
-        if pairs:
-            rows = [_PAIRS[form](author, pair) for pair in pairs]
+
+
+def _pair_files(
+    pairs: PairSets, version: str, form: Form, author: str
+) -> Iterator[tuple[str, list[Fields]]]:
+    made = [] if form is Form.TEXT else pairs.newest_pairs(version)
+    for split in Split:
+        rows = [_PAIRS[form](author, pair) for pair in made if pair.split is split]
+        if rows:
             yield f"{PREFERENCES}/{split.value}.jsonl", rows
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 
 import structlog
 
@@ -10,32 +9,19 @@ from twin.datasets.card import few_documents, render_card
 from twin.datasets.copies import copy_share
 from twin.datasets.instruct import InstructSet, make_instruct_set
 from twin.datasets.personal_data import Redactor
-from twin.datasets.preferences import (
-    Rejected,
-    choose_samples,
-    make_pairs,
-    reusable,
-    sampling,
-    write_rejected,
-)
 from twin.datasets.questions import open_questions, written_inputs
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
-from twin.domain.sample import WITHHELD, InstructSample, Maker, PreferencePair, Split
+from twin.domain.sample import WITHHELD, Maker, Split
 from twin.job import Job
-from twin.models.bases.base_models import (
-    check_base_model_name,
-    prepare_base_model,
-)
-from twin.models.language_model import load_language_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import IndexReader, nothing_published, open_index
-from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest, SampleSets
+from twin.stores.sample_sets import INSTRUCT, SampleSetManifest, SampleSets
 
 log = structlog.get_logger("twin")
 
-MAKER = "5"
+MAKER = "6"
 """Version of this stage's code, part of every data set's version: raise it when samples change."""
 
 
@@ -48,7 +34,6 @@ def make_samples(job: Job) -> None:
         TryAgainError: another index was published while this one was read.
     """
     recipe, files = job.recipe, open_files(job.settings)
-    check_base_model_name(recipe.training.base_model, job.settings)
     index = open_index(job.settings, recipe)
     state = index.state()
     if state is None:
@@ -73,7 +58,6 @@ def sample_set_version(recipe: Recipe, index_fingerprint: str) -> str:
         PROMPT_VERSION,
         index_fingerprint,
         recipe.digest("author", "datasets"),
-        recipe.training.base_model,
         *written_inputs(recipe),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
@@ -109,17 +93,14 @@ def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
     for question, reason in made.set_aside:
         job.skip_item(question, f"written question: {reason}")
     _check(made)
-    chosen = choose_samples(made.samples, job.recipe.datasets)
-    pairs = _pairs(job, files, sets, version, chosen)
-    manifest = _manifest(job, version, fingerprint, made, pairs).model_copy(
+    manifest = _manifest(job, version, fingerprint, made).model_copy(
         update={
             "redacted": dict(sorted(redactor.counts.items())),
             "departed": {id_: split for id_, split in kept.items() if id_ not in made.documents},
         }
     )
-    uri = sets.publish(manifest, made.samples, pairs, render_card(manifest, made.samples))
-    files.remove(_work(job, version))
-    job.counts.written = len(made.samples) + len(pairs)
+    uri = sets.publish(manifest, made.samples, render_card(manifest, made.samples))
+    job.counts.written = len(made.samples)
     job.result.ids["dataset_version"] = version
     job.result.uris["dataset"] = uri
     job.result.detail.update(
@@ -147,69 +128,11 @@ def _check(made: InstructSet) -> None:
             )
 
 
-def _pairs(
-    job: Job, files: FileStore, sets: SampleSets, version: str, chosen: list[InstructSample]
-) -> list[PreferencePair]:
-    """Pairs for the chosen samples; the model is loaded only if something is to be written."""
-    rejected = _known(job, files, sets, version, chosen)
-    missing = len(chosen) - len(rejected)
-    if missing:
-        folder = prepare_base_model(job.recipe.training.base_model, job.settings)
-        model = load_language_model(folder, job.settings)
-        author, knobs = job.recipe.author.name, job.recipe.datasets
-        with job.progress("writing rejected texts", missing) as advance:
-            for known, done in write_rejected(chosen, model, author, knobs, rejected):
-                files.write_json(_work(job, version), known)
-                rejected = known
-                advance(done)
-    return make_pairs(chosen, rejected, _rejected_by(job.recipe), job.fail_item)
-
-
-def _known(
-    job: Job, files: FileStore, sets: SampleSets, version: str, chosen: Sequence[InstructSample]
-) -> Rejected:
-    """What a killed attempt at this version, or an earlier version, has written already."""
-    known: Rejected = {}
-    earlier = sets.find_latest()
-    # The prompts, and so the texts, of another author's name are others.
-    if (
-        earlier is not None
-        and earlier.rejected_by == _rejected_by(job.recipe)
-        and earlier.author_name == job.recipe.author.name
-    ):
-        for split in Split:
-            known |= reusable(chosen, sets.preferences(earlier.version, split))
-    if files.exists(_work(job, version)):
-        known |= files.read_json(_work(job, version))
-    wanted = {sample.id for sample in chosen}
-    return {sample_id: text for sample_id, text in known.items() if sample_id in wanted}
-
-
-def _work(job: Job, version: str) -> str:
-    return f"datasets/{job.recipe.name}/unfinished/{version}.json"
-
-
-def _rejected_by(recipe: Recipe) -> str:
-    params = sampling(recipe.datasets)
-    return (
-        f"{recipe.training.base_model}, at most {params.max_new_tokens} tokens at temperature "
-        f"{params.temperature}, top-p {params.top_p}, repetition penalty "
-        f"{params.repetition_penalty} on its own words, seed {params.seed}, prompt {PROMPT_VERSION}"
-    )
-
-
-def _manifest(
-    job: Job, version: str, fingerprint: str, made: InstructSet, pairs: list[PreferencePair]
-) -> SampleSetManifest:
+def _manifest(job: Job, version: str, fingerprint: str, made: InstructSet) -> SampleSetManifest:
     recipe = job.recipe
     kinds = Counter(sample.kind for sample in made.samples if sample.maker is Maker.WRITTEN)
-    counts = {
-        kind: {split.value: tally[split] for split in Split}
-        for kind, tally in {
-            INSTRUCT: Counter(sample.split for sample in made.samples),
-            PREFERENCES: Counter(pair.split for pair in pairs),
-        }.items()
-    }
+    tally = Counter(sample.split for sample in made.samples)
+    counts = {INSTRUCT: {split.value: tally[split] for split in Split}}
     return SampleSetManifest(
         version=version,
         recipe=recipe.name,
@@ -218,7 +141,6 @@ def _manifest(
         index_fingerprint=fingerprint,
         recipe_digest=recipe.digest("author", "datasets"),
         prompt_version=PROMPT_VERSION,
-        rejected_by=_rejected_by(recipe),
         documents=made.documents,
         split_seed=recipe.datasets.split_seed,
         counts=counts,

@@ -13,25 +13,27 @@ from twin.domain.sample import PreferencePair, Split
 from twin.recipes import load_recipe
 from twin.settings import get_settings
 from twin.stores.files import open_files
+from twin.stores.pair_sets import PairSets
 from twin.stores.sample_sets import SampleSets
 
 LATEST = "latest"
 
 
-def open_version(recipe_name: str, version: str) -> tuple[SampleSets, str]:
-    """The sample sets of a recipe, and the name of a version that is there.
+def open_version(recipe_name: str, version: str) -> tuple[SampleSets, PairSets, str]:
+    """The sample and pair sets of a recipe, and the name of a version that is there.
 
     Raises:
         BadDataError: there is no such recipe or version; names those that there are.
     """
     settings = get_settings()
     recipe = load_recipe(recipe_name, settings.recipes)
-    sets = SampleSets(open_files(settings), recipe.name)
+    files = open_files(settings)
+    sets = SampleSets(files, recipe.name)
     name = sets.latest().version if version == LATEST else version
     if not sets.is_published(name):
         known = ", ".join(sets.versions()) or "none"
         raise BadDataError(f"recipe {recipe.name} has no samples {version}: there are {known}")
-    return sets, name
+    return sets, PairSets(files, recipe.name), name
 
 
 def read_samples(
@@ -48,14 +50,13 @@ def read_samples(
     Raises:
         BadDataError: there is no such version, or no sample is so.
     """
-    sets, name = open_version(recipe, version)
-    pairs: dict[tuple[str, str], list[PreferencePair]] = defaultdict(list)
-    for split in splits:
-        for pair in sets.preferences(name, split):
-            pairs[pair.chunk_id, pair.instruction].append(pair)
+    sets, pair_sets, name = open_version(recipe, version)
+    pairs: dict[str, list[PreferencePair]] = defaultdict(list)
+    for pair in pair_sets.newest_pairs(name):
+        pairs[pair.sample_id].append(pair)
     chosen = chosen_samples(sets, name, splits=splits, kind=kind, text=text)
     shown = [
-        render_sample(sample, pairs.get((sample.chunk_id, sample.instruction), ()))
+        render_sample(sample, pairs.get(sample.id, ()))
         for sample in islice(chosen, skip, skip + count)
     ]
     if not shown:
@@ -69,12 +70,12 @@ def compare_versions(recipe: str, before: str, after: str) -> Difference:
     Raises:
         BadDataError: one of them does not exist.
     """
-    sets, old = open_version(recipe, before)
-    _, new = open_version(recipe, after)
-    return difference(sets, old, new)
+    sets, pairs, old = open_version(recipe, before)
+    *_, new = open_version(recipe, after)
+    return difference(sets, pairs, old, new)
 
 
 def export_version(recipe: str, version: str, form: Form, folder: Path) -> dict[str, int]:
     """Write a version in another form; see `export`."""
-    sets, name = open_version(recipe, version)
-    return export(sets, name, form, folder)
+    sets, pairs, name = open_version(recipe, version)
+    return export(sets, pairs, name, form, folder)

@@ -27,10 +27,15 @@ def run_audit(dataset: str, recipe_name: str | None) -> AuditReport:
         return _audit(read_rows(path), recipe)
     if recipe_name is None:
         raise BadDataError(f"{dataset}: no such file or folder; a version needs its --recipe")
-    sets, version = open_version(recipe_name, dataset)
+    sets, pairs, version = open_version(recipe_name, dataset)
+    folders = [sets.folder(version)]
+    newest = pairs.newest(version)
+    if newest is not None and pairs.manifest(version, newest).pairs:
+        folders.append(pairs.folder(version, newest))
+    files = open_files(get_settings())
     with tempfile.TemporaryDirectory(prefix="audit-") as scratch:
-        folder = open_files(get_settings()).fetch_folder(sets.folder(version), Path(scratch))
-        return _audit(read_rows(folder), recipe)
+        fetched = [files.fetch_folder(folder, Path(scratch)) for folder in folders]
+        return _audit([row for folder in fetched for row in read_rows(folder)], recipe)
 
 
 def _audit(rows: Sequence[Row], recipe: Recipe | None) -> AuditReport:

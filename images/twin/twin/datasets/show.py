@@ -32,7 +32,7 @@ def chosen_samples(
 
 
 def render_sample(sample: InstructSample, pairs: Iterable[PreferencePair] = ()) -> str:
-    """One sample in Markdown, with its pairs (those of the same question and chunk)."""
+    """One sample in Markdown, with the pairs that were made of it."""
     kind = f"{sample.maker.value}, {sample.kind}" if sample.kind else sample.maker.value
     lines = [f"## {sample.instruction}", "", f"{sample.split.value} · {kind} · {sample.id}", ""]
     lines += [f"{turn.role}: {turn.content}" for turn in sample.history]

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.domain.conversation import Turn
+from twin.domain.written import QuestionKind, missing_facts, refuses
 
 
 class Split(StrEnum):
@@ -60,8 +61,29 @@ class InstructSample(BaseModel):
     )
 
 
+def is_known_right(sample: InstructSample, answer: str, refusal: str) -> bool:
+    """Whether an answer is right by the facts that a person wrote down.
+
+    It must refuse exactly where there is nothing to say. Of a sample without facts nobody can tell:
+    then it is False.
+
+    Args:
+        sample: with its kind and facts.
+        answer: what a model wrote.
+        refusal: the recipe's ``retrieval.dont_know``.
+    """
+    if sample.kind in {WITHHELD, QuestionKind.UNANSWERABLE}:
+        return refuses(answer, refusal)
+    has_facts = bool(sample.facts) and not missing_facts(answer, sample.facts)
+    return has_facts and not refuses(answer, refusal)
+
+
 class PreferencePair(BaseModel):
-    """The sample's answer (chosen) against a model's own text (rejected) for one instruction."""
+    """The sample's answer (chosen) against a model's own text (rejected) for one instruction.
+
+    ``likeness`` says how hard the two are to tell apart: 0 means no word in common, 1 the same
+    words in the same order.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,6 +98,8 @@ class PreferencePair(BaseModel):
     revision: str
     chunk_id: str
     history: tuple[Turn, ...] = ()
+    sample_id: str = ""
+    likeness: float | None = None
 
 
 def draw_key(sample_id: str, seed: int) -> str:

@@ -112,10 +112,14 @@ def is_right(asked: WrittenQuestion, answer: str, refusal: str) -> bool:
         answer: what a model wrote.
         refusal: the recipe's ``retrieval.dont_know``.
     """
-    refused = plain(refusal).casefold() in plain(answer).casefold()
     if asked.kind is QuestionKind.UNANSWERABLE:
-        return refused
-    return not refused and not missing_facts(answer, asked.facts)
+        return refuses(answer, refusal)
+    return not refuses(answer, refusal) and not missing_facts(answer, asked.facts)
+
+
+def refuses(answer: str, refusal: str) -> bool:
+    """Whether an answer holds the recipe's ``retrieval.dont_know``, whatever its case."""
+    return plain(refusal).casefold() in plain(answer).casefold()
 
 
 def plain(text: str) -> str:

@@ -33,7 +33,13 @@ from twin.recipes.sources import (
     WarehouseDumpSource,
     WebSource,
 )
-from twin.recipes.training import DpoSection, LoraSection, SftSection, TrainingSection
+from twin.recipes.training import (
+    DpoSection,
+    LoraSection,
+    PairsSection,
+    SftSection,
+    TrainingSection,
+)
 
 __all__ = [
     "SOURCE_KINDS",
@@ -54,6 +60,7 @@ __all__ = [
     "LinkedInExportSource",
     "LoraSection",
     "MediumSource",
+    "PairsSection",
     "PersonalDataSection",
     "QualitySection",
     "Recipe",

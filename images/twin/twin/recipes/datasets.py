@@ -92,8 +92,6 @@ class DatasetsSection(Section):
     max_samples: PositiveInt = Field(
         default=2_000, description="those that a person wrote are kept before any other"
     )
-    max_preference_pairs: PositiveInt = 200
-    rejected_max_tokens: PositiveInt = 96
     personal_data: PersonalDataSection = PersonalDataSection()
     split_seed: int = Field(
         default=13,

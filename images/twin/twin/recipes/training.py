@@ -32,10 +32,32 @@ class SftSection(Section):
     )
 
 
+class PairsSection(Section):
+    """Preference pairs: the author's answers against what the model of the first stage writes."""
+
+    max_pairs: PositiveInt = Field(
+        default=200, description="training samples that are written to; each gives one pair at most"
+    )
+    max_tokens: PositiveInt = Field(
+        default=128,
+        description="of a text that the model writes; samples with a longer answer are passed "
+        "over, since length alone would tell such pairs apart",
+    )
+    candidates: PositiveInt = Field(
+        default=3,
+        description="texts that the model writes to each sample: the wrong one that is most like "
+        "the author's answer is rejected",
+    )
+    temperature: float = Field(
+        default=0.7, ge=0, le=2, description="0 writes the same text each time"
+    )
+
+
 class DpoSection(Section):
     """Direct preference optimisation."""
 
     enabled: bool = True
+    pairs: PairsSection = PairsSection()
     epochs: float = Field(default=1.0, gt=0)
     max_steps: int = Field(default=-1, ge=-1)
     learning_rate: float = Field(default=5e-6, gt=0)

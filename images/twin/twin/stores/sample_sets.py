@@ -1,26 +1,24 @@
 """Sample sets in the file store: the layout that `datasets` writes and training, evaluation read.
 
-``datasets/<recipe>/<version>/{instruct,preferences}/{train,validation,test}.parquet`` with a
-``README.md`` card and a ``manifest.json``; ``datasets/<recipe>/latest.json`` names the newest
-version. A version is published whole and never changes.
+``datasets/<recipe>/<version>/instruct/{train,validation,test}.parquet`` with a ``README.md`` card
+and a ``manifest.json``; ``datasets/<recipe>/latest.json`` names the newest version. A version is
+published whole and never changes. The preference pairs of a version are in `twin.stores.pair_sets`;
+older versions hold a folder ``preferences`` too, which only an audit reads.
 """
 
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from twin.domain.conversation import Turn
 from twin.domain.errors import BadDataError
-from twin.domain.sample import InstructSample, PreferencePair, Split
+from twin.domain.sample import InstructSample, Split
 from twin.stores.files import FileStore
+from twin.stores.sample_files import read_manifest, read_samples, write_samples
 
 FOLDER = "datasets"
-INSTRUCT, PREFERENCES = "instruct", "preferences"
-
-Sample = TypeVar("Sample", InstructSample, PreferencePair)
+INSTRUCT = "instruct"
 
 
 class SampleSetManifest(BaseModel):
@@ -35,7 +33,6 @@ class SampleSetManifest(BaseModel):
     index_fingerprint: str
     recipe_digest: str
     prompt_version: str
-    rejected_by: str = Field(description="model that wrote the rejected texts, with its settings")
     documents: dict[str, Split] = Field(description="document id to the split it belongs to")
     split_seed: int | None = Field(
         default=None, description="that the documents were dealt by; None: before it was noted"
@@ -124,35 +121,22 @@ class SampleSets:
         Raises:
             BadDataError: there is no such version, or its manifest is damaged.
         """
-        name = f"{self.folder(version)}/manifest.json"
-        try:
-            return SampleSetManifest.model_validate(self._files.read_json(name))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise BadDataError(f"{self._files.uri(name)}: {where}: {first['msg']}") from None
+        return read_manifest(self._files, self.folder(version), SampleSetManifest)
 
     def instruct(self, version: str, split: Split) -> list[InstructSample]:
         """The instruct samples of a split."""
-        return self._read(version, INSTRUCT, split, InstructSample)
-
-    def preferences(self, version: str, split: Split) -> list[PreferencePair]:
-        """The preference pairs of a split."""
-        return self._read(version, PREFERENCES, split, PreferencePair)
+        name = f"{self.folder(version)}/{INSTRUCT}/{split.value}.parquet"
+        return read_samples(self._files, name, InstructSample)
 
     def publish(
-        self,
-        manifest: SampleSetManifest,
-        instruct: Sequence[InstructSample],
-        preferences: Sequence[PreferencePair],
-        card: str,
+        self, manifest: SampleSetManifest, instruct: Sequence[InstructSample], card: str
     ) -> str:
         """Write a version and make it the latest; returns its URI."""
         with tempfile.TemporaryDirectory(prefix="samples-") as scratch:
             folder = Path(scratch)
             for split in Split:
-                _write(folder / INSTRUCT, split, instruct, InstructSample)
-                _write(folder / PREFERENCES, split, preferences, PreferencePair)
+                rows = [sample for sample in instruct if sample.split is split]
+                write_samples(folder / INSTRUCT / f"{split.value}.parquet", rows, InstructSample)
             (folder / "README.md").write_text(card, encoding="utf-8")
             (folder / "manifest.json").write_text(
                 manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"
@@ -164,37 +148,3 @@ class SampleSets:
     def make_latest(self, version: str) -> None:
         """Point ``latest.json`` at a published version."""
         self._files.write_json(f"{self._root}/latest.json", {"version": version})
-
-    def _read(self, version: str, kind: str, split: Split, model: type[Sample]) -> list[Sample]:
-        import pyarrow as arrow
-        from pyarrow import parquet
-
-        name = f"{self.folder(version)}/{kind}/{split.value}.parquet"
-        try:
-            table = parquet.read_table(arrow.BufferReader(self._files.read_bytes(name)))
-            return [model.model_validate(row) for row in table.to_pylist()]
-        except (arrow.ArrowInvalid, ValidationError) as error:
-            line = str(error).splitlines()[0]
-            raise BadDataError(f"{self._files.uri(name)}: damaged: {line}") from None
-
-
-def _write(folder: Path, split: Split, samples: Sequence[Sample], model: type[Sample]) -> None:
-    import pyarrow as arrow
-    from pyarrow import parquet
-
-    folder.mkdir(exist_ok=True)
-    rows = [sample.model_dump(mode="json") for sample in samples if sample.split is split]
-    schema = arrow.schema([(name, _arrow_type(name)) for name in model.model_fields])
-    table = arrow.Table.from_pylist(rows, schema=schema)
-    parquet.write_table(table, folder / f"{split.value}.parquet")
-
-
-def _arrow_type(field: str) -> Any:
-    import pyarrow as arrow
-
-    if field == "history":
-        turn = arrow.struct([(name, arrow.string()) for name in Turn.model_fields])
-        return arrow.list_(turn)
-    if field in {"context", "chunk_ids", "facts"}:
-        return arrow.list_(arrow.string())
-    return arrow.string()

@@ -7,6 +7,7 @@ import typer
 from twin.job import RecipeOption, ResultOption, RunIdOption, run_job
 from twin.training.dpo import run_dpo
 from twin.training.package import run_package
+from twin.training.pairs import run_pairs
 from twin.training.sft import run_sft
 
 app = typer.Typer(help="Fine-tune the base model on the samples.", no_args_is_help=True)
@@ -17,7 +18,7 @@ SetOption = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="A value for this training instead of the recipe's, as in training.sft.max_steps=12; "
-        "several with commas or several times, the same for all three steps. Such a version is a "
+        "several with commas or several times, the same for all four steps. Such a version is a "
         "trial: it is measured, and promoted by hand only.",
     ),
 ]
@@ -48,6 +49,30 @@ def sft(
 
 
 @app.command()
+def pairs(
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Have the fine-tuned model write what the author's answers are to be preferred to.
+
+    Reads the newest samples, the SFT adapter and the base model. Writes the pairs to
+    pairs/RECIPE/SAMPLES/FINGERPRINT/preferences/train.parquet in the file store, with a card
+    (README.md) and manifest.json. A killed run goes on where it was. With
+    training.dpo.enabled: false there is nothing to do.
+    """
+    run_job(
+        "training pairs",
+        run_pairs,
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
+
+
+@app.command()
 def dpo(
     recipe: RecipeOption,
     changes: SetOption = None,
@@ -56,9 +81,10 @@ def dpo(
 ) -> None:
     """Train the adapter further on the preference pairs.
 
-    Reads the newest samples, the SFT adapter and the base model. Writes the adapter to
+    Reads the pairs, the SFT adapter and the base model. Writes the adapter to
     training/RECIPE/FINGERPRINT/dpo-FINGERPRINT in the file store, and parameters and metrics to
-    an MLflow run. With training.dpo.enabled: false it passes the SFT adapter on.
+    an MLflow run. With training.dpo.enabled: false, or without a pair, it passes the SFT adapter
+    on.
     """
     run_job(
         "training dpo",

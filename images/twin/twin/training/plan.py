@@ -1,13 +1,15 @@
 """What a training job reads and where its outputs go: names made of their inputs.
 
 ``training/<recipe>/<fingerprint>/sft/adapter`` and ``.../dpo-<fingerprint>/adapter`` hold the
-adapters; ``checkpoints`` beside them is there only while a training is unfinished.
+adapters; ``checkpoints`` beside them, and ``.../candidates-<fingerprint>.json``, are there only
+while a job is unfinished. `twin.stores.pair_sets` has the preference pairs.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
 
+from twin.domain.errors import BadDataError
 from twin.models.bases.base_models import BaseModelPin, pin_base_model
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
@@ -19,14 +21,21 @@ from twin.stores.tracking import TrackingRun
 TRAINER = "2"
 """Version of this stage's code, part of every fingerprint: raise it when results change."""
 
+PAIRER = "1"
+"""Version of the code that makes pairs, part of their version: raise it when pairs change."""
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """The inputs of a recipe's training and the names of its outputs in the file store."""
+    """The inputs of a recipe's training and the names of its outputs in the file store.
+
+    ``pairs`` is the version of the preference pairs that the model after SFT is to write.
+    """
 
     manifest: SampleSetManifest
     base: BaseModelPin
     sft: str
+    pairs: str
     dpo: str
 
     @property
@@ -35,9 +44,26 @@ class TrainingPlan:
         return f"{self.sft}/adapter"
 
     @property
+    def candidates(self) -> str:
+        """File of what the model has written so far, while the pairs are unfinished."""
+        return f"{self.sft.removesuffix('/sft')}/candidates-{self.pairs}.json"
+
+    @property
     def dpo_adapter(self) -> str:
         """Folder of the adapter after DPO."""
         return f"{self.dpo}/adapter"
+
+    def check_sft(self, files: FileStore) -> None:
+        """Refuse what goes on from the SFT adapter where there is none yet.
+
+        Raises:
+            BadDataError: there is none.
+        """
+        if not files.is_published(self.sft_adapter):
+            raise BadDataError(
+                f"no SFT adapter for samples {self.manifest.version}: "
+                f"run `twin training sft --recipe {self.manifest.recipe}`"
+            )
 
     def log_samples(self, run: TrackingRun, files: FileStore) -> None:
         """Record the samples as what ``run`` trains on."""
@@ -65,11 +91,20 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         training.sft.model_dump_json(),
     )
     root = f"training/{recipe.name}/{sft}"
+    pairs = _fingerprint(
+        PAIRER,
+        manifest.version,
+        sft,
+        training.dpo.pairs.model_dump_json(),
+        str(training.dpo.max_length),
+        recipe.retrieval.dont_know,
+    )
     return TrainingPlan(
         manifest=manifest,
         base=base,
         sft=f"{root}/sft",
-        dpo=f"{root}/dpo-{_fingerprint(training.dpo.model_dump_json())}",
+        pairs=pairs,
+        dpo=f"{root}/dpo-{_fingerprint(training.dpo.model_dump_json(), pairs)}",
     )
 
 

@@ -72,7 +72,7 @@ def preference_rows(
 ) -> list[dict[str, Any]]:
     """Rows with ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``.
 
-    The rejected text was cut by a token budget, not ended, so it gets no end of turn: nothing
+    The rejected text gets no end of turn, whether or not it was cut by a token budget: nothing
     should teach the model that ending is bad.
     """
     rows = []

@@ -227,20 +227,25 @@ class TransformersModel:
 
 
 class _Batch:
-    """The running rows of a batch: their cache, their tokens so far, and which rows they are."""
+    """The running rows of a batch: their cache, their tokens so far, and which rows they are.
+
+    A prompt that several rows have is read once: they part with the first token that is chosen.
+    """
 
     def __init__(self, model: Any, prompts: list[list[int]], pad: int) -> None:
         import torch
         from transformers import DynamicCache
 
         width = max(map(len, prompts))
+        places: dict[tuple[int, ...], int] = {}
+        self._of_prompt = [places.setdefault(tuple(p), len(places)) for p in prompts]
         self._model = model
         self._cache = DynamicCache(config=model.config)
         self._mask = torch.tensor(
-            [[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=model.device
+            [[0] * (width - len(p)) + [1] * len(p) for p in places], device=model.device
         )
         self.history = torch.tensor(
-            [[pad] * (width - len(p)) + p for p in prompts], device=model.device
+            [[pad] * (width - len(p)) + [*p] for p in places], device=model.device
         )
         self.rows = list(range(len(prompts)))
         self._new = self.history
@@ -257,7 +262,16 @@ class _Batch:
             logits_to_keep=1,
         )
         logits: torch.Tensor = output.logits[:, -1].float()
-        return logits
+        return logits if len(logits) == len(self.rows) else self._part(logits)
+
+    def _part(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """A row for each answer from here on, where one for each prompt was enough."""
+        import torch
+
+        copies = torch.tensor(self._of_prompt, device=logits.device)
+        self._cache.batch_select_indices(copies)
+        self._mask, self.history = self._mask[copies], self.history[copies]
+        return logits[copies]
 
     def advance(self, chosen: list[int], going: list[int]) -> None:
         """Append the chosen tokens and keep only the rows at the positions ``going``."""

@@ -1,0 +1,69 @@
+"""Samples and pairs as Parquet files, and the manifest of a set of them, in the file store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from twin.domain.conversation import Turn
+from twin.domain.errors import BadDataError
+from twin.domain.sample import InstructSample, PreferencePair
+from twin.stores.files import FileStore
+
+Sample = TypeVar("Sample", InstructSample, PreferencePair)
+Manifest = TypeVar("Manifest", bound=BaseModel)
+
+
+def write_samples(path: Path, samples: Sequence[Sample], model: type[Sample]) -> None:
+    """Write samples to a Parquet file of this machine; no samples are a file without rows."""
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    path.parent.mkdir(exist_ok=True)
+    rows = [sample.model_dump(mode="json") for sample in samples]
+    schema = arrow.schema([(name, _arrow_type(name)) for name in model.model_fields])
+    parquet.write_table(arrow.Table.from_pylist(rows, schema=schema), path)
+
+
+def read_samples(files: FileStore, name: str, model: type[Sample]) -> list[Sample]:
+    """The samples of a Parquet file in the file store.
+
+    Raises:
+        BadDataError: the file is damaged.
+    """
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(arrow.BufferReader(files.read_bytes(name)))
+        return [model.model_validate(row) for row in table.to_pylist()]
+    except (arrow.ArrowInvalid, ValidationError) as error:
+        line = str(error).splitlines()[0]
+        raise BadDataError(f"{files.uri(name)}: damaged: {line}") from None
+
+
+def read_manifest(files: FileStore, folder: str, model: type[Manifest]) -> Manifest:
+    """The ``manifest.json`` of a folder in the file store.
+
+    Raises:
+        BadDataError: there is no such file, or it is damaged.
+    """
+    name = f"{folder}/manifest.json"
+    try:
+        return model.model_validate(files.read_json(name))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadDataError(f"{files.uri(name)}: {where}: {first['msg']}") from None
+
+
+def _arrow_type(field: str) -> Any:
+    import pyarrow as arrow
+
+    if field == "history":
+        turn = arrow.struct([(name, arrow.string()) for name in Turn.model_fields])
+        return arrow.list_(turn)
+    if field in {"context", "chunk_ids", "facts"}:
+        return arrow.list_(arrow.string())
+    return arrow.float64() if field == "likeness" else arrow.string()

@@ -1,0 +1,178 @@
+"""Which candidates are rejected texts: the hard ones, of lengths that give nothing away.
+
+Hard is what is most like the author's answer, by its words in their order. The likelihood that the
+model gives to a text would say more about the model; but to measure it each candidate's prompt is
+read once more, which on two cores takes as long as writing all of them, and every candidate is
+likely to the model that wrote it. Preference training reports it as it goes (``rewards/margins``).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from enum import StrEnum
+
+from twin.domain.length_bias import FAIR, length_auc
+from twin.domain.sample import InstructSample, is_known_right
+from twin.training.candidates import Candidate
+
+
+class Reason(StrEnum):
+    """Why a candidate is in no pair."""
+
+    EMPTY = "empty"
+    REPEATED = "the same as another one"
+    ALIKE = "the author's answer but for its ending"
+    RIGHT = "right"
+    EASIER = "another one of the sample was taken"
+    LENGTHS = "left out to balance lengths"
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A text that may be rejected, and how like the author's answer it is (0 to 1)."""
+
+    text: str
+    likeness: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A sample and what may be rejected for it, the hardest first; ``taken`` is the one that is."""
+
+    sample: InstructSample
+    options: tuple[Rejected, ...]
+    taken: int = 0
+
+    @property
+    def rejected(self) -> Rejected:
+        """The text that is taken."""
+        return self.options[self.taken]
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Characters of the chosen and of the rejected text."""
+        return len(self.sample.answer), len(self.rejected.text)
+
+
+def choice_of(
+    sample: InstructSample, candidates: Sequence[Candidate], refusal: str
+) -> tuple[Choice | None, list[Reason]]:
+    """What may be rejected for a sample (None if nothing may), and why each other one may not.
+
+    Args:
+        sample: whose answer is chosen.
+        candidates: what the model wrote to it.
+        refusal: the recipe's ``retrieval.dont_know``.
+    """
+    options: dict[str, Rejected] = {}
+    dropped: list[Reason] = []
+    for candidate in candidates:
+        key = " ".join(_words(candidate.text))
+        reason = _fault(sample, candidate, refusal)
+        if reason is None and key in options:
+            reason = Reason.REPEATED
+        if reason is None:
+            options[key] = Rejected(candidate.text, likeness(sample.answer, candidate.text))
+        else:
+            dropped.append(reason)
+    hardest = sorted(options.values(), key=lambda option: -option.likeness)
+    return (Choice(sample, tuple(hardest)) if hardest else None), dropped
+
+
+def _fault(sample: InstructSample, candidate: Candidate, refusal: str) -> Reason | None:
+    if not _words(candidate.text):
+        return Reason.EMPTY
+    if is_same_but_for_ending(sample.answer, candidate):
+        return Reason.ALIKE
+    return Reason.RIGHT if is_known_right(sample, candidate.text, refusal) else None
+
+
+def is_same_but_for_ending(answer: str, candidate: Candidate) -> bool:
+    """Whether one text is the other's beginning, whatever its case, blanks and punctuation.
+
+    Such a candidate stops early, or goes on with debris; one that was cut may end within a word.
+    """
+    one, other = _words(answer), _words(candidate.text)
+    if candidate.is_cut and "".join(one).startswith("".join(other)):
+        return True
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def likeness(one: str, other: str) -> float:
+    """Share of both texts' words that stand in both in the same order (Ratcliff and Obershelp)."""
+    return round(SequenceMatcher(None, _words(one), _words(other), autojunk=False).ratio(), 4)
+
+
+def balanced(choices: Sequence[Choice]) -> tuple[list[Choice], list[Reason]]:
+    """The choices whose lengths, chosen against rejected, say next to nothing (`FAIR`).
+
+    Also returned is why each other option is not taken.
+
+    Another candidate is taken where that brings lengths nearer, the one that changes most first, so
+    that few samples lose their hardest. If that is not enough, pairs are left out, those that
+    differ most first.
+    """
+    kept = _left(_swapped(choices))
+    ids = {choice.sample.id for choice in kept}
+    dropped: list[Reason] = []
+    for choice in choices:
+        is_kept = choice.sample.id in ids
+        dropped += [Reason.EASIER if is_kept else Reason.LENGTHS] * (len(choice.options) - is_kept)
+    return kept, dropped
+
+
+def auc_of(choices: Sequence[Choice]) -> float | None:
+    """Chance that the chosen text is the longer one; None without choices."""
+    return length_auc([choice.lengths for choice in choices])
+
+
+def _swapped(choices: Sequence[Choice]) -> list[Choice]:
+    now = list(choices)
+    sign = _bias(now)
+    moves = [
+        (sign * (len(option.text) - len(choice.rejected.text)), index, number)
+        for index, choice in enumerate(now)
+        for number, option in enumerate(choice.options)
+    ]
+    moved: set[int] = set()
+    for gain, index, number in sorted(moves, key=lambda move: (-move[0], *move[1:])):
+        if gain <= 0 or not _bias(now):
+            break
+        if index in moved:
+            continue
+        other = Choice(now[index].sample, now[index].options, number)
+        after = [*now[:index], other, *now[index + 1 :]]
+        if _distance(after) < _distance(now):
+            now = after
+            moved.add(index)
+    return now
+
+
+def _left(choices: Sequence[Choice]) -> list[Choice]:
+    now = list(choices)
+    while sign := _bias(now):
+        differences = [sign * (chosen - rejected) for chosen, rejected in _lengths(now)]
+        now.pop(differences.index(max(differences)))
+    return now
+
+
+def _lengths(choices: Sequence[Choice]) -> list[tuple[int, int]]:
+    return [choice.lengths for choice in choices]
+
+
+def _bias(choices: Sequence[Choice]) -> int:
+    """1 if the chosen texts are longer than is fair, -1 if the rejected ones are, else 0."""
+    auc = auc_of(choices)
+    if auc is None or FAIR[0] <= auc <= FAIR[1]:
+        return 0
+    return 1 if auc > FAIR[1] else -1
+
+
+def _distance(choices: Sequence[Choice]) -> float:
+    return abs((auc_of(choices) or 0.0) - 0.5)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
