@@ -1,16 +1,16 @@
 """
 # Training
 
-Fine-tunes the base model on the newest samples: supervised (`sft`); then, after that model has
-written what the author's answers are to be preferred to (`pairs`), by preference (`dpo`); then merges
-the adapter and registers the model (`package`).
+Fine-tunes the base model on the newest samples: supervised (`sft`), then by preference (`dpo`): the
+author's answers against what the model after `sft` writes (`pairs`). Then merges the adapter and
+registers the model (`package`).
 
 In the form a run can be given other values than the recipe's, such as
 `training.sft.max_steps=12`. What it trains is a trial: *evaluation* measures it, and only a person
 promotes it.
 
-**Reads** sample sets. **Writes** adapters, preference pairs and weights to the file store, runs to MLflow, and a
-version with alias `candidate` to the model registry. A training that was killed goes on from its
+**Reads** sample sets. **Writes** adapters, preference pairs and weights to the file store, runs to
+MLflow, and a version with alias `candidate` to the model registry. A training that was killed goes on from its
 last checkpoint.
 """
 

@@ -106,11 +106,14 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "author": {"id": "tiny", "name": "The Mate"},
         "sources": [{"kind": "folder", "name": "articles", "path": str(sources)}],
         "features": {"chunk_tokens": 120},
-        "datasets": {"max_preference_pairs": 8, "rejected_max_tokens": 16},
         "training": {
             "base_model": str(tiny_model.build(copy / "base-model")),
             "sft": {"epochs": 3, "learning_rate": 5e-3, "batch_size": 8},
-            "dpo": {"max_steps": 2},
+            "dpo": {
+                "max_steps": 2,
+                "max_length": 1024,
+                "pairs": {"max_pairs": 8, "max_tokens": 256},
+            },
         },
         "evaluation": {
             "max_samples": 8,

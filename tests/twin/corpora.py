@@ -30,7 +30,7 @@ SENTENCES = [
 
 #: `split_seed`: the passages are of few sentences, so some articles say the same as others and are
 #: split with them; by this one five of eight are trained on.
-SMALL = {"rejected_max_tokens": 12, "max_preference_pairs": 12, "split_seed": 24}
+SMALL = {"split_seed": 24}
 
 
 def passage(seed: str, words: int = 45) -> str:
@@ -87,7 +87,13 @@ def write_recipe(folder: Path, base_model: Path, **sections) -> Recipe:
     training = {
         "base_model": str(base_model),
         "sft": {"max_steps": 6, "save_steps": 2, "batch_size": 2, "learning_rate": 2e-3},
-        "dpo": {"max_steps": 3, "save_steps": 2, "batch_size": 2, "learning_rate": 1e-3},
+        "dpo": {
+            "max_steps": 3,
+            "save_steps": 2,
+            "batch_size": 2,
+            "learning_rate": 1e-3,
+            "pairs": {"max_pairs": 12, "max_tokens": 96},
+        },
     }
     for key, value in sections.pop("training", {}).items():
         known = training.get(key)

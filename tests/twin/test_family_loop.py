@@ -89,7 +89,7 @@ def train(base, samples, settings, tmp_path):
             context=sample.context,
             chosen=sample.answer,
             rejected=f"As a model, I {ATTACK}",
-            rejected_by="base",
+            rejected_by="sft",
         )
         for sample in samples[:2]
     ]

@@ -77,7 +77,7 @@ def index_articles(root, recipe, settings):
 def test_the_recipe_of_an_8b_goes_through_the_whole_training(
     root, settings, recipe, mlflow_url, tmp_path
 ):
-    """Five processes. Buys: the recipe as it is written trains, packages and is measured."""
+    """Six processes. Buys: the recipe as it is written trains, packages and is measured."""
     settings = settings.model_copy(update={"mlflow_tracking_uri": mlflow_url})
     index_articles(root, recipe, settings)
     environment = {
@@ -99,6 +99,9 @@ def test_the_recipe_of_an_8b_goes_through_the_whole_training(
     sft = run("training", "sft")
     assert sft["detail"]["steps"] >= 2
     assert 0 < sft["detail"]["validation_loss"] < 20
+    pairs = run("training", "pairs")
+    assert pairs["counts"]["written"] > 0
+    assert 0.4 <= pairs["detail"]["length_auc"] <= 0.6
     assert run("training", "dpo")["detail"]["steps"] >= 1
     run("training", "package")
     with Registry(settings) as registry:

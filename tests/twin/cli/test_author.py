@@ -25,6 +25,7 @@ from twin.settings import Settings, get_settings
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index
 from twin.stores.registry import Registry
+from twin.stores.pair_sets import PairSetManifest, PairSets
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 from twin.stores.warehouse import COLLECTIONS, open_warehouse
 
@@ -83,10 +84,16 @@ def fill(settings: Settings, author: str, name: str) -> None:
     create(Job(recipe, settings, "r", JobResult(job="b", recipe=name, run_id="r")), keep=1)
     manifest = SampleSetManifest(
         version="v1", recipe=name, author_id=author, author_name=author, index_fingerprint="f",
-        recipe_digest="d", prompt_version="2", rejected_by="m",
+        recipe_digest="d", prompt_version="2",
         documents=dict.fromkeys(ids, Split.TRAIN), counts={},
     )  # fmt: skip
-    SampleSets(open_files(settings), name).publish(manifest, [], [], "card")
+    SampleSets(open_files(settings), name).publish(manifest, [], "card")
+    pairs = PairSetManifest(
+        version="p1", recipe=name, author_name=author, dataset_version="v1", adapter="a",
+        base_model="b", rejected_by="m", samples=0, candidates=0, pairs=0, length_auc=None,
+        likeness=None,
+    )  # fmt: skip
+    PairSets(open_files(settings), name).publish(pairs, [], "card")
     client = MlflowClient(tracking_uri=settings.mlflow_tracking_uri)
     run = client.create_run(client.create_experiment(uuid.uuid4().hex)).info.run_id
     with Registry(settings) as registry:
@@ -110,6 +117,7 @@ def left(settings: Settings, author: str, name: str) -> dict[str, int]:
         "documents indexed": len(state.documents) if state else 0,
         "backups": len(files.names(f"backups/{name}")),
         "sample sets": len(SampleSets(files, name).versions()),
+        "pairs": len(files.names(f"pairs/{name}")),
         "raw pages": len(FileStore(settings.snapshots_root).names(author)),
         "unfinished": int((settings.home / "crawls" / author).exists()),
     }

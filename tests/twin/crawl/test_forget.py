@@ -86,7 +86,7 @@ def publish_samples(recipe: Path, settings: Settings, version: str, documents: s
     name = load_recipe(str(recipe), Path()).name
     manifest = SampleSetManifest(
         version=version, recipe=name, author_id="tester", author_name="Tess", index_fingerprint="f",
-        recipe_digest="d", prompt_version="2", rejected_by="m",
+        recipe_digest="d", prompt_version="2",
         documents=dict.fromkeys(documents, Split.TRAIN), counts={},
     )  # fmt: skip
     samples = [
@@ -96,7 +96,7 @@ def publish_samples(recipe: Path, settings: Settings, version: str, documents: s
         )
         for id_ in documents
     ]  # fmt: skip
-    SampleSets(open_files(settings), name).publish(manifest, samples, [], "card")
+    SampleSets(open_files(settings), name).publish(manifest, samples, "card")
 
 
 def register(recipe: Path, settings: Settings, dataset: str) -> None:

@@ -1,8 +1,9 @@
-"""Small sample sets of two versions, published in a file store."""
+"""Small sample sets of two versions and their pairs, published in a file store."""
 
 from twin.domain.conversation import Turn
 from twin.domain.sample import InstructSample, Maker, PreferencePair, Split
 from twin.stores.files import open_files
+from twin.stores.pair_sets import PairSetManifest, PairSets
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 
 HISTORY = (Turn(role="user", content="One?"), Turn(role="assistant", content="Yes."))
@@ -38,6 +39,7 @@ def pair(name, split=Split.TRAIN, **fields):
             "document_id": f"d-{split.value}",
             "revision": "r",
             "chunk_id": f"c-{name}",
+            "sample_id": name,
             **fields,
         }
     )
@@ -66,13 +68,35 @@ def publish(settings, version, samples, pairs=(), **fields):
             "index_fingerprint": "f",
             "recipe_digest": "d",
             "prompt_version": "1",
-            "rejected_by": "m",
             "documents": {each.document_id: each.split for each in samples},
             "counts": {},
             **fields,
         }
     )
-    sets.publish(manifest, samples, pairs, "card")
+    sets.publish(manifest, samples, "card")
+    if pairs:
+        publish_pairs(settings, version, f"p-{version}", pairs)
+    return sets
+
+
+def publish_pairs(settings, samples, version, pairs):
+    """Pairs made of a version of samples."""
+    sets = PairSets(open_files(settings), "ann")
+    manifest = PairSetManifest(
+        version=version,
+        recipe="ann",
+        author_name="Ann",
+        dataset_version=samples,
+        adapter="training/ann/f/sft/adapter",
+        base_model="b",
+        rejected_by="m",
+        samples=len(pairs),
+        candidates=len(pairs),
+        pairs=len(pairs),
+        length_auc=0.5,
+        likeness=0.5,
+    )
+    sets.publish(manifest, pairs, "card")
     return sets
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.datasets.audit import audit, length_auc, render_audit
+from twin.datasets.audit import audit, render_audit
 from twin.datasets.audit_rows import Row, read_rows
 from twin.domain.errors import BadDataError
 from twin.domain.sample import Split
@@ -193,27 +193,6 @@ def test_answers_in_another_language_than_most():
 
 def test_empty_answers_are_counted():
     assert found([row(" "), row("x", 1)], "empty").value == 0.5
-
-
-@pytest.mark.parametrize(
-    ("lengths", "auc"),
-    [
-        ([], None),
-        ([(1, 2), (3, 4)], 0.25),
-        ([(5, 1), (6, 2)], 1.0),
-        ([(1, 5), (2, 6)], 0.0),
-        ([(3, 3)], 0.5),
-        ([(1, 3), (3, 1)], 0.5),
-    ],
-)
-def test_the_area_is_that_of_every_chosen_against_every_rejected(lengths, auc):
-    assert length_auc(lengths) == auc
-
-
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=20))
-def test_the_area_by_ranks_is_the_area_by_counting(lengths):
-    wins = sum((a > b) + 0.5 * (a == b) for a, _ in lengths for _, b in lengths)
-    assert length_auc(lengths) == pytest.approx(wins / len(lengths) ** 2, abs=1e-4)
 
 
 def jsonl(path, *rows):

@@ -10,6 +10,8 @@ from twin.datasets.export import Form, export
 from twin.domain.errors import BadDataError
 from twin.domain.sample import Split
 from twin.rag.prompt import build_messages
+from twin.stores.files import open_files
+from twin.stores.pair_sets import PairSets
 
 ASKED = build_messages("Ann", FOLLOW_UP.instruction, FOLLOW_UP.context, FOLLOW_UP.history)
 PAIR = pair("b", context=FOLLOW_UP.context, history=FOLLOW_UP.history)
@@ -17,20 +19,24 @@ PAIR = pair("b", context=FOLLOW_UP.context, history=FOLLOW_UP.history)
 
 @pytest.fixture
 def sets(settings):
-    return publish(settings, "v1", FIRST, [PAIR])
+    return published(settings, FIRST)
+
+
+def published(settings, samples):
+    return publish(settings, "v1", samples, [PAIR]), PairSets(open_files(settings), "ann")
 
 
 def rows(sets, tmp_path, form, name="instruct/train.jsonl"):
-    export(sets, "v1", form, tmp_path / "out")
+    export(*sets, "v1", form, tmp_path / "out")
     return [json.loads(line) for line in (tmp_path / "out" / name).read_text().splitlines()]
 
 
 def test_a_file_for_each_split_that_has_samples(sets, tmp_path):
-    written = export(sets, "v1", Form.OPENAI, tmp_path / "deep" / "out")
+    written = export(*sets, "v1", Form.OPENAI, tmp_path / "deep" / "out")
     assert written == {
         "instruct/train.jsonl": 3,
-        "preferences/train.jsonl": 1,
         "instruct/test.jsonl": 1,
+        "preferences/train.jsonl": 1,
     }
     deep = tmp_path / "deep"
     files = {str(path.relative_to(deep)) for path in deep.rglob("*") if path.is_file()}
@@ -92,14 +98,14 @@ def test_trl(sets, tmp_path):
 
 def test_text_is_each_passage_once_and_nothing_that_was_written_for_training(settings, tmp_path):
     again = sample("a2", answer="Answer a.")
-    sets = publish(settings, "v1", [*FIRST, again], [PAIR])
+    sets = published(settings, [*FIRST, again])
     assert [row["text"] for row in rows(sets, tmp_path, Form.TEXT)] == ["Answer a.", "Answer c."]
     assert not (tmp_path / "out" / "preferences").exists()
 
 
 @pytest.mark.parametrize("form", [form for form in Form if form is not Form.TEXT])
 def test_the_audit_reads_every_form(sets, tmp_path, form):
-    export(sets, "v1", form, tmp_path / "out")
+    export(*sets, "v1", form, tmp_path / "out")
     read = read_rows(tmp_path / "out")
     assert {row.answer for row in read} >= {"Answer a.", "Answer b.", "Answer e."}
     assert {row.split for row in read} == {Split.TRAIN, Split.TEST}
@@ -109,12 +115,12 @@ def test_the_audit_reads_every_form(sets, tmp_path, form):
 def test_a_folder_that_exists_is_left_as_it_is(sets, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(BadDataError, match="exists already"):
-        export(sets, "v1", Form.TRL, tmp_path / "out")
+        export(*sets, "v1", Form.TRL, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_nothing_to_write_is_said(settings, tmp_path):
     sets = publish(settings, "v1", [FOLLOW_UP])
     with pytest.raises(BadDataError, match="nothing for the form text"):
-        export(sets, "v1", Form.TEXT, tmp_path / "out")
+        export(*sets, "v1", Form.TEXT, tmp_path / "out")
     assert list(tmp_path.glob("*out*")) == []

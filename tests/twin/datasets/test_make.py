@@ -1,11 +1,9 @@
-"""`twin datasets make` as a process: what it writes, when it does nothing, and after kill -9."""
+"""`twin datasets make`: what it writes, when it does nothing, and what it refuses."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.result import JobResult
 from twin.domain.sample import Split
 from twin.job import Job
-from twin.models.language_model import load_language_model
 from twin.stores.embedded_index import EmbeddedReader
 from twin.stores.files import open_files
 from twin.stores.sample_sets import SampleSets
@@ -57,19 +54,18 @@ def test_samples_are_published_with_card_and_manifest(ann):
     assert result.counts.read == 32
     for split in Split:
         instruct = sets.instruct(manifest.version, split)
-        pairs = sets.preferences(manifest.version, split)
         assert len(instruct) == manifest.counts["instruct"][split.value] > 0
-        assert len(pairs) == manifest.counts["preferences"][split.value]
-        assert {s.split for s in [*instruct, *pairs]} <= {split}
-    pairs = sets.preferences(manifest.version, Split.TRAIN)
-    assert pairs
-    assert all(pair.rejected and pair.rejected != pair.chosen for pair in pairs)
-    assert all(str(recipe.training.base_model) in pair.rejected_by for pair in pairs)
-    assert len(result.failures) + sum(manifest.counts["preferences"].values()) == 12
+        assert {sample.split for sample in instruct} == {split}
+    assert result.counts.written == sum(manifest.counts["instruct"].values())
+    assert files.names(f"datasets/ann/{manifest.version}") == [
+        ".published.json",
+        "README.md",
+        "instruct",
+        "manifest.json",
+    ]
     card = files.read_text(f"datasets/ann/{manifest.version}/README.md")
     assert "# Samples of Ann" in card
     assert "| train |" in card
-    assert not files.exists(f"datasets/ann/unfinished/{manifest.version}.json")
 
 
 def test_the_card_lets_the_datasets_library_load_it(ann, tmp_path):
@@ -83,8 +79,6 @@ def test_the_card_lets_the_datasets_library_load_it(ann, tmp_path):
     cache = str(tmp_path / "cache")
     instruct = load_dataset(str(folder), "instruct", cache_dir=cache)
     assert set(instruct) == {"train", "validation", "test"}
-    preferences = load_dataset(str(folder), "preferences", cache_dir=cache)
-    assert "rejected" in preferences["train"].column_names
 
 
 def test_the_same_inputs_are_nothing_to_do_and_other_inputs_another_version(ann):
@@ -100,22 +94,6 @@ def test_the_same_inputs_are_nothing_to_do_and_other_inputs_another_version(ann)
     with pytest.raises(NothingToDo):
         make(settings, recipe)
     assert SampleSets(open_files(settings), "ann").latest().version == first
-
-
-def test_rejected_texts_are_written_once_per_prompt(ann, monkeypatch):
-    settings, recipe = ann
-    make(settings, recipe)
-    changed = recipe.model_copy(
-        update={"datasets": recipe.datasets.model_copy(update={"min_answer_words": 29})}
-    )
-
-    def refuse(*args, **kwargs):
-        raise AssertionError("the model was loaded although every rejected text is known")
-
-    monkeypatch.setattr("twin.datasets.make.load_language_model", refuse)
-    before = SampleSets(open_files(settings), "ann").latest()
-    after = make(settings, changed).ids["dataset_version"]
-    assert after != before.version
 
 
 def test_an_index_published_while_it_is_read_is_read_again(ann, monkeypatch):
@@ -138,31 +116,6 @@ def test_an_index_published_while_it_is_read_is_read_again(ann, monkeypatch):
     assert "new" in manifest.documents
     assert made.ids["dataset_version"] == manifest.version
     assert sample_set_version(recipe, manifest.index_fingerprint) == manifest.version
-
-
-def test_rejected_texts_for_another_name_are_not_reused(ann):
-    """The author's name stands in every prompt."""
-    settings, recipe = ann
-    make(settings, recipe)
-    author = recipe.author.model_copy(update={"name": "Bea"})
-    asked = []
-
-    def listen(*arguments):
-        model = load_language_model(*arguments)
-        generate = model.generate_batch
-
-        def generate_batch(prompts, params):
-            asked.extend(prompts)
-            return generate(prompts, params)
-
-        model.generate_batch = generate_batch
-        return model
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("twin.datasets.make.load_language_model", listen)
-        make(settings, recipe.model_copy(update={"author": author}))
-    assert len(asked) == recipe.datasets.max_preference_pairs
-    assert all("Bea" in prompt[0]["content"] for prompt in asked)
 
 
 def test_splits_of_few_documents_are_pointed_out(ann):
@@ -193,43 +146,28 @@ def test_there_must_be_an_index_and_enough_articles(settings, tiny, tmp_path):
     corpora.publish(corpora.document("only"), recipe, settings)
     with pytest.raises(BadDataError, match="no test samples from 1 usable documents"):
         make(settings, recipe)
+
+
+def test_samples_are_for_any_base_model(ann):
+    """None is loaded, and none is part of the version."""
+    settings, recipe = ann
     unknown = recipe.model_copy(
         update={"training": recipe.training.model_copy(update={"base_model": "gemma9"})}
     )
-    with pytest.raises(BadDataError, match="unknown base model 'gemma9'"):
-        make(settings, unknown)
+    made = make(settings, unknown).ids["dataset_version"]
+    with pytest.raises(NothingToDo, match=made):
+        make(settings, recipe)
 
 
 @pytest.mark.slow
-def test_kill_9_while_writing_rejected_texts_loses_a_group_at_most(settings, tiny, tmp_path):
-    """Three processes that import torch. Buys: what was written before is not written again."""
-    settings = settings.model_copy(update={"recipes": tmp_path / "recipes"})
-    recipe = corpora.write_recipe(
-        settings.recipes,
-        tiny,
-        datasets={**corpora.SMALL, "rejected_max_tokens": 96, "max_preference_pairs": 96},
-    )
-    corpora.publish(corpora.corpus(), recipe, settings)
+def test_the_command_makes_samples_once(ann, tmp_path):
+    """Two processes. Buys: exit codes, and the result as Airflow reads it."""
+    settings, _ = ann
     environment = {**os.environ, **corpora.environment(settings)}
     command = [TWIN, "datasets", "make", "--recipe", "ann", "--result", str(tmp_path / "r.json")]
-    unfinished = Path(settings.files_root) / "datasets" / "ann" / "unfinished"
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not list(unfinished.glob("*.json")) and time.monotonic() < deadline:
-            assert process.poll() is None, "it ended before it could be killed"
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    (kept,) = unfinished.glob("*.json")
-    written = json.loads(kept.read_text())
-    assert written
-    assert SampleSets(open_files(settings), "ann").find_latest() is None
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    sets = SampleSets(open_files(settings), "ann")
-    version = sets.latest().version
-    texts = {p.rejected for split in Split for p in sets.preferences(version, split)}
-    assert {text for text in written.values() if text} <= texts
-    assert not kept.exists()
+    assert json.loads((tmp_path / "r.json").read_text())["status"] == "done"
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert again.returncode == 99
     assert json.loads((tmp_path / "r.json").read_text())["status"] == "skipped"

@@ -57,12 +57,7 @@ def ship(settings, tiny, tmp_path):
     recipe = corpora.write_recipe(
         settings.recipes,
         tiny,
-        datasets={
-            "written": str(path),
-            "withheld_share": 1.0,
-            "max_preference_pairs": 3,
-            "rejected_max_tokens": 4,
-        },
+        datasets={"written": str(path), "withheld_share": 1.0},
         serving={"passages": 2},
     )
     publish(settings, recipe)

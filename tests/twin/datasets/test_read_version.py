@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from tests.twin.datasets.sets import FIRST, SECOND, pair, publish, recipe_file
+from tests.twin.datasets.sets import FIRST, SECOND, pair, publish, publish_pairs, recipe_file
 from twin.datasets.commands import app
 
 
@@ -66,6 +66,22 @@ def test_diff(published):
     assert code == 0
     assert json.loads(out)["samples"]["rewritten"] == 1
     assert "# From v1 to v2" in run("diff", "v1", "v2", "--recipe", published)[1]
+
+
+def test_audit_reads_the_samples_of_a_version_and_its_newest_pairs(
+    published, monkeypatch, settings
+):
+    monkeypatch.setattr("twin.datasets.run_audit.get_settings", lambda: settings)
+    _, out, _ = run("audit", "v1", "--recipe", published)
+    assert "# Audit of 5 rows (1 test, 4 train; 1 pairs)" in out
+    publish_pairs(settings, "v1", "p2", [pair("a"), pair("b")])
+    assert "4 train" not in run("audit", "v1", "--recipe", published)[1]
+    # A set without a pair is no reason to refuse the samples.
+    publish_pairs(settings, "v1", "p3", [])
+    assert (
+        "# Audit of 4 rows (1 test, 3 train; 0 pairs)"
+        in run("audit", "v1", "--recipe", published)[1]
+    )
 
 
 def test_export(published, tmp_path):

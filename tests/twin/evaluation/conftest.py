@@ -262,9 +262,8 @@ def world(settings, mlflow_url, weights, samples, index_root) -> World:
         index_fingerprint="f1",
         recipe_digest=recipe.digest("datasets"),
         prompt_version="1",
-        rejected_by="none",
         documents={sample.document_id: sample.split for sample in samples},
         counts={},
     )
-    SampleSets(open_files(live), recipe.name).publish(manifest, samples, [], "# Samples")
+    SampleSets(open_files(live), recipe.name).publish(manifest, samples, "# Samples")
     return World(live, recipe, weights)

@@ -6,7 +6,7 @@ from pyarrow import parquet
 
 from twin.domain.conversation import Turn
 from twin.domain.errors import BadDataError
-from twin.domain.sample import InstructSample, Maker, PreferencePair, Split
+from twin.domain.sample import InstructSample, Maker, Split
 from twin.stores.files import open_files
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 
@@ -28,18 +28,6 @@ SAMPLE = InstructSample(
     kind="follow-up",
     facts=("no",),
 )
-PAIR = PreferencePair(
-    id="p",
-    split=Split.TRAIN,
-    instruction="And two?",
-    chosen="No.",
-    rejected="Perhaps.",
-    rejected_by="m",
-    document_id="d",
-    revision="r",
-    chunk_id="c1",
-    history=HISTORY,
-)
 
 
 def manifest(**fields):
@@ -51,7 +39,6 @@ def manifest(**fields):
         index_fingerprint="f",
         recipe_digest="d",
         prompt_version="1",
-        rejected_by="m",
         documents={"d": Split.TRAIN},
         counts={},
         **fields,
@@ -65,14 +52,25 @@ def sets(settings):
 
 def test_every_field_comes_back(sets):
     other = SAMPLE.model_copy(update={"id": "s2", "history": (), "facts": (), "chunk_ids": ()})
-    sets.publish(manifest(), [SAMPLE, other], [PAIR], "card")
+    sets.publish(manifest(), [SAMPLE, other], "card")
     assert sets.instruct("v1", Split.TRAIN) == [SAMPLE, other]
-    assert sets.preferences("v1", Split.TRAIN) == [PAIR]
     assert sets.instruct("v1", Split.TEST) == []
 
 
+def test_a_version_that_holds_pairs_of_its_own_is_read(sets, settings):
+    """As they were before pairs were written by the model after SFT."""
+    sets.publish(manifest(), [SAMPLE], "card")
+    files = open_files(settings)
+    note = files.read_json("datasets/ann/v1/manifest.json")
+    note |= {"rejected_by": "m", "counts": {"instruct": {"train": 1}, "preferences": {"train": 1}}}
+    files.write_json("datasets/ann/v1/manifest.json", note)
+    files.write_text("datasets/ann/v1/preferences/train.parquet", "of before")
+    assert sets.latest().documents == {"d": Split.TRAIN}
+    assert sets.instruct("v1", Split.TRAIN) == [SAMPLE]
+
+
 def test_files_of_before_written_questions_are_read(sets, settings):
-    sets.publish(manifest(), [SAMPLE], [], "card")
+    sets.publish(manifest(), [SAMPLE], "card")
     path = (
         open_files(settings).uri("datasets/ann/v1/instruct/train.parquet").removeprefix("file://")
     )

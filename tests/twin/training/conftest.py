@@ -31,6 +31,17 @@ class World:
         body(job)
         return job.result
 
+    def run_all(self, *bodies) -> None:
+        """Run the bodies of several jobs, one after the other."""
+        for body in bodies:
+            self.run(body)
+
+    def without_preferences(self) -> None:
+        """Switch DPO off: what comes out is the adapter of SFT."""
+        dpo = self.recipe.training.dpo.model_copy(update={"enabled": False})
+        training = self.recipe.training.model_copy(update={"dpo": dpo})
+        self.recipe = self.recipe.model_copy(update={"training": training})
+
     def job(self, body, **training) -> Job:
         """What ``body`` is given by `run`."""
         recipe = self.recipe

@@ -1,4 +1,4 @@
-"""SFT, DPO and packaging, by real trainings of a tiny model against a live MLflow."""
+"""SFT, pairs, DPO and packaging, by real trainings of a tiny model against a live MLflow."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from tests import servers
 from tests.twin import corpora
+from tests.twin.datasets.sets import pair, publish_pairs
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import Split
 from twin.job import MAX_FAILURES_IN_RESULT
@@ -29,6 +30,7 @@ from twin.stores.sample_sets import SampleSets
 from twin.stores.weights import fetch_weights
 from twin.training.dpo import run_dpo
 from twin.training.package import run_package
+from twin.training.pairs import run_pairs
 from twin.training.plan import plan_training
 from twin.training.sft import run_sft
 
@@ -50,8 +52,9 @@ def likelihood(folder, world, split=Split.TRAIN):
 
 
 def test_the_whole_way_from_samples_to_a_registered_candidate(world, tiny, tmp_path):
-    with pytest.raises(BadDataError, match="twin training sft"):
-        world.run(run_dpo)
+    for body in (run_pairs, run_dpo):
+        with pytest.raises(BadDataError, match="twin training sft --recipe ann"):
+            world.run(body)
     with pytest.raises(BadDataError, match="twin training sft"):
         world.run(run_package)
 
@@ -74,10 +77,21 @@ def test_the_whole_way_from_samples_to_a_registered_candidate(world, tiny, tmp_p
     assert {"validation_loss", "learning_rate", "grad_norm"} <= run.data.metrics.keys()
     assert not {"entropy", "mean_token_accuracy"} & run.data.metrics.keys()
 
+    with pytest.raises(BadDataError, match="twin training pairs --recipe ann"):
+        world.run(run_dpo)
+    pairs = world.run(run_pairs)
     dpo = world.run(run_dpo)
+    assert dpo.ids["pairs_version"] == pairs.ids["pairs_version"]
+    assert dpo.counts.read == pairs.counts.written > 0
     run = client(world).get_run(dpo.ids["mlflow_run"])
     assert run.info.status == "FINISHED"
     assert "rewards/margins" in run.data.metrics
+    assert run.data.params["pairs_version"] == pairs.ids["pairs_version"]
+    assert run.data.params["pairs_length_auc"] == str(pairs.detail["length_auc"])
+    assert {each.dataset.digest for each in run.inputs.dataset_inputs} == {
+        sft.ids["dataset_version"],
+        pairs.ids["pairs_version"],
+    }
     assert dpo.detail["steps"] == 3
 
     packaged = world.run(run_package)
@@ -95,7 +109,7 @@ def test_the_whole_way_from_samples_to_a_registered_candidate(world, tiny, tmp_p
     assert "start_of_turn" in (folder / "chat_template.jinja").read_text()
     assert likelihood(folder, world) > likelihood(tiny, world) + 0.1
 
-    for body in (run_sft, run_dpo, run_package):
+    for body in (run_sft, run_pairs, run_dpo, run_package):
         with pytest.raises(NothingToDo):
             world.run(body)
     assert not list((world.settings.home / "work").iterdir())
@@ -107,7 +121,7 @@ def plan_folder(world):
 
 
 def test_dpo_moves_the_adapter_towards_the_chosen(world):
-    world.run(run_sft)
+    world.run_all(run_sft, run_pairs)
     result = world.run(run_dpo, dpo={"max_steps": 12, "learning_rate": 5e-3})
     history = client(world).get_metric_history(result.ids["mlflow_run"], "rewards/margins")
     # The reference is the SFT adapter itself, so the first margin is (nearly) nothing.
@@ -117,6 +131,8 @@ def test_dpo_moves_the_adapter_towards_the_chosen(world):
 
 def test_switched_off_dpo_passes_the_adapter_on(world):
     world.run(run_sft)
+    with pytest.raises(NothingToDo, match=r"training\.dpo\.enabled is false"):
+        world.run(run_pairs, dpo={"enabled": False})
     result = world.run(run_dpo, dpo={"enabled": False})
     assert "passed on" in result.detail["dpo"]
     files = world.files
@@ -145,25 +161,26 @@ def test_samples_that_do_not_fit_are_named(world):
 @pytest.mark.parametrize("body", [run_sft, run_dpo])
 def test_of_many_samples_that_do_not_fit_the_first_fifty_are_named(world, body):
     """The result of a job stays small, however large the corpus."""
-    sets = SampleSets(world.files, "ann")
-    known = sets.latest()
-    samples = sets.instruct(known.version, Split.TRAIN)
-    pairs = sets.preferences(known.version, Split.TRAIN)
-    sets.publish(
-        known.model_copy(update={"version": "many"}),
-        [samples[0].model_copy(update={"id": str(number)}) for number in range(60)],
-        [pairs[0].model_copy(update={"id": str(number)}) for number in range(60)],
-        "# Many",
-    )
-    short = {"sft": {"max_length": 20}, "dpo": {"max_length": 20}}
-    job = world.job(body, **short)
+    many = [str(number) for number in range(60)]
+    job = world.job(body, sft={"max_length": 20}, dpo={"max_length": 20})
     if body is run_dpo:
-        adapter = plan_training(job.recipe, world.settings, world.files).sft_adapter
-        world.files.publish_folder(_trained_elsewhere(world), adapter)
+        plan = plan_training(job.recipe, world.settings, world.files)
+        world.files.publish_folder(_trained_elsewhere(world), plan.sft_adapter)
+        pairs = [pair("a", id=name) for name in many]
+        publish_pairs(world.settings, plan.manifest.version, plan.pairs, pairs)
+    else:
+        sets = SampleSets(world.files, "ann")
+        known = sets.latest()
+        [sample, *_] = sets.instruct(known.version, Split.TRAIN)
+        sets.publish(
+            known.model_copy(update={"version": "many"}),
+            [sample.model_copy(update={"id": name}) for name in many],
+            "# Many",
+        )
     with pytest.raises(BadDataError, match="fits"):
         body(job)
     assert job.counts.skipped == 60
-    assert list(job.result.failures) == [str(number) for number in range(MAX_FAILURES_IN_RESULT)]
+    assert list(job.result.failures) == many[:MAX_FAILURES_IN_RESULT]
     assert all("max_length" in reason for reason in job.result.failures.values())
 
 
@@ -187,15 +204,16 @@ def test_nothing_to_do_prepares_no_model(world, monkeypatch):
     elsewhere = _trained_elsewhere(world)
     for adapter in (plan.sft_adapter, plan.dpo_adapter):
         world.files.publish_folder(elsewhere, adapter)
-    for body in (run_sft, run_dpo):
+    publish_pairs(world.settings, plan.manifest.version, plan.pairs, [])
+    for body in (run_sft, run_pairs, run_dpo):
         with pytest.raises(NothingToDo):
             world.run(body)
     assert not list(world.settings.models_root.rglob("*.safetensors"))
 
 
 def test_a_shared_version_is_an_adapter_beside_its_base(world, tiny):
-    world.run(run_sft)
-    world.run(run_dpo)
+    world.without_preferences()
+    world.run_all(run_sft, run_dpo)
     merged = world.run(run_package)
     serving = world.recipe.serving.model_copy(update={"adapters": "shared"})
     world.recipe = world.recipe.model_copy(update={"serving": serving})
@@ -229,8 +247,8 @@ def test_a_shared_version_is_an_adapter_beside_its_base(world, tiny):
 
 def test_a_merge_rounds_once(world, tiny):
     """A layer at a time it is what merging a whole model in float32 gives."""
-    world.run(run_sft)
-    world.run(run_dpo)
+    world.without_preferences()
+    world.run_all(run_sft, run_dpo)
     done = world.run(run_package)
     merged = load_file(Path(done.uris["weights"]) / "model.safetensors")
     from peft import PeftModel
@@ -265,6 +283,9 @@ def test_an_adapter_of_another_base_is_refused_by_name(world, tiny, tmp_path):
     with pytest.raises(BadDataError, match=words):
         world.run(run_package)
     world.files.remove(elsewhere.dpo_adapter)
+    with pytest.raises(BadDataError, match=words):
+        world.run(run_pairs)
+    publish_pairs(world.settings, plan.manifest.version, elsewhere.pairs, [pair("a")])
     with pytest.raises(BadDataError, match=words):
         world.run(run_dpo)
 
@@ -353,7 +374,7 @@ def test_kill_9_in_mid_training_goes_on_from_the_checkpoint(world, stage):
         world.settings.recipes, Path(world.recipe.training.base_model), training={stage: steps}
     )
     if stage == "dpo":
-        world.run(run_sft)
+        world.run_all(run_sft, run_pairs)
     environment = {**os.environ, **corpora.environment(world.settings)}
     command = [TWIN, "training", stage, "--recipe", "ann"]
     plan = plan_training(world.recipe, world.settings, world.files)

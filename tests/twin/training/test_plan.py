@@ -22,11 +22,11 @@ def plan(settings, recipe):
     def made(changed=recipe, samples="s1"):
         manifest = SampleSetManifest(
             version=samples, recipe="ann", author_id="ann", author_name="Ann",
-            index_fingerprint="f", recipe_digest="r", prompt_version="1", rejected_by="none",
+            index_fingerprint="f", recipe_digest="r", prompt_version="1",
             documents={}, counts={},
         )  # fmt: skip
         files = open_files(settings)
-        SampleSets(files, "ann").publish(manifest, [], [], "# Samples")
+        SampleSets(files, "ann").publish(manifest, [], "# Samples")
         return plan_training(changed, settings, files)
 
     return made
@@ -61,7 +61,8 @@ def test_the_same_inputs_are_the_same_training(plan):
 def test_every_knob_of_the_first_stage_is_another_training(plan, recipe, changed):
     before, after = plan(), plan(training(recipe, **changed))
     assert after.sft != before.sft
-    assert after.dpo.rpartition("/")[2] == before.dpo.rpartition("/")[2]
+    assert after.pairs != before.pairs, "another model writes other texts"
+    assert after.dpo.rpartition("/")[2] != before.dpo.rpartition("/")[2]
     assert after.dpo.startswith(after.sft.removesuffix("/sft"))
 
 
@@ -78,10 +79,36 @@ def test_every_knob_of_the_second_stage_leaves_the_first(plan, recipe, changed):
     before, after = plan(), plan(training(recipe, dpo=changed))
     assert after.sft == before.sft
     assert after.dpo != before.dpo
+    assert (after.pairs == before.pairs) == ("max_length" not in changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"max_pairs": 3}, {"max_tokens": 99}, {"candidates": 5}, {"temperature": 0.1}],
+    ids=str,
+)
+def test_every_knob_of_the_pairs_is_other_pairs_and_another_second_stage(plan, recipe, changed):
+    pairs = recipe.training.dpo.pairs.model_copy(update=changed)
+    before, after = plan(), plan(training(recipe, dpo={"pairs": pairs}))
+    assert after.sft == before.sft
+    assert after.pairs != before.pairs
+    assert after.dpo != before.dpo
+    assert after.candidates != before.candidates
+    assert after.candidates.startswith(after.sft.removesuffix("sft"))
+
+
+def test_another_refusal_is_other_pairs(plan, recipe):
+    """It decides which of the model's texts are right."""
+    retrieval = recipe.retrieval.model_copy(update={"dont_know": "No."})
+    before, after = plan(), plan(recipe.model_copy(update={"retrieval": retrieval}))
+    assert after.sft == before.sft
+    assert after.pairs != before.pairs
 
 
 def test_other_samples_are_another_training(plan):
-    assert plan(samples="s2").sft != plan(samples="s1").sft
+    before, after = plan(samples="s1"), plan(samples="s2")
+    assert after.sft != before.sft
+    assert after.pairs != before.pairs
 
 
 def test_another_base_is_another_training(plan, recipe, tmp_path):
@@ -104,3 +131,12 @@ def test_other_code_is_another_training(plan, monkeypatch, name):
     after = plan()
     assert after.sft != before.sft
     assert after.dpo.rpartition("/")[2] != before.dpo.rpartition("/")[2]
+
+
+def test_other_code_that_makes_pairs_leaves_the_first_stage(plan, monkeypatch):
+    before = plan()
+    monkeypatch.setattr(planning, "PAIRER", "another")
+    after = plan()
+    assert after.sft == before.sft
+    assert after.pairs != before.pairs
+    assert after.dpo != before.dpo

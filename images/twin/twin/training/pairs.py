@@ -76,8 +76,8 @@ def _make(job: Job, files: FileStore, plan: TrainingPlan) -> None:
     texts = sum(len(written[sample.id]) for sample in chosen)
     if dropped[Reason.EMPTY] == texts:
         raise BadDataError(
-            f"the model after SFT wrote nothing to any of {len(chosen)} samples: train it otherwise "
-            "(training.sft), or set training.dpo.enabled to false"
+            f"the model after SFT wrote nothing to any of {len(chosen)} samples: train it "
+            "otherwise (training.sft), or set training.dpo.enabled to false"
         )
     pairs = [_pair(job, choice) for choice in choices]
     manifest = PairSetManifest(

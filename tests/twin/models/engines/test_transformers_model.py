@@ -255,3 +255,25 @@ def test_the_head_is_never_copied_for_the_rows_of_a_batch(model):
     with profile(activities=[ProfilerActivity.CPU]) as measured:
         model.generate_batch(prompts, SamplingParams(max_new_tokens=2))
     assert "aten::bmm" not in {event.key for event in measured.key_averages()}
+
+
+def test_a_prompt_of_several_answers_is_read_once(model):
+    """Copies get the text that each gets alone, in their places, and sampled ones differ."""
+    read = []
+
+    def listen(_, arguments, keywords):
+        read.append(tuple(keywords["input_ids"].shape))
+
+    hook = model.model.register_forward_pre_hook(listen, with_kwargs=True)
+    texts = [QUESTIONS[0], QUESTIONS[1], QUESTIONS[0], QUESTIONS[0]]
+    try:
+        copies = [g.text for g in model.generate_batch([asked(text) for text in texts], GREEDY)]
+    finally:
+        hook.remove()
+    assert [rows for rows, _ in read][:2] == [2, 4]
+    alone = {text: model.generate(asked(text), GREEDY).text for text in QUESTIONS}
+    assert copies == [alone[text] for text in texts]
+    params = replace(GREEDY, temperature=1.5, seed=3)
+    sampled = [g.text for g in model.generate_batch([asked("Why pods?")] * 3, params)]
+    assert len(set(sampled)) == 3
+    assert sampled == [g.text for g in model.generate_batch([asked("Why pods?")] * 3, params)]
