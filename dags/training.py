@@ -10,8 +10,8 @@ In the form a run can be given other values than the recipe's, such as
 promotes it.
 
 **Reads** sample sets. **Writes** adapters, preference pairs and weights to the file store, runs to
-MLflow, and a version with alias `candidate` to the model registry. A training that was killed goes on from its
-last checkpoint.
+MLflow, and a version with alias `candidate` to the model registry. A training that was killed goes
+on from its last checkpoint.
 """
 
 import datetime

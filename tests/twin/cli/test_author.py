@@ -24,8 +24,8 @@ from twin.recipes import load_recipe
 from twin.settings import Settings, get_settings
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index
-from twin.stores.registry import Registry
 from twin.stores.pair_sets import PairSetManifest, PairSets
+from twin.stores.registry import Registry
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 from twin.stores.warehouse import COLLECTIONS, open_warehouse
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from twin.datasets.audit import audit, render_audit
 from twin.datasets.audit_rows import Row, read_rows

@@ -1,4 +1,4 @@
-"""What the model writes to samples: which samples, how often, and after an attempt that was killed."""
+"""What the model writes to samples: to which, how often, and after an attempt that was killed."""
 
 import pytest
 

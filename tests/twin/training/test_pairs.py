@@ -39,7 +39,7 @@ def made(world):
 
 
 def told(world, samples, texts):
-    """Samples, an adapter, and what its model has written to them, as a killed attempt leaves it."""
+    """Samples, an adapter, and what its model has written, as a killed attempt leaves them."""
     publish(world.settings, "told", samples)
     plan = plan_of(world)
     folder = world.settings.home / "adapter"

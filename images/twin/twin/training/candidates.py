@@ -29,7 +29,7 @@ class Candidate(BaseModel):
     is_cut: bool
 
 
-Candidates = Mapping[str, Sequence[Candidate]]
+Candidates = Mapping[str, tuple[Candidate, ...]]
 """Sample id to what the model wrote to it, in the order of its writing."""
 
 KEPT: TypeAdapter[dict[str, tuple[Candidate, ...]]] = TypeAdapter(dict[str, tuple[Candidate, ...]])
