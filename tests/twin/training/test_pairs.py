@@ -38,9 +38,9 @@ def made(world):
     return sets.manifest(samples, plan.pairs), sets.pairs(samples, plan.pairs), card
 
 
-def told(world, samples, texts):
+def told(world, samples, texts, version="told"):
     """Samples, an adapter, and what its model has written, as a killed attempt leaves them."""
-    publish(world.settings, "told", samples)
+    publish(world.settings, version, samples)
     plan = plan_of(world)
     folder = world.settings.home / "adapter"
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def test_what_is_no_pair_is_counted_by_reason(world):
         fact("known", "It has 4 masts.", "4"),
         fact("mute", "Steam.", "steam"),
         fact("same", "The bell rings twice at noon.", "twice"),
-        fact("shy", "It is red and very old.", "red"),
+        fact("shy", "It is red, old and very heavy.", "red"),
         sample("far", answer=corpora.passage("far", words=200)),
         sample("held", Split.TEST),
     ]
@@ -192,7 +192,7 @@ def test_samples_that_do_not_fit_are_refused_with_what_to_raise(world):
         match=r"no training sample fits .*pairs\.max_tokens: 1.*raise training\.dpo\.pairs\.max_t",
     ):
         world.run(run_pairs)
-    told(world, [sample("held", Split.TEST)], {})
+    told(world, [sample("held", Split.TEST)], {}, "held")
     with pytest.raises(BadDataError, match=r"fits preference pairs \(there are none\)"):
         world.run(run_pairs)
 
