@@ -30,9 +30,10 @@ def remove(
     Reads: the warehouse, the indexes, the file store, the model registry.
 
     Writes: removes the author's documents (and guests' that only this author's sources gave) with
-    their history, raw pages, chunks, samples, pairs and backups. Versions of models that were trained
-    on them are named, and stay: delete them in MLflow. So do notes of what was forgotten on demand,
-    and the recipe: a later crawl brings the texts again. Run it when no job of the author runs.
+    their history, raw pages, chunks, samples, pairs and backups. Versions of models that were
+    trained on them are named, and stay: delete them in MLflow. So do notes of what was forgotten on
+    demand, and the recipe: a later crawl brings the texts again. Run it when no job of the author
+    runs.
 
     Killed in its middle, it is finished by running it again. Exits with 99 if nothing is there.
     """

@@ -1,9 +1,9 @@
 """Which candidates are rejected texts: the hard ones, of lengths that give nothing away.
 
 Hard is what is most like the author's answer, by its words in their order. The likelihood that the
-model gives to a text would cost more: each candidate's prompt is read once more for it, where writing
-reads it once for all of them. And it says less, since each candidate is likely to the model that
-wrote it. Preference training reports that margin as it goes (``rewards/margins``).
+model gives to a text would cost more: each candidate's prompt is read once more for it, where
+writing reads it once for all of them. And it says less, since each candidate is likely to the model
+that wrote it. Preference training reports that margin as it goes (``rewards/margins``).
 """
 
 import re
