@@ -37,7 +37,8 @@ def run_package(job: Job) -> None:
     if not files.is_published(plan.dpo_adapter):
         raise BadDataError(
             f"no adapter for samples {plan.manifest.version}: "
-            f"run `twin training sft`, `pairs` and `dpo --recipe {job.recipe.name}`"
+            "run `twin training sft`, `twin training pairs` and "
+            f"`twin training dpo --recipe {job.recipe.name}`"
         )
     with Registry(job.settings) as registry:
         if (known := _registered(job, files, plan, registry)) is not None:
