@@ -136,17 +136,13 @@ def _swapped(choices: Sequence[Choice]) -> list[Choice]:
         for index, choice in enumerate(now)
         for number, option in enumerate(choice.options)
     ]
-    moved: set[int] = set()
     for gain, index, number in sorted(moves, key=lambda move: (-move[0], *move[1:])):
         if gain <= 0 or not _bias(now):
             break
-        if index in moved:
-            continue
         other = Choice(now[index].sample, now[index].options, number)
         after = [*now[:index], other, *now[index + 1 :]]
         if _distance(after) < _distance(now):
             now = after
-            moved.add(index)
     return now
 
 
