@@ -120,7 +120,7 @@ def test_a_folder_that_exists_is_left_as_it_is(sets, tmp_path):
 
 
 def test_nothing_to_write_is_said(settings, tmp_path):
-    sets = publish(settings, "v1", [FOLLOW_UP])
+    sets = publish(settings, "v1", [FOLLOW_UP]), PairSets(open_files(settings), "ann")
     with pytest.raises(BadDataError, match="nothing for the form text"):
         export(*sets, "v1", Form.TEXT, tmp_path / "out")
     assert list(tmp_path.glob("*out*")) == []
