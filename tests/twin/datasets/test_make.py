@@ -69,6 +69,9 @@ def test_samples_are_published_with_card_and_manifest(ann):
     card = files.read_text(f"datasets/ann/{manifest.version}/README.md")
     assert "# Samples of Ann" in card
     assert "| train |" in card
+    page = files.read_text(f"datasets/ann/{manifest.version}/card.html")
+    assert result.uris["card"] == files.uri(f"datasets/ann/{manifest.version}/card.html")
+    assert f"<code>{manifest.version}</code>" in page
     assert not files.exists(f"datasets/ann/unfinished/{manifest.version}.json")
 
 

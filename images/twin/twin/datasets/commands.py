@@ -20,7 +20,8 @@ def make(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption 
     Reads the recipe's index, the file that `datasets.written` names and, for the rejected texts,
     the base model. Writes
     datasets/RECIPE/VERSION/{instruct,preferences}/{train,validation,test}.parquet with a card
-    (README.md) and manifest.json to the file store, and datasets/RECIPE/latest.json.
+    (README.md, and as a page card.html) and manifest.json to the file store, and
+    datasets/RECIPE/latest.json.
     """
     from twin.datasets.make import make_samples
 

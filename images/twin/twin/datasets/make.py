@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import structlog
 
 from twin.datasets.card import few_documents, render_card
+from twin.datasets.card_page import render_page
 from twin.datasets.copies import copy_share
 from twin.datasets.instruct import InstructSet, make_instruct_set
 from twin.datasets.personal_data import Redactor
@@ -31,7 +32,7 @@ from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import IndexReader, nothing_published, open_index
-from twin.stores.sample_sets import INSTRUCT, PREFERENCES, SampleSetManifest, SampleSets
+from twin.stores.sample_sets import INSTRUCT, PAGE, PREFERENCES, SampleSetManifest, SampleSets
 
 log = structlog.get_logger("twin")
 
@@ -117,11 +118,13 @@ def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
             "departed": {id_: split for id_, split in kept.items() if id_ not in made.documents},
         }
     )
-    uri = sets.publish(manifest, made.samples, pairs, render_card(manifest, made.samples))
+    card, page = render_card(manifest, made.samples), render_page(manifest, made.samples)
+    uri = sets.publish(manifest, made.samples, pairs, card, page)
     files.remove(_work(job, version))
     job.counts.written = len(made.samples) + len(pairs)
     job.result.ids["dataset_version"] = version
     job.result.uris["dataset"] = uri
+    job.result.uris["card"] = f"{uri}/{PAGE}"
     job.result.detail.update(
         counts=manifest.counts,
         skipped=manifest.skipped,

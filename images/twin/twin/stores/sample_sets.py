@@ -1,8 +1,9 @@
 """Sample sets in the file store: the layout that `datasets` writes and training, evaluation read.
 
 ``datasets/<recipe>/<version>/{instruct,preferences}/{train,validation,test}.parquet`` with a
-``README.md`` card and a ``manifest.json``; ``datasets/<recipe>/latest.json`` names the newest
-version. A version is published whole and never changes.
+``README.md`` card, the card as a page (``card.html``) and a ``manifest.json``;
+``datasets/<recipe>/latest.json`` names the newest version. A version is published whole and never
+changes.
 """
 
 import tempfile
@@ -19,6 +20,7 @@ from twin.stores.files import FileStore
 
 FOLDER = "datasets"
 INSTRUCT, PREFERENCES = "instruct", "preferences"
+PAGE = "card.html"
 
 Sample = TypeVar("Sample", InstructSample, PreferencePair)
 
@@ -146,14 +148,25 @@ class SampleSets:
         instruct: Sequence[InstructSample],
         preferences: Sequence[PreferencePair],
         card: str,
+        page: str = "",
     ) -> str:
-        """Write a version and make it the latest; returns its URI."""
+        """Write a version and make it the latest; returns its URI.
+
+        Args:
+            manifest: of the version.
+            instruct: its samples.
+            preferences: its pairs.
+            card: in Markdown.
+            page: the card in HTML; "" for none.
+        """
         with tempfile.TemporaryDirectory(prefix="samples-") as scratch:
             folder = Path(scratch)
             for split in Split:
                 _write(folder / INSTRUCT, split, instruct, InstructSample)
                 _write(folder / PREFERENCES, split, preferences, PreferencePair)
             (folder / "README.md").write_text(card, encoding="utf-8")
+            if page:
+                (folder / PAGE).write_text(page, encoding="utf-8")
             (folder / "manifest.json").write_text(
                 manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"
             )
