@@ -129,6 +129,7 @@ def _documents(samples: Sequence[InstructSample]) -> list[DocumentRow]:
 
 def _left_out(manifest: SampleSetManifest) -> Iterator[tuple[str, list[tuple[str, int]]]]:
     """What is not in the samples, each with the reasons and how many, most frequent first."""
+    yield "Samples that people have left out", Counter(manifest.refused).most_common()
     yield "Chunks that no sample was made of", Counter(manifest.skipped).most_common()
     yield "Written questions that are not used", Counter(manifest.set_aside).most_common()
     redacted = [(f"[{kind}]", count) for kind, count in Counter(manifest.redacted).most_common()]

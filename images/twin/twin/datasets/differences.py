@@ -9,7 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 
-INPUTS = ("index_fingerprint", "recipe_digest", "prompt_version", "rejected_by", "split_seed")
+INPUTS = (
+    "index_fingerprint",
+    "recipe_digest",
+    "prompt_version",
+    "rejected_by",
+    "split_seed",
+    "verdicts",
+)
 """Fields of the manifest that say what a version was made from."""
 
 SHOWN = 5

@@ -57,6 +57,12 @@ class SampleSetManifest(BaseModel):
     set_aside: dict[str, int] = Field(
         default_factory=dict, description="reason to written questions that are not used"
     )
+    verdicts: dict[str, int] = Field(
+        default_factory=dict, description="what people's verdicts have done, in samples"
+    )
+    refused: dict[str, int] = Field(
+        default_factory=dict, description="reason to samples that people have left out"
+    )
     copy_share: dict[str, float] = Field(
         default_factory=dict, description="split to share of samples that show their answer"
     )
