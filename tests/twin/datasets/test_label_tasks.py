@@ -33,7 +33,7 @@ def test_a_task_shows_the_sample_and_says_whose_it_is():
         "question": "user: One?\n\nassistant: Yes.\n\nWhat of b?",
         "passages": "Pods\nA pod.",
         "answer": "Answer b.",
-        "source": "Pods <https://a.example/b>",
+        "origin": "Pods <https://a.example/b>",
     } == DATA
     assert task_of("ann", "v1", sample("a"))["passages"] == FROM_MEMORY
 
@@ -45,6 +45,11 @@ def test_the_page_shows_and_asks_what_is_read():
     asked = {tag.get("name"): tag for tag in page.iter() if tag.get("toName")}
     assert set(asked) == {"verdict", "reason", "edited", "note"}
     assert {each.get("value") for each in asked["verdict"]} == {each.value for each in Decision}
+
+
+def test_no_field_has_a_name_that_label_studio_takes_for_something_else():
+    """Its page showed the whole task in place of a field called source."""
+    assert "source" not in DATA
 
 
 def test_verdicts_with_reason_note_and_answer():

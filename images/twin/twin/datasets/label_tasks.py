@@ -38,7 +38,8 @@ def task_of(recipe: str, version: str, sample: InstructSample) -> Task:
         "question": "\n\n".join([*said, sample.instruction]),
         "passages": "\n\n".join(sample.context) or FROM_MEMORY,
         "answer": sample.answer,
-        "source": f"{sample.title} <{sample.url}>",
+        # Not "source": under that name Label Studio shows the whole task.
+        "origin": f"{sample.title} <{sample.url}>",
     }
 
 
