@@ -112,8 +112,14 @@ def _figures(splits: Mapping[str, int]) -> str:
 
 
 def _inputs(old: SampleSetManifest, new: SampleSetManifest) -> dict[str, tuple[str, str]]:
-    both = {name: (str(getattr(old, name)), str(getattr(new, name))) for name in INPUTS}
+    both = {name: (_shown(getattr(old, name)), _shown(getattr(new, name))) for name in INPUTS}
     return {name: (was, now) for name, (was, now) in both.items() if was != now}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+    return str(value)
 
 
 def _all(read: Callable[[str, Split], Sequence[Sample]], version: str) -> dict[str, Sample]:
