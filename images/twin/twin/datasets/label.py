@@ -27,6 +27,9 @@ from twin.stores.label_studio import MAX_TITLE, LabelStudio, Project
 from twin.stores.verdicts import Verdicts
 
 
+NOBODY = "nobody has given a verdict yet"
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Which samples people are to judge: drawn from those that fit."""
@@ -80,9 +83,6 @@ def import_verdicts(recipe_name: str, file: Path | None, title: str | None) -> I
     if not verdicts.update(labelled.asked, labelled.verdicts):
         raise NothingToDo("these verdicts are known already" if labelled.verdicts else NOBODY)
     yield f"`twin datasets make --recipe {recipe.name}` heeds them"
-
-
-NOBODY = "nobody has given a verdict yet"
 
 
 def default_title(recipe: str) -> str:
