@@ -26,7 +26,6 @@ from twin.stores.files import open_files
 from twin.stores.label_studio import MAX_TITLE, LabelStudio, Project
 from twin.stores.verdicts import Verdicts
 
-
 NOBODY = "nobody has given a verdict yet"
 
 
