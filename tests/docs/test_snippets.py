@@ -32,6 +32,9 @@ from twin.recipes import load_recipe
 LEFT_OUT = {
     ("README.md", "git clone"),
     ("docs/pages/how-to/another-author.md", ".venvs/jobs/bin/twin author remove"),
+    ("docs/pages/how-to/check-samples.md", "python3 -m venv"),
+    ("docs/pages/how-to/check-samples.md", "export TWIN_LABEL_STUDIO_URL"),
+    ("docs/pages/how-to/check-samples.md", ".venvs/jobs/bin/twin datasets label"),
     ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin models fetch"),
     ("docs/pages/how-to/cluster.md", "make chart-dependencies"),
     ("docs/pages/how-to/open-webui.md", "docker run"),

@@ -137,6 +137,11 @@ class Settings(BaseSettings):
     remote_api_key: SecretStr | None = None
     """Key of the endpoint that ``serving.remote`` of a recipe names."""
 
+    label_studio_url: str | None = None
+    """Label Studio's address, for `twin datasets label`."""
+    label_studio_token: SecretStr | None = None
+    """Token of one of its users (Account & Settings): a personal access token or a legacy one."""
+
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of the model libraries; unset means one a core. Set it to the reserved CPUs."""
 

@@ -19,6 +19,7 @@ from twin.cli import app
 from twin.domain.document import document_id
 from twin.domain.result import JobResult
 from twin.domain.sample import Split
+from twin.domain.verdict import Decision, Opinion, Verdict
 from twin.job import Job
 from twin.recipes import load_recipe
 from twin.settings import Settings, get_settings
@@ -27,6 +28,7 @@ from twin.stores.index import open_index
 from twin.stores.pair_sets import PairSetManifest, PairSets
 from twin.stores.registry import Registry
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
+from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import COLLECTIONS, open_warehouse
 
 WORDS = "Some words that the author has written about the sea and its weather. " * 5
@@ -94,6 +96,9 @@ def fill(settings: Settings, author: str, name: str) -> None:
         likeness=None,
     )  # fmt: skip
     PairSets(open_files(settings), name).publish(pairs, [], "card")
+    opinion = Opinion(person="1", decision=Decision.KEEP)
+    verdict = Verdict(sample="s", seen="x", document_id=ids[0], opinions=(opinion,))
+    Verdicts(open_files(settings), name).update((), [verdict])
     client = MlflowClient(tracking_uri=settings.mlflow_tracking_uri)
     run = client.create_run(client.create_experiment(uuid.uuid4().hex)).info.run_id
     with Registry(settings) as registry:
@@ -118,6 +123,7 @@ def left(settings: Settings, author: str, name: str) -> dict[str, int]:
         "backups": len(files.names(f"backups/{name}")),
         "sample sets": len(SampleSets(files, name).versions()),
         "pairs": len(files.names(f"pairs/{name}")),
+        "verdicts": len(Verdicts(files, name).read()),
         "raw pages": len(FileStore(settings.snapshots_root).names(author)),
         "unfinished": int((settings.home / "crawls" / author).exists()),
     }

@@ -22,12 +22,14 @@ from tests.twin.stores.chunks import document as chunked
 from twin.cli import app
 from twin.domain.document import document_id
 from twin.domain.sample import InstructSample, Split
+from twin.domain.verdict import Decision, Opinion, Verdict
 from twin.recipes import load_recipe
 from twin.settings import Settings, get_settings
 from twin.stores.files import open_files
 from twin.stores.index import open_index
 from twin.stores.registry import Registry
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
+from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
 from twin.stores.warehouse_files import export_warehouse, import_warehouse
 
@@ -119,15 +121,24 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
     publish_samples(recipe, live, "without", {other})
     register(recipe, live, "with")
     register(recipe, live, "without")
+    name = load_recipe(str(recipe), Path()).name
+    verdicts = Verdicts(open_files(live), name)
+    opinion = Opinion(person="1", decision=Decision.EDIT, answer="Other words.")
+    of_secret, of_other = (
+        Verdict(sample=id_, seen="s", document_id=id_, opinions=(opinion,))
+        for id_ in (secret, other)
+    )
+    verdicts.update((), [of_secret, of_other])
 
     code, result, output = forget(recipe, URL, "--reason", "asked by mail")
     assert code == 0, output
-    name = load_recipe(str(recipe), Path()).name
+    assert verdicts.read() == (of_other,)
     assert result["detail"] == {
         "urls": [URL],
         "texts erased": 1,
         "raw records erased": 1,
         "chunks erased": 2,
+        "verdicts erased": 1,
         "sample sets that hold it": [f"{name}/with"],
         "model versions trained on it": [f"twin-{name} version 1"],
     }

@@ -23,6 +23,7 @@ def sets(settings):
         documents=documents,
         index_fingerprint="g",
         split_seed=3,
+        verdicts={"answer edited": 1, "left out": 2},
     )
     return sets, PairSets(open_files(settings), "ann")
 
@@ -42,7 +43,11 @@ def test_samples_are_told_apart_by_id_text_and_split(sets):
 
 def test_documents_and_inputs(sets):
     change = difference(*sets, "v1", "v2")
-    assert change.inputs == {"index_fingerprint": ("f", "g"), "split_seed": ("None", "3")}
+    assert change.inputs == {
+        "index_fingerprint": ("f", "g"),
+        "split_seed": ("None", "3"),
+        "verdicts": ("none", "1 answer edited, 2 left out"),
+    }
     assert change.documents_added == ("new",)
     assert change.documents_removed == ("gone",)
     assert change.documents_moved == {"moved": (Split.TRAIN, Split.TEST)}

@@ -14,11 +14,13 @@ from tests.twin import corpora
 from twin.datasets.make import make_samples, sample_set_version
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.result import JobResult
-from twin.domain.sample import Split
+from twin.domain.sample import Maker, Split
+from twin.domain.verdict import Decision, Opinion, Verdict, digest_of
 from twin.job import Job
 from twin.stores.embedded_index import EmbeddedReader
 from twin.stores.files import open_files
 from twin.stores.sample_sets import SampleSets
+from twin.stores.verdicts import Verdicts
 
 TWIN = str(Path(sys.executable).with_name("twin"))
 
@@ -66,6 +68,9 @@ def test_samples_are_published_with_card_and_manifest(ann):
     card = files.read_text(f"datasets/ann/{manifest.version}/README.md")
     assert "# Samples of Ann" in card
     assert "| train |" in card
+    page = files.read_text(f"datasets/ann/{manifest.version}/card.html")
+    assert result.uris["card"] == files.uri(f"datasets/ann/{manifest.version}/card.html")
+    assert f"<code>{manifest.version}</code>" in page
 
 
 def test_the_card_lets_the_datasets_library_load_it(ann, tmp_path):
@@ -94,6 +99,50 @@ def test_the_same_inputs_are_nothing_to_do_and_other_inputs_another_version(ann)
     with pytest.raises(NothingToDo):
         make(settings, recipe)
     assert SampleSets(open_files(settings), "ann").latest().version == first
+
+
+def test_what_people_say_makes_another_version_without_what_they_reject(ann):
+    settings, recipe = ann
+    files = open_files(settings)
+    first = SampleSets(files, "ann").manifest(make(settings, recipe).ids["dataset_version"])
+    rejected, edited, kept = SampleSets(files, "ann").instruct(first.version, Split.TRAIN)[:3]
+    Verdicts(files, "ann").update(
+        (),
+        [
+            said(rejected, Decision.REJECT, reason="wrong answer", note="It is six."),
+            said(edited, Decision.EDIT, answer="Write to ann@a.example, they say."),
+            said(kept, Decision.KEEP),
+        ],
+    )
+    result = make(settings, recipe)
+    manifest = SampleSets(files, "ann").latest()
+    assert manifest.version == result.ids["dataset_version"] != first.version
+    assert manifest.verdicts == {"kept as they are": 1, "answer edited": 1, "left out": 1}
+    assert manifest.refused == {"wrong answer": 1}
+    assert result.failures[rejected.instruction] == "left out by people: wrong answer (It is six.)"
+    samples = {s.id: s for s in SampleSets(files, "ann").instruct(manifest.version, Split.TRAIN)}
+    assert rejected.id not in samples
+    assert samples[edited.id].answer == "Write to [EMAIL_ADDRESS], they say."
+    assert samples[edited.id].maker is Maker.EDITED
+    card, page = (
+        files.read_text(f"datasets/ann/{manifest.version}/{name}")
+        for name in ("README.md", "card.html")
+    )
+    assert "1 answers were edited by people." in card
+    assert "Samples that people have left out:\n\n- wrong answer: 1" in card
+    assert "<td>wrong answer</td>" in page
+    with pytest.raises(NothingToDo):
+        make(settings, recipe)
+
+
+def said(sample, decision, **fields):
+    opinion = Opinion(person="1", decision=decision, **fields)
+    return Verdict(
+        sample=sample.id,
+        seen=digest_of(sample),
+        document_id=sample.document_id,
+        opinions=(opinion,),
+    )
 
 
 def test_an_index_published_while_it_is_read_is_read_again(ann, monkeypatch):

@@ -18,6 +18,7 @@ from twin.stores.index import open_index_of
 from twin.stores.lineage import SampleSet, models_trained_on, sample_sets
 from twin.stores.pair_sets import PairSets
 from twin.stores.sample_sets import SampleSets
+from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
 
 Say = Callable[[str], object]
@@ -124,6 +125,8 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
     with open_warehouse(settings) as warehouse:
         AuthorRecords(warehouse, author).erase(found.documents)
     say("warehouse: removed")
+    for recipe in {recipe for recipe, _ in found.sample_sets}:
+        Verdicts(files, recipe).remove()
     for recipe, version in found.sample_sets:
         files.remove(PairSets(files, recipe).root(version))
         files.remove(SampleSets(files, recipe).folder(version))

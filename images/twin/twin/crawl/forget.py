@@ -8,8 +8,11 @@ from twin.domain.document import Document, Forgotten, document_id
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
 from twin.stores.crawl_pages import CrawlPages
+from twin.stores.files import open_files
 from twin.stores.lineage import models_trained_on, sample_sets
+from twin.stores.sample_sets import recipes_with_samples
 from twin.stores.snapshots import open_snapshots
+from twin.stores.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from twin.stores.warehouse import Warehouse
@@ -46,9 +49,11 @@ def forget(job: Job, url: str, reason: str) -> None:
         texts = sum(warehouse.forget(note) for note in notes)
         pages.forget(ids, urls)
     chunks = _forget_in_indexes(job, ids)
+    verdicts = _forget_in_verdicts(job, ids)
     _report(job, notes, texts, chunks)
+    job.result.detail["verdicts erased"] = verdicts
     job.result.detail["raw records erased"] = raw
-    if not (texts or chunks or raw or ids - known.keys()):
+    if not (texts or chunks or verdicts or raw or ids - known.keys()):
         raise NothingToDo(f"{url} was forgotten before, and nothing of it is left")
 
 
@@ -98,6 +103,12 @@ def _forget_in_indexes(job: Job, ids: set[str]) -> int:
 
     recipes = open_index(job.settings, job.recipe).recipes()
     return sum(open_index_of(job.settings, recipe).forget(ids) for recipe in recipes)
+
+
+def _forget_in_verdicts(job: Job, ids: set[str]) -> int:
+    """Erase what people have said of its samples: they may have written another answer."""
+    files = open_files(job.settings)
+    return sum(Verdicts(files, recipe).forget(ids) for recipe in recipes_with_samples(files))
 
 
 def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:

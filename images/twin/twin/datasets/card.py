@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 
+from twin.datasets.reviews import ANSWER_EDITED
 from twin.domain.sample import InstructSample, Maker, Split
 from twin.stores.sample_sets import INSTRUCT, SampleSetManifest
 
@@ -33,6 +34,7 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
             "",
             *_copies(manifest),
             *_written(manifest),
+            *_verdicts(manifest),
             *_left_out(manifest),
             *_redacted(manifest),
             *_examples(samples),
@@ -84,9 +86,12 @@ def _origin(manifest: SampleSetManifest) -> str:
         f"Answers are passages by {name}, word for word; their instructions come from titles, "
         "headings and the passages' key phrases."
     )
-    if not manifest.written:
-        return passages
-    return f"{passages} {sum(manifest.written.values())} questions were written with their answers."
+    if manifest.written:
+        questions = sum(manifest.written.values())
+        passages += f" {questions} questions were written with their answers."
+    if edited := manifest.verdicts.get(ANSWER_EDITED):
+        passages += f" {edited} answers were edited by people."
+    return passages
 
 
 def _copies(manifest: SampleSetManifest) -> list[str]:
@@ -111,6 +116,17 @@ def _written(manifest: SampleSetManifest) -> list[str]:
     return lines
 
 
+def _verdicts(manifest: SampleSetManifest) -> list[str]:
+    lines = []
+    for head, counts in (
+        ("What people have said of samples:", manifest.verdicts),
+        ("Samples that people have left out:", manifest.refused),
+    ):
+        if counts:
+            lines += [head, "", *(f"- {name}: {n}" for name, n in counts.items()), ""]
+    return lines
+
+
 def _left_out(manifest: SampleSetManifest) -> list[str]:
     if not manifest.skipped:
         return []
@@ -131,7 +147,7 @@ def _examples(samples: Sequence[InstructSample]) -> list[str]:
     train = [sample for sample in samples if sample.split is Split.TRAIN]
     for sample in chain(*([s for s in train if s.maker is maker][:_SHOWN] for maker in Maker)):
         shown = f"{len(sample.context)} passages shown" if sample.context else "from memory"
-        kind = f"written, {shown}" if sample.maker is Maker.WRITTEN else shown
+        kind = shown if sample.maker is Maker.PASSAGE else f"{sample.maker.value}, {shown}"
         quoted = sample.answer.replace("\n", "\n> ")
         lines += [f"**{sample.instruction}** ({kind}; from “{sample.title}”)", "", f"> {quoted}"]
         lines.append("")

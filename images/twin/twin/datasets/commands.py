@@ -6,21 +6,23 @@ from typing import Annotated
 
 import typer
 
+from twin.datasets import label_commands
 from twin.datasets.export import Form
 from twin.domain.sample import Split
 from twin.job import RecipeOption, ResultOption, RunIdOption, plain_errors, run_job
 
 app = typer.Typer(help="Make training samples from the index.", no_args_is_help=True)
+app.add_typer(label_commands.app, name="label")
 
 
 @app.command()
 def make(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
     """Make instruct samples from the recipe's chunks and written questions.
 
-    Reads the recipe's index and the file that `datasets.written` names. Writes
-    datasets/RECIPE/VERSION/instruct/{train,validation,test}.parquet with a card (README.md) and
-    manifest.json to the file store, and datasets/RECIPE/latest.json. Preference pairs are made by
-    `twin training pairs`.
+    Reads the recipe's index, the file that `datasets.written` names and people's verdicts (`twin
+    datasets label`). Writes datasets/RECIPE/VERSION/instruct/{train,validation,test}.parquet with a
+    card (README.md, and as a page card.html) and manifest.json to the file store, and
+    datasets/RECIPE/latest.json. Preference pairs are made by `twin training pairs`.
     """
     from twin.datasets.make import make_samples
 

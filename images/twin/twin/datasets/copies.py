@@ -1,7 +1,7 @@
 """The copy budget: how many samples may show their answer verbatim in their own prompt."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from twin.domain.document import NAMESPACE
 from twin.domain.sample import InstructSample, Maker, Split, draw_key
@@ -20,18 +20,18 @@ def copy_share(samples: Sequence[InstructSample]) -> float:
 
 
 def within_copy_share(
-    samples: Sequence[InstructSample], share: float, seed: int
+    samples: Sequence[InstructSample], share: float, seed: int, fixed: Collection[str] = ()
 ) -> list[InstructSample]:
     """The samples, so many of them asked from memory that each split keeps to ``share``.
 
-    Which, is drawn. What a person wrote stays as it is and counts: a command is answered by
-    itself.
+    Which, is drawn. What a person wrote, or wants as it is (``fixed``, by id), stays and counts: a
+    command is answered by itself.
     """
     over: set[str] = set()
     for split in Split:
         of_split = [sample for sample in samples if sample.split is split]
         copies = [sample for sample in of_split if shows_answer(sample)]
-        made = [sample for sample in copies if sample.maker is Maker.PASSAGE]
+        made = [s for s in copies if s.maker is Maker.PASSAGE and s.id not in fixed]
         allowed = max(0, int(share * len(of_split)) - (len(copies) - len(made)))
         made.sort(key=lambda sample: draw_key(sample.id, seed))
         over.update(sample.id for sample in made[allowed:])

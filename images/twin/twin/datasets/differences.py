@@ -10,7 +10,7 @@ from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.stores.pair_sets import PairSets
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 
-INPUTS = ("index_fingerprint", "recipe_digest", "prompt_version", "split_seed")
+INPUTS = ("index_fingerprint", "recipe_digest", "prompt_version", "split_seed", "verdicts")
 """Fields of the manifest that say what a version was made from."""
 
 SHOWN = 5
@@ -106,8 +106,14 @@ def _figures(splits: Mapping[str, int]) -> str:
 
 
 def _inputs(old: SampleSetManifest, new: SampleSetManifest) -> dict[str, tuple[str, str]]:
-    both = {name: (str(getattr(old, name)), str(getattr(new, name))) for name in INPUTS}
+    both = {name: (_shown(getattr(old, name)), _shown(getattr(new, name))) for name in INPUTS}
     return {name: (was, now) for name, (was, now) in both.items() if was != now}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+    return str(value)
 
 
 def _samples(sets: SampleSets, version: str) -> dict[str, Sample]:

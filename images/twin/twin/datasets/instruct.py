@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twin.datasets.copies import sample_id, within_copy_share
@@ -10,6 +10,7 @@ from twin.datasets.duplicates import alike_documents, without_duplicates
 from twin.datasets.instructions import gives_away, has_templates, instructions
 from twin.datasets.keyphrases import key_phrases
 from twin.datasets.passages import Passage, passage_of
+from twin.datasets.reviews import Reviews
 from twin.datasets.splits import split_documents
 from twin.datasets.written import Asked, Shelf, WrittenSet, drawn, locate, written_samples
 from twin.domain.chunk import Chunk
@@ -39,15 +40,20 @@ def make_instruct_set(
     *,
     asked: Asked | None = None,
     kept: Mapping[str, Split] | None = None,
+    reviews: Reviews | None = None,
 ) -> InstructSet:
     """Make the samples of a recipe's chunks: the same every time from the same chunks.
+
+    What people want kept is drawn before any other sample, and keeps its passages.
 
     Args:
         chunks: of the whole index.
         knobs: the recipe's section.
         asked: the questions that a person wrote, if the recipe names any.
         kept: document id to split, of earlier versions.
+        reviews: what people say of samples; holds afterwards what has become of it.
     """
+    reviews = reviews or Reviews({})
     ordered = sorted(chunks, key=lambda chunk: (chunk.document_id, chunk.ordinal))
     skipped: Counter[str] = Counter()
     passages = []
@@ -71,15 +77,16 @@ def make_instruct_set(
     )
     passages, copies = without_duplicates(passages, splits)
     skipped.update({"said before": copies} if copies else {})
-    samples = _samples(_askable(passages, skipped), splits, knobs, skipped)
+    samples = reviews.apply(_samples(_askable(passages, skipped), splits, knobs, skipped))
     # Before they are made, since a search for each is what they cost.
     located = drawn(located, knobs.max_samples, knobs.seed)
     written = written_samples(located, splits, asked, knobs.seed) if asked else WrittenSet()
-    asked_samples = [*written.samples, *written.withheld][: knobs.max_samples]
+    asked_samples = reviews.apply([*written.samples, *written.withheld])[: knobs.max_samples]
     room = knobs.max_samples - len(asked_samples)
-    kept_samples = [*_at_most(samples, room, knobs.seed), *asked_samples]
+    kept_samples = [*_at_most(samples, room, knobs.seed, reviews.kept), *asked_samples]
+    fair = within_copy_share(kept_samples, knobs.copy_share, knobs.seed, reviews.kept)
     return InstructSet(
-        within_copy_share(kept_samples, knobs.copy_share, knobs.seed),
+        reviews.apply(fair),  # once more: those asked from memory are others than before
         splits,
         skipped,
         [*set_aside, *written.set_aside],
@@ -175,8 +182,10 @@ def _sample(
     )
 
 
-def _at_most(samples: list[InstructSample], most: int, seed: int) -> list[InstructSample]:
-    """At most so many, drawn by id, in their order."""
-    order = sorted(samples, key=lambda sample: draw_key(sample.id, seed))
+def _at_most(
+    samples: list[InstructSample], most: int, seed: int, first: Collection[str]
+) -> list[InstructSample]:
+    """At most so many, drawn by id but for those that go ``first``, in their order."""
+    order = sorted(samples, key=lambda s: (s.id not in first, draw_key(s.id, seed)))
     kept = {sample.id for sample in order[:most]}
     return [sample for sample in samples if sample.id in kept]

@@ -2,22 +2,27 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 
 from twin.datasets.card import few_documents, render_card
+from twin.datasets.card_page import render_page
 from twin.datasets.copies import copy_share
 from twin.datasets.instruct import InstructSet, make_instruct_set
 from twin.datasets.personal_data import Redactor
 from twin.datasets.questions import open_questions, written_inputs
+from twin.datasets.reviews import Reviews
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import WITHHELD, Maker, Split
+from twin.domain.verdict import Verdict
 from twin.job import Job
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import IndexReader, nothing_published, open_index
-from twin.stores.sample_sets import INSTRUCT, SampleSetManifest, SampleSets
+from twin.stores.sample_sets import INSTRUCT, PAGE, SampleSetManifest, SampleSets
+from twin.stores.verdicts import Verdicts, digest
 
 log = structlog.get_logger("twin")
 
@@ -39,19 +44,22 @@ def make_samples(job: Job) -> None:
     if state is None:
         raise nothing_published(recipe.name)
     sets = SampleSets(files, recipe.name)
-    version = sample_set_version(recipe, state.fingerprint)
+    verdicts = Verdicts(files, recipe.name).read()
+    version = sample_set_version(recipe, state.fingerprint, verdicts)
     job.result.ids["dataset_version"] = version
     job.result.uris["dataset"] = files.uri(sets.folder(version))
     if sets.is_published(version):
         _adopt(sets, version)
     reader = index.read()
     try:
-        _make(job, files, reader)
+        _make(job, files, reader, verdicts)
     finally:
         reader.close()
 
 
-def sample_set_version(recipe: Recipe, index_fingerprint: str) -> str:
+def sample_set_version(
+    recipe: Recipe, index_fingerprint: str, verdicts: Sequence[Verdict] = ()
+) -> str:
     """SHA-256 (first 12 hex digits) of everything that shapes the samples."""
     parts = (
         MAKER,
@@ -59,6 +67,7 @@ def sample_set_version(recipe: Recipe, index_fingerprint: str) -> str:
         index_fingerprint,
         recipe.digest("author", "datasets"),
         *written_inputs(recipe),
+        *([digest(verdicts)] if verdicts else []),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -71,10 +80,10 @@ def _adopt(sets: SampleSets, version: str) -> None:
     raise NothingToDo(f"samples {version} are those of the index and the recipe as they are")
 
 
-def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
+def _make(job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Verdict]) -> None:
     sets = SampleSets(files, job.recipe.name)
     fingerprint = reader.fingerprint()  # another index may have been published in between
-    version = sample_set_version(job.recipe, fingerprint)
+    version = sample_set_version(job.recipe, fingerprint, verdicts)
     with job.progress("reading chunks", reader.count()) as advance:
         redactor = Redactor(job.recipe.datasets.personal_data, job.recipe.author.name)
         chunks = []
@@ -87,22 +96,29 @@ def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
     same = earlier is not None and earlier.split_seed == job.recipe.datasets.split_seed
     kept = earlier.assigned if earlier and same else {}
     asked = open_questions(job.recipe, job.settings, reader, redactor)
-    made = make_instruct_set(chunks, job.recipe.datasets, asked=asked, kept=kept)
+    reviews = Reviews.of(verdicts, redactor.text)
+    made = make_instruct_set(chunks, job.recipe.datasets, asked=asked, kept=kept, reviews=reviews)
     job.counts.read = len(chunks)
     job.counts.skipped = sum(made.skipped.values())
     for question, reason in made.set_aside:
         job.skip_item(question, f"written question: {reason}")
+    for refused in reviews.refused.values():
+        job.skip_item(refused.question, f"left out by people: {refused}")
     _check(made)
     manifest = _manifest(job, version, fingerprint, made).model_copy(
         update={
             "redacted": dict(sorted(redactor.counts.items())),
+            "verdicts": reviews.outcome(made.samples),
+            "refused": reviews.reasons(),
             "departed": {id_: split for id_, split in kept.items() if id_ not in made.documents},
         }
     )
-    uri = sets.publish(manifest, made.samples, render_card(manifest, made.samples))
+    card, page = render_card(manifest, made.samples), render_page(manifest, made.samples)
+    uri = sets.publish(manifest, made.samples, card, page)
     job.counts.written = len(made.samples)
     job.result.ids["dataset_version"] = version
     job.result.uris["dataset"] = uri
+    job.result.uris["card"] = f"{uri}/{PAGE}"
     job.result.detail.update(
         counts=manifest.counts,
         skipped=manifest.skipped,
@@ -110,6 +126,8 @@ def _make(job: Job, files: FileStore, reader: IndexReader) -> None:
         written=manifest.written,
         withheld=manifest.withheld,
         set_aside=manifest.set_aside,
+        verdicts=manifest.verdicts,
+        refused=manifest.refused,
         not_retrieved=made.not_retrieved,
         copy_share=manifest.copy_share,
     )

@@ -24,6 +24,8 @@ class Maker(StrEnum):
     """The answer is the author's passage, verbatim; the instruction is made from its headings."""
     WRITTEN = "written"
     """A person wrote question and answer (`twin.domain.written`)."""
+    EDITED = "edited"
+    """A passage that a person has changed (`twin.domain.verdict`): no longer verbatim."""
 
 
 WITHHELD = "withheld"

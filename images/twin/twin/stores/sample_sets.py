@@ -1,9 +1,10 @@
 """Sample sets in the file store: the layout that `datasets` writes and training, evaluation read.
 
-``datasets/<recipe>/<version>/instruct/{train,validation,test}.parquet`` with a ``README.md`` card
-and a ``manifest.json``; ``datasets/<recipe>/latest.json`` names the newest version. A version is
-published whole and never changes. The preference pairs of a version are in `twin.stores.pair_sets`;
-older versions hold a folder ``preferences`` too, which only an audit reads.
+``datasets/<recipe>/<version>/instruct/{train,validation,test}.parquet`` with a ``README.md`` card,
+the card as a page (``card.html``) and a ``manifest.json``; ``datasets/<recipe>/latest.json`` names
+the newest version. A version is published whole and never changes. The preference pairs of a
+version are in `twin.stores.pair_sets`; older versions hold a folder ``preferences`` too, which only
+an audit reads.
 """
 
 import tempfile
@@ -19,6 +20,7 @@ from twin.stores.sample_files import read_manifest, read_samples, write_samples
 
 FOLDER = "datasets"
 INSTRUCT = "instruct"
+PAGE = "card.html"
 
 
 class SampleSetManifest(BaseModel):
@@ -51,6 +53,12 @@ class SampleSetManifest(BaseModel):
     )
     set_aside: dict[str, int] = Field(
         default_factory=dict, description="reason to written questions that are not used"
+    )
+    verdicts: dict[str, int] = Field(
+        default_factory=dict, description="what people's verdicts have done, in samples"
+    )
+    refused: dict[str, int] = Field(
+        default_factory=dict, description="reason to samples that people have left out"
     )
     copy_share: dict[str, float] = Field(
         default_factory=dict, description="split to share of samples that show their answer"
@@ -129,15 +137,28 @@ class SampleSets:
         return read_samples(self._files, name, InstructSample)
 
     def publish(
-        self, manifest: SampleSetManifest, instruct: Sequence[InstructSample], card: str
+        self,
+        manifest: SampleSetManifest,
+        instruct: Sequence[InstructSample],
+        card: str,
+        page: str = "",
     ) -> str:
-        """Write a version and make it the latest; returns its URI."""
+        """Write a version and make it the latest; returns its URI.
+
+        Args:
+            manifest: of the version.
+            instruct: its samples.
+            card: in Markdown.
+            page: the card in HTML; "" for none.
+        """
         with tempfile.TemporaryDirectory(prefix="samples-") as scratch:
             folder = Path(scratch)
             for split in Split:
                 rows = [sample for sample in instruct if sample.split is split]
                 write_samples(folder / INSTRUCT / f"{split.value}.parquet", rows, InstructSample)
             (folder / "README.md").write_text(card, encoding="utf-8")
+            if page:
+                (folder / PAGE).write_text(page, encoding="utf-8")
             (folder / "manifest.json").write_text(
                 manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"
             )
