@@ -49,7 +49,7 @@ def export_tasks(
         BadDataError: there is no such sample, or the project is another's.
         TryAgainError: the server is away.
     """
-    sets, name = open_version(recipe, version)
+    sets, _, name = open_version(recipe, version)
     recipe = sets.manifest(name).recipe
     fitting = chosen_samples(sets, name, splits=wanted.splits, kind=wanted.kind, text=wanted.text)
     samples = _drawn(_not_edited(fitting, recipe), wanted.count)
