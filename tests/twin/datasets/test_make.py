@@ -62,6 +62,7 @@ def test_samples_are_published_with_card_and_manifest(ann):
     assert files.names(f"datasets/ann/{manifest.version}") == [
         ".published.json",
         "README.md",
+        "card.html",
         "instruct",
         "manifest.json",
     ]
