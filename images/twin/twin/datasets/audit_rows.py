@@ -15,6 +15,7 @@ from typing import Any
 
 from twin.domain.errors import BadDataError
 from twin.domain.sample import Split
+from twin.stores.sample_files import parquet_rows
 
 _PROMPT = ("instruction", "question", "prompt", "query")
 _SHOWN = ("context", "input", "history", "system")
@@ -77,11 +78,10 @@ def _rows_of(file: Path, root: Path) -> Iterator[Row]:
 
 def _records(file: Path) -> list[Any]:
     import pyarrow as arrow
-    from pyarrow import parquet
 
     try:
         if file.suffix == ".parquet":
-            return list(parquet.read_table(file).to_pylist())
+            return list(parquet_rows(file.read_bytes()))
         text = file.read_text(encoding="utf-8")
         if file.suffix == ".json":
             data = json.loads(text)

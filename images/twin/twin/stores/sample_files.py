@@ -33,14 +33,25 @@ def read_samples(files: FileStore, name: str, model: type[Sample]) -> list[Sampl
         BadDataError: the file is damaged.
     """
     import pyarrow as arrow
-    from pyarrow import parquet
 
     try:
-        table = parquet.read_table(arrow.BufferReader(files.read_bytes(name)))
-        return [model.model_validate(row) for row in table.to_pylist()]
+        rows = parquet_rows(files.read_bytes(name))
+        return [model.model_validate(row) for row in rows]
     except (arrow.ArrowInvalid, ValidationError) as error:
         line = str(error).splitlines()[0]
         raise BadDataError(f"{files.uri(name)}: damaged: {line}") from None
+
+
+def parquet_rows(content: bytes) -> list[dict[str, Any]]:
+    """The rows of a Parquet file of this content."""
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    # From memory, and not by `read_table`: those start threads, and a process that ends soon after
+    # is aborted by them in one of a dozen cases ("terminate called without an active exception").
+    file = parquet.ParquetFile(arrow.BufferReader(content))
+    rows: list[dict[str, Any]] = file.read(use_threads=False).to_pylist()
+    return rows
 
 
 def read_manifest(files: FileStore, folder: str, model: type[Manifest]) -> Manifest:
