@@ -132,13 +132,20 @@ def open_chain(page: Page, subject: Subject) -> Locator:
     return page.locator(".react-flow")
 
 
+def _version(run: dict[str, Any]) -> int:
+    return max((int(each["version_number"]) for each in run["dag_versions"]), default=0)
+
+
 def open_run(page: Page, subject: Subject) -> Locator:
     """Airflow: the longest of the newest trainings, as a graph."""
     query = {"order_by": "-run_after", "limit": 20, "state": "success"}
     runs = asked(subject, "dags/training/dagRuns", **query)["dag_runs"]
     if not runs:
         raise BadDataError("no training has succeeded here: run `make demo`")
-    run = max(runs, key=lambda run: run["duration"])["dag_run_id"]
+    # Of the DAG as it is now the run that had most to do.
+    newest = max(_version(run) for run in runs)
+    latest = [run for run in runs if _version(run) == newest]
+    run = max(latest, key=lambda run: run["duration"])["dag_run_id"]
     page.goto(f"{subject.platform.addresses.airflow}/dags/training/runs/{quote(run)}")
     page.locator(".react-flow__node").first.wait_for()
     return page.locator("body")
