@@ -16,7 +16,7 @@ from twin.settings import LaptopSettings, get_laptop_settings, get_settings
 
 #: `make demo` with the default base model takes 6.3 GiB of memory (`twin.models.bases.memory`);
 #: disk is an estimate.
-MEMORY_GIB = 7.0
+MEMORY_GIB = 8.0
 DISK_GIB = 12.0
 CORES = 2
 
