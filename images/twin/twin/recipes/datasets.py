@@ -70,7 +70,7 @@ class DatasetsSection(Section):
         default=0.05,
         description="share of the written questions trained on that are asked once more without "
         "the passages that answer them, so that the right answer is the refusal; with 0.15 the "
-        "demo's small model refuses nearly half of what it could answer",
+        "demo's small model refuses its own first question",
     )
     validation_share: Fraction = 0.1
     test_share: Fraction = 0.2
