@@ -32,6 +32,9 @@ THREADS = 48
 COPY_CONCURRENCY = 16
 #: Python's own is 700, of which a page makes a hundred and leaves few to collect.
 OBJECTS_PER_COLLECTION = 5_000
+#: Python puts off its full collections while little is new beside what stays; a page's cycles hold
+#: its body until then. One takes milliseconds, since what was there at the start is frozen.
+FULL_COLLECTION_SECONDS = 2.0
 #: Of glibc's `malloc.h`.
 M_ARENA_MAX = -8
 POLITENESS = "twin.crawl.web.politeness"
@@ -82,6 +85,7 @@ def crawl_sites(
         gc.freeze()
         gc.set_threshold(OBJECTS_PER_COLLECTION)
         _use_one_heap()
+        _collect_regularly()
         process.start()
     for site_crawl in crawls:
         site_crawl.check()
@@ -92,6 +96,13 @@ def _use_one_heap() -> None:
     one is of no use to the others, and a crawl of many pages holds half as much again."""
     with suppress(AttributeError, OSError):  # another C library than glibc
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+
+
+def _collect_regularly() -> None:
+    """Collect all generations of garbage again and again while the reactor runs."""
+    from twisted.internet.task import LoopingCall
+
+    LoopingCall(gc.collect).start(FULL_COLLECTION_SECONDS, now=False)
 
 
 def _check_browser(source: SiteSource, chromium: Path) -> None:
