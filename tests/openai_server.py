@@ -27,10 +27,11 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: "Server"
+    body: dict[str, Any]
 
     def do_POST(self) -> None:
         endpoint = self.server.endpoint
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with self.server.lock:
             answer = endpoint.answers[min(len(endpoint.bodies), len(endpoint.answers) - 1)]
             endpoint.bodies.append({"path": self.path, **body})

@@ -26,6 +26,7 @@ WRONG = {
     "settings.TWIN_MONGO_URI=mongodb://u:p@h": "TWIN_MONGO_URI",
     "settings.AWS_SECRET_ACCESS_KEY=x": "AWS_SECRET_ACCESS_KEY",
     "settings.TWIN_REMOTE_API_KEY=x": "TWIN_REMOTE_API_KEY",
+    "settings.TWIN_JUDGE_API_KEY=x": "TWIN_JUDGE_API_KEY",
     "settings.PATH=/bin": "PATH",
     "serving.engines.replica=2": "/serving/engines",
     "serving.engines.replicas=-1": "/serving/engines/replicas",

@@ -118,6 +118,18 @@ class TestAnswers:
         assert answer["text"] == whole[: whole.index(stop)]
         assert answer["finish_reason"] == "stop" and answer["completion_tokens"] < 24
 
+    def test_a_json_schema_binds_even_a_model_that_writes_anything(self, engine, prompts):
+        schema = {
+            "type": "object",
+            "properties": {"better": {"enum": ["1", "2", "tie"]}},
+            "required": ["better"],
+            "additionalProperties": False,
+        }
+        bound = engine.request(prompts[0], json_schema=json.dumps(schema), max_new_tokens=60)
+        answer, free = engine.ask_all([bound, engine.request(prompts[0])])
+        assert json.loads(answer["generation"]["text"])["better"] in ("1", "2", "tie")
+        assert not free["generation"]["text"].lstrip().startswith("{")
+
     def test_no_turn_ends_before_the_least_number_of_tokens(self, engine, chat, prompts):
         """Sampled as hot as may be, some answers end soon, unless they may not."""
         hot = {"temperature": 2.0, "max_new_tokens": 100, "seconds": 300}

@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     remote_api_key: SecretStr | None = None
     """Key of the endpoint that ``serving.remote`` of a recipe names."""
 
+    judge_api_key: SecretStr | None = None
+    """Key of the endpoint that ``judge`` of a recipe names."""
+
     label_studio_url: str | None = None
     """Label Studio's address, for `twin datasets label`."""
     label_studio_token: SecretStr | None = None

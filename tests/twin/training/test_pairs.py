@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.openai_server import openai_server, refuses, says
 from tests.twin import corpora
 from tests.twin.datasets.sets import publish, sample
-from twin.domain.errors import BadDataError, NothingToDo
+from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.length_bias import length_auc
 from twin.domain.sample import Maker, Split
 from twin.models.language_model import load_language_model
+from twin.recipes.engines import JudgeSection
 from twin.stores.pair_sets import PairSets
 from twin.stores.sample_sets import SampleSets
 from twin.training.candidates import KEPT, Candidate, write_candidates
@@ -149,6 +151,50 @@ def test_what_is_no_pair_is_counted_by_reason(world):
         "same": "nothing to reject: of the model's texts 2 the author's answer but for its ending",
     }
     assert "warning" not in result.detail
+
+
+def test_what_a_judge_does_not_find_worse_is_rejected_in_no_pair(world):
+    """Over a real endpoint, that dies in the middle: the retry asks for what is missing only."""
+
+    def prefers(handler):
+        answers = json.loads(handler.body["messages"][-1]["content"])["answers"]
+        marks = {number: text.count("!") for number, text in answers.items()}
+        better = "tie" if marks["1"] == marks["2"] else max(marks, key=marks.get)
+        says([json.dumps({"reason": "r", "better": better})])(handler)
+
+    samples = [fact(name, f"It sails at {n}!", str(n)) for n, name in enumerate("abc", start=1)]
+    texts = {
+        "a": ["It sails at 7.", "It sails at 8!!"],  # worse, better
+        "b": ["It sails at 9!"],  # as good
+        "c": ["It sails at 6."],  # worse
+    }
+    told(world, samples, texts)
+    down = [prefers] * 3 + [refuses(503)] * 10
+    with openai_server(*down, prefers) as endpoint:
+        judge = JudgeSection(base_url=endpoint.url, model="a-judge", retries=0, concurrency=1)
+        world.recipe = world.recipe.model_copy(update={"judge": judge})
+        told(world, samples, texts)
+        with pytest.raises(TryAgainError):
+            world.run(run_pairs)
+        assert PairSets(world.files, "ann").newest("told") is None
+        endpoint.answers[:] = [prefers]
+        world.run(run_pairs)
+    manifest, pairs, card = made(world)
+    assert {(pair.sample_id, pair.rejected) for pair in pairs} == {
+        ("a", "It sails at 7."),
+        ("c", "It sails at 6."),
+    }
+    assert manifest.dropped == {"not worse than the author's answer, by the judge": 2}
+    assert manifest.judge == "a-judge"
+    assert "The judge `a-judge` finds each rejected text worse" in card
+    plan = plan_of(world)
+    assert not world.files.exists(plan.replies)
+    assert (
+        plan.pairs
+        != plan_training(
+            world.recipe.model_copy(update={"judge": None}), world.settings, world.files
+        ).pairs
+    )
 
 
 def test_a_model_that_is_always_right_needs_no_preferences(world):

@@ -26,7 +26,8 @@ class SamplingParams:
     from the cache, which may turn a near tie. ``repetition_penalty`` (1 is none) lowers the
     odds of what the answer has
     said before; never of the prompt's words, which an answer from passages is to repeat. Before
-    ``min_new_tokens`` are written, no turn ends of itself.
+    ``min_new_tokens`` are written, no turn ends of itself. ``json_schema``, the text of a JSON
+    schema, lets nothing be written but what it describes; not every engine can.
     """
 
     max_new_tokens: int
@@ -36,6 +37,7 @@ class SamplingParams:
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    json_schema: str | None = None
 
 
 @dataclass(frozen=True)

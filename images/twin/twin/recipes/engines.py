@@ -1,6 +1,6 @@
 """Sections of a recipe: which engine runs the model that serves, and the engine's own knobs."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -37,6 +37,8 @@ class VllmSection(Section):
 class RemoteSection(Section):
     """An OpenAI-compatible endpoint that runs the model elsewhere."""
 
+    key_setting: ClassVar[str] = "TWIN_REMOTE_API_KEY"
+
     base_url: HttpUrl = Field(description="with its version path, e.g. https://host/v1")
     model: str = Field(min_length=1, description="the model's name there")
     timeout_seconds: PositiveInt = 60
@@ -45,3 +47,9 @@ class RemoteSection(Section):
     context_tokens: PositiveInt = Field(
         default=8_192, description="prompt and answer together; the endpoint does not tell"
     )
+
+
+class JudgeSection(RemoteSection):
+    """An OpenAI-compatible endpoint of a model that compares answers."""
+
+    key_setting: ClassVar[str] = "TWIN_JUDGE_API_KEY"

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from twin.recipes.author import AuthorSection, RightsSection
 from twin.recipes.crawl import CrawlSection
 from twin.recipes.datasets import AuditSection, DatasetsSection
+from twin.recipes.engines import JudgeSection
 from twin.recipes.evaluation import EvaluationSection
 from twin.recipes.features import FeaturesSection
 from twin.recipes.retrieval import RetrievalSection
@@ -33,6 +34,11 @@ class Recipe(Section):
     evaluation: EvaluationSection = EvaluationSection()
     retrieval: RetrievalSection = RetrievalSection()
     serving: ServingSection = ServingSection()
+    judge: JudgeSection | None = Field(
+        default=None,
+        description="a model that compares two answers: with one, a text that it does not find "
+        "worse than the author's is rejected in no preference pair",
+    )
 
     @model_validator(mode="after")
     def _source_names_differ(self) -> "Recipe":

@@ -19,7 +19,7 @@ from ray.serve.llm import LLMConfig, LLMServer  # noqa: TID253
 from vllm.exceptions import VLLMClientError
 from vllm.lora.request import LoRARequest
 from vllm.outputs import CompletionOutput, RequestOutput
-from vllm.sampling_params import RequestOutputKind
+from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from vllm.sampling_params import SamplingParams as VllmParams
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
@@ -296,6 +296,9 @@ def vllm_params(params: SamplingParams, room: int, end_ids: frozenset[int]) -> V
         stop=[text for text in params.stop if text],
         stop_token_ids=sorted(end_ids),
         extra_args={ARGUMENT: params.repetition_penalty},
+        structured_outputs=(
+            StructuredOutputsParams(json=params.json_schema) if params.json_schema else None
+        ),
         output_kind=RequestOutputKind.DELTA,
     )
 

@@ -32,6 +32,9 @@ class PairSetManifest(BaseModel):
     adapter: str = Field(description="folder of the SFT adapter whose model wrote the rejected")
     base_model: str
     rejected_by: str = Field(description="that model in words, with how it was told to write")
+    judge: str | None = Field(
+        default=None, description="model that found each rejected text worse, in both orders"
+    )
     samples: int = Field(description="training samples that were written to")
     passed_over: dict[str, int] = Field(
         default_factory=dict, description="reason to samples that were not written to"

@@ -19,6 +19,11 @@ def render_pair_card(manifest: PairSetManifest, pairs: Sequence[PreferencePair])
             f"Version `{manifest.version}` of recipe `{manifest.recipe}`, made of samples "
             f"`{manifest.dataset_version}`. Chosen is the author's answer, rejected what the model "
             f"after SFT wrote to the same prompt: {manifest.rejected_by}.",
+            *(
+                [f"The judge `{manifest.judge}` finds each rejected text worse, in both orders."]
+                if manifest.judge
+                else []
+            ),
             "",
             f"Pairs: {manifest.pairs}, of {manifest.samples} training samples and "
             f"{manifest.candidates} texts that the model wrote to them.",

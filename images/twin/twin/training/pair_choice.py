@@ -24,6 +24,8 @@ class Reason(StrEnum):
     REPEATED = "the same as another one"
     ALIKE = "the author's answer but for its ending"
     RIGHT = "right"
+    NOT_WORSE = "not worse than the author's answer, by the judge"
+    NO_VERDICT = "the judge gave no verdict"
     EASIER = "another one of the sample was taken"
     LENGTHS = "left out to balance lengths"
 

@@ -35,6 +35,7 @@ from twin.training.candidates import (
 from twin.training.engine import scratch_folder
 from twin.training.pair_card import render_pair_card
 from twin.training.pair_choice import Choice, Reason, auc_of, balanced, choice_of
+from twin.training.pair_judge import worse_only
 from twin.training.plan import TrainingPlan, plan_training
 
 log = structlog.get_logger("twin")
@@ -71,7 +72,11 @@ def _make(job: Job, files: FileStore, plan: TrainingPlan) -> None:
     chosen = _chosen(job, files, plan, base, passed_over)
     written = _written(job, files, plan, base, chosen)
     dropped: Counter[Reason] = Counter()
-    choices, unbalanced = balanced(_choices(job, chosen, written, dropped))
+    choices = _choices(job, chosen, written, dropped)
+    if (judge := job.recipe.judge) is not None:
+        choices, judged = worse_only(job, judge, files, plan.replies, choices)
+        dropped.update(judged)
+    choices, unbalanced = balanced(choices)
     dropped.update(unbalanced)
     texts = sum(len(written[sample.id]) for sample in chosen)
     if dropped[Reason.EMPTY] == texts:
@@ -88,6 +93,7 @@ def _make(job: Job, files: FileStore, plan: TrainingPlan) -> None:
         adapter=plan.sft_adapter,
         base_model=plan.base.name,
         rejected_by=_writer(job),
+        judge=judge.model if judge is not None else None,
         samples=len(chosen),
         passed_over=dict(sorted(passed_over.items())),
         candidates=texts,
@@ -97,7 +103,8 @@ def _make(job: Job, files: FileStore, plan: TrainingPlan) -> None:
         likeness=round(fmean(c.rejected.likeness for c in choices), 4) if choices else None,
     )
     PairSets(files, job.recipe.name).publish(manifest, pairs, render_pair_card(manifest, pairs))
-    files.remove(plan.candidates)
+    for unfinished in (plan.candidates, plan.replies):
+        files.remove(unfinished)
     _report(job, manifest)
 
 

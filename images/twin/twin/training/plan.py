@@ -1,8 +1,9 @@
 """What a training job reads and where its outputs go: names made of their inputs.
 
 ``training/<recipe>/<fingerprint>/sft/adapter`` and ``.../dpo-<fingerprint>/adapter`` hold the
-adapters; ``checkpoints`` beside them, and ``.../candidates-<fingerprint>.json``, are there only
-while a job is unfinished. `twin.stores.pair_sets` has the preference pairs.
+adapters. ``checkpoints`` beside them, ``.../candidates-<fingerprint>.json`` and
+``.../replies-<fingerprint>.json`` are there only while a job is unfinished.
+`twin.stores.pair_sets` has the preference pairs.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from twin.domain.errors import BadDataError
 from twin.models.bases.base_models import BaseModelPin, pin_base_model
+from twin.rag.judge import JUDGE_VERSION
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.settings import Settings
@@ -47,6 +49,11 @@ class TrainingPlan:
     def candidates(self) -> str:
         """File of what the model has written so far, while the pairs are unfinished."""
         return f"{self.sft.removesuffix('/sft')}/candidates-{self.pairs}.json"
+
+    @property
+    def replies(self) -> str:
+        """File of what the judge has replied so far, while the pairs are unfinished."""
+        return f"{self.sft.removesuffix('/sft')}/replies-{self.pairs}.json"
 
     @property
     def dpo_adapter(self) -> str:
@@ -98,6 +105,7 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         training.dpo.pairs.model_dump_json(),
         str(training.dpo.max_length),
         recipe.retrieval.dont_know,
+        *_judge_of(recipe),
     )
     return TrainingPlan(
         manifest=manifest,
@@ -106,6 +114,12 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         pairs=pairs,
         dpo=f"{root}/dpo-{_fingerprint(training.dpo.model_dump_json(), pairs)}",
     )
+
+
+def _judge_of(recipe: Recipe) -> tuple[str, ...]:
+    """What the judge's verdicts depend on; nothing without one."""
+    judge = recipe.judge
+    return () if judge is None else (JUDGE_VERSION, judge.base_url, judge.model)
 
 
 def _fingerprint(*parts: str) -> str:

@@ -1,6 +1,7 @@
 """The llama.cpp engine on tiny models, against transformers and against itself."""
 
 import asyncio
+import json
 import shutil
 
 import pytest
@@ -140,6 +141,41 @@ def test_the_token_budget_ends_an_answer(engine, ask):
     request = ask(QUESTIONS[0], max_new_tokens=5, min_new_tokens=5)
     answer = run(engine, lambda: generation(engine, request))
     assert (answer.finish_reason, answer.completion_tokens) == ("length", 5)
+
+
+SCHEMA = json.dumps(
+    {
+        "type": "object",
+        "properties": {"better": {"enum": ["1", "2", "tie"]}, "sure": {"type": "boolean"}},
+        "required": ["better", "sure"],
+        "additionalProperties": False,
+    }
+)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_a_json_schema_binds_even_a_model_that_writes_anything(engine, ask, temperature):
+    """In a batch with an answer that is bound to nothing, whose words stay its own."""
+    bound = ask(
+        QUESTIONS[0], json_schema=SCHEMA, temperature=temperature, seed=3, max_new_tokens=60
+    )
+
+    async def work():
+        return await asyncio.gather(generation(engine, bound), generation(engine, ask("Why?")))
+
+    answer, free = run(engine, work)
+    reply = json.loads(answer.text)
+    assert reply["better"] in ("1", "2", "tie")
+    assert isinstance(reply["sure"], bool)
+    assert answer.finish_reason == "stop"
+    assert not free.text.lstrip().startswith("{")
+
+
+@pytest.mark.parametrize("other", [{"repetition_penalty": 1.1}, {"min_new_tokens": 2}])
+def test_a_json_schema_with_what_cuts_answers_into_parts_is_refused(engine, ask, other):
+    request = ask(QUESTIONS[0], json_schema=SCHEMA, **other)
+    with pytest.raises(BadDataError, match="without a repetition penalty"):
+        run(engine, lambda: read(engine, request))
 
 
 def test_many_at_once_write_what_each_writes_alone(engine, ask):

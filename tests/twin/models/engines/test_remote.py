@@ -85,14 +85,21 @@ class TestAnswer:
         with openai_server(says()) as endpoint:
             ask(
                 endpoint.url,
-                request(temperature=0.3, top_p=0.8, seed=5, stop=("\n\n", "Question:")),
-            )
+                request(
+                    temperature=0.3, top_p=0.8, seed=5, stop=("\n\n", "Question:"),
+                    json_schema='{"type": "boolean"}',
+                ),
+            )  # fmt: skip
             (body,) = endpoint.bodies
             assert endpoint.keys == [f"Bearer {KEY}"]
         assert body == {
             "path": "/v1/chat/completions",
             "model": "judge", "messages": QUESTION, "max_tokens": 20,
             "temperature": 0.3, "top_p": 0.8, "seed": 5, "stop": ["\n\n", "Question:"],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": {"type": "boolean"}},
+            },
             "stream": True, "stream_options": {"include_usage": True},
         }  # fmt: skip
 

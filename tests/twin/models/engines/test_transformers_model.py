@@ -89,6 +89,12 @@ def test_token_counts_and_reasons(model):
     assert model.id == "tiny"
 
 
+def test_a_json_schema_is_refused_and_not_ignored(model):
+    params = SamplingParams(max_new_tokens=5, json_schema='{"type": "boolean"}')
+    with pytest.raises(BadDataError, match="cannot write by a JSON schema: take"):
+        model.generate(asked("Why pods?"), params)
+
+
 @pytest.mark.parametrize("mark", ["<eos>", "<end_of_turn>"])
 def test_it_stops_at_the_end_of_an_answer(model, mark):
     """Make the end the likeliest word: nothing is written, and the reason is stop."""

@@ -24,6 +24,9 @@ MAX_CANDIDATES = 256
 model itself on a CPU, and what it would add lies beyond any sensible nucleus."""
 CHARACTER_TOKENS = 8
 """More tokens than any character is cut into."""
+COMPACT = {"x-guidance": {"whitespace_flexible": False}}
+"""Lets llguidance, by which llama.cpp keeps to a schema, write no blanks between the parts: a small
+model may write them until its budget ends."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +264,8 @@ class LlamaAnswer:
         if written < params.min_new_tokens:
             options["ignore_eos"] = True
             options["logit_bias"] = [[token, False] for token in sorted(self._format.end_ids)]
+        if params.json_schema is not None:
+            options["json_schema"] = json.loads(params.json_schema) | COMPACT
         return {"samplers": samplers, **options}
 
 

@@ -188,6 +188,13 @@ class LlamaCppEngine:
             )
         if not request.prompt_ids:
             raise BadDataError("the prompt has no tokens")
+        params = request.params
+        if params.json_schema and (params.repetition_penalty != 1.0 or params.min_new_tokens):
+            # Such answers are written in parts, each of which would begin the grammar anew.
+            raise BadDataError(
+                "llama.cpp writes by a JSON schema without a repetition penalty and without a "
+                "least number of tokens only"
+            )
         if request.adapter is not None and request.adapter not in self._loaded.adapters:
             raise BadDataError(
                 f"no adapter {request.adapter!r}: the engine has "

@@ -1,6 +1,7 @@
 """A language model behind somebody's OpenAI-compatible endpoint: to serve, to judge, to teach."""
 
 import asyncio
+import json
 import random
 import threading
 from collections.abc import (
@@ -47,7 +48,7 @@ class RemoteEngine:
 
     def __init__(self, section: RemoteSection, key: SecretStr | None = None) -> None:
         self._section = section
-        self._endpoint = Endpoint(section.base_url, key, section.concurrency)
+        self._endpoint = Endpoint(section.base_url, key, section.concurrency, section.key_setting)
         self._turns = asyncio.Semaphore(section.concurrency)
 
     @classmethod
@@ -124,6 +125,9 @@ class RemoteEngine:
             body["seed"] = params.seed
         if params.stop:
             body["stop"] = list(params.stop)
+        if params.json_schema is not None:
+            schema = {"name": "answer", "strict": True, "schema": json.loads(params.json_schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
 
     async def _attempt(

@@ -46,10 +46,15 @@ class Endpoint:
     Args:
         base_url: with its version path, e.g. ``https://host/v1``.
         key: sent as bearer token; never part of an error.
+        connections: at once, at most.
+        key_setting: environment variable that the key comes from, for errors.
     """
 
-    def __init__(self, base_url: str, key: SecretStr | None, connections: int) -> None:
+    def __init__(
+        self, base_url: str, key: SecretStr | None, connections: int, key_setting: str
+    ) -> None:
         self.base_url = base_url.rstrip("/")
+        self._key_setting = key_setting
         self._key = key.get_secret_value() if key else ""
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
@@ -133,7 +138,7 @@ class Endpoint:
             return PassingError(said, _retry_after(response.headers.get("retry-after")))
         if status in (401, 403):
             return BadConfigurationError(
-                f"{said}: set TWIN_REMOTE_API_KEY to a key that may use {model!r} there"
+                f"{said}: set {self._key_setting} to a key that may use {model!r} there"
             )
         if status == 404:
             return BadDataError(

@@ -205,6 +205,11 @@ class TransformersModel:
         """Yield (row, token) as tokens are chosen, the end token included; feeds the writers."""
         import torch
 
+        if params.json_schema is not None:
+            raise BadDataError(
+                "the transformers engine cannot write by a JSON schema: take llama.cpp, vLLM or a "
+                "remote endpoint"
+            )
         with torch.inference_mode():
             batch = _Batch(self.model, prompts, self.tokenizer.pad_token_id or 0)
             choose = _chooser(params, self.model.device, prompt_tokens=batch.history.shape[1])
