@@ -55,6 +55,7 @@ def test_options_are_checked_and_reach_the_engine():
         "load_format": "safetensors", "enable_prefix_caching": True, "enforce_eager": True,
         "kv_cache_memory_bytes": 1 << 30,
         "logits_processors": ["twin.serving.vllm_repetition:AnswerRepetitionPenalty"],
+        "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
     }  # fmt: skip
     assert shared["enable_lora"] and shared["gpu_memory_utilization"] == 0.45
     assert "kv_cache_memory_bytes" not in shared and "enforce_eager" not in shared
