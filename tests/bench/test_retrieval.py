@@ -40,12 +40,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]
 OUTPUT = ROOT / "build" / "bench-retrieval"
 K = 10
 FIGURES = ("nDCG@10", "recall@5", "MRR@10")
-RESAMPLES = 5_000
 MAXSIM_TURNS = 10
 WARM_UP = 3
 SPLITS = ("dev", "test")
 DEFAULT = "hybrid, weighted by words held"
 EMBEDDER = FeaturesSection().embedder
+
+Row = tuple[float, float, float, str]
+"""The figures of a question, and the document that answers it."""
 
 ARMS: dict[str, dict[str, object]] = {
     "dense": {"arms": "dense"},
@@ -126,7 +128,7 @@ class Corpus:
     def maxsim(self) -> MaxSim:
         return MaxSim(self.embedder, kept_bytes=1_000_000_000)
 
-    def measure(self, arm: dict[str, object], split: str) -> list[tuple[float, float, float]]:
+    def measure(self, arm: dict[str, object], split: str) -> list[Row]:
         """The figures of each answerable question."""
         retriever = self.retriever(arm)
         return [figures(shown(retriever, asked), asked) for asked in self.asked(split)]
@@ -156,9 +158,10 @@ def shown(retriever: Retriever, asked: Question) -> list[str]:
     ]
 
 
-def figures(found: list[str], asked: Question) -> tuple[float, float, float]:
+def figures(found: list[str], asked: Question) -> Row:
     rank = first_relevant(found, asked.relevant, K)
-    return ndcg(found, asked.relevant, K), float(0 < rank <= 5), 1 / rank if rank else 0.0
+    reciprocal = 1 / rank if rank else 0.0
+    return ndcg(found, asked.relevant, K), float(0 < rank <= 5), reciprocal, asked.document
 
 
 def corpus(name: str, folder: Path, embedder_name: str, settings: Settings) -> Corpus:
@@ -192,8 +195,9 @@ def column(rows, place):
     return mean_of([row[place] for row in rows])
 
 
-def sure(statistic, count):
-    return estimate(statistic, count, resamples=RESAMPLES, seed=13)
+def sure(statistic, rows):
+    """Over the documents that answer: questions about one of them hang together."""
+    return estimate(statistic, [row[-1] for row in rows])
 
 
 def told(one) -> str:
@@ -232,20 +236,21 @@ def _groups(corpora, split):
 
 
 def _table(title, arms, lines):
-    count = len(arms["dense"])
+    asked = arms["dense"]
+    documents = len({row[-1] for row in asked})
     single = max(("dense", "sparse"), key=lambda arm: sum(row[0] for row in arms[arm]))
     lines += [
         "",
         f"**{title}**",
-        f"({count} questions; differences from {single} alone)",
+        f"({len(asked)} questions about {documents} documents; differences from {single} alone)",
         "",
         "| Arm | " + " | ".join(FIGURES) + " | nDCG@10 gained |",
         "|---|" + "---|" * (len(FIGURES) + 1),
     ]
     report = {}
     for arm, rows in arms.items():
-        values = [sure(column(rows, place), count) for place in range(len(FIGURES))]
-        gain = sure(difference(column(rows, 0), column(arms[single], 0)), count)
+        values = [sure(column(rows, place), rows) for place in range(len(FIGURES))]
+        gain = sure(difference(column(rows, 0), column(arms[single], 0)), rows)
         gained = f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
         lines.append(f"| {arm} | " + " | ".join(map(told, values)) + f" | {gained} |")
         report[arm] = {
@@ -295,15 +300,15 @@ def test_what_a_language_model_adds(corpora):
         "| Arm | " + " | ".join(FIGURES) + " | nDCG@10 gained | s a question |",
         "|---|" + "---|" * (len(FIGURES) + 2),
     ]
-    plain: list[tuple[float, float, float]] = []
+    plain: list[Row] = []
     for arm, options in ARMS_WITH_A_MODEL.items():
         started = time.perf_counter()
         retrievers = {each.name: each.retriever(options, model) for each in corpora}
         rows = [figures(shown(retrievers[each.name], one), one) for each, one in picked]
         seconds = (time.perf_counter() - started) / len(picked)
         plain = plain or rows
-        values = [sure(column(rows, place), len(rows)) for place in range(len(FIGURES))]
-        gain = sure(difference(column(rows, 0), column(plain, 0)), len(rows))
+        values = [sure(column(rows, place), rows) for place in range(len(FIGURES))]
+        gain = sure(difference(column(rows, 0), column(plain, 0)), rows)
         lines.append(f"| {arm} | {' | '.join(map(told, values))} | {told(gain)} | {seconds:.2f} |")
         print("\n" + lines[-1], flush=True)
         assert gain.low <= 0  # were it proven to help, it should not be off
@@ -358,8 +363,8 @@ def test_eight_bit_integers_lose_less_than_a_hundredth_of_recall(corpora, tmp_pa
         floats = corpus(small.name, tmp_path, EMBEDDER.removesuffix(INT8), Settings(home=tmp_path))
         plain += _of_both(floats)
         rows += _of_both(small)
-    lost = sure(difference(column(plain, 1), column(rows, 1)), len(rows))
-    print(f"\nint8: recall@5 {column(rows, 1)(range(len(rows))):.3f}, lost {told(lost)}")
+    lost = sure(difference(column(plain, 1), column(rows, 1)), rows)
+    print(f"\nint8: recall@5 {sure(column(rows, 1), rows).value:.3f}, lost {told(lost)}")
     assert lost.value < 0.01
 
 

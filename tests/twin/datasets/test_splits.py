@@ -7,10 +7,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.twin import corpora
-from twin.datasets.duplicates import MOST_HOLDERS, alike_documents
+from twin.datasets.duplicates import alike_documents
 from twin.datasets.passages import Passage
 from twin.datasets.splits import split_documents
 from twin.domain.sample import Split
+from twin.text.shingles import MOST_HOLDERS
 
 IDS = [f"document-{n}" for n in range(200)]
 

@@ -2,12 +2,10 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
+from twin.domain.groups import Group, grouped
 from twin.domain.sample import Split
-
-Group = tuple[str, ...]
-"""Ids of documents that say the same, sorted: they share one split."""
 
 _MEASURED_FIRST = (Split.TEST, Split.VALIDATION, Split.TRAIN)
 """The split of a newcomer whose likes are in several."""
@@ -39,7 +37,7 @@ def split_documents(
         kept: document id to split, of an earlier version.
     """
     kept = kept or {}
-    groups = list(_groups(set(document_ids), together))
+    groups = list(grouped(set(document_ids), together))
     placed = {group: _known(group, kept) for group in groups}
     drawn = sorted((_draw(group[0], seed), group) for group in groups if placed[group] is None)
     fresh = [group for _, group in drawn]
@@ -73,25 +71,6 @@ def _fill(placed: dict[Group, Split | None], fresh: list[Group], split: Split) -
     spare = [group for group in fresh if placed[group] is donor]
     if spare and donor is not split:
         placed[spare[-1] if split is Split.TRAIN else spare[0]] = split
-
-
-def _groups(document_ids: set[str], together: Iterable[Collection[str]]) -> Iterator[Group]:
-    """All documents, those that belong together in one group, which may take several steps."""
-    leader = {document_id: document_id for document_id in document_ids}
-
-    def lead(document_id: str) -> str:
-        while leader[document_id] != document_id:
-            document_id = leader[document_id]
-        return document_id
-
-    for group in together:
-        leads = sorted({lead(document_id) for document_id in group if document_id in leader})
-        leader.update(dict.fromkeys(leads[1:], leads[0]) if leads else {})
-    members: dict[str, list[str]] = {}
-    for document_id in sorted(document_ids):
-        members.setdefault(lead(document_id), []).append(document_id)
-    for ids in members.values():
-        yield tuple(ids)
 
 
 def _draw(document_id: str, seed: int) -> float:

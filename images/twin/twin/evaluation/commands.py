@@ -23,15 +23,16 @@ def run(
         bool, typer.Option("--again", help="Measure even what has been measured before.")
     ] = False,
 ) -> None:
-    """Measure the candidate against base model and champion; promote it if the gate lets it pass.
+    """Measure the candidate against base model and champion; promote it if the gate says so.
 
-    Reads the alias `candidate` (and `champion`) in the registry, their weights, the test split of
-    the data set that the candidate was trained on, and the index. Writes a report (JSON, Markdown,
+    Reads the aliases `candidate`, `champion` and `reference` in the registry, their weights and
+    data sets, the test split of the candidate's, and the index. Writes a report (JSON, Markdown,
     plots) to the MLflow run and to <files>/reports/<model>/<version>/, tags on the version, and the
-    alias `champion`. A refusal is a normal end (exit 0): the result says promoted: false and why.
-    With evaluation.gate.require_approval a candidate that passed waits for `evaluation promote` or
-    `evaluation reject`. Until then, the run that asked tells so again when it is repeated; other
-    runs have nothing to do for a week, then one of them asks again.
+    alias `champion`. The verdict is promote, hold or reject; each is a normal end (exit 0), and the
+    result says whether it is promoted and why. With evaluation.gate.require_approval a candidate
+    that is not rejected waits for `evaluation promote` or `evaluation reject`. Until then, the run
+    that asked tells so again when it is repeated; other runs have nothing to do for a week, then
+    one of them asks again.
     """
 
     def body(job: Job) -> None:
@@ -52,10 +53,11 @@ def promote(
         bool, typer.Option("--force", help="Whatever the gate said; recorded on the version.")
     ] = False,
 ) -> None:
-    """Make a version that passed the gate champion; the old champion becomes `previous`.
+    """Make a version champion that the gate does not reject; the old one becomes `previous`.
 
-    Reads the tags that `evaluation run` left on the version. Writes the aliases `champion` and
-    `previous` in the registry; the rollout follows.
+    The gate promotes by itself what it has proof for; what it holds is promoted here. What it
+    rejects takes --force. Reads the tags that `evaluation run` left on the version. Writes the
+    aliases `champion` and `previous` in the registry; the rollout follows.
     """
 
     def body(job: Job) -> None:
@@ -86,6 +88,31 @@ def reject(
         reject_version(job, model_version)
 
     run_job("evaluation reject", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def reference(
+    recipe: RecipeOption,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+    model_version: Annotated[
+        str | None,
+        typer.Option("--model-version", help="Number of the version; unset means the champion."),
+    ] = None,
+) -> None:
+    """Make a version the reference champion, by which losses over many promotions add up.
+
+    It is the first version that was promoted, until it is moved here: when the author's writing or
+    the test set has changed so much that the first version is no measure any more. Writes the alias
+    `reference` in the registry; serving does not change.
+    """
+
+    def body(job: Job) -> None:
+        from twin.evaluation.promotion import refer
+
+        refer(job, model_version)
+
+    run_job("evaluation reference", body, recipe=recipe, run_id=run_id, result=result)
 
 
 @app.command()

@@ -6,7 +6,17 @@ from datetime import UTC, datetime, timedelta
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.recipes import Recipe
-from twin.stores.registry import CANDIDATE, CHAMPION, TRIAL, ModelVersion, Registry
+from twin.stores.registry import (
+    CANDIDATE,
+    CHAMPION,
+    REFERENCE,
+    TRIAL,
+    ModelVersion,
+    Registry,
+)
+
+#: Raise it when the same figures are judged in another way: candidates are then judged anew.
+GATE_VERSION = "2"
 
 #: Tags that an evaluation leaves on the version.
 EVALUATION = "evaluation"
@@ -23,19 +33,23 @@ REJECTED = "approval_rejected"
 #: So long another run does not ask; dags/evaluation.py gives up waiting for the answer then.
 QUESTION_OPEN = timedelta(days=7)
 
-PASSED = "passed"
-REFUSED = "refused"
+#: Values of the tag `GATE` (`twin.evaluation.gate.Verdict`, which is not loaded for so little).
+PROMOTE = "promote"
+HOLD = "hold"
+REJECT = "reject"
 
 
 @dataclass(frozen=True)
 class Contest:
     """A candidate and whom it must stand up to. ``key`` names everything the outcome depends on.
 
-    One that is ``measured`` has passed already, and only a person's approval is wanting.
+    ``reference`` is the champion by which losses are added up, unless it is the champion itself.
+    One that is ``measured`` has been judged already, and only a person's approval is wanting.
     """
 
     candidate: ModelVersion
     champion: ModelVersion | None
+    reference: ModelVersion | None
     dataset_version: str
     key: str
     measured: bool = False
@@ -49,11 +63,11 @@ class Contest:
 def find_contest(
     registry: Registry, recipe: Recipe, *, run_id: str, again: bool = False
 ) -> Contest:
-    """The contest that is due. Light: two questions to the registry.
+    """The contest that is due. Light: three questions to the registry.
 
-    Where a person must approve, a candidate that passed is due again for the run that asked (its
-    retry, when the first answer was lost on the way), and for any run once the question has been
-    open for `QUESTION_OPEN`; not after a person has rejected it.
+    Where a person must approve, a candidate that the gate does not reject is due again for the run
+    that asked (its retry, when the first answer was lost on the way), and for any run once the
+    question has been open for `QUESTION_OPEN`; not after a person has rejected it.
 
     Args:
         registry: where the aliases are.
@@ -72,7 +86,8 @@ def find_contest(
     champion = registry.by_alias(name, CHAMPION)
     if champion is not None and champion.weights_digest == candidate.weights_digest:
         raise NothingToDo(f"version {champion.version} of {name} is champion already")
-    contest = _contest(candidate, champion, recipe)
+    reference = registry.by_alias(name, REFERENCE) if champion is not None else None
+    contest = _contest(candidate, champion, reference, recipe)
     if candidate.tags.get(EVALUATION) != contest.key or again:
         return contest
     _refuse_if_settled(contest, recipe, run_id)
@@ -88,7 +103,7 @@ def _refuse_if_settled(contest: Contest, recipe: Recipe, run_id: str) -> None:
         f"against champion {contest.against}: {verdict}"
     )
     asks = recipe.evaluation.gate.require_approval and TRIAL not in tags
-    if verdict != PASSED or not asks:
+    if verdict not in {PROMOTE, HOLD} or not asks:
         raise NothingToDo(known)
     if tags.get(REJECTED) == contest.key:
         raise NothingToDo(f"{known}, but a person has rejected it")
@@ -102,18 +117,28 @@ def _refuse_if_settled(contest: Contest, recipe: Recipe, run_id: str) -> None:
         )
 
 
-def _contest(candidate: ModelVersion, champion: ModelVersion | None, recipe: Recipe) -> Contest:
+def _contest(
+    candidate: ModelVersion,
+    champion: ModelVersion | None,
+    reference: ModelVersion | None,
+    recipe: Recipe,
+) -> Contest:
     dataset_version = candidate.tags.get("dataset_version")
     if not dataset_version:
         raise BadDataError(
             f"version {candidate.version} of {candidate.name} has no tag dataset_version: "
             "its test split cannot be known; run twin training package again"
         )
+    if reference is not None and champion is not None:
+        same = reference.weights_digest == champion.weights_digest
+        reference = None if same else reference
     parts = (
+        GATE_VERSION,
         candidate.weights_digest,
         champion.weights_digest if champion else "",
+        reference.weights_digest if reference else "",
         dataset_version,
         recipe.digest("evaluation", "retrieval"),
     )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-    return Contest(candidate, champion, dataset_version, key)
+    return Contest(candidate, champion, reference, dataset_version, key)

@@ -2,24 +2,30 @@
 
 from datetime import UTC, datetime
 
-from twin.domain.errors import TryAgainError
-from twin.domain.sample import Split
+from twin.domain.errors import TryAgainError, TwinError
 from twin.evaluation.contest import (
     AGAINST,
     ASKED,
     ASKED_BY,
     EVALUATION,
     GATE,
-    PASSED,
-    REFUSED,
+    HOLD,
     REPORT,
     RUN,
     Contest,
     find_contest,
 )
 from twin.evaluation.examination import Findings, examine
+from twin.evaluation.gate import Verdict
+from twin.evaluation.material import Material, gather
 from twin.evaluation.publication import publish_report
-from twin.evaluation.report import Decision, EvaluationReport, has_report, read_report
+from twin.evaluation.report import (
+    Decision,
+    DocumentGroup,
+    EvaluationReport,
+    has_report,
+    read_report,
+)
 from twin.evaluation.report_markdown import terminal, verdict
 from twin.job import Job
 from twin.stores.files import open_files
@@ -34,10 +40,11 @@ LINEAGE = ("base_model", "base_digest", "dataset_version", "recipe_digest", "cod
 def evaluate(job: Job, *, again: bool = False) -> None:
     """Measure the recipe's candidate and promote it if the gate lets it pass.
 
-    A refused candidate is no failure of the job: the result says ``promoted: false`` and why. One
-    that was trained with other values than the recipe's (`TRIAL`) is left for a person to promote.
+    A candidate that is held or rejected is no failure of the job: the result says
+    ``promoted: false`` and why. One that was trained with other values than the recipe's (`TRIAL`)
+    is left for a person to promote.
 
-    One that passed already and only waits for a person is told of once more, from its kept report.
+    One that only waits for a person's word is told of once more, from its kept report.
 
     Raises:
         NothingToDo: this candidate has been measured against this champion already.
@@ -84,14 +91,16 @@ def _judge(job: Job, contest: Contest, registry: Registry) -> tuple[EvaluationRe
     ) as run:
         job.result.uris["mlflow_run"] = run.url
         job.result.ids["mlflow_run"] = run.id
-        report, uri = _measure(job, contest, run)
+        report, uri = _measure(job, contest, registry, run)
     _record(registry, contest, report, uri)
     if report.decision is Decision.PROMOTED:
         _promote(registry, contest)
     return report, uri
 
 
-def _measure(job: Job, contest: Contest, run: TrackingRun) -> tuple[EvaluationReport, str]:
+def _measure(
+    job: Job, contest: Contest, registry: Registry, run: TrackingRun
+) -> tuple[EvaluationReport, str]:
     files = open_files(job.settings)
     section = job.recipe.evaluation
     run.log_params({"dataset_version": contest.dataset_version, "champion": contest.against})
@@ -100,46 +109,50 @@ def _measure(job: Job, contest: Contest, run: TrackingRun) -> tuple[EvaluationRe
     run.log_dataset(job.recipe.name, version, samples.uri(version), "evaluation")
     run.log_params(section.model_dump(exclude={"gate"}))
     run.log_params({f"gate.{key}": value for key, value in section.gate.model_dump().items()})
-    train, test = (samples.instruct(version, split) for split in (Split.TRAIN, Split.TEST))
-    findings = examine(job, contest, train, test, files)
+    material = gather(contest, samples)
+    findings = examine(job, contest, material, files)
     job.counts.read = len(findings.held_out.samples)
-    report = _report(job, contest, findings, run)
-    uri = publish_report(report, findings, files, run)
-    run.set_tags({"decision": report.decision})
+    report = _report(job, contest, material, findings, run)
+    try:
+        uri = publish_report(report, findings, files, run)
+    except (TwinError, OSError) as error:
+        _hold(registry, contest, f"its report can't be written: {error}")
+        raise
+    run.set_tags({"verdict": report.verdict, "decision": report.decision})
     job.counts.written = 1
     return report, uri
 
 
-def _report(job: Job, contest: Contest, findings: Findings, run: TrackingRun) -> EvaluationReport:
-    candidate = contest.candidate
-    failed = [check.text for check in findings.checks if not check.passed]
-    if failed:
-        decision = Decision.REFUSED
-    elif TRIAL in candidate.tags:
-        decision = Decision.TRIAL
-    elif job.recipe.evaluation.gate.require_approval:
-        decision = Decision.AWAITING_APPROVAL
-    else:
-        decision = Decision.PROMOTED
+def _report(
+    job: Job, contest: Contest, material: Material, findings: Findings, run: TrackingRun
+) -> EvaluationReport:
+    candidate, judgement = contest.candidate, findings.judgement
+    decision = _decide(judgement.verdict, contest, job)
     lineage = {key: candidate.tags[key] for key in LINEAGE if key in candidate.tags}
     return EvaluationReport(
         created=datetime.now(UTC),
         model=candidate.name,
         version=candidate.version,
+        verdict=judgement.verdict,
         decision=decision,
         promoted=decision is Decision.PROMOTED,
-        reasons=tuple(failed) or (f"all {len(findings.checks)} checks passed",),
+        reasons=judgement.reasons,
         samples=len(findings.held_out.samples),
         documents=len({sample.document_id for sample in findings.held_out.samples}),
+        groups=_groups(findings),
+        power=judgement.power,
+        proof=material.proof,
+        new_documents=material.new_documents,
         figures=findings.figures,
         retrieval=findings.retrieval,
-        checks=findings.checks,
+        checks=judgement.checks,
         side_by_side=findings.side_by_side,
         lineage={
             "weights": candidate.weights_uri,
             "weights_digest": candidate.weights_digest,
             "training_run": candidate.run_id,
             "champion": contest.against,
+            **({"reference": contest.reference.version} if contest.reference else {}),
             **lineage,
             "evaluation_code": job.settings.code_version,
         },
@@ -147,11 +160,34 @@ def _report(job: Job, contest: Contest, findings: Findings, run: TrackingRun) ->
     )
 
 
+def _decide(verdict: Verdict, contest: Contest, job: Job) -> Decision:
+    """What becomes of the candidate: the verdict, and whose word is wanted besides."""
+    if verdict is Verdict.REJECT:
+        return Decision.REJECTED
+    trial = TRIAL in contest.candidate.tags
+    if job.recipe.evaluation.gate.require_approval and not trial:
+        return Decision.AWAITING_APPROVAL
+    if verdict is Verdict.HOLD:
+        return Decision.HELD
+    return Decision.TRIAL if trial else Decision.PROMOTED
+
+
+def _groups(findings: Findings) -> tuple[DocumentGroup, ...]:
+    """The document groups, by the titles of their documents."""
+    held_out = findings.held_out
+    titles: dict[str, list[str]] = {}
+    for sample, group in zip(held_out.samples, held_out.groups, strict=True):
+        titles.setdefault(group, []).append(sample.title)
+    return tuple(
+        DocumentGroup(titles=tuple(dict.fromkeys(found)), samples=len(found))
+        for _, found in sorted(titles.items())
+    )
+
+
 def _record(registry: Registry, contest: Contest, report: EvaluationReport, uri: str) -> None:
     """Write the verdict on the version, where the registry's UI and `promote` see it."""
-    refused = report.decision is Decision.REFUSED
     tags = {
-        GATE: REFUSED if refused else PASSED,
+        GATE: str(report.verdict),
         AGAINST: contest.against,
         REPORT: uri,
         RUN: report.mlflow_run,
@@ -159,6 +195,14 @@ def _record(registry: Registry, contest: Contest, report: EvaluationReport, uri:
     for key, value in tags.items():
         registry.tag(contest.candidate.name, contest.candidate.version, key, value)
     registry.describe(contest.candidate, verdict(report))
+
+
+def _hold(registry: Registry, contest: Contest, reason: str) -> None:
+    """Write on the version that nothing was decided, and why."""
+    candidate = contest.candidate
+    for key, value in {GATE: HOLD, AGAINST: contest.against}.items():
+        registry.tag(candidate.name, candidate.version, key, value)
+    registry.describe(candidate, f"**Evaluated**: held, {reason}")
 
 
 def _promote(registry: Registry, contest: Contest) -> None:
@@ -185,6 +229,7 @@ def _tell(job: Job, contest: Contest, report: EvaluationReport, uri: str) -> Non
     job.result.uris["report"] = uri
     job.result.detail |= {
         "promoted": report.promoted,
+        "verdict": str(report.verdict),
         "decision": str(report.decision),
         "reasons": list(report.reasons),
         "checks": [check.text for check in report.checks],

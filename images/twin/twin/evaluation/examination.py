@@ -6,12 +6,21 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from twin.domain.errors import BadDataError
-from twin.domain.sample import InstructSample
+from twin.domain.errors import BadConfigurationError, BadDataError
+from twin.domain.written import plain
 from twin.evaluation.contest import Contest
-from twin.evaluation.gate import BASE, CHAMPION, Check, Evidence, judge
+from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Evidence, Judgement, judge
 from twin.evaluation.held_out import HeldOut, hold_out
-from twin.evaluation.measures import MEASURES, Measured, author_statistics, gains, measure
+from twin.evaluation.material import Material
+from twin.evaluation.measures import (
+    COPIES,
+    MEASURES,
+    Measured,
+    Yardstick,
+    author_statistics,
+    gains,
+    measure,
+)
 from twin.evaluation.report import Figure, Retrieval, SideBySide
 from twin.evaluation.resampling import Estimate, Statistic, estimate
 from twin.evaluation.retrieval import ranks, recall, reciprocal_rank
@@ -29,71 +38,92 @@ from twin.stores.index import open_index
 
 CANDIDATE = "candidate"
 AUTHOR = "author"
+OPPONENTS = (BASE, CHAMPION, REFERENCE)
 SHOWN_SIDE_BY_SIDE = 3
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that was measured."""
+    """Everything that was measured, and what the gate makes of it."""
 
     held_out: HeldOut
     transcripts: Mapping[str, Transcript]
     figures: tuple[Figure, ...]
     retrieval: Retrieval
-    checks: tuple[Check, ...]
+    judgement: Judgement
     side_by_side: tuple[SideBySide, ...]
 
 
-def examine(
-    job: Job,
-    contest: Contest,
-    train: list[InstructSample],
-    test: list[InstructSample],
-    files: FileStore,
-) -> Findings:
-    """Measure candidate, base and champion (if any) on the test samples.
+def examine(job: Job, contest: Contest, material: Material, files: FileStore) -> Findings:
+    """Measure candidate, base, champion and reference (if any) on the test samples.
 
-    ``train`` is where the author's style is learned from. One language model at a time is in
-    memory, and none while the embedder works.
+    One language model at a time is in memory, and none while the embedder works. A champion that
+    can't be measured is a doubt, which the gate holds the candidate for.
+
+    Raises:
+        BadDataError: candidate or base can't be measured, or the set does not allow the measure
+            that the recipe's gate decides by.
     """
     recipe, section = job.recipe, job.recipe.evaluation
     held_out = hold_out(
-        test, recipe.author.name, max_samples=section.max_samples, seed=section.seed
+        material.clean,
+        material.groups,
+        recipe.author.name,
+        max_samples=section.max_samples,
+        seed=section.seed,
     )
-    transcripts = _transcripts(job, contest, held_out, files)
+    transcripts, doubts = _transcripts(job, contest, held_out, files)
     embedder = load_embedder(recipe.features.embedder, job.settings)
-    style = author_style([sample.answer for sample in train])
-    measured = {
-        role: measure(transcript, held_out, style, embedder)
-        for role, transcript in transcripts.items()
-    }
-    sure = partial(estimate, resamples=section.bootstrap_resamples, seed=section.seed)
-    size = len(held_out.samples)
-    figures = _figures(measured, author_statistics(held_out, style), lambda s: sure(s, size))
-    retrieval = _retrieval(job, embedder, test, sure)
+    answers = [sample.answer for sample in material.train]
+    by = Yardstick(
+        held_out=held_out,
+        style=author_style(answers),
+        embedder=embedder,
+        refusal=recipe.retrieval.dont_know,
+        trained=plain("\n".join(dict.fromkeys(answers))),
+    )
+    measured = {role: measure(transcript, by) for role, transcript in transcripts.items()}
+    _check_primary(section.gate.primary, measured[CANDIDATE])
+    sure = partial(estimate, groups=held_out.groups)
+    figures = _figures(measured, author_statistics(by), sure)
+    retrieval = _retrieval(job, embedder, material)
     evidence = Evidence(
         soundness=measured[CANDIDATE].soundness,
+        copies=next(each for each in figures if each.name == COPIES).values[CANDIDATE],
         gains={
-            role: {figure.name: figure.gains[role] for figure in figures}
-            for role in (BASE, CHAMPION)
+            role: {each.name: each.gains[role] for each in figures if role in each.gains}
+            for role in OPPONENTS
             if role in measured
         },
         recall=retrieval.recall,
         recall_k=retrieval.k,
+        groups=len(set(held_out.groups)),
+        has_champion=contest.champion is not None,
+        new_documents=material.new_documents,
+        doubts=(*material.doubts, *doubts),
     )
     return Findings(
         held_out=held_out,
         transcripts=transcripts,
         figures=figures,
         retrieval=retrieval,
-        checks=tuple(judge(evidence, section.gate)),
+        judgement=judge(evidence, section.gate),
         side_by_side=_side_by_side(held_out, transcripts),
     )
 
 
+def _check_primary(primary: str, candidate: Measured) -> None:
+    if primary not in candidate.statistics:
+        raise BadDataError(
+            f"evaluation.gate.primary is {primary}, but no test sample can be measured by it: "
+            "write questions with facts for documents of the test split, or choose perplexity"
+        )
+
+
 def _transcripts(
     job: Job, contest: Contest, held_out: HeldOut, files: FileStore
-) -> dict[str, Transcript]:
+) -> tuple[dict[str, Transcript], list[str]]:
+    """The transcripts by role, and why an earlier champion has none."""
     contestants = _contestants(job, contest)
     params = SamplingParams(
         max_new_tokens=job.recipe.evaluation.max_new_tokens,
@@ -101,20 +131,25 @@ def _transcripts(
         repetition_penalty=job.recipe.serving.repetition_penalty,
         stop=END_MARKS,
     )
-    total = len(contestants) * len(held_out.samples)
-    with job.progress("measuring", total) as advance:
-        return {
-            role: transcript_of(
-                digest,
-                weights,
-                held_out,
-                params,
-                settings=job.settings,
-                files=files,
-                advance=advance,
-            )
-            for role, (digest, weights) in contestants.items()
-        }
+    made: dict[str, Transcript] = {}
+    doubts = []
+    with job.progress("measuring", len(contestants) * len(held_out.samples)) as advance:
+        for role, (digest, weights) in contestants.items():
+            try:
+                made[role] = transcript_of(
+                    digest,
+                    weights,
+                    held_out,
+                    params,
+                    settings=job.settings,
+                    files=files,
+                    advance=advance,
+                )
+            except (BadDataError, BadConfigurationError) as error:
+                if role in {CANDIDATE, BASE}:
+                    raise
+                doubts.append(f"the {role} can't be measured: {error}")
+    return made, doubts
 
 
 def _contestants(job: Job, contest: Contest) -> dict[str, tuple[str, Callable[[], Path]]]:
@@ -123,11 +158,12 @@ def _contestants(job: Job, contest: Contest) -> dict[str, tuple[str, Callable[[]
     base_model = candidate.tags.get("base_model", job.recipe.training.base_model)
     base = prepare_base_model(base_model, settings)
     made: dict[str, tuple[str, Callable[[], Path]]] = {}
-    for role, version in ((CANDIDATE, candidate), (CHAMPION, champion)):
+    versions = ((CANDIDATE, candidate), (CHAMPION, champion), (REFERENCE, contest.reference))
+    for role, version in versions:
         if version is not None:
             made[role] = (version.weights_digest, partial(whole_weights, version, settings))
     made[BASE] = (folder_digest(base), lambda: base)
-    return {role: made[role] for role in (CANDIDATE, BASE, CHAMPION) if role in made}
+    return {role: made[role] for role in (CANDIDATE, *OPPONENTS) if role in made}
 
 
 def _figures(
@@ -136,12 +172,12 @@ def _figures(
     sure: Callable[[Statistic], Estimate],
 ) -> tuple[Figure, ...]:
     gained = {
-        role: gains(measured[CANDIDATE], measured[role])
-        for role in (BASE, CHAMPION)
-        if role in measured
+        role: gains(measured[CANDIDATE], measured[role]) for role in OPPONENTS if role in measured
     }
     made = []
     for each in MEASURES:
+        if each.name not in measured[CANDIDATE].statistics:
+            continue
         values = {role: sure(model.statistics[each.name]) for role, model in measured.items()}
         if each.name in author:
             values[AUTHOR] = sure(author[each.name])
@@ -151,15 +187,17 @@ def _figures(
                 label=each.label,
                 better=each.better,
                 values=values,
-                gains={role: sure(statistics[each.name]) for role, statistics in gained.items()},
+                gains={
+                    role: sure(statistics[each.name])
+                    for role, statistics in gained.items()
+                    if each.name in statistics
+                },
             )
         )
     return tuple(made)
 
 
-def _retrieval(
-    job: Job, embedder: Embedder, test: list[InstructSample], sure: Callable[..., Estimate]
-) -> Retrieval:
+def _retrieval(job: Job, embedder: Embedder, material: Material) -> Retrieval:
     """Look for the passage of every test instruction, each asked once.
 
     Passages that have left the index since the samples were made cannot be found and are not
@@ -171,8 +209,8 @@ def _retrieval(
         indexed = {chunk.id for chunk in reader.chunks()}
         asked = sorted(
             {
-                (one.instruction, one.chunk_id)
-                for one in test
+                (one.instruction, one.chunk_id, material.groups[one.document_id])
+                for one in material.test
                 if one.chunk_id in indexed and not one.history
             }
         )
@@ -182,16 +220,17 @@ def _retrieval(
                 "train a new candidate"
             )
         found = ranks(
-            [instruction for instruction, _ in asked],
-            [chunk_id for _, chunk_id in asked],
+            [instruction for instruction, _, _ in asked],
+            [chunk_id for _, chunk_id, _ in asked],
             lambda question, limit: [hit.chunk_id for hit in retriever.search(question, limit)],
             k,
         )
+    groups = [group for _, _, group in asked]
     return Retrieval(
         k=k,
         questions=len(found),
-        recall=sure(recall(found), len(found)),
-        reciprocal_rank=sure(reciprocal_rank(found), len(found)),
+        recall=estimate(recall(found), groups),
+        reciprocal_rank=estimate(reciprocal_rank(found), groups),
     )
 
 

@@ -1,53 +1,97 @@
 """The gate: whether a candidate may become champion, and every reason in plain words.
 
-Three kinds of checks, all of which must pass:
+The verdict is one of three:
 
-* Soundness: answers are there, free of special tokens, and not stuck in loops.
-* Against the base model: training must have done something. Perplexity must fall by
-  ``min_perplexity_gain``; likeness to the author may not suffer.
-* Against the champion, where there is one: not worse, beyond the recipe's tolerances. It need not
-  be better: a candidate trained on this month's documents answers for them, which no figure on the
-  old ones shows, and the intervals already make it prove that nothing was lost.
+* ``reject``: a hard limit is broken (special tokens shown, empty answers, loops, copying, passages
+  not found), or an interval shows a loss beyond what is tolerated.
+* ``promote``: no check fails, and there is a reason to change the champion: a gain in the primary
+  measure whose interval lies above zero, or documents that the champion was not trained on. The
+  latter show in no figure on the old ones; so there it is enough that nothing was lost.
+* ``hold``: neither is shown. An equal candidate is held, and so is one whose evidence is wanting: a
+  small set, a figure that is no number, a champion that can't be measured. A person may promote it.
+
+Without a champion the hard limits and the gain over the untuned base decide, on a set of any size.
 
 Every comparison is read at the worse end of its interval, so that a small test set makes the gate
-stricter and not blinder. Retrieval is checked too: a twin that cannot find its sources should not
-be put forward.
+stricter and not blinder. One measure only is asked for a gain, for among several one or another
+gains by chance. That is perplexity unless the recipe says otherwise: it is computed over every word
+of the author's, so it tells small differences apart, and no way of answering (copying, refusing,
+length) moves it.
+
+What is tolerated at one promotion may not add up over many: the reference champion, which stays
+where it is, bounds the sum. It is asked anew about each candidate, and each time chance may let one
+through; so its intervals are wide enough (Bonferroni) for `CANDIDATES` of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite, isnan
 
 from pydantic import BaseModel, ConfigDict
 
-from twin.evaluation.measures import MEANING, PERPLEXITY, ROUGE_L, STYLE
+from twin.evaluation.measures import MEANING, PERPLEXITY, RIGHT, ROUGE_L, STYLE
+from twin.evaluation.power import MIN_GROUPS, Power, power_of
 from twin.evaluation.resampling import CONFIDENCE, Estimate
 from twin.evaluation.soundness import Soundness
 from twin.recipes import GateSection
 
 BASE = "base"
 CHAMPION = "champion"
+REFERENCE = "reference"
+
+CANDIDATES = 50
+"""So many may be measured against one reference champion before one too many is let through."""
+REPEATED = 1 - (1 - CONFIDENCE) / CANDIDATES
+
+
+class Verdict(StrEnum):
+    """What the gate says of a candidate."""
+
+    PROMOTE = "promote"
+    HOLD = "hold"
+    REJECT = "reject"
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What the gate judges by.
 
-    ``gains`` maps base (and champion, if there is one) to the candidate's gain on each measure.
+    Attributes:
+        soundness: counts of what is wrong with the answers.
+        copies: share of their long sentences that are copied.
+        gains: opponent to the candidate's gain on each measure: base, and where there is one that
+            can be measured, champion, and reference unless it is the champion.
+        recall: share of the passages that retrieval finds.
+        recall_k: among how many.
+        groups: document groups of the test samples.
+        has_champion: whether there is one, measured or not.
+        new_documents: how many the candidate was trained on and the champion was not.
+        doubts: what could not be done: a champion that does not load, a data set that is gone.
     """
 
     soundness: Soundness
+    copies: Estimate
     gains: Mapping[str, Mapping[str, Estimate]]
     recall: Estimate
     recall_k: int
+    groups: int
+    has_champion: bool = False
+    new_documents: int = 0
+    doubts: tuple[str, ...] = ()
 
 
 class Check(BaseModel):
-    """One check: what was measured, what was asked for, and whether that was met."""
+    """One check: what was measured, what was asked for, and whether that was met.
 
-    model_config = ConfigDict(frozen=True)
+    ``otherwise`` is the verdict if it was not.
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     name: str
     passed: bool
+    otherwise: Verdict
     measured: float
     low: float | None = None
     high: float | None = None
@@ -55,32 +99,57 @@ class Check(BaseModel):
     text: str
 
 
-def judge(evidence: Evidence, gate: GateSection) -> list[Check]:
-    """All checks, passed or not, in the order in which they are worth reading."""
-    checks = _soundness(evidence.soundness, gate)
-    base_limits = {
-        PERPLEXITY: gate.min_perplexity_gain,
-        ROUGE_L: -gate.max_rouge_loss,
-        STYLE: -gate.max_similarity_loss,
-        MEANING: -gate.max_similarity_loss,
-    }
-    limits = {
-        BASE: base_limits,
-        CHAMPION: {**base_limits, PERPLEXITY: -gate.max_perplexity_loss},
-    }
-    for opponent, gained in evidence.gains.items():
-        checks += [
-            _gain(name, opponent, gained[name], limit) for name, limit in limits[opponent].items()
-        ]
-    return [*checks, _recall(evidence, gate)]
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict with its reasons, all checks, and what the set could show at all."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+    power: Power
 
 
-def _soundness(found: Soundness, gate: GateSection) -> list[Check]:
-    return [
-        _share("no special tokens", "show special tokens", found.leaking, found.answers, 0.0),
-        _share("no empty answers", "are empty", found.empty, found.answers, gate.max_broken_share),
-        _share("no loops", "end in a loop", found.looping, found.answers, gate.max_broken_share),
-    ]
+def judge(evidence: Evidence, gate: GateSection) -> Judgement:
+    """All checks, passed or not, in the order in which they are worth reading, and the verdict."""
+    checks = (*_hard_limits(evidence, gate), *_certainty(evidence), *_comparisons(evidence, gate))
+    power = _power(evidence, gate)
+    failed = {check.otherwise for check in checks if not check.passed}
+    verdict = next((v for v in (Verdict.REJECT, Verdict.HOLD) if v in failed), Verdict.PROMOTE)
+    reasons = [c.text for c in checks if not c.passed and c.otherwise is verdict]
+    if verdict is Verdict.PROMOTE:
+        reasons = [_why_promoted(evidence, gate)]
+    if verdict is Verdict.HOLD and evidence.has_champion and not power.is_enough:
+        reasons.append(too_small(power))
+    return Judgement(verdict, tuple(reasons), checks, power)
+
+
+def too_small(power: Power) -> str:
+    """What the set cannot show, and what set would."""
+    show = amount(power.measure)
+    can = (
+        f"shows a gain from {show(power.smallest)} on"
+        if power.smallest is not None
+        else "is too small for any gain"
+    )
+    needed = (
+        f"about {power.needed} document groups of this kind would show it"
+        if power.needed
+        else "no set of a usual size would show it: loosen min_effect or the tolerances"
+    )
+    return (
+        f"the test set of {power.groups} document group(s) {can}; the recipe wants "
+        f"{show(power.wanted)} in {NAMES[power.measure]} to be seen: {needed}"
+    )
+
+
+def _hard_limits(evidence: Evidence, gate: GateSection) -> Iterator[Check]:
+    found = evidence.soundness
+    yield _share("no special tokens", "show special tokens", found.leaking, found.answers, 0.0)
+    broken = gate.max_broken_share
+    yield _share("no empty answers", "are empty", found.empty, found.answers, broken)
+    yield _share("no loops", "end in a loop", found.looping, found.answers, broken)
+    yield _copying(evidence.copies, gate)
+    yield _recall(evidence, gate)
 
 
 def _share(name: str, what: str, bad: int, answers: int, limit: float) -> Check:
@@ -89,6 +158,7 @@ def _share(name: str, what: str, bad: int, answers: int, limit: float) -> Check:
     return Check(
         name=name,
         passed=passed,
+        otherwise=Verdict.REJECT,
         measured=share,
         threshold=limit,
         text=f"{bad} of {answers} answers {what}: {_percent(share)}, "
@@ -96,27 +166,19 @@ def _share(name: str, what: str, bad: int, answers: int, limit: float) -> Check:
     )
 
 
-_GAIN_NAMES = {
-    PERPLEXITY: "perplexity",
-    ROUGE_L: "ROUGE-L",
-    STYLE: "style similarity",
-    MEANING: "semantic similarity",
-}
-
-
-def _gain(name: str, opponent: str, gain: Estimate, limit: float) -> Check:
-    passed = gain.low >= limit
-    show, verb = (_percent, "falls by") if name == PERPLEXITY else (_points, "changes by")
+def _copying(copies: Estimate, gate: GateSection) -> Check:
+    passed = copies.value <= gate.max_copy_share
     return Check(
-        name=f"{_GAIN_NAMES[name]} against {opponent}",
+        name="no mere copying",
         passed=passed,
-        measured=gain.value,
-        low=gain.low,
-        high=gain.high,
-        threshold=limit,
-        text=f"{_GAIN_NAMES[name]} {verb} {show(gain.value)} against {opponent} "
-        f"({CONFIDENCE:.0%} interval {show(gain.low)} to {show(gain.high)}); "
-        f"the lower end must be at least {show(limit)}: {_word(passed)}",
+        otherwise=Verdict.REJECT,
+        measured=copies.value,
+        low=copies.low,
+        high=copies.high,
+        threshold=gate.max_copy_share,
+        text=f"{_percent(copies.value)} of the long sentences in its answers stand verbatim in "
+        f"the prompt or in the training text, at most {_percent(gate.max_copy_share)} allowed: "
+        f"{_word(passed)}",
     )
 
 
@@ -126,15 +188,192 @@ def _recall(evidence: Evidence, gate: GateSection) -> Check:
     return Check(
         name="retrieval",
         passed=passed,
+        otherwise=Verdict.REJECT,
         measured=found.value,
         low=found.low,
         high=found.high,
         threshold=gate.min_recall,
         text=f"retrieval finds the passage among the first {evidence.recall_k} for "
-        f"{_percent(found.value)} of the test instructions ({CONFIDENCE:.0%} interval "
-        f"{_percent(found.low)} to {_percent(found.high)}); it must be at "
-        f"least {_percent(gate.min_recall)}: {_word(passed)}",
+        f"{_percent(found.value)} of the test instructions ({_interval(found, _percent)}); it must "
+        f"be at least {_percent(gate.min_recall)}: {_word(passed)}",
     )
+
+
+def _certainty(evidence: Evidence) -> Iterator[Check]:
+    """Whether the evidence is such that figures may decide at all."""
+    least = MIN_GROUPS if evidence.has_champion else 2
+    enough = evidence.groups >= least
+    why = (
+        "below that no interval is vouched for"
+        if evidence.has_champion
+        else "one document tells nothing of others"
+    )
+    yield Check(
+        name="document groups",
+        passed=enough,
+        otherwise=Verdict.HOLD,
+        measured=evidence.groups,
+        threshold=least,
+        text=f"the test samples come from {evidence.groups} group(s) of documents, at least "
+        f"{least} are needed ({why}): {_word(enough)}",
+    )
+    odd = [
+        f"{NAMES.get(name, name)} against {opponent}"
+        for opponent, gained in evidence.gains.items()
+        for name, gain in gained.items()
+        if isnan(gain.value) or isnan(gain.low) or isnan(gain.high)
+    ]
+    odd += ["copy share"] if isnan(evidence.copies.value) else []
+    odd += ["retrieval"] if isnan(evidence.recall.value) else []
+    yield Check(
+        name="every figure is a number",
+        passed=not odd,
+        otherwise=Verdict.HOLD,
+        measured=len(odd),
+        threshold=0,
+        text=f"{len(odd)} figure(s) are no numbers{_in_brackets(odd)}: {_word(not odd)}",
+    )
+    for doubt in evidence.doubts:
+        yield Check(
+            name="evidence is whole",
+            passed=False,
+            otherwise=Verdict.HOLD,
+            measured=1,
+            threshold=0,
+            text=f"{doubt}: {_word(False)}",
+        )
+
+
+def _comparisons(evidence: Evidence, gate: GateSection) -> Iterator[Check]:
+    gains = evidence.gains
+    yield _gain(PERPLEXITY, BASE, gains[BASE][PERPLEXITY], gate.min_perplexity_gain)
+    for name in _others(gains[BASE], PERPLEXITY):
+        yield _no_measured_loss(name, gains[BASE][name], gate.tolerances[name])
+    if not evidence.has_champion or CHAMPION not in gains:
+        return
+    for name in _judged(gains[CHAMPION]):
+        yield _gain(name, CHAMPION, gains[CHAMPION][name], -gate.tolerances[name])
+    for name in _judged(gains.get(REFERENCE, {})):
+        total = gate.max_total_loss if name == gate.primary else gate.tolerances[name]
+        yield _gain(name, REFERENCE, gains[REFERENCE][name].at(REPEATED), -total)
+    primary = gains[CHAMPION][gate.primary]
+    if not primary.high < -gate.tolerances[gate.primary]:  # else it has been said already
+        yield _progress(evidence, gate)
+
+
+def _judged(gained: Mapping[str, Estimate]) -> list[str]:
+    return [name for name in NAMES if name in gained]
+
+
+def _others(gained: Mapping[str, Estimate], primary: str) -> list[str]:
+    return [name for name in _judged(gained) if name != primary]
+
+
+NAMES = {
+    PERPLEXITY: "perplexity",
+    RIGHT: "answers right",
+    ROUGE_L: "ROUGE-L",
+    STYLE: "style similarity",
+    MEANING: "semantic similarity",
+}
+"""The measures that are judged, as the checks call them."""
+
+
+def _gain(name: str, opponent: str, gain: Estimate, limit: float) -> Check:
+    """A comparison whose worse end must keep to a limit; where even the better end does not, the
+    candidate is measurably short of it."""
+    passed = gain.low >= limit
+    show = amount(name)
+    return Check(
+        name=f"{NAMES[name]} against {opponent}",
+        passed=passed,
+        otherwise=Verdict.REJECT if gain.high < limit else Verdict.HOLD,
+        measured=gain.value,
+        low=gain.low,
+        high=gain.high,
+        threshold=limit,
+        text=f"{_change(name, opponent, gain)}; "
+        f"the worse end must be at least {show(limit)}: {_word(passed)}",
+    )
+
+
+def _no_measured_loss(name: str, gain: Estimate, tolerance: float) -> Check:
+    """A comparison with the base, which need not be as good in everything: it is only asked whether
+    the whole interval lies beyond what is tolerated."""
+    passed = not gain.high < -tolerance
+    return Check(
+        name=f"{NAMES[name]} against {BASE}",
+        passed=passed,
+        otherwise=Verdict.REJECT,
+        measured=gain.value,
+        low=gain.low,
+        high=gain.high,
+        threshold=-tolerance,
+        text=f"{_change(name, BASE, gain)}; "
+        f"the better end must be at least {amount(name)(-tolerance)}: {_word(passed)}",
+    )
+
+
+def _progress(evidence: Evidence, gate: GateSection) -> Check:
+    """Whether there is a reason to change the champion at all."""
+    gain = evidence.gains[CHAMPION][gate.primary]
+    passed = gain.low > 0 or evidence.new_documents > 0
+    lost = gain.high < 0 and not evidence.new_documents
+    return Check(
+        name="gain or new knowledge",
+        passed=passed,
+        otherwise=Verdict.REJECT if lost else Verdict.HOLD,
+        measured=gain.value,
+        low=gain.low,
+        high=gain.high,
+        threshold=0.0,
+        text=f"{_change(gate.primary, CHAMPION, gain)}; to be promoted its worse end must lie "
+        f"above zero, or the candidate must have learned from documents that the champion has not "
+        f"({evidence.new_documents}): {_word(passed)}",
+    )
+
+
+def _why_promoted(evidence: Evidence, gate: GateSection) -> str:
+    if not evidence.has_champion:
+        gain = evidence.gains[BASE][PERPLEXITY]
+        return f"first version: {_change(PERPLEXITY, BASE, gain)}, and no hard limit is broken"
+    gain = evidence.gains[CHAMPION][gate.primary]
+    if gain.low > 0:
+        return f"a real gain: {_change(gate.primary, CHAMPION, gain)}, and nothing else was lost"
+    return (
+        f"new knowledge at no loss: learned from {evidence.new_documents} document(s) that the "
+        f"champion was not trained on; {_change(gate.primary, CHAMPION, gain)}"
+    )
+
+
+def _power(evidence: Evidence, gate: GateSection) -> Power:
+    """What the set can show against the champion; before there is one, as far as the base tells."""
+    gained = evidence.gains.get(CHAMPION, evidence.gains[BASE])
+    primary = gate.primary if gate.primary in gained else PERPLEXITY
+    tolerated = [(gained[name], gate.tolerances[name]) for name in _others(gained, primary)]
+    return power_of(primary, gained[primary], tolerated, gate.min_effect)
+
+
+def _change(name: str, opponent: str, gain: Estimate) -> str:
+    show = amount(name)
+    said = f"changes by {show(gain.value)} against {opponent} ({_interval(gain, show)})"
+    if name == PERPLEXITY and gain.value < 0:
+        interval = _interval(gain, show)
+        said = f"rises by {show(-gain.value)} against {opponent} (as a fall, {interval})"
+    elif name == PERPLEXITY:
+        said = said.replace("changes", "falls", 1)
+    return f"{NAMES[name]} {said}"
+
+
+def amount(name: str) -> Callable[[float], str]:
+    """How a change of a measure is written."""
+    return _percent if name == PERPLEXITY else _points
+
+
+def _interval(estimate: Estimate, show: Callable[[float], str]) -> str:
+    if not (isfinite(estimate.low) and isfinite(estimate.high)):
+        return "no interval"
+    return f"{estimate.confidence * 100:g}% interval {show(estimate.low)} to {show(estimate.high)}"
 
 
 def _percent(share: float) -> str:
@@ -143,6 +382,10 @@ def _percent(share: float) -> str:
 
 def _points(change: float) -> str:
     return f"{change:+.3f}"
+
+
+def _in_brackets(names: list[str]) -> str:
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _word(passed: bool) -> str:

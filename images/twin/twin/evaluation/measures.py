@@ -1,74 +1,114 @@
 """The measures of a model, and what the candidate gains on each against another."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from twin.domain.sample import InstructSample, is_known_right
+from twin.domain.written import QuestionKind
+from twin.evaluation.answers import copy_share, distinct_pairs, mean_length, refusal_share
 from twin.evaluation.held_out import HeldOut
 from twin.evaluation.meaning import cosine_similarities
 from twin.evaluation.overlap import rouge_l
 from twin.evaluation.perplexity import perplexity, perplexity_gain
-from twin.evaluation.resampling import Statistic, difference, mean_of
+from twin.evaluation.resampling import Statistic, difference, mean_of, share_of
 from twin.evaluation.soundness import Soundness, examine
 from twin.evaluation.style import AuthorStyle
 from twin.evaluation.transcripts import Transcript
 from twin.models.embedder import Embedder
 
 PERPLEXITY = "perplexity"
+RIGHT = "answers_right"
 ROUGE_L = "rouge_l"
 STYLE = "style_similarity"
 DELTA = "burrows_delta"
 MEANING = "semantic_similarity"
+COPIES = "copy_share"
+REFUSALS = "refusal_share"
+LENGTH = "answer_words"
+DISTINCT = "distinct_2"
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure as people read it."""
+    """A measure as people read it; of one that tells what a model does, neither end is better."""
 
     name: str
     label: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower", "neither"]
 
 
 MEASURES = (
     Measure(PERPLEXITY, "Perplexity", "lower"),
+    Measure(RIGHT, "Answers right", "higher"),
     Measure(ROUGE_L, "ROUGE-L", "higher"),
     Measure(STYLE, "Style similarity", "higher"),
     Measure(DELTA, "Burrows' Delta", "lower"),
     Measure(MEANING, "Semantic similarity", "higher"),
+    Measure(COPIES, "Copy share", "neither"),
+    Measure(REFUSALS, "Refusals", "neither"),
+    Measure(LENGTH, "Words an answer", "neither"),
+    Measure(DISTINCT, "Distinct word pairs", "neither"),
 )
 
 
 @dataclass(frozen=True)
+class Yardstick:
+    """What models are measured by.
+
+    Attributes:
+        held_out: the questions, and what the author wrote.
+        style: the author's.
+        embedder: for what texts mean.
+        refusal: the recipe's ``retrieval.dont_know``.
+        trained: the training text, as `plain` gives it.
+    """
+
+    held_out: HeldOut
+    style: AuthorStyle
+    embedder: Embedder
+    refusal: str
+    trained: str
+
+
+@dataclass(frozen=True)
 class Measured:
-    """One model's transcript with a statistic for each of `MEASURES`."""
+    """One model's transcript with a statistic for each of `MEASURES` that the set allows."""
 
     transcript: Transcript
     statistics: Mapping[str, Statistic]
     soundness: Soundness
 
 
-def measure(
-    transcript: Transcript, held_out: HeldOut, style: AuthorStyle, embedder: Embedder
-) -> Measured:
+def measure(transcript: Transcript, by: Yardstick) -> Measured:
     """Everything that is measured of one model."""
-    answers, passages = transcript.answers, held_out.passages
-    return Measured(
-        transcript=transcript,
-        statistics={
-            PERPLEXITY: perplexity(transcript.scored),
-            ROUGE_L: mean_of(rouge_l(answers, passages)),
-            STYLE: style.similarity(answers),
-            DELTA: style.delta(answers),
-            MEANING: mean_of(cosine_similarities(embedder, answers, passages)),
-        },
-        soundness=examine(answers, passages),
-    )
+    answers, passages = transcript.answers, by.held_out.passages
+    statistics = {
+        PERPLEXITY: perplexity(transcript.scored),
+        ROUGE_L: mean_of(rouge_l(answers, passages), least=0.0, most=1.0),
+        STYLE: by.style.similarity(answers),
+        DELTA: by.style.delta(answers),
+        MEANING: mean_of(cosine_similarities(by.embedder, answers, passages)),
+        **_of_answers(answers, by),
+    }
+    checked = [_can_be_checked(sample) for sample in by.held_out.samples]
+    if any(checked):
+        right = [
+            float(is_known_right(sample, answer, by.refusal))
+            for sample, answer in zip(by.held_out.samples, answers, strict=True)
+        ]
+        statistics[RIGHT] = share_of(right, checked)
+    return Measured(transcript, statistics, examine(answers, passages))
 
 
-def author_statistics(held_out: HeldOut, style: AuthorStyle) -> dict[str, Statistic]:
-    """The author's own held-out passages on the measures of style: as good as it gets."""
-    return {STYLE: style.similarity(held_out.passages), DELTA: style.delta(held_out.passages)}
+def author_statistics(by: Yardstick) -> dict[str, Statistic]:
+    """The author's own held-out passages on the measures of writing: as good as it gets."""
+    passages = by.held_out.passages
+    return {
+        STYLE: by.style.similarity(passages),
+        DELTA: by.style.delta(passages),
+        **_of_answers(passages, by),
+    }
 
 
 def gains(candidate: Measured, other: Measured) -> dict[str, Statistic]:
@@ -82,6 +122,21 @@ def gains(candidate: Measured, other: Measured) -> dict[str, Statistic]:
         if measure.better == "higher"
         else difference(theirs[measure.name], mine[measure.name])
         for measure in MEASURES
+        if measure.better != "neither" and measure.name in mine
     }
     relative = perplexity_gain(candidate.transcript.scored, other.transcript.scored)
     return {**made, PERPLEXITY: relative}
+
+
+def _of_answers(answers: Sequence[str], by: Yardstick) -> dict[str, Statistic]:
+    return {
+        COPIES: copy_share(answers, by.held_out.prompts, by.trained, by.refusal),
+        REFUSALS: refusal_share(answers, by.refusal),
+        LENGTH: mean_length(answers),
+        DISTINCT: distinct_pairs(answers),
+    }
+
+
+def _can_be_checked(sample: InstructSample) -> bool:
+    """Whether facts tell a right answer to the sample, or that it must be refused."""
+    return bool(sample.facts) or sample.kind == QuestionKind.UNANSWERABLE

@@ -18,7 +18,9 @@ def perplexity(scored: Sequence[Scored]) -> Statistic:
     import numpy as np
 
     likelihoods, tokens = _columns(scored)
-    return lambda indices: np.exp(-likelihoods[indices].sum(axis=-1) / tokens[indices].sum(axis=-1))
+    return Statistic(
+        lambda weights: np.exp(-(weights @ likelihoods) / (weights @ tokens)), least=0.0
+    )
 
 
 def perplexity_gain(scored: Sequence[Scored], reference: Sequence[Scored]) -> Statistic:
@@ -32,12 +34,9 @@ def perplexity_gain(scored: Sequence[Scored], reference: Sequence[Scored]) -> St
 
     likelihoods, tokens = _columns(scored)
     others, _ = _columns(reference)
-    return lambda indices: (
-        1.0
-        - np.exp(
-            (others[indices].sum(axis=-1) - likelihoods[indices].sum(axis=-1))
-            / tokens[indices].sum(axis=-1)
-        )
+    return Statistic(
+        lambda weights: 1.0 - np.exp((weights @ (others - likelihoods)) / (weights @ tokens)),
+        most=1.0,
     )
 
 

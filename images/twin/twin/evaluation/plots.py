@@ -5,6 +5,7 @@ tell apart.
 """
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ _COLOURS = {
     "candidate": "#0072B2",
     "base": "#999999",
     "champion": "#E69F00",
+    "reference": "#CC79A7",
     "author": "#009E73",
 }
 _DPI = 120
@@ -41,7 +43,8 @@ def draw_plots(
 
 
 def _draw_figures(path: Path, figures: Sequence[Figure]) -> None:
-    """One panel a measure: each model's value with its interval."""
+    """One panel for each measure that has a better end: each model's value with its interval."""
+    figures = [figure for figure in figures if figure.better != "neither"]
     canvas = _canvas(2.6 * len(figures), 3.2)
     for place, (figure, axes) in enumerate(zip(figures, _row(canvas, len(figures)), strict=True)):
         roles = list(figure.values)
@@ -64,7 +67,8 @@ def _draw_gains(path: Path, checks: Sequence[Check]) -> None:
     for position, check in enumerate(reversed(shown)):
         colour = "#009E73" if check.passed else "#D55E00"
         ends = [check.low or 0.0, check.high or 0.0]
-        axes.plot(ends, [position, position], color=colour, linewidth=2)
+        if all(map(isfinite, ends)):  # of one group of documents there is no interval
+            axes.plot(ends, [position, position], color=colour, linewidth=2)
         axes.plot(check.measured, position, "o", color=colour)
         axes.plot(check.threshold, position, "|", color="black", markersize=14)
     axes.axvline(0, color="#999999", linewidth=0.8)
@@ -96,7 +100,8 @@ def _draw_passages(path: Path, scored: Mapping[str, Sequence[tuple[float, int]]]
 
 
 def _interval(axes: "Axes", position: int, estimate: Estimate, colour: str) -> None:
-    axes.plot([position, position], [estimate.low, estimate.high], color=colour, linewidth=2)
+    if isfinite(estimate.low) and isfinite(estimate.high):
+        axes.plot([position, position], [estimate.low, estimate.high], color=colour, linewidth=2)
     axes.plot(position, estimate.value, "o", color=colour)
 
 

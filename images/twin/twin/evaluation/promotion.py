@@ -1,9 +1,18 @@
-"""The jobs `twin evaluation promote` and `reject`: a person's word after the gate's."""
+"""The jobs `twin evaluation promote`, `reject`, `reference`: a person's word after the gate's."""
 
-from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
-from twin.evaluation.contest import AGAINST, EVALUATION, GATE, PASSED, REJECTED, REPORT
+from twin.domain.errors import BadDataError, NothingToDo, TryAgainError, TwinError
+from twin.evaluation.contest import (
+    AGAINST,
+    EVALUATION,
+    GATE,
+    HOLD,
+    PROMOTE,
+    REJECT,
+    REJECTED,
+    REPORT,
+)
 from twin.job import Job
-from twin.stores.registry import CANDIDATE, CHAMPION, ModelVersion, Registry
+from twin.stores.registry import CANDIDATE, CHAMPION, REFERENCE, ModelVersion, Registry
 
 #: Tag that records a promotion past the gate.
 FORCED = "promoted_by_force"
@@ -12,14 +21,16 @@ FORCED = "promoted_by_force"
 def promote(job: Job, version: str | None, *, force: bool = False) -> None:
     """Make a version champion: the candidate, or the one given.
 
+    What the gate holds, for want of proof, a person may promote; what it rejects needs ``force``.
+
     Args:
         job: whose recipe names the model.
         version: number of the version; None means the one with the alias ``candidate``.
-        force: promote whatever the gate said; recorded as a tag on the version.
+        force: promote whatever the gate said; recorded as a tag on the version, if it was needed.
 
     Raises:
         NothingToDo: it is champion already.
-        BadDataError: there is no such version, or the gate did not let it pass.
+        BadDataError: there is no such version, it was not evaluated, or the gate rejects it.
         TryAgainError: the registry does not answer, or the version must be measured again,
             because the champion has changed since.
     """
@@ -29,16 +40,15 @@ def promote(job: Job, version: str | None, *, force: bool = False) -> None:
         champion = registry.by_alias(name, CHAMPION)
         if champion is not None and champion.version == chosen.version:
             raise NothingToDo(f"version {chosen.version} of {name} is champion already")
-        if force:
+        forced = _is_forced(chosen, champion, force=force)
+        if forced:
             registry.tag(name, chosen.version, FORCED, job.run_id)
-        else:
-            _check(chosen, champion)
         registry.promote(name, chosen.version)
     previous = champion.version if champion else "none"
     job.counts.read = job.counts.written = 1
     job.result.message = f"{name} version {chosen.version} is champion; before: {previous}"
     job.result.ids |= {"model": name, "version": chosen.version, "previous": previous}
-    job.result.detail |= {"promoted": True, "forced": force}
+    job.result.detail |= {"promoted": True, "forced": forced}
 
 
 def reject(job: Job, version: str | None) -> None:
@@ -86,13 +96,59 @@ def _choose(registry: Registry, name: str, version: str | None) -> ModelVersion:
     return chosen
 
 
+def refer(job: Job, version: str | None) -> None:
+    """Make a version the reference champion, by which losses over many promotions are added up.
+
+    Args:
+        job: whose recipe names the model.
+        version: number of the version; None means the champion.
+
+    Raises:
+        NothingToDo: it is the reference already.
+        BadDataError: there is no such version.
+        TryAgainError: the registry does not answer.
+    """
+    name = job.recipe.model_name
+    with Registry(job.settings) as registry:
+        if version is None:
+            chosen = registry.by_alias(name, CHAMPION)
+            missing = f"{name} has no champion: give the version with --model-version"
+        else:
+            chosen, missing = registry.version(name, version), f"{name} has no version {version}"
+        if chosen is None:
+            raise BadDataError(missing)
+        before = registry.by_alias(name, REFERENCE)
+        if before is not None and before.version == chosen.version:
+            raise NothingToDo(f"version {chosen.version} of {name} is the reference already")
+        registry.refer_to(name, chosen.version)
+    job.counts.read = job.counts.written = 1
+    was = before.version if before else "none"
+    job.result.message = f"{name} version {chosen.version} is the reference champion; before: {was}"
+    job.result.ids |= {"model": name, "version": chosen.version, "previous": was}
+
+
+def _is_forced(chosen: ModelVersion, champion: ModelVersion | None, *, force: bool) -> bool:
+    """Whether it takes force to promote the version.
+
+    Raises:
+        TwinError: it does, and there is none.
+    """
+    try:
+        _check(chosen, champion)
+    except TwinError:
+        if not force:
+            raise
+        return True
+    return False
+
+
 def _check(chosen: ModelVersion, champion: ModelVersion | None) -> None:
     verdict = chosen.tags.get(GATE)
-    if verdict is None:
+    if verdict not in {PROMOTE, HOLD, REJECT}:  # or by a gate of another time
         raise _not_evaluated(chosen)
-    if verdict != PASSED:
+    if verdict == REJECT:
         raise BadDataError(
-            f"the gate refused version {chosen.version} of {chosen.name}: "
+            f"the gate rejects version {chosen.version} of {chosen.name}: "
             f"see {chosen.tags.get(REPORT, 'its report')}; --force promotes it all the same"
         )
     now = champion.version if champion else "none"

@@ -11,11 +11,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.domain.errors import BadDataError
-from twin.evaluation.gate import Check
+from twin.evaluation.contamination import Proof
+from twin.evaluation.gate import Check, Verdict
+from twin.evaluation.power import Power
 from twin.evaluation.resampling import Estimate
 from twin.stores.files import FileStore
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 REPORT_FILE = "report.json"
 MARKDOWN_FILE = "report.md"
 
@@ -26,22 +28,24 @@ class Decision(StrEnum):
     PROMOTED = "promoted"
     AWAITING_APPROVAL = "awaiting approval"
     TRIAL = "trial"
-    REFUSED = "refused"
+    HELD = "held"
+    REJECTED = "rejected"
 
 
 class Figure(BaseModel):
     """One measure: its value for each model, and the candidate's gain over the others.
 
-    ``values`` is keyed by candidate, base, champion (if there is one) and, for style, author: the
-    author's own held-out passages. ``gains`` is keyed by base and champion; positive is better,
-    and for perplexity it is relative.
+    ``values`` is keyed by candidate, base, champion and reference (if there are) and, for what can
+    be measured of them, author: the author's own held-out passages. ``gains`` is keyed by base,
+    champion and reference; positive is better, and for perplexity it is relative. A measure of
+    which neither end is better has none.
     """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     label: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower", "neither"]
     values: dict[str, Estimate]
     gains: dict[str, Estimate] = Field(default_factory=dict)
 
@@ -69,20 +73,34 @@ class SideBySide(BaseModel):
     answers: dict[str, str]
 
 
+class DocumentGroup(BaseModel):
+    """Documents that hang together, and how many test samples come from them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    titles: tuple[str, ...]
+    samples: int
+
+
 class EvaluationReport(BaseModel):
     """Everything that was found out about a candidate, and what was decided."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     schema_version: int = SCHEMA_VERSION
     created: datetime
     model: str
     version: str
+    verdict: Verdict
     decision: Decision
     promoted: bool
-    reasons: tuple[str, ...] = Field(description="what failed; if nothing did, why it passed")
+    reasons: tuple[str, ...] = Field(description="of the verdict, in plain words")
     samples: int
     documents: int
+    groups: tuple[DocumentGroup, ...] = Field(description="what the intervals are over")
+    power: Power = Field(description="what the set can show")
+    proof: Proof = Field(description="that no model was trained on the test samples")
+    new_documents: int = Field(description="that the candidate learned from, the champion not")
     figures: tuple[Figure, ...]
     retrieval: Retrieval
     checks: tuple[Check, ...]
@@ -108,6 +126,7 @@ class EvaluationReport(BaseModel):
             **gains,
             f"retrieval.recall_at_{self.retrieval.k}": self.retrieval.recall.value,
             "retrieval.mrr": self.retrieval.reciprocal_rank.value,
+            "document_groups": float(len(self.groups)),
             "promoted": float(self.promoted),
         }
 

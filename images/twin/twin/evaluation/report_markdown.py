@@ -2,21 +2,32 @@
 
 import html
 from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
 
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from twin.evaluation.gate import NAMES, Verdict, amount, too_small
+from twin.evaluation.power import MIN_GROUPS
 from twin.evaluation.report import Decision, EvaluationReport, Figure, SideBySide
 from twin.evaluation.resampling import CONFIDENCE, Estimate
 
-ROLES = ("candidate", "base", "champion", "author")
+ROLES = ("candidate", "base", "champion", "reference", "author")
 _HEADINGS = {
     Decision.PROMOTED: "promoted to champion",
-    Decision.AWAITING_APPROVAL: "passed, waits for a person's approval",
+    Decision.AWAITING_APPROVAL: "waits for a person's approval",
     Decision.TRIAL: "passed, as a trial it is promoted by hand only",
-    Decision.REFUSED: "refused, the champion stays",
+    Decision.HELD: "held for want of proof, a person may promote it",
+    Decision.REJECTED: "rejected, only force promotes it",
 }
+_VERDICTS = {
+    Verdict.PROMOTE: "the gate would promote it",
+    Verdict.HOLD: "the gate holds it for want of proof",
+    Verdict.REJECT: "the gate rejects it",
+}
+_COLOURS = {Verdict.PROMOTE: "green", Verdict.HOLD: "yellow", Verdict.REJECT: "red"}
+_ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 _CAPTIONS = {
     "figures.png": f"Each measure with its {CONFIDENCE:.0%} interval",
     "gains.png": "What the candidate gains, against what the gate asks for",
@@ -30,17 +41,49 @@ _LEGEND = (
     "holds the author's own unseen passages: as good as it gets.",
     "- **Burrows' Delta**: distance in frequent words, in units of the author's own variation.",
     "- **Semantic similarity**: cosine of the embeddings of answer and passage.",
+    "- **Answers right**: where a person wrote down what a right answer must contain, or that the "
+    "question must be refused.",
+    "- **Copy share**: of the sentences longer than eight words, those that stand verbatim in the "
+    "prompt or in the training text. **Refusals**, **words an answer** and **distinct word pairs** "
+    "tell how it answers; neither end of them is better.",
     "- **Gains** are over the same samples, positive is better; for perplexity they are relative.",
 )
 
 
+def heading(report: EvaluationReport) -> str:
+    """What became of the candidate, and what the gate says of one that a person decides on."""
+    said = _HEADINGS[report.decision]
+    asked = report.decision is Decision.AWAITING_APPROVAL
+    return f"{said}: {_VERDICTS[report.verdict]}" if asked else said
+
+
+def what_it_shows(report: EvaluationReport) -> list[str]:
+    """What the test set can show and what it can't, and whether anybody was trained on it."""
+    power = report.power
+    show = amount(power.measure)
+    name = NAMES[power.measure]
+    if power.groups < MIN_GROUPS:
+        can = (
+            f"{power.groups} group(s) of documents are too few to tell one version from another: "
+            f"from {MIN_GROUPS} on the intervals are vouched for"
+        )
+    elif power.is_enough and power.smallest is not None:
+        can = (
+            f"the test set shows a gain of {show(power.smallest)} in {name} in four of five cases; "
+            f"a smaller one it may miss. {show(power.wanted)} are wanted"
+        )
+    else:
+        can = too_small(power)
+    return [can, f"contamination: {report.proof.text}"]
+
+
 def verdict(report: EvaluationReport) -> str:
     """Decision, its reasons and the way to the whole report, for the version's page."""
-    reasons = (f"- {reason}" for reason in report.reasons)
     return "\n".join(
         (
-            f"**Evaluated**: {_HEADINGS[report.decision]}",
-            *reasons,
+            f"**Evaluated**: {heading(report)}",
+            *(f"- {reason}" for reason in report.reasons),
+            *(f"- {line}" for line in what_it_shows(report)),
             f"- [Run with the whole report]({report.mlflow_run})",
         )
     )
@@ -49,13 +92,19 @@ def verdict(report: EvaluationReport) -> str:
 def markdown(report: EvaluationReport) -> str:
     """The whole report as one Markdown text."""
     blocks = [
-        f"# {report.model} version {report.version}: {_HEADINGS[report.decision]}",
+        f"# {report.model} version {report.version}: {heading(report)}",
         *(f"- {reason}" for reason in report.reasons),
         "",
-        f"Measured on {report.samples} test samples of {report.documents} documents that training "
-        f"has not seen, {report.created:%Y-%m-%d %H:%M} UTC. Brackets hold {CONFIDENCE:.0%} "
-        "intervals by the paired bootstrap over these samples; they do not cover the choice of "
-        "documents.",
+        f"Measured on {report.samples} test samples of {report.documents} documents in "
+        f"{len(report.groups)} groups, {report.created:%Y-%m-%d %H:%M} UTC. Brackets hold "
+        f"{CONFIDENCE:.0%} intervals over these groups, whose samples hang together: what would "
+        "change if other documents of the same author had been held out.",
+        "",
+        "## What the set shows",
+        "",
+        *(f"- {line}" for line in what_it_shows(report)),
+        "",
+        *_pipe_table(_group_rows(report)),
         "",
         "## Figures",
         "",
@@ -89,12 +138,12 @@ def terminal(report: EvaluationReport) -> Group:
         figures.add_row(*map(_on_two_lines, row))
     checks = Table(show_header=False, box=None, padding=(0, 1))
     for check in report.checks:
-        colour = "green" if check.passed else "red"
+        colour = "green" if check.passed else _COLOURS[check.otherwise]
         word = "passed" if check.passed else "FAILED"
         checks.add_row(f"[{colour}]{word}[/]", escape(check.text.rsplit(":", 1)[0]))
-    colour = "red" if report.decision is Decision.REFUSED else "green"
-    verdict = f"[bold {colour}]{_HEADINGS[report.decision]}[/]"
-    return Group(figures, checks, verdict)
+    shown = [escape(line) for line in (*report.reasons, *what_it_shows(report))]
+    verdict = f"[bold {_COLOURS[report.verdict]}]{escape(heading(report))}[/]"
+    return Group(figures, checks, verdict, *(f"- {line}" for line in shown))
 
 
 def _rows(report: EvaluationReport) -> list[list[str]]:
@@ -103,10 +152,10 @@ def _rows(report: EvaluationReport) -> list[list[str]]:
     opponents = [role for role in roles if any(role in figure.gains for figure in report.figures)]
     rows = [["measure", *roles, *(f"gain over {role}" for role in opponents)]]
     for figure in report.figures:
-        arrow = "↑" if figure.better == "higher" else "↓"
+        arrow = _ARROWS[figure.better]
         values = [_shown(figure.values.get(role), _number) for role in roles]
         gained = [_shown(figure.gains.get(role), _gain_format(figure)) for role in opponents]
-        rows.append([f"{figure.label} {arrow}", *values, *gained])
+        rows.append([f"{figure.label}{arrow}", *values, *gained])
     found = report.retrieval
     blanks = [""] * (len(roles) + len(opponents) - 1)
     rows.append([f"Retrieval recall@{found.k} ↑", _shown(found.recall, _number), *blanks])
@@ -121,6 +170,8 @@ def _gain_format(figure: Figure) -> Callable[[float], str]:
 def _shown(estimate: Estimate | None, show: Callable[[float], str]) -> str:
     if estimate is None:
         return ""
+    if not (isfinite(estimate.low) and isfinite(estimate.high)):
+        return f"{show(estimate.value)} [no interval]"
     return f"{show(estimate.value)} [{show(estimate.low)}, {show(estimate.high)}]"
 
 
@@ -147,6 +198,13 @@ def _check_rows(report: EvaluationReport) -> list[list[str]]:
         mark = "✓" if check.passed else "✗"
         rows.append([mark, check.name, check.text])
     return rows
+
+
+def _group_rows(report: EvaluationReport) -> list[list[str]]:
+    rows = [["group of documents", "test samples"]]
+    return rows + [
+        [_inline("; ".join(group.titles)), str(group.samples)] for group in report.groups
+    ]
 
 
 def _side_by_side(sample: SideBySide) -> Iterable[str]:

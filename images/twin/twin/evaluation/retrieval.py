@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Sequence
 
-from twin.evaluation.resampling import Statistic, mean_of
+from twin.evaluation.resampling import Statistic, share_of
 
 Search = Callable[[str, int], Sequence[str]]
 """From a question and a number of passages to chunk ids, best first."""
@@ -20,12 +20,12 @@ def ranks(questions: Sequence[str], chunk_ids: Sequence[str], search: Search, k:
 
 def recall(found: Sequence[int]) -> Statistic:
     """Share of questions whose passage was found (recall@k with one relevant passage)."""
-    return mean_of([float(rank > 0) for rank in found])
+    return share_of([float(rank > 0) for rank in found])
 
 
 def reciprocal_rank(found: Sequence[int]) -> Statistic:
     """Mean of 1/rank, with 0 for a passage not found (MRR@k)."""
-    return mean_of([1.0 / rank if rank else 0.0 for rank in found])
+    return share_of([1.0 / rank if rank else 0.0 for rank in found])
 
 
 def ndcg(found: Sequence[str], relevant: Collection[str], k: int) -> float:

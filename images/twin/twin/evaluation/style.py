@@ -67,15 +67,14 @@ class AuthorStyle:
         """Likeness of the texts, taken together, to the author's: 1 is indistinguishable."""
         counts = _count(texts, self.counters)
 
-        def statistic(indices: "NDArray[np.intp]") -> "NDArray[np.float64]":
+        def of(weights: "NDArray[np.float64]") -> "NDArray[np.float64]":
             likeness = [
-                _likeness(counts[family][indices].sum(axis=-2), self.reference[family])
-                for family in FAMILIES
+                _likeness(weights @ counts[family], self.reference[family]) for family in FAMILIES
             ]
             mean: NDArray[np.float64] = sum(likeness[1:], start=likeness[0]) / len(FAMILIES)
             return mean
 
-        return statistic
+        return Statistic(of, least=0.0, most=1.0)
 
     def delta(self, texts: Sequence[str]) -> Statistic:
         """Burrows' Delta of the texts, taken together: 0 is the author's average, less is closer.
@@ -87,14 +86,14 @@ class AuthorStyle:
 
         counts = _count(texts, self.counters)["words"]
 
-        def statistic(indices: "NDArray[np.intp]") -> "NDArray[np.float64]":
-            total = counts[indices].sum(axis=-2)
+        def of(weights: "NDArray[np.float64]") -> "NDArray[np.float64]":
+            total = weights @ counts
             frequencies = total[..., :-1] / np.maximum(total.sum(axis=-1, keepdims=True), 1)
             scores = np.abs(frequencies - self.word_mean) / self.word_spread
             mean: NDArray[np.float64] = scores.mean(axis=-1)
             return mean
 
-        return statistic
+        return Statistic(of, least=0.0)
 
 
 def author_style(texts: Sequence[str]) -> AuthorStyle:

@@ -34,7 +34,8 @@ class Transcript(BaseModel):
     number.
     """
 
-    model_config = ConfigDict(frozen=True)
+    # A broken model's likelihoods may be no numbers.
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     answers: tuple[str, ...]
     scored: tuple[tuple[float, int], ...]

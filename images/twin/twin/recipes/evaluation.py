@@ -1,13 +1,30 @@
 """Sections of a recipe: what a candidate is measured by, and what it must show."""
 
-from pydantic import Field, PositiveInt
+from typing import Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
 
 from twin.recipes.section import Fraction, Section
+
+Primary = Literal[
+    "perplexity", "answers_right", "rouge_l", "semantic_similarity", "style_similarity"
+]
 
 
 class GateSection(Section):
     """What a candidate must show before it becomes champion."""
 
+    primary: Primary = Field(
+        default="perplexity",
+        description="the one measure in which a candidate must gain to be promoted for it; the "
+        "others must not lose more than is tolerated",
+    )
+    min_effect: float = Field(
+        default=0.05,
+        gt=0,
+        description="gain in the primary measure that the test set should be able to show, with a "
+        "chance of 80 %: relative for perplexity, else a difference",
+    )
     min_perplexity_gain: float = Field(
         default=0.02,
         description="relative fall of perplexity against the base, at the interval's worse end",
@@ -17,17 +34,54 @@ class GateSection(Section):
         ge=0,
         description="relative rise of perplexity against the champion that is tolerated",
     )
+    max_total_loss: float = Field(
+        default=0.05,
+        ge=0,
+        description="of the primary measure, against the reference champion: what all promotions "
+        "together may lose",
+    )
     max_broken_share: Fraction = Field(
         default=0.25,
         description="share of answers that may be empty, or end in a loop, when written greedily "
         "(where small models loop most)",
     )
+    max_copy_share: Fraction = Field(
+        default=0.8,
+        description="share of the answers' long sentences that may stand verbatim in the prompt "
+        "or in the training text",
+    )
+    max_right_loss: float = Field(
+        default=0.1, ge=0, description="share of right answers the candidate may lose"
+    )
     max_rouge_loss: float = Field(
         default=0.02, description="ROUGE-L the candidate may lose, at the interval's worse end"
     )
-    max_similarity_loss: float = 0.05
+    max_similarity_loss: float = Field(
+        default=0.05, description="likeness in style, and in meaning, that it may lose"
+    )
     min_recall: Fraction = Field(default=0.5, description="retrieval recall@k below this blocks")
     require_approval: bool = False
+
+    @property
+    def tolerances(self) -> dict[str, float]:
+        """What may be lost of each measure that is judged, against the champion."""
+        return {
+            "perplexity": self.max_perplexity_loss,
+            "answers_right": self.max_right_loss,
+            "rouge_l": self.max_rouge_loss,
+            "style_similarity": self.max_similarity_loss,
+            "semantic_similarity": self.max_similarity_loss,
+        }
+
+    @model_validator(mode="after")
+    def _total_is_the_most(self) -> Self:
+        tolerance = self.tolerances[self.primary]
+        if self.max_total_loss < tolerance:
+            raise ValueError(
+                f"max_total_loss {self.max_total_loss} is less than the {tolerance} that one "
+                f"promotion may lose of {self.primary}: raise it, or lower the other"
+            )
+        return self
 
 
 class EvaluationSection(Section):
@@ -36,6 +90,5 @@ class EvaluationSection(Section):
     max_samples: PositiveInt = 40
     max_new_tokens: PositiveInt = 96
     recall_k: PositiveInt = 5
-    bootstrap_resamples: PositiveInt = 2_000
     seed: int = 13
     gate: GateSection = GateSection()

@@ -33,6 +33,9 @@ from twin.stores.mlflow_connection import (
 CANDIDATE = "candidate"
 CHAMPION = "champion"
 PREVIOUS = "previous"
+#: The champion by which losses over many promotions are added up: the first, until a person moves
+#: the alias (`twin evaluation reference`).
+REFERENCE = "reference"
 
 #: Tag of a version that was trained with other values than its recipe's, which it names. Such a
 #: version is measured like any other, and promoted by a person only.
@@ -152,7 +155,8 @@ class Registry:
         """Make ``version`` the champion and the old champion ``previous``.
 
         ``previous`` is set first: killed in between, the old champion still serves and running
-        again completes the move. Promoting the champion changes nothing.
+        again completes the move. Promoting the champion changes nothing. Where there is no
+        ``reference`` yet, it is the champion that was, or the first one.
 
         Raises:
             BadDataError: there is no such version.
@@ -163,10 +167,21 @@ class Registry:
         champion = self.by_alias(name, CHAMPION)
         if champion is not None and champion.version == version:
             return
+        if self.by_alias(name, REFERENCE) is None:
+            self._set_alias(name, REFERENCE, champion.version if champion else version)
         if champion is not None:
             self._set_alias(name, PREVIOUS, champion.version)
         self._set_alias(name, CHAMPION, version)
         log.info("promoted", model=name, version=version)
+
+    def refer_to(self, name: str, version: str) -> None:
+        """Make ``version`` the reference champion.
+
+        Raises:
+            BadDataError: there is no such version.
+        """
+        self._set_alias(name, REFERENCE, version)
+        log.info("reference champion", model=name, version=version)
 
     def models(self) -> list[str]:
         """Names of the registered models of this system, sorted."""

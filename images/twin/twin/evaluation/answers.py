@@ -1,0 +1,87 @@
+"""Plain figures of what a model wrote: does it copy, refuse, run on, or say the same each time?"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from twin.domain.written import plain, refuses
+from twin.evaluation.resampling import Statistic, mean_of, ratio_of, share_of
+from twin.text.sentences import sentences
+from twin.text.words import count_words, words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LONG = 8
+"""A sentence of more words that stands elsewhere verbatim is no coincidence."""
+
+
+def copy_share(
+    answers: Sequence[str], prompts: Sequence[str], trained: str, refusal: str
+) -> Statistic:
+    """Share of the long sentences that stand verbatim in their prompt or in the training text.
+
+    Blanks and line breaks do not matter. Answers without a long sentence do not count; where none
+    has one, nothing is copied.
+
+    Args:
+        answers: what a model wrote.
+        prompts: all that it was shown, one for each answer.
+        trained: all that it was trained to write, as `plain` gives it.
+        refusal: the recipe's ``retrieval.dont_know``, which is always said in the same words.
+    """
+    long = [
+        [each for each in _long_sentences(answer) if not refuses(each, refusal)]
+        for answer in answers
+    ]
+    if not any(long):
+        return share_of([0.0] * len(answers))
+    copied = [
+        sum(sentence in trained or sentence in shown for sentence in own)
+        for own, shown in zip(long, map(plain, prompts), strict=True)
+    ]
+    return ratio_of(copied, [len(own) for own in long], least=0.0, most=1.0)
+
+
+def refusal_share(answers: Sequence[str], refusal: str) -> Statistic:
+    """Share of the answers that say the recipe's ``retrieval.dont_know``."""
+    return share_of([float(refuses(answer, refusal)) for answer in answers])
+
+
+def mean_length(answers: Sequence[str]) -> Statistic:
+    """Words of an answer."""
+    return mean_of([count_words(answer) for answer in answers], least=0.0)
+
+
+def distinct_pairs(answers: Sequence[str]) -> Statistic:
+    """Distinct-2: share of the pairs of neighbouring words, over all answers, that are different.
+
+    It falls as there is more text, so it compares models on the same questions only.
+
+    Source: J. Li et al., "A Diversity-Promoting Objective Function for Neural Conversation
+    Models", NAACL 2016.
+    """
+    import numpy as np
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counter = CountVectorizer(analyzer=_pairs, dtype=np.float64)
+    if not any(map(_pairs, answers)):
+        return share_of([0.0] * len(answers))
+    counts = counter.fit_transform(answers)
+    lengths = np.asarray(counts.sum(axis=1)).ravel()
+
+    def of(weights: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        there = (weights > 0).astype(np.float64) @ counts > 0
+        return np.asarray(there.sum(axis=-1) / (weights @ lengths))
+
+    return Statistic(of, counted=lengths > 0, least=0.0, most=1.0)
+
+
+def _long_sentences(answer: str) -> list[str]:
+    return [plain(each) for each in sentences(answer) if count_words(each) > LONG]
+
+
+def _pairs(text: str) -> list[str]:
+    said = words(text.lower())
+    return [f"{first} {second}" for first, second in pairwise(said)]

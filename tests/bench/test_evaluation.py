@@ -1,0 +1,79 @@
+"""What the gate's promises are worth, by planted truth (`make bench-evaluation`).
+
+Prints a table, and leaves it in build/bench-evaluation.
+"""
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.twin.evaluation.planted import GATE, coverage, promoted, ratchet, smallest_effect
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
+
+OUTPUT = ROOT / "build" / "bench-evaluation"
+GATES = 1_000
+DOCUMENTS = 40
+ROWS = 40
+PROMOTIONS = 50
+SETS = 2_000
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Rows (what, wanted, found), printed and kept when all are there."""
+    rows: list[tuple[str, str, str]] = []
+    yield rows
+    lines = ["| What | Wanted | Found |", "|---|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    (OUTPUT / "gate.md").write_text("\n".join(lines) + "\n")
+    print("\n" + "\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("what", "gain", "new_documents"),
+    [
+        ("equal", 0.0, 0),
+        ("1 % worse", -0.01, 0),
+        ("at the limit of what may be lost, with new documents", -GATE.max_perplexity_loss, 3),
+    ],
+)
+def test_who_should_not_be_promoted_is_not(table, what, gain, new_documents):
+    """Half a minute. Buys: the share of false promotions, document effects included."""
+    found = promoted(GATES, DOCUMENTS, gain, new_documents=new_documents)
+    table.append((f"{what}: promoted, of {GATES} gates", "at most 5 %", f"{found:.1%}"))
+    assert found <= 0.05
+
+
+def test_the_stated_effect_is_seen(table):
+    """Half a minute. Buys: the power at the effect that a report states."""
+    effect = smallest_effect(DOCUMENTS)
+    found = promoted(GATES, DOCUMENTS, effect)
+    what = f"{effect:.1%} better, as stated for {DOCUMENTS} documents: promoted"
+    table.append((what, "at least 80 %", f"{found:.1%}"))
+    assert found >= 0.8
+
+
+@pytest.mark.parametrize("documents", [200, 1_000])
+def test_many_small_losses_stay_within_the_total(table, documents):
+    """A minute or two. Buys: proof that the reference champion stops the ratchet."""
+    rows = [ratchet(PROMOTIONS, documents, 0.01, seed) for seed in range(ROWS)]
+    over = sum(loss > GATE.max_total_loss for _, loss in rows) / ROWS
+    worst = max(loss for _, loss in rows)
+    count = sum(count for count, _ in rows) / ROWS
+    what = (
+        f"{documents} documents, {PROMOTIONS} candidates in a row, each 1 % worse than the "
+        f"champion and with new documents, {ROWS} rows: {count:.1f} promoted; the most lost"
+    )
+    table.append((what, f"at most {GATE.max_total_loss:.0%}", f"{worst:.1%}"))
+    assert over <= 0.05
+
+
+@pytest.mark.parametrize("documents", [8, 12, 20, 40])
+def test_the_intervals_hold_the_truth(table, documents):
+    """Seconds. Buys: the coverage of the 95 % intervals under document effects."""
+    found = coverage(SETS, documents)
+    table.append(
+        (f"95 % intervals that hold the truth, {documents} documents", "93 to 97 %", f"{found:.1%}")
+    )
+    assert 0.93 <= found <= 0.97
