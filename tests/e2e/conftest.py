@@ -118,7 +118,6 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "evaluation": {
             "max_samples": 8,
             "max_new_tokens": 16,
-            "bootstrap_resamples": 200,
             # A two-million-parameter model learns what is likely, not to write.
             "gate": {
                 "max_rouge_loss": 1.0,

@@ -5,6 +5,7 @@ and three sets of weights: the tiny base model, one that learned from the traini
 that was damaged.
 """
 
+import math
 import re
 import shutil
 import uuid
@@ -17,6 +18,7 @@ from tests import tiny_model
 from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.result import JobResult
 from twin.domain.sample import InstructSample, Split
+from twin.evaluation.report import EvaluationReport, read_report
 from twin.job import Job
 from twin.models.embedder import load_embedder
 from twin.models.formats.chat_format import ChatFormat
@@ -30,7 +32,7 @@ from twin.stores.sample_sets import SampleSetManifest, SampleSets
 from twin.stores.tracking import tracking_run
 
 AUTHOR = "The Keeper"
-SPLITS = [Split.TRAIN] * 4 + [Split.VALIDATION] + [Split.TEST] * 2
+SPLITS = [Split.TRAIN] * 4 + [Split.VALIDATION] + [Split.TEST] * 8
 DATASET_VERSION = "d1"
 
 
@@ -41,6 +43,35 @@ class World:
     settings: Settings
     recipe: Recipe
     weights: dict[str, Path]
+    samples: list[InstructSample]
+
+    def data_set(self, version: str, moved: dict[str, Split | None]) -> None:
+        """Publish the samples as a version in which these documents are elsewhere, or nowhere."""
+        splits = {sample.document_id: sample.split for sample in self.samples} | moved
+        there = {document: split for document, split in splits.items() if split is not None}
+        samples = [
+            sample.model_copy(update={"split": there[sample.document_id]})
+            for sample in self.samples
+            if sample.document_id in there
+        ]
+        manifest = SampleSetManifest(
+            version=version,
+            recipe=self.recipe.name,
+            author_id="keeper",
+            author_name=AUTHOR,
+            index_fingerprint="f1",
+            recipe_digest=self.recipe.digest("datasets"),
+            prompt_version="1",
+            documents=there,
+            counts={},
+        )
+        SampleSets(open_files(self.settings), self.recipe.name).publish(
+            manifest, samples, "# Samples"
+        )
+
+    def report(self, version: str) -> EvaluationReport:
+        """The report of a version."""
+        return read_report(open_files(self.settings), self.recipe.model_name, version)
 
     def job(self, run_id: str = "r1", **gate) -> Job:
         """A job of the recipe, with other settings of the gate if any are given."""
@@ -94,7 +125,7 @@ class World:
 
 @pytest.fixture(scope="session")
 def articles(root) -> list[list[str]]:
-    """Paragraphs of seven articles of the handbook."""
+    """Paragraphs of thirteen articles of the handbook."""
     paths = sorted((root / "include/handbook").glob("*.md"))[: len(SPLITS)]
     bodies = [path.read_text().split("---", 2)[2] for path in paths]
     return [
@@ -138,7 +169,9 @@ def weights(tmp_path_factory, samples) -> dict[str, Path]:
         "base": base,
         "trained": trained,
         "trained more": _trained(trained, root / "more", train),
-        "damaged": _damaged(base, root / "damaged"),
+        "equal": _damaged(trained, root / "equal", by=1e-4),
+        "damaged": _damaged(base, root / "damaged", by=0.3),
+        "no numbers": _damaged(base, root / "no-numbers", by=math.nan),
     }
 
 
@@ -166,7 +199,7 @@ def _trained(base: Path, folder: Path, train: list[InstructSample], steps: int =
     return _save(model, base, folder)
 
 
-def _damaged(base: Path, folder: Path) -> Path:
+def _damaged(base: Path, folder: Path, by: float) -> Path:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -174,7 +207,7 @@ def _damaged(base: Path, folder: Path) -> Path:
     torch.manual_seed(2)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.3)
+            parameter.add_(torch.randn_like(parameter) * by)
     return _save(model, base, folder)
 
 
@@ -237,7 +270,6 @@ def _recipe(name: str, base: Path) -> Recipe:
             "evaluation": {
                 "max_samples": 8,
                 "max_new_tokens": 24,
-                "bootstrap_resamples": 200,
                 # Half a million parameters learn what is likely, not how to write.
                 "gate": {
                     "max_rouge_loss": 1.0,
@@ -254,16 +286,6 @@ def world(settings, mlflow_url, weights, samples, index_root) -> World:
     live = settings.model_copy(update={"mlflow_tracking_uri": mlflow_url, "threads": 1})
     recipe = _recipe(f"world-{uuid.uuid4().hex[:8]}", weights["base"])
     shutil.copytree(index_root / "world", live.index_root / recipe.name)
-    manifest = SampleSetManifest(
-        version=DATASET_VERSION,
-        recipe=recipe.name,
-        author_id="keeper",
-        author_name=AUTHOR,
-        index_fingerprint="f1",
-        recipe_digest=recipe.digest("datasets"),
-        prompt_version="1",
-        documents={sample.document_id: sample.split for sample in samples},
-        counts={},
-    )
-    SampleSets(open_files(live), recipe.name).publish(manifest, samples, "# Samples")
-    return World(live, recipe, weights)
+    made = World(live, recipe, weights, samples)
+    made.data_set(DATASET_VERSION, {})
+    return made

@@ -42,11 +42,12 @@ class Version:
 
 
 class TestSet:
-    """Samples of documents, and versions measured on them."""
+    """Samples of documents, and versions measured on them, with so much of the usual noise."""
 
     __test__ = False
 
-    def __init__(self, documents: int, seed: int) -> None:
+    def __init__(self, documents: int, seed: int, noise: float = 1.0) -> None:
+        self.noise = noise
         self.draw = np.random.default_rng(seed)
         self.document_of = np.repeat(np.arange(documents), SAMPLES)
         self.groups = [str(document) for document in self.document_of]
@@ -61,7 +62,7 @@ class TestSet:
         return Version(log_perplexity, scored, likeness)
 
     def _noise(self, name: str) -> np.ndarray:
-        between, within = SPREADS[name]
+        between, within = (self.noise * spread for spread in SPREADS[name])
         documents = self.document_of[-1] + 1
         shared = self.draw.normal(0, between, documents)[self.document_of]
         return shared + self.draw.normal(0, within, len(self.groups))
@@ -113,7 +114,7 @@ def promoted(gates: int, documents: int, gain: float, *, new_documents: int = 0)
 
 def smallest_effect(documents: int) -> float:
     """What a set of so many documents shows, from the true spreads (those of very many)."""
-    many = TestSet(5_000, 0)
+    many = TestSet(1_000, 0)
     gained = many.gains(many.version(0.0), many.version(0.0))
     few = {
         name: each.model_copy(
@@ -127,12 +128,12 @@ def smallest_effect(documents: int) -> float:
     return found
 
 
-def ratchet(promotions: int, documents: int, loss: float, seed: int) -> tuple[int, float]:
+def ratchet(promotions: int, loss: float, seed: int, noise: float) -> tuple[int, float]:
     """A row of candidates each of which is worse than the champion by so much, with new documents.
 
     Returns how many were promoted, and the true loss of the last champion against the first.
     """
-    test_set = TestSet(documents, seed)
+    test_set = TestSet(40, seed, noise)
     champion = reference = test_set.version(0.0)
     count = 0
     for _ in range(promotions):

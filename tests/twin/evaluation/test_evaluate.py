@@ -12,10 +12,11 @@ from mlflow import MlflowClient
 
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.evaluation.evaluate import evaluate
+from twin.evaluation.gate import Verdict
 from twin.evaluation.promotion import promote, reject
 from twin.evaluation.report import Decision, read_report
 from twin.stores.files import open_files
-from twin.stores.registry import CHAMPION, PREVIOUS, Registry
+from twin.stores.registry import CHAMPION, PREVIOUS, REFERENCE, Registry
 
 
 def test_a_candidate_that_learned_is_promoted_and_the_report_says_why(world):
@@ -27,7 +28,12 @@ def test_a_candidate_that_learned_is_promoted_and_the_report_says_why(world):
     assert job.counts.read == 8
     report = read_report(open_files(world.settings), world.recipe.model_name, "1")
     assert report.decision is Decision.PROMOTED
-    assert report.documents == 2
+    assert report.verdict is Verdict.PROMOTE
+    assert report.reasons[0].startswith("first version: perplexity falls by")
+    assert (report.documents, len(report.groups)) == (8, 8)
+    assert sum(group.samples for group in report.groups) == 8
+    assert report.proof.left_out == {}
+    assert report.proof.text.startswith("none of the 8 test documents is in the training set of")
     figures = {figure.name: figure for figure in report.figures}
     perplexity = figures["perplexity"]
     assert perplexity.values["candidate"].high < perplexity.values["base"].low
@@ -63,12 +69,12 @@ def test_the_report_is_in_the_file_store_and_in_the_run(world):
     assert run.data.metrics["candidate.perplexity"] < run.data.metrics["base.perplexity"]
     assert run.data.tags["decision"] == "promoted"
     tags = world.version("1").tags
-    assert tags["gate"] == "passed"
+    assert tags["gate"] == "promote"
     assert tags["evaluation_run"] == job.result.uris["mlflow_run"]
     assert tags["evaluation_report"] == job.result.uris["report"]
 
 
-def test_a_damaged_candidate_is_refused_and_the_champion_stays(world):
+def test_a_damaged_candidate_is_rejected_and_the_champion_stays(world):
     world.package("trained")
     evaluate(world.job())
     world.package("damaged")
@@ -78,13 +84,13 @@ def test_a_damaged_candidate_is_refused_and_the_champion_stays(world):
     assert job.result.status == "done"
     assert job.result.detail["promoted"] is False
     reasons = job.result.detail["reasons"]
-    assert any("perplexity" in reason and "against base" in reason for reason in reasons)
+    assert any("perplexity rises by" in reason and "against base" in reason for reason in reasons)
     assert any("perplexity" in reason and "against champion" in reason for reason in reasons)
     assert all(reason.endswith("FAILED") for reason in reasons)
-    assert world.version("2").tags["gate"] == "refused"
-    with pytest.raises(BadDataError, match="the gate refused version 2"):
+    assert world.version("2").tags["gate"] == "reject"
+    with pytest.raises(BadDataError, match="the gate rejects version 2"):
         promote(world.job(), None)
-    with pytest.raises(NothingToDo, match="measured against champion 1: refused"):
+    with pytest.raises(NothingToDo, match="measured against champion 1: reject"):
         evaluate(world.job())
 
 
@@ -95,6 +101,8 @@ def test_a_better_candidate_takes_over_and_the_old_one_is_kept(world):
     job = world.job()
     evaluate(job)
     assert (world.alias(CHAMPION), world.alias(PREVIOUS)) == ("2", "1")
+    assert world.alias(REFERENCE) == "1"
+    assert job.result.detail["reasons"][0].startswith("a real gain: perplexity falls by")
     report = read_report(open_files(world.settings), world.recipe.model_name, "2")
     assert {"candidate", "base", "champion"} <= set(report.figures[0].values)
     assert any("against champion" in check.name for check in report.checks)
@@ -196,6 +204,16 @@ def test_a_rejection_is_not_questioned(world):
         reject(world.job(), "1")
 
 
+def test_a_rejection_holds_for_what_was_measured_and_not_for_another_gate(world):
+    world.package("trained")
+    evaluate(world.job(require_approval=True))
+    reject(world.job(), "1")
+    for _ in range(2):  # once measured anew, once as the retry of the run that asks
+        job = world.job("r2", require_approval=True, min_perplexity_gain=0.03)
+        evaluate(job)
+        assert job.result.detail["decision"] == "awaiting approval"
+
+
 def test_without_its_report_the_candidate_is_measured_again(world):
     world.package("trained")
     evaluate(world.job(require_approval=True))
@@ -222,7 +240,7 @@ def test_a_person_may_overrule_the_gate_and_that_is_recorded(world):
     promote(world.job(), "1", force=True)
     assert world.alias(CHAMPION) == "1"
     tags = world.version("1").tags
-    assert (tags["gate"], tags["promoted_by_force"]) == ("refused", "r1")
+    assert (tags["gate"], tags["promoted_by_force"]) == ("reject", "r1")
 
 
 def test_an_unmeasured_or_unknown_version_cannot_be_promoted(world):

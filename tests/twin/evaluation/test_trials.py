@@ -15,8 +15,8 @@ def test_a_trial_that_passes_the_gate_stays_candidate_until_a_person_promotes_it
     assert job.result.detail["decision"] == "trial"
     assert job.result.detail["promoted"] is False
     assert world.alias(CHAMPION) is None
-    assert world.version("1").tags["gate"] == "passed"
-    with pytest.raises(NothingToDo, match="has been measured against champion none: passed"):
+    assert world.version("1").tags["gate"] == "promote"
+    with pytest.raises(NothingToDo, match="has been measured against champion none: promote"):
         evaluate(world.job("r2"))
     promote(world.job(), None)
     assert world.alias(CHAMPION) == "1"
@@ -26,5 +26,5 @@ def test_where_a_person_approves_nobody_is_asked_about_a_trial(world):
     world.package("trained", **{TRIAL: "training.sft.max_steps=12"})
     evaluate(world.job(require_approval=True))
     assert "approval_asked" not in world.version("1").tags
-    with pytest.raises(NothingToDo, match="has been measured against champion none: passed"):
+    with pytest.raises(NothingToDo, match="has been measured against champion none: promote"):
         evaluate(world.job("r2", require_approval=True))

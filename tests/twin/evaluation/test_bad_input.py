@@ -1,0 +1,135 @@
+"""Evidence that is wanting: held with the reason, never promoted in silence."""
+
+import pytest
+
+from twin.domain.errors import TwinError
+from twin.domain.sample import Split
+from twin.evaluation.evaluate import evaluate
+from twin.evaluation.gate import Verdict
+from twin.evaluation.report import Decision
+from twin.evaluation.report_markdown import markdown
+from twin.stores.files import open_files
+from twin.stores.registry import CHAMPION
+
+
+def held(world, version, reason):
+    report = world.report(version)
+    assert report.verdict is Verdict.HOLD, report.reasons
+    assert report.decision is Decision.HELD
+    assert any(reason in each for each in report.reasons), report.reasons
+    assert world.version(version).tags["gate"] == "hold"
+    assert world.alias(CHAMPION) != version
+    return report
+
+
+def test_one_item(world):
+    section = world.recipe.evaluation.model_copy(update={"max_samples": 1})
+    world.recipe = world.recipe.model_copy(update={"evaluation": section})
+    world.package("trained")
+    job = world.job()
+    evaluate(job)
+    report = held(world, "1", "come from 1 group(s) of documents")
+    assert report.samples == 1
+    assert "no interval" in markdown(report)
+    assert job.result.detail["promoted"] is False
+
+
+def test_one_document(world):
+    gone = {f"article-{number}": None for number in range(6, 13)}
+    world.data_set("d1-small", gone)
+    world.package("trained", dataset_version="d1-small")
+    evaluate(world.job())
+    report = held(world, "1", "one document tells nothing of others")
+    assert report.samples == 6
+
+
+def test_a_second_version_on_few_documents_and_a_first_one_on_the_same(world):
+    world.data_set("few", {f"article-{number}": None for number in range(8, 13)})
+    world.package("trained", dataset_version="few")
+    evaluate(world.job())
+    assert world.alias(CHAMPION) == "1", world.report("1").reasons
+    world.package("trained more", dataset_version="few")
+    evaluate(world.job())
+    report = held(world, "2", "at least 8 are needed")
+    assert len(report.groups) == 3
+    assert "too few to tell one version from another" in markdown(report)
+
+
+def test_a_champion_that_cannot_be_loaded(world):
+    made = world.package("trained")
+    evaluate(world.job())
+    open_files(world.settings).remove("evaluation")
+    folder = world.settings.home / "files/models" / world.recipe.model_name / made.weights_digest
+    next(folder.glob("*.safetensors")).unlink()
+    world.package("trained more")
+    evaluate(world.job())
+    report = held(world, "2", "the champion can't be measured")
+    assert "champion" not in report.figures[0].values
+    assert world.alias(CHAMPION) == "1"
+
+
+def test_a_champion_whose_data_set_is_gone(world):
+    world.data_set("d0", {"article-0": None})
+    world.package("trained", dataset_version="d0")
+    evaluate(world.job())
+    open_files(world.settings).remove(f"datasets/{world.recipe.name}/d0")
+    world.package("trained more")
+    evaluate(world.job())
+    report = held(world, "2", "nobody can tell what the champion was trained on")
+    assert "d0 is gone" in report.proof.text
+    assert report.new_documents == 4
+
+
+def test_a_champion_that_names_no_data_set(world):
+    world.package("trained")
+    evaluate(world.job())
+    world.tag("1", "dataset_version", "")
+    world.package("trained more")
+    evaluate(world.job())
+    held(world, "2", "has no tag dataset_version")
+
+
+def test_a_figure_that_is_no_number(world):
+    """As a model's likelihoods are that ran out of range."""
+    world.package("trained")
+    evaluate(world.job(require_approval=True))
+    files = open_files(world.settings)
+    for name in files.names("evaluation/transcripts"):
+        kept = files.read_json(f"evaluation/transcripts/{name}")
+        kept["scored"][0][0] = "NaN"
+        files.write_json(f"evaluation/transcripts/{name}", kept)
+    job = world.job()
+    evaluate(job, again=True)
+    held(world, "1", "perplexity against base")
+    assert job.result.detail["promoted"] is False
+    assert "nan" in markdown(world.report("1"))
+
+
+def test_weights_that_are_no_numbers(world):
+    world.package("no numbers")
+    with pytest.raises(TwinError):
+        evaluate(world.job())
+    assert world.alias(CHAMPION) is None
+
+
+def test_a_report_that_cannot_be_written(world):
+    world.package("trained")
+    blocked = world.settings.home / "files" / "reports"
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("in the way")
+    with pytest.raises(TwinError):
+        evaluate(world.job())
+    assert world.alias(CHAMPION) is None
+    assert world.version("1").tags["gate"] == "hold"
+    blocked.unlink()
+    evaluate(world.job())
+    assert world.alias(CHAMPION) == "1"
+    assert world.report("1").verdict is Verdict.PROMOTE
+
+
+def test_a_test_split_without_samples(world):
+    world.data_set("none", {f"article-{number}": Split.TRAIN for number in range(5, 13)})
+    world.package("trained", dataset_version="none")
+    with pytest.raises(TwinError, match="has no test samples"):
+        evaluate(world.job())
+    assert world.alias(CHAMPION) is None
