@@ -229,6 +229,10 @@ bench-answers: setup ## What the running demo answers to the written questions o
 bench-support: setup ## The verifier of support on the handbook's written answers: AUC, shares accepted
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_support.py
 
+.PHONY: bench-evaluation
+bench-evaluation: setup ## What the gate's promises are worth: planted truth over a thousand gates, coverage
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_evaluation.py
+
 .PHONY: bench-vllm
 bench-vllm: setup vllm ## Endpoint on vLLM's CPU build against vLLM alone: tokens/s, first token
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_vllm_speed.py

@@ -1,13 +1,14 @@
 """
 # Evaluation
 
-Measures the candidate on the test split against the base model and against the champion, and
-promotes it if it passes the recipe's gate.
+Measures the candidate on the test split against the base model and against the champion. The
+recipe's gate says *promote*, *hold* or *reject*: the first it does, the second it leaves to a
+person (`twin evaluation promote`, or the alias in MLflow), the third needs force.
 
-With `evaluation.gate.require_approval` in the recipe, a candidate that passed waits for a person:
-the task `approve` shows its figures under *Required Actions*. Rejecting leaves the champion as
-it is, and is recorded on the version: nobody is asked about it again. Without an answer in seven
-days `approve` fails, and the next run asks again.
+With `evaluation.gate.require_approval` in the recipe, a candidate that is not rejected waits for a
+person: the task `approve` shows verdict, reasons and figures under *Required Actions*. Rejecting
+leaves the champion as it is, and is recorded on the version: nobody is asked about it again.
+Without an answer in seven days `approve` fails, and the next run asks again.
 
 **Reads** the candidate, the champion and the test split. **Writes** a report to MLflow and the
 file store, and the alias `champion`.
@@ -32,15 +33,23 @@ from include.pipelines import (
 )
 from include.promotion import MODEL_PREFIX, champion_of
 
-#: What `twin evaluation run` says of a candidate that passed the gate but waits for a person.
+#: What `twin evaluation run` says of a candidate that the gate leaves to a person.
 AWAITS = "awaiting approval"
 
 EVALUATE = "one_candidate.evaluate"
 APPROVE = "one_candidate.approve"
-#: What the person who decides is shown: the checks and figures that the evaluation left.
+#: What the person who decides is shown: verdict, reasons, checks and figures of the evaluation.
 FIGURES = f"""
 {{% set told = ti.xcom_pull(
     task_ids='{EVALUATE}', key='detail', map_indexes=ti.map_index) or {{}} %}}
+The gate says: **{{{{ told.get('verdict', 'nothing') }}}}**
+
+{{% for reason in told.get('reasons', []) %}}
+- {{{{ reason }}}}
+{{% endfor %}}
+
+All checks:
+
 {{% for check in told.get('checks', []) %}}
 - {{{{ check }}}}
 {{% endfor %}}
@@ -85,7 +94,7 @@ def no_champion(recipe: str) -> str | None:
 
 with DAG(
     "evaluation",
-    description="Measure the candidate and promote it if it passes the gate.",
+    description="Measure the candidate; the gate promotes, holds or rejects it.",
     schedule=[candidate],
     # A run that waits for a person must not hold up the evaluation of the next candidate.
     **pipeline(__doc__, max_active_runs=4),

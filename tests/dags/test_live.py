@@ -145,12 +145,20 @@ def test_a_job_that_failed_has_a_link_to_its_reason(live: Live) -> None:
 
 def test_a_candidate_that_passed_waits_for_a_person(live: Live) -> None:
     """Buys: proof that an approval is asked for, and that it promotes the version measured."""
-    told = {"decision": "awaiting approval", "checks": ["perplexity fell by 5%"]}
+    told = {
+        "decision": "awaiting approval",
+        "verdict": "hold",
+        "reasons": ["the test samples come from 3 groups"],
+        "checks": ["perplexity fell by 5%"],
+    }
     live.stand_in.does("evaluation run", detail=told, ids={"version": "7"})
     run = live.trigger("evaluation", recipe="handbook")
     live.reaches("evaluation", run, "approve", "awaiting_input")
     path = f"/dags/evaluation/dagRuns/{run}/taskInstances/one_candidate.approve/0/hitlDetails"
-    assert "perplexity fell by 5%" in live.call("GET", path)["body"]
+    shown = live.call("GET", path)["body"]
+    assert "The gate says: **hold**" in shown
+    assert "the test samples come from 3 groups" in shown
+    assert "perplexity fell by 5%" in shown
     # No person answers at once. A program that did would meet a race of Airflow's: the scheduler
     # takes the end of the process that asked for the end of the task that resumes, and retries it.
     time.sleep(10)

@@ -286,6 +286,10 @@ def world(settings, mlflow_url, weights, samples, index_root) -> World:
     live = settings.model_copy(update={"mlflow_tracking_uri": mlflow_url, "threads": 1})
     recipe = _recipe(f"world-{uuid.uuid4().hex[:8]}", weights["base"])
     shutil.copytree(index_root / "world", live.index_root / recipe.name)
+    # The embedder is converted once for all worlds.
+    live.models_root.mkdir(parents=True)
+    prepared = Settings(home=index_root.parent).models_root / "openvino"
+    (live.models_root / "openvino").symlink_to(prepared)
     made = World(live, recipe, weights, samples)
     made.data_set(DATASET_VERSION, {})
     return made

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from tests import servers
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
-from twin.stores.registry import CANDIDATE, CHAMPION, PREVIOUS, Registry
+from twin.stores.registry import CANDIDATE, CHAMPION, PREVIOUS, REFERENCE, Registry
 from twin.stores.tracking import tracking_run
 
 
@@ -135,6 +135,19 @@ def test_rolling_back_is_promoting_the_previous(registry, register, name):
     registry.promote(name, registry.by_alias(name, PREVIOUS).version)
     assert registry.by_alias(name, CHAMPION).version == "1"
     assert registry.by_alias(name, PREVIOUS).version == "2"
+
+
+def test_the_first_champion_is_the_reference_until_it_is_moved(registry, register, name):
+    for digest in ("aa", "bb", "cc"):
+        register(digest)
+    for version in ("1", "2"):
+        registry.promote(name, version)
+        assert registry.by_alias(name, REFERENCE).version == "1"
+    registry.refer_to(name, "2")
+    registry.promote(name, "3")
+    assert registry.by_alias(name, REFERENCE).version == "2"
+    with pytest.raises(BadDataError):
+        registry.refer_to(name, "7")
 
 
 def test_a_version_that_is_not_there_cannot_be_promoted(registry, register, name):
