@@ -106,6 +106,8 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "author": {"id": "tiny", "name": "The Mate"},
         "sources": [{"kind": "folder", "name": "articles", "path": str(sources)}],
         "features": {"chunk_tokens": 120},
+        # Three of the articles for the test: of one alone, no first version is promoted.
+        "datasets": {"test_share": 0.62, "validation_share": 0.02},
         "training": {
             "base_model": str(tiny_model.build(copy / "base-model")),
             "sft": {"epochs": 3, "learning_rate": 5e-3, "batch_size": 8},

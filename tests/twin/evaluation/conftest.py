@@ -106,6 +106,13 @@ class World:
                 tags=lineage,
             )
 
+    def serve(self, which: str, **tags) -> ModelVersion:
+        """Register weights and make them champion, as a person does who moves the alias."""
+        made = self.package(which, **tags)
+        with Registry(self.settings) as registry:
+            registry.promote(made.name, made.version)
+        return made
+
     def alias(self, alias: str) -> str | None:
         """Version that an alias of the recipe's model points at."""
         with Registry(self.settings) as registry:

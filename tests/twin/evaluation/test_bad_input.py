@@ -56,9 +56,7 @@ def test_a_second_version_on_few_documents_and_a_first_one_on_the_same(world):
 
 
 def test_a_champion_that_cannot_be_loaded(world):
-    made = world.package("trained")
-    evaluate(world.job())
-    open_files(world.settings).remove("evaluation")
+    made = world.serve("trained")
     folder = world.settings.home / "files/models" / world.recipe.model_name / made.weights_digest
     next(folder.glob("*.safetensors")).unlink()
     world.package("trained more")
@@ -70,8 +68,7 @@ def test_a_champion_that_cannot_be_loaded(world):
 
 def test_a_champion_whose_data_set_is_gone(world):
     world.data_set("d0", {"article-0": None})
-    world.package("trained", dataset_version="d0")
-    evaluate(world.job())
+    world.serve("trained", dataset_version="d0")
     open_files(world.settings).remove(f"datasets/{world.recipe.name}/d0")
     world.package("trained more")
     evaluate(world.job())
@@ -81,8 +78,7 @@ def test_a_champion_whose_data_set_is_gone(world):
 
 
 def test_a_champion_that_names_no_data_set(world):
-    world.package("trained")
-    evaluate(world.job())
+    world.serve("trained")
     world.tag("1", "dataset_version", "")
     world.package("trained more")
     evaluate(world.job())

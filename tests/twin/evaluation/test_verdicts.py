@@ -14,9 +14,7 @@ from twin.stores.registry import CHAMPION, REFERENCE, Registry
 @pytest.fixture
 def served(world):
     """A world whose first version is champion."""
-    world.package("trained")
-    evaluate(world.job())
-    assert world.alias(CHAMPION) == "1"
+    world.serve("trained")
     return world
 
 
@@ -71,8 +69,7 @@ def test_new_documents_at_no_loss_are_a_reason_to_promote(served):
 
 
 def test_the_first_champion_stays_the_reference_until_a_person_moves_it(served):
-    served.package("trained more")
-    evaluate(served.job())
+    served.serve("trained more")
     assert (served.alias(CHAMPION), served.alias(REFERENCE)) == ("2", "1")
     served.package("equal")
     evaluate(served.job())
@@ -102,8 +99,7 @@ def test_a_champion_of_before_there_were_references_becomes_the_reference(world)
 
 def test_test_documents_that_the_champion_was_trained_on_are_left_out(world):
     world.data_set("d0", {"article-5": Split.TRAIN, "article-6": Split.VALIDATION})
-    world.package("trained", dataset_version="d0")
-    evaluate(world.job())
+    world.serve("trained", dataset_version="d0")
     world.package("trained more")
     evaluate(world.job())
     report = world.report("2")
@@ -121,9 +117,7 @@ def test_where_no_test_sample_is_clean_nothing_is_proved(world):
     world.data_set("d0", {f"article-{number}": Split.TRAIN for number in range(5, 13)} | {
         "article-0": Split.TEST, "article-1": Split.TEST,
     })  # fmt: skip
-    world.package("trained", dataset_version="d0")
-    with Registry(world.settings) as registry:
-        registry.promote(world.recipe.model_name, "1")
+    world.serve("trained", dataset_version="d0")
     world.package("trained more")
     evaluate(world.job())
     report = world.report("2")

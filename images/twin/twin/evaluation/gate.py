@@ -215,7 +215,8 @@ def _certainty(evidence: Evidence) -> Iterator[Check]:
         measured=evidence.groups,
         threshold=least,
         text=f"the test samples come from {evidence.groups} group(s) of documents, at least "
-        f"{least} are needed ({why}): {_word(enough)}",
+        f"{least} are needed ({why}; more come with more documents, or with a larger "
+        f"datasets.test_share): {_word(enough)}",
     )
     odd = [
         f"{NAMES.get(name, name)} against {opponent}"
