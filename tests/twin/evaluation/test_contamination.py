@@ -72,6 +72,16 @@ def test_an_answer_that_is_mostly_copied_goes_with_its_document():
     )
 
 
+def test_a_document_that_is_mostly_copied_goes_whole():
+    test = [sample(f"t{n}", "test", text) for n, text in enumerate((*PROSE[:2], "Only here."))]
+    copies = [sample(f"k{n}", "cross-post", text) for n, text in enumerate(PROSE)]
+    assert clean(test, candidate=trained(*copies)) == (
+        [],
+        {"copied in a training set": 2, "of the group of such a document": 1},
+    )
+    assert clean(test, candidate=trained(copies[0]))[0] == ["t1", "t2"]
+
+
 def test_a_group_goes_whole():
     """An edition of a document that was trained on is known, too, though it has another id."""
     edition = [sample(f"e{n}", "edition", text) for n, text in enumerate(PROSE)]

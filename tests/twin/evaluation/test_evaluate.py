@@ -108,6 +108,13 @@ def test_a_better_candidate_takes_over_and_the_old_one_is_kept(world):
     assert any("against champion" in check.name for check in report.checks)
 
 
+def test_a_report_of_another_time_is_named_as_such(world):
+    files, name = open_files(world.settings), world.recipe.model_name
+    files.write_json(f"reports/{name}/1/report.json", {"schema_version": 1, "model": name})
+    with pytest.raises(BadDataError, match="is no report of this version of the system"):
+        read_report(files, name, "1")
+
+
 def test_the_champion_itself_is_nothing_to_do(world):
     world.package("trained")
     evaluate(world.job())

@@ -1,6 +1,7 @@
 """The gate, on evidence of every kind."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -170,6 +171,25 @@ def test_a_loss_against_the_champion_is_rejected_if_measured_and_held_if_not_exc
     assert check.threshold == -tolerance
 
 
+def test_a_loss_that_chance_may_have_made_is_held_and_not_rejected():
+    """The value is beyond the tolerance, the better end is not."""
+    unsure = EQUAL | {PERPLEXITY: between(-0.1, 0.0)}
+    assert verdict(evidence(champion=unsure, new_documents=1)) is HOLD
+
+
+def test_a_broken_limit_outweighs_wanting_evidence():
+    judgement = judge(evidence(champion=BETTER, groups=7, leaking=1), GATE)
+    assert judgement.verdict is REJECT
+    assert len(judgement.reasons) == 1
+
+
+def test_a_first_version_is_not_told_of_a_larger_set():
+    judgement = judge(evidence(base=gains() | {PERPLEXITY: between(-0.1, 0.5)}), GATE)
+    assert judgement.verdict is HOLD
+    assert not judgement.power.is_enough
+    assert len(judgement.reasons) == 1
+
+
 def test_a_special_token_is_never_borne():
     assert failed(evidence(leaking=1), GateSection(max_broken_share=1.0)) == {"no special tokens"}
 
@@ -177,6 +197,13 @@ def test_a_special_token_is_never_borne():
 def test_recall_is_judged_by_its_value():
     assert failed(evidence(recall=between(0.3, 0.9, value=0.45))) == {"retrieval"}
     assert failed(evidence(recall=between(0.3, 0.9, value=0.55))) == set()
+
+
+def test_copying_is_judged_by_its_value():
+    copying = evidence()
+    unsure = between(0.7, 0.92)
+    assert failed(replace(copying, copies=unsure)) == {"no mere copying"}
+    assert failed(replace(copying, copies=between(0.7, 0.88))) == set()
 
 
 def test_promotion_needs_a_gain_whose_interval_is_above_zero_or_new_documents():

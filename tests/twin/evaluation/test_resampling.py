@@ -94,6 +94,8 @@ def test_a_share_stays_a_share():
     assert 0 <= found.low <= found.value <= found.high == 1
     loss = estimate(difference(share_of(values), share_of([0.0] * 12)), alone(values))
     assert loss.high == 1
+    worse = estimate(difference(share_of([0.0] * 12), share_of(values)), alone(values))
+    assert worse.low == -1
     assert estimate(mean_of(values), alone(values)).high > 1
 
 

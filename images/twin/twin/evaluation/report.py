@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.domain.errors import BadDataError
 from twin.evaluation.contamination import Proof
@@ -145,12 +145,17 @@ def read_report(files: FileStore, model: str, version: str) -> EvaluationReport:
     """The report of a version.
 
     Raises:
-        BadDataError: it has not been evaluated.
+        BadDataError: it has not been evaluated, or by code of another time.
     """
     if not has_report(files, model, version):
         raise BadDataError(
             f"{model} version {version} has no report: run twin evaluation run first"
         )
-    return EvaluationReport.model_validate_json(
-        files.read_text(f"{report_folder(model, version)}/{REPORT_FILE}")
-    )
+    name = f"{report_folder(model, version)}/{REPORT_FILE}"
+    try:
+        return EvaluationReport.model_validate_json(files.read_text(name))
+    except ValidationError as error:
+        raise BadDataError(
+            f"{files.uri(name)} is no report of this version of the system "
+            f"({error.error_count()} faults): run twin evaluation run --again"
+        ) from None

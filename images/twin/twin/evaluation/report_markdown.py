@@ -61,16 +61,17 @@ def what_it_shows(report: EvaluationReport) -> list[str]:
     """What the test set can show and what it can't, and whether anybody was trained on it."""
     power = report.power
     show = amount(power.measure)
-    name = NAMES[power.measure]
+    name, wanted = NAMES[power.measure], show(power.wanted)
     if power.groups < MIN_GROUPS:
         can = (
             f"{power.groups} group(s) of documents are too few to tell one version from another: "
             f"from {MIN_GROUPS} on the intervals are vouched for"
+            + (f", and about {power.needed} show {wanted} in {name}" if power.needed else "")
         )
     elif power.is_enough and power.smallest is not None:
         can = (
             f"the test set shows a gain of {show(power.smallest)} in {name} in four of five cases; "
-            f"a smaller one it may miss. {show(power.wanted)} are wanted"
+            f"a smaller one it may miss; the recipe wants {wanted} to be seen"
         )
     else:
         can = too_small(power)
