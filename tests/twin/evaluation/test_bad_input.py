@@ -117,7 +117,12 @@ def test_a_report_that_cannot_be_written(world):
         evaluate(world.job())
     assert world.alias(CHAMPION) is None
     assert world.version("1").tags["gate"] == "hold"
+    world.package("damaged")
+    with pytest.raises(TwinError):
+        evaluate(world.job(min_perplexity_gain=0.9))
+    assert world.version("2").tags["gate"] == "reject"
     blocked.unlink()
+    world.package("trained")
     evaluate(world.job())
     assert world.alias(CHAMPION) == "1"
     assert world.report("1").verdict is Verdict.PROMOTE

@@ -116,7 +116,7 @@ def _measure(
     try:
         uri = publish_report(report, findings, files, run)
     except (TwinError, OSError) as error:
-        _hold(registry, contest, f"its report can't be written: {error}")
+        _record_unreported(registry, contest, report.verdict, str(error))
         raise
     run.set_tags({"verdict": report.verdict, "decision": report.decision})
     job.counts.written = 1
@@ -197,12 +197,13 @@ def _record(registry: Registry, contest: Contest, report: EvaluationReport, uri:
     registry.describe(contest.candidate, verdict(report))
 
 
-def _hold(registry: Registry, contest: Contest, reason: str) -> None:
-    """Write on the version that nothing was decided, and why."""
+def _record_unreported(registry: Registry, contest: Contest, verdict: Verdict, reason: str) -> None:
+    """Write on the version that its report can't be written: without one nothing is promoted."""
     candidate = contest.candidate
-    for key, value in {GATE: HOLD, AGAINST: contest.against}.items():
+    said = str(verdict) if verdict is Verdict.REJECT else HOLD
+    for key, value in {GATE: said, AGAINST: contest.against}.items():
         registry.tag(candidate.name, candidate.version, key, value)
-    registry.describe(candidate, f"**Evaluated**: held, {reason}")
+    registry.describe(candidate, f"**Evaluated**: {said}\n- the report can't be written: {reason}")
 
 
 def _promote(registry: Registry, contest: Contest) -> None:
