@@ -1,6 +1,6 @@
 import pytest
 
-from twin.text.sentences import sentences
+from twin.text.sentences import sentence_spans, sentences
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,12 @@ from twin.text.sentences import sentences
 )
 def test_sentences_of_any_script(text, expected):
     assert sentences(text) == expected
+
+
+def test_spans_are_places_in_the_text_itself():
+    text = "  One. Two\u2028 three!\r\n\n\t\N{GRINNING FACE} 我在家。你来。 \n"
+    spans = sentence_spans(text)
+    assert [text[start:end] for start, end in spans] == [
+        "One.", "Two", "three!", "\N{GRINNING FACE} 我在家。", "你来。",
+    ]  # fmt: skip
+    assert spans[0] == (2, 6)

@@ -22,6 +22,28 @@ class Passage(BaseModel):
     )
 
 
+class Citation(BaseModel):
+    """What a source says that supports a sentence of the answer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: int = Field(ge=1, description="number of the source: 1 is the first of `sources`")
+    start: int = Field(ge=0, description="where the quotation begins in the source's text")
+    end: int = Field(ge=0, description="where it ends, in characters (Unicode code points)")
+    quote: str = Field(description="the sentence of the source")
+
+
+class CheckedSentence(BaseModel):
+    """A sentence of the answer, checked against the sources."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: int = Field(ge=0, description="where it begins in the answer")
+    end: int = Field(ge=0, description="where it ends, in characters (Unicode code points)")
+    supported: bool = Field(description="whether a source says so")
+    citations: tuple[Citation, ...] = Field(default=(), description="none if it is not supported")
+
+
 class Answer(BaseModel):
     """An answer with the lineage that explains it."""
 
@@ -31,6 +53,11 @@ class Answer(BaseModel):
     question: str
     answer: str
     sources: tuple[Passage, ...] = Field(description="passage n of the prompt is the n-th")
+    sentences: tuple[CheckedSentence, ...] = Field(
+        default=(),
+        description="in order, without those that say too little to be checked; empty where the "
+        "answer is that the author has not written about it, and where citations are switched off",
+    )
     grounded: bool = Field(
         default=True, description="false: the author's texts say nothing of it, nothing was cited"
     )

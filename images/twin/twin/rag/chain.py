@@ -15,12 +15,13 @@ from pathlib import Path
 
 from opentelemetry.trace import Span
 
-from twin.domain.answer import Answer
+from twin.domain.answer import Answer, CheckedSentence
 from twin.domain.errors import BadDataError, TryAgainError
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
+from twin.rag.citations import Citer, Citing
 from twin.rag.engine_writer import EngineWriter
 from twin.rag.prompt_writer import Prompt, PromptWriter
 from twin.rag.query import AnswerPart, Query
@@ -33,6 +34,7 @@ from twin.rag.spans import (
     record_generation,
     trace_id,
 )
+from twin.rag.support import SupportVerifier
 from twin.recipes import Recipe
 from twin.settings import Settings
 from twin.stores.index import open_index
@@ -87,7 +89,11 @@ def load_chain(
         context_tokens=engine.context_tokens,
         spans=spans,
     )
-    return Chain(recipe, engine, prompts, chat=chat, writer=writer, lineage=lineage, spans=spans)
+    citer = Citer(SupportVerifier(embedder)) if recipe.serving.citations else None
+    return Chain(
+        recipe, engine, prompts,
+        chat=chat, writer=writer, lineage=lineage, spans=spans, citer=citer,
+    )  # fmt: skip
 
 
 class Chain:
@@ -103,6 +109,7 @@ class Chain:
         writer: EngineWriter,
         lineage: Lineage,
         spans: AnswerSpans,
+        citer: Citer | None = None,
     ) -> None:
         self._serving = recipe.serving
         self._dont_know = recipe.retrieval.dont_know
@@ -112,6 +119,7 @@ class Chain:
         self._writer = writer
         self._lineage = lineage
         self._spans = spans
+        self._citer = citer
         self._threads = ThreadPoolExecutor(PROMPT_THREADS, thread_name_prefix="prompt")
 
     async def warm_up(self) -> None:
@@ -139,17 +147,21 @@ class Chain:
         deadline = time.monotonic() + self._serving.answer_timeout_seconds
         with self._spans.span("answer", "CHAIN", inputs={"question": query.question}) as span:
             prompt = await self.prepare(query, span)
+            citing = self._citing(prompt)
             if prompt.answerable:
                 async with aclosing(self._written(prompt, deadline, span)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Generation):
                             generation = piece
                         else:
+                            citing.begin()
                             yield AnswerPart(text=piece)
             else:
                 yield AnswerPart(text=self._dont_know)
                 generation = Generation(self._dont_know, "stop", 0, 0)
-            answer = self._finish(query, prompt, generation, trace_id(span))
+            with self._spans.span("cite", "EVALUATOR", generation.text, parent=span):
+                checked = await citing.end(generation.text.strip())
+            answer = self._finish(query, prompt, generation, trace_id(span), checked)
             record_answer(span, answer)
         yield AnswerPart(answer=answer)
 
@@ -180,8 +192,11 @@ class Chain:
                     piece = await self._next(pieces, deadline + GRACE_SECONDS)
                     if not isinstance(piece, str):
                         break
+                    # The answer has no blanks at its ends, so neither has what is streamed.
+                    shown = piece if written.strip() else piece.lstrip()
                     written += piece
-                    yield piece
+                    if shown:
+                        yield shown
             generation = piece or self._cut(prompt, written)
             if time.monotonic() >= deadline:
                 span.set_attribute(STOPPED, True)
@@ -207,12 +222,25 @@ class Chain:
         budget of tokens had run out."""
         return Generation(written, "length", len(prompt.ids), self._chat.count_tokens(written))
 
-    def _finish(self, query: Query, prompt: Prompt, generation: Generation, trace: str) -> Answer:
+    def _citing(self, prompt: Prompt) -> Citing:
+        """What refuses makes no claim that could be checked."""
+        citer = self._citer if prompt.answerable else None
+        return Citing(citer, prompt.passages, self._threads, refusal=self._dont_know.strip())
+
+    def _finish(
+        self,
+        query: Query,
+        prompt: Prompt,
+        generation: Generation,
+        trace: str,
+        sentences: tuple[CheckedSentence, ...],
+    ) -> Answer:
         return Answer(
             id=uuid.uuid4().hex,
             question=query.question,
             answer=generation.text.strip(),
             sources=prompt.passages,
+            sentences=sentences,
             grounded=bool(prompt.passages),
             model=self._lineage.model,
             model_version=self._lineage.version,

@@ -103,6 +103,8 @@ def record_answer(span: Span, answer: Answer) -> None:
         "sources": [source.chunk_id for source in answer.sources],
         "grounded": answer.grounded,
         "finish_reason": answer.finish_reason,
+        "sentences": len(answer.sentences),
+        "supported": sum(sentence.supported for sentence in answer.sentences),
     }
     span.set_attribute("mlflow.spanOutputs", _json(outputs))
 

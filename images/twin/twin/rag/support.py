@@ -104,6 +104,10 @@ class SupportVerifier:
         self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def prepare(self, passages: Sequence[str]) -> None:
+        """Embed the sentences of passages ahead of `verify`."""
+        self._vectors([each for passage in passages for each in sentences(passage)])
+
     def verify(self, answer: str, passages: Sequence[str]) -> list[Support]:
         """The answer's sentences, each with its best passage, but for those that say too little.
 
@@ -158,7 +162,12 @@ class SupportVerifier:
 
 def telling_sentences(text: str) -> list[str]:
     """The sentences of a text that say something to be verified."""
-    return [each for each in sentences(text) if len(words(each)) >= FEWEST_WORDS]
+    return [each for each in sentences(text) if tells(each)]
+
+
+def tells(sentence: str) -> bool:
+    """Whether a sentence says something to be verified."""
+    return len(words(sentence)) >= FEWEST_WORDS
 
 
 def _telling_words(sentence: str) -> list[str]:

@@ -88,6 +88,24 @@ class ServingSection(Section):
     probe_question: str = Field(
         default="What do you write about?", description="asked of a version before it gets traffic"
     )
+    citations: bool = Field(
+        default=True,
+        description="whether each sentence of an answer is checked against its sources",
+    )
+    answers_kept_days: int = Field(
+        default=30,
+        ge=0,
+        le=3_650,
+        description="how long an answer is kept with its question and the key that asked, so that "
+        "its caller can read it again and give feedback; 0: not at all",
+    )
+    notice: str = Field(
+        default="An AI answers here in the manner of {author}, from {author}'s texts. It can be "
+        "wrong: check the sources.",
+        min_length=1,
+        max_length=1_000,
+        description="what the page says of who answers; {author} stands for the author's name",
+    )
     traffic_steps: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
         default=(10, 50, 100), description="shares of traffic, in percent, that a rollout goes by"
     )

@@ -1,8 +1,9 @@
 """Answers in OpenAI's shapes: a completion, or the chunks of one as server-sent events
 (https://platform.openai.com/docs/api-reference/chat-streaming).
 
-What OpenAI's schema has no field for (sources, trace) goes into fields of its own, which the
-official client keeps as extras.
+Sentences that a source supports are ``annotations`` of type ``url_citation``, in a stream of the
+last delta. What OpenAI's schema has no field for (sources, trace) goes into fields of its own, which
+the official client keeps as extras.
 """
 
 import json
@@ -30,7 +31,9 @@ class Completion:
 
     def whole(self, answer: Answer) -> dict[str, Any]:
         """A ``chat.completion``."""
-        message = {"role": "assistant", "content": answer.answer}
+        message = {
+            "role": "assistant", "content": answer.answer, "annotations": annotations(answer)
+        }  # fmt: skip
         choice = {"index": 0, "message": message, "finish_reason": answer.finish_reason}
         return {
             **self._head("chat.completion"),
@@ -56,14 +59,15 @@ class Completion:
         yield DONE
 
     def _end(self, answer: Answer, *, with_usage: bool) -> list[str]:
-        last = self._event({}, finish_reason=answer.finish_reason, **_lineage(answer))
+        delta = {"annotations": annotations(answer)} if answer.sentences else {}
+        last = self._event(delta, finish_reason=answer.finish_reason, **_lineage(answer))
         if not with_usage:
             return [last]
         head = self._head("chat.completion.chunk")
         return [last, _sse({**head, "choices": [], "usage": usage(answer)})]
 
     def _event(
-        self, delta: dict[str, str], finish_reason: str | None = None, **more: object
+        self, delta: dict[str, Any], finish_reason: str | None = None, **more: object
     ) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
         return _sse({**self._head("chat.completion.chunk"), "choices": [choice], **more})
@@ -87,8 +91,27 @@ def usage(answer: Answer) -> dict[str, int]:
     }
 
 
+def annotations(answer: Answer) -> list[dict[str, Any]]:
+    """Citations as OpenAI has them: where in the text they stand, and the source's address."""
+    return [
+        {
+            "type": "url_citation",
+            "url_citation": {
+                "start_index": sentence.start,
+                "end_index": sentence.end,
+                "url": answer.sources[citation.source - 1].url,
+                "title": answer.sources[citation.source - 1].title,
+            },
+        }
+        for sentence in answer.sentences
+        for citation in sentence.citations
+    ]
+
+
 def _lineage(answer: Answer) -> dict[str, Any]:
     return {
+        "answer_id": answer.id,
+        "sentences": [sentence.model_dump(mode="json") for sentence in answer.sentences],
         "sources": [source.model_dump(mode="json") for source in answer.sources],
         "grounded": answer.grounded,
         "model_version": answer.model_version,

@@ -12,16 +12,25 @@ from twin.serving.errors import ApiError
 
 PINNED = re.compile(r"(?P<model>.+)-v(?P<version>[0-9]+)")
 
+#: Of tables that older code has written.
+DAYS_KEPT = 30
+
 Percent = Annotated[int, Field(ge=0, le=100)]
 
 
 class ModelRoute(BaseModel):
-    """A model's running versions with their weights (0: answers only those who pin it)."""
+    """A model's running versions with their weights (0: answers only those who pin it).
+
+    ``notice`` is what the page says of who answers.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     versions: dict[str, Percent]
     max_question_characters: int
+    answers_kept_days: int = DAYS_KEPT
+    author: str = ""
+    notice: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ class Target:
     model: str
     version: str
     max_question_characters: int
+    answers_kept_days: int = DAYS_KEPT
 
     @property
     def application(self) -> str:
@@ -115,5 +125,5 @@ class RoutingTable(BaseModel):
         raise ApiError.unknown_model(model, sorted(self._served()))
 
     def _target(self, model: str, version: str) -> Target:
-        limit = self.models[model].max_question_characters
-        return Target(model, version, limit)
+        route = self.models[model]
+        return Target(model, version, route.max_question_characters, route.answers_kept_days)

@@ -154,6 +154,9 @@ def _route(state: RolloutState) -> Config:
     return {
         "versions": {item.version: state.weights.get(item.version, 0) for item in state.versions},
         "max_question_characters": recipe.serving.max_question_characters,
+        "answers_kept_days": recipe.serving.answers_kept_days,
+        "author": recipe.author.name,
+        "notice": recipe.serving.notice.replace("{author}", recipe.author.name),
     }
 
 
