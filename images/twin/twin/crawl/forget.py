@@ -7,6 +7,7 @@ from twin.crawl.web.urls import canonical, spellings
 from twin.domain.document import Document, Forgotten, document_id
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
+from twin.stores.answer_records import AnswerRecords
 from twin.stores.crawl_pages import CrawlPages
 from twin.stores.files import open_files
 from twin.stores.lineage import models_trained_on, sample_sets
@@ -46,6 +47,7 @@ def forget(job: Job, url: str, reason: str) -> None:
         urls |= {page.url for page in pages.pages_at(author, urls)}
         with open_snapshots(job.settings, author) as snapshots:
             raw = snapshots.forget(urls)
+        answers = AnswerRecords(warehouse).forget(ids)
         texts = sum(warehouse.forget(note) for note in notes)
         pages.forget(ids, urls)
     chunks = _forget_in_indexes(job, ids)
@@ -53,7 +55,8 @@ def forget(job: Job, url: str, reason: str) -> None:
     _report(job, notes, texts, chunks)
     job.result.detail["verdicts erased"] = verdicts
     job.result.detail["raw records erased"] = raw
-    if not (texts or chunks or verdicts or raw or ids - known.keys()):
+    job.result.detail["answers erased"] = answers
+    if not (texts or chunks or verdicts or raw or answers or ids - known.keys()):
         raise NothingToDo(f"{url} was forgotten before, and nothing of it is left")
 
 

@@ -1,25 +1,66 @@
 """The HTTP interface, over whatever answers behind it."""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+from fastapi import Body, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from twin.domain.answer import Answer
 from twin.rag.query import AnswerPart
 from twin.serving.access import BearerAccess, Keys
+from twin.serving.answer_book import AnswerBook
 from twin.serving.backend import Backend
+from twin.serving.callers import caller_of
 from twin.serving.completions import Completion
 from twin.serving.errors import ApiError, install
+from twin.serving.feedback_routes import add_feedback
 from twin.serving.limits import BodyLimit
+from twin.serving.openapi import ASKING, DOCUMENT, READING, describe, refusals
+from twin.serving.page import add_page
 from twin.serving.requests_log import HEADER, HEALTH, RequestsLog
+from twin.serving.response_schema import (
+    EVENT_STREAM,
+    ChatCompletion,
+    Health,
+    ModelCard,
+    ModelList,
+)
 from twin.serving.routing import Target
 from twin.serving.schema import AnswerRequest, ChatCompletionRequest
 
 #: Proxies that buffer would turn a stream into one late piece.
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+QUESTIONS = {
+    "plain": {"summary": "a question", "value": {"question": "Why is every job a pod?"}},
+    "several passages": {
+        "summary": "from five passages, always the same answer",
+        "value": {"question": "Why is every job a pod?", "k": 5, "temperature": 0},
+    },
+}
+CHATS = {
+    "plain": {
+        "summary": "a question",
+        "value": {
+            "model": "twin-handbook",
+            "messages": [{"role": "user", "content": "Why is every job a pod?"}],
+        },
+    },
+    "streamed": {
+        "summary": "a later turn, as it is written",
+        "value": {
+            "model": "twin-handbook",
+            "messages": [
+                {"role": "user", "content": "Why is every job a pod?"},
+                {"role": "assistant", "content": "It states what it needs and gives it back."},
+                {"role": "user", "content": "And on a laptop?"},
+            ],
+            "stream": True,
+        },
+    },
+}
 
 
 def create_app(
@@ -27,6 +68,7 @@ def create_app(
     keys: Keys,
     max_body_bytes: int,
     *,
+    book: AnswerBook | None = None,
     cors_origins: Sequence[str] = (),
     names_responses: bool = True,
 ) -> FastAPI:
@@ -39,10 +81,12 @@ def create_app(
         backend: answers.
         keys: of those who may ask.
         max_body_bytes: largest body that is read.
+        book: keeps answers, for feedback; without one none is kept.
         cors_origins: web pages' origins whose scripts may ask; "*" means all.
         names_responses: see `RequestsLog`.
     """
-    app = FastAPI(title="LLM Twin", openapi_url=None)
+    app = FastAPI(title="LLM Twin", openapi_url=DOCUMENT, docs_url=None, redoc_url=None)
+    describe(app)
     # Starlette puts the middleware that is added last outermost.
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     app.add_middleware(BearerAccess, keys=keys)
@@ -57,38 +101,67 @@ def create_app(
     app.add_middleware(RequestsLog, names_responses=names_responses)
     install(app)
     _add_reads(app, backend)
-    _add_answers(app, backend)
+    _add_answers(app, backend, book)
+    add_feedback(app, book)
+    add_page(app)
     return app
 
 
 def _add_reads(app: FastAPI, backend: Backend) -> None:
-    @app.get(HEALTH)
+    @app.get(HEALTH, response_model=Health, responses=refusals(500))
     async def health() -> dict[str, Any]:
         """Whether requests are taken in; names the models in service. Needs no key."""
         return {"status": "ok", "models": backend.table.names()}
 
-    @app.get("/v1/models")
+    @app.get(
+        "/v1/models",
+        response_model=ModelList,
+        response_model_exclude_none=True,
+        responses=READING,
+    )
     async def models() -> dict[str, Any]:
         """The models that may be asked for, and each running version by its pinned name."""
         return {"object": "list", "data": [_model(name, backend) for name in backend.table.names()]}
 
-    @app.get("/v1/models/{name}")
+    @app.get(
+        "/v1/models/{name}",
+        response_model=ModelCard,
+        response_model_exclude_none=True,
+        responses=READING,
+    )
     async def model(name: str) -> dict[str, Any]:
         """One model."""
         backend.table.target(name)
         return _model(name, backend)
 
 
-def _add_answers(app: FastAPI, backend: Backend) -> None:
-    @app.post("/v1/answers")
-    async def answers(request: AnswerRequest) -> Answer:
+def _add_answers(app: FastAPI, backend: Backend, book: AnswerBook | None) -> None:
+    def keep(http: Request, target: Target, answer: Answer) -> None:
+        if book:
+            book.keep(caller_of(http), answer, target.answers_kept_days)
+
+    @app.post("/v1/answers", responses=ASKING)
+    async def answers(
+        request: Annotated[AnswerRequest, Body(openapi_examples=QUESTIONS)],  # type: ignore[arg-type]
+        http: Request,
+    ) -> Answer:
         """Answer a question in the author's voice, with the sources that it came from."""
         target = backend.table.target(request.model)
         _check_length(request.question, target)
-        return await backend.answer(target, request.query())
+        answer = await backend.answer(target, request.query())
+        keep(http, target, answer)
+        return answer
 
-    @app.post("/v1/chat/completions", response_model=None)
-    async def chat_completions(request: ChatCompletionRequest) -> Response:
+    @app.post(
+        "/v1/chat/completions",
+        response_model=None,
+        responses=ASKING
+        | {200: {"model": ChatCompletion, "content": {"text/event-stream": EVENT_STREAM}}},
+    )
+    async def chat_completions(
+        request: Annotated[ChatCompletionRequest, Body(openapi_examples=CHATS)],  # type: ignore[arg-type]
+        http: Request,
+    ) -> Response:
         """OpenAI's chat completions: the last message is the question."""
         target = backend.table.target(request.model)
         query = request.query()
@@ -97,9 +170,11 @@ def _add_answers(app: FastAPI, backend: Backend) -> None:
         completion = Completion(target)
         if not request.stream:
             answer = await backend.answer(target, query)
+            keep(http, target, answer)
             return JSONResponse(completion.whole(answer))
         # The first part is awaited here, so that a refusal is a status and not an event.
-        parts = await _begun(backend.stream(target, query))
+        begun = await _begun(backend.stream(target, query))
+        parts = _noted(begun, lambda answer: keep(http, target, answer))
         with_usage = request.stream_options.include_usage
         return StreamingResponse(
             completion.events(parts, with_usage=with_usage),
@@ -112,7 +187,10 @@ def _model(name: str, backend: Backend) -> dict[str, Any]:
     """OpenAI's fields, and for a model that is not pinned its versions' shares of traffic."""
     card: dict[str, Any] = {"id": name, "object": "model", "created": 0, "owned_by": "llm-twin"}
     route = backend.table.models.get(name)
-    return card | {"versions": route.versions} if route else card
+    if route is None:
+        return card
+    told = {"author": route.author or None, "notice": route.notice or None}
+    return card | {"versions": route.versions} | told
 
 
 def _check_length(text: str, target: Target, *, what: str = "the question") -> None:
@@ -139,3 +217,13 @@ async def _begun(parts: AsyncIterator[AnswerPart]) -> AsyncIterator[AnswerPart]:
             yield part
 
     return rest()
+
+
+async def _noted(
+    parts: AsyncIterator[AnswerPart], note: Callable[[Answer], None]
+) -> AsyncIterator[AnswerPart]:
+    """The same parts; ``note`` is told of the answer before its caller is."""
+    async for part in parts:
+        if part.answer:
+            note(part.answer)
+        yield part

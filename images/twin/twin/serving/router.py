@@ -18,6 +18,7 @@ from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.job import configure_logging
 from twin.rag.query import AnswerPart, Query
 from twin.serving.access import Keys
+from twin.serving.answer_book import AnswerBook
 from twin.serving.api import create_app
 from twin.serving.errors import ApiError, OverloadedError
 from twin.serving.handles import local_handle
@@ -147,6 +148,7 @@ class Router:
             self._backend,
             Keys(settings.api_keys),
             settings.max_body_bytes,
+            book=AnswerBook(settings),
             cors_origins=settings.cors_origins,
             names_responses=False,  # Serve's own middleware does
         )

@@ -16,11 +16,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from twin.domain.conversation import Turn
+from twin.domain.feedback import Feedback
 from twin.rag.query import Query
 
 #: Turns of a conversation that are read, the newest; the prompt holds far fewer.
@@ -98,6 +100,31 @@ def _stops(value: Any) -> Any:
     return [text for text in texts if text]
 
 
+#: As the OpenAPI document has them.
+_CONTENT = {
+    "anyOf": [
+        {"type": "string"},
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"type": {"const": "text"}, "text": {"type": "string"}},
+                "required": ["type", "text"],
+            },
+        },
+    ],
+    "default": "",
+}
+_STOP = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}, "maxItems": MAX_STOPS},
+    ],
+    "description": "texts at which the answer ends",
+    "default": [],
+}
+
+
 class Given(BaseModel):
     """An object of a request: a field that is ``null`` is as if it were not there."""
 
@@ -115,7 +142,7 @@ class ChatMessage(Given):
     """One message of a conversation; what a client sends back of an earlier answer is accepted."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[Text, BeforeValidator(_text_of)] = ""
+    content: Annotated[Text, BeforeValidator(_text_of), WithJsonSchema(_CONTENT)] = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -156,7 +183,7 @@ class Sampling(Given):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     seed: int | None = Field(default=None, ge=-SEEDS, lt=SEEDS)
-    stop: Annotated[list[Text], BeforeValidator(_stops)] = []
+    stop: Annotated[list[Text], BeforeValidator(_stops), WithJsonSchema(_STOP)] = []
 
     @model_validator(mode="before")
     @classmethod
@@ -248,3 +275,12 @@ class AnswerRequest(Sampling):
     def query(self) -> Query:
         """As the chain takes it."""
         return Query(question=self.question, passages=self.k, **self.overrides())
+
+
+class FeedbackRequest(Given, Feedback):
+    """``POST /v1/answers/{id}/feedback``: at least one of the four."""
+
+    @field_validator("correction", "comment")
+    @classmethod
+    def _are_texts(cls, text: str | None) -> str | None:
+        return text if text is None else _is_text(text)

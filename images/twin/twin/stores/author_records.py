@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection
 
+from twin.stores.answer_records import ANSWERS, AnswerRecords
 from twin.stores.warehouse import Warehouse, slices
 
 #: Collections whose records name their author, in the order in which they are erased. Documents
@@ -51,6 +52,15 @@ class AuthorRecords:
                 query = {"_id": {"$in": some}, "author_id": {"$ne": self._author}}
                 counts["documents"] += guests.count_documents(query)
                 counts["revisions"] += revisions.count_documents({"document_id": {"$in": some}})
+            # One answer may have sources in several slices: these are counted by id.
+            answers = self._warehouse.collection(ANSWERS)
+            counts[ANSWERS] = len(
+                {
+                    one["_id"]
+                    for some in slices(document_ids)
+                    for one in answers.find({"documents": {"$in": some}}, {"_id": 1})
+                }
+            )
         return {name: count for name, count in counts.items() if count}
 
     def erase(self, document_ids: Collection[str]) -> None:
@@ -59,6 +69,7 @@ class AuthorRecords:
         Args:
             document_ids: as `document_ids` gave them.
         """
+        AnswerRecords(self._warehouse).forget(document_ids)
         with self._warehouse.plain_errors():
             revisions, signatures, documents = (
                 self._warehouse.collection(one) for one in ("revisions", "signatures", "documents")

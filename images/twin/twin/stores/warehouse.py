@@ -33,6 +33,7 @@ from twin.settings import Settings
 from twin.stores.holding import NOTHING_HELD, Holder, held_back, newest
 
 if TYPE_CHECKING:
+    from pymongo import MongoClient
     from pymongo.collection import Collection
     from pymongo.database import Database
 
@@ -92,25 +93,42 @@ def open_warehouse(settings: Settings) -> Iterator["Warehouse"]:
         TryAgainError: nothing answers at the address; the message never shows the password.
         BadConfigurationError: the URI is malformed or the credentials are refused.
     """
-    from pymongo import MongoClient
-    from pymongo.errors import InvalidURI, PyMongoError
-
-    uri = settings.mongo_uri.get_secret_value()
-    try:
-        client = MongoClient[Record](uri, tz_aware=True, tzinfo=UTC)
-    except (InvalidURI, ValueError, PyMongoError) as error:
-        # The driver's own text may quote the URI, so only its class is shown.
-        raise BadConfigurationError(
-            f"TWIN_MONGO_URI is not a usable MongoDB URI ({type(error).__name__}): "
-            "it looks like mongodb://user:password@host:27017/"
-        ) from None
-    address = _address(uri)
+    client = _client(settings)
+    address = _address(settings.mongo_uri.get_secret_value())
     try:
         with _plain_errors(address):
             client.admin.command("ping")
         yield Warehouse(client[settings.mongo_database], address)
     finally:
         client.close()
+
+
+def lasting_warehouse(settings: Settings) -> "Warehouse":
+    """A warehouse for the life of a process that must not wait for it: see `open_warehouse`.
+
+    It is connected at its first use; a server that is away is given up after seconds.
+
+    Raises:
+        BadConfigurationError: the URI is malformed.
+    """
+    client = _client(settings, serverSelectionTimeoutMS=2_000, timeoutMS=5_000)
+    address = _address(settings.mongo_uri.get_secret_value())
+    return Warehouse(client[settings.mongo_database], address)
+
+
+def _client(settings: Settings, **options: int) -> "MongoClient[Record]":
+    from pymongo import MongoClient
+    from pymongo.errors import InvalidURI, PyMongoError
+
+    uri = settings.mongo_uri.get_secret_value()
+    try:
+        return MongoClient(uri, tz_aware=True, tzinfo=UTC, **options)
+    except (InvalidURI, ValueError, PyMongoError) as error:
+        # The driver's own text may quote the URI, so only its class is shown.
+        raise BadConfigurationError(
+            f"TWIN_MONGO_URI is not a usable MongoDB URI ({type(error).__name__}): "
+            "it looks like mongodb://user:password@host:27017/"
+        ) from None
 
 
 def _address(uri: str) -> str:

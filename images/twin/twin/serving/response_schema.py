@@ -1,0 +1,121 @@
+"""What the endpoint sends back in OpenAI's shapes, as its OpenAPI document describes it.
+
+`twin.serving.completions` and `twin.serving.errors` make these; a test holds them to it.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from twin.domain.answer import CheckedSentence, Passage
+
+
+class ErrorDetail(BaseModel):
+    """What is wrong, in words, and for programs."""
+
+    message: str
+    type: Literal["invalid_request_error", "authentication_error", "server_error"] | str
+    param: str | None = Field(description="the parameter that is at fault, where it is known")
+    code: str
+
+
+class ErrorBody(BaseModel):
+    """Every error, in OpenAI's shape."""
+
+    error: ErrorDetail
+
+
+class Health(BaseModel):
+    """Requests are taken in."""
+
+    status: Literal["ok"]
+    models: list[str]
+
+
+class ModelCard(BaseModel):
+    """A model, or one running version of it by its pinned name."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    versions: dict[str, int] | None = Field(
+        default=None, description="of a model that is not pinned: each version's share in percent"
+    )
+    author: str | None = Field(default=None, description="whose twin it is")
+    notice: str | None = Field(default=None, description="what people are told of who answers")
+
+
+class ModelList(BaseModel):
+    """The models that may be asked for."""
+
+    object: Literal["list"]
+    data: list[ModelCard]
+
+
+class UrlCitation(BaseModel):
+    """A sentence of the text, in characters (Unicode code points), and where it comes from."""
+
+    start_index: int
+    end_index: int
+    url: str
+    title: str
+
+
+class Annotation(BaseModel):
+    """OpenAI's form of a citation."""
+
+    type: Literal["url_citation"]
+    url_citation: UrlCitation
+
+
+class CompletionMessage(BaseModel):
+    """The answer."""
+
+    role: Literal["assistant"]
+    content: str
+    annotations: list[Annotation]
+
+
+class Choice(BaseModel):
+    """The one choice that there is."""
+
+    index: Literal[0]
+    message: CompletionMessage
+    finish_reason: str = Field(description="stop, or length where the tokens or the time ran out")
+
+
+class Usage(BaseModel):
+    """Tokens read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ChatCompletion(BaseModel):
+    """OpenAI's ``chat.completion``, and beside its fields what the answer comes from."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int
+    model: str
+    system_fingerprint: str = Field(description="the version that answered")
+    choices: list[Choice]
+    usage: Usage
+    answer_id: str = Field(description="for `/v1/answers/{id}` and feedback")
+    sources: list[Passage]
+    sentences: list[CheckedSentence]
+    grounded: bool
+    model_version: str
+    trace_id: str
+
+
+#: A stream, as text: its events are OpenAI's chunks.
+EVENT_STREAM: dict[str, Any] = {
+    "schema": {"type": "string"},
+    "example": 'data: {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": '
+    '{"content": "Because"}, "finish_reason": null}], …}\n\ndata: [DONE]\n\n',
+}
