@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ from tests.twin import twins
 from twin.rag.chain import Chain
 from twin.serving.access import Keys
 from twin.serving.api import create_app
+from twin.serving.backend import Backend
 from twin.serving.routing import RoutingTable
 from twin.settings import Settings
 
@@ -58,18 +61,32 @@ def backend(chain) -> ChainBackend:
     return ChainBackend(chain, RoutingTable.model_validate(table))
 
 
-@pytest.fixture(scope="session")
-def endpoint(backend) -> Iterator[str]:
-    """URL of the endpoint, served by uvicorn on a real socket."""
-    app = create_app(backend, Keys([SecretStr(KEY)]), MAX_BODY_BYTES)
-    port = servers.free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+@contextmanager
+def served(backend: Backend, **options: Any) -> Iterator[str]:
+    """URL of the endpoint over a backend, served by uvicorn on a real socket.
+
+    Streams that are under way when the block ends are broken off.
+    """
+    port = options.pop("port", None) or servers.free_port()
+    keys = options.pop("keys", None) or Keys([SecretStr(KEY)])
+    app = create_app(backend, keys, MAX_BODY_BYTES, **options)
+    config = uvicorn.Config(app, port=port, log_level="critical", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     servers.wait_until(lambda: server.started, "uvicorn")
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def endpoint(backend) -> Iterator[str]:
+    """URL of the endpoint over the chain."""
+    with served(backend) as url:
+        yield url
 
 
 @pytest.fixture

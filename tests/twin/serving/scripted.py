@@ -1,29 +1,22 @@
-"""An endpoint whose answers are written down: slow ones, failing ones, hostile ones.
+"""Answers that are written down: slow ones, failing ones, hostile ones.
 
-The engine's part only is scripted. Routes, streams, keys and the store of feedback are the real
-ones, on a real socket.
+The chain's part only is scripted; routes, streams, keys and the store of feedback before it are the
+real ones.
 """
 
 import asyncio
+import itertools
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-import uvicorn
-from pydantic import SecretStr
-
-from tests import servers
 from tests.twin.answers import answer, passage
 from twin.domain.answer import Answer, CheckedSentence, Citation
 from twin.rag.query import AnswerPart, Query
-from twin.serving.access import Keys
-from twin.serving.answer_book import AnswerBook
-from twin.serving.api import create_app
 from twin.serving.errors import ApiError
 from twin.serving.routing import RoutingTable, Target
 
-KEY = "test-key"
 NOTICE = "A machine <b>speaks</b> here as Ann."
 TABLE = {
     "models": {
@@ -115,7 +108,7 @@ class ScriptedBackend:
 
 
 def _answer(target: Target, question: str, text: str) -> Answer:
-    identity = f"{len(question)}-{id(text)}-{threading.get_ident()}-{_counter()}"
+    identity = f"answer-{time.time_ns()}-{next(_numbers)}"
     more = {"sentences": sentences(text)} if text == TEXT.strip() else {}
     sources = [
         passage("whales", SOURCE, title="On whales", headings=("Pods",)),
@@ -127,27 +120,4 @@ def _answer(target: Target, question: str, text: str) -> Answer:
     return answer(identity, text=text, sources=sources, **more)
 
 
-_numbers = iter(range(1_000_000))
-
-
-def _counter() -> int:
-    return next(_numbers)
-
-
-@contextmanager
-def served(
-    backend: ScriptedBackend, book: AnswerBook | None = None, port: int | None = None
-) -> Iterator[str]:
-    """URL of the endpoint over this backend; ended at once when the block ends."""
-    app = create_app(backend, Keys([SecretStr(KEY)]), 300_000, book=book)
-    port = port or servers.free_port()
-    config = uvicorn.Config(app, port=port, log_level="critical", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    servers.wait_until(lambda: server.started, "uvicorn")
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+_numbers = itertools.count()

@@ -184,7 +184,6 @@ def test_a_body_beyond_the_limit_is_a_413_announced_or_not(client):
         ("GET", "/v1/nothing", 404),
         ("GET", "/v1/answers", 405),
         ("GET", "/docs", 404),
-        ("GET", "/openapi.json", 404),
     ],
 )
 def test_unknown_paths_and_methods_are_json_too(client, method, path, status):

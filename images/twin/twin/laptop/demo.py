@@ -149,6 +149,7 @@ class Demo:
         key = self.platform.laptop.home / "secrets.json"
         table.add_row("Airflow", addresses.airflow)
         table.add_row("MLflow", addresses.mlflow)
-        table.add_row("endpoint", f"{addresses.endpoint}/v1 (key: api_key in {key})")
+        table.add_row("talk to it", f"{addresses.endpoint} (key: api_key in {key})")
+        table.add_row("endpoint", f"{addresses.endpoint}/v1 (the same key)")
         self.console.rule("where it runs")
         self.console.print(table)

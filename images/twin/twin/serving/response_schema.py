@@ -113,9 +113,13 @@ class ChatCompletion(BaseModel):
     trace_id: str
 
 
-#: A stream, as text: its events are OpenAI's chunks.
+#: One event of a stream; its data is a chunk of OpenAI's, and ``[DONE]`` at the end.
 EVENT_STREAM: dict[str, Any] = {
-    "schema": {"type": "string"},
-    "example": 'data: {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": '
-    '{"content": "Because"}, "finish_reason": null}], …}\n\ndata: [DONE]\n\n',
+    "schema": {
+        "type": "object",
+        "description": "one server-sent event: a chat.completion.chunk as JSON, or [DONE]",
+        "properties": {"data": {"type": "string"}},
+        "required": ["data"],
+    },
+    "example": {"data": "[DONE]"},
 }

@@ -12,3 +12,15 @@ export function element(tag, attributes = {}, ...children) {
   made.append(...children);
   return made;
 }
+
+/** A drawing of one line in a square of 24 by 24; what it stands for, its button says. */
+export function drawing(path) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  for (const [name, value] of [["viewBox", "0 0 24 24"], ["aria-hidden", "true"]]) {
+    svg.setAttribute(name, value);
+  }
+  line.setAttribute("d", path);
+  svg.append(line);
+  return svg;
+}

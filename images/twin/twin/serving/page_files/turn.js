@@ -1,8 +1,12 @@
 // One question with its answer: as it is written, when it is there, and how it is judged.
 
-import { element } from "./elements.js";
+import { drawing, element } from "./elements.js";
 import { checked, plain } from "./markdown.js";
 import { Sources } from "./sources.js";
+
+const THUMB =
+  "M7 21H4a1 1 0 0 1-1-1v-9a1 1 0 0 1 1-1h3m0 11V10m0 11h10.2a2 2 0 0 0 2-1.6l1.5-7A2 2 0 0 0 18.8 10H14" +
+  "V5.5A2.5 2.5 0 0 0 11.5 3L7 10";
 
 export class Turn {
   constructor(question) {
@@ -71,7 +75,7 @@ class Judgement {
     this.judge = judge;
     this.given = {};
     this.told = element("p", { class: "told", role: "status" });
-    this.thumbs = [this.#thumb("up", "👍", "Good answer"), this.#thumb("down", "👎", "Bad answer")];
+    this.thumbs = [this.#thumb("up", "Good answer"), this.#thumb("down", "Bad answer")];
     const open = () => this.#toggle();
     this.opener = element(
       "button", { type: "button", "aria-expanded": "false", onclick: open }, "Correct it",
@@ -81,13 +85,13 @@ class Judgement {
     this.element = element("div", {}, row, this.form);
   }
 
-  #thumb(value, sign, label) {
+  #thumb(value, label) {
     const give = () => this.#send({ thumb: value });
     return element(
       "button",
       { type: "button", "aria-label": label, title: label, "aria-pressed": "false",
         "data-thumb": value, onclick: give },
-      sign,
+      drawing(THUMB),
     );
   }
 

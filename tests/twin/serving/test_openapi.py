@@ -1,0 +1,158 @@
+"""The OpenAPI document, and requests made up from it: none ends in a defect, all answers fit it."""
+
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from pydantic import SecretStr
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from tests.twin.serving.conftest import KEY, served
+from twin.serving.answer_book import AnswerBook
+from twin.serving.openapi import REFUSALS
+from twin.settings import get_settings
+
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+# Not asked for: that what fits the schema is accepted (it says nothing of how turns must follow one
+# another), and that what does not is refused (fields that are unknown are ignored).
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    ignored_auth,
+    unsupported_method,
+]
+CASES = settings(
+    deadline=None, suppress_health_check=list(HealthCheck), max_examples=20, derandomize=True
+)
+MANY_CASES = settings(CASES, max_examples=1_000, derandomize=False)
+
+#: Responses by status.
+counted: dict[str, int] = {}
+
+
+@pytest.fixture(scope="module")
+def address(backend, warehouse_uri) -> Iterator[str]:
+    """The endpoint over a real chain, with a store for what it answers."""
+    own = {"mongo_uri": SecretStr(warehouse_uri), "mongo_database": f"api_{threading.get_native_id()}"}
+    with served(backend, book=AnswerBook(get_settings().model_copy(update=own))) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def described(address) -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_url(f"{address}/openapi.json")
+
+
+@pytest.fixture(scope="module")
+def document(address) -> dict:
+    return httpx.get(f"{address}/openapi.json").raise_for_status().json()
+
+
+def short(case: schemathesis.Case) -> schemathesis.Case:
+    """A case that asks the model there is, if any, for a few tokens."""
+    body = case.body
+    if isinstance(body, dict) and ("question" in body or "messages" in body):
+        if isinstance(body.get("model"), str):
+            body["model"] = "twin-tiny"
+        for name in ("max_tokens", "max_completion_tokens"):
+            if isinstance(body.get(name), int) and body[name] > 4:
+                body[name] = 4
+        if not {"max_tokens", "max_completion_tokens"} & body.keys():
+            body["max_tokens"] = 4
+    return case
+
+
+def fits(case: schemathesis.Case) -> None:
+    short(case)
+    response = case.call(headers=HEADERS)
+    counted[str(response.status_code)] = counted.get(str(response.status_code), 0) + 1
+    case.validate_response(response, checks=CHECKS)
+
+
+def send(described: schemathesis.BaseSchema, number: settings) -> None:
+    """So many cases that fit each operation, and as many of each body that do not."""
+    for found in described.get_all_operations():
+        operation = found.ok()
+        modes = [GenerationMode.POSITIVE] + [GenerationMode.NEGATIVE] * bool(operation.body)
+        for mode in modes:
+            number(given(operation.as_strategy(generation_mode=mode))(fits))()
+
+
+def test_whatever_is_sent_the_answer_fits_the_document(described):
+    counted.clear()
+    send(described, CASES)
+    print(counted)
+    assert counted["200"] >= 20, counted
+    assert counted["400"] >= 20, counted
+
+
+@pytest.mark.nightly
+def test_thousands_of_requests_fit_the_document(described):
+    """Buys rare combinations of fields."""
+    counted.clear()
+    send(described, MANY_CASES)
+    print(counted)
+    assert sum(counted.values()) >= 5_000
+
+
+def operations(document):
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_every_path_is_described_and_says_how_it_refuses(document):
+    found = dict(operations(document))
+    assert found.keys() == {
+        "GET /healthz",
+        "GET /v1/models",
+        "GET /v1/models/{name}",
+        "POST /v1/answers",
+        "GET /v1/answers/{answer_id}",
+        "POST /v1/answers/{answer_id}/feedback",
+        "POST /v1/chat/completions",
+    }
+    for name, operation in found.items():
+        assert operation["description"]
+        refused = operation["responses"].keys() - {"200"}
+        assert refused <= set(map(str, REFUSALS))
+        for status in refused:
+            schema = operation["responses"][status]["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/ErrorBody"}
+        guarded = [{"key": []}] if " /v1/" in name else None
+        assert operation.get("security") == guarded
+
+
+def test_every_body_has_examples_that_are_answered(document, address):
+    for name, operation in operations(document):
+        if "requestBody" not in operation or "{" in name:
+            continue
+        method, path = name.split(" ")
+        for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
+            body = {**example["value"], "max_tokens": 2}
+            if "model" in body:
+                body["model"] = "twin-tiny"
+            answered = httpx.request(
+                method, f"{address}{path}", json=body, headers=HEADERS, timeout=60
+            )
+            assert answered.status_code == 200, answered.text
+
+
+def test_a_stream_is_described_beside_the_whole_completion(document):
+    responses = document["paths"]["/v1/chat/completions"]["post"]["responses"]
+    assert responses["200"]["content"].keys() == {"application/json", "text/event-stream"}
