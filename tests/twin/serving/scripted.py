@@ -35,7 +35,8 @@ TEXT = (
 SOURCE = "On whales. Every job is a 🐳 pod of its own, says Ann. A pod states what it needs."
 HOSTILE = (
     "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>\n\n"
-    "Look: <script>window.hacked = 7</script> [a link](javascript:window.hacked=3) ![pixel](https://spy.example/p.png) "
+    "Look: <script>window.hacked = 7</script> [a link](javascript:window.hacked=3) "
+    "![pixel](https://spy.example/p.png) "
     "<a href='https://spy.example'>there</a> [good](https://ann.example/good)\n\n"
     "<iframe srcdoc='<script>parent.hacked = 4</script>'></iframe>"
     "<svg><style><img src=x onerror=window.hacked=5></style></svg> ⸨0⸨ ⸩7⸩"

@@ -23,7 +23,10 @@ ANSWER = TEXT.strip()
 @pytest.fixture(scope="module")
 def book(warehouse_uri):
     settings = get_settings().model_copy(
-        update={"mongo_uri": SecretStr(warehouse_uri), "mongo_database": f"cited_{servers.free_port()}"}
+        update={
+            "mongo_uri": SecretStr(warehouse_uri),
+            "mongo_database": f"cited_{servers.free_port()}",
+        }
     )
     return AnswerBook(settings)
 

@@ -48,7 +48,10 @@ counted: dict[str, int] = {}
 @pytest.fixture(scope="module")
 def address(backend, warehouse_uri) -> Iterator[str]:
     """The endpoint over a real chain, with a store for what it answers."""
-    own = {"mongo_uri": SecretStr(warehouse_uri), "mongo_database": f"api_{threading.get_native_id()}"}
+    own = {
+        "mongo_uri": SecretStr(warehouse_uri),
+        "mongo_database": f"api_{threading.get_native_id()}",
+    }
     with served(backend, book=AnswerBook(get_settings().model_copy(update=own))) as url:
         yield url
 
@@ -93,7 +96,9 @@ def send(described: schemathesis.BaseSchema, number: settings) -> None:
             number(given(operation.as_strategy(generation_mode=mode))(fits))()
 
 
+@pytest.mark.slow
 def test_whatever_is_sent_the_answer_fits_the_document(described):
+    """Half a minute on a busy core. It buys what nobody thought of sending."""
     counted.clear()
     send(described, CASES)
     print(counted)

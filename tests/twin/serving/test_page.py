@@ -51,9 +51,16 @@ def test_a_file_by_the_digest_of_another_release_is_not_kept(client):
 
 
 @pytest.mark.parametrize(
-    "path", ["/page/x/none.js", "/page/x/../page.py", "/page/x/%2e%2e/page.py", "/page/x/index.html",
-             "/page/x/vendor", "/page/x/"]
-)  # fmt: skip
+    "path",
+    [
+        "/page/x/none.js",
+        "/page/x/../page.py",
+        "/page/x/%2e%2e/page.py",
+        "/page/x/index.html",
+        "/page/x/vendor",
+        "/page/x/",
+    ],
+)
 def test_nothing_else_is_served(client, path):
     response = client.get(path)
     assert response.status_code == 404
@@ -76,7 +83,9 @@ def test_every_file_has_a_media_type():
 
 def test_what_is_vendored_is_what_was_published_with_its_licence():
     folder = FOLDER / "vendor"
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.mjs")}
+    found = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.mjs")
+    }
     assert found == VENDORED
     for name in VENDORED:
         assert (folder / f"{name.partition('-')[0]}-LICENSE.txt").is_file()

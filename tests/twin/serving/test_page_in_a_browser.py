@@ -238,9 +238,12 @@ def test_thumb_and_correction_reach_the_store(browser, backend, stores_settings)
         with page.expect_response("**/feedback") as answered:
             page.get_by_role("button", name="Send").click()
         expect(page.get_by_label("Comment")).to_be_hidden()
-        assert answered.value.json()["feedback"] == Feedback(
-            thumb="down", correction="A pod is <b>given back</b>.", comment="no cats"
-        ).model_dump()
+        assert (
+            answered.value.json()["feedback"]
+            == Feedback(
+                thumb="down", correction="A pod is <b>given back</b>.", comment="no cats"
+            ).model_dump()
+        )
         page.close()
 
 

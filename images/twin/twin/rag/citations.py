@@ -76,9 +76,7 @@ class Citing:
         """The first word is there, so nobody waits for what this does; more calls do nothing."""
         if self._citer and self._ready is None:
             loop = asyncio.get_running_loop()
-            self._ready = loop.run_in_executor(
-                self._threads, self._citer.prepare, self._passages
-            )
+            self._ready = loop.run_in_executor(self._threads, self._citer.prepare, self._passages)
 
     async def end(self, answer: str) -> tuple[CheckedSentence, ...]:
         """The answer's sentences, checked."""

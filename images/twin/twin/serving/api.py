@@ -142,7 +142,7 @@ def _add_answers(app: FastAPI, backend: Backend, book: AnswerBook | None) -> Non
 
     @app.post("/v1/answers", responses=ASKING)
     async def answers(
-        request: Annotated[AnswerRequest, Body(openapi_examples=QUESTIONS)],  # type: ignore[arg-type]
+        request: Annotated[AnswerRequest, Body(openapi_examples=QUESTIONS)],
         http: Request,
     ) -> Answer:
         """Answer a question in the author's voice, with the sources that it came from."""
@@ -159,7 +159,7 @@ def _add_answers(app: FastAPI, backend: Backend, book: AnswerBook | None) -> Non
         | {200: {"model": ChatCompletion, "content": {"text/event-stream": EVENT_STREAM}}},
     )
     async def chat_completions(
-        request: Annotated[ChatCompletionRequest, Body(openapi_examples=CHATS)],  # type: ignore[arg-type]
+        request: Annotated[ChatCompletionRequest, Body(openapi_examples=CHATS)],
         http: Request,
     ) -> Response:
         """OpenAI's chat completions: the last message is the question."""

@@ -2,8 +2,8 @@
 (https://platform.openai.com/docs/api-reference/chat-streaming).
 
 Sentences that a source supports are ``annotations`` of type ``url_citation``, in a stream of the
-last delta. What OpenAI's schema has no field for (sources, trace) goes into fields of its own, which
-the official client keeps as extras.
+last delta. What OpenAI's schema has no field for (sources, trace) goes into fields of its own,
+which the official client keeps as extras.
 """
 
 import json

@@ -41,7 +41,7 @@ def add_feedback(app: FastAPI, book: AnswerBook | None) -> None:
     @app.post("/v1/answers/{answer_id}/feedback", responses=ASKING)
     async def feedback(
         answer_id: AnswerId,
-        given: Annotated[FeedbackRequest, Body(openapi_examples=EXAMPLES)],  # type: ignore[arg-type]
+        given: Annotated[FeedbackRequest, Body(openapi_examples=EXAMPLES)],
         request: Request,
     ) -> KeptAnswer:
         """Judge an answer that this key was given: thumb, score, correction, comment, or several.

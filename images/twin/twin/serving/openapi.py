@@ -35,9 +35,7 @@ REFUSALS = {
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """A route's errors, for its ``responses``."""
-    return {
-        status: {"model": ErrorBody, "description": REFUSALS[status]} for status in statuses
-    }
+    return {status: {"model": ErrorBody, "description": REFUSALS[status]} for status in statuses}
 
 
 #: Of a route that needs a key, and of one that reads a body too.
@@ -57,9 +55,7 @@ def describe(app: FastAPI) -> None:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    found = get_openapi(
-        title=app.title, version="1", description=DESCRIPTION, routes=app.routes
-    )
+    found = get_openapi(title=app.title, version="1", description=DESCRIPTION, routes=app.routes)
     found["components"]["securitySchemes"] = {BEARER: {"type": "http", "scheme": "bearer"}}
     for path, methods in found["paths"].items():
         for operation in methods.values():

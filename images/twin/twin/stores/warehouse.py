@@ -116,7 +116,7 @@ def lasting_warehouse(settings: Settings) -> "Warehouse":
     return Warehouse(client[settings.mongo_database], address)
 
 
-def _client(settings: Settings, **options: int) -> "MongoClient[Record]":
+def _client(settings: Settings, **options: Any) -> "MongoClient[Record]":
     from pymongo import MongoClient
     from pymongo.errors import InvalidURI, PyMongoError
 
