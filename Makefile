@@ -226,8 +226,8 @@ bench-answers: setup ## What the running demo answers to the written questions o
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_answers.py
 
 .PHONY: bench-support
-bench-support: setup ## The verifier of support on the handbook's written answers: AUC, shares accepted
-	$(JOBS)/bin/python -m pytest -s tests/bench/test_support.py
+bench-support: setup ## The verifier of support on the handbook's written answers: AUC, shares accepted, cost an answer
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_support.py tests/bench/test_citing_speed.py
 
 .PHONY: bench-evaluation
 bench-evaluation: setup ## What the gate's promises are worth: planted truth over a thousand gates, coverage
