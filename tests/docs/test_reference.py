@@ -29,6 +29,7 @@ def test_every_path_of_the_endpoint_is_there(reference: Path) -> None:
     for path in ("GET /healthz", "GET /v1/models", "POST /v1/answers", "POST /v1/chat/completions"):
         assert f"`{path}`" in text
     assert "| `question` | string | required |" in text
+    assert "`POST /v1/answers/{answer_id}/feedback`" in text
     assert "[Passage](#passage)" in text
     assert "## Passage" in text
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,18 +12,21 @@ import yaml
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
+from tests.twin.answers import answer
 from tests.twin.crawl.crawls import environment, run_crawl
 from tests.twin.stores.chunks import DIMENSION, SPEC
 from tests.twin.stores.chunks import document as chunked
 from twin.backup.copies import create
 from twin.cli import app
 from twin.domain.document import document_id
+from twin.domain.feedback import KeptAnswer
 from twin.domain.result import JobResult
 from twin.domain.sample import Split
 from twin.domain.verdict import Decision, Opinion, Verdict
 from twin.job import Job
 from twin.recipes import load_recipe
 from twin.settings import Settings, get_settings
+from twin.stores.answer_records import AnswerRecords
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index
 from twin.stores.pair_sets import PairSetManifest, PairSets
@@ -99,6 +103,12 @@ def fill(settings: Settings, author: str, name: str) -> None:
     opinion = Opinion(person="1", decision=Decision.KEEP)
     verdict = Verdict(sample="s", seen="x", document_id=ids[0], opinions=(opinion,))
     Verdicts(open_files(settings), name).update((), [verdict])
+    now = datetime.now(UTC)
+    kept = KeptAnswer(
+        answer=answer(author, documents=ids), created=now, expires=now + timedelta(days=1)
+    )
+    with open_warehouse(settings) as warehouse:
+        AnswerRecords(warehouse).add([("a key", kept)])
     client = MlflowClient(tracking_uri=settings.mlflow_tracking_uri)
     run = client.create_run(client.create_experiment(uuid.uuid4().hex)).info.run_id
     with Registry(settings) as registry:
@@ -116,9 +126,11 @@ def left(settings: Settings, author: str, name: str) -> dict[str, int]:
         records = {one: len(list(warehouse.records(one, author))) for one in COLLECTIONS}
         ids = {document_id(author, f"folder://notes/{title}.md") for title in ("One", "Two")}
         texts = [one for one in warehouse.records("revisions") if one["document_id"] in ids]
+        answers = list(warehouse.collection("answers").find({"_id": author}))
     found = {
         **records,
         "revisions": len(texts),
+        "answers": len(answers),
         "documents indexed": len(state.documents) if state else 0,
         "backups": len(files.names(f"backups/{name}")),
         "sample sets": len(SampleSets(files, name).versions()),
@@ -147,6 +159,7 @@ def test_it_says_what_goes_and_asks(live: Settings, twins: dict[str, str]) -> No
     assert {
         "warehouse: 2 documents",
         "warehouse: 2 revisions",
+        "warehouse: 1 answers",
         f"index of recipe {name}: 4 chunks",
         "raw pages of notes",
         f"sample set {name}/v1",

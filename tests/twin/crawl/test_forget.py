@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import uuid
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,19 @@ import yaml
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
+from tests.twin.answers import answer
 from tests.twin.crawl.crawls import environment, recipe_file, run_crawl, web
 from tests.twin.crawl.site_server import Answer, article, serve
 from tests.twin.stores.chunks import DIMENSION, SPEC
 from tests.twin.stores.chunks import document as chunked
 from twin.cli import app
 from twin.domain.document import document_id
+from twin.domain.feedback import KeptAnswer
 from twin.domain.sample import InstructSample, Split
 from twin.domain.verdict import Decision, Opinion, Verdict
 from twin.recipes import load_recipe
 from twin.settings import Settings, get_settings
+from twin.stores.answer_records import AnswerRecords
 from twin.stores.files import open_files
 from twin.stores.index import open_index
 from twin.stores.registry import Registry
@@ -111,6 +115,17 @@ def register(recipe: Path, settings: Settings, dataset: str) -> None:
         )  # fmt: skip
 
 
+def keep_answers(settings: Settings, sources: dict[str, tuple[str, ...]]) -> None:
+    """Answers by their ids, each from these documents."""
+    now = datetime.now(UTC)
+    later = now + timedelta(days=1)
+    with open_warehouse(settings) as warehouse:
+        AnswerRecords(warehouse).add([
+            ("ann", KeptAnswer(answer=answer(id_, documents=ids), created=now, expires=later))
+            for id_, ids in sources.items()
+        ])  # fmt: skip
+
+
 def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe: Path) -> None:
     secret, other = (
         document_id("tester", f"https://tess.example/notes/{name}.md")
@@ -129,6 +144,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         for id_ in (secret, other)
     )
     verdicts.update((), [of_secret, of_other])
+    keep_answers(live, {"a1": (secret, other), "a2": (other,)})
 
     code, result, output = forget(recipe, URL, "--reason", "asked by mail")
     assert code == 0, output
@@ -137,6 +153,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         "urls": [URL],
         "texts erased": 1,
         "raw records erased": 1,
+        "answers erased": 1,
         "chunks erased": 2,
         "verdicts erased": 1,
         "sample sets that hold it": [f"{name}/with"],
@@ -147,6 +164,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         assert warehouse.revisions(secret) == []
         assert warehouse.forgotten("tester")[secret].reason == "asked by mail"
         assert [item.title for item in warehouse.live_documents("tester")] == ["Open"]
+        assert [one["_id"] for one in warehouse.collection("answers").find({})] == ["a2"]
     state = open_index(live, load_recipe(str(recipe), Path())).state()
     assert state is not None
     assert state.documents.keys() == {other}

@@ -86,6 +86,19 @@ def test_the_model_may_be_left_out_while_there_is_one():
         RoutingTable.empty().target(None)
 
 
+def test_a_target_says_how_long_its_answers_are_kept():
+    data = table(twin_a={"1": 100}).model_dump()
+    assert RoutingTable.model_validate(data).target("twin-a-v1").answers_kept_days == 30
+    data["models"]["twin-a"]["answers_kept_days"] = 0
+    assert RoutingTable.model_validate(data).target("twin-a-v1").answers_kept_days == 0
+
+
+def test_a_table_that_older_code_has_written_is_read():
+    old = {"models": {"twin-a": {"versions": {"1": 100}, "max_question_characters": 9}}}
+    route = RoutingTable.model_validate(old).models["twin-a"]
+    assert (route.author, route.notice) == ("", "")
+
+
 @pytest.mark.parametrize("weight", [-1, 101])
 def test_a_weight_out_of_range_is_refused(weight):
     with pytest.raises(ValidationError):

@@ -67,7 +67,14 @@ def test_callers_reach_the_router_only(state, settings):
 def test_the_router_knows_versions_weights_and_limits(state):
     assert routes([state(v7=90, v8=10)]) == {
         "models": {
-            "twin-handbook": {"versions": {"7": 90, "8": 10}, "max_question_characters": 4000}
+            "twin-handbook": {
+                "versions": {"7": 90, "8": 10},
+                "max_question_characters": 4000,
+                "answers_kept_days": 30,
+                "author": "The Keeper of the Handbook",
+                "notice": "An AI answers here in the manner of The Keeper of the Handbook, from "
+                "The Keeper of the Handbook's texts. It can be wrong: check the sources.",
+            }
         }
     }
     assert routes([state(v7=0)])["models"]["twin-handbook"]["versions"] == {"7": 0}
