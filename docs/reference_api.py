@@ -16,12 +16,12 @@ sources. Paths under `/v1/` want `Authorization: Bearer KEY`. Errors come in Ope
 `{"error": {"message", "type", "param", "code"}}`; what would change an answer and can't be honoured
 (`tools`, `logprobs`, …) is refused by name.
 
-The same as a document for programs is `/openapi.json`. People [talk to the twin](../how-to/talk.md)
-at `/`.
+The same as a document for programs is `/openapi.json`. People
+[talk to the twin](../how-to/talk.md) at `/`.
 
 A chat completion carries beside OpenAI's fields `answer_id`, `sources` (as [Passage](#passage)),
-`sentences` (as [CheckedSentence](#checkedsentence)), `grounded`, `model_version` and `trace_id`; of a
-stream, the last part does."""
+`sentences` (as [CheckedSentence](#checkedsentence)), `grounded`, `model_version` and `trace_id`;
+of a stream, the last part does."""
 
 
 def api() -> Iterator[str]:

@@ -56,6 +56,8 @@ def settings_of(home: Path, mlflow_url: str) -> tuple[Settings, dict[str, str]]:
         "TWIN_HOME": str(home),
         "TWIN_RECIPES": str(home / "recipes"),
         "TWIN_MLFLOW_TRACKING_URI": mlflow_url,
+        # Away, unless a test has one: never that of a platform that happens to run here.
+        "TWIN_MONGO_URI": "mongodb://127.0.0.1:1/",
         "TWIN_SERVE_API_URL": f"http://127.0.0.1:{servers.free_port()}",
         "TWIN_ENDPOINT_URL": f"http://127.0.0.1:{servers.free_port()}",
         "TWIN_API_KEYS": KEY,

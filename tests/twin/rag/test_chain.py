@@ -6,9 +6,12 @@ import pytest
 from tests.twin import twins
 from twin.domain.conversation import Turn
 from twin.domain.errors import BadDataError
+from twin.models.language_model import Generation
 from twin.rag.query import Query
+from twin.rag.support import tells
 from twin.recipes import Recipe
 from twin.settings import Settings
+from twin.text.sentences import sentence_spans
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +54,33 @@ def test_an_answer_carries_its_lineage(chain):
 def test_the_parts_of_a_stream_are_the_answer(chain):
     query = Query(question="Why pods?")
     *texts, last = streamed(chain, query)
-    assert "".join(part.text for part in texts).strip() == last.answer.answer
+    assert "".join(part.text for part in texts).rstrip() == last.answer.answer
     assert last.answer.answer == answered(chain, query).answer
     assert all(part.answer is None for part in texts)
+
+
+def test_every_sentence_of_an_answer_is_checked(chain):
+    answer = answered(chain, Query(question="Why pods?"))
+    spans = [(sentence.start, sentence.end) for sentence in answer.sentences]
+    assert spans == [
+        (start, end)
+        for start, end in sentence_spans(answer.answer)
+        if tells(answer.answer[start:end])
+    ]
+
+
+def test_blanks_before_the_first_word_are_not_streamed(chain, monkeypatch):
+    class Blanks:
+        async def stream(self, request):
+            for piece in (" ", "\n Every", " job", " is a pod. "):
+                yield piece
+            yield Generation(" \n Every job is a pod. ", "stop", 1, 4)
+
+    monkeypatch.setattr(chain, "_engine", Blanks())
+    *texts, last = streamed(chain, Query(question="Why pods?"))
+    assert [part.text for part in texts] == ["Every", " job", " is a pod. "]
+    [sentence] = last.answer.sentences
+    assert (sentence.start, sentence.end) == (0, len("Every job is a pod."))
 
 
 def test_the_model_is_shown_the_sources_as_data_and_the_question_last(chain):

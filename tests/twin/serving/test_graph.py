@@ -8,6 +8,7 @@ are seen on the real thing.
 import concurrent.futures
 import contextlib
 import json
+import re
 import time
 from pathlib import Path
 
@@ -152,6 +153,24 @@ def test_a_replica_that_was_dead_before_costs_nothing(platform):
     replicas(platform, "Version")[0].kill()
     answers = [ask(platform, SHORT)[0].status_code for _ in range(12)]
     assert answers == [200] * 12
+
+
+def test_people_reach_the_page_without_a_key(platform):
+    """Through HAProxy, from whichever replica of the router."""
+    address = platform.settings.endpoint_url
+    pages = [httpx.get(address) for _ in range(6)]
+    assert {page.status_code for page in pages} == {200}
+    assert len({page.headers["etag"] for page in pages}) == 1
+    [script] = re.findall(r'src="(/page/[^"]+)"', pages[0].text)
+    assert "immutable" in httpx.get(f"{address}{script}").headers["cache-control"]
+
+
+def test_answers_go_on_while_the_store_that_keeps_them_is_away(platform):
+    answer, _ = ask(platform, SHORT)
+    assert answer.status_code == 200
+    with platform.client() as client:
+        kept = client.get(f"/v1/answers/{answer.json()['id']}")
+    assert (kept.status_code, kept.json()["error"]["code"]) == (503, "store_unavailable")
 
 
 def test_nothing_listens_where_other_machines_reach_it(platform):

@@ -44,6 +44,11 @@ def test_a_page_that_is_known_is_not_sent_again(client):
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_a_monitor_may_ask_for_its_head(client):
+    response = client.head("/")
+    assert (response.status_code, response.content) == (200, b"")
+
+
 def test_a_file_by_the_digest_of_another_release_is_not_kept(client):
     asset = client.get("/page/0123456789abcdef/main.js")
     assert asset.headers["cache-control"] == "no-cache"

@@ -100,7 +100,7 @@ def add_page(app: FastAPI) -> None:
     """Add the page and its files; they are no part of the API's document."""
     page = Page()
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     async def index(request: Request) -> Response:
         """The page."""
         return page.index(request)
