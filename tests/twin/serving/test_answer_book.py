@@ -51,7 +51,7 @@ def test_no_days_keep_nothing(book):
 
 def test_what_is_too_large_or_no_text_is_dropped_and_said_once(book):
     with capture_logs() as lines:
-        book.keep("ann", answer("a1", sources=[passage("pods", "x" * 1_000_001)]), days=1)
+        book.keep("ann", answer("a1", sources=[passage("pods", "x" * 200_001)]), days=1)
         book.keep("ann", answer("a2", text="half a \ud83d character"), days=1)
     assert book.dropped == 2
     assert [line["log_level"] for line in lines] == ["warning"]

@@ -13,6 +13,7 @@ from tests.twin.serving.conftest import KEY, served
 from tests.twin.serving.scripted import NOTICE, ScriptedBackend
 from twin.domain.feedback import Feedback
 from twin.serving.answer_book import AnswerBook
+from twin.serving.routing import RoutingTable
 
 CHROMIUM = Path(os.environ.get("TWIN_CHROMIUM", "/usr/bin/chromium"))
 pytestmark = pytest.mark.skipif(
@@ -170,6 +171,20 @@ def test_an_endpoint_that_is_gone_is_told_and_found_again(browser, backend):
     page.close()
 
 
+def test_an_endpoint_with_nothing_in_service_says_so_until_something_is(page, backend):
+    full, backend.table = backend.table, RoutingTable.empty()
+    page.reload()
+    expect(page.get_by_role("alert").filter(has_text="No model is in service.")).to_be_visible()
+    backend.table = full
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_label("Model")).to_be_enabled()
+    expect(page.get_by_text("No model is in service.")).to_be_hidden()
+    page.route("**/v1/models", lambda route: route.abort())
+    page.reload()
+    expect(page.get_by_role("alert").filter(has_text="The connection is lost.")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
 def test_a_wrong_key_is_refused_in_words_and_the_right_one_is_kept_in_the_tab_only(
     browser, address
 ):
@@ -180,6 +195,9 @@ def test_a_wrong_key_is_refused_in_words_and_the_right_one_is_kept_in_the_tab_on
     value.fill("wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_text("This key is not valid.")).to_be_visible()
+    value.fill("clé à moi")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("This is no key: it has blanks")).to_be_visible()
     value.fill(KEY)
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_hidden()

@@ -7,6 +7,7 @@ no answer and fails none. What does not fit into the queue is dropped, counted, 
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -24,7 +25,7 @@ from twin.stores.warehouse import lasting_warehouse
 #: Answers that wait to be written.
 MOST_WAITING = 1_000
 #: An answer with its sources has some ten thousand bytes.
-MOST_BYTES = 1_000_000
+MOST_BYTES = 200_000
 AT_ONCE = 100
 #: Given up after so many attempts: some minutes, in which the queue fills.
 ATTEMPTS = 12
@@ -149,7 +150,7 @@ class AnswerBook:
                     break
                 except TwinError as error:
                     self._say_away(error)
-                threading.Event().wait(pause)
+                time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
                 self._drop(len(entries), "the store is away")

@@ -8,10 +8,12 @@ const KEY = "twin.key";
 const MODEL = "twin.model";
 const THEME = "twin.theme";
 const NEAR_THE_END = 120;
+// What a header can carry.
+const PRINTABLE = /^[\x21-\x7e]+$/;
 
 const page = Object.fromEntries(
   ["ask", "conversation", "fresh", "key", "model", "notice", "question", "send", "status", "stop",
-    "theme", "title"].map((id) => [id, byId(id)]),
+    "theme", "title", "trouble"].map((id) => [id, byId(id)]),
 );
 const dialog = { box: byId("key-dialog"), value: byId("key-value"), error: byId("key-error") };
 const DEFAULT_NOTICE = page.notice.textContent;
@@ -33,7 +35,12 @@ function askForKey(message = "") {
 byId("key-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const before = key();
-  sessionStorage.setItem(KEY, dialog.value.value.trim());
+  const given = dialog.value.value.trim();
+  if (!PRINTABLE.test(given)) {
+    askForKey("This is no key: it has blanks, or characters that no key has.");
+    return;
+  }
+  sessionStorage.setItem(KEY, given);
   if (await loadModels()) {
     dialog.value.value = "";
     dialog.box.close();
@@ -53,7 +60,9 @@ async function loadModels() {
   try {
     cards = await models(key());
   } catch (error) {
-    askForKey(error.status === 401 ? "This key is not valid." : error.message);
+    if (error.status === 401) askForKey("This key is not valid.");
+    else if (dialog.box.open) askForKey(error.message);
+    else trouble(error.message);
     return false;
   }
   page.model.replaceChildren(...cards.filter((card) => card.versions).map(group));
@@ -61,8 +70,17 @@ async function loadModels() {
   const wanted = sessionStorage.getItem(MODEL);
   if ([...page.model.options].some((option) => option.value === wanted)) page.model.value = wanted;
   showModel();
+  trouble(page.model.disabled ? "No model is in service." : "");
   return true;
 }
+
+/** What keeps the page as a whole from working; "" if nothing does. */
+function trouble(message) {
+  page.trouble.hidden = !message;
+  page.trouble.querySelector("p").textContent = message;
+}
+
+page.trouble.querySelector("button").addEventListener("click", loadModels);
 
 function group(card) {
   const shares = Object.entries(card.versions);
@@ -93,9 +111,12 @@ page.ask.addEventListener("submit", (event) => {
   event.preventDefault();
   const question = page.question.value.trim();
   if (!question || stopping) return;
-  if (!key() || !page.model.value) {
-    if (!key()) askForKey();
-    else page.status.textContent = "No model is in service.";
+  if (!key()) {
+    askForKey();
+    return;
+  }
+  if (!page.model.value) {
+    loadModels();
     return;
   }
   page.question.value = "";
