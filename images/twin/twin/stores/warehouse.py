@@ -111,7 +111,7 @@ def lasting_warehouse(settings: Settings) -> "Warehouse":
     Raises:
         BadConfigurationError: the URI is malformed.
     """
-    client = _client(settings, serverSelectionTimeoutMS=2_000, timeoutMS=5_000)
+    client = _client(settings, serverSelectionTimeoutMS=2_000, timeoutMS=3_000)
     address = _address(settings.mongo_uri.get_secret_value())
     return Warehouse(client[settings.mongo_database], address)
 
