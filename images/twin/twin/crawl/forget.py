@@ -7,6 +7,7 @@ from twin.crawl.web.urls import canonical, spellings
 from twin.domain.document import Document, Forgotten, document_id
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
+from twin.stores.audit import note_action
 from twin.stores.crawl_pages import CrawlPages
 from twin.stores.files import open_files
 from twin.stores.lineage import models_trained_on, sample_sets
@@ -55,6 +56,7 @@ def forget(job: Job, url: str, reason: str) -> None:
     job.result.detail["raw records erased"] = raw
     if not (texts or chunks or verdicts or raw or ids - known.keys()):
         raise NothingToDo(f"{url} was forgotten before, and nothing of it is left")
+    note_action(job.settings, "forgotten", url, job.run_id, {"author": author, "reason": reason})
 
 
 def _notes(

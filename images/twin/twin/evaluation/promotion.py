@@ -3,6 +3,7 @@
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.evaluation.contest import AGAINST, EVALUATION, GATE, PASSED, REJECTED, REPORT
 from twin.job import Job
+from twin.stores.audit import note_action
 from twin.stores.registry import CANDIDATE, CHAMPION, ModelVersion, Registry
 
 #: Tag that records a promotion past the gate.
@@ -39,6 +40,8 @@ def promote(job: Job, version: str | None, *, force: bool = False) -> None:
     job.result.message = f"{name} version {chosen.version} is champion; before: {previous}"
     job.result.ids |= {"model": name, "version": chosen.version, "previous": previous}
     job.result.detail |= {"promoted": True, "forced": force}
+    what = f"{name} version {chosen.version}"
+    note_action(job.settings, "promoted", what, job.run_id, {"before": previous, "forced": force})
 
 
 def reject(job: Job, version: str | None) -> None:
@@ -72,6 +75,7 @@ def reject(job: Job, version: str | None) -> None:
     job.result.message = f"{name} version {chosen.version} is rejected"
     job.result.ids |= {"model": name, "version": chosen.version}
     job.result.detail |= {"promoted": False}
+    note_action(job.settings, "rejected", f"{name} version {chosen.version}", job.run_id)
 
 
 def _choose(registry: Registry, name: str, version: str | None) -> ModelVersion:

@@ -11,12 +11,21 @@ from twin.domain.answer import Answer
 from twin.rag.query import AnswerPart
 from twin.serving.access import BearerAccess, Keys
 from twin.serving.backend import Backend
+from twin.serving.caller_limits import CallerLimits
 from twin.serving.completions import Completion
 from twin.serving.errors import ApiError, install
 from twin.serving.limits import BodyLimit
+from twin.serving.metering import CallerLimiting, CallersBackend
 from twin.serving.requests_log import HEADER, HEALTH, RequestsLog
 from twin.serving.routing import Target
 from twin.serving.schema import AnswerRequest, ChatCompletionRequest
+
+#: What the scripts of a web page may read of a response's headers, beside its id.
+LIMIT_HEADERS = [
+    f"x-ratelimit-{what}-{of}"
+    for what in ("limit", "remaining", "reset")
+    for of in ("requests", "tokens")
+]
 
 #: Proxies that buffer would turn a stream into one late piece.
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -27,24 +36,27 @@ def create_app(
     keys: Keys,
     max_body_bytes: int,
     *,
+    limits: CallerLimits | None = None,
     cors_origins: Sequence[str] = (),
     names_responses: bool = True,
 ) -> FastAPI:
     """The ASGI application.
 
-    A request passes, from the outside in: its log line, the browser's preflight, its key, the limit
-    on its size.
+    A request passes, from the outside in: its log line, the browser's preflight, its key, its
+    caller's limits, the limit on its size. Its route sees the twins of its key alone.
 
     Args:
         backend: answers.
         keys: of those who may ask.
         max_body_bytes: largest body that is read.
+        limits: of callers; None: each replica counts by itself.
         cors_origins: web pages' origins whose scripts may ask; "*" means all.
         names_responses: see `RequestsLog`.
     """
     app = FastAPI(title="LLM Twin", openapi_url=None)
     # Starlette puts the middleware that is added last outermost.
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(CallerLimiting, limits=limits or CallerLimits())
     app.add_middleware(BearerAccess, keys=keys)
     if cors_origins:
         app.add_middleware(
@@ -52,10 +64,11 @@ def create_app(
             allow_origins=list(cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["*"],  # OpenAI's client sends a dozen of its own
-            expose_headers=[HEADER],
+            expose_headers=[HEADER, "Retry-After", *LIMIT_HEADERS],
         )
     app.add_middleware(RequestsLog, names_responses=names_responses)
     install(app)
+    backend = CallersBackend(backend)
     _add_reads(app, backend)
     _add_answers(app, backend)
     return app

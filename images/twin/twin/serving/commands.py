@@ -10,16 +10,14 @@ import typer
 
 from twin.domain.errors import TryAgainError, TwinError
 from twin.job import configure_logging, log
+from twin.serving import keys_commands
 from twin.settings import Settings, get_settings
 
 app = typer.Typer(help="The HTTP endpoint that answers.", no_args_is_help=True)
 
+app.add_typer(keys_commands.app, name="keys")
+
 START_SECONDS = 180.0
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps this a group while it has fewer than two commands."""
 
 
 @app.command()
