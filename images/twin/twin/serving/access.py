@@ -169,18 +169,19 @@ def _is_guarded(path: str) -> bool:
     return path.startswith(GUARDED) or path == METRICS
 
 
-def _check_right(caller: Caller, path: str) -> None:
-    """What a path takes; one that is not known here takes the right to ask.
-
-    Raises:
-        ApiError: 403.
-    """
+def right_for(path: str) -> Right | None:
+    """What a path takes; None: any key. One that is not known here takes the right to ask."""
     if path == MODELS or path.startswith(f"{MODELS}/"):
-        return
-    right = Right.ADMIN if path == METRICS else Right.ASK
-    if path.rstrip("/").endswith(FEEDBACK):
-        right = Right.FEEDBACK
-    if right not in caller.rights:
+        return None
+    if path == METRICS:
+        return Right.ADMIN
+    return Right.FEEDBACK if path.rstrip("/").endswith(FEEDBACK) else Right.ASK
+
+
+def _check_right(caller: Caller, path: str) -> None:
+    """Raises `ApiError` 403 to whom a path is not open."""
+    right = right_for(path)
+    if right is not None and right not in caller.rights:
         raise ApiError.forbidden(f"this key has no right to {path}: it lacks {right.value!r}")
 
 

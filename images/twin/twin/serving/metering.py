@@ -11,8 +11,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin.domain.answer import Answer
+from twin.domain.api_key import Right
 from twin.rag.query import AnswerPart, Query
-from twin.serving.access import CALLER
+from twin.serving.access import CALLER, right_for
 from twin.serving.backend import Backend
 from twin.serving.caller_limits import CallerLimits
 from twin.serving.errors import ApiError
@@ -115,7 +116,7 @@ class CallerLimiting:
             await self._app(scope, receive, send)
             return
         try:
-            admission = await self._limits.admit(caller, asks=scope["method"] == "POST")
+            admission = await self._limits.admit(caller, asks=_asks(scope))
         except ApiError as error:
             await error.response()(scope, receive, send)
             return
@@ -132,3 +133,8 @@ class CallerLimiting:
         finally:
             METERING.reset(token)
             self._limits.release(admission, metering.tokens)
+
+
+def _asks(scope: Scope) -> bool:
+    """Whether a request has an answer written."""
+    return scope["method"] == "POST" and right_for(scope["path"]) is Right.ASK
