@@ -16,7 +16,7 @@ from pathlib import Path
 from opentelemetry.trace import Span
 
 from twin.domain.answer import Answer
-from twin.domain.errors import BadDataError, TryAgainError
+from twin.domain.errors import BadDataError, OverloadedError, TryAgainError
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.formats.chat_format import ChatFormat
@@ -174,14 +174,19 @@ class Chain:
             timeout_seconds=left,
         )
         with self._spans.span("generate", "LLM", inputs=prompt.messages, parent=parent) as span:
-            written = ""
+            written, until = "", self._begins_by(deadline)
             async with aclosing(self._engine.stream(request)) as pieces:  # type: ignore[type-var]
                 while True:
-                    piece = await self._next(pieces, deadline + GRACE_SECONDS)
+                    piece = await self._next(pieces, until)
+                    until = deadline + GRACE_SECONDS
                     if not isinstance(piece, str):
                         break
                     written += piece
                     yield piece
+            if piece is None and not written:
+                raise _too_late(
+                    min(self._serving.max_wait_seconds, self._serving.answer_timeout_seconds)
+                )
             generation = piece or self._cut(prompt, written)
             if time.monotonic() >= deadline:
                 span.set_attribute(STOPPED, True)
@@ -189,6 +194,11 @@ class Chain:
                 raise _too_late(self._serving.answer_timeout_seconds)
             record_generation(span, generation)
         yield generation
+
+    def _begins_by(self, deadline: float) -> float:
+        """Until when the first word must have come."""
+        asked = deadline - self._serving.answer_timeout_seconds
+        return min(asked + self._serving.max_wait_seconds, deadline + GRACE_SECONDS)
 
     async def _next(
         self, pieces: AsyncIterator[str | Generation], deadline: float
@@ -223,5 +233,5 @@ class Chain:
         )
 
 
-def _too_late(seconds: int) -> TryAgainError:
-    return TryAgainError(f"no answer began within {seconds} s: too many are being written")
+def _too_late(seconds: int) -> OverloadedError:
+    return OverloadedError(f"no answer began within {seconds} s: too many are being written")

@@ -85,6 +85,11 @@ class ServingSection(Section):
         description="from the request's arrival, waiting and prefill included; a longer answer is "
         "cut short, which bounds every shutdown",
     )
+    max_wait_seconds: PositiveInt = Field(
+        default=60,
+        description="from the request's arrival to the answer's first word, so waiting and "
+        "prefill; an answer that has not begun by then is given up, and its caller told to retry",
+    )
     probe_question: str = Field(
         default="What do you write about?", description="asked of a version before it gets traffic"
     )

@@ -9,13 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from twin.domain.errors import BadDataError, TryAgainError
+from twin.domain.errors import BadDataError
 
 RETRY_AFTER_SECONDS = 5
-
-
-class OverloadedError(TryAgainError):
-    """The queue before the engine is full."""
 
 
 class ApiError(Exception):

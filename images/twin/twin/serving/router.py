@@ -14,13 +14,13 @@ from ray.serve.exceptions import (  # noqa: TID253
 )
 
 from twin.domain.answer import Answer
-from twin.domain.errors import BadDataError, TryAgainError, TwinError
+from twin.domain.errors import BadDataError, OverloadedError, TryAgainError, TwinError
 from twin.job import configure_logging
 from twin.rag.query import AnswerPart, Query
 from twin.serving.access import Keys, default_limits
 from twin.serving.api import create_app
 from twin.serving.caller_limits import CallerLimits
-from twin.serving.errors import ApiError, OverloadedError
+from twin.serving.errors import ApiError
 from twin.serving.handles import local_handle
 from twin.serving.key_follower import KeyFollower
 from twin.serving.replica_process import keep_to_loopback
