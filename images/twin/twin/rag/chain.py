@@ -22,6 +22,7 @@ from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
 from twin.rag.engine_writer import EngineWriter
+from twin.rag.guardrails import allowed_hosts, guarded
 from twin.rag.prompt_writer import Prompt, PromptWriter
 from twin.rag.query import AnswerPart, Query
 from twin.rag.rerank import LANGUAGE_MODEL
@@ -175,7 +176,11 @@ class Chain:
         )
         with self._spans.span("generate", "LLM", inputs=prompt.messages, parent=parent) as span:
             written, until = "", self._begins_by(deadline)
-            async with aclosing(self._engine.stream(request)) as pieces:  # type: ignore[type-var]
+            hosts = allowed_hosts(prompt.passages, self._serving.link_hosts)
+            async with (
+                aclosing(self._engine.stream(request)) as raw,  # type: ignore[type-var]
+                aclosing(guarded(raw, hosts, span)) as pieces,
+            ):
                 while True:
                     piece = await self._next(pieces, until)
                     until = deadline + GRACE_SECONDS
