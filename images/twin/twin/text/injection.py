@@ -102,7 +102,8 @@ _RULES: dict[str, re.Pattern[str]] = {
     "marks of a chat format": re.compile(
         r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id)\|>|"
         r"\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?(?:system|instructions?)>|"
-        r"^\s*#{2,}\s*(?:system|instructions?)\b|#{2,}\s*(?:system|instructions?)\s*:|^\s*(?:system|assistant)\s*:|\[system\]",
+        r"^[ \t]*#{2,}[ \t]*(?:system|instructions?)\b|#{2,} {0,3}(?:system|instructions?) {0,3}:|"
+        r"^[ \t]*(?:system|assistant) {0,3}:|\[system\]",
         re.IGNORECASE | re.MULTILINE,
     ),
     "another role": re.compile(
@@ -113,7 +114,7 @@ _RULES: dict[str, re.Pattern[str]] = {
         r"(?:rules|limits|restrictions|filters?)|jailbroken|evil|hacker|dan)\b|"
         r"\b(?:developer|debug|god|admin|maintenance|dan|unrestricted|jailbreak) mode\b|"
         r"\bdo anything now\b|\b(?:new|updated|real|actual) (?:instructions?|system prompt|task|"
-        r"orders?)\s*(?::|are\b|is\b|follow)|"
+        r"orders?)\s{0,3}(?::|are\b|is\b|follow)|"
         r"\bdu bist (?:jetzt|ab sofort|nun)\b|\btu es (?:maintenant|d[eé]sormais)\b|\bvous [eê]tes "
         r"(?:maintenant|d[eé]sormais)\b|\bahora eres\b|\bora sei\b|\bagora voc[eê] [eé]\b|"
         r"\bтеперь ты\b|\bjeste[sś] teraz\b|\bartık sen\b|你现在是|你現在是|あなたは今から|"  # noqa: RUF001
@@ -129,7 +130,7 @@ _RULES: dict[str, re.Pattern[str]] = {
         r"(?:send|post|append|attach|forward|exfiltrate|upload|include|embed|put|leak|add|e-?mail)"
         r"[^.\n]{0,80}(?:to|in|into|as|at|via|with)[^\n]{0,40}(?:https?://|www\.|!\[|\burl\b|"
         r"\bwebhook\b|\bquery string\b|\S@\S)|"
-        r"\[[^\]]*\]\([^)\s]*[?&][^)\s]*=\s*(?:\{|<|\[|\$|%7b)",
+        r"\[[^\]\n]{0,80}\]\([^)\s]{0,100}[?&][^)\s]{0,100}=\s{0,3}(?:\{|<|\[|\$|%7b)",
         re.IGNORECASE,
     ),
     "speaks to the model": re.compile(
@@ -167,7 +168,7 @@ _CUE = re.compile(
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){16,}")
-_PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2}){3,}|(?:\w*%[0-9a-fA-F]{2}\w*){3,}")
+_PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}){6,}")
 _SPACED = re.compile(r"\b(?:\w[ .\-_*|]){2,}\w\b")
 _TAGS = range(0xE0020, 0xE007F)
@@ -226,7 +227,7 @@ def _unpacked(text: str) -> Iterator[tuple[str, str]]:
     yield "look-alike letters", text.casefold().translate(_LOOKALIKES)
     yield "digits for letters", text.casefold().translate(_LEET)
     yield "entities", html.unescape(text)
-    if _PERCENT.search(text):
+    if len(_PERCENT.findall(text)) > 2:
         yield "percent signs", unquote(text)
     if _ESCAPED.search(text):
         yield "escapes", _ESCAPED.sub(_escapes, text)
