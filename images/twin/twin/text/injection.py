@@ -98,7 +98,7 @@ _HIDDEN_TEXT = (
     r"系统提示|系統提示|提示词|システムプロンプト|시스템 프롬프트|sistem (?:istemi|promptu))"
 )
 
-_RULES: dict[str, re.Pattern[str]] = {
+RULES: dict[str, re.Pattern[str]] = {
     "marks of a chat format": re.compile(
         r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id)\|>|"
         r"\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?(?:system|instructions?)>|"
@@ -143,6 +143,8 @@ _RULES: dict[str, re.Pattern[str]] = {
         re.IGNORECASE,
     ),
 }
+WAVES = "waves instructions aside"
+
 #: Scripts that set no blanks between words, or none that a word border would be seen at.
 _UNSPACED = ("zh", "ja", "ko", "ar", "hi")
 
@@ -153,11 +155,9 @@ def _waves(language: str, verbs: str, objects: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-#: Each with its name; several may have the same.
-RULES = (
-    *_RULES.items(),
-    *(("waves instructions aside", _waves(name, *words)) for name, words in _WAVE.items()),
-)
+_WAVES = tuple(_waves(name, *words) for name, words in _WAVE.items())
+#: Without any of these verbs none of the former finds anything.
+_VERBS = re.compile("|".join(verbs for verbs, _ in _WAVE.values()), re.IGNORECASE)
 
 #: Quick to look for in what was unpacked, which is letters at random as a rule.
 _CUE = re.compile(
@@ -171,6 +171,11 @@ _HEX = re.compile(r"(?:[0-9a-fA-F]{2}[ :]?){16,}")
 _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}){6,}")
 _SPACED = re.compile(r"\b(?:\w[ .\-_*|]){2,}\w\b")
+_DOTTED = re.compile(r"\b\w(?:[.\-_*|]\w){3,}\b")
+_JOINTS = re.compile(r"[ .\-_*|]")
+#: Letters of another alphabet beside Latin ones; digits inside of words.
+_STRANGERS = re.compile(r"[a-zA-Z][\u0370-\u058f]|[\u0370-\u058f][a-zA-Z]")
+_MIXED = re.compile(r"[a-zA-Z][013457@$!]+[a-zA-Z]|\b[013457@$]+[a-zA-Z]{2}")
 _TAGS = range(0xE0020, 0xE007F)
 #: Letters of other alphabets, and digits, that are read as Latin ones.
 _LOOKALIKES = str.maketrans("аеорсухіјѕԁһɡαοερτυν", "aeopcyxijsdhgaoeptuv")
@@ -202,10 +207,21 @@ def injections(text: str) -> tuple[Injection, ...]:
     for packed, form in _forms(_ends(text)):
         if packed and not _CUE.search(form):
             continue
-        for name, rule in RULES:
-            if name not in found and (match := rule.search(form)):
-                found[name] = Injection(name, match[0].strip()[:EXCERPT], packed)
+        for name, match in _matches(form):
+            found.setdefault(name, Injection(name, match[0].strip()[:EXCERPT], packed))
     return tuple(found.values())
+
+
+def _matches(form: str) -> Iterator[tuple[str, re.Match[str]]]:
+    for name, rule in RULES.items():
+        if match := rule.search(form):
+            yield name, match
+    if not _VERBS.search(form):
+        return
+    for rule in _WAVES:
+        if match := rule.search(form):
+            yield WAVES, match
+            return
 
 
 def _ends(text: str) -> str:
@@ -224,9 +240,26 @@ def _forms(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _unpacked(text: str) -> Iterator[tuple[str, str]]:
-    yield "look-alike letters", text.casefold().translate(_LOOKALIKES)
-    yield "digits for letters", text.casefold().translate(_LEET)
-    yield "entities", html.unescape(text)
+    yield from _respelled(text)
+    yield from _decodings(text)
+    yield "ROT13", codecs.decode(text, "rot13")
+    yield "reversed", text[::-1]
+
+
+def _respelled(text: str) -> Iterator[tuple[str, str]]:
+    if _STRANGERS.search(text):
+        yield "look-alike letters", text.casefold().translate(_LOOKALIKES)
+    if len(_MIXED.findall(text)) > 1:
+        yield "digits for letters", text.casefold().translate(_LEET)
+    if _SPACED.search(text):
+        yield "spaced letters", _SPACED.sub(lambda match: _JOINTS.sub("", match[0]), text)
+    if _DOTTED.search(text):
+        yield "dotted letters", re.sub(r"(?<=\w)[.\-_*|](?=\w)", "", text)
+
+
+def _decodings(text: str) -> Iterator[tuple[str, str]]:
+    if "&" in text:
+        yield "entities", html.unescape(text)
     if len(_PERCENT.findall(text)) > 2:
         yield "percent signs", unquote(text)
     if _ESCAPED.search(text):
@@ -235,11 +268,6 @@ def _unpacked(text: str) -> Iterator[tuple[str, str]]:
         yield "Base64", _decoded(match[0])
     for match in _HEX.finditer(text):
         yield "hexadecimal", _text_of(bytes.fromhex(re.sub(r"[ :]", "", match[0])))
-    yield "spaced letters", _SPACED.sub(lambda match: re.sub(r"[ .\-_*|]", "", match[0]), text)
-    squeezed = re.sub(r"(?<=\w)[.\-_*|](?=\w)", "", text)
-    yield "dotted letters", squeezed
-    yield "ROT13", codecs.decode(text, "rot13")
-    yield "reversed", text[::-1]
 
 
 def _visible(letter: str) -> str:
