@@ -1,4 +1,4 @@
-"""What keys and limits add to an answer before its first token.
+"""What keys and limits add to an answer of no length: to its first token, and to its end.
 
 `make bench-serving` prints it: the same endpoint, the same answers, by a key of the settings (no
 limits) and by a key with all limits, counted in the warehouse, in turn.
@@ -33,7 +33,7 @@ def settings(tmp_path):
 @pytest.fixture
 def key(settings):
     text, now = new_key_text(), datetime.now(UTC)
-    limits = KeyLimits(requests_per_minute=10_000, tokens_per_day=10**9, concurrent_requests=100)
+    limits = KeyLimits(requests_per_minute=1_000, tokens_per_day=10**9, concurrent_requests=100)
     made = ApiKey(
         name="bench", secrets=(Secret(digest=key_digest(text), created=now),),
         rights=tuple(Right), limits=limits, created=now, created_by="bench",

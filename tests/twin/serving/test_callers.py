@@ -189,6 +189,8 @@ def test_tokens_a_day_are_counted_over_both_replicas(pair, settings):
         second = ask(other)
         assert second.headers["x-ratelimit-remaining-tokens"] == "1"
         servers.wait_until(lambda: counts.spent(made["id"], day) == 2 * TOKENS, "the tokens")
+        # A replica asks for the tokens of the others once a second.
+        servers.wait_until(lambda: ask(one).status_code == 429, "the tokens of the other")
         third = ask(one)
         assert error(third) == (429, "insufficient_quota")
         assert third.json()["error"]["type"] == "insufficient_quota"

@@ -5,6 +5,7 @@ are spent meanwhile are counted there when it is back.
 """
 
 import asyncio
+import contextlib
 import math
 import time
 import uuid
@@ -27,6 +28,9 @@ THREADS = 8
 SECONDS_BETWEEN_TRIES = 5.0
 #: Longer than any single call may take: calls wait for one another if many callers come at once.
 LONGEST_WAIT_SECONDS = 2.0
+#: How long the day's tokens of a key are taken for what they were: they are counted after each
+#: answer anyway.
+SECONDS_KNOWN = 1.0
 #: To a caller with too many answers under way: one may end at any moment.
 RETRY_SECONDS = 1
 
@@ -34,18 +38,30 @@ log = structlog.get_logger("twin.serving")
 
 
 @dataclass
+class Seen:
+    """A key's tokens as the shared store knew them at a moment."""
+
+    tokens: int
+    at: float
+
+
+@dataclass
 class Admission:
     """A request that may go on, and what its caller is told of the limits.
 
     Attributes:
-        window: the minute's requests.
+        granted: whether it is among the minute's requests.
+        window: the minute's requests, once they are known.
+        looked: how the shared store is asked for them, while the answer is already written.
         spent: the day's tokens.
         lease: of an answer under way.
         taken: of a lease that the shared store was asked for; None: it is this process's alone.
     """
 
     caller: Caller
+    granted: bool = True
     window: Window | None = None
+    looked: "Future[Window] | None" = None
     spent: int = 0
     lease: str = field(default_factory=lambda: uuid.uuid4().hex)
     taken: "Future[bool] | None" = None
@@ -87,7 +103,7 @@ class CallerLimits:
         self._away = False
         self._next_try = -math.inf
         #: Tokens by key and day: as the shared store last said, and those it has not been told of.
-        self._seen: dict[tuple[str, str], int] = {}
+        self._seen: dict[tuple[str, str], Seen] = {}
         self._unsaid: Counter[tuple[str, str]] = Counter()
         self._sayings: set[asyncio.Task[None]] = set()
 
@@ -108,7 +124,7 @@ class CallerLimits:
             if not await self._count_together(admission, asks=asks):
                 self._count_alone(admission, asks=asks)
             admission.spent = self._spent(caller.id)
-            _check(admission, asks=asks)
+            await self._check(admission, asks=asks)
         except BaseException:
             self.release(admission, 0)
             raise
@@ -147,36 +163,67 @@ class CallerLimits:
         hit = spent = None
         if limits.requests_per_minute:
             hit = self._pool.submit(shared.hit, key, limits.requests_per_minute)
-        if asks and limits.tokens_per_day:
+        if asks and limits.tokens_per_day and self._is_old(key):
             spent = self._pool.submit(shared.spent, key, _today())
         if asks and limits.concurrent_requests:
             admission.taken = self._pool.submit(
                 shared.take_slot, key, limits.concurrent_requests, admission.lease
             )
-        if hit:
-            admission.window = await asyncio.wrap_future(hit)
+        if hit and limits.requests_per_minute:
+            admission.granted = await asyncio.wrap_future(hit)
+            admission.looked = self._pool.submit(shared.window, key, limits.requests_per_minute)
         if spent:
             self._keep_seen(key, await asyncio.wrap_future(spent))
         return await asyncio.wrap_future(admission.taken) if admission.taken else True
 
     def _count_alone(self, admission: Admission, *, asks: bool) -> None:
         key, limits = admission.caller.id, admission.caller.limits
+        admission.looked = None
         if limits.requests_per_minute:
-            admission.window = self._local.hit(key, limits.requests_per_minute)
+            admission.granted = self._local.hit(key, limits.requests_per_minute)
+            admission.window = self._local.window(key, limits.requests_per_minute)
         if not asks or not limits.concurrent_requests:
             return
         if not self._local.take_slot(key, limits.concurrent_requests, admission.lease):
             raise _too_many_at_once(admission)
 
+    async def settle(self, admission: Admission) -> None:
+        """Wait until what its caller is told is known; not for long, since it is only told."""
+        looked, admission.looked = admission.looked, None
+        if looked is None:
+            return
+        with contextlib.suppress(TwinError, TimeoutError):
+            async with asyncio.timeout(LONGEST_WAIT_SECONDS):
+                admission.window = await asyncio.wrap_future(looked)
+
+    async def _check(self, admission: Admission, *, asks: bool) -> None:
+        """Refuse what is used up.
+
+        Raises:
+            ApiError: 429.
+        """
+        limits = admission.caller.limits
+        used_up = asks and limits.tokens_per_day and admission.spent >= limits.tokens_per_day
+        if admission.granted and not used_up:
+            return
+        await self.settle(admission)
+        raise _out_of_tokens(admission) if admission.granted else _out_of_requests(admission)
+
+    def _is_old(self, key: str) -> bool:
+        """Whether what is known of a key's tokens is to be asked for again."""
+        known = self._seen.get((key, _today()))
+        return known is None or self._clock() - known.at > SECONDS_KNOWN
+
     def _keep_seen(self, key: str, tokens: int) -> None:
         today = _today()
         for old in [one for one in self._seen if one[1] != today]:
             del self._seen[old]
-        self._seen[key, today] = tokens
+        self._seen[key, today] = Seen(tokens, self._clock())
 
     def _spent(self, key: str) -> int:
         """The day's tokens, as far as this process knows."""
-        return self._seen.get((key, _today()), 0) + self._unsaid[key, _today()]
+        known = self._seen.get((key, _today()))
+        return (known.tokens if known else 0) + self._unsaid[key, _today()]
 
     def _give_back(self, admission: Admission) -> None:
         """End a lease in the shared store, after it was taken, which may be still under way."""
@@ -207,6 +254,9 @@ class CallerLimits:
         except TwinError as error:
             self._unsaid[key, day] += tokens
             self._note_away(str(error))
+        else:
+            if known := self._seen.get((key, day)):
+                known.tokens += tokens
 
     def _may_try(self) -> bool:
         """Whether the shared store is asked: always while it answers, else by one now and then."""
@@ -232,30 +282,25 @@ class CallerLimits:
         self._say_tokens()
 
 
-def _check(admission: Admission, *, asks: bool) -> None:
-    """Refuse what is used up.
+def _out_of_requests(admission: Admission) -> ApiError:
+    return _refusal(
+        f"this key may send {admission.caller.limits.requests_per_minute:,} requests a minute",
+        code="rate_limit_exceeded",
+        kind="requests",
+        seconds=admission.window.reset_seconds if admission.window else RETRY_SECONDS,
+        admission=admission,
+    )
 
-    Raises:
-        ApiError: 429.
-    """
-    limits, window = admission.caller.limits, admission.window
-    if window is not None and not window.granted:
-        raise _refusal(
-            f"this key may send {limits.requests_per_minute:,} requests a minute",
-            code="rate_limit_exceeded",
-            kind="requests",
-            seconds=window.reset_seconds,
-            admission=admission,
-        )
-    if asks and limits.tokens_per_day and admission.spent >= limits.tokens_per_day:
-        raise _refusal(
-            f"this key may use {limits.tokens_per_day:,} tokens a day, and has used "
-            f"{admission.spent:,}: the next day begins at 00:00 UTC",
-            code="insufficient_quota",
-            kind="insufficient_quota",
-            seconds=_seconds_to_midnight(),
-            admission=admission,
-        )
+
+def _out_of_tokens(admission: Admission) -> ApiError:
+    return _refusal(
+        f"this key may use {admission.caller.limits.tokens_per_day:,} tokens a day, and has used "
+        f"{admission.spent:,}: the next day begins at 00:00 UTC",
+        code="insufficient_quota",
+        kind="insufficient_quota",
+        seconds=_seconds_to_midnight(),
+        admission=admission,
+    )
 
 
 def _too_many_at_once(admission: Admission) -> ApiError:

@@ -125,6 +125,7 @@ class CallerLimiting:
 
         async def with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
+                await self._limits.settle(admission)
                 MutableHeaders(scope=message).update(admission.headers())
             await send(message)
 

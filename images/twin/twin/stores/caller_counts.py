@@ -38,11 +38,9 @@ class Window:
     """What is left of a minute's requests.
 
     Attributes:
-        granted: whether the request counts among them.
         reset_seconds: until the oldest of them counts no more.
     """
 
-    granted: bool
     remaining: int
     reset_seconds: float
 
@@ -50,8 +48,11 @@ class Window:
 class CallerCounts(Protocol):
     """Counts by key that replicas share. Every method raises `TryAgainError` if they are away."""
 
-    def hit(self, key: str, per_minute: int) -> Window:
-        """Count a request, unless the minute's are used up."""
+    def hit(self, key: str, per_minute: int) -> bool:
+        """Count a request; False if the minute's are used up."""
+
+    def window(self, key: str, per_minute: int) -> Window:
+        """What is left of the minute's requests."""
 
     def spent(self, key: str, day: str) -> int:
         """Tokens of a day."""
@@ -73,9 +74,13 @@ class LocalCounts:
         self._windows = MovingWindowRateLimiter(MemoryStorage())
         self._leases: dict[str, set[str]] = defaultdict(set)
 
-    def hit(self, key: str, per_minute: int) -> Window:
-        """Count a request, unless the minute's are used up."""
-        return _hit(self._windows, key, per_minute)
+    def hit(self, key: str, per_minute: int) -> bool:
+        """Count a request; False if the minute's are used up."""
+        return self._windows.hit(RateLimitItemPerMinute(per_minute), _NAMESPACE, key)
+
+    def window(self, key: str, per_minute: int) -> Window:
+        """What is left of the minute's requests."""
+        return _window(self._windows, key, per_minute)
 
     def take_slot(self, key: str, limit: int | None, lease: str) -> bool:
         """Begin an answer; False if as many as the limit are under way."""
@@ -98,10 +103,16 @@ class SharedCounts:
         self._settings = settings
         self._storage: MongoDBStorage | None = None
 
-    def hit(self, key: str, per_minute: int) -> Window:
+    def hit(self, key: str, per_minute: int) -> bool:
         """See `CallerCounts`."""
         with _away_told():
-            return _hit(MovingWindowRateLimiter(self._opened()), key, per_minute)
+            limiter = MovingWindowRateLimiter(self._opened())
+            return limiter.hit(RateLimitItemPerMinute(per_minute), _NAMESPACE, key)
+
+    def window(self, key: str, per_minute: int) -> Window:
+        """See `CallerCounts`."""
+        with _away_told():
+            return _window(MovingWindowRateLimiter(self._opened()), key, per_minute)
 
     def spent(self, key: str, day: str) -> int:
         """See `CallerCounts`."""
@@ -177,8 +188,6 @@ def _away_told() -> Iterator[None]:
         raise TryAgainError(f"the warehouse keeps no counts ({type(error).__name__})") from None
 
 
-def _hit(limiter: MovingWindowRateLimiter, key: str, per_minute: int) -> Window:
-    item = RateLimitItemPerMinute(per_minute)
-    granted = limiter.hit(item, _NAMESPACE, key)
-    stats = limiter.get_window_stats(item, _NAMESPACE, key)
-    return Window(granted, max(0, stats.remaining), max(0.0, stats.reset_time - time.time()))
+def _window(limiter: MovingWindowRateLimiter, key: str, per_minute: int) -> Window:
+    stats = limiter.get_window_stats(RateLimitItemPerMinute(per_minute), _NAMESPACE, key)
+    return Window(max(0, stats.remaining), max(0.0, stats.reset_time - time.time()))
