@@ -18,7 +18,7 @@ from twin.rag.query import AnswerPart
 from twin.serving.access import Keys, default_limits
 from twin.serving.api import create_app
 from twin.serving.caller_limits import CallerLimits
-from twin.serving.key_follower import following
+from twin.serving.key_follower import KeyFollower
 from twin.serving.routing import RoutingTable
 from twin.settings import Settings
 from twin.stores.caller_counts import SharedCounts
@@ -100,8 +100,13 @@ def replica(settings: Settings, scribe: Scribe, clock=None) -> Iterator[str]:
     more = {"clock": clock} if clock else {}
     limits = CallerLimits(SharedCounts(settings), **more)
     app = create_app(scribe, keys, MAX_BODY_BYTES, limits=limits)
-    with following(keys, settings, seconds=0.1), served(app) as url:
-        yield url
+    follower = KeyFollower(keys, settings, seconds=0.1)
+    follower.start()
+    try:
+        with served(app) as url:
+            yield url
+    finally:
+        follower.end()
 
 
 def client(url: str, key: str = GIVEN_KEY) -> httpx.Client:

@@ -1,8 +1,6 @@
 """Keeps a replica's keys as they are in the warehouse, from a thread of its own."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import structlog
 
@@ -62,14 +60,3 @@ class KeyFollower:
                     log.info("keys are read from the warehouse again")
                 self._away = False
                 self._ended.wait(self._seconds)
-
-
-@contextmanager
-def following(keys: Keys, settings: Settings, seconds: float) -> Iterator[KeyFollower]:
-    """Follow for the length of a ``with`` block."""
-    follower = KeyFollower(keys, settings, seconds)
-    follower.start()
-    try:
-        yield follower
-    finally:
-        follower.end()
