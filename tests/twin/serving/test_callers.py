@@ -237,6 +237,7 @@ def test_answers_at_the_same_time_are_counted_over_both_replicas(pair, scribe):
             refused = ask(other)
             assert error(refused) == (429, "rate_limit_exceeded")
             assert refused.headers["Retry-After"] == "1"
+            assert refused.headers["x-ratelimit-limit-requests"] == "120"
             # Only what writes an answer counts.
             assert other.get("/v1/models").status_code == 200
             scribe.may_end.set()

@@ -153,8 +153,11 @@ class CallerLimits:
         self._note_back()
         if not has_slot:
             admission.taken = None
+            await self.settle(admission)
             raise _too_many_at_once(admission)
-        self._local.take_slot(admission.caller.id, None, admission.lease)
+        if admission.taken:
+            # Known here too, should the store go away meanwhile.
+            self._local.take_slot(admission.caller.id, None, admission.lease)
         return True
 
     async def _ask_shared(self, shared: CallerCounts, admission: Admission, *, asks: bool) -> bool:
@@ -246,7 +249,7 @@ class CallerLimits:
             task.add_done_callback(self._sayings.discard)
 
     async def _say(self, key: str, day: str) -> None:
-        tokens = self._unsaid.pop((key, day), 0)
+        tokens, began = self._unsaid.pop((key, day), 0), self._clock()
         if not tokens or self._shared is None:
             return
         try:
@@ -255,7 +258,8 @@ class CallerLimits:
             self._unsaid[key, day] += tokens
             self._note_away(str(error))
         else:
-            if known := self._seen.get((key, day)):
+            known = self._seen.get((key, day))
+            if known and known.at < began:  # else these may be among them
                 known.tokens += tokens
 
     def _may_try(self) -> bool:
