@@ -35,6 +35,7 @@ class Scribe:
     """`twin.serving.backend.Backend` that writes the same answer to every question.
 
     Attributes:
+        seconds: before the first word.
         may_end: cleared, answers stop after their first piece until it is set.
         streams_left: pieces of each stream that has ended.
     """
@@ -44,6 +45,7 @@ class Scribe:
             {"models": {"twin-a": ROUTE, "twin-b": ROUTE}}
         )
     )
+    seconds: float = 0
     may_end: threading.Event = field(default_factory=threading.Event)
     streams_left: list[int] = field(default_factory=list)
 
@@ -51,12 +53,14 @@ class Scribe:
         self.may_end.set()
 
     async def answer(self, target, query):
+        await asyncio.sleep(self.seconds)
         await self._wait()
         return self._answer(target, query)
 
     async def stream(self, target, query):
         sent = 0
         try:
+            await asyncio.sleep(self.seconds)
             for number in range(PIECES):
                 yield AnswerPart(text="word " * 8)
                 sent += 1
