@@ -64,7 +64,7 @@ def test_an_engines_pieces_and_its_whole_answer_say_the_same_and_it_is_recorded(
         yield Generation(ANSWER, "stop", 1, 2)
 
     async def collected():
-        return [piece async for piece in guarded(engine(), HOSTS, span)]
+        return [piece async for piece in guarded(engine(), AnswerGuard(HOSTS), span)]
 
     with capture_logs() as logs:
         *pieces, whole = asyncio.run(collected())

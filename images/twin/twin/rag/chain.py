@@ -22,7 +22,7 @@ from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
 from twin.rag.engine_writer import EngineWriter
-from twin.rag.guardrails import allowed_hosts, guarded
+from twin.rag.guardrails import AnswerGuard, allowed_hosts, guarded
 from twin.rag.prompt_writer import Prompt, PromptWriter
 from twin.rag.query import AnswerPart, Query
 from twin.rag.rerank import LANGUAGE_MODEL
@@ -176,10 +176,10 @@ class Chain:
         )
         with self._spans.span("generate", "LLM", inputs=prompt.messages, parent=parent) as span:
             written, until = "", self._begins_by(deadline)
-            hosts = allowed_hosts(prompt.passages, self._serving.link_hosts)
+            guard = AnswerGuard(allowed_hosts(prompt.passages, self._serving.link_hosts))
             async with (
                 aclosing(self._engine.stream(request)) as raw,  # type: ignore[type-var]
-                aclosing(guarded(raw, hosts, span)) as pieces,
+                aclosing(guarded(raw, guard, span)) as pieces,
             ):
                 while True:
                     piece = await self._next(pieces, until)
@@ -188,6 +188,9 @@ class Chain:
                         break
                     written += piece
                     yield piece
+            if piece is None and (rest := guard.end()):
+                written += rest
+                yield rest
             if piece is None and not written:
                 raise _too_late(
                     min(self._serving.max_wait_seconds, self._serving.answer_timeout_seconds)

@@ -103,10 +103,12 @@ class AnswerGuard:
 
 
 async def guarded(
-    pieces: AsyncIterator[str | Generation], hosts: frozenset[str], span: Span
+    pieces: AsyncIterator[str | Generation], guard: AnswerGuard, span: Span
 ) -> AsyncGenerator[str | Generation, None]:
-    """An engine's pieces of text and its whole answer, both cleaned in the same way."""
-    guard = AnswerGuard(hosts)
+    """An engine's pieces of text and its whole answer, both cleaned in the same way.
+
+    Of an engine that is cut short, the guard has the last word still.
+    """
     async for piece in pieces:
         if isinstance(piece, str):
             if shown := guard.feed(piece):
@@ -114,7 +116,7 @@ async def guarded(
             continue
         if shown := guard.end():
             yield shown
-        whole = AnswerGuard(hosts)
+        whole = AnswerGuard(guard.hosts)
         yield replace(piece, text=whole.feed(piece.text) + whole.end())
     if guard.links or guard.keys:
         found = {"links": guard.links, "keys": guard.keys}
