@@ -116,3 +116,9 @@ def test_who_may_ask_for_nothing_sees_nothing_and_who_may_for_all_sees_all():
     routes = table(twin_a={"1": 100})
     assert routes.only(frozenset()).names() == []
     assert routes.only(None) is routes
+
+
+def test_what_may_be_asked_for_and_is_not_in_service_is_a_404():
+    with pytest.raises(ApiError) as error:
+        table(twin_a={"1": 100}).only(frozenset({"twin-z"})).target("twin-z")
+    assert error.value.status == 404
