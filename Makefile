@@ -219,7 +219,7 @@ bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and laten
 
 .PHONY: bench-serving
 bench-serving: setup ## Engine against raw llama.cpp, endpoint against the engine: tokens/s, first token, requests/s
-	$(JOBS)/bin/python -m pytest -s tests/bench/test_ingress_speed.py tests/bench/test_engine_speed.py tests/bench/test_serving_speed.py
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_ingress_speed.py tests/bench/test_engine_speed.py tests/bench/test_serving_speed.py tests/bench/test_limits_cost.py
 
 .PHONY: bench-answers
 bench-answers: setup ## What the running demo answers to the written questions of held-out documents

@@ -55,6 +55,9 @@ STARTUP_TIMEOUT = "llm-twin/startup-timeout-seconds"
 DAG_ID, TASK_ID = "llm-twin/dag-id", "llm-twin/task-id"
 RUN_ID, MAP_INDEX = "llm-twin/run-id", "llm-twin/map-index"
 
+#: The setting by which a job's audit log names who acts.
+ACTOR = "TWIN_ACTOR"
+
 #: Longer than any profile's terminationGracePeriodSeconds, and what a kubelet takes beyond that.
 SECONDS_FOR_AN_OLD_POD_TO_GO = 120
 
@@ -157,6 +160,8 @@ class JobOperator(KubernetesPodOperator):
         self, context: "Context | None" = None, *, dry_run: bool = False
     ) -> "k8s.V1Pod":
         """The pod of this task: the profile, completed by image, command and labels."""
+        from kubernetes.client import models as k8s
+
         runtime = read_runtime()
         self.namespace = runtime.namespace
         self.image = runtime.image(self.image_target)
@@ -167,6 +172,8 @@ class JobOperator(KubernetesPodOperator):
         }
         if context is not None:
             self.annotations = _whose(context["ti"])
+            others = [one for one in self.env_vars or () if one.name != ACTOR]
+            self.env_vars = [*others, k8s.V1EnvVar(name=ACTOR, value=_actor(context))]
         self.arguments = self._arguments(runtime, context)
         return super().build_pod_request_obj(context, dry_run=dry_run)
 
@@ -380,6 +387,12 @@ def _whose(ti: Any) -> dict[str, str]:
         RUN_ID: ti.run_id,
         MAP_INDEX: str(-1 if ti.map_index is None else ti.map_index),
     }
+
+
+def _actor(context: "Context") -> str:
+    """The user who started the run in Airflow, or Airflow itself."""
+    user = getattr(context.get("dag_run"), "triggering_user_name", None)
+    return f"airflow:{user}" if user else "airflow"
 
 
 def _how(status: int | None) -> str:

@@ -81,6 +81,17 @@ def test_a_job_that_ends_well(stand_in: StandIn, tmp_path: Path) -> None:
     assert not any(name.startswith("AIRFLOW") for name in call["environment"])
 
 
+def test_the_audit_log_can_name_who_started_the_run(stand_in: StandIn) -> None:
+    stand_in.does("evaluation promote")
+    task = operator("evaluation promote")
+    task.execute(context(task))
+    made = context(task)
+    made["dag_run"] = SimpleNamespace(triggering_user_name="ada")
+    task.execute(made)
+    actors = [call["environment"]["TWIN_ACTOR"] for call in stand_in.calls]
+    assert actors == ["airflow", "airflow:ada"]
+
+
 def test_nothing_but_a_web_address_becomes_a_link(stand_in: StandIn) -> None:
     stand_in.does("crawl run", uris={"mlflow_run": "javascript:alert(1)"})
     assert "mlflow_run_url" not in run(operator())

@@ -80,7 +80,16 @@ class Settings(BaseSettings):
     endpoint_url: str = "http://127.0.0.1:8000"
     """Where the twin answers."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    """Keys that callers of the endpoint may present, comma-separated."""
+    """Keys that callers of the endpoint may present, comma-separated: with all rights and without
+    limits. A rollout asks with the first. Others are made by ``twin serving keys``."""
+    key_requests_per_minute: int = Field(default=120, ge=0)
+    """Requests a minute of a key that names no limit of its own; 0 means any number."""
+    key_tokens_per_day: int = Field(default=1_000_000, ge=0)
+    """Tokens a day (UTC), read and written, of such a key; 0 means any number."""
+    key_concurrent_requests: int = Field(default=16, ge=0)
+    """Answers that are written for such a key at the same time; 0 means any number."""
+    actor: str | None = None
+    """Who acts, for the audit log; unset means the user of the operating system."""
     max_body_bytes: int = 1_048_576
     """Largest request body that the endpoint reads."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()

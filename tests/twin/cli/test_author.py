@@ -27,6 +27,7 @@ from twin.job import Job
 from twin.recipes import load_recipe
 from twin.settings import Settings, get_settings
 from twin.stores.answer_records import AnswerRecords
+from twin.stores.audit import Audit
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index
 from twin.stores.pair_sets import PairSetManifest, PairSets
@@ -174,6 +175,11 @@ def test_it_says_what_goes_and_asks(live: Settings, twins: dict[str, str]) -> No
     assert left(live, "bob", twins["bob"]) == others, "another author's"
     with Registry(live) as registry:
         assert len(registry.versions(f"twin-{name}")) == 1
+    with open_warehouse(live) as warehouse:
+        (entry,) = Audit(warehouse).entries(9)
+    assert (entry.action, entry.subject, entry.detail["records"]["documents"]) == (
+        "removed", "author ada", 2,
+    )  # fmt: skip
     code, output = remove(name, "--yes")
     assert code == 99
     assert "nothing to do: the stores hold nothing of author ada" in output

@@ -29,6 +29,7 @@ from twin.domain.verdict import Decision, Opinion, Verdict
 from twin.recipes import load_recipe
 from twin.settings import Settings, get_settings
 from twin.stores.answer_records import AnswerRecords
+from twin.stores.audit import Audit
 from twin.stores.files import open_files
 from twin.stores.index import open_index
 from twin.stores.registry import Registry
@@ -165,6 +166,9 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         assert warehouse.forgotten("tester")[secret].reason == "asked by mail"
         assert [item.title for item in warehouse.live_documents("tester")] == ["Open"]
         assert [one["_id"] for one in warehouse.collection("answers").find({})] == ["a2"]
+        (entry,) = Audit(warehouse).entries(9)
+    assert (entry.action, entry.subject) == ("forgotten", URL)
+    assert entry.detail == {"author": "tester", "reason": "asked by mail"}
     state = open_index(live, load_recipe(str(recipe), Path())).state()
     assert state is not None
     assert state.documents.keys() == {other}

@@ -289,8 +289,8 @@ def _recipe(name: str, base: Path) -> Recipe:
 
 
 @pytest.fixture
-def world(settings, mlflow_url, weights, samples, index_root) -> World:
-    live = settings.model_copy(update={"mlflow_tracking_uri": mlflow_url, "threads": 1})
+def world(stores_settings, mlflow_url, weights, samples, index_root) -> World:
+    live = stores_settings.model_copy(update={"mlflow_tracking_uri": mlflow_url, "threads": 1})
     recipe = _recipe(f"world-{uuid.uuid4().hex[:8]}", weights["base"])
     shutil.copytree(index_root / "world", live.index_root / recipe.name)
     # The embedder is converted once for all worlds.

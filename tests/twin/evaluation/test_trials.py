@@ -5,7 +5,9 @@ import pytest
 from twin.domain.errors import NothingToDo
 from twin.evaluation.evaluate import evaluate
 from twin.evaluation.promotion import promote
+from twin.stores.audit import Audit
 from twin.stores.registry import CHAMPION, TRIAL
+from twin.stores.warehouse import open_warehouse
 
 
 def test_a_trial_that_passes_the_gate_stays_candidate_until_a_person_promotes_it(world):
@@ -20,6 +22,11 @@ def test_a_trial_that_passes_the_gate_stays_candidate_until_a_person_promotes_it
         evaluate(world.job("r2"))
     promote(world.job(), None)
     assert world.alias(CHAMPION) == "1"
+    with open_warehouse(world.settings) as warehouse:
+        (entry,) = Audit(warehouse).entries(9)
+    assert (entry.action, entry.run_id) == ("promoted", "r1")
+    assert entry.subject == f"{world.recipe.model_name} version 1"
+    assert entry.detail == {"before": "none", "forced": False}
 
 
 def test_where_a_person_approves_nobody_is_asked_about_a_trial(world):

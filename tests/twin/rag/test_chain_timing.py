@@ -7,8 +7,9 @@ import time
 import pytest
 
 from tests.twin import twins
-from twin.domain.errors import TryAgainError
+from twin.domain.errors import OverloadedError, TryAgainError
 from twin.models.engines.transformers_engine import TransformersEngine
+from twin.models.language_model import Generation
 from twin.rag.chain import Lineage, load_chain
 from twin.rag.query import Query
 from twin.settings import Settings
@@ -99,6 +100,25 @@ def test_the_time_is_over_for_an_engine_that_does_not_notice(chain_with):
     assert (answer.answer, answer.finish_reason) == ("A word", "length")
     assert answer.completion_tokens > 0
     assert time.monotonic() - started < 30
+
+
+def test_an_answer_that_has_not_begun_in_time_is_given_up_and_one_that_has_goes_on(chain_with):
+    class Slow:
+        context_tokens = 2048
+
+        def __init__(self, before, between):
+            self._waits = [before, between]
+
+        async def stream(self, request):
+            for wait, text in zip(self._waits, ("A ", "word"), strict=True):
+                await asyncio.sleep(wait)
+                yield text
+            yield Generation("A word", "stop", 3, 2)
+
+    late, slow = Slow(60, 0), Slow(0, 3)
+    with pytest.raises(OverloadedError, match="no answer began within 2 s"):
+        asyncio.run(chain_with(late, max_wait_seconds=2).answer(LONG))
+    assert asyncio.run(chain_with(slow, max_wait_seconds=2).answer(LONG)).answer == "A word"
 
 
 def test_an_engine_that_ends_in_the_middle_is_no_answer(chain_with):

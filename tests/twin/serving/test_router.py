@@ -2,8 +2,8 @@ import pytest
 from grpc import RpcError
 from ray.exceptions import RayTaskError
 
-from twin.domain.errors import BadDataError, TryAgainError
-from twin.serving.errors import RETRY_AFTER_SECONDS, ApiError, OverloadedError
+from twin.domain.errors import BadDataError, OverloadedError, TryAgainError
+from twin.serving.errors import RETRY_AFTER_SECONDS, ApiError
 from twin.serving.router import _told
 from twin.serving.routing import Target
 

@@ -103,3 +103,35 @@ def test_a_table_that_older_code_has_written_is_read():
 def test_a_weight_out_of_range_is_refused(weight):
     with pytest.raises(ValidationError):
         table(twin_a={"1": weight})
+
+
+def test_who_may_ask_for_some_models_sees_those_alone():
+    routes = table(twin_a={"1": 100, "2": 0}, twin_b={"1": 100}).only(frozenset({"twin-a"}))
+    assert routes.names() == ["twin-a", "twin-a-v1", "twin-a-v2"]
+    assert routes.applications() == {"twin-a-v1", "twin-a-v2"}
+    assert routes.target(None).model == routes.target("twin-a-v2").model == "twin-a"
+    with pytest.raises(ApiError, match=r"there is twin-a$") as unknown:
+        routes.target("twin-a-v3")
+    assert unknown.value.status == 404
+
+
+@pytest.mark.parametrize(
+    "name", ["twin-b", "twin-b-v1", "twin-c", "", "twin-a-v1x", "twin-a-v1-v1"]
+)
+def test_what_is_not_among_them_is_a_403_whether_it_is_there_or_not(name):
+    routes = table(twin_a={"1": 100}, twin_b={"1": 100}).only(frozenset({"twin-a"}))
+    with pytest.raises(ApiError) as error:
+        routes.target(name)
+    assert (error.value.status, error.value.param) == (403, "model")
+
+
+def test_who_may_ask_for_nothing_sees_nothing_and_who_may_for_all_sees_all():
+    routes = table(twin_a={"1": 100})
+    assert routes.only(frozenset()).names() == []
+    assert routes.only(None) is routes
+
+
+def test_what_may_be_asked_for_and_is_not_in_service_is_a_404():
+    with pytest.raises(ApiError) as error:
+        table(twin_a={"1": 100}).only(frozenset({"twin-z"})).target("twin-z")
+    assert error.value.status == 404

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from twin.backup import commands as backup
-from twin.cli import author, doctor, recipe
+from twin.cli import audit, author, doctor, recipe
 from twin.crawl import commands as crawl
 from twin.datasets import commands as datasets
 from twin.evaluation import commands as evaluation
@@ -70,6 +70,7 @@ for name, stage in {
     "laptop": laptop,
 }.items():
     app.add_typer(stage.app, name=name)
+app.command()(audit.audit)
 app.command()(doctor.doctor)
 
 

@@ -39,6 +39,7 @@ def remove(
     """
     from twin.cli.author_removal import holdings
     from twin.cli.author_removal import remove as remove_all
+    from twin.stores.audit import note_action
 
     with plain_errors("author remove"):
         settings = get_settings()
@@ -52,6 +53,7 @@ def remove(
         if not yes and typer.prompt("All of it goes. Type the author's id to remove it") != author:
             raise BadDataError(f"that is not {author}: nothing was removed")
         remove_all(settings, author, found, typer.echo)
+        note_action(settings, "removed", f"author {author}", None, {"records": found.records})
 
 
 def _author(name: str, settings: Settings) -> str:

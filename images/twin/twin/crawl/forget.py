@@ -8,6 +8,7 @@ from twin.domain.document import Document, Forgotten, document_id
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
 from twin.stores.answer_records import AnswerRecords
+from twin.stores.audit import note_action
 from twin.stores.crawl_pages import CrawlPages
 from twin.stores.files import open_files
 from twin.stores.lineage import models_trained_on, sample_sets
@@ -58,6 +59,7 @@ def forget(job: Job, url: str, reason: str) -> None:
     job.result.detail["answers erased"] = answers
     if not (texts or chunks or verdicts or raw or answers or ids - known.keys()):
         raise NothingToDo(f"{url} was forgotten before, and nothing of it is left")
+    note_action(job.settings, "forgotten", url, job.run_id, {"author": author, "reason": reason})
 
 
 def _notes(

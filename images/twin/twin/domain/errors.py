@@ -43,6 +43,10 @@ class TryAgainError(TwinError):
     exit_code = ExitCode.TRY_AGAIN
 
 
+class OverloadedError(TryAgainError):
+    """Too many answers are being written, or wait to be."""
+
+
 class NothingToDo(TwinError):  # noqa: N818 - not a failure, and Airflow shows it as skipped
     """The output already matches the input."""
 

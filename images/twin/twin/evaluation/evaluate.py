@@ -28,6 +28,7 @@ from twin.evaluation.report import (
 )
 from twin.evaluation.report_markdown import terminal, verdict
 from twin.job import Job
+from twin.stores.audit import note_action
 from twin.stores.files import open_files
 from twin.stores.registry import CHAMPION, TRIAL, Registry
 from twin.stores.sample_sets import SampleSets
@@ -95,6 +96,9 @@ def _judge(job: Job, contest: Contest, registry: Registry) -> tuple[EvaluationRe
     _record(registry, contest, report, uri)
     if report.decision is Decision.PROMOTED:
         _promote(registry, contest)
+        what = f"{contest.candidate.name} version {contest.candidate.version}"
+        detail = {"before": contest.against, "by": "the gate"}
+        note_action(job.settings, "promoted", what, job.run_id, detail)
     return report, uri
 
 

@@ -12,6 +12,7 @@ from twin.evaluation.contest import (
     REPORT,
 )
 from twin.job import Job
+from twin.stores.audit import note_action
 from twin.stores.registry import CANDIDATE, CHAMPION, REFERENCE, ModelVersion, Registry
 
 #: Tag that records a promotion past the gate.
@@ -49,6 +50,8 @@ def promote(job: Job, version: str | None, *, force: bool = False) -> None:
     job.result.message = f"{name} version {chosen.version} is champion; before: {previous}"
     job.result.ids |= {"model": name, "version": chosen.version, "previous": previous}
     job.result.detail |= {"promoted": True, "forced": forced}
+    what = f"{name} version {chosen.version}"
+    note_action(job.settings, "promoted", what, job.run_id, {"before": previous, "forced": forced})
 
 
 def reject(job: Job, version: str | None) -> None:
@@ -82,6 +85,7 @@ def reject(job: Job, version: str | None) -> None:
     job.result.message = f"{name} version {chosen.version} is rejected"
     job.result.ids |= {"model": name, "version": chosen.version}
     job.result.detail |= {"promoted": False}
+    note_action(job.settings, "rejected", f"{name} version {chosen.version}", job.run_id)
 
 
 def _choose(registry: Registry, name: str, version: str | None) -> ModelVersion:

@@ -16,13 +16,14 @@ from pathlib import Path
 from opentelemetry.trace import Span
 
 from twin.domain.answer import Answer, CheckedSentence
-from twin.domain.errors import BadDataError, TryAgainError
+from twin.domain.errors import BadDataError, OverloadedError, TryAgainError
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
 from twin.rag.citations import Citer, Citing
 from twin.rag.engine_writer import EngineWriter
+from twin.rag.guardrails import AnswerGuard, allowed_hosts, guarded
 from twin.rag.prompt_writer import Prompt, PromptWriter
 from twin.rag.query import AnswerPart, Query
 from twin.rag.rerank import LANGUAGE_MODEL
@@ -186,10 +187,15 @@ class Chain:
             timeout_seconds=left,
         )
         with self._spans.span("generate", "LLM", inputs=prompt.messages, parent=parent) as span:
-            written = ""
-            async with aclosing(self._engine.stream(request)) as pieces:  # type: ignore[type-var]
+            written, until = "", self._begins_by(deadline)
+            guard = AnswerGuard(allowed_hosts(prompt.passages, self._serving.link_hosts))
+            async with (
+                aclosing(self._engine.stream(request)) as raw,  # type: ignore[type-var]
+                aclosing(guarded(raw, guard, span)) as pieces,
+            ):
                 while True:
-                    piece = await self._next(pieces, deadline + GRACE_SECONDS)
+                    piece = await self._next(pieces, until)
+                    until = deadline + GRACE_SECONDS
                     if not isinstance(piece, str):
                         break
                     # The answer has no blanks at its ends, so neither has what is streamed.
@@ -197,6 +203,9 @@ class Chain:
                     written += piece
                     if shown:
                         yield shown
+            if piece is None and (rest := self._rest(guard, written)):
+                written += rest
+                yield rest
             generation = piece or self._cut(prompt, written)
             if time.monotonic() >= deadline:
                 span.set_attribute(STOPPED, True)
@@ -204,6 +213,24 @@ class Chain:
                 raise _too_late(self._serving.answer_timeout_seconds)
             record_generation(span, generation)
         yield generation
+
+    def _rest(self, guard: AnswerGuard, written: str) -> str:
+        """What the guard has held back when the time is over.
+
+        Raises:
+            OverloadedError: not a word was written by then.
+        """
+        rest = guard.end()
+        if not written + rest:
+            raise _too_late(
+                min(self._serving.max_wait_seconds, self._serving.answer_timeout_seconds)
+            )
+        return rest if written.strip() else rest.lstrip()
+
+    def _begins_by(self, deadline: float) -> float:
+        """Until when the first word must have come."""
+        asked = deadline - self._serving.answer_timeout_seconds
+        return min(asked + self._serving.max_wait_seconds, deadline + GRACE_SECONDS)
 
     async def _next(
         self, pieces: AsyncIterator[str | Generation], deadline: float
@@ -251,5 +278,5 @@ class Chain:
         )
 
 
-def _too_late(seconds: int) -> TryAgainError:
-    return TryAgainError(f"no answer began within {seconds} s: too many are being written")
+def _too_late(seconds: int) -> OverloadedError:
+    return OverloadedError(f"no answer began within {seconds} s: too many are being written")

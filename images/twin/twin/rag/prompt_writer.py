@@ -15,6 +15,7 @@ from twin.domain.errors import BadDataError
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Message, SamplingParams
 from twin.rag.context import fit_context
+from twin.rag.guardrails import mark
 from twin.rag.prompt import END_MARKS, build_messages, format_passage
 from twin.rag.query import Query
 from twin.rag.retrieve import Retriever
@@ -97,6 +98,7 @@ class PromptWriter:
             prompt = self._within(most, history, instruction, passages)
             record_found(span, found)
             record_passages(span, prompt[1])
+            mark(span, query.question, prompt[1])
         messages, kept, ids = prompt
         return Prompt(messages, tuple(ids), tuple(kept), params, answerable)
 

@@ -85,6 +85,16 @@ class ServingSection(Section):
         description="from the request's arrival, waiting and prefill included; a longer answer is "
         "cut short, which bounds every shutdown",
     )
+    max_wait_seconds: PositiveInt = Field(
+        default=60,
+        description="from the request's arrival to the answer's first word, so waiting and "
+        "prefill; an answer that has not begun by then is given up, and its caller told to retry",
+    )
+    link_hosts: tuple[str, ...] = Field(
+        default=("localhost", "127.0.0.1"),
+        description="hosts, and those below them, that an answer's addresses may lead to beside "
+        "its sources' and what these link to; other addresses are made to lead nowhere",
+    )
     probe_question: str = Field(
         default="What do you write about?", description="asked of a version before it gets traffic"
     )

@@ -90,6 +90,7 @@ def _start(job: Job) -> None:
 
 
 def _rollback(job: Job, to: str | None) -> None:
+    from twin.stores.audit import note_action
     from twin.stores.rollout_states import RolloutStates
     from twin.stores.serve_config import recipe_of
 
@@ -100,6 +101,10 @@ def _rollback(job: Job, to: str | None) -> None:
     recipe = recipe_of(version)
     _move_champion(job, version)
     _switch(job, version, recipe)
+    what = f"{state.model} version {version.version}"
+    note_action(
+        job.settings, "rolled back", what, job.run_id, {"alias": job.result.detail["alias"]}
+    )
 
 
 def _registered(job: Job, version: str) -> ServedVersion:

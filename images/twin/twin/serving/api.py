@@ -12,11 +12,13 @@ from twin.rag.query import AnswerPart
 from twin.serving.access import BearerAccess, Keys
 from twin.serving.answer_book import AnswerBook
 from twin.serving.backend import Backend
+from twin.serving.caller_limits import CallerLimits
 from twin.serving.callers import caller_of
 from twin.serving.completions import Completion
 from twin.serving.errors import ApiError, install
 from twin.serving.feedback_routes import add_feedback
 from twin.serving.limits import BodyLimit
+from twin.serving.metering import CallerLimiting, CallersBackend
 from twin.serving.openapi import ASKING, DOCUMENT, READING, describe, refusals
 from twin.serving.page import add_page
 from twin.serving.requests_log import HEADER, HEALTH, RequestsLog
@@ -29,6 +31,13 @@ from twin.serving.response_schema import (
 )
 from twin.serving.routing import Target
 from twin.serving.schema import AnswerRequest, ChatCompletionRequest
+
+#: What the scripts of a web page may read of a response's headers, beside its id.
+LIMIT_HEADERS = [
+    f"x-ratelimit-{what}-{of}"
+    for what in ("limit", "remaining", "reset")
+    for of in ("requests", "tokens")
+]
 
 #: Proxies that buffer would turn a stream into one late piece.
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -69,19 +78,21 @@ def create_app(
     max_body_bytes: int,
     *,
     book: AnswerBook | None = None,
+    limits: CallerLimits | None = None,
     cors_origins: Sequence[str] = (),
     names_responses: bool = True,
 ) -> FastAPI:
     """The ASGI application.
 
-    A request passes, from the outside in: its log line, the browser's preflight, its key, the limit
-    on its size.
+    A request passes, from the outside in: its log line, the browser's preflight, its key, its
+    caller's limits, the limit on its size. Its route sees the twins of its key alone.
 
     Args:
         backend: answers.
         keys: of those who may ask.
         max_body_bytes: largest body that is read.
         book: keeps answers, for feedback; without one none is kept.
+        limits: of callers; None: each replica counts by itself.
         cors_origins: web pages' origins whose scripts may ask; "*" means all.
         names_responses: see `RequestsLog`.
     """
@@ -89,6 +100,7 @@ def create_app(
     describe(app)
     # Starlette puts the middleware that is added last outermost.
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
+    app.add_middleware(CallerLimiting, limits=limits or CallerLimits())
     app.add_middleware(BearerAccess, keys=keys)
     if cors_origins:
         app.add_middleware(
@@ -96,10 +108,11 @@ def create_app(
             allow_origins=list(cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["*"],  # OpenAI's client sends a dozen of its own
-            expose_headers=[HEADER],
+            expose_headers=[HEADER, "Retry-After", *LIMIT_HEADERS],
         )
     app.add_middleware(RequestsLog, names_responses=names_responses)
     install(app)
+    backend = CallersBackend(backend)
     _add_reads(app, backend)
     _add_answers(app, backend, book)
     add_feedback(app, book)

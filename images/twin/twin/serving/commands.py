@@ -10,11 +10,13 @@ import typer
 
 from twin.domain.errors import TryAgainError, TwinError
 from twin.job import configure_logging, log
-from twin.serving import feedback_commands
+from twin.serving import feedback_commands, keys_commands
 from twin.settings import Settings, get_settings
 
 app = typer.Typer(help="The HTTP endpoint that answers.", no_args_is_help=True)
 app.add_typer(feedback_commands.app, name="feedback")
+
+app.add_typer(keys_commands.app, name="keys")
 
 START_SECONDS = 180.0
 

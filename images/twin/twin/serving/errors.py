@@ -9,13 +9,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from twin.domain.errors import BadDataError, TryAgainError
+from twin.domain.errors import BadDataError
 
 RETRY_AFTER_SECONDS = 5
-
-
-class OverloadedError(TryAgainError):
-    """The queue before the engine is full."""
 
 
 class ApiError(Exception):
@@ -29,6 +25,7 @@ class ApiError(Exception):
         code: str,
         param: str | None = None,
         headers: dict[str, str] | None = None,
+        kind: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -36,6 +33,7 @@ class ApiError(Exception):
         self.code = code
         self.param = param
         self.headers = headers or {}
+        self.kind = kind or _type(status)
 
     @classmethod
     def overloaded(cls) -> Self:
@@ -69,6 +67,11 @@ class ApiError(Exception):
         )
 
     @classmethod
+    def forbidden(cls, message: str, *, param: str | None = None) -> Self:
+        """The key is known, and what is asked is not among its rights."""
+        return cls(403, message, code="insufficient_permissions", param=param)
+
+    @classmethod
     def failed(cls) -> Self:
         """A defect: its details are in the log, under the request's id, and not for callers."""
         return cls(500, "the answer failed: the log has the reason", code="internal_error")
@@ -78,7 +81,7 @@ class ApiError(Exception):
         return {
             "error": {
                 "message": self.message,
-                "type": _type(self.status),
+                "type": self.kind,
                 "param": self.param,
                 "code": self.code,
             }
@@ -93,6 +96,8 @@ def _type(status: int) -> str:
     """OpenAI's name of the kind of error."""
     if status == 401:
         return "authentication_error"
+    if status == 403:
+        return "permission_error"
     return "server_error" if status >= 500 else "invalid_request_error"
 
 

@@ -67,7 +67,9 @@ class RequestsLog:
             finally:
                 if scope["path"] != HEALTH or status != HTTPStatus.OK:
                     seconds = round(time.perf_counter() - started, 4)
-                    log.info("request", path=scope["path"], status=status, seconds=seconds)
+                    caller = scope.get("state", {}).get("caller")
+                    key = {"key": caller.id} if caller else {}
+                    log.info("request", path=scope["path"], status=status, seconds=seconds, **key)
 
 
 def _request_id(given: str | None) -> str:

@@ -14,17 +14,20 @@ from ray.serve.exceptions import (  # noqa: TID253
 )
 
 from twin.domain.answer import Answer
-from twin.domain.errors import BadDataError, TryAgainError, TwinError
+from twin.domain.errors import BadDataError, OverloadedError, TryAgainError, TwinError
 from twin.job import configure_logging
 from twin.rag.query import AnswerPart, Query
-from twin.serving.access import Keys
+from twin.serving.access import Keys, default_limits
 from twin.serving.answer_book import AnswerBook
 from twin.serving.api import create_app
-from twin.serving.errors import ApiError, OverloadedError
+from twin.serving.caller_limits import CallerLimits
+from twin.serving.errors import ApiError
 from twin.serving.handles import local_handle
+from twin.serving.key_follower import KeyFollower
 from twin.serving.replica_process import keep_to_loopback
 from twin.serving.routing import RoutingTable, Target
 from twin.settings import get_settings
+from twin.stores.caller_counts import SharedCounts
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -144,11 +147,14 @@ class Router:
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """The HTTP interface; Serve calls this once."""
         settings = get_settings()
+        keys = Keys(settings.api_keys, default_limits(settings))
+        KeyFollower(keys, settings).start()
         return create_app(
             self._backend,
-            Keys(settings.api_keys),
+            keys,
             settings.max_body_bytes,
             book=AnswerBook(settings),
+            limits=CallerLimits(SharedCounts(settings)),
             cors_origins=settings.cors_origins,
             names_responses=False,  # Serve's own middleware does
         )

@@ -54,6 +54,8 @@ class RoutingTable(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     models: dict[str, ModelRoute] = Field(default_factory=dict)
+    allowed: frozenset[str] | None = None
+    """Models that whoever asks may ask for; None: all."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -66,10 +68,12 @@ class RoutingTable(BaseModel):
         ``draw`` in [0, 1) decides among weighted versions; drawn at random if not given.
 
         Raises:
-            ApiError: 404 if it is not in service, 400 if no name is given and there are several.
+            ApiError: 404 if it is not in service, 400 if no name is given and there are several,
+                403 if it is not among those allowed, whether it is in service or not.
         """
         if name is None:
             name = self._only()
+        self._check_allowed(name)
         if name in self.models:
             version = self._draw(name, random.random() if draw is None else draw)  # noqa: S311
             return self._target(name, version)
@@ -77,6 +81,13 @@ class RoutingTable(BaseModel):
         if pinned and pinned["version"] in self._versions(pinned["model"]):
             return self._target(pinned["model"], pinned["version"])
         raise ApiError.unknown_model(name, sorted(self._served()))
+
+    def only(self, models: frozenset[str] | None) -> "RoutingTable":
+        """The table as one sees it who may ask for these models alone; None: for all."""
+        if models is None:
+            return self
+        routes = {name: route for name, route in self.models.items() if name in models}
+        return RoutingTable(models=routes, allowed=models)
 
     def names(self) -> list[str]:
         """What may be asked for: every model with traffic, and every running version."""
@@ -94,6 +105,13 @@ class RoutingTable(BaseModel):
             for model, route in self.models.items()
             for version in route.versions
         }
+
+    def _check_allowed(self, name: str) -> None:
+        if self.allowed is None or name in self.allowed:
+            return
+        pinned = PINNED.fullmatch(name)
+        if pinned is None or pinned["model"] not in self.allowed:
+            raise ApiError.forbidden(f"this key may not ask {name!r}", param="model")
 
     def _only(self) -> str:
         served = self._served()

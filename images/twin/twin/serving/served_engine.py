@@ -10,11 +10,10 @@ from grpc import RpcError
 from ray.exceptions import RayActorError, RayError  # noqa: TID253 - only Serve imports this
 from ray.serve.exceptions import BackPressureError, RayServeException  # noqa: TID253
 
-from twin.domain.errors import BadDataError, TryAgainError
+from twin.domain.errors import BadDataError, OverloadedError, TryAgainError
 from twin.models.engines.engine import EngineRequest
 from twin.models.language_model import Generation
 from twin.serving.engine_messages import read_item
-from twin.serving.errors import OverloadedError
 from twin.serving.handles import local_handle
 
 if TYPE_CHECKING:

@@ -1,0 +1,227 @@
+"""Commands of `twin serving keys`."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from twin.domain.api_key import ApiKey, KeyLimits, Right, Secret, key_digest, new_key_text
+from twin.domain.terminal import printable
+from twin.job import plain_errors
+from twin.settings import get_settings
+
+if TYPE_CHECKING:
+    from twin.stores.api_keys import ApiKeys
+    from twin.stores.audit import Actor
+
+app = typer.Typer(help="Who may ask the endpoint, what, and how much.", no_args_is_help=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+WhichArgument = Annotated[str, typer.Argument(metavar="KEY", help="Its id or its name.")]
+COLUMNS_OF_A_FILE = 200
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Whose it is or what for; unique among live keys.")],
+    twin: Annotated[
+        list[str] | None,
+        typer.Option("--twin", help="Recipe that it opens; may be repeated. All if not given."),
+    ] = None,
+    right: Annotated[
+        list[Right] | None,
+        typer.Option(
+            "--right",
+            help="ask: ask and search; feedback: judge answers; admin: read metrics. May be "
+            "repeated; ask and feedback if not given.",
+        ),
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, help="Days that it opens; for ever if not given.")
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None,
+        typer.Option(min=0, help="0: any number. TWIN_KEY_REQUESTS_PER_MINUTE if not given."),
+    ] = None,
+    tokens_per_day: Annotated[
+        int | None,
+        typer.Option(min=0, help="Read and written, UTC; 0: any number. TWIN_KEY_TOKENS_PER_DAY "
+                     "if not given."),
+    ] = None,
+    concurrent_requests: Annotated[
+        int | None,
+        typer.Option(min=0, help="0: any number. TWIN_KEY_CONCURRENT_REQUESTS if not given."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Make a key and print it, this once: only a hash of it is kept.
+
+    Reads and writes: the warehouse, with an entry in the audit log. All replicas know the key
+    within a few seconds.
+    """
+    now = datetime.now(UTC)
+    text = new_key_text()
+    limits = KeyLimits(
+        requests_per_minute=requests_per_minute,
+        tokens_per_day=tokens_per_day,
+        concurrent_requests=concurrent_requests,
+    )
+    with plain_errors("serving keys create"), _keys() as (keys, actor):
+        key = ApiKey(
+            name=_name(name),
+            secrets=(Secret(digest=key_digest(text), created=now),),
+            twins=_models(twin) if twin else None,
+            rights=tuple(dict.fromkeys(right or (Right.ASK, Right.FEEDBACK))),
+            limits=limits,
+            created=now,
+            created_by=actor.name,
+            expires=now + timedelta(days=days) if days else None,
+        )
+        keys.add(key, actor)
+    _print_new(key, text, as_json=as_json)
+
+
+@app.command("list")
+def list_keys(
+    every: Annotated[
+        bool, typer.Option("--all", help="Those that are over or revoked as well.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the keys, oldest first, without what they open with.
+
+    Reads: the warehouse. Writes: nothing. Keys of TWIN_API_KEYS are not among them.
+    """
+    with plain_errors("serving keys list"), _keys() as (keys, _):
+        found = keys.all() if every else keys.live()
+    if as_json:
+        typer.echo(json.dumps([_shown(key) for key in found], ensure_ascii=False, indent=2))
+    else:
+        _print_table(found)
+
+
+@app.command()
+def rotate(
+    key: WhichArgument,
+    grace_hours: Annotated[
+        float, typer.Option("--grace-hours", min=0, help="How long the old text opens as well.")
+    ] = 24,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a key a new text, printed this once; rights, limits and counts stay.
+
+    Reads and writes: the warehouse, with an entry in the audit log.
+    """
+    with plain_errors("serving keys rotate"), _keys() as (keys, actor):
+        found = keys.find(key)
+        text = keys.rotate(found, timedelta(hours=grace_hours), actor)
+    _print_new(found, text, as_json=as_json)
+
+
+@app.command()
+def revoke(key: WhichArgument) -> None:
+    """Let a key open nothing any more, in any of its texts.
+
+    Reads and writes: the warehouse, with an entry in the audit log. All replicas heed it within a
+    few seconds of reading it; one that can't reach the warehouse does when it can.
+    """
+    with plain_errors("serving keys revoke"), _keys() as (keys, actor):
+        found = keys.find(key)
+        keys.revoke(found, actor)
+    typer.echo(f"{found.id} ({printable(found.name)}) is revoked")
+
+
+@contextmanager
+def _keys() -> "Iterator[tuple[ApiKeys, Actor]]":
+    from twin.stores.api_keys import ApiKeys
+    from twin.stores.audit import Actor
+    from twin.stores.warehouse import open_warehouse
+
+    settings = get_settings()
+    with open_warehouse(settings) as warehouse:
+        yield ApiKeys(warehouse), Actor.of(settings)
+
+
+def _name(name: str) -> str:
+    from twin.domain.errors import BadDataError
+
+    if not name.strip() or not name.isprintable():
+        raise BadDataError("a key's name is one line of visible characters")
+    return name.strip()
+
+
+def _models(recipes: list[str]) -> tuple[str, ...]:
+    """The registered models of recipes; a model's own name is taken as well.
+
+    The recipe need not be here: keys are made where people are, recipes where jobs run.
+    """
+    from twin.stores.registry import MODEL_PREFIX
+
+    return tuple(MODEL_PREFIX + name.removeprefix(MODEL_PREFIX) for name in recipes)
+
+
+def _shown(key: ApiKey) -> dict[str, Any]:
+    """For people and programs: everything but the hashes."""
+    data = key.model_dump(mode="json", exclude={"secrets"})
+    now = datetime.now(UTC)
+    data["live"] = key.is_live(now)
+    data["secrets"] = [
+        one.model_dump(mode="json", exclude={"digest"})
+        for one in key.secrets
+        if key.opens(one, now)
+    ]
+    return data
+
+
+def _print_new(key: ApiKey, text: str, *, as_json: bool) -> None:
+    """The text alone on standard output, so that a shell can take it."""
+    if as_json:
+        typer.echo(json.dumps({"key": text, **_shown(key)}, ensure_ascii=False, indent=2))
+        return
+    typer.echo(f"{key.id} ({printable(key.name)}), shown this once:", err=True)
+    typer.echo(text)
+
+
+def _print_table(keys: list[ApiKey]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold")
+    for name in ("id", "name", "twins", "rights", "until", "limits", "by"):
+        table.add_column(name, overflow="fold", no_wrap=name == "id")
+    for key in keys:
+        cells = (
+            key.id,
+            key.name,
+            ", ".join(key.twins) if key.twins is not None else "all",
+            ", ".join(key.rights),
+            _until(key),
+            _limits(key.limits),
+            key.created_by,
+        )
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    console = Console()
+    if not console.is_terminal:
+        console.width = COLUMNS_OF_A_FILE
+    console.print(table)
+    console.print(f"{len(keys)} keys")
+
+
+def _until(key: ApiKey) -> str:
+    if key.revoked:
+        return f"revoked {key.revoked:%Y-%m-%d %H:%M}"
+    return f"{key.expires:%Y-%m-%d %H:%M}" if key.expires else ""
+
+
+def _limits(limits: KeyLimits) -> str:
+    words = {
+        "requests_per_minute": "/min",
+        "tokens_per_day": " tokens/day",
+        "concurrent_requests": " at once",
+    }
+    given = limits.model_dump(exclude_none=True)
+    return ", ".join(f"{value or 'any'}{words[name]}" for name, value in given.items())
