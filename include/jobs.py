@@ -172,10 +172,12 @@ class JobOperator(KubernetesPodOperator):
         }
         if context is not None:
             self.annotations = _whose(context["ti"])
-            others = [one for one in self.env_vars or () if one.name != ACTOR]
-            self.env_vars = [*others, k8s.V1EnvVar(name=ACTOR, value=_actor(context))]
         self.arguments = self._arguments(runtime, context)
-        return super().build_pod_request_obj(context, dry_run=dry_run)
+        pod = super().build_pod_request_obj(context, dry_run=dry_run)
+        if context is not None:
+            (base,) = (c for c in pod.spec.containers if c.name == self.base_container_name)
+            base.env = [*(base.env or ()), k8s.V1EnvVar(name=ACTOR, value=_actor(context))]
+        return pod
 
     def execute(self, context: "Context") -> None:
         """Run the job to its end, in a pod or as a child process.
