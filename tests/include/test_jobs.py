@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -162,8 +163,25 @@ def test_no_twin_to_run(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def tree(stand_in: StandIn) -> list[psutil.Process]:
+    if not stand_in.calls:
+        return []
     job = psutil.Process(stand_in.calls[0]["pid"])
     return [job, *job.children(recursive=True)]
+
+
+def once_at_work(stand_in: StandIn, signals: int, whom: int | None = None) -> list[psutil.Process]:
+    """Send a signal (to the job itself, or to ``whom``) as soon as the job and its child are there,
+    however long a busy machine takes; the list is theirs by then."""
+    family: list[psutil.Process] = []
+
+    def wait() -> None:
+        while len(family) < 2:
+            time.sleep(0.1)
+            family[:] = tree(stand_in)
+        os.kill(whom or family[0].pid, signals)
+
+    threading.Thread(target=wait, daemon=True).start()
+    return family
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
@@ -171,14 +189,8 @@ def test_killing_the_task_ends_the_whole_job(stand_in: StandIn, stubborn: bool) 
     """As Airflow does it: SIGTERM to the task process, whose handler calls `on_kill`."""
     stand_in.does("crawl run", seconds=60, grandchild=True, stubborn=stubborn)
     task = operator()
-    family: list[psutil.Process] = []
-
-    def kill() -> None:
-        family.extend(tree(stand_in))
-        os.kill(os.getpid(), signal.SIGTERM)
-
     before = signal.signal(signal.SIGTERM, lambda *_: task.on_kill())
-    threading.Timer(1.5, kill).start()
+    family = once_at_work(stand_in, signal.SIGTERM, os.getpid())
     try:
         with pytest.raises(AirflowException, match="crawl run was stopped"):
             run(task)
@@ -191,19 +203,17 @@ def test_killing_the_task_ends_the_whole_job(stand_in: StandIn, stubborn: bool) 
 def test_execution_timeout_ends_the_whole_job(stand_in: StandIn) -> None:
     stand_in.does("crawl run", seconds=60, grandchild=True, stubborn=True)
     task = operator()
-    family: list[psutil.Process] = []
-    threading.Timer(1.5, lambda: family.extend(tree(stand_in))).start()
-    with pytest.raises(AirflowTaskTimeout), timeout(2):
+    # SIGALRM is how Airflow's clock says that the time is over.
+    family = once_at_work(stand_in, signal.SIGALRM, os.getpid())
+    with pytest.raises(AirflowTaskTimeout), timeout(60):
         run(task)
     assert len(family) == 2
     assert all(gone(one.pid) for one in family)
 
 
 def test_a_job_killed_from_outside_is_retried(stand_in: StandIn) -> None:
-    stand_in.does("crawl run", seconds=60)
-    threading.Timer(
-        1.5, lambda: os.kill(stand_in.calls[0]["pid"], signal.SIGKILL)
-    ).start()  # as the kernel does when memory runs out
+    stand_in.does("crawl run", seconds=60, grandchild=True)
+    once_at_work(stand_in, signal.SIGKILL)  # as the kernel does when memory runs out
     with pytest.raises(AirflowException, match="was killed by signal 9: at work for handbook"):
         run(operator())
 

@@ -95,7 +95,10 @@ def test_bad_input_is_refused_through_ray(serving_platform, bring):
     assert malformed.status_code == 400
     assert client.post("/v1/answers", json={"question": "x" * 100_000}).status_code == 400
     assert client.post("/v1/answers", content=b"x" * 1_100_000).status_code == 413
-    assert serving_platform.client("wrong").get("/v1/models").status_code == 401
+    assert serving_platform.client("twin_wrong").get("/v1/models").status_code == 401
+    # No warehouse is there, whose keys have never been read.
+    unknown = serving_platform.client("wrong").get("/v1/models")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (503, "keys_unavailable")
     too_much = "pod\N{GRINNING FACE}" * 975
     for response in (
         client.post("/v1/answers", json={"question": too_much}),
