@@ -78,7 +78,10 @@ def test_blanks_before_the_first_word_are_not_streamed(chain, monkeypatch):
 
     monkeypatch.setattr(chain, "_engine", Blanks())
     *texts, last = streamed(chain, Query(question="Why pods?"))
-    assert [part.text for part in texts] == ["Every", " job", " is a pod. "]
+    pieces = [part.text for part in texts]
+    assert len(pieces) > 1
+    assert pieces[0].startswith("Every")
+    assert "".join(pieces).rstrip() == "Every job is a pod."
     [sentence] = last.answer.sentences
     assert (sentence.start, sentence.end) == (0, len("Every job is a pod."))
 
