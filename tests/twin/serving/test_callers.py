@@ -141,7 +141,7 @@ def test_rights_are_looked_at_before_anything_is_read(pair):
             assert error(refused) == (403, "insufficient_permissions")
             assert "'ask'" in refused.json()["error"]["message"]
         assert error(asker.post("/v1/answers/1/feedback"))[0] == 403
-        assert judge.post("/v1/answers/1/feedback").status_code == 404
+        assert judge.post("/v1/answers/1/feedback", json={"thumb": "up"}).status_code == 404
         assert error(asker.get("/metrics")) == (403, "insufficient_permissions")
     with pytest.raises(openai.PermissionDeniedError, match="'ask'"):
         official(pair[0], feedback).chat.completions.create(
@@ -258,7 +258,7 @@ def test_who_goes_away_gives_the_slot_back(pair, scribe):
 def test_keys_of_the_settings_have_no_limits_and_all_rights(pair):
     with client(pair[0]) as caller:
         answers = [ask(caller, "twin-b") for _ in range(5)]
-        assert caller.post("/v1/answers/1/feedback").status_code == 404
+        assert caller.post("/v1/answers/1/feedback", json={"thumb": "up"}).status_code == 404
     assert {answer.status_code for answer in answers} == {200}
     assert not [name for name in answers[0].headers if name.startswith("x-ratelimit")]
 
