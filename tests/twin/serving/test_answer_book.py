@@ -1,6 +1,7 @@
 """Answers are kept behind the callers' backs, and nothing that fails there reaches them."""
 
 import asyncio
+import time
 
 import pytest
 from structlog.testing import capture_logs
@@ -87,3 +88,12 @@ def test_answers_given_while_the_store_was_away_are_kept_when_it_is_back(
     with servers.warehouse_server(tmp_path / "data", port):
         servers.wait_until(lambda: not book._away, "the store is found again")
         assert find(book, "a1").answer.id == "a1"
+
+
+def test_what_the_driver_can_not_write_costs_no_later_answer(book):
+    """It takes no integer of more than eight bytes."""
+    book.keep("ann", answer("a1").model_copy(update={"prompt_tokens": 2**70}), days=1)
+    while not book.dropped:
+        time.sleep(0.05)
+    book.keep("ann", answer("a2"), days=1)
+    assert find(book, "a2").answer == answer("a2")

@@ -150,6 +150,10 @@ class AnswerBook:
                     break
                 except TwinError as error:
                     self._say_away(error)
+                except Exception as error:
+                    # Whatever the driver can't write, the answers after it are to be kept.
+                    self._drop(len(entries), f"{type(error).__name__}: {error}")
+                    break
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:

@@ -237,7 +237,9 @@ class CallerLimits:
 
     def _free_slot(self, key: str, lease: str) -> None:
         if self._shared is not None and not self._away:
-            self._shared.free_slot(key, lease)
+            # A lease that can't be given back now ends by itself; the next request tells of it.
+            with contextlib.suppress(TwinError):
+                self._shared.free_slot(key, lease)
 
     def _say_tokens(self) -> None:
         """Tell the shared store, in the background."""
