@@ -73,6 +73,7 @@ def main(recipe: str) -> None:
             Picture("airflow-run", open_run, 1280, 640),
             Picture("mlflow-version", open_version, 1280, 640),
             Picture("answer", open_answer, 1200, 800),
+            Picture("page", open_page, 1200, 640),
         ):
             path = PICTURES / f"{picture.name}.png"
             path.write_bytes(photograph(browser, picture, subject))
@@ -189,6 +190,18 @@ def open_answer(page: Page, subject: Subject) -> Locator:
         + terminal.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
     )
     return page.locator("pre")
+
+
+def open_page(page: Page, subject: Subject) -> Locator:
+    """The endpoint's own page, with a question answered and its first source open."""
+    page.goto(subject.platform.addresses.endpoint)
+    page.get_by_label("API key").fill(subject.platform.secrets.api_key)
+    page.get_by_role("button", name="Use this key").click()
+    page.get_by_label("Your question").fill(subject.question)
+    page.get_by_role("button", name="Ask").click()
+    page.locator(".said[aria-busy=false] .text").wait_for(timeout=60_000)
+    page.locator(".sources details").first.evaluate("source => source.open = true")
+    return page.locator("body")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,23 @@ def test_counts_add_up_and_a_document_counts_once(tmp_path: Path) -> None:
     assert sum(told) == 451
 
 
+def test_what_stands_is_given_out_once_and_in_portions(tmp_path: Path) -> None:
+    counters = Counters(one_job(tmp_path))
+    for change in (Change.ADDED, Change.CHANGED, Change.UNCHANGED, Change.RESTORED):
+        counters.stored(change.value, change, by_guest=False)
+    counters.buried("changed")
+    assert counters.standing() == set() == counters.standing(at_least=3)
+    later = Counters(one_job(tmp_path))
+    later.go_on(json.loads(json.dumps(counters.state())))
+    for given in (counters, later):
+        assert given.standing(at_least=2) == {"unchanged", "restored"}
+        assert given.standing(at_least=1) == set()
+    for number in range(Counters.STANDING_PER_NOTE):
+        assert counters.standing() == set()
+        counters.stored(f"d{number}", Change.UNCHANGED, by_guest=False)
+    assert len(counters.standing()) == Counters.STANDING_PER_NOTE
+
+
 def test_a_later_process_counts_on(tmp_path: Path) -> None:
     first, second = one_job(tmp_path), one_job(tmp_path)
     before, after = Counters(first), Counters(second)

@@ -4,7 +4,9 @@ import os
 import re
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -162,13 +164,31 @@ def test_without_its_folder_a_retry_starts_afresh(
 def test_two_processes_do_not_crawl_one_run(
     stores_settings: Settings, tmp_path: Path, site: SiteServer
 ) -> None:
-    recipe = recipe_file(tmp_path, [web(site.url)])
+    """The first waits for a page for as long as the second needs to see that it runs."""
+    second_ended, page = threading.Event(), site.routes["/1"]
+
+    def wait(handler: BaseHTTPRequestHandler) -> None:
+        second_ended.wait()
+        site.routes["/1"] = page
+        body = page.content() if isinstance(page, Answer) else b""
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html; charset=utf-8")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    site.routes["/1"] = wait
+    patient = {"download_timeout_seconds": 600}
+    recipe = recipe_file(tmp_path, [web(site.url)], **patient)
+    (tmp_path / "other").mkdir()
+    other = recipe_file(tmp_path / "other", [web(site.url)], **patient)
 
     def second(_: int) -> None:
-        servers.wait_until(lambda: len(site.requests) > 3, "the first crawl runs")
-        other = recipe_file(tmp_path / "other", [web(site.url)])
-        done = run_crawl(stores_settings, other, *RUN)
+        servers.wait_until(lambda: "/1" in site.requests, "the first crawl waits for a page")
+        try:
+            done = run_crawl(stores_settings, other, *RUN)
+        finally:
+            second_ended.set()
         assert done.code == 75 and re.search("another process still crawls it", done.line)
 
-    (tmp_path / "other").mkdir()
     assert run_crawl(stores_settings, recipe, *RUN, before=second).code == 0

@@ -47,7 +47,6 @@ def test_what_was_stored_is_made_of_the_same_bytes_by_the_same_rules(
     digest = documents.digest("bytes 1")
     assert not documents.is_made_of(document.id, digest)
     assert documents.store([(document, digest)]) == [Change.ADDED]
-    assert documents.added == {document.id}
     for later in (documents, documents_of(stores_settings, warehouse)):
         assert later.is_made_of(document.id, later.digest("bytes 1"))
         assert not later.is_made_of(document.id, later.digest("bytes 2"))

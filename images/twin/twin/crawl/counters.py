@@ -18,6 +18,9 @@ class Counters:
         seen: ids of documents that the crawl has come across; each is counted once.
     """
 
+    #: Documents of one note in the warehouse: as many as fit one command to its embedded server.
+    STANDING_PER_NOTE = 25
+
     def __init__(self, job: Job) -> None:
         self._job = job
         self._lock = threading.Lock()
@@ -25,6 +28,7 @@ class Counters:
         self.tally = Tally()
         self.failures = Failures()
         self.seen: set[str] = set()
+        self._standing: set[str] = set()
 
     def stored(self, identity: str, change: Change, *, by_guest: bool) -> None:
         """Count a document, unless it was counted by another address."""
@@ -33,6 +37,8 @@ class Counters:
                 return
             self.seen.add(identity)
             self._job.counts.read += 1
+            if change is not Change.ADDED:
+                self._standing.add(identity)
             if change is Change.UNCHANGED:
                 self._job.counts.skipped += 1
             else:
@@ -40,6 +46,14 @@ class Counters:
             setattr(self.tally, change.value, getattr(self.tally, change.value) + 1)
             self.tally.guests += by_guest
         self.advance(1)
+
+    def standing(self, at_least: int = STANDING_PER_NOTE) -> set[str]:
+        """Ids of documents that are not new, if there are as many; each is given out once."""
+        with self._lock:
+            if len(self._standing) < at_least:
+                return set()
+            standing, self._standing = self._standing, set()
+            return standing
 
     def skipped(self) -> None:
         """Count a page that is rightly no document."""
@@ -80,6 +94,7 @@ class Counters:
         """Count a document that is gone."""
         with self._lock:
             self.seen.discard(identity)
+            self._standing.discard(identity)
             self.tally.gone += 1
             self._job.counts.written += 1
 
@@ -87,6 +102,7 @@ class Counters:
         """What a later process of this crawl needs to count on, as JSON values."""
         return {
             "seen": sorted(self.seen),
+            "standing": sorted(self._standing),
             "tally": asdict(self.tally),
             # Not by `asdict`, which makes a Counter of pairs of a Counter.
             "failures": {
@@ -98,6 +114,7 @@ class Counters:
     def go_on(self, state: dict[str, Any]) -> None:
         """Count what an earlier process of this crawl has counted."""
         self.seen.update(state["seen"])
+        self._standing.update(state["standing"])
         for name, number in state["tally"].items():
             setattr(self.tally, name, getattr(self.tally, name) + number)
         self.failures.transient += state["failures"]["transient"]

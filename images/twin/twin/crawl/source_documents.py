@@ -29,7 +29,6 @@ class SourceDocuments:
     Attributes:
         forgotten: ids of documents that were erased on demand.
         guests: ids of documents of other writers than the author.
-        added: ids of documents that the warehouse did not have before.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class SourceDocuments:
             found = warehouse.fetched_digests(self._author.id, source.name)
             found |= warehouse.fetched_of(self.guests)
             self._fetched = {one: packed_digest(digest) for one, digest in found.items()}
-        self.added: set[str] = set()
         holder = Holder(self._author.id, source.name)
         self._upsert = partial(warehouse.upsert_all, note=books.note, holder=holder)
 
@@ -116,9 +114,7 @@ class SourceDocuments:
     def store(self, documents: Sequence[tuple[Document, str]]) -> list[Change]:
         """Store documents as they stand now, each with what it was made of (`digest`)."""
         changes = self._upsert([Upsert(document, digest) for document, digest in documents])
-        for (document, digest), change in zip(documents, changes, strict=True):
-            if change is Change.ADDED:
-                self.added.add(document.id)
+        for document, digest in documents:
             self._fetched[document.id] = packed_digest(digest)
         return changes
 

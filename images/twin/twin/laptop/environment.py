@@ -168,7 +168,7 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         # Else a form that was stored half a minute ago would not learn of a recipe until its file
         # is read once more.
         "MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
-        "PARALLELISM": "4",
+        "PARALLELISM": "3",  # tasks at once; each has a process that waits for it
         "SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "DAGS_ARE_PAUSED_AT_CREATION": "False",
         "EXECUTION_API_SERVER_URL": f"{url}/execution/",
@@ -190,12 +190,12 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         },
         # New DAG files and changes of recipes are looked for every five seconds. Known files are
         # read every two minutes only, and when the recipes change: each reading imports the
-        # Kubernetes client, seconds of one of two cores.
+        # Kubernetes client, seconds of one of two cores and a tenth of a gigabyte.
         "DAG_PROCESSOR": {
             "DAG_BUNDLE_CONFIG_LIST": DAG_BUNDLES,
             "REFRESH_INTERVAL": "5",
             "MIN_FILE_PROCESS_INTERVAL": "120",
-            "PARSING_PROCESSES": "2",
+            "PARSING_PROCESSES": "1",
         },
         "TWIN": {
             "RUNTIME": "local",

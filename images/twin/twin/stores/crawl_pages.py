@@ -139,6 +139,8 @@ class CrawlPages:
         query = {"author_id": author_id, "source": source}
         with self._warehouse.plain_errors():
             changes = self._warehouse.collection("changes")
+            if len(changes.distinct("crawl_id", query)) <= keep:
+                return
             newest: dict[str, Any] = {}
             wanted = {"crawl_id": 1, "at": 1}
             for one in changes.find(query, wanted, batch_size=RECORDS_PER_ANSWER):

@@ -90,7 +90,7 @@ class WebSpider(scrapy.Spider):
         self.guard = guard
         self.intake = intake
         self._executor = executor
-        self._batches = Batches(intake.taken, executor, self._is_downloading)
+        self._batches = Batches(intake.taken_now, executor, self._is_downloading)
         self._max_pages = limits.max_pages
         self._max_bytes = limits.max_page_bytes
         self._requested: set[int] = set()
