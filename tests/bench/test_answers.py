@@ -80,6 +80,13 @@ def test_answers_to_written_questions(endpoint, recipe, samples, tmp_path):
     )
     supported = [verdict for row in rows for verdict in row["supported"]]
     print(f"sentences that a passage supports: {sum(supported)} of {len(supported)}")
+    unanswerable = [row for row in rows if row["kind"] == QuestionKind.UNANSWERABLE]
+    answerable = [row for row in rows if row["kind"] != QuestionKind.UNANSWERABLE]
+    print(
+        f"refused: {sum(row['refused'] for row in unanswerable)} of {len(unanswerable)} that the "
+        f"articles do not answer, {sum(row['refused'] for row in answerable)} of "
+        f"{len(answerable)} that they do"
+    )
     print(f"answers with a heading path: {sum(row['heading'] for row in rows)}")
     assert len(rows) > 50
 
@@ -111,6 +118,7 @@ def judged(
         "expected": sample.answer,
         "facts": sample.facts,
         "answer": answer,
+        "refused": refused,
         "shown": [source["title"] for source in body["sources"]],
         "right_passage_shown": bool(
             {source["chunk_id"] for source in body["sources"]} & set(sample.chunk_ids)
