@@ -2,17 +2,28 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twin.datasets.copies import sample_id, within_copy_share
 from twin.datasets.duplicates import alike_documents, without_duplicates
+from twin.datasets.gates import Gate, Rejected, by_rule, held_out_gate, pass_gates
+from twin.datasets.held_out import HeldOut
 from twin.datasets.instructions import gives_away, has_templates, instructions
 from twin.datasets.keyphrases import key_phrases
 from twin.datasets.passages import Passage, passage_of
 from twin.datasets.reviews import Reviews
 from twin.datasets.splits import split_documents
-from twin.datasets.written import Asked, Shelf, WrittenSet, drawn, locate, written_samples
+from twin.datasets.teacher import Taught
+from twin.datasets.written import (
+    Asked,
+    Located,
+    Shelf,
+    WrittenSet,
+    drawn,
+    locate,
+    written_samples,
+)
 from twin.domain.chunk import Chunk
 from twin.domain.sample import InstructSample, Split, draw_key
 from twin.rag.prompt import format_passage
@@ -25,6 +36,8 @@ class InstructSet:
 
     ``skipped`` counts chunks by reason; ``set_aside`` has written questions with their reason,
     ``not_retrieved`` of how many that are used the retriever did not find the right passage.
+    ``rejected`` has the samples that a gate left out; ``taught`` what became of each task of a
+    teacher.
     """
 
     samples: list[InstructSample]
@@ -32,6 +45,26 @@ class InstructSet:
     skipped: Counter[str] = field(default_factory=Counter)
     set_aside: list[tuple[str, str]] = field(default_factory=list)
     not_retrieved: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    taught: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a teacher is given to make samples of.
+
+    Attributes:
+        passages: that are trained on, of any language.
+        context: the passages that a sample of a passage shows, by the sample's number.
+        hidden: documents that no sample may show.
+    """
+
+    passages: Sequence[Passage]
+    context: Callable[[Passage, int], tuple[str, ...]]
+    hidden: Collection[str]
+
+
+Teach = Callable[[Lesson], Taught]
 
 
 def make_instruct_set(
@@ -41,6 +74,9 @@ def make_instruct_set(
     asked: Asked | None = None,
     kept: Mapping[str, Split] | None = None,
     reviews: Reviews | None = None,
+    teach: Teach | None = None,
+    gates: Sequence[Gate] = (),
+    measured: Iterable[str] = (),
 ) -> InstructSet:
     """Make the samples of a recipe's chunks: the same every time from the same chunks.
 
@@ -52,6 +88,9 @@ def make_instruct_set(
         asked: the questions that a person wrote, if the recipe names any.
         kept: document id to split, of earlier versions.
         reviews: what people say of samples; holds afterwards what has become of it.
+        teach: makes further samples with the help of a model.
+        gates: beside those that need no model, the cheap ones first.
+        measured: questions that models are measured by, beside the written ones held out here.
     """
     reviews = reviews or Reviews({})
     ordered = sorted(chunks, key=lambda chunk: (chunk.document_id, chunk.ordinal))
@@ -77,13 +116,20 @@ def make_instruct_set(
     )
     passages, copies = without_duplicates(passages, splits)
     skipped.update({"said before": copies} if copies else {})
-    samples = reviews.apply(_samples(_askable(passages, skipped), splits, knobs, skipped))
+    shelves = _shelves(passages, splits)
+    samples = _samples(_askable(passages, skipped), splits, shelves, knobs, skipped)
+    taught = teach(_lesson(passages, splits, shelves, knobs)) if teach else Taught()
+    samples = reviews.apply(_distinct([*samples, *taught.samples]))
+    held_out = _held_out(located, splits, measured)
     # Before they are made, since a search for each is what they cost.
     located = drawn(located, knobs.max_samples, knobs.seed)
     written = written_samples(located, splits, asked, knobs.seed) if asked else WrittenSet()
     asked_samples = reviews.apply([*written.samples, *written.withheld])[: knobs.max_samples]
     room = knobs.max_samples - len(asked_samples)
-    kept_samples = [*_at_most(samples, room, knobs.seed, reviews.kept), *asked_samples]
+    passed, rejected = _at_most(
+        samples, room, knobs.seed, reviews.kept, [by_rule, held_out_gate(held_out), *gates]
+    )
+    kept_samples = [*passed, *asked_samples]
     fair = within_copy_share(kept_samples, knobs.copy_share, knobs.seed, reviews.kept)
     return InstructSet(
         reviews.apply(fair),  # once more: those asked from memory are others than before
@@ -91,7 +137,47 @@ def make_instruct_set(
         skipped,
         [*set_aside, *written.set_aside],
         written.not_retrieved,
+        [*taught.rejected, *rejected],
+        taught.outcomes,
     )
+
+
+def _shelves(passages: Sequence[Passage], splits: Mapping[str, Split]) -> dict[Split, list[Chunk]]:
+    """The passages that samples of each split may show."""
+    shelves: dict[Split, list[Chunk]] = defaultdict(list)
+    for passage in passages:
+        shelves[splits[passage.chunk.document_id]].append(passage.chunk)
+    return shelves
+
+
+def _lesson(
+    passages: Sequence[Passage],
+    splits: Mapping[str, Split],
+    shelves: Mapping[Split, list[Chunk]],
+    knobs: DatasetsSection,
+) -> Lesson:
+    return Lesson(
+        [each for each in passages if splits[each.chunk.document_id] is Split.TRAIN],
+        lambda passage, number: _context(passage.chunk, shelves[Split.TRAIN], knobs, number),
+        {document_id for document_id, place in splits.items() if place is not Split.TRAIN},
+    )
+
+
+def _distinct(samples: Iterable[InstructSample]) -> list[InstructSample]:
+    """Each sample once: a teacher may write what a template says."""
+    return list({sample.id: sample for sample in samples}.values())
+
+
+def _held_out(
+    located: Iterable[Located], splits: Mapping[str, Split], measured: Iterable[str]
+) -> HeldOut:
+    """What nothing may be trained on: questions of evaluation sets, and those held out here."""
+    held = [
+        question.asked
+        for question in located
+        if any(splits[document_id] is not Split.TRAIN for document_id in question.document_ids)
+    ]
+    return HeldOut([*measured, *(each.question for each in held)], (each.answer for each in held))
 
 
 def _askable(passages: Sequence[Passage], skipped: Counter[str]) -> list[Passage]:
@@ -106,14 +192,12 @@ def _askable(passages: Sequence[Passage], skipped: Counter[str]) -> list[Passage
 
 def _samples(
     passages: Sequence[Passage],
-    splits: dict[str, Split],
+    splits: Mapping[str, Split],
+    shelves: Mapping[Split, list[Chunk]],
     knobs: DatasetsSection,
     skipped: Counter[str],
 ) -> list[InstructSample]:
     phrases = key_phrases([passage.answer for passage in passages]) if passages else []
-    shelves: dict[Split, list[Chunk]] = defaultdict(list)
-    for passage in passages:
-        shelves[splits[passage.chunk.document_id]].append(passage.chunk)
     taken: set[str] = set()
     samples: list[InstructSample] = []
     for passage, found in zip(passages, phrases, strict=True):
@@ -183,9 +267,24 @@ def _sample(
 
 
 def _at_most(
-    samples: list[InstructSample], most: int, seed: int, first: Collection[str]
-) -> list[InstructSample]:
-    """At most so many, drawn by id but for those that go ``first``, in their order."""
+    samples: Sequence[InstructSample],
+    most: int,
+    seed: int,
+    first: Collection[str],
+    gates: Sequence[Gate],
+) -> tuple[list[InstructSample], list[Rejected]]:
+    """At most so many that pass the gates, drawn by id but for those that go ``first``.
+
+    Whom people want passes. Others are looked at until there are enough, so that what a gate costs
+    grows with the samples that are wanted, and not with those that there are.
+    """
     order = sorted(samples, key=lambda s: (s.id not in first, draw_key(s.id, seed)))
-    kept = {sample.id for sample in order[:most]}
-    return [sample for sample in samples if sample.id in kept]
+    kept: set[str] = set()
+    rejected: list[Rejected] = []
+    while order and len(kept) < most:
+        batch, order = order[: most - len(kept)], order[most - len(kept) :]
+        passed = pass_gates([each for each in batch if each.id not in first], gates)
+        kept |= {each.id for each in batch if each.id in first}
+        kept |= {each.id for each in passed.kept}
+        rejected += passed.rejected
+    return [sample for sample in samples if sample.id in kept], rejected
