@@ -93,11 +93,18 @@ def chunk(text: str = "", reason: str | None = None) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]}
 
 
-USAGE = {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}}
+def usage(prompt: int, completion: int) -> dict[str, Any]:
+    return {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": completion}}
+
+
+USAGE = usage(11, 7)
 
 
 def says(
-    pieces: Sequence[str] = ("Pods ", "come ", "and go."), reason: str = "stop", pause: float = 0.0
+    pieces: Sequence[str] = ("Pods ", "come ", "and go."),
+    reason: str = "stop",
+    pause: float = 0.0,
+    used: dict[str, Any] = USAGE,
 ) -> Callable[[Handler], None]:
     """Answer as a good server does."""
 
@@ -109,7 +116,7 @@ def says(
             handler.event(chunk(piece))
             time.sleep(pause)
         handler.event(chunk(reason=reason))
-        handler.event(USAGE)
+        handler.event(used)
         handler.event("[DONE]")
 
     return answer

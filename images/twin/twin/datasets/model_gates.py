@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cache
+
 from twin.datasets.gates import Gate, Reason, Rejected
 from twin.domain.sample import InstructSample
 from twin.models.embedder import Embedder

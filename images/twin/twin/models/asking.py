@@ -117,6 +117,7 @@ class Asker:
         self._model = model
         self._kept = kept
         self._spending = spending
+        self._silent: set[str] = set()
         self._silent_in_a_row = 0
         self._fault = ""
 
@@ -205,12 +206,14 @@ class Asker:
     def _take(self, call: Call, found: Generation | TwinError, about: str) -> None:
         """Keep what came of a call."""
         if isinstance(found, TryAgainError):
+            self._silent.add(call.key)
             self._silent_in_a_row += 1
             self._fault = str(found)
             log.warning("no answer", model=self._model.id, reason=str(found))
             if self._silent_in_a_row >= GIVE_UP:
                 raise found
             return  # it stays held and noted: nobody knows whether it was paid for
+        self._silent.discard(call.key)
         self._silent_in_a_row = 0
         known = self._kept.find(call.key) or KeptReply(key=call.key, about=about)
         settled = known.model_copy(update={"begun": max(0, known.begun - 1)})
@@ -232,16 +235,18 @@ class Asker:
     def _reply(self, question: Question) -> Reply:
         last = Reply(loss=Loss.UNPAID)
         for attempt in range(ATTEMPTS):
-            known = self._kept.find(self._key(question, attempt))
+            key = self._key(question, attempt)
+            known = self._kept.find(key)
+            if key in self._silent or (known is not None and not known.is_settled):
+                return Reply(loss=Loss.SILENT, reason=self._fault)
             if known is None:
                 break
             if known.refusal:
                 return Reply(loss=Loss.REFUSED, reason=known.refusal)
-            if known.text is None:
-                return Reply(loss=Loss.SILENT, reason="asked, and not answered in time")
-            if question.is_readable(known.text):
-                return Reply(known.text)
-            last = Reply(loss=Loss.UNREADABLE, reason=known.text)
+            text = known.text or ""
+            if question.is_readable(text):
+                return Reply(text)
+            last = Reply(loss=Loss.UNREADABLE, reason=text)
         return last
 
     def _bounds(self, call: Call) -> tuple[int, int]:

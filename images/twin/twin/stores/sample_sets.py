@@ -2,9 +2,10 @@
 
 ``datasets/<recipe>/<version>/instruct/{train,validation,test}.parquet`` with a ``README.md`` card,
 the card as a page (``card.html``), a ``manifest.json`` and, where gates left samples out, these
-with their reasons (``rejected.jsonl``). ``datasets/<recipe>/latest.json`` names the newest version. A
-version is published whole and never changes. The preference pairs of a version are in
-`twin.stores.pair_sets`; older versions hold a folder ``preferences`` too, which only an audit reads.
+with their reasons (``rejected.jsonl``). ``datasets/<recipe>/latest.json`` names the newest version.
+A version is published whole and never changes. The preference pairs of a version are in
+`twin.stores.pair_sets`; older versions hold a folder ``preferences`` too, which only an audit
+reads.
 """
 
 import json
