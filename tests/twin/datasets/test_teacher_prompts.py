@@ -96,5 +96,5 @@ def test_replies_are_read_whatever_stands_around_them(kind, reply, found, around
 )
 def test_what_is_not_what_was_asked_for_cannot_be_read(kind, text):
     assert not is_readable(kind, text)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         read_reply(kind, text)

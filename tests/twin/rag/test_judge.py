@@ -42,7 +42,7 @@ def longer(one, two):
 
 @pytest.fixture
 def verdicts(tmp_path):
-    """The winners that a judge names, whose replies are kept during a test, and what it was asked."""
+    """The winners that a judge names, and what it was asked; replies are kept during a test."""
 
     def compare(comparisons, *answers, advance=lambda _: None):
         with openai_server(*answers) as endpoint:
