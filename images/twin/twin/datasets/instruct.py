@@ -13,7 +13,7 @@ from twin.datasets.instructions import gives_away, has_templates, instructions
 from twin.datasets.keyphrases import key_phrases
 from twin.datasets.passages import Passage, passage_of
 from twin.datasets.reviews import Reviews
-from twin.datasets.splits import split_documents
+from twin.datasets.splits import split_documents, strata_of
 from twin.datasets.teacher import Taught
 from twin.datasets.written import (
     Asked,
@@ -103,17 +103,7 @@ def make_instruct_set(
         else:
             skipped[found] += 1
     located, set_aside = locate(asked.questions, Shelf.of(ordered)) if asked else ([], [])
-    splits = split_documents(
-        {
-            *(passage.chunk.document_id for passage in passages),
-            *(document_id for question in located for document_id in question.document_ids),
-        },
-        validation=knobs.validation_share,
-        test=knobs.test_share,
-        seed=knobs.split_seed,
-        together=alike_documents(passages),
-        kept=kept,
-    )
+    splits = _split(ordered, passages, located, knobs, kept)
     passages, copies = without_duplicates(passages, splits)
     skipped.update({"said before": copies} if copies else {})
     shelves = _shelves(passages, splits)
@@ -139,6 +129,28 @@ def make_instruct_set(
         written.not_retrieved,
         [*taught.rejected, *rejected],
         taught.outcomes,
+    )
+
+
+def _split(
+    chunks: Iterable[Chunk],
+    passages: Sequence[Passage],
+    located: Iterable[Located],
+    knobs: DatasetsSection,
+    kept: Mapping[str, Split] | None,
+) -> dict[str, Split]:
+    """The split of every document that a sample may be made of."""
+    return split_documents(
+        {
+            *(passage.chunk.document_id for passage in passages),
+            *(document_id for question in located for document_id in question.document_ids),
+        },
+        validation=knobs.validation_share,
+        test=knobs.test_share,
+        seed=knobs.split_seed,
+        together=alike_documents(passages),
+        kept=kept,
+        strata=strata_of(chunks),
     )
 
 

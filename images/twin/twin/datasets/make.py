@@ -26,6 +26,7 @@ from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import IndexReader, nothing_published, open_index
+from twin.stores.lineage import splits_learnt
 from twin.stores.sample_sets import (
     INSTRUCT,
     PAGE,
@@ -104,9 +105,7 @@ def _make(job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Ve
             advance(1)
     if reader.fingerprint() != fingerprint:
         raise TryAgainError("the index changed while its chunks were read: run this again")
-    earlier = sets.find_latest()
-    same = earlier is not None and earlier.split_seed == job.recipe.datasets.split_seed
-    kept = earlier.assigned if earlier and same else {}
+    kept = _kept_splits(job, sets)
     reviews = Reviews.of(verdicts, redactor.text)
     workshop = Workshop(job, files, reader, redactor, version)
     with closing(workshop):
@@ -159,6 +158,24 @@ def _make(job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Ve
     if warning := few_documents(manifest):
         job.result.detail["warning"] = warning
         log.warning("few documents", reason=warning)
+
+
+def _kept_splits(job: Job, sets: SampleSets) -> dict[str, Split]:
+    """The split of every document that must not move.
+
+    All versions that were dealt by the recipe's seed say it, the newest first. Where the documents
+    are dealt anew, what promoted models learnt from stays what it was to them.
+    """
+    seed = job.recipe.datasets.split_seed
+    newest = sets.find_latest()
+    versions = sets.versions()
+    others = [each for each in map(sets.manifest, versions) if each.split_seed == seed]
+    kept = {id_: split for each in others for id_, split in each.assigned.items()}
+    if newest is not None and newest.split_seed == seed:
+        return {**kept, **newest.assigned}
+    if not versions:
+        return {}
+    return {**kept, **splits_learnt(job.settings, sets, job.recipe.model_name)}
 
 
 def _check(made: InstructSet) -> None:
