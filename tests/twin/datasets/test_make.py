@@ -198,7 +198,7 @@ def test_another_seed_deals_anew_all_but_what_promoted_models_learnt(ann, mlflow
     make(settings, recipe)
     first = sets.latest()
     reseeded = with_seed(recipe, 5)
-    with pytest.raises(TryAgainError, match="MLflow|mlflow"):
+    with pytest.raises(TryAgainError, match=r"MLflow|mlflow"):
         make(settings, reseeded)
     settings = settings.model_copy(update={"mlflow_tracking_uri": mlflow_url})
     make(settings, reseeded)

@@ -154,18 +154,35 @@ def _split(
     )
 
 
-def _shelves(passages: Sequence[Passage], splits: Mapping[str, Split]) -> dict[Split, list[Chunk]]:
-    """The passages that samples of each split may show."""
-    shelves: dict[Split, list[Chunk]] = defaultdict(list)
+class _Shelf:
+    """The passages that samples of one split may show."""
+
+    def __init__(self) -> None:
+        self._chunks: list[Chunk] = []
+        self._places: dict[str, int] = {}
+
+    def add(self, chunk: Chunk) -> None:
+        self._places[chunk.id] = len(self._chunks)
+        self._chunks.append(chunk)
+
+    def others(self, chunk: Chunk, most: int, draw: random.Random) -> list[Chunk]:
+        """At most so many but this one, drawn."""
+        place, others = self._places[chunk.id], len(self._chunks) - 1
+        drawn = draw.sample(range(others), min(most, others))
+        return [self._chunks[number + (number >= place)] for number in drawn]
+
+
+def _shelves(passages: Sequence[Passage], splits: Mapping[str, Split]) -> dict[Split, _Shelf]:
+    shelves: dict[Split, _Shelf] = defaultdict(_Shelf)
     for passage in passages:
-        shelves[splits[passage.chunk.document_id]].append(passage.chunk)
+        shelves[splits[passage.chunk.document_id]].add(passage.chunk)
     return shelves
 
 
 def _lesson(
     passages: Sequence[Passage],
     splits: Mapping[str, Split],
-    shelves: Mapping[Split, list[Chunk]],
+    shelves: Mapping[Split, _Shelf],
     knobs: DatasetsSection,
 ) -> Lesson:
     return Lesson(
@@ -205,7 +222,7 @@ def _askable(passages: Sequence[Passage], skipped: Counter[str]) -> list[Passage
 def _samples(
     passages: Sequence[Passage],
     splits: Mapping[str, Split],
-    shelves: Mapping[Split, list[Chunk]],
+    shelves: Mapping[Split, _Shelf],
     knobs: DatasetsSection,
     skipped: Counter[str],
 ) -> list[InstructSample]:
@@ -241,9 +258,7 @@ def _choose(
     return chosen
 
 
-def _context(
-    chunk: Chunk, shelf: list[Chunk], knobs: DatasetsSection, number: int
-) -> tuple[str, ...]:
+def _context(chunk: Chunk, shelf: _Shelf, knobs: DatasetsSection, number: int) -> tuple[str, ...]:
     """Passages as serving shows them, the right one anywhere among them; empty for from-memory.
 
     The others come from the same split, so that no test passage is ever read in training.
@@ -253,8 +268,7 @@ def _context(
     if (start + number * knobs.grounded_share) % 1.0 >= knobs.grounded_share:
         return ()
     draw = random.Random(f"{knobs.seed}:{chunk.id}:{number}")  # noqa: S311 - no secret
-    others = [other for other in shelf if other.id != chunk.id]
-    shown = draw.sample(others, min(knobs.context_passages - 1, len(others)))
+    shown = shelf.others(chunk, knobs.context_passages - 1, draw)
     shown.insert(draw.randint(0, len(shown)), chunk)
     return tuple(format_passage(passage) for passage in shown)
 
