@@ -5,8 +5,8 @@ Makes instruct samples of the author's own passages and of written questions, wi
 where the recipe names one.
 
 In the form a run can be given other values than the recipe's: how many samples, what the teacher
-writes and what it may spend, such as `datasets.teacher.budget.tokens=100000`. The next run makes the
-recipe's own samples the newest again.
+writes and what it may spend, such as `datasets.teacher.budget.tokens=100000`. The next run makes
+the recipe's own samples the newest again.
 
 **Reads** chunks from the index. **Writes** Parquet files, split by document, and a card, under a
 version that is a hash of everything they were made of.

@@ -208,7 +208,7 @@ def _run(
     try:
         settings = get_settings()
         recipe = load_recipe(
-            outcome.recipe, settings.recipes, settings.overrides, changes, name.split()[0]
+            outcome.recipe, settings.recipes, settings.overrides, changes, name.partition(" ")[0]
         )
         made = tuple(split_assignments(changes))
         with _disk_errors_explained():

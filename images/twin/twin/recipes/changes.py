@@ -7,8 +7,8 @@ import yaml
 
 from twin.domain.errors import BadDataError
 
-#: The section whose values a job of a stage may have of its own: that of the stage. What other stages
-#: read must stay the recipe's: they would not know.
+#: A job may have values of its own in the section of its stage. What other stages read must stay
+#: the recipe's: they would not know.
 TRAINING = "training"
 
 
