@@ -10,7 +10,7 @@ from tests.openai_server import openai_server, says
 from tests.teacher_server import ANSWER_TOKENS, PROMPT_TOKENS, Teacher, data_of, good
 from tests.twin import corpora
 from twin.datasets.make import make_samples
-from twin.datasets.read_version import read_samples
+from twin.datasets.read_version import read_rejected, read_samples
 from twin.datasets.teacher import TRIED
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.result import JobResult
@@ -289,9 +289,20 @@ def test_the_judges_marks_leave_out_what_is_poor(world):
     assert {row["maker"] for row in poor} == {"passage", "teacher"}
 
 
-def test_samples_of_a_teacher_can_be_shown(world, monkeypatch):
-    with openai_server(Teacher().answer) as endpoint:
+def test_samples_of_a_teacher_can_be_shown_and_those_left_out(world, monkeypatch):
+    def writes(task, data):
+        reply = good(task, data)
+        if task == "instructions":
+            reply["instructions"][0] = "What does the passage say?"
+        return reply
+
+    with openai_server(Teacher(writes).answer) as endpoint:
         world.make(endpoint.url)
     monkeypatch.setattr("twin.datasets.read_version.get_settings", lambda: world.settings)
     shown = read_samples("ann", "latest", tuple(Split), "rewrite", None, 0, 1)
     assert "teacher, rewrite" in shown[0]
+    first, second = read_rejected("ann", "latest", "THE READER DOES NOT SEE", 1, 2)
+    assert first.startswith("speaks of the passage that the reader does not see\n\n## What does ")
+    assert second != first
+    with pytest.raises(BadDataError, match="no such sample was left out"):
+        read_rejected("ann", "latest", "the moon", 0, 2)

@@ -96,7 +96,7 @@ def show(
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--kind", help="passage, written, or a kind of written question: fact, why …"),
+        typer.Option("--kind", help="passage, teacher, written, or a kind: rewrite, fact, why …"),
     ] = None,
     text: Annotated[
         str | None,
@@ -104,15 +104,25 @@ def show(
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="Samples to show.")] = 20,
     skip: Annotated[int, typer.Option("--skip", min=0, help="Samples to pass over first.")] = 0,
+    rejected: Annotated[
+        bool,
+        typer.Option(
+            "--rejected",
+            help="Instead those that a gate left out, each with its reason, which --text looks at.",
+        ),
+    ] = False,
 ) -> None:
     """Read samples: what is asked, the passages shown, the answer, and where it comes from.
 
     Pages through them on a terminal. Reads: the recipe's samples and pairs. Writes: nothing.
     """
-    from twin.datasets.read_version import read_samples
+    from twin.datasets.read_version import read_rejected, read_samples
 
     with plain_errors("datasets show"):
-        shown = read_samples(recipe, version, tuple(split or Split), kind, text, skip, count)
+        if rejected:
+            shown = read_rejected(recipe, version, text, skip, count)
+        else:
+            shown = read_samples(recipe, version, tuple(split or Split), kind, text, skip, count)
         pydoc.pager("\n\n".join(shown) + "\n")
 
 
