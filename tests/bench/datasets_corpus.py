@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterator
 
 from tests.twin import corpora
-from twin.datasets.instruct import make_instruct_set
+from twin.datasets.instruct import InstructSet, make_instruct_set
 from twin.datasets.model_gates import toxicity_gate
+from twin.datasets.personal_data import Redactor
 from twin.domain.chunk import Chunk
 from twin.recipes import DatasetsSection
 
@@ -66,14 +67,21 @@ def _text(words: list[str]) -> str:
     return " ".join(f"{' '.join(each).capitalize()}." for each in sentences)
 
 
+def _make(made: list[Chunk], knobs: DatasetsSection) -> InstructSet:
+    """As the job does, from chunks to samples, with the gates that load no model."""
+    redactor = Redactor(knobs.personal_data, "Ann")
+    redacted = [redactor.chunk(chunk) for chunk in made]
+    return make_instruct_set(redacted, knobs, gates=[toxicity_gate(0.9)])
+
+
 def main(passages: int) -> None:
-    """Make samples of all passages, with the gates that need no model and the linear one."""
+    """Make the samples of so many passages and print what it took."""
     made = list(chunks(passages))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     knobs = DatasetsSection(max_samples=4 * passages)
-    make_instruct_set(made[:200], knobs, gates=[toxicity_gate(0.9)])  # imports
+    _make(made[:200], knobs)  # imports
     started = time.perf_counter()
-    found = make_instruct_set(made, knobs, gates=[toxicity_gate(0.9)])
+    found = _make(made, knobs)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = {
