@@ -113,4 +113,5 @@ def _worst(texts: Sequence[str]) -> dict[str, float]:
 def _classifier() -> Callable[[Sequence[str]], Sequence[float]]:
     from profanity_check import predict_prob
 
-    return predict_prob
+    classify: Callable[[Sequence[str]], Sequence[float]] = predict_prob
+    return classify
