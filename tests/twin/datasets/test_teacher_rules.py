@@ -67,8 +67,8 @@ def fault(verifier, made, **fields):
         ("keeper " * 81, Reason.LENGTH),
         ("What does this passage say of the keeper?", Reason.POINTS),
         ("According to The Text Above, who lights the lamp?", Reason.POINTS),
-        ("Who lights the oil lamp by hand?", None),
-        ("Is it he who lights the oil lamp by hand. He?", Reason.GIVES_AWAY),
+        ("Who lights the lamp by hand?", None),
+        ("Who lights the oil lamp by hand?", Reason.GIVES_AWAY),  # six words in a row
         (GERMAN, Reason.LANGUAGE),
     ],
 )
