@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
 OUTPUT = ROOT / "build" / "bench-datasets"
 SIZES = (5_000, 50_000, 100_000)
 WANTED = 300
-"""Passages a second."""
+"""Passages in a second of one core's time, which other work on the machine does not change."""
 GROWTH = 1.3
 """Of the time a passage, from the smallest to the largest."""
 
@@ -62,10 +62,13 @@ def test_cost_grows_with_passages_and_no_faster():
     for each in found:
         speed = each["passages"] / each["seconds"]
         memory = f"{each['chunks_mib']:,.0f} | {each['peak_mib']:,.0f}"
-        rows.append(f"| {each['passages']:,} | {each['samples']:,} | {speed:,.0f} | {memory} |")
+        waited = each["passages"] / each["waited"]
+        rows.append(
+            f"| {each['passages']:,} | {each['samples']:,} | {speed:,.0f} | {waited:,.0f} | {memory} |"
+        )
     keep(
         "speed.md",
-        "| passages | samples | passages/s | MiB with the chunks read | MiB at most |",
+        "| passages | samples | a second of one core | as it went | MiB with the chunks | at most |",
         rows,
     )
     per_passage = [each["seconds"] / each["passages"] for each in found]
