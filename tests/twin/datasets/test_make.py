@@ -205,6 +205,7 @@ def test_another_seed_deals_anew_all_but_what_promoted_models_learnt(ann, mlflow
     second = sets.latest()
     moved = [d for d, split in first.documents.items() if second.documents[d] is not split]
     assert [d for d in moved if first.documents[d] is Split.TRAIN]
+    assert second.documents.keys() == first.documents.keys()
     register(settings, recipe, first.version)
     make(settings, with_seed(recipe, 6))
     third = sets.latest()
