@@ -71,7 +71,7 @@ def _make(made: list[Chunk], knobs: DatasetsSection) -> InstructSet:
     """As the job does, from chunks to samples, with the gates that load no model."""
     redactor = Redactor(knobs.personal_data, "Ann")
     redacted = [redactor.chunk(chunk) for chunk in made]
-    return make_instruct_set(redacted, knobs, gates=[toxicity_gate(0.9)])
+    return make_instruct_set(redacted, knobs, gates=[toxicity_gate(0.95)])
 
 
 def main(passages: int) -> None:
