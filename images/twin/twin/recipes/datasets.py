@@ -67,8 +67,8 @@ class GatesSection(Section):
         ge=0,
         le=1,
         description="cosine of instruction and answer below which it is left out; 0: never, and "
-        "no embedder is loaded for it. By the default 1 % of the handbook's samples go, and a fifth "
-        "of those with an answer to another instruction; 0.1 takes 5 % and half",
+        "no embedder is loaded for it. By the default 1 % of the handbook's samples go, and some "
+        "fifth of those with another's answer; 0.1 takes 5 % and half",
     )
     toxicity: float = Field(
         default=0.95,
