@@ -31,7 +31,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         endpoint = self.server.endpoint
-        body = self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        try:
+            body = self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        except ValueError:  # who asks was killed while asking
+            self.close_connection = True
+            return
         with self.server.lock:
             answer = endpoint.answers[min(len(endpoint.bodies), len(endpoint.answers) - 1)]
             endpoint.bodies.append({"path": self.path, **body})

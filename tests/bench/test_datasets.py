@@ -6,6 +6,7 @@ Prints tables, and leaves them in build/bench-datasets.
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -16,10 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import tiny_model
 from tests.conftest import ROOT
 from tests.openai_server import openai_server
 from tests.teacher_server import Teacher
 from tests.twin import corpora
+from twin.domain.chunk import Chunk
 from twin.models.embedder import load_embedder
 from twin.settings import Settings
 from twin.stores.files import open_files
@@ -37,6 +40,7 @@ GROWTH = 1.3
 """Of the time a passage, from the smallest to the largest."""
 
 KILLS = 100
+DOCUMENTS = 50
 TWIN = str(Path(sys.executable).with_name("twin"))
 FAULTS = {"429": 0.05, "500": 0.05, "silent": 0.01, "cut": 0.05, "no choices": 0.05,
           "hangs up": 0.05, "junk": 0.1, "excuse": 0.02}  # fmt: skip
@@ -79,6 +83,22 @@ def test_cost_grows_with_passages_and_no_faster():
     assert own[-1] <= GROWTH * own[0], "memory a passage"
 
 
+def article(name: str) -> list[Chunk]:
+    """The chunks of an article of English words in an order that no other has."""
+    draw = random.Random(name)
+    words = sorted({word.lower() for word in re.findall(r"[A-Za-z]{3,}", tiny_model.CORPUS)})
+    return [
+        chunk.model_copy(
+            update={
+                "text": " ".join(
+                    f"{' '.join(draw.choices(words, k=14)).capitalize()}." for _ in range(5)
+                )
+            }
+        )
+        for chunk in corpora.document(name, 4)
+    ]
+
+
 @pytest.fixture
 def author(tmp_path):
     """Settings of an author with an index by the real embedder, and what writes its recipe."""
@@ -90,8 +110,8 @@ def author(tmp_path):
     embedder = load_embedder(recipe.features.embedder, settings)
     spec = IndexSpec(embedder=embedder.id, chunker="test-1")
     with open_index(settings, recipe).write(spec, embedder.dimension) as writer:
-        for number in range(60):
-            own = corpora.document(f"d{number}", 4)
+        for number in range(DOCUMENTS):
+            own = article(f"d{number}")
             vectors = embedder.encode([chunk.text for chunk in own])
             writer.upsert([IndexedDocument(own[0].document_id, "r1", own, vectors)])
         writer.publish()
