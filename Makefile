@@ -229,6 +229,10 @@ bench-answers: setup ## What the running demo answers to the written questions o
 bench-support: setup ## The verifier of support on the handbook's written answers: AUC, shares accepted, cost an answer
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_support.py tests/bench/test_citing_speed.py
 
+.PHONY: bench-datasets
+bench-datasets: setup ## Samples: passages/s, growth to 100,000, and a teacher that fails through a hundred kills
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_datasets.py
+
 .PHONY: bench-evaluation
 bench-evaluation: setup ## What the gate's promises are worth: planted truth over a thousand gates, coverage
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_evaluation.py

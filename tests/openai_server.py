@@ -31,7 +31,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         endpoint = self.server.endpoint
-        body = self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        try:
+            body = self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        except ValueError:  # who asks was killed while asking
+            self.close_connection = True
+            return
         with self.server.lock:
             answer = endpoint.answers[min(len(endpoint.bodies), len(endpoint.answers) - 1)]
             endpoint.bodies.append({"path": self.path, **body})
@@ -93,11 +97,18 @@ def chunk(text: str = "", reason: str | None = None) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]}
 
 
-USAGE = {"choices": [], "usage": {"prompt_tokens": 11, "completion_tokens": 7}}
+def usage(prompt: int, completion: int) -> dict[str, Any]:
+    return {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": completion}}
+
+
+USAGE = usage(11, 7)
 
 
 def says(
-    pieces: Sequence[str] = ("Pods ", "come ", "and go."), reason: str = "stop", pause: float = 0.0
+    pieces: Sequence[str] = ("Pods ", "come ", "and go."),
+    reason: str = "stop",
+    pause: float = 0.0,
+    used: dict[str, Any] = USAGE,
 ) -> Callable[[Handler], None]:
     """Answer as a good server does."""
 
@@ -109,7 +120,7 @@ def says(
             handler.event(chunk(piece))
             time.sleep(pause)
         handler.event(chunk(reason=reason))
-        handler.event(USAGE)
+        handler.event(used)
         handler.event("[DONE]")
 
     return answer

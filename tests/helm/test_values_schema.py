@@ -27,6 +27,7 @@ WRONG = {
     "settings.AWS_SECRET_ACCESS_KEY=x": "AWS_SECRET_ACCESS_KEY",
     "settings.TWIN_REMOTE_API_KEY=x": "TWIN_REMOTE_API_KEY",
     "settings.TWIN_JUDGE_API_KEY=x": "TWIN_JUDGE_API_KEY",
+    "settings.TWIN_TEACHER_API_KEY=x": "TWIN_TEACHER_API_KEY",
     "settings.PATH=/bin": "PATH",
     "serving.engines.replica=2": "/serving/engines",
     "serving.engines.replicas=-1": "/serving/engines/replicas",

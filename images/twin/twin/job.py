@@ -207,7 +207,9 @@ def _run(
     ending: TwinError | Stopped | None = None
     try:
         settings = get_settings()
-        recipe = load_recipe(outcome.recipe, settings.recipes, settings.overrides, changes)
+        recipe = load_recipe(
+            outcome.recipe, settings.recipes, settings.overrides, changes, name.partition(" ")[0]
+        )
         made = tuple(split_assignments(changes))
         with _disk_errors_explained():
             body(Job(recipe, settings, outcome.run_id, outcome, made))

@@ -149,6 +149,9 @@ class Settings(BaseSettings):
     judge_api_key: SecretStr | None = None
     """Key of the endpoint that ``judge`` of a recipe names."""
 
+    teacher_api_key: SecretStr | None = None
+    """Key of the endpoint that ``datasets.teacher`` of a recipe names."""
+
     label_studio_url: str | None = None
     """Label Studio's address, for `twin datasets label`."""
     label_studio_token: SecretStr | None = None

@@ -30,9 +30,10 @@ from twin.stores.answer_records import AnswerRecords
 from twin.stores.audit import Audit
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index
+from twin.stores.kept_replies import KeptReplies, KeptReply
 from twin.stores.pair_sets import PairSetManifest, PairSets
 from twin.stores.registry import Registry
-from twin.stores.sample_sets import SampleSetManifest, SampleSets
+from twin.stores.sample_sets import SampleSetManifest, SampleSets, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import COLLECTIONS, open_warehouse
 
@@ -104,6 +105,9 @@ def fill(settings: Settings, author: str, name: str) -> None:
     opinion = Opinion(person="1", decision=Decision.KEEP)
     verdict = Verdict(sample="s", seen="x", document_id=ids[0], opinions=(opinion,))
     Verdicts(open_files(settings), name).update((), [verdict])
+    for writer in ("teacher", "judge"):
+        replies = KeptReplies(open_files(settings), replies_of(name, writer))
+        replies.keep(KeptReply(key="k", about=ids[0], text="What it says."))
     now = datetime.now(UTC)
     kept = KeptAnswer(
         answer=answer(author, documents=ids), created=now, expires=now + timedelta(days=1)
@@ -137,6 +141,7 @@ def left(settings: Settings, author: str, name: str) -> dict[str, int]:
         "sample sets": len(SampleSets(files, name).versions()),
         "pairs": len(files.names(f"pairs/{name}")),
         "verdicts": len(Verdicts(files, name).read()),
+        "replies": len(files.names(f"datasets/{name}/replies")),
         "raw pages": len(FileStore(settings.snapshots_root).names(author)),
         "unfinished": int((settings.home / "crawls" / author).exists()),
     }

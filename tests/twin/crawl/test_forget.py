@@ -32,8 +32,9 @@ from twin.stores.answer_records import AnswerRecords
 from twin.stores.audit import Audit
 from twin.stores.files import open_files
 from twin.stores.index import open_index
+from twin.stores.kept_replies import KeptReplies, KeptReply
 from twin.stores.registry import Registry
-from twin.stores.sample_sets import SampleSetManifest, SampleSets
+from twin.stores.sample_sets import SampleSetManifest, SampleSets, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
 from twin.stores.warehouse_files import export_warehouse, import_warehouse
@@ -145,11 +146,16 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         for id_ in (secret, other)
     )
     verdicts.update((), [of_secret, of_other])
+    for writer, about in (("teacher", secret), ("judge", secret), ("teacher", other)):
+        replies = KeptReplies(open_files(live), replies_of(name, writer))
+        replies.keep(KeptReply(key=f"of-{about}", about=about, text="What it says."))
     keep_answers(live, {"a1": (secret, other), "a2": (other,)})
 
     code, result, output = forget(recipe, URL, "--reason", "asked by mail")
     assert code == 0, output
     assert verdicts.read() == (of_other,)
+    left = [KeptReplies(open_files(live), replies_of(name, one)) for one in ("teacher", "judge")]
+    assert [[reply.about for reply in one] for one in left] == [[other], []]
     assert result["detail"] == {
         "urls": [URL],
         "texts erased": 1,
@@ -157,6 +163,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         "answers erased": 1,
         "chunks erased": 2,
         "verdicts erased": 1,
+        "replies erased": 2,
         "sample sets that hold it": [f"{name}/with"],
         "model versions trained on it": [f"twin-{name} version 1"],
     }

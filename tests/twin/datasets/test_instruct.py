@@ -113,6 +113,12 @@ def test_a_long_chunk_gives_its_first_whole_paragraphs():
     assert found.answer == "\n\n".join(paragraphs[:3]).strip()
 
 
+def test_a_line_of_any_length_is_read_in_its_own_time():
+    """It took the square of it, in which this test would not end."""
+    text = "many words " * 100_000
+    assert passage_of(chunk(text), KNOBS) == "paragraph longer than max_answer_words"
+
+
 @pytest.mark.parametrize("heading", ["## A small section", "A small section\n---", "Another\n==="])
 def test_no_heading_is_in_an_answer(heading):
     short, long = "Some words here. " * 4, "This is the long one of the two. " * 6

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from tests import tiny_model
 from tests.twin import corpora
@@ -19,6 +21,7 @@ from twin.domain.verdict import Decision, Opinion, Verdict, digest_of
 from twin.job import Job
 from twin.stores.embedded_index import EmbeddedReader
 from twin.stores.files import open_files
+from twin.stores.registry import Registry
 from twin.stores.sample_sets import SampleSets
 from twin.stores.verdicts import Verdicts
 
@@ -166,6 +169,81 @@ def test_an_index_published_while_it_is_read_is_read_again(ann, monkeypatch):
     assert "new" in manifest.documents
     assert made.ids["dataset_version"] == manifest.version
     assert sample_set_version(recipe, manifest.index_fingerprint) == manifest.version
+
+
+def test_a_document_comes_back_to_its_split_whichever_version_was_the_last(ann):
+    """An index that goes back makes an older version the newest, which does not know it."""
+    settings, recipe = ann
+    sets = SampleSets(open_files(settings), "ann")
+    make(settings, recipe)
+    first = sets.latest()
+    corpora.publish(corpora.corpus(16), recipe, settings)
+    make(settings, recipe)
+    second = sets.latest()
+    corpora.publish(corpora.corpus(), recipe, settings)
+    with pytest.raises(NothingToDo):
+        make(settings, recipe)
+    assert sets.latest() == first
+    corpora.publish(corpora.corpus(17), recipe, settings)
+    make(settings, recipe)
+    assert second.documents.items() <= sets.latest().documents.items()
+
+
+def test_another_seed_deals_anew_all_but_what_promoted_models_learnt(ann, mlflow_url):
+    settings, recipe = ann
+    name = f"ann-{uuid.uuid4().hex[:8]}"  # the registry is shared by all tests
+    recipe = recipe.model_copy(update={"name": name})
+    sets = SampleSets(open_files(settings), name)
+    corpora.publish(unlike(16), recipe, settings)
+    make(settings, recipe)
+    first = sets.latest()
+    reseeded = with_seed(recipe, 5)
+    with pytest.raises(TryAgainError, match=r"MLflow|mlflow"):
+        make(settings, reseeded)
+    settings = settings.model_copy(update={"mlflow_tracking_uri": mlflow_url})
+    make(settings, reseeded)
+    second = sets.latest()
+    moved = [d for d, split in first.documents.items() if second.documents[d] is not split]
+    assert [d for d in moved if first.documents[d] is Split.TRAIN]
+    assert second.documents.keys() == first.documents.keys()
+    register(settings, recipe, first.version)
+    make(settings, with_seed(recipe, 6))
+    third = sets.latest()
+    learnt = {d: split for d, split in first.documents.items() if split is not Split.TEST}
+    assert learnt.items() <= third.documents.items()
+    # The documents that it learnt from are known even while they are away.
+    corpora.publish(unlike(10), recipe, settings)
+    make(settings, with_seed(recipe, 7))
+    corpora.publish(unlike(17), recipe, settings)
+    make(settings, with_seed(recipe, 7))
+    assert learnt.items() <= sets.latest().documents.items()
+
+
+def unlike(documents):
+    """Chunks of documents that share no word, so that each is split by itself."""
+    return [
+        chunk.model_copy(
+            update={"text": " ".join(f"d{n}p{chunk.ordinal}w{word}" for word in range(60)) + "."}
+        )
+        for n in range(documents)
+        for chunk in corpora.document(f"d{n}", 2)
+    ]
+
+
+def with_seed(recipe, seed):
+    knobs = recipe.datasets.model_copy(update={"split_seed": seed})
+    return recipe.model_copy(update={"datasets": knobs})
+
+
+def register(settings, recipe, dataset_version):
+    client = MlflowClient(tracking_uri=settings.mlflow_tracking_uri)
+    run = client.create_run(client.create_experiment(uuid.uuid4().hex)).info.run_id
+    with Registry(settings) as registry:
+        version = registry.register(
+            recipe.model_name, weights_uri="file:///w", weights_digest="w", run_id=run,
+            tags={"dataset_version": dataset_version},
+        )  # fmt: skip
+        registry.promote(recipe.model_name, version.version)
 
 
 def test_splits_of_few_documents_are_pointed_out(ann):

@@ -191,11 +191,6 @@ def test_questions_of_a_document_that_is_gone_are_set_aside_and_its_split_is_kep
     make(settings, recipe.model_copy(update={"datasets": knobs}))
     assert sets.latest().documents == before.documents
     assert sets.latest().departed == {}
-    # Another seed for the splits deals all documents anew.
-    knobs = recipe.datasets.model_copy(update={"split_seed": 99})
-    make(settings, recipe.model_copy(update={"datasets": knobs}))
-    assert sets.latest().documents != before.documents
-    assert sets.latest().documents.keys() == before.documents.keys()
 
 
 def test_a_file_that_cannot_be_used_stops_the_job_before_anything_is_loaded(ship, monkeypatch):
@@ -204,7 +199,7 @@ def test_a_file_that_cannot_be_used_stops_the_job_before_anything_is_loaded(ship
     def refuse(*args, **kwargs):
         raise AssertionError("loaded")
 
-    monkeypatch.setattr("twin.datasets.questions.load_embedder", refuse)
+    monkeypatch.setattr("twin.datasets.workshop.load_embedder", refuse)
     path.write_text("- kind: fact\n  question: Q?\n")
     with pytest.raises(BadDataError, match=r"questions.yaml: line 1: the answer is missing"):
         make(settings, recipe)

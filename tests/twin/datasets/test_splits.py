@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from tests.twin import corpora
 from twin.datasets.duplicates import alike_documents
 from twin.datasets.passages import Passage
-from twin.datasets.splits import split_documents
+from twin.datasets.splits import LENGTHS, split_documents, strata_of
 from twin.domain.sample import Split
 from twin.text.shingles import MOST_HOLDERS
 
@@ -54,6 +55,12 @@ def test_of_two_documents_training_gets_one_and_the_test_the_other():
     """Validation is the one to do without."""
     for seed in range(20):
         assert Counter(split(["a", "b"], seed=seed).values()) == {Split.TRAIN: 1, Split.TEST: 1}
+
+
+def test_an_only_document_is_trained_on_before_it_is_measured_on():
+    places = [split(["only"], validation=0.9, test=0.1, seed=seed)["only"] for seed in range(20)]
+    assert Split.VALIDATION not in places
+    assert places.count(Split.TRAIN) >= 15
 
 
 def test_a_split_of_no_share_stays_empty():
@@ -130,3 +137,69 @@ def test_what_very_many_documents_hold_makes_none_of_them_alike():
     many = [passages(f"d{n:02}", words("licence")) for n in range(MOST_HOLDERS + 1)]
     assert alike_documents(many) == []
     assert len(alike_documents(many[:-1])) == MOST_HOLDERS * (MOST_HOLDERS - 1) // 2
+
+
+STRATA = {name: (("blog", "posts", "books")[n % 10 // 4], n % 2) for n, name in enumerate(IDS)}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_stratum_keeps_to_the_shares(seed):
+    splits = split(IDS, seed=seed, strata=STRATA)
+    counts = Counter(splits.values())
+    assert abs(counts[Split.TEST] - 40) <= 1
+    assert abs(counts[Split.VALIDATION] - 20) <= 1
+    for stratum in set(STRATA.values()):
+        own = [name for name in IDS if STRATA[name] == stratum]
+        held = Counter(splits[name] for name in own)
+        assert abs(held[Split.TEST] - 0.2 * len(own)) <= 2
+        assert abs(held[Split.VALIDATION] - 0.1 * len(own)) <= 2
+
+
+def test_the_seed_draws_who_of_a_stratum_goes_where():
+    assert split(IDS, seed=1, strata=STRATA) == split(reversed(IDS), seed=1, strata=STRATA)
+    assert split(IDS, seed=1, strata=STRATA) != split(IDS, seed=2, strata=STRATA)
+
+
+def test_one_stratum_is_drawn_as_if_there_were_none():
+    assert split(IDS, strata=dict.fromkeys(IDS, "blog")) == split(IDS)
+
+
+def test_no_share_is_no_document_of_any_stratum():
+    assert set(split(IDS, test=0.0, strata=STRATA).values()) == {Split.TRAIN, Split.VALIDATION}
+
+
+def test_newcomers_fill_what_their_stratum_lacks():
+    kept = dict.fromkeys([name for name in IDS if STRATA[name][0] == "blog"], Split.TRAIN)
+    splits = split(IDS, kept=kept, strata=STRATA)
+    assert {splits[name] for name in kept} == {Split.TRAIN}
+    counts = Counter(splits.values())
+    assert counts[Split.TEST] >= 35, "all together keep to the shares as far as they can"
+
+
+@pytest.mark.parametrize("strata", [None, STRATA])
+def test_nothing_moves_while_documents_come_one_by_one(strata):
+    kept = {}
+    for number in range(1, 60):
+        splits = split(IDS[:number], kept=kept, strata=strata,
+                       together=[(IDS[3], IDS[30]), (IDS[8], IDS[30], IDS[45])])  # fmt: skip
+        assert kept.items() <= splits.items()
+        kept = splits
+    counts = Counter(kept.values())
+    assert counts[Split.TRAIN] > 30
+    assert counts[Split.TEST] >= 6
+    assert counts[Split.VALIDATION] >= 2
+
+
+def test_strata_are_platforms_and_lengths():
+    short, article = LENGTHS
+
+    def chunks(name, tokens, platform):
+        [chunk] = corpora.document(name, 1)
+        parts = (tokens - 1, 1)
+        return [chunk.model_copy(update={"token_count": n, "platform": platform}) for n in parts]
+
+    strata = strata_of([
+        *chunks("a", short - 1, "web"), *chunks("b", short, "web"), *chunks("c", article, "web"),
+        *chunks("d", article - 1, "medium"),
+    ])  # fmt: skip
+    assert strata == {"a": ("web", 0), "b": ("web", 1), "c": ("web", 2), "d": ("medium", 1)}

@@ -68,5 +68,15 @@ def test_a_wrong_assignment_is_refused_in_words(
     assert "\n" not in message
 
 
+def test_a_stage_has_values_of_its_own_section_only(recipes: Path) -> None:
+    changes = ["datasets.max_samples=5,datasets.teacher.local=gemma3-270m"]
+    knobs = load_recipe("ada", recipes, changes=changes, stage="datasets").datasets
+    assert knobs.max_samples == 5
+    assert knobs.teacher is not None
+    assert knobs.teacher.model == "gemma3-270m"
+    with pytest.raises(BadDataError, match="a key of the section datasets"):
+        load_recipe("ada", recipes, changes=["training.seed=3"], stage="datasets")
+
+
 def test_nothing_set_changes_nothing() -> None:
     assert parse_changes([]) == {}

@@ -12,7 +12,8 @@ def text(first, last):
 
 
 def test_shingles_are_runs_of_eight_words_whatever_their_case():
-    assert shingles(text(0, SHINGLE)) == {tuple(WORDS[:SHINGLE])}
+    assert shingles(text(0, SHINGLE)) == {hash(tuple(WORDS[:SHINGLE]))}
+    assert len(shingles(text(0, SHINGLE))) == 1
     assert shingles(text(0, SHINGLE - 1)) == set()
     assert len(shingles(text(0, 20))) == 13
     assert shingles("One, TWO three four five six seven: eight!") == shingles(
@@ -33,6 +34,16 @@ def test_a_short_text_is_no_copy():
 def test_the_shorter_document_decides():
     held = {"short": [text(0, 12)], "long": [text(0, 10), text(0, 40)], "other": [text(30, 40)]}
     assert alike(held) == [("long", "other"), ("long", "short")]
+
+
+def test_nothing_is_alike_where_there_is_too_little_of_it():
+    assert alike({}) == []
+    assert alike({"one": [], "other": ["A few words."], "third": ["A few words."]}) == []
+
+
+def test_each_pair_of_three_that_say_the_same_is_named():
+    held = {name: [text(0, 20)] for name in ("c", "a", "b")}
+    assert alike(held) == [("a", "b"), ("a", "c"), ("b", "c")]
 
 
 def test_a_formula_of_many_is_passed_over():

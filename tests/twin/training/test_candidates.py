@@ -4,6 +4,7 @@ import pytest
 
 from tests.twin.corpora import passage
 from tests.twin.datasets.sets import HISTORY, sample
+from twin.domain.sample import Maker
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import load_language_model
 from twin.recipes import PairsSection
@@ -56,6 +57,12 @@ def choose(samples, chat, max_length=1_000, **knobs):
     pairs = PairsSection(**{"max_tokens": 20, **knobs})
     chosen = choose_samples(samples, chat, "Ann", pairs, max_length, reasons.append)
     return [each.id for each in chosen], reasons
+
+
+def test_what_a_teacher_answers_is_preferred_to_nothing(chat):
+    taught = {"maker": Maker.TEACHER}
+    samples = [sample("a", kind="question", **taught), sample("b", kind="rewrite", **taught)]
+    assert choose(samples, chat) == (["b"], ["its answer is a teacher's, not the author's"])
 
 
 def test_the_first_samples_that_fit_are_chosen(chat):

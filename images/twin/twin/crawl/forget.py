@@ -11,8 +11,9 @@ from twin.stores.answer_records import AnswerRecords
 from twin.stores.audit import note_action
 from twin.stores.crawl_pages import CrawlPages
 from twin.stores.files import open_files
+from twin.stores.kept_replies import KeptReplies
 from twin.stores.lineage import models_trained_on, sample_sets
-from twin.stores.sample_sets import recipes_with_samples
+from twin.stores.sample_sets import WRITERS, recipes_with_samples, replies_of
 from twin.stores.snapshots import open_snapshots
 from twin.stores.verdicts import Verdicts
 
@@ -53,11 +54,14 @@ def forget(job: Job, url: str, reason: str) -> None:
         pages.forget(ids, urls)
     chunks = _forget_in_indexes(job, ids)
     verdicts = _forget_in_verdicts(job, ids)
+    replies = _forget_in_replies(job, ids)
     _report(job, notes, texts, chunks)
     job.result.detail["verdicts erased"] = verdicts
+    job.result.detail["replies erased"] = replies
     job.result.detail["raw records erased"] = raw
     job.result.detail["answers erased"] = answers
-    if not (texts or chunks or verdicts or raw or answers or ids - known.keys()):
+    erased = (texts, chunks, verdicts, replies, raw, answers)
+    if not (any(erased) or ids - known.keys()):
         raise NothingToDo(f"{url} was forgotten before, and nothing of it is left")
     note_action(job.settings, "forgotten", url, job.run_id, {"author": author, "reason": reason})
 
@@ -114,6 +118,16 @@ def _forget_in_verdicts(job: Job, ids: set[str]) -> int:
     """Erase what people have said of its samples: they may have written another answer."""
     files = open_files(job.settings)
     return sum(Verdicts(files, recipe).forget(ids) for recipe in recipes_with_samples(files))
+
+
+def _forget_in_replies(job: Job, ids: set[str]) -> int:
+    """Erase what teachers and judges have replied to its passages: they say what it says."""
+    files = open_files(job.settings)
+    return sum(
+        KeptReplies(files, replies_of(recipe, writer)).forget(ids)
+        for recipe in recipes_with_samples(files)
+        for writer in WRITERS
+    )
 
 
 def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from twin.domain.errors import BadDataError
 from twin.domain.sample import Split
 from twin.stores.sample_files import parquet_rows
+from twin.stores.sample_sets import REJECTED
 
 _PROMPT = ("instruction", "question", "prompt", "query")
 _SHOWN = ("context", "input", "history", "system")
@@ -58,7 +59,7 @@ def read_rows(path: Path) -> list[Row]:
     rows = [
         row
         for file in files
-        if file.suffix in _ENDINGS and file.name != "manifest.json"
+        if file.suffix in _ENDINGS and file.name not in {"manifest.json", REJECTED}
         for row in _rows_of(file, path)
     ]
     if not rows:

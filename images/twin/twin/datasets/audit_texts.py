@@ -29,24 +29,38 @@ _ASSISTANT = re.compile(
 )
 
 
-def is_unfilled(row: Row) -> bool:
-    """Whether a template's placeholder was left in instruction or answer."""
-    return any(_PLACEHOLDER.search(_CODE.sub(" ", text)) for text in (row.instruction, row.answer))
+def holds_placeholder(text: str) -> bool:
+    """Whether a text holds what a template leaves where nothing was filled in."""
+    return _PLACEHOLDER.search(_CODE.sub(" ", text)) is not None
 
 
-def has_special_token(row: Row) -> bool:
-    """Whether any of its texts holds a special token of a model family, as text.
+def holds_special_token(text: str) -> bool:
+    """Whether a text holds a special token of a model family, as text.
 
     Code is looked past: an author may write about chat templates. The house's own engines show no
     text's marks to a model as tokens; another trainer may.
     """
-    texts = (row.prompt, row.answer, row.rejected or "")
-    return any(KNOWN_MARKS.search(_CODE.sub(" ", text)) for text in texts)
+    return KNOWN_MARKS.search(_CODE.sub(" ", text)) is not None
+
+
+def is_an_assistants(text: str) -> bool:
+    """Whether an assistant speaks in place of the author (in English)."""
+    return _ASSISTANT.search(text.replace("\u2019", "'")) is not None
+
+
+def is_unfilled(row: Row) -> bool:
+    """Whether a template's placeholder was left in instruction or answer."""
+    return any(map(holds_placeholder, (row.instruction, row.answer)))
+
+
+def has_special_token(row: Row) -> bool:
+    """Whether any of its texts holds a special token of a model family."""
+    return any(map(holds_special_token, (row.prompt, row.answer, row.rejected or "")))
 
 
 def speaks_as_assistant(row: Row) -> bool:
-    """Whether an assistant answers in place of the author (in English)."""
-    return _ASSISTANT.search(row.answer.replace("\u2019", "'")) is not None
+    """Whether an assistant answers in place of the author."""
+    return is_an_assistants(row.answer)
 
 
 def holds_personal_data() -> Callable[[Row], bool]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import chain
 
 from twin.datasets.reviews import ANSWER_EDITED
-from twin.domain.sample import InstructSample, Maker, Split
-from twin.stores.sample_sets import INSTRUCT, SampleSetManifest
+from twin.domain.sample import InstructSample, Maker, Split, TeacherKind
+from twin.stores.sample_sets import INSTRUCT, REJECTED, SampleSetManifest, TeacherRecord
 
 _SHOWN = 3
 
@@ -23,7 +23,7 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
             "",
             f"Version `{manifest.version}` of recipe `{manifest.recipe}`, made from index "
             f"`{manifest.index_fingerprint}`. Each sample carries the ids of its document, "
-            f"revision and chunks. {_origin(manifest)} No other model wrote any of them.",
+            f"revision and chunks. {_origin(manifest)}",
             "",
             *_table(manifest, samples),
             "",
@@ -34,7 +34,9 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
             "",
             *_copies(manifest),
             *_written(manifest),
+            *_teacher(manifest),
             *_verdicts(manifest),
+            *_rejected(manifest),
             *_left_out(manifest),
             *_redacted(manifest),
             *_examples(samples),
@@ -91,7 +93,24 @@ def _origin(manifest: SampleSetManifest) -> str:
         passages += f" {questions} questions were written with their answers."
     if edited := manifest.verdicts.get(ANSWER_EDITED):
         passages += f" {edited} answers were edited by people."
-    return passages
+    if manifest.teacher is None:
+        return f"{passages} No other model wrote any of them."
+    return f"{passages} {_taught(manifest.teacher)}"
+
+
+def _taught(teacher: TeacherRecord) -> str:
+    """What the teacher wrote, in a sentence."""
+    wrote = {
+        TeacherKind.INSTRUCTION: "the instruction of",
+        TeacherKind.QUESTION: "question and answer of",
+        TeacherKind.REWRITE: "the plain text of",
+    }
+    parts = [
+        f"{what} {count}"
+        for kind, what in wrote.items()
+        if (count := teacher.samples.get(kind.value))
+    ]
+    return f"The model {teacher.model} wrote {', '.join(parts) or 'nothing that is used'}."
 
 
 def _copies(manifest: SampleSetManifest) -> list[str]:
@@ -114,6 +133,28 @@ def _written(manifest: SampleSetManifest) -> list[str]:
             "",
         ]
     return lines
+
+
+def _teacher(manifest: SampleSetManifest) -> list[str]:
+    teacher = manifest.teacher
+    if teacher is None:
+        return []
+    money = "" if teacher.money is None else f", {teacher.money:g} by the recipe's prices"
+    ended = " The budget ended before all was asked." if teacher.budget_ended else ""
+    lines = [f"- {outcome}: {count}" for outcome, count in teacher.outcomes.items()]
+    return [
+        f"What {teacher.model} was asked for ({teacher.tokens:,} tokens{money}).{ended}",
+        "",
+        *lines,
+        "",
+    ]
+
+
+def _rejected(manifest: SampleSetManifest) -> list[str]:
+    if not manifest.rejected:
+        return []
+    lines = [f"- {reason}: {count}" for reason, count in manifest.rejected.items()]
+    return [f"Samples that did not pass a gate (each is in `{REJECTED}`):", "", *lines, ""]
 
 
 def _verdicts(manifest: SampleSetManifest) -> list[str]:

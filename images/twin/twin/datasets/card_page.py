@@ -130,6 +130,9 @@ def _documents(samples: Sequence[InstructSample]) -> list[DocumentRow]:
 def _left_out(manifest: SampleSetManifest) -> Iterator[tuple[str, list[tuple[str, int]]]]:
     """What is not in the samples, each with the reasons and how many, most frequent first."""
     yield "Samples that people have left out", Counter(manifest.refused).most_common()
+    yield "Samples that did not pass a gate", Counter(manifest.rejected).most_common()
+    if manifest.teacher:
+        yield "What became of each task of the teacher", list(manifest.teacher.outcomes.items())
     yield "Chunks that no sample was made of", Counter(manifest.skipped).most_common()
     yield "Written questions that are not used", Counter(manifest.set_aside).most_common()
     redacted = [(f"[{kind}]", count) for kind, count in Counter(manifest.redacted).most_common()]

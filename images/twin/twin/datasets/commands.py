@@ -15,18 +15,44 @@ app = typer.Typer(help="Make training samples from the index.", no_args_is_help=
 app.add_typer(label_commands.app, name="label")
 
 
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A value for these samples instead of the recipe's, as in datasets.max_samples=500 or "
+        "datasets.teacher.budget.tokens=100000; several with commas or several times.",
+    ),
+]
+
+
 @app.command()
-def make(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+def make(
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
     """Make instruct samples from the recipe's chunks and written questions.
 
-    Reads the recipe's index, the file that `datasets.written` names and people's verdicts (`twin
-    datasets label`). Writes datasets/RECIPE/VERSION/instruct/{train,validation,test}.parquet with a
-    card (README.md, and as a page card.html) and manifest.json to the file store, and
-    datasets/RECIPE/latest.json. Preference pairs are made by `twin training pairs`.
+    Reads the recipe's index, the files that `datasets.written` and `datasets.gates` name, people's
+    verdicts (`twin datasets label`), and where documents are dealt anew the model registry. Asks
+    the model that `datasets.teacher` names. Writes
+    datasets/RECIPE/VERSION/instruct/{train,validation,test}.parquet with a card (README.md, and as
+    a page card.html), manifest.json and rejected.jsonl (what gates left out) to the file store,
+    datasets/RECIPE/latest.json, and the replies of teacher and judge to datasets/RECIPE/replies.
+    Preference pairs are made by `twin training pairs`.
     """
     from twin.datasets.make import make_samples
 
-    run_job("datasets make", make_samples, recipe=recipe, run_id=run_id, result=result)
+    run_job(
+        "datasets make",
+        make_samples,
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
 
 
 @app.command()
@@ -70,7 +96,7 @@ def show(
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--kind", help="passage, written, or a kind of written question: fact, why …"),
+        typer.Option("--kind", help="passage, teacher, written, or a kind: rewrite, fact, why …"),
     ] = None,
     text: Annotated[
         str | None,
@@ -78,15 +104,25 @@ def show(
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, help="Samples to show.")] = 20,
     skip: Annotated[int, typer.Option("--skip", min=0, help="Samples to pass over first.")] = 0,
+    rejected: Annotated[
+        bool,
+        typer.Option(
+            "--rejected",
+            help="Instead those that a gate left out, each with its reason, which --text looks at.",
+        ),
+    ] = False,
 ) -> None:
     """Read samples: what is asked, the passages shown, the answer, and where it comes from.
 
     Pages through them on a terminal. Reads: the recipe's samples and pairs. Writes: nothing.
     """
-    from twin.datasets.read_version import read_samples
+    from twin.datasets.read_version import read_rejected, read_samples
 
     with plain_errors("datasets show"):
-        shown = read_samples(recipe, version, tuple(split or Split), kind, text, skip, count)
+        if rejected:
+            shown = read_rejected(recipe, version, text, skip, count)
+        else:
+            shown = read_samples(recipe, version, tuple(split or Split), kind, text, skip, count)
         pydoc.pager("\n\n".join(shown) + "\n")
 
 

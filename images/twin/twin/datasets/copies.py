@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Collection, Sequence
 
 from twin.domain.document import NAMESPACE
-from twin.domain.sample import InstructSample, Maker, Split, draw_key
+from twin.domain.sample import InstructSample, Split, draw_key
 from twin.domain.written import plain
 
 
@@ -31,7 +31,7 @@ def within_copy_share(
     for split in Split:
         of_split = [sample for sample in samples if sample.split is split]
         copies = [sample for sample in of_split if shows_answer(sample)]
-        made = [s for s in copies if s.maker is Maker.PASSAGE and s.id not in fixed]
+        made = [s for s in copies if s.is_verbatim and s.id not in fixed]
         allowed = max(0, int(share * len(of_split)) - (len(copies) - len(made)))
         made.sort(key=lambda sample: draw_key(sample.id, seed))
         over.update(sample.id for sample in made[allowed:])

@@ -16,14 +16,14 @@ def without_duplicates(
     passages: Sequence[Passage], splits: dict[str, Split]
 ) -> tuple[list[Passage], int]:
     """The passages to use, in their order, and how many were dropped as copies."""
-    seen: set[tuple[str, ...]] = set()
+    seen: set[int] = set()  # hashes, as of shingles: words of all passages fill the memory
     held_out: set[Shingle] = set()
     kept: set[str] = set()
     for split in _KEEPERS:
         for passage in passages:
             if splits[passage.chunk.document_id] is not split:
                 continue
-            words = tuple(words_of(passage.answer.lower()))
+            words = hash(tuple(words_of(passage.answer.lower())))
             if words in seen or is_copy(shingles(passage.answer), held_out):
                 continue
             seen.add(words)

@@ -2,17 +2,28 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twin.datasets.copies import sample_id, within_copy_share
 from twin.datasets.duplicates import alike_documents, without_duplicates
+from twin.datasets.gates import Gate, Rejected, by_rule, held_out_gate, pass_gates
+from twin.datasets.held_out import HeldOut
 from twin.datasets.instructions import gives_away, has_templates, instructions
 from twin.datasets.keyphrases import key_phrases
 from twin.datasets.passages import Passage, passage_of
 from twin.datasets.reviews import Reviews
-from twin.datasets.splits import split_documents
-from twin.datasets.written import Asked, Shelf, WrittenSet, drawn, locate, written_samples
+from twin.datasets.splits import split_documents, strata_of
+from twin.datasets.teacher import Taught
+from twin.datasets.written import (
+    Asked,
+    Located,
+    Shelf,
+    WrittenSet,
+    drawn,
+    locate,
+    written_samples,
+)
 from twin.domain.chunk import Chunk
 from twin.domain.sample import InstructSample, Split, draw_key
 from twin.rag.prompt import format_passage
@@ -25,6 +36,8 @@ class InstructSet:
 
     ``skipped`` counts chunks by reason; ``set_aside`` has written questions with their reason,
     ``not_retrieved`` of how many that are used the retriever did not find the right passage.
+    ``rejected`` has the samples that a gate left out; ``taught`` what became of each task of a
+    teacher.
     """
 
     samples: list[InstructSample]
@@ -32,6 +45,26 @@ class InstructSet:
     skipped: Counter[str] = field(default_factory=Counter)
     set_aside: list[tuple[str, str]] = field(default_factory=list)
     not_retrieved: int = 0
+    rejected: list[Rejected] = field(default_factory=list)
+    taught: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a teacher is given to make samples of.
+
+    Attributes:
+        passages: that are trained on, of any language.
+        context: the passages that a sample of a passage shows, by the sample's number.
+        hidden: documents that no sample may show.
+    """
+
+    passages: Sequence[Passage]
+    context: Callable[[Passage, int], tuple[str, ...]]
+    hidden: Collection[str]
+
+
+Teach = Callable[[Lesson], Taught]
 
 
 def make_instruct_set(
@@ -41,6 +74,9 @@ def make_instruct_set(
     asked: Asked | None = None,
     kept: Mapping[str, Split] | None = None,
     reviews: Reviews | None = None,
+    teach: Teach | None = None,
+    gates: Sequence[Gate] = (),
+    measured: Iterable[str] = (),
 ) -> InstructSet:
     """Make the samples of a recipe's chunks: the same every time from the same chunks.
 
@@ -52,6 +88,9 @@ def make_instruct_set(
         asked: the questions that a person wrote, if the recipe names any.
         kept: document id to split, of earlier versions.
         reviews: what people say of samples; holds afterwards what has become of it.
+        teach: makes further samples with the help of a model.
+        gates: beside those that need no model, the cheap ones first.
+        measured: questions that models are measured by, beside the written ones held out here.
     """
     reviews = reviews or Reviews({})
     ordered = sorted(chunks, key=lambda chunk: (chunk.document_id, chunk.ordinal))
@@ -64,7 +103,44 @@ def make_instruct_set(
         else:
             skipped[found] += 1
     located, set_aside = locate(asked.questions, Shelf.of(ordered)) if asked else ([], [])
-    splits = split_documents(
+    splits = _split(ordered, passages, located, knobs, kept)
+    passages, copies = without_duplicates(passages, splits)
+    skipped.update({"said before": copies} if copies else {})
+    shelves = _shelves(passages, splits)
+    samples = _samples(_askable(passages, skipped), splits, shelves, knobs, skipped)
+    taught = teach(_lesson(passages, splits, shelves, knobs)) if teach else Taught()
+    samples = reviews.apply(_distinct([*samples, *taught.samples]))
+    held_out = _held_out(located, splits, measured)
+    # Before they are made, since a search for each is what they cost.
+    located = drawn(located, knobs.max_samples, knobs.seed)
+    written = written_samples(located, splits, asked, knobs.seed) if asked else WrittenSet()
+    asked_samples = reviews.apply([*written.samples, *written.withheld])[: knobs.max_samples]
+    room = knobs.max_samples - len(asked_samples)
+    passed, rejected = _at_most(
+        samples, room, knobs.seed, reviews.kept, [by_rule, held_out_gate(held_out), *gates]
+    )
+    kept_samples = [*passed, *asked_samples]
+    fair = within_copy_share(kept_samples, knobs.copy_share, knobs.seed, reviews.kept)
+    return InstructSet(
+        reviews.apply(fair),  # once more: those asked from memory are others than before
+        splits,
+        skipped,
+        [*set_aside, *written.set_aside],
+        written.not_retrieved,
+        [*taught.rejected, *rejected],
+        taught.outcomes,
+    )
+
+
+def _split(
+    chunks: Iterable[Chunk],
+    passages: Sequence[Passage],
+    located: Iterable[Located],
+    knobs: DatasetsSection,
+    kept: Mapping[str, Split] | None,
+) -> dict[str, Split]:
+    """The split of every document that a sample may be made of."""
+    return split_documents(
         {
             *(passage.chunk.document_id for passage in passages),
             *(document_id for question in located for document_id in question.document_ids),
@@ -74,24 +150,63 @@ def make_instruct_set(
         seed=knobs.split_seed,
         together=alike_documents(passages),
         kept=kept,
+        strata=strata_of(chunks),
     )
-    passages, copies = without_duplicates(passages, splits)
-    skipped.update({"said before": copies} if copies else {})
-    samples = reviews.apply(_samples(_askable(passages, skipped), splits, knobs, skipped))
-    # Before they are made, since a search for each is what they cost.
-    located = drawn(located, knobs.max_samples, knobs.seed)
-    written = written_samples(located, splits, asked, knobs.seed) if asked else WrittenSet()
-    asked_samples = reviews.apply([*written.samples, *written.withheld])[: knobs.max_samples]
-    room = knobs.max_samples - len(asked_samples)
-    kept_samples = [*_at_most(samples, room, knobs.seed, reviews.kept), *asked_samples]
-    fair = within_copy_share(kept_samples, knobs.copy_share, knobs.seed, reviews.kept)
-    return InstructSet(
-        reviews.apply(fair),  # once more: those asked from memory are others than before
-        splits,
-        skipped,
-        [*set_aside, *written.set_aside],
-        written.not_retrieved,
+
+
+class _Shelf:
+    """The passages that samples of one split may show."""
+
+    def __init__(self) -> None:
+        self._chunks: list[Chunk] = []
+        self._places: dict[str, int] = {}
+
+    def add(self, chunk: Chunk) -> None:
+        self._places[chunk.id] = len(self._chunks)
+        self._chunks.append(chunk)
+
+    def others(self, chunk: Chunk, most: int, draw: random.Random) -> list[Chunk]:
+        """At most so many but this one, drawn."""
+        place, others = self._places[chunk.id], len(self._chunks) - 1
+        drawn = draw.sample(range(others), min(most, others))
+        return [self._chunks[number + (number >= place)] for number in drawn]
+
+
+def _shelves(passages: Sequence[Passage], splits: Mapping[str, Split]) -> dict[Split, _Shelf]:
+    shelves: dict[Split, _Shelf] = defaultdict(_Shelf)
+    for passage in passages:
+        shelves[splits[passage.chunk.document_id]].add(passage.chunk)
+    return shelves
+
+
+def _lesson(
+    passages: Sequence[Passage],
+    splits: Mapping[str, Split],
+    shelves: Mapping[Split, _Shelf],
+    knobs: DatasetsSection,
+) -> Lesson:
+    return Lesson(
+        [each for each in passages if splits[each.chunk.document_id] is Split.TRAIN],
+        lambda passage, number: _context(passage.chunk, shelves[Split.TRAIN], knobs, number),
+        {document_id for document_id, place in splits.items() if place is not Split.TRAIN},
     )
+
+
+def _distinct(samples: Iterable[InstructSample]) -> list[InstructSample]:
+    """Each sample once: a teacher may write what a template says."""
+    return list({sample.id: sample for sample in samples}.values())
+
+
+def _held_out(
+    located: Iterable[Located], splits: Mapping[str, Split], measured: Iterable[str]
+) -> HeldOut:
+    """What nothing may be trained on: questions of evaluation sets, and those held out here."""
+    held = [
+        question.asked
+        for question in located
+        if any(splits[document_id] is not Split.TRAIN for document_id in question.document_ids)
+    ]
+    return HeldOut([*measured, *(each.question for each in held)], (each.answer for each in held))
 
 
 def _askable(passages: Sequence[Passage], skipped: Counter[str]) -> list[Passage]:
@@ -106,14 +221,12 @@ def _askable(passages: Sequence[Passage], skipped: Counter[str]) -> list[Passage
 
 def _samples(
     passages: Sequence[Passage],
-    splits: dict[str, Split],
+    splits: Mapping[str, Split],
+    shelves: Mapping[Split, _Shelf],
     knobs: DatasetsSection,
     skipped: Counter[str],
 ) -> list[InstructSample]:
     phrases = key_phrases([passage.answer for passage in passages]) if passages else []
-    shelves: dict[Split, list[Chunk]] = defaultdict(list)
-    for passage in passages:
-        shelves[splits[passage.chunk.document_id]].append(passage.chunk)
     taken: set[str] = set()
     samples: list[InstructSample] = []
     for passage, found in zip(passages, phrases, strict=True):
@@ -145,9 +258,7 @@ def _choose(
     return chosen
 
 
-def _context(
-    chunk: Chunk, shelf: list[Chunk], knobs: DatasetsSection, number: int
-) -> tuple[str, ...]:
+def _context(chunk: Chunk, shelf: _Shelf, knobs: DatasetsSection, number: int) -> tuple[str, ...]:
     """Passages as serving shows them, the right one anywhere among them; empty for from-memory.
 
     The others come from the same split, so that no test passage is ever read in training.
@@ -157,8 +268,7 @@ def _context(
     if (start + number * knobs.grounded_share) % 1.0 >= knobs.grounded_share:
         return ()
     draw = random.Random(f"{knobs.seed}:{chunk.id}:{number}")  # noqa: S311 - no secret
-    others = [other for other in shelf if other.id != chunk.id]
-    shown = draw.sample(others, min(knobs.context_passages - 1, len(others)))
+    shown = shelf.others(chunk, knobs.context_passages - 1, draw)
     shown.insert(draw.randint(0, len(shown)), chunk)
     return tuple(format_passage(passage) for passage in shown)
 
@@ -183,9 +293,24 @@ def _sample(
 
 
 def _at_most(
-    samples: list[InstructSample], most: int, seed: int, first: Collection[str]
-) -> list[InstructSample]:
-    """At most so many, drawn by id but for those that go ``first``, in their order."""
+    samples: Sequence[InstructSample],
+    most: int,
+    seed: int,
+    first: Collection[str],
+    gates: Sequence[Gate],
+) -> tuple[list[InstructSample], list[Rejected]]:
+    """At most so many that pass the gates, drawn by id but for those that go ``first``.
+
+    Whom people want passes. Others are looked at until there are enough, so that what a gate costs
+    grows with the samples that are wanted, and not with those that there are.
+    """
     order = sorted(samples, key=lambda s: (s.id not in first, draw_key(s.id, seed)))
-    kept = {sample.id for sample in order[:most]}
-    return [sample for sample in samples if sample.id in kept]
+    kept: set[str] = set()
+    rejected: list[Rejected] = []
+    while order and len(kept) < most:
+        batch, order = order[: most - len(kept)], order[most - len(kept) :]
+        passed = pass_gates([each for each in batch if each.id not in first], gates)
+        kept |= {each.id for each in batch if each.id in first}
+        kept |= {each.id for each in passed.kept}
+        rejected += passed.rejected
+    return [sample for sample in samples if sample.id in kept], rejected

@@ -3,30 +3,42 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
 
 import structlog
 
 from twin.datasets.card import few_documents, render_card
 from twin.datasets.card_page import render_page
 from twin.datasets.copies import copy_share
+from twin.datasets.gates import Rejected
 from twin.datasets.instruct import InstructSet, make_instruct_set
 from twin.datasets.personal_data import Redactor
-from twin.datasets.questions import open_questions, written_inputs
+from twin.datasets.questions import written_inputs
 from twin.datasets.reviews import Reviews
+from twin.datasets.workshop import Workshop, workshop_inputs
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.sample import WITHHELD, Maker, Split
 from twin.domain.verdict import Verdict
 from twin.job import Job
+from twin.models.spending import Spending
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import IndexReader, nothing_published, open_index
-from twin.stores.sample_sets import INSTRUCT, PAGE, SampleSetManifest, SampleSets
+from twin.stores.lineage import splits_learnt
+from twin.stores.sample_sets import (
+    INSTRUCT,
+    PAGE,
+    SampleSetManifest,
+    SampleSets,
+    TeacherRecord,
+)
 from twin.stores.verdicts import Verdicts, digest
 
 log = structlog.get_logger("twin")
 
-MAKER = "6"
+MAKER = "7"
 """Version of this stage's code, part of every data set's version: raise it when samples change."""
 
 
@@ -67,6 +79,7 @@ def sample_set_version(
         index_fingerprint,
         recipe.digest("author", "datasets"),
         *written_inputs(recipe),
+        *workshop_inputs(recipe),
         *([digest(verdicts)] if verdicts else []),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
@@ -92,12 +105,20 @@ def _make(job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Ve
             advance(1)
     if reader.fingerprint() != fingerprint:
         raise TryAgainError("the index changed while its chunks were read: run this again")
-    earlier = sets.find_latest()
-    same = earlier is not None and earlier.split_seed == job.recipe.datasets.split_seed
-    kept = earlier.assigned if earlier and same else {}
-    asked = open_questions(job.recipe, job.settings, reader, redactor)
+    kept = _kept_splits(job, sets)
     reviews = Reviews.of(verdicts, redactor.text)
-    made = make_instruct_set(chunks, job.recipe.datasets, asked=asked, kept=kept, reviews=reviews)
+    workshop = Workshop(job, files, reader, redactor, version)
+    with closing(workshop):
+        made = make_instruct_set(
+            chunks,
+            job.recipe.datasets,
+            asked=workshop.asked(),
+            kept=kept,
+            reviews=reviews,
+            teach=workshop.teach,
+            gates=workshop.gates(),
+            measured=workshop.measured(),
+        )
     job.counts.read = len(chunks)
     job.counts.skipped = sum(made.skipped.values())
     for question, reason in made.set_aside:
@@ -110,11 +131,12 @@ def _make(job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Ve
             "redacted": dict(sorted(redactor.counts.items())),
             "verdicts": reviews.outcome(made.samples),
             "refused": reviews.reasons(),
+            "teacher": _teacher_record(job.recipe, made, workshop.spending),
             "departed": {id_: split for id_, split in kept.items() if id_ not in made.documents},
         }
     )
     card, page = render_card(manifest, made.samples), render_page(manifest, made.samples)
-    uri = sets.publish(manifest, made.samples, card, page)
+    uri = sets.publish(manifest, made.samples, card, page, list(map(_row, made.rejected)))
     job.counts.written = len(made.samples)
     job.result.ids["dataset_version"] = version
     job.result.uris["dataset"] = uri
@@ -128,12 +150,32 @@ def _make(job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Ve
         set_aside=manifest.set_aside,
         verdicts=manifest.verdicts,
         refused=manifest.refused,
+        rejected=manifest.rejected,
+        teacher=manifest.teacher.model_dump() if manifest.teacher else None,
         not_retrieved=made.not_retrieved,
         copy_share=manifest.copy_share,
     )
     if warning := few_documents(manifest):
         job.result.detail["warning"] = warning
         log.warning("few documents", reason=warning)
+
+
+def _kept_splits(job: Job, sets: SampleSets) -> dict[str, Split]:
+    """The split of every document that must not move.
+
+    All versions that were dealt by the recipe's seed say it, the newest first. Where the documents
+    are dealt anew, what promoted models learnt from stays what it was to them.
+    """
+    seed = job.recipe.datasets.split_seed
+    newest = sets.find_latest()
+    versions = sets.versions()
+    others = [each for each in map(sets.manifest, versions) if each.split_seed == seed]
+    kept = {id_: split for each in others for id_, split in each.assigned.items()}
+    if newest is not None and newest.split_seed == seed:
+        return {**kept, **newest.assigned}
+    if not versions:
+        return {}
+    return {**kept, **splits_learnt(job.settings, sets, job.recipe.model_name)}
 
 
 def _check(made: InstructSet) -> None:
@@ -166,8 +208,35 @@ def _manifest(job: Job, version: str, fingerprint: str, made: InstructSet) -> Sa
         withheld=kinds.pop(WITHHELD, 0),
         written=dict(kinds),
         set_aside=dict(Counter(reason for _, reason in made.set_aside)),
+        rejected=dict(Counter(each.reason.value for each in made.rejected).most_common()),
         copy_share={
             split.value: round(copy_share([s for s in made.samples if s.split is split]), 4)
             for split in Split
         },
     )
+
+
+def _teacher_record(
+    recipe: Recipe, made: InstructSet, spending: Spending | None
+) -> TeacherRecord | None:
+    teacher = recipe.datasets.teacher
+    if teacher is None or spending is None:
+        return None
+    kinds = Counter(each.kind for each in made.samples if each.maker is Maker.TEACHER)
+    return TeacherRecord(
+        model=teacher.model,
+        outcomes=dict(sorted(made.taught.items())),
+        samples=dict(sorted(kinds.items())),
+        tokens=spending.tokens + spending.held_tokens,
+        money=round(spending.money + spending.held_money, 6) if teacher.prices else None,
+        budget_ended=spending.ended,
+    )
+
+
+def _row(rejected: Rejected) -> dict[str, Any]:
+    """A sample that was left out, with its reason."""
+    return {
+        "reason": rejected.reason.value,
+        "detail": rejected.detail,
+        **rejected.sample.model_dump(mode="json"),
+    }

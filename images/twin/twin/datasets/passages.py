@@ -12,7 +12,11 @@ MIN_PROSE_SHARE = 0.6
 
 _FENCE = re.compile(r"^(```|~~~).*?(^\1|\Z)", re.MULTILINE | re.DOTALL)
 #: A heading of either style: marked by number signs, or by a line below it.
-_HEADING = re.compile(r"^ {0,3}#{1,6}\s.*$|^[^\n|]*\S[^\n|]*\n(?:=+|-{2,})[ \t]*$", re.MULTILINE)
+#: That the line above holds a word is looked at ahead: to search for it within the line takes the
+#: square of a paragraph's length.
+_HEADING = re.compile(
+    r"^ {0,3}#{1,6}\s.*$|^(?=[^\n|]*[^\s|])[^\n|]+\n(?:=+|-{2,})[ \t]*$", re.MULTILINE
+)
 _NOT_PROSE = re.compile(r"^(\s*([-*+]|\d+[.)])\s|\s*\||#{1,6}\s| {4}|\t|>\s)")
 
 

@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Collection, Sequence
 
 from twin.datasets.personal_data import Redactor
-from twin.datasets.written import Asked
+from twin.datasets.written import Asked, Retrieve
 from twin.datasets.written_file import read_written
 from twin.domain.answer import Passage
 from twin.domain.written import WrittenQuestion
-from twin.models.embedder import load_embedder
+from twin.models.embedder import Embedder, load_embedder
 from twin.rag.context import fit_context
 from twin.rag.retrieve import make_retriever
 from twin.recipes import Recipe
@@ -26,9 +26,13 @@ def written_inputs(recipe: Recipe) -> tuple[str, ...]:
     if path is None:
         return ()
     read_written(path)  # what is wrong with it is said before anything is loaded
+    return (hashlib.sha256(path.read_bytes()).hexdigest(), *serving_inputs(recipe))
+
+
+def serving_inputs(recipe: Recipe) -> tuple[str, ...]:
+    """What of serving shapes the passages that it would show."""
     serving = recipe.serving
     return (
-        hashlib.sha256(path.read_bytes()).hexdigest(),
         recipe.digest("retrieval"),
         recipe.features.embedder,
         f"{serving.passages} passages, {serving.max_context_tokens} tokens",
@@ -36,19 +40,47 @@ def written_inputs(recipe: Recipe) -> tuple[str, ...]:
 
 
 def open_questions(
-    recipe: Recipe, settings: Settings, reader: IndexReader, redactor: Redactor
+    recipe: Recipe,
+    settings: Settings,
+    reader: IndexReader,
+    redactor: Redactor,
+    embedder: Embedder | None = None,
 ) -> Asked | None:
     """The recipe's questions and a retriever for them; None where it names no file.
 
-    Passages are chosen as serving chooses them. Their tokens are counted by the embedder's
-    tokenizer, which is near enough to the language model's, and is loaded.
+    Args:
+        recipe: names the file.
+        settings: where the embedder is.
+        reader: of the index.
+        redactor: of personal data.
+        embedder: the recipe's; it is loaded where none is given.
 
     Raises:
         BadDataError: the file or the index does not fit the recipe.
     """
     if recipe.datasets.written is None:
         return None
-    embedder = load_embedder(recipe.features.embedder, settings)
+    embedder = embedder or load_embedder(recipe.features.embedder, settings)
+    questions = [
+        _redacted_question(each, redactor) for each in read_written(recipe.datasets.written)
+    ]
+    return Asked(
+        questions,
+        open_retrieve(recipe, reader, redactor, embedder),
+        recipe.retrieval.dont_know,
+        recipe.serving.passages,
+        recipe.datasets.withheld_share,
+    )
+
+
+def open_retrieve(
+    recipe: Recipe, reader: IndexReader, redactor: Redactor, embedder: Embedder
+) -> Retrieve:
+    """Finds passages as serving does, redacted.
+
+    Their tokens are counted by the embedder's tokenizer, which is near enough to the language
+    model's, and is loaded.
+    """
     retriever = make_retriever(recipe, reader, embedder)
     serving = recipe.serving
 
@@ -58,11 +90,7 @@ def open_questions(
         shown = fit_context(found, serving.max_context_tokens, embedder.count_tokens)
         return [_redacted(passage, redactor) for passage in shown]
 
-    questions = [
-        _redacted_question(each, redactor) for each in read_written(recipe.datasets.written)
-    ]
-    withheld = recipe.datasets.withheld_share
-    return Asked(questions, retrieve, recipe.retrieval.dont_know, serving.passages, withheld)
+    return retrieve
 
 
 def _redacted(passage: Passage, redactor: Redactor) -> Passage:

@@ -9,7 +9,7 @@ from twin.datasets.differences import Difference, difference
 from twin.datasets.export import Form, export
 from twin.datasets.show import chosen_samples, render_sample
 from twin.domain.errors import BadDataError
-from twin.domain.sample import PreferencePair, Split
+from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.recipes import load_recipe
 from twin.settings import get_settings
 from twin.stores.files import open_files
@@ -61,6 +61,28 @@ def read_samples(
     ]
     if not shown:
         raise BadDataError(f"version {name} has no such sample: leave out --kind, --text or --skip")
+    return shown
+
+
+def read_rejected(recipe: str, version: str, text: str | None, skip: int, count: int) -> list[str]:
+    """The samples that gates left out of a version, in Markdown, each with its reason.
+
+    Raises:
+        BadDataError: there is no such version, or none is so.
+    """
+    sets, _, name = open_version(recipe, version)
+    rows = (
+        row
+        for row in sets.rejected(name)
+        if text is None or text.casefold() in f"{row['reason']}\n{row['instruction']}".casefold()
+    )
+    shown = [
+        f"{row['reason']}{f' ({detail})' if (detail := row['detail']) else ''}\n\n"
+        + render_sample(InstructSample.model_validate(row))
+        for row in islice(rows, skip, skip + count)
+    ]
+    if not shown:
+        raise BadDataError(f"of version {name} no such sample was left out by a gate")
     return shown
 
 

@@ -1,14 +1,33 @@
 """Which document goes where: whole documents, so no passage of a test article is trained on."""
 
 import hashlib
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 
+from twin.domain.chunk import Chunk
 from twin.domain.groups import Group, grouped
 from twin.domain.sample import Split
 
 _MEASURED_FIRST = (Split.TEST, Split.VALIDATION, Split.TRAIN)
 """The split of a newcomer whose likes are in several."""
+
+
+LENGTHS = (500, 3_000)
+"""Tokens from which a document is no post any more, but an article, and then a long one."""
+
+
+def strata_of(chunks: Iterable[Chunk]) -> dict[str, tuple[str, int]]:
+    """The stratum of each document: its platform, and whether it is short, an article or long."""
+    tokens: Counter[str] = Counter()
+    platforms: dict[str, str] = {}
+    for chunk in chunks:
+        tokens[chunk.document_id] += chunk.token_count
+        platforms.setdefault(chunk.document_id, chunk.platform)
+    return {
+        document_id: (platform, bisect_right(LENGTHS, tokens[document_id]))
+        for document_id, platform in platforms.items()
+    }
 
 
 def split_documents(
@@ -19,13 +38,16 @@ def split_documents(
     seed: int,
     together: Iterable[Collection[str]] = (),
     kept: Mapping[str, Split] | None = None,
+    strata: Mapping[str, Hashable] | None = None,
 ) -> dict[str, Split]:
     """The split of each document.
 
     A document of an earlier version stays where it was, whatever has changed since: what a
     champion was trained on never becomes a candidate's test. A new one goes where a document that
     says the same is; else its place is drawn from its id and the seed alone, so it does not depend
-    on what else there is. Only where a wanted split would be empty does a new document move there
+    on what else there is. Where documents are of several strata, the new ones are dealt so that
+    each stratum, and all together, keep to the shares: in the order of the draw, each to the split
+    that lacks most. Only where a wanted split would be empty does a new document move there
     (training gets one first, then test, then validation).
 
     Args:
@@ -34,16 +56,23 @@ def split_documents(
         test: share of them for the test.
         seed: of the draw.
         together: groups of documents that say the same.
-        kept: document id to split, of an earlier version.
+        kept: document id to split, of earlier versions.
+        strata: document id to what it is like (platform, length).
     """
     kept = kept or {}
     groups = list(grouped(set(document_ids), together))
     placed = {group: _known(group, kept) for group in groups}
     drawn = sorted((_draw(group[0], seed), group) for group in groups if placed[group] is None)
     fresh = [group for _, group in drawn]
-    for place, group in drawn:
-        held_out = Split.TEST if place < test else Split.VALIDATION
-        placed[group] = held_out if place < test + validation else Split.TRAIN
+    stratum = {group: (strata or {}).get(group[0]) for group in groups}
+    if len(set(stratum.values())) > 1:
+        train = 1 - test - validation
+        shares = {Split.TRAIN: train, Split.TEST: test, Split.VALIDATION: validation}
+        _deal(placed, fresh, stratum, shares)
+    else:
+        for place, group in drawn:
+            held_out = Split.TEST if place < test else Split.VALIDATION
+            placed[group] = held_out if place < test + validation else Split.TRAIN
     for split, share in ((Split.TRAIN, 1.0), (Split.TEST, test), (Split.VALIDATION, validation)):
         if share > 0 and split not in placed.values():
             _fill(placed, fresh, split)
@@ -58,6 +87,33 @@ def split_documents(
 def _known(group: Group, kept: Mapping[str, Split]) -> Split | None:
     places = {kept[document_id] for document_id in group if document_id in kept}
     return next((split for split in _MEASURED_FIRST if split in places), None)
+
+
+def _deal(
+    placed: dict[Group, Split | None],
+    fresh: Iterable[Group],
+    stratum: Mapping[Group, Hashable],
+    shares: Mapping[Split, float],
+) -> None:
+    """Place new groups one by one in the split that lacks most, of their stratum and of all."""
+    own: Counter[tuple[Hashable, Split]] = Counter()
+    everywhere: Counter[Split] = Counter()
+    for group, split in placed.items():
+        if split is not None:
+            own[stratum[group], split] += 1
+            everywhere[split] += 1
+    for group in fresh:
+        like = stratum[group]
+        seen = sum(own[like, split] for split in Split) + everywhere.total() + 2
+        lacks = {
+            split: share * seen - own[like, split] - everywhere[split]
+            for split, share in shares.items()
+            if share > 0
+        }
+        split = max(lacks, key=lambda each: lacks[each])
+        placed[group] = split
+        own[like, split] += 1
+        everywhere[split] += 1
 
 
 def _fill(placed: dict[Group, Split | None], fresh: list[Group], split: Split) -> None:

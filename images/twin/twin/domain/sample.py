@@ -26,6 +26,19 @@ class Maker(StrEnum):
     """A person wrote question and answer (`twin.domain.written`)."""
     EDITED = "edited"
     """A passage that a person has changed (`twin.domain.verdict`): no longer verbatim."""
+    TEACHER = "teacher"
+    """A language model wrote part of it: which part, its kind says (`TeacherKind`)."""
+
+
+class TeacherKind(StrEnum):
+    """What a teacher wrote of a sample."""
+
+    INSTRUCTION = "instruction"
+    """The instruction; the answer is the author's passage, verbatim."""
+    QUESTION = "question"
+    """Question and answer, which follows from the passages shown."""
+    REWRITE = "rewrite"
+    """A plain text that says what the passage says; the answer is the passage, verbatim."""
 
 
 WITHHELD = "withheld"
@@ -57,10 +70,23 @@ class InstructSample(BaseModel):
     maker: Maker = Maker.PASSAGE
     chunk_ids: tuple[str, ...] = ()
     history: tuple[Turn, ...] = ()
-    kind: str = Field(default="", description="of a written question: what it asks for")
+    kind: str = Field(
+        default="", description="of a written question: what it asks for; of a teacher's: its part"
+    )
     facts: tuple[str, ...] = Field(
         default=(), description="of a written question: what a right answer must contain"
     )
+
+    @property
+    def is_verbatim(self) -> bool:
+        """Whether the answer is the author's passage, word for word."""
+        taught = self.maker is Maker.TEACHER and self.kind != TeacherKind.QUESTION
+        return self.maker is Maker.PASSAGE or taught
+
+    @property
+    def is_by_person(self) -> bool:
+        """Whether a person wrote its answer for it: no machine overrules that."""
+        return self.maker in {Maker.WRITTEN, Maker.EDITED}
 
 
 def is_known_right(sample: InstructSample, answer: str, refusal: str) -> bool:

@@ -1,10 +1,11 @@
 """Language models behind one small protocol: generate, stream, and score a given answer."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypedDict
+from typing import Literal, Protocol, TypedDict, runtime_checkable
 
+from twin.domain.errors import TwinError
 from twin.settings import Settings
 
 FinishReason = Literal["stop", "length"]
@@ -116,6 +117,34 @@ class LanguageModel(Protocol):
         """For each answer the sum of its tokens' log-probabilities (nats) and their number.
 
         The end of the turn counts as a token of the answer: knowing when to stop is part of it.
+        """
+
+
+@dataclass(frozen=True)
+class Call:
+    """One answer to ask for; ``key`` is what its caller knows it by."""
+
+    key: str
+    messages: tuple[Message, ...]
+    params: SamplingParams
+
+
+@runtime_checkable
+class TakesCalls(Protocol):
+    """A model that answers many calls at once, and tells of each as soon as it is answered."""
+
+    def answer_each(
+        self, calls: Iterable[Call], answered: Callable[[Call, Generation | TwinError], None]
+    ) -> None:
+        """Answer calls, taking the next whenever one may begin.
+
+        Args:
+            calls: read one by one, just before each begins.
+            answered: is told of the answer, or of the fault that left the call without one; what
+                it raises ends all.
+
+        Raises:
+            BadConfigurationError: no call can be answered.
         """
 
 

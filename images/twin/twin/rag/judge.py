@@ -7,18 +7,17 @@ pass for an instruction or for the end of a part; the reply is bound to a schema
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 
-import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from twin.domain.errors import BadDataError
-from twin.models.language_model import LanguageModel, Message, SamplingParams
-
-log = structlog.get_logger("twin")
+from twin.domain.errors import BadDataError, TryAgainError
+from twin.models import asking
+from twin.models.asking import Asker, Form, Loss, Question
+from twin.models.language_model import LanguageModel, Message
+from twin.stores.kept_replies import KeptReplies
 
 JUDGE_VERSION = "1"
 """Of the rubric and the form of the reply: raise it when verdicts may change."""
@@ -31,12 +30,6 @@ do not say, answers the question that was asked, and reads as a person would wri
 passages do not answer the question, the better answer says so. Length and order count for \
 nothing. If neither is better, it is a tie. Reply with a JSON object: "reason" in one short \
 sentence, then "better": "1", "2" or "tie"."""
-
-ATTEMPTS = 2
-"""Times that a reply is asked for; a second one with another seed."""
-
-GROUP = 32
-"""Replies asked for together, and kept together: a kill costs this many at most."""
 
 MAX_TOKENS = 200
 
@@ -82,9 +75,6 @@ SCHEMA = json.dumps(
     }
 )
 
-Replies = Mapping[str, str]
-"""Key of a question to a judge (`_Asked.key`) to its reply."""
-
 
 @dataclass(frozen=True)
 class _Asked:
@@ -94,21 +84,17 @@ class _Asked:
     swapped: bool
 
     @property
-    def messages(self) -> list[Message]:
+    def messages(self) -> tuple[Message, ...]:
         one, two = self.comparison.first, self.comparison.second
         content = {
             "question": self.comparison.question,
             "passages": list(self.comparison.passages),
             "answers": {"1": two, "2": one} if self.swapped else {"1": one, "2": two},
         }
-        return [
+        return (
             {"role": "system", "content": RUBRIC},
             {"role": "user", "content": json.dumps(content, ensure_ascii=False)},
-        ]
-
-    def key(self, judge: str) -> str:
-        text = json.dumps([JUDGE_VERSION, judge, self.messages])
-        return sha256(text.encode()).hexdigest()[:24]
+        )
 
     def preferred(self, better: str) -> Winner:
         """The winner of this order's reply, named by the comparison's own order."""
@@ -121,20 +107,13 @@ class Judge:
     """Compares answers by a language model.
 
     Args:
-        model: at temperature 0, by an engine that can write by a JSON schema.
-        known: replies of an earlier attempt, which are not asked for again.
-        keep: is given all replies after each group.
+        model: one that can write by a JSON schema.
+        kept: replies of an earlier attempt, which are not asked for again.
     """
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        known: Replies | None = None,
-        keep: Callable[[Replies], None] = lambda _: None,
-    ) -> None:
-        self._model = model
-        self._replies: dict[str, str] = dict(known or {})
-        self._keep = keep
+    def __init__(self, model: LanguageModel, kept: KeptReplies) -> None:
+        self._model_id = model.id
+        self._asker = Asker(model, kept)
 
     def compare(
         self, comparisons: Sequence[Comparison], advance: Callable[[int], None] = lambda _: None
@@ -149,63 +128,40 @@ class Judge:
             BadDataError: not one of the replies can be read, so the model is no judge.
             TryAgainError: the model does not answer.
         """
-        orders = [(_Asked(each, swapped=False), _Asked(each, swapped=True)) for each in comparisons]
-        self._ask([asked for pair in orders for asked in pair], advance)
-        verdicts = [_agreed(*(self._verdict(asked) for asked in pair)) for pair in orders]
+        orders = [_Asked(each, swapped) for each in comparisons for swapped in (False, True)]
+        form = Form(JUDGE_VERSION, MAX_TOKENS, SCHEMA)
+        questions = [Question(asked.messages, form, _is_readable) for asked in orders]
+        replies = self._asker.ask(questions, advance)
+        winners = [_winner(asked, reply) for asked, reply in zip(orders, replies, strict=True)]
+        verdicts = list(map(_agreed, winners[::2], winners[1::2]))
         if verdicts and all(verdict is Winner.NONE for verdict in verdicts):
             raise BadDataError(
-                f"the judge {self._model.id} gave no reply that can be read to any of "
+                f"the judge {self._model_id} gave no reply that can be read to any of "
                 f"{len(verdicts)} comparisons: it must write JSON by a schema"
             )
         return verdicts
 
-    def _ask(self, asked: Sequence[_Asked], advance: Callable[[int], None]) -> None:
-        """Fill in the replies that are missing, a second time those that cannot be read."""
-        by_key = {each.key(self._model.id): each for each in asked}
-        for attempt in range(ATTEMPTS):
-            params = SamplingParams(
-                max_new_tokens=MAX_TOKENS, seed=attempt, json_schema=SCHEMA,
-                temperature=0.0 if attempt == 0 else 0.7,
-            )  # fmt: skip
-            wanted = [
-                key
-                for key in by_key
-                if (key not in self._replies if attempt == 0 else self._reply(key) is None)
-            ]
-            for keys in _groups(wanted):
-                texts = self._written([by_key[key].messages for key in keys], params)
-                self._replies |= dict(zip(keys, texts, strict=True))
-                self._keep(self._replies)
-                advance(len(keys))
 
-    def _written(self, prompts: list[list[Message]], params: SamplingParams) -> list[str]:
-        """A text to each prompt, empty to one that the model refuses: it costs nobody else's."""
-        try:
-            return [each.text for each in self._model.generate_batch(prompts, params)]
-        except BadDataError as error:
-            if len(prompts) == 1:
-                log.warning("the judge refuses a comparison", reason=str(error))
-                return [""]
-            return [text for prompt in prompts for text in self._written([prompt], params)]
+def _winner(asked: _Asked, given: asking.Reply) -> Winner:
+    if given.loss is Loss.SILENT:
+        raise TryAgainError(f"a comparison was not judged: {given.reason}")
+    reply = _read(given.text)
+    return Winner.NONE if reply is None else asked.preferred(reply.better)
 
-    def _reply(self, key: str) -> Reply | None:
-        try:
-            reply = Reply.model_validate_json(self._replies[key])
-        except ValidationError:
-            return None
-        return reply if reply.better in ("1", "2", "tie") else None
 
-    def _verdict(self, asked: _Asked) -> Winner:
-        reply = self._reply(asked.key(self._model.id))
-        return Winner.NONE if reply is None else asked.preferred(reply.better)
+def _is_readable(text: str) -> bool:
+    return _read(text) is not None
+
+
+def _read(text: str) -> Reply | None:
+    try:
+        reply = Reply.model_validate_json(text)
+    except ValidationError:
+        return None
+    return reply if reply.better in ("1", "2", "tie") else None
 
 
 def _agreed(one: Winner, other: Winner) -> Winner:
     if Winner.NONE in (one, other):
         return Winner.NONE
     return one if one is other else Winner.TIE
-
-
-def _groups(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(keys), GROUP):
-        yield keys[start : start + GROUP]

@@ -6,7 +6,12 @@ refused in one line that names file, key and what is allowed.
 
 from twin.recipes.author import AuthorSection, RightsSection
 from twin.recipes.crawl import CrawlSection
-from twin.recipes.datasets import AuditSection, DatasetsSection, PersonalDataSection
+from twin.recipes.datasets import (
+    AuditSection,
+    DatasetsSection,
+    GatesSection,
+    PersonalDataSection,
+)
 from twin.recipes.evaluation import EvaluationSection, GateSection
 from twin.recipes.features import (
     BoilerplateSection,
@@ -33,6 +38,7 @@ from twin.recipes.sources import (
     WarehouseDumpSource,
     WebSource,
 )
+from twin.recipes.teacher import TeacherSection
 from twin.recipes.training import (
     DpoSection,
     LoraSection,
@@ -56,6 +62,7 @@ __all__ = [
     "FeaturesSection",
     "FolderSource",
     "GateSection",
+    "GatesSection",
     "GithubSource",
     "LinkedInExportSource",
     "LoraSection",
@@ -72,6 +79,7 @@ __all__ = [
     "SiteSource",
     "Source",
     "SubstackSource",
+    "TeacherSection",
     "TrainingSection",
     "WarehouseDumpSource",
     "WebSource",

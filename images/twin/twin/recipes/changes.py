@@ -1,4 +1,4 @@
-"""``--set training.sft.max_steps=12``: values of one training instead of the recipe's."""
+"""``--set training.sft.max_steps=12``: values of one run instead of the recipe's."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,28 +7,29 @@ import yaml
 
 from twin.domain.errors import BadDataError
 
-#: The section whose values one training may have of its own. What other stages read must stay the
-#: recipe's: they would not know.
-SECTION = "training"
+#: A job may have values of its own in the section of its stage. What other stages read must stay
+#: the recipe's: they would not know.
+TRAINING = "training"
 
 
-def parse_changes(assignments: Sequence[str]) -> dict[str, Any]:
+def parse_changes(assignments: Sequence[str], stage: str = TRAINING) -> dict[str, Any]:
     """Assignments such as ``training.dpo.enabled=false`` as a part of a recipe.
 
     Args:
         assignments: each is one ``KEY=VALUE``, or several with commas between; values are YAML.
+        stage: whose section they are of.
 
     Raises:
-        BadDataError: one is no assignment, or to a key outside of ``training``.
+        BadDataError: one is no assignment, or to a key outside of the stage's section.
     """
     changes: dict[str, Any] = {}
     for assignment in split_assignments(assignments):
         key, equals, value = assignment.partition("=")
         *sections, last = key.strip().split(".")
-        if not equals or not last or sections[:1] != [SECTION]:
+        if not equals or not last or sections[:1] != [stage]:
             raise BadDataError(
-                f"--set {assignment}: must be KEY=VALUE with a key of the section {SECTION}, "
-                f"as in {SECTION}.sft.max_steps=12"
+                f"--set {assignment}: must be KEY=VALUE with a key of the section {stage}, "
+                f"as in {stage}.seed=12"
             )
         place = changes
         for section in sections:  # sorted, what is within a section comes before a value of its own

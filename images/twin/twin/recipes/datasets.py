@@ -7,6 +7,7 @@ from pydantic import Field, PositiveInt
 
 from twin.recipes.places import RELATIVE, LocalPath
 from twin.recipes.section import Fraction, Section
+from twin.recipes.teacher import TeacherSection
 from twin.text.personal_data import PersonalDataKind
 
 
@@ -58,6 +59,39 @@ class AuditSection(Section):
     )
 
 
+class GatesSection(Section):
+    """What a sample must pass; those that a person wrote pass all but the audit."""
+
+    relevance: float = Field(
+        default=0.03,
+        ge=0,
+        le=1,
+        description="cosine of instruction and answer below which it is left out; 0: never, and "
+        "no embedder is loaded for it. By the default 1 % of the handbook's samples go, and some "
+        "fifth of those with another's answer; 0.1 takes 5 % and half",
+    )
+    toxicity: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="probability, by a linear model of English words, from which a sentence is "
+        "offensive; 1: any passes. None of 16,000 sentences of the handbook and a blog reaches "
+        "the default; the likeliest, at 0.90, calls a model stupid",
+    )
+    quality: int | None = Field(
+        default=None,
+        ge=1,
+        le=5,
+        description="marks from 1 to 5 that the recipe's judge has to give at least, for relevance "
+        "and for quality; the default asks it for none",
+    )
+    evaluation_sets: tuple[LocalPath, ...] = Field(
+        default=(),
+        description="files of questions that models are measured by (JSON Lines or YAML with a "
+        f"field question each): none is trained on; {RELATIVE}",
+    )
+
+
 class DatasetsSection(Section):
     """How chunks become training samples."""
 
@@ -72,6 +106,12 @@ class DatasetsSection(Section):
         "the passages that answer them, so that the right answer is the refusal; with 0.15 the "
         "demo's small model refuses its own first question",
     )
+    teacher: TeacherSection | None = Field(
+        default=None,
+        description="a language model that writes instructions, questions and plain texts to the "
+        "passages trained on; the author's words stay the author's",
+    )
+    gates: GatesSection = GatesSection()
     validation_share: Fraction = 0.1
     test_share: Fraction = 0.2
     min_answer_words: PositiveInt = 30

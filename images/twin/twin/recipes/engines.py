@@ -44,12 +44,28 @@ class RemoteSection(Section):
     timeout_seconds: PositiveInt = 60
     retries: int = Field(default=3, ge=0, description="after 429, 5xx and broken connections")
     concurrency: PositiveInt = Field(default=16, description="requests at once; more wait")
+    requests_per_minute: PositiveInt | None = Field(
+        default=None, description="begun, repeated ones included; the default sets no limit"
+    )
     context_tokens: PositiveInt = Field(
         default=8_192, description="prompt and answer together; the endpoint does not tell"
     )
+
+    @property
+    def longest_pause(self) -> float:
+        """Seconds that a request may wait for the others' turns, with all its repetitions."""
+        if self.requests_per_minute is None:
+            return 0.0
+        return self.concurrency * (self.retries + 1) * 60 / self.requests_per_minute
 
 
 class JudgeSection(RemoteSection):
     """An OpenAI-compatible endpoint of a model that compares answers."""
 
     key_setting: ClassVar[str] = "TWIN_JUDGE_API_KEY"
+
+
+class TeacherEndpointSection(RemoteSection):
+    """An OpenAI-compatible endpoint of a model that writes parts of training samples."""
+
+    key_setting: ClassVar[str] = "TWIN_TEACHER_API_KEY"

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from twin.domain.errors import BadDataError
-from twin.recipes.changes import parse_changes
+from twin.recipes.changes import TRAINING, parse_changes
 from twin.recipes.places import FOLDER
 from twin.recipes.recipe import Recipe
 from twin.recipes.sources import SOURCE_KINDS
@@ -43,6 +43,7 @@ def load_recipe(
     folder: Path,
     overrides: Path | None = None,
     changes: Sequence[str] = (),
+    stage: str = TRAINING,
 ) -> Recipe:
     """Read and check a recipe.
 
@@ -52,6 +53,7 @@ def load_recipe(
         overrides: a folder whose file ``NAME.yaml``, if there is one, says what is different on
             this machine, key by key; its paths are relative to the recipe's file as well.
         changes: what is different in this run (`twin.recipes.changes`).
+        stage: that runs, whose section the changes are of.
 
     Raises:
         BadDataError: in one line: file, key, and what is allowed.
@@ -62,7 +64,7 @@ def load_recipe(
     if different is not None and different.is_file():
         data = _overridden(data, _mapping(different))
         path = different
-    data = _overridden(data, parse_changes(changes))
+    data = _overridden(data, parse_changes(changes, stage))
     try:
         return Recipe.model_validate(data, context={FOLDER: own.absolute().parent})
     except ValidationError as error:

@@ -54,6 +54,12 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _marks_need_a_judge(self) -> "Recipe":
+        if self.datasets.gates.quality is not None and self.judge is None:
+            raise ValueError("datasets.gates.quality is given by the judge: name one in judge")
+        return self
+
+    @model_validator(mode="after")
     def _a_taught_end_is_merged(self) -> "Recipe":
         if self.training.teach_end and self.serving.adapters == "shared":
             raise ValueError(
@@ -71,11 +77,17 @@ class Recipe(Section):
     def digest(self, *sections: str) -> str:
         """SHA-256 (first 12 hex digits) of the named sections, or of the whole recipe.
 
-        Of a path its last name counts: where the recipe lies on a machine changes nothing.
+        Of a path its last name counts: where the recipe lies on a machine changes nothing. Of a
+        teacher's endpoint its model counts: how it is reached changes nothing.
         """
         data = self.model_dump(mode="json", include=set(sections) or None)
-        for section in (data.get("datasets", {}), *data.get("sources", ())):
+        datasets = data.get("datasets", {})
+        for section in (datasets, *data.get("sources", ())):
             for key in ("written", "path"):
                 if section.get(key):
                     section[key] = PurePath(section[key]).name
+        if gates := datasets.get("gates"):
+            gates["evaluation_sets"] = [PurePath(each).name for each in gates["evaluation_sets"]]
+        if endpoint := (datasets.get("teacher") or {}).get("endpoint"):
+            datasets["teacher"]["endpoint"] = endpoint["model"]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]

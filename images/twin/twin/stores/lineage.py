@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from twin.domain.sample import Split
 from twin.settings import Settings
 from twin.stores.files import open_files
 from twin.stores.sample_sets import SampleSetManifest, SampleSets, recipes_with_samples
@@ -48,3 +49,29 @@ def models_trained_on(settings: Settings, sets: Sequence[SampleSet]) -> "list[Mo
             for item in registry.versions(f"{MODEL_PREFIX}{recipe}")
             if (recipe, item.tags.get("dataset_version")) in sets
         ]
+
+
+def splits_learnt(settings: Settings, sets: SampleSets, model: str) -> dict[str, Split]:
+    """The documents that promoted models learnt from or were validated on, and as which.
+
+    Of the champion, the one before it and the reference; data sets that are gone tell nothing.
+
+    Args:
+        settings: where the registry is.
+        sets: of the model's recipe.
+        model: name of the registered model.
+
+    Raises:
+        TryAgainError: the registry is away.
+    """
+    from twin.stores.registry import CHAMPION, PREVIOUS, REFERENCE, Registry
+
+    with Registry(settings) as registry:
+        found = [registry.by_alias(model, alias) for alias in (REFERENCE, PREVIOUS, CHAMPION)]
+    versions = dict.fromkeys(item.tags.get("dataset_version", "") for item in found if item)
+    learnt: dict[str, Split] = {}
+    for version in versions:
+        if version and sets.is_published(version):
+            documents = sets.manifest(version).documents
+            learnt |= {id_: split for id_, split in documents.items() if split is not Split.TEST}
+    return learnt

@@ -1,15 +1,18 @@
 """Sample sets in the file store: the layout that `datasets` writes and training, evaluation read.
 
 ``datasets/<recipe>/<version>/instruct/{train,validation,test}.parquet`` with a ``README.md`` card,
-the card as a page (``card.html``) and a ``manifest.json``; ``datasets/<recipe>/latest.json`` names
-the newest version. A version is published whole and never changes. The preference pairs of a
-version are in `twin.stores.pair_sets`; older versions hold a folder ``preferences`` too, which only
-an audit reads.
+the card as a page (``card.html``), a ``manifest.json`` and, where gates left samples out, these
+with their reasons (``rejected.jsonl``). ``datasets/<recipe>/latest.json`` names the newest version.
+A version is published whole and never changes. The preference pairs of a version are in
+`twin.stores.pair_sets`; older versions hold a folder ``preferences`` too, which only an audit
+reads.
 """
 
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +24,23 @@ from twin.stores.sample_files import read_manifest, read_samples, write_samples
 FOLDER = "datasets"
 INSTRUCT = "instruct"
 PAGE = "card.html"
+REJECTED = "rejected.jsonl"
+REPLIES = "replies"
+WRITERS = ("teacher", "judge")
+"""Whose replies are kept."""
+
+
+class TeacherRecord(BaseModel):
+    """What a teacher was asked for, what came of it, and what it cost."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    outcomes: dict[str, int] = Field(description="kind and outcome to tasks; each task has one")
+    samples: dict[str, int] = Field(description="kind to samples in this version")
+    tokens: int = Field(description="spent for this version, replies of earlier ones aside")
+    money: float | None = Field(description="the same by the recipe's prices; None: it has none")
+    budget_ended: bool = Field(description="whether the budget ended it before the last task")
 
 
 class SampleSetManifest(BaseModel):
@@ -60,6 +80,10 @@ class SampleSetManifest(BaseModel):
     refused: dict[str, int] = Field(
         default_factory=dict, description="reason to samples that people have left out"
     )
+    rejected: dict[str, int] = Field(
+        default_factory=dict, description="reason to samples that a gate left out"
+    )
+    teacher: TeacherRecord | None = None
     copy_share: dict[str, float] = Field(
         default_factory=dict, description="split to share of samples that show their answer"
     )
@@ -76,6 +100,14 @@ class SampleSetManifest(BaseModel):
 def recipes_with_samples(files: FileStore) -> list[str]:
     """Names of the recipes that have a folder of sample sets, sorted."""
     return files.names(FOLDER)
+
+
+def replies_of(recipe: str, writer: str) -> str:
+    """Folder of the replies that a teacher or a judge has given to a recipe's samples.
+
+    It is beside the versions, not in one: another version asks for what is new only.
+    """
+    return f"{FOLDER}/{recipe}/{REPLIES}/{writer}"
 
 
 class SampleSets:
@@ -136,12 +168,20 @@ class SampleSets:
         name = f"{self.folder(version)}/{INSTRUCT}/{split.value}.parquet"
         return read_samples(self._files, name, InstructSample)
 
+    def rejected(self, version: str) -> list[dict[str, Any]]:
+        """The samples that gates left out, each with ``reason`` and ``detail``."""
+        name = f"{self.folder(version)}/{REJECTED}"
+        if not self._files.exists(name):
+            return []
+        return [json.loads(line) for line in self._files.read_text(name).splitlines()]
+
     def publish(
         self,
         manifest: SampleSetManifest,
         instruct: Sequence[InstructSample],
         card: str,
         page: str = "",
+        rejected: Sequence[Mapping[str, Any]] = (),
     ) -> str:
         """Write a version and make it the latest; returns its URI.
 
@@ -150,6 +190,7 @@ class SampleSets:
             instruct: its samples.
             card: in Markdown.
             page: the card in HTML; "" for none.
+            rejected: the samples that gates left out, each with its reason.
         """
         with tempfile.TemporaryDirectory(prefix="samples-") as scratch:
             folder = Path(scratch)
@@ -159,6 +200,9 @@ class SampleSets:
             (folder / "README.md").write_text(card, encoding="utf-8")
             if page:
                 (folder / PAGE).write_text(page, encoding="utf-8")
+            if rejected:
+                lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rejected]
+                (folder / REJECTED).write_text("".join(lines), encoding="utf-8")
             (folder / "manifest.json").write_text(
                 manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"
             )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from twin.domain.sample import InstructSample, draw_key
+from twin.domain.sample import InstructSample, Maker, draw_key
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import LanguageModel, SamplingParams
 from twin.rag.prompt import END_MARKS, build_messages
@@ -82,7 +82,9 @@ def choose_samples(
     for sample in samples:
         if len(chosen) == knobs.max_pairs:
             break
-        if len(chat.unended_answer_ids(sample.answer)) > knobs.max_tokens:
+        if sample.maker is Maker.TEACHER and not sample.is_verbatim:
+            passed_over("its answer is a teacher's, not the author's")
+        elif len(chat.unended_answer_ids(sample.answer)) > knobs.max_tokens:
             passed_over("answer longer than training.dpo.pairs.max_tokens")
         elif len(prompt_tokens(chat, author, sample)) + knobs.max_tokens + 1 > max_length:
             passed_over("prompt too long for training.dpo.max_length")

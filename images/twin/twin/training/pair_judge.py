@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from pydantic import TypeAdapter
-
 from twin.job import Job
 from twin.models.engines.remote import RemoteModel
-from twin.rag.judge import Comparison, Judge, Replies, Winner
+from twin.rag.judge import Comparison, Judge, Winner
 from twin.recipes.engines import JudgeSection
 from twin.stores.files import FileStore
+from twin.stores.kept_replies import KeptReplies
 from twin.training.pair_choice import Choice, Reason, Rejected
-
-_KEPT: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 ORDERS = 2
 """Replies to a comparison: one for each order of its answers."""
@@ -32,23 +29,18 @@ def worse_only(
         job: shows progress.
         judge: the recipe's.
         files: keep the replies, so that a retry asks for none of them again.
-        replies: their file.
+        replies: their folder.
         choices: what rules have left.
 
     Returns:
         Choices that have an option left, and why each other option was dropped.
     """
     options = [(choice, option) for choice in choices for option in choice.options]
-    known = _KEPT.validate_json(files.read_text(replies)) if files.exists(replies) else {}
-
-    def keep(made: Replies) -> None:
-        files.write_bytes(replies, _KEPT.dump_json(dict(made)))
-
     with (
         closing(RemoteModel(judge, job.settings.judge_api_key)) as model,
         job.progress("judging", ORDERS * len(options)) as advance,
     ):
-        winners = Judge(model, known, keep).compare(
+        winners = Judge(model, KeptReplies(files, replies)).compare(
             [_comparison(choice, option) for choice, option in options], advance
         )
     worse = {

@@ -2,7 +2,7 @@
 
 ``training/<recipe>/<fingerprint>/sft/adapter`` and ``.../dpo-<fingerprint>/adapter`` hold the
 adapters. ``checkpoints`` beside them, ``.../candidates-<fingerprint>.json`` and
-``.../replies-<fingerprint>.json`` are there only while a job is unfinished.
+``.../replies-<fingerprint>`` are there only while a job is unfinished.
 `twin.stores.pair_sets` has the preference pairs.
 """
 
@@ -53,7 +53,7 @@ class TrainingPlan:
     @property
     def replies(self) -> str:
         """File of what the judge has replied so far, while the pairs are unfinished."""
-        return f"{self.sft.removesuffix('/sft')}/replies-{self.pairs}.json"
+        return f"{self.sft.removesuffix('/sft')}/replies-{self.pairs}"
 
     @property
     def dpo_adapter(self) -> str:

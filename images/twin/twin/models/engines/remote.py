@@ -9,6 +9,7 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Coroutine,
+    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -19,11 +20,11 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from twin.domain.errors import BadDataError, TryAgainError
+from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.models.engines.engine import EngineRequest
 from twin.models.engines.remote_endpoint import Delta, Endpoint, PassingError
 from twin.models.formats.families import neutral_for_any_family
-from twin.models.language_model import Generation, Message, SamplingParams, TokenStream
+from twin.models.language_model import Call, Generation, Message, SamplingParams, TokenStream
 from twin.recipes.engines import RemoteSection
 from twin.settings import get_settings
 
@@ -50,6 +51,7 @@ class RemoteEngine:
         self._section = section
         self._endpoint = Endpoint(section.base_url, key, section.concurrency, section.key_setting)
         self._turns = asyncio.Semaphore(section.concurrency)
+        self._next_start = 0.0
 
     @classmethod
     def open(cls, section: RemoteSection) -> "RemoteEngine":
@@ -137,6 +139,7 @@ class RemoteEngine:
         pieces = self._endpoint.chat(body, self._section.timeout_seconds)
         try:
             async with asyncio.timeout_at(deadline):
+                await self._pace()
                 await self._turns.acquire()
         except TimeoutError:
             raise TryAgainError(
@@ -149,6 +152,15 @@ class RemoteEngine:
                     yield text
         finally:
             self._turns.release()
+
+    async def _pace(self) -> None:
+        """Wait until another request may begin: they are spread evenly over a minute."""
+        if self._section.requests_per_minute is None:
+            return
+        now = asyncio.get_running_loop().time()
+        start = max(now, self._next_start)
+        self._next_start = start + 60 / self._section.requests_per_minute
+        await asyncio.sleep(start - now)
 
     async def _in_time(
         self, deltas: AsyncIterator[Delta], deadline: float, answer: "_Answer"
@@ -230,7 +242,7 @@ class RemoteModel:
         self, section: RemoteSection, key: SecretStr | None = None, answer_seconds: float = 300.0
     ) -> None:
         self._section = section
-        self._answer_seconds = answer_seconds
+        self._answer_seconds = answer_seconds + section.longest_pause
         self._lock = threading.Lock()
         self._runner = asyncio.Runner()
         self._engine = RemoteEngine(section, key)
@@ -263,6 +275,12 @@ class RemoteModel:
     ) -> list[Generation]:
         """Write an answer to each conversation, as many at a time as the section allows."""
         return self._wait(self._answers(conversations, params))
+
+    def answer_each(
+        self, calls: Iterable[Call], answered: Callable[[Call, Generation | TwinError], None]
+    ) -> None:
+        """See `twin.models.language_model.TakesCalls`: as many at a time as the section allows."""
+        self._wait(self._answer_each(iter(calls), answered))
 
     def stream(
         self,
@@ -313,6 +331,29 @@ class RemoteModel:
         except BaseExceptionGroup as faults:
             raise faults.exceptions[0] from None
         return [task.result() for task in tasks]
+
+    async def _answer_each(
+        self, calls: Iterator[Call], answered: Callable[[Call, Generation | TwinError], None]
+    ) -> None:
+        turns = asyncio.Semaphore(self._section.concurrency)
+
+        async def answer(call: Call) -> None:
+            try:
+                found: Generation | TwinError = await self._answer(call.messages, call.params)
+            except (TryAgainError, BadDataError) as error:
+                found = error
+            finally:
+                turns.release()
+            answered(call, found)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                await turns.acquire()
+                for call in calls:
+                    group.create_task(answer(call))
+                    await turns.acquire()
+        except BaseExceptionGroup as faults:
+            raise faults.exceptions[0] from None
 
     async def _answer(self, messages: Sequence[Message], params: SamplingParams) -> Generation:
         async for piece in self._engine.stream(self._request(messages, params)):

@@ -1,0 +1,210 @@
+"""Making samples: passages a second, growth, and a teacher that fails (`make bench-datasets`).
+
+Prints tables, and leaves them in build/bench-datasets.
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests import tiny_model
+from tests.conftest import ROOT
+from tests.openai_server import openai_server
+from tests.teacher_server import Teacher
+from tests.twin import corpora
+from twin.domain.chunk import Chunk
+from twin.models.embedder import load_embedder
+from twin.settings import Settings
+from twin.stores.files import open_files
+from twin.stores.index import IndexedDocument, IndexSpec, open_index
+from twin.stores.kept_replies import KeptReplies
+from twin.stores.sample_sets import SampleSets, replies_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_600)]
+
+OUTPUT = ROOT / "build" / "bench-datasets"
+SIZES = (5_000, 50_000, 100_000)
+WANTED = 300
+"""Passages in a second of one core's time, which other work on the machine does not change."""
+GROWTH = 1.3
+"""Of the time a passage, from the smallest to the largest."""
+
+KILLS = 100
+DOCUMENTS = 120
+"""Enough that a job is killed so often before it comes to its end."""
+TWIN = str(Path(sys.executable).with_name("twin"))
+FAULTS = {"429": 0.05, "500": 0.05, "silent": 0.01, "cut": 0.05, "no choices": 0.05,
+          "hangs up": 0.05, "junk": 0.1, "excuse": 0.02}  # fmt: skip
+
+
+def keep(name: str, header: str, rows: list[str]) -> None:
+    """Print a table and leave it in a file."""
+    lines = [header, "|" + "---|" * (header.count("|") - 1), *rows]
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    (OUTPUT / name).write_text("\n".join(lines) + "\n")
+    print("\n" + "\n".join(lines))
+
+
+def test_cost_grows_with_passages_and_no_faster():
+    """Minutes. Buys: the promised passages a second, and proof that no step is quadratic."""
+    found = []
+    for size in SIZES:
+        command = [sys.executable, "-m", "tests.bench.datasets_corpus", str(size)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2_000:]
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    rows = []
+    for each in found:
+        passages = each["passages"]
+        speed = passages / each["seconds"]
+        memory = f"{each['chunks_mib']:,.0f} | {each['peak_mib']:,.0f}"
+        waited = passages / each["waited"]
+        rows.append(
+            f"| {passages:,} | {each['samples']:,} | {speed:,.0f} | {waited:,.0f} | {memory} |"
+        )
+    keep(
+        "speed.md",
+        "| passages | samples | a core's second | a second here | MiB of chunks | at most |",
+        rows,
+    )
+    per_passage = [each["seconds"] / each["passages"] for each in found]
+    assert min(1 / each for each in per_passage) >= WANTED
+    assert per_passage[-1] / per_passage[0] <= GROWTH
+    own = [(each["peak_mib"] - each["chunks_mib"]) / each["passages"] for each in found]
+    assert own[-1] <= GROWTH * own[0], "memory a passage"
+
+
+def article(name: str) -> list[Chunk]:
+    """The chunks of an article of English words in an order that no other has."""
+    draw = random.Random(name)
+    words = sorted({word.lower() for word in re.findall(r"[A-Za-z]{3,}", tiny_model.CORPUS)})
+    return [
+        chunk.model_copy(
+            update={
+                "text": " ".join(
+                    f"{' '.join(draw.choices(words, k=14)).capitalize()}." for _ in range(5)
+                )
+            }
+        )
+        for chunk in corpora.document(name, 4)
+    ]
+
+
+@pytest.fixture
+def author(tmp_path):
+    """Settings of an author with an index by the real embedder, and what writes its recipe."""
+    home = tmp_path / "home"
+    settings = Settings(
+        home=home, recipes=home / "recipes", mlflow_tracking_uri="http://127.0.0.1:1"
+    )
+    recipe = corpora.write_recipe(settings.recipes, Path("none"))
+    embedder = load_embedder(recipe.features.embedder, settings)
+    spec = IndexSpec(embedder=embedder.id, chunker="test-1")
+    with open_index(settings, recipe).write(spec, embedder.dimension) as writer:
+        for number in range(DOCUMENTS):
+            own = article(f"d{number}")
+            vectors = embedder.encode([chunk.text for chunk in own])
+            writer.upsert([IndexedDocument(own[0].document_id, "r1", own, vectors)])
+        writer.publish()
+    return settings
+
+
+def teach(settings: Settings, url: str, tokens: int) -> list[str]:
+    """The command that makes samples with the teacher of this address."""
+    endpoint = {"base_url": url, "model": "t", "timeout_seconds": 1, "retries": 1, "concurrency": 4}
+    teacher = {
+        "endpoint": endpoint,
+        "kinds": {"instruction": 1.0, "question": 1.0, "rewrite": 1.0},
+        "max_tokens": 60,
+        "budget": {"tokens": tokens},
+    }
+    corpora.write_recipe(
+        settings.recipes,
+        Path("none"),
+        datasets={"split_seed": 24, "teacher": teacher, "max_samples": 5_000},
+    )
+    return [TWIN, "datasets", "make", "--recipe", "ann"]
+
+
+def test_a_teacher_that_fails_and_a_job_that_is_killed_lose_nothing(author):
+    """A quarter of an hour. Buys: no reply is paid for twice, and no passage is lost."""
+    teacher = Teacher(faults=FAULTS)
+    environment = {**os.environ, **corpora.environment(author)}
+    draw = random.Random(3)
+    codes: Counter[int] = Counter()
+    with openai_server(teacher.answer) as endpoint:
+        command = teach(author, endpoint.url, tokens=10_000_000)
+        while codes[-signal.SIGKILL] < KILLS and 0 not in codes:  # 0: it came through
+            process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            # Killed at any moment from its first call on, in which a few more come through.
+            wait_for_calls(endpoint, process, draw.randint(0, 5))
+            time.sleep(draw.random() * 0.2)
+            process.send_signal(signal.SIGKILL)
+            codes[process.wait()] += 1
+        killed = len(endpoint.bodies)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode in {0, 99}, done.stderr[-2_000:]
+    kept = KeptReplies(open_files(author), replies_of("ann", "teacher"))
+    record = SampleSets(open_files(author), "ann").latest().teacher
+    lost = sum(reply.begun for reply in kept)
+    twice = sum(count - 1 for count in teacher.answered.values() if count > 1)
+    spent = sum(reply.prompt_tokens + reply.answer_tokens for reply in kept)
+    tasks = sum(record.outcomes.values())
+    unread = sum(n for name, n in record.outcomes.items() if "answered" not in name)
+    figures = (codes[-signal.SIGKILL], len(endpoint.bodies), killed, tasks, unread, twice, lost)
+    keep(
+        "teacher.md",
+        "| kills | calls | before the last run | tasks | no reply to be read | paid twice | lost |",
+        [f"| {' | '.join(f'{figure:,}' for figure in figures)} |"],
+    )
+    assert sum(record.outcomes.values()) % 3 == 0, "three tasks of each passage"
+    assert twice <= 4 * codes[-signal.SIGKILL], "those on their way at a kill"
+    assert lost >= twice, "each of them is noted"
+    assert record.tokens >= spent
+
+
+def wait_for_calls(endpoint, process, more: int) -> None:
+    """Wait until a process has made so many further calls, or has ended."""
+    wanted = len(endpoint.bodies) + more + 1
+    ended = threading.Event()
+    while len(endpoint.bodies) < wanted and process.poll() is None:
+        ended.wait(0.01)
+
+
+def test_a_budget_is_kept_through_kills(author):
+    """Minutes. Buys: what the teacher bills is within the budget, whatever was killed."""
+    teacher = Teacher()
+    environment = {**os.environ, **corpora.environment(author)}
+    budget = 60_000
+    with openai_server(teacher.answer) as endpoint:
+        command = teach(author, endpoint.url, tokens=budget)
+        for _ in range(10):
+            process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            wait_for_calls(endpoint, process, 5)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode in {0, 99}, done.stderr[-2_000:]
+    record = SampleSets(open_files(author), "ann").latest().teacher
+    billed = 150 * sum(teacher.answered.values())
+    keep(
+        "budget.md",
+        "| budget in tokens | billed by the teacher | counted by the job |",
+        [f"| {budget:,} | {billed:,} | {record.tokens:,} |"],
+    )
+    assert billed <= record.tokens <= budget
+    assert record.budget_ended
