@@ -24,6 +24,7 @@ GATE = "gate"
 AGAINST = "evaluated_against"
 REPORT = "evaluation_report"
 RUN = "evaluation_run"
+PAGE = "evaluation_page"
 #: When a person was asked to approve the version (ISO 8601), and in which run.
 ASKED = "approval_asked"
 ASKED_BY = "approval_asked_by"

@@ -39,7 +39,7 @@ from twin.stores.index import open_index
 CANDIDATE = "candidate"
 AUTHOR = "author"
 OPPONENTS = (BASE, CHAMPION, REFERENCE)
-SHOWN_SIDE_BY_SIDE = 3
+SHOWN_SIDE_BY_SIDE = 12
 
 
 @dataclass(frozen=True)

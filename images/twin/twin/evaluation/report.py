@@ -1,7 +1,8 @@
 """The report of an evaluation, as machines read it: ``report.json``.
 
-It lies at ``<files>/reports/<model>/<version>/report.json`` beside its rendering for people
-(``report.md``, by `report_markdown`) and the plots, and among the artifacts of the MLflow run.
+It lies at ``<files>/reports/<model>/<version>/report.json``, beside its renderings for people
+(``report.html`` by `report_page`, ``report.md`` by `report_markdown`) and the plots, and among the
+artifacts of the MLflow run.
 """
 
 from datetime import datetime
@@ -20,6 +21,9 @@ from twin.stores.files import FileStore
 SCHEMA_VERSION = 2
 REPORT_FILE = "report.json"
 MARKDOWN_FILE = "report.md"
+PAGE_FILE = "report.html"
+RUN_FOLDER = "report"
+"""Of the files among the artifacts of the MLflow run."""
 
 
 class Decision(StrEnum):
@@ -108,6 +112,11 @@ class EvaluationReport(BaseModel):
     lineage: dict[str, str]
     plots: tuple[str, ...] = ()
     mlflow_run: str = ""
+
+    @property
+    def page_url(self) -> str:
+        """The page in MLflow's web UI; empty where the report is of no run."""
+        return f"{self.mlflow_run}/artifacts/{RUN_FOLDER}/{PAGE_FILE}" if self.mlflow_run else ""
 
     def flat(self) -> dict[str, float]:
         """The figures by dotted name, as MLflow charts them: ``candidate.rouge_l`` and so on."""

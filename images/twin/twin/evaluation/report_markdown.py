@@ -28,12 +28,12 @@ _VERDICTS = {
 }
 _COLOURS = {Verdict.PROMOTE: "green", Verdict.HOLD: "yellow", Verdict.REJECT: "red"}
 _ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
-_CAPTIONS = {
+CAPTIONS = {
     "figures.png": f"Each measure with its {CONFIDENCE:.0%} interval",
     "gains.png": "What the candidate gains, against what the gate asks for",
     "passages.png": "Perplexity passage by passage: below the line the candidate knows it better",
 }
-_LEGEND = (
+LEGEND = (
     "- **Perplexity**: how surprised the model is by the author's own passages, per token.",
     "- **ROUGE-L**: wording that its answers share with those passages, in order.",
     "- **Style similarity**: frequent words, letter runs, punctuation and sentence lengths of its "
@@ -85,7 +85,7 @@ def verdict(report: EvaluationReport) -> str:
             f"**Evaluated**: {heading(report)}",
             *(f"- {reason}" for reason in report.reasons),
             *(f"- {line}" for line in what_it_shows(report)),
-            f"- [Run with the whole report]({report.mlflow_run})",
+            f"- [The whole report]({report.page_url}), of this [run]({report.mlflow_run})",
         )
     )
 
@@ -111,9 +111,9 @@ def markdown(report: EvaluationReport) -> str:
         "",
         *_pipe_table(_rows(report)),
         "",
-        *_LEGEND,
+        *LEGEND,
         "",
-        *(f"![{_CAPTIONS.get(plot, plot)}]({plot})\n" for plot in report.plots),
+        *(f"![{CAPTIONS.get(plot, plot)}]({plot})\n" for plot in report.plots),
         "## Checks",
         "",
         *_pipe_table(_check_rows(report)),
@@ -154,21 +154,23 @@ def _rows(report: EvaluationReport) -> list[list[str]]:
     rows = [["measure", *roles, *(f"gain over {role}" for role in opponents)]]
     for figure in report.figures:
         arrow = _ARROWS[figure.better]
-        values = [_shown(figure.values.get(role), _number) for role in roles]
-        gained = [_shown(figure.gains.get(role), _gain_format(figure)) for role in opponents]
+        values = [shown(figure.values.get(role), number) for role in roles]
+        gained = [shown(figure.gains.get(role), gain_format(figure)) for role in opponents]
         rows.append([f"{figure.label}{arrow}", *values, *gained])
     found = report.retrieval
     blanks = [""] * (len(roles) + len(opponents) - 1)
-    rows.append([f"Retrieval recall@{found.k} ↑", _shown(found.recall, _number), *blanks])
-    rows.append([f"Retrieval MRR@{found.k} ↑", _shown(found.reciprocal_rank, _number), *blanks])
+    rows.append([f"Retrieval recall@{found.k} ↑", shown(found.recall, number), *blanks])
+    rows.append([f"Retrieval MRR@{found.k} ↑", shown(found.reciprocal_rank, number), *blanks])
     return rows
 
 
-def _gain_format(figure: Figure) -> Callable[[float], str]:
+def gain_format(figure: Figure) -> Callable[[float], str]:
+    """How a gain in a measure is written."""
     return _percent if figure.name == "perplexity" else _signed
 
 
-def _shown(estimate: Estimate | None, show: Callable[[float], str]) -> str:
+def shown(estimate: Estimate | None, show: Callable[[float], str]) -> str:
+    """A value with its interval; empty where there is none."""
     if estimate is None:
         return ""
     if not (isfinite(estimate.low) and isfinite(estimate.high)):
@@ -181,7 +183,8 @@ def _on_two_lines(cell: str) -> str:
     return escape(cell.replace(" [", "\n[", 1))
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A value of any size."""
     return f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
 
 
