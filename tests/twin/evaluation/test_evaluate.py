@@ -52,7 +52,15 @@ def test_the_report_is_in_the_file_store_and_in_the_run(world):
     evaluate(job)
     files = open_files(world.settings)
     folder = f"reports/{world.recipe.model_name}/1"
-    names = {"report.json", "report.md", "report.html", "figures.png", "gains.png", "passages.png"}
+    names = {
+        "report.json",
+        "report.md",
+        "report.html",
+        "answers.json",
+        "figures.png",
+        "gains.png",
+        "passages.png",
+    }
     assert names <= set(files.names(folder))
     assert files.read_bytes(f"{folder}/gains.png").startswith(b"\x89PNG")
     text = files.read_text(f"{folder}/report.md")

@@ -1,5 +1,6 @@
 """Commands of `twin evaluation`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -131,3 +132,33 @@ def report(
 
     with plain_errors("evaluation report"):
         show_report(recipe, model_version, as_json=as_json)
+
+
+@app.command()
+def compare(
+    first: Annotated[
+        str,
+        typer.Argument(
+            help="A version's number, an alias, the id of an evaluation's MLflow run, or the path "
+            "of a report.json."
+        ),
+    ],
+    second: Annotated[str, typer.Argument(help="Another, whose gains over the first are shown.")],
+    recipe: RecipeOption,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page for a browser here, too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The comparison as JSON.")] = False,
+) -> None:
+    """Compare two versions on the questions that both have answered.
+
+    Each figure has its interval over groups of documents, and the answers stand side by side.
+    Versions that were measured on different questions are compared on those that they share; with
+    none in common it ends with 65. Reads their reports and answers in <files>/reports (or the
+    MLflow run's), and their data sets; writes nothing but to standard output and to --html.
+    """
+    from twin.evaluation.show_comparison import show_comparison
+    from twin.job import plain_errors
+
+    with plain_errors("evaluation compare"):
+        show_comparison(recipe, first, second, html, as_json=as_json)

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+from twin.evaluation.answer_sheet import SHEET_FILE, sheet_of
 from twin.evaluation.examination import Findings
 from twin.evaluation.gate import BASE
 from twin.evaluation.plots import draw_plots
@@ -36,6 +37,8 @@ def publish_report(
         (folder / MARKDOWN_FILE).write_text(markdown(whole), encoding="utf-8")
         images = {name: (folder / name).read_bytes() for name in plots}
         (folder / PAGE_FILE).write_text(render_report(whole, images), encoding="utf-8")
+        sheet = sheet_of(report.lineage["dataset_version"], findings.held_out, findings.transcripts)
+        (folder / SHEET_FILE).write_text(sheet.model_dump_json() + "\n", encoding="utf-8")
         run.log_metrics(whole.flat())
         for path in sorted(folder.iterdir()):
             run.log_artifact(path, RUN_FOLDER)

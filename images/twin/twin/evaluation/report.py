@@ -161,10 +161,19 @@ def read_report(files: FileStore, model: str, version: str) -> EvaluationReport:
             f"{model} version {version} has no report: run twin evaluation run first"
         )
     name = f"{report_folder(model, version)}/{REPORT_FILE}"
+    return parse_report(files.read_text(name), files.uri(name))
+
+
+def parse_report(text: str, where: str) -> EvaluationReport:
+    """The report in a text that lies somewhere.
+
+    Raises:
+        BadDataError: it is none, or by code of another time.
+    """
     try:
-        return EvaluationReport.model_validate_json(files.read_text(name))
+        return EvaluationReport.model_validate_json(text)
     except ValidationError as error:
         raise BadDataError(
-            f"{files.uri(name)} is no report of this version of the system "
+            f"{where} is no report of this version of the system "
             f"({error.error_count()} faults): run twin evaluation run --again"
         ) from None
