@@ -125,10 +125,10 @@ def test_two_versions_by_number_alias_run_and_path(measured, tmp_path):
     assert set(by_number.answers[0].answers) == {"version 1", "version 2"}
     assert compared_by(measured, "champion", "candidate") == by_number
     assert compared_by(measured, "1", measured.run) == by_number
-    files.fetch(f"reports/{model}/2/report.json", tmp_path)
-    files.fetch(f"reports/{model}/2/answers.json", tmp_path)
-    assert compared_by(measured, "1", str(tmp_path / "report.json")) == by_number
-    with pytest.raises(BadDataError, match="version 2 of .* is compared with itself"):
+    path = files.fetch(f"reports/{model}/2/report.json", tmp_path)
+    assert compared_by(measured, "1", str(path)) == by_number
+    assert compared_by(measured, "1", str(path.parent)) == by_number
+    with pytest.raises(BadDataError, match=r"version 2 of .* is compared with itself"):
         compared_by(measured, "2", "candidate")
     with pytest.raises(BadDataError, match="'winner' names no version: give a number, candidate"):
         compared_by(measured, "winner", "2")
