@@ -162,3 +162,26 @@ def compare(
 
     with plain_errors("evaluation compare"):
         show_comparison(recipe, first, second, html, as_json=as_json)
+
+
+@app.command()
+def pairs(
+    file: Annotated[Path, typer.Argument(help="Where to write the tasks (JSON).")],
+    recipe: RecipeOption,
+    version: Annotated[
+        str, typer.Option("--model-version", help="As `twin evaluation compare` takes it.")
+    ] = "candidate",
+    count: Annotated[int, typer.Option("--count", min=1, help="Pairs at most.")] = 100,
+) -> None:
+    """Write pairs of answers for people to compare, by whom a judge is calibrated.
+
+    They are answers of a measured version and of base and champion, in an order that is drawn.
+    Label Studio takes the file as tasks, and the page beside it (.xml) as its labelling interface;
+    its JSON export goes into evaluation.judge.calibration. Reads the version's answers in
+    <files>/reports and its data set.
+    """
+    from twin.evaluation.ask_people import write_pairs
+    from twin.job import plain_errors
+
+    with plain_errors("evaluation pairs"):
+        typer.echo(write_pairs(recipe, file, version, count))

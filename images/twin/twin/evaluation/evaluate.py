@@ -150,6 +150,7 @@ def _report(
         new_documents=material.new_documents,
         figures=findings.figures,
         retrieval=findings.retrieval,
+        judge=findings.judged,
         checks=judgement.checks,
         side_by_side=findings.side_by_side,
         lineage={

@@ -10,8 +10,10 @@ from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.domain.sample import InstructSample
 from twin.domain.written import plain
 from twin.evaluation.contest import Contest
+from twin.evaluation.faithfulness_limit import faithfulness_check
 from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Evidence, Judgement, judge
 from twin.evaluation.held_out import HeldOut, hold_out
+from twin.evaluation.judging import JudgeReport, ask_judge, judge_doubts, preference_checks
 from twin.evaluation.material import Material
 from twin.evaluation.measures import (
     COPIES,
@@ -34,6 +36,7 @@ from twin.models.embedder import Embedder, load_embedder
 from twin.models.language_model import SamplingParams
 from twin.rag.prompt import END_MARKS
 from twin.rag.retrieve import make_retriever
+from twin.rag.support import SupportVerifier
 from twin.recipes import Recipe
 from twin.stores.files import FileStore, folder_digest
 from twin.stores.index import open_index
@@ -52,6 +55,7 @@ class Findings:
     transcripts: Mapping[str, Transcript]
     figures: tuple[Figure, ...]
     retrieval: Retrieval
+    judged: JudgeReport | None
     judgement: Judgement
     side_by_side: tuple[SideBySide, ...]
 
@@ -82,6 +86,7 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
     sure = partial(estimate, groups=held_out.groups)
     figures = figures_of(measured, author_statistics(by), sure)
     retrieval = _retrieval(job, embedder, material)
+    judged = ask_judge(job, held_out, transcripts, files)
     evidence = Evidence(
         soundness=measured[CANDIDATE].soundness,
         copies=next(each for each in figures if each.name == COPIES).values[CANDIDATE],
@@ -95,13 +100,20 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         groups=len(set(held_out.groups)),
         has_champion=contest.champion is not None,
         new_documents=material.new_documents,
-        doubts=(*material.doubts, *doubts),
+        doubts=(*material.doubts, *doubts, *judge_doubts(judged)),
+        checks=(
+            *preference_checks(judged, section.gate),
+            *faithfulness_check(
+                {each.name: each.values[CANDIDATE] for each in figures}, section.gate
+            ),
+        ),
     )
     return Findings(
         held_out=held_out,
         transcripts=transcripts,
         figures=figures,
         retrieval=retrieval,
+        judged=judged,
         judgement=judge(evidence, section.gate),
         side_by_side=side_by_side(held_out, transcripts, SHOWN_SIDE_BY_SIDE),
     )
@@ -180,6 +192,7 @@ def make_yardstick(
         held_out=held_out,
         style=author_style(answers),
         embedder=embedder,
+        verifier=SupportVerifier(embedder),
         refusal=recipe.retrieval.dont_know,
         trained=plain("\n".join(dict.fromkeys(answers))),
     )

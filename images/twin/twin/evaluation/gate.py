@@ -68,6 +68,7 @@ class Evidence:
         has_champion: whether there is one, measured or not.
         new_documents: how many the candidate was trained on and the champion was not.
         doubts: what could not be done: a champion that does not load, a data set that is gone.
+        checks: those that other measures bring along.
     """
 
     soundness: Soundness
@@ -79,6 +80,7 @@ class Evidence:
     has_champion: bool = False
     new_documents: int = 0
     doubts: tuple[str, ...] = ()
+    checks: "tuple[Check, ...]" = ()
 
 
 class Check(BaseModel):
@@ -111,7 +113,12 @@ class Judgement:
 
 def judge(evidence: Evidence, gate: GateSection) -> Judgement:
     """All checks, passed or not, in the order in which they are worth reading, and the verdict."""
-    checks = (*_hard_limits(evidence, gate), *_certainty(evidence), *_comparisons(evidence, gate))
+    checks = (
+        *_hard_limits(evidence, gate),
+        *_certainty(evidence),
+        *_comparisons(evidence, gate),
+        *evidence.checks,
+    )
     power = _power(evidence, gate)
     failed = {check.otherwise for check in checks if not check.passed}
     verdict = next((v for v in (Verdict.REJECT, Verdict.HOLD) if v in failed), Verdict.PROMOTE)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from twin.domain.errors import BadDataError
 from twin.evaluation.contamination import Proof
 from twin.evaluation.gate import Check, Verdict
+from twin.evaluation.judging import JudgeReport
 from twin.evaluation.power import Power
 from twin.evaluation.resampling import Estimate
 from twin.stores.files import FileStore
@@ -107,6 +108,7 @@ class EvaluationReport(BaseModel):
     new_documents: int = Field(description="that the candidate learned from, the champion not")
     figures: tuple[Figure, ...]
     retrieval: Retrieval
+    judge: JudgeReport | None = Field(default=None, description="of a recipe that names one")
     checks: tuple[Check, ...]
     side_by_side: tuple[SideBySide, ...]
     lineage: dict[str, str]
@@ -135,6 +137,10 @@ class EvaluationReport(BaseModel):
             **gains,
             f"retrieval.recall_at_{self.retrieval.k}": self.retrieval.recall.value,
             "retrieval.mrr": self.retrieval.reciprocal_rank.value,
+            **{
+                f"judge.win_rate_over_{each.opponent}": (each.corrected or each.rate).value
+                for each in (self.judge.preferences if self.judge else ())
+            },
             "document_groups": float(len(self.groups)),
             "promoted": float(self.promoted),
         }

@@ -43,6 +43,11 @@ LEGEND = (
     "- **Semantic similarity**: cosine of the embeddings of answer and passage.",
     "- **Answers right**: where a person wrote down what a right answer must contain, or that the "
     "question must be refused.",
+    "- **Faithfulness**: share of the sentences said that a passage shown supports. **Citation "
+    "precision** and **recall**: the passages that they rest on, against those that the author's "
+    "own answer rests on. **Answer relevance**: cosine of question and answer, 0 for a refusal.",
+    "- **Don't know, rightly**: of the written questions, where it refuses exactly if there is "
+    "nothing to say.",
     "- **Copy share**: of the sentences longer than eight words, those that stand verbatim in the "
     "prompt or in the training text. **Refusals**, **words an answer** and **distinct word pairs** "
     "tell how it answers; neither end of them is better.",
@@ -76,6 +81,28 @@ def what_it_shows(report: EvaluationReport) -> list[str]:
     else:
         can = too_small(power)
     return [can, f"contamination: {report.proof.text}"]
+
+
+def judge_says(report: EvaluationReport) -> list[str]:
+    """How often the judge prefers the candidate's answers, and how far people agree with it."""
+    judged = report.judge
+    if judged is None:
+        return []
+    lines = []
+    for each in judged.preferences:
+        rate = f"{shown(each.rate, share)} of the comparisons with the {each.opponent}"
+        counts = f"{each.wins} won, {each.ties} tied, {each.losses} lost"
+        unread = f", {each.unread} without a verdict" if each.unread else ""
+        lines.append(f"the judge {judged.judge} prefers its answers in {rate} ({counts}{unread})")
+        if each.corrected is not None:
+            lines[-1] += f"; corrected by people's verdicts: {shown(each.corrected, share)}"
+    if (found := judged.calibration) is not None:
+        lines.append(
+            f"on {found.pairs} pairs that people have judged it agrees with them by a kappa of "
+            f"{shown(found.kappa, number)}; sensitivity {shown(found.sensitivity, share)}, "
+            f"specificity {shown(found.specificity, share)}"
+        )
+    return [*lines, *([judged.doubt] if judged.doubt else [])]
 
 
 def verdict(report: EvaluationReport) -> str:
@@ -114,6 +141,7 @@ def markdown(report: EvaluationReport) -> str:
         *LEGEND,
         "",
         *(f"![{CAPTIONS.get(plot, plot)}]({plot})\n" for plot in report.plots),
+        *(["## Judge", "", *(f"- {line}" for line in judge_says(report)), ""] * bool(report.judge)),
         "## Checks",
         "",
         *_pipe_table(_check_rows(report)),
@@ -142,9 +170,9 @@ def terminal(report: EvaluationReport) -> Group:
         colour = "green" if check.passed else _COLOURS[check.otherwise]
         word = "passed" if check.passed else "FAILED"
         checks.add_row(f"[{colour}]{word}[/]", escape(check.text.rsplit(":", 1)[0]))
-    shown = [escape(line) for line in (*report.reasons, *what_it_shows(report))]
+    lines = (*report.reasons, *what_it_shows(report), *judge_says(report))
     verdict = f"[bold {_COLOURS[report.verdict]}]{escape(heading(report))}[/]"
-    return Group(figures, checks, verdict, *(f"- {line}" for line in shown))
+    return Group(figures, checks, verdict, *(f"- {escape(line)}" for line in lines))
 
 
 def _rows(report: EvaluationReport) -> list[list[str]]:
@@ -186,6 +214,11 @@ def _on_two_lines(cell: str) -> str:
 def number(value: float) -> str:
     """A value of any size."""
     return f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def share(value: float) -> str:
+    """A share of a whole."""
+    return f"{value:.1%}"
 
 
 def _signed(value: float) -> str:

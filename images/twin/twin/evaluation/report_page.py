@@ -15,7 +15,9 @@ from twin.evaluation.report_markdown import (
     ROLES,
     gain_format,
     heading,
+    judge_says,
     number,
+    share,
     what_it_shows,
 )
 from twin.evaluation.resampling import CONFIDENCE
@@ -45,6 +47,7 @@ _PLACED = {
     "new_documents",
     "figures",
     "retrieval",
+    "judge",
     "checks",
     "side_by_side",
     "lineage",
@@ -72,6 +75,8 @@ def render_report(report: EvaluationReport, plots: Mapping[str, bytes]) -> str:
         figures=[(figure, _BETTER[figure.better], _values(figure)) for figure in report.figures],
         legend=[_bold(line) for line in LEGEND],
         retrieval=list(_retrieval(report)),
+        judged=list(_judged(report)),
+        judge_says=judge_says(report),
         answers=[(shown, page.web_link(shown.url), texts(shown)) for shown in report.side_by_side],
         plots=[
             (page.embedded_image(plots[name]), CAPTIONS.get(name, name))
@@ -118,6 +123,15 @@ def _retrieval(report: EvaluationReport) -> Iterator[Bar]:
     found = report.retrieval
     yield share_bar(f"recall@{found.k}", found.recall, number)
     yield share_bar(f"MRR@{found.k}", found.reciprocal_rank, number)
+
+
+def _judged(report: EvaluationReport) -> Iterator[Bar]:
+    """Win rates as the judge has them, and as people would."""
+    for each in report.judge.preferences if report.judge else ():
+        yield gain_bar(f"win rate over {each.opponent}", each.rate, share, even=0.5)
+        if each.corrected is not None:
+            label = f"win rate over {each.opponent}, corrected"
+            yield gain_bar(label, each.corrected, share, even=0.5)
 
 
 def _blocks(report: EvaluationReport) -> Iterator[tuple[str, Any]]:

@@ -37,7 +37,8 @@ class Recipe(Section):
     judge: JudgeSection | None = Field(
         default=None,
         description="a model that compares two answers: with one, a text that it does not find "
-        "worse than the author's is rejected in no preference pair",
+        "worse than the author's is rejected in no preference pair, and evaluations tell how often "
+        "the candidate's answers win",
     )
 
     @model_validator(mode="after")
@@ -63,6 +64,12 @@ class Recipe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _whoever_decides_is_there(self) -> "Recipe":
+        if self.evaluation.judge.decides and self.judge is None:
+            raise ValueError("evaluation.judge.decides needs a judge: name one in the key judge")
+        return self
+
     @property
     def model_name(self) -> str:
         """Name of the registered model."""
@@ -74,8 +81,9 @@ class Recipe(Section):
         Of a path its last name counts: where the recipe lies on a machine changes nothing.
         """
         data = self.model_dump(mode="json", include=set(sections) or None)
-        for section in (data.get("datasets", {}), *data.get("sources", ())):
-            for key in ("written", "path"):
+        judging = data.get("evaluation", {}).get("judge", {})
+        for section in (data.get("datasets", {}), judging, *data.get("sources", ())):
+            for key in ("written", "calibration", "path"):
                 if section.get(key):
                     section[key] = PurePath(section[key]).name
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]

@@ -8,16 +8,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from pydantic import TypeAdapter
-
 from twin.job import Job
 from twin.models.engines.remote import RemoteModel
-from twin.rag.judge import Comparison, Judge, Replies, Winner
+from twin.rag.judge import Comparison, Judge, Winner
+from twin.rag.kept_replies import KeptReplies
 from twin.recipes.engines import JudgeSection
 from twin.stores.files import FileStore
 from twin.training.pair_choice import Choice, Reason, Rejected
-
-_KEPT: TypeAdapter[dict[str, str]] = TypeAdapter(dict[str, str])
 
 ORDERS = 2
 """Replies to a comparison: one for each order of its answers."""
@@ -39,16 +36,12 @@ def worse_only(
         Choices that have an option left, and why each other option was dropped.
     """
     options = [(choice, option) for choice in choices for option in choice.options]
-    known = _KEPT.validate_json(files.read_text(replies)) if files.exists(replies) else {}
-
-    def keep(made: Replies) -> None:
-        files.write_bytes(replies, _KEPT.dump_json(dict(made)))
-
+    kept = KeptReplies(files, replies)
     with (
         closing(RemoteModel(judge, job.settings.judge_api_key)) as model,
         job.progress("judging", ORDERS * len(options)) as advance,
     ):
-        winners = Judge(model, known, keep).compare(
+        winners = Judge(model, kept.known(), kept.keep).compare(
             [_comparison(choice, option) for choice, option in options], advance
         )
     worse = {
@@ -56,12 +49,12 @@ def worse_only(
         for (choice, option), winner in zip(options, winners, strict=True)
         if winner is Winner.FIRST
     }
-    kept = [
+    better = [
         replace(choice, options=left)
         for choice in choices
         if (left := tuple(o for o in choice.options if (choice.sample.id, o.text) in worse))
     ]
-    return kept, [_WHY[winner] for winner in winners if winner is not Winner.FIRST]
+    return better, [_WHY[winner] for winner in winners if winner is not Winner.FIRST]
 
 
 _WHY = {
