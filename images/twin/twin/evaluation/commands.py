@@ -185,3 +185,31 @@ def pairs(
 
     with plain_errors("evaluation pairs"):
         typer.echo(write_pairs(recipe, file, version, count))
+
+
+@app.command()
+def decoding(
+    recipe: RecipeOption,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+    model_version: Annotated[
+        str | None,
+        typer.Option("--model-version", help="Number of the version; unset means the champion."),
+    ] = None,
+    questions: Annotated[
+        int, typer.Option("--questions", min=1, help="Of either split, at most.")
+    ] = 24,
+) -> None:
+    """Compare greedy, nucleus, top-k and min-p decoding at several temperatures.
+
+    The best is chosen on validation questions, and what it gains over the recipe's settings is told
+    on test questions; only a proved gain is suggested. Reads the version's weights and its data set.
+    Writes table, plot and page to an MLflow run; the recipe stays as it is.
+    """
+
+    def body(job: Job) -> None:
+        from twin.evaluation.run_decoding import choose_decoding
+
+        choose_decoding(job, model_version, questions)
+
+    run_job("evaluation decoding", body, recipe=recipe, run_id=run_id, result=result)

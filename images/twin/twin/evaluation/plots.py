@@ -5,6 +5,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twin.evaluation.decoding import Row
 from twin.evaluation.gate import Check
 from twin.evaluation.report import Figure
 from twin.evaluation.resampling import CONFIDENCE, Estimate
@@ -46,6 +47,22 @@ def draw_plots(
     _draw_gains(folder / "gains.png", checks)
     _draw_passages(folder / "passages.png", scored)
     return ("figures.png", "gains.png", "passages.png")
+
+
+def draw_decoding(rows: Sequence[Row]) -> bytes:
+    """Quality (up) and diversity (across) of each setting; faster ones are larger."""
+    canvas = new_canvas(6.5, 4.5)
+    (axes,) = row_of_axes(canvas, 1)
+    fastest = max(row.tokens_per_second for row in rows)
+    for row in rows:
+        size = 20 + 120 * row.tokens_per_second / fastest
+        place = (row.diversity.value, row.quality.value)
+        axes.scatter(*place, s=size, color=BLUE, alpha=0.6)
+        axes.annotate(row.name, place, xytext=(6, 4), textcoords="offset points", fontsize=7)
+    axes.set_xlabel("diversity: share of different word pairs", fontsize=8)
+    axes.set_ylabel("quality", fontsize=8)
+    axes.tick_params(labelsize=8)
+    return png_of(canvas)
 
 
 def _draw_figures(path: Path, figures: Sequence[Figure]) -> None:

@@ -194,7 +194,7 @@ def _rows(report: EvaluationReport) -> list[list[str]]:
 
 def gain_format(figure: Figure) -> Callable[[float], str]:
     """How a gain in a measure is written."""
-    return _percent if figure.name == "perplexity" else _signed
+    return _percent if figure.name == "perplexity" else signed
 
 
 def shown(estimate: Estimate | None, show: Callable[[float], str]) -> str:
@@ -221,7 +221,8 @@ def share(value: float) -> str:
     return f"{value:.1%}"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A difference."""
     return f"{value:+.3f}"
 
 
