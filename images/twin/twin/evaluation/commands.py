@@ -203,7 +203,7 @@ def decoding(
     """Compare greedy, nucleus, top-k and min-p decoding at several temperatures.
 
     The best is chosen on validation questions, and what it gains over the recipe's settings is told
-    on test questions; only a proved gain is suggested. Reads the version's weights and its data set.
+    on test questions; only a proved gain is suggested. Reads the version's weights and data set.
     Writes table, plot and page to an MLflow run; the recipe stays as it is.
     """
 
