@@ -19,7 +19,7 @@ from twin.evaluation.resampling import Estimate
 from twin.evaluation.run_decoding import choose_decoding, conclusions
 from twin.models.embedder import load_embedder
 from twin.models.language_model import load_language_model
-from twin.stores.tracking import mlflow_client
+from twin.stores.mlflow_connection import mlflow_client
 
 
 def row(name, quality, **settings):

@@ -7,12 +7,15 @@ split, which chose nothing. It is a suggestion only where that gain is proved.
 Quality is the mean of ROUGE-L, semantic similarity and, where passages are shown, faithfulness.
 Diversity is the share of different word pairs. A setting whose answers are empty or end in loops
 more often than the recipe's gate allows is not chosen. The search is over what serving can be set
-to: greedy, temperatures, nucleus (Holtzman et al., "The Curious Case of Neural Text Degeneration",
-ICLR 2020), top-k (Fan et al., ACL 2018) and min-p (Nguyen et al., "Turning Up the Heat", ICLR 2025).
+to: greedy, temperatures, nucleus, top-k and min-p.
+
+Sources: A. Holtzman et al., "The Curious Case of Neural Text Degeneration", ICLR 2020 (nucleus);
+A. Fan et al., "Hierarchical Neural Story Generation", ACL 2018 (top-k); M. Nguyen et al., "Turning
+Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs", ICLR 2025.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -34,8 +37,8 @@ from twin.recipes import Recipe, ServingSection
 
 SEED = 13
 PRESENT = "the recipe's"
-#: Samples between two steps of the progress bar; the model batches within.
-BATCH = 8
+TOLD = 2
+"""Settings that write to the test questions at most: the best, and the recipe's."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +140,18 @@ class Bench:
         model: that writes.
         embedder: for what texts mean.
         recipe: whose refusal, limits and repetition penalty hold.
+        advance: is told of each setting that is done.
     """
 
-    def __init__(self, model: LanguageModel, embedder: Embedder, recipe: Recipe) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        embedder: Embedder,
+        recipe: Recipe,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._model = model
+        self._advance = advance
         self._embedder = embedder
         self._verifier = SupportVerifier(embedder)
         self._recipe = recipe
@@ -165,6 +176,7 @@ class Bench:
             broken=(found.empty + found.looping) / found.answers,
             tokens_per_second=sum(each.completion_tokens for each in made) / max(seconds, 1e-9),
         )
+        self._advance(1)
         return Written(row, quality)
 
     def _quality(self, answers: Sequence[str], held_out: HeldOut) -> Statistic:

@@ -5,7 +5,16 @@ from rich.table import Table
 
 from twin.domain.errors import BadDataError
 from twin.domain.sample import Split
-from twin.evaluation.decoding import PRESENT, Bench, Row, Study, questions_of, study
+from twin.evaluation.decoding import (
+    CHOICES,
+    PRESENT,
+    TOLD,
+    Bench,
+    Row,
+    Study,
+    questions_of,
+    study,
+)
 from twin.evaluation.plots import draw_decoding
 from twin.evaluation.report_markdown import number, shown, signed
 from twin.job import Job
@@ -47,9 +56,10 @@ def choose_decoding(job: Job, version: str | None, questions: int) -> None:
     )
     embedder = load_embedder(recipe.features.embedder, job.settings)
     model = load_language_model(whole_weights(chosen, job.settings), job.settings)
-    bench = Bench(model, embedder, recipe)
-    gate = recipe.evaluation.gate
-    found = study(bench, validation, test, recipe.serving, gate.max_broken_share)
+    limit = recipe.evaluation.gate.max_broken_share
+    with job.progress("writing", len(CHOICES) + 1 + TOLD) as advance:
+        bench = Bench(model, embedder, recipe, advance)
+        found = study(bench, validation, test, recipe.serving, limit)
     _publish(job, chosen, found)
     job.counts.read = len(validation.samples) + len(test.samples)
     job.counts.written = 1
