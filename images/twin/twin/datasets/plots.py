@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from twin.domain.sample import InstructSample, Split
-from twin.pages.canvas import BLUE, GREEN, ORANGE, new_canvas, png_of, row_of_axes
+from twin.pages.canvas import BLUE, GREEN, ORANGE, new_canvas, panels_of, png_of
 
 _COLOURS = {Split.TRAIN: BLUE, Split.VALIDATION: ORANGE, Split.TEST: GREEN}
 _BINS = 24
@@ -20,7 +20,7 @@ def draw_lengths(lengths: Lengths) -> bytes:
     """A histogram of each part's words, the splits upon one another."""
     canvas = new_canvas(3.3 * len(lengths), 2.6)
     for place, (axes, (part, by_split)) in enumerate(
-        zip(row_of_axes(canvas, len(lengths)), lengths.items(), strict=True)
+        zip(panels_of(canvas, len(lengths)), lengths.items(), strict=True)
     ):
         held = {split: list(by_split[split]) for split in Split if by_split[split]}
         if held:
@@ -45,7 +45,7 @@ def draw_kinds(kinds: Sequence[tuple[str, Split]]) -> bytes:
     order = [name for name, _ in Counter(name for name, _ in kinds).most_common()]
     counts = Counter(kinds)
     canvas = new_canvas(7.0, 0.9 + 0.28 * max(1, len(order)))
-    (axes,) = row_of_axes(canvas, 1)
+    (axes,) = panels_of(canvas, 1)
     starts = [0] * len(order)
     for split in Split:
         widths = [counts[name, split] for name in order]
@@ -61,7 +61,7 @@ def draw_kinds(kinds: Sequence[tuple[str, Split]]) -> bytes:
 def draw_copies(share: Mapping[str, float]) -> bytes:
     """A bar for each split: the share of its samples that show their answer."""
     canvas = new_canvas(7.0, 0.7 + 0.28 * max(1, len(share)))
-    (axes,) = row_of_axes(canvas, 1)
+    (axes,) = panels_of(canvas, 1)
     names = list(share)
     axes.barh(names, [share[name] for name in names], color=[_COLOURS[Split(n)] for n in names])
     for position, name in enumerate(names):

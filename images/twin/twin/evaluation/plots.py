@@ -5,7 +5,6 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin.evaluation.decoding import Row
 from twin.evaluation.gate import Check
 from twin.evaluation.report import Figure
 from twin.evaluation.resampling import CONFIDENCE, Estimate
@@ -17,8 +16,8 @@ from twin.pages.canvas import (
     PINK,
     RED,
     new_canvas,
+    panels_of,
     png_of,
-    row_of_axes,
 )
 
 if TYPE_CHECKING:
@@ -31,6 +30,9 @@ _COLOURS = {
     "reference": PINK,
     "author": GREEN,
 }
+
+#: Panels of figures beside one another.
+_IN_A_ROW = 6
 
 
 def draw_plots(
@@ -49,28 +51,13 @@ def draw_plots(
     return ("figures.png", "gains.png", "passages.png")
 
 
-def draw_decoding(rows: Sequence[Row]) -> bytes:
-    """Quality (up) and diversity (across) of each setting; faster ones are larger."""
-    canvas = new_canvas(6.5, 4.5)
-    (axes,) = row_of_axes(canvas, 1)
-    fastest = max(row.tokens_per_second for row in rows)
-    for row in rows:
-        size = 20 + 120 * row.tokens_per_second / fastest
-        place = (row.diversity.value, row.quality.value)
-        axes.scatter(*place, s=size, color=BLUE, alpha=0.6)
-        axes.annotate(row.name, place, xytext=(6, 4), textcoords="offset points", fontsize=7)
-    axes.set_xlabel("diversity: share of different word pairs", fontsize=8)
-    axes.set_ylabel("quality", fontsize=8)
-    axes.tick_params(labelsize=8)
-    return png_of(canvas)
-
-
 def _draw_figures(path: Path, figures: Sequence[Figure]) -> None:
     """One panel for each measure that has a better end: each model's value with its interval."""
     figures = [figure for figure in figures if figure.better != "neither"]
-    canvas = new_canvas(2.6 * len(figures), 3.2)
+    rows = -(-len(figures) // _IN_A_ROW)
+    canvas = new_canvas(2.6 * min(len(figures), _IN_A_ROW), 3.2 * rows)
     for place, (figure, axes) in enumerate(
-        zip(figures, row_of_axes(canvas, len(figures)), strict=True)
+        zip(figures, panels_of(canvas, len(figures), _IN_A_ROW), strict=True)
     ):
         roles = list(figure.values)
         for position, role in enumerate(roles):
@@ -79,16 +66,16 @@ def _draw_figures(path: Path, figures: Sequence[Figure]) -> None:
         axes.set_xlim(-0.6, len(roles) - 0.4)
         axes.set_title(f"{figure.label}\n({figure.better} is better)", fontsize=8)
         axes.tick_params(labelsize=8)
-        if place == 0:
+        if place % _IN_A_ROW == 0:
             axes.set_ylabel(f"value, {CONFIDENCE:.0%} interval", fontsize=8)
     path.write_bytes(png_of(canvas))
 
 
 def _draw_gains(path: Path, checks: Sequence[Check]) -> None:
     """A forest plot: every comparison of the gate with the limit for its lower end."""
-    shown = [check for check in checks if check.low is not None and "against" in check.name]
+    shown = [check for check in checks if check.low is not None and _is_gain(check)]
     canvas = new_canvas(7.5, 1.2 + 0.42 * len(shown))
-    (axes,) = row_of_axes(canvas, 1)
+    (axes,) = panels_of(canvas, 1)
     for position, check in enumerate(reversed(shown)):
         colour = GREEN if check.passed else RED
         ends = [check.low or 0.0, check.high or 0.0]
@@ -104,12 +91,16 @@ def _draw_gains(path: Path, checks: Sequence[Check]) -> None:
     path.write_bytes(png_of(canvas))
 
 
+def _is_gain(check: Check) -> bool:
+    return "against" in check.name and not check.name.startswith("judge ")
+
+
 def _draw_passages(path: Path, scored: Mapping[str, Sequence[tuple[float, int]]]) -> None:
     """Perplexity of each passage under base (across) and candidate (up)."""
     import numpy as np
 
     canvas = new_canvas(4.5, 4.2)
-    (axes,) = row_of_axes(canvas, 1)
+    (axes,) = panels_of(canvas, 1)
     base, candidate = (
         [float(np.exp(-likelihood / tokens)) for likelihood, tokens in scored[role]]
         for role in ("base", "candidate")

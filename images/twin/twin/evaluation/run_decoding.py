@@ -15,7 +15,7 @@ from twin.evaluation.decoding import (
     questions_of,
     study,
 )
-from twin.evaluation.plots import draw_decoding
+from twin.evaluation.decoding_plot import draw_decoding
 from twin.evaluation.report_markdown import number, shown, signed
 from twin.job import Job
 from twin.models.adapters import whole_weights

@@ -28,12 +28,21 @@ def new_canvas(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def row_of_axes(canvas: Any, panels: int) -> "list[Axes]":
-    """So many panels beside one another, without a frame at the top and on the right."""
-    axes = list(canvas.subplots(1, panels, squeeze=False)[0])
-    for each in axes:
+def panels_of(canvas: Any, panels: int, columns: int | None = None) -> "list[Axes]":
+    """So many panels beside one another, without a frame at the top and on the right.
+
+    Args:
+        canvas: that they are on.
+        panels: how many.
+        columns: how many in a row; None puts all of them into one.
+    """
+    columns = min(columns or panels, panels)
+    axes = list(canvas.subplots(-(-panels // columns), columns, squeeze=False).flat)
+    for each in axes[:panels]:
         each.spines[["top", "right"]].set_visible(False)
-    return axes
+    for each in axes[panels:]:
+        each.set_axis_off()
+    return axes[:panels]
 
 
 def png_of(canvas: Any) -> bytes:
