@@ -17,6 +17,7 @@ Up the Heat: Min-p Sampling for Creative and Coherent LLM Outputs", ICLR 2025.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,6 +35,10 @@ from twin.models.language_model import LanguageModel, SamplingParams
 from twin.rag.prompt import END_MARKS
 from twin.rag.support import SupportVerifier
 from twin.recipes import Recipe, ServingSection
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SEED = 13
 PRESENT = "the recipe's"
@@ -180,6 +185,8 @@ class Bench:
         return Written(row, quality)
 
     def _quality(self, answers: Sequence[str], held_out: HeldOut) -> Statistic:
+        import numpy as np
+
         likeness = [
             mean_of(rouge_l(answers, held_out.passages)),
             mean_of(cosine_similarities(self._embedder, answers, held_out.passages)),
@@ -192,7 +199,11 @@ class Bench:
             self._recipe.retrieval.dont_know,
         )
         parts = [*likeness, *(each for name, each in grounded.items() if name == FAITHFULNESS)]
-        return Statistic(lambda weights: sum(part.of(weights) for part in parts) / len(parts))
+
+        def of(weights: "NDArray[np.float64]") -> "NDArray[np.float64]":
+            return np.asarray(np.mean([part.of(weights) for part in parts], axis=0))
+
+        return Statistic(of)
 
 
 def study(

@@ -126,8 +126,11 @@ def judge_doubts(report: JudgeReport | None) -> tuple[str, ...]:
 
 
 def preference_checks(report: JudgeReport | None, gate: GateSection) -> tuple[Check, ...]:
-    """A check for each corrected win rate, where the recipe lets the judge decide."""
-    if report is None or not report.decides:
+    """A check for each corrected win rate, where the recipe lets the judge decide.
+
+    One that is in doubt decides nothing: `judge_doubts` then holds the candidate.
+    """
+    if report is None or not report.decides or report.doubt:
         return ()
     return tuple(
         _check(each.opponent, each.corrected, 0.5 - gate.max_win_loss)
