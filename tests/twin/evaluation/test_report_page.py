@@ -8,7 +8,7 @@ import pytest
 
 from tests.html_page import Page
 from tests.twin.evaluation import planted
-from twin.evaluation.bars import gain_bar, share_bar, value_bars
+from twin.evaluation.bars import gain_bar, rate_bar, share_bar, value_bars
 from twin.evaluation.contamination import Proof, TrainingSet
 from twin.evaluation.gate import BASE, CHAMPION
 from twin.evaluation.report import (
@@ -144,12 +144,8 @@ def test_a_gain_lies_on_its_own_scale_with_no_difference_in_the_middle():
     assert gained.tone == "good"
     assert gain_bar("x", Estimate(value=-0.1, low=-0.2, high=-0.05), number).tone == "bad"
     assert gain_bar("x", Estimate(value=0.1, low=-0.1, high=0.2), number).tone == "open"
-    rate = gain_bar("x", Estimate(value=0.6, low=0.55, high=0.65), number, even=0.5)
-    assert (rate.zero, rate.value, rate.tone) == (
-        50,
-        pytest.approx(50 + 46 * 2 / 3, abs=0.01),
-        "good",
-    )
+    rate = rate_bar("x", Estimate(value=0.75, low=0.55, high=1.0), number)
+    assert (rate.zero, rate.value, rate.high, rate.tone) == (50, 73, 96, "good")
 
 
 def test_values_share_one_scale_and_what_has_no_ends_has_no_bar():

@@ -40,18 +40,17 @@ class Bar:
 
 
 def gain_bar(
-    label: str,
-    gain: Estimate,
-    show: Callable[[float], str],
-    limit: float | None = None,
-    even: float = 0.0,
+    label: str, gain: Estimate, show: Callable[[float], str], limit: float | None = None
 ) -> Bar:
-    """A bar with ``even``, which means no difference, in its middle and a scale of its own."""
+    """A bar with no difference in its middle and a scale of its own."""
     ends = [gain.value, gain.low, gain.high, *([] if limit is None else [limit])]
-    reach = max((abs(each - even) for each in ends if isfinite(each)), default=0.0) or 1.0
-    edges = (even - reach, even + reach)
-    tone: Tone = "good" if gain.low > even else "bad" if gain.high < even else "open"
-    return _bar(label, gain, show, edges, zero=even, limit=limit, tone=tone)
+    reach = max((abs(each) for each in ends if isfinite(each)), default=0.0) or 1.0
+    return _bar(label, gain, show, (-reach, reach), zero=0.0, limit=limit, tone=_tone(gain, 0.0))
+
+
+def rate_bar(label: str, rate: Estimate, show: Callable[[float], str]) -> Bar:
+    """A bar from 0 to 1, where one half means no difference."""
+    return _bar(label, rate, show, (0.0, 1.0), zero=0.5, tone=_tone(rate, 0.5))
 
 
 def value_bars(values: Mapping[str, Estimate], show: Callable[[float], str]) -> list[Bar]:
@@ -69,6 +68,10 @@ def value_bars(values: Mapping[str, Estimate], show: Callable[[float], str]) -> 
 def share_bar(label: str, share: Estimate, show: Callable[[float], str]) -> Bar:
     """A bar from 0 to 1."""
     return _bar(label, share, show, (0.0, 1.0))
+
+
+def _tone(estimate: Estimate, even: float) -> Tone:
+    return "good" if estimate.low > even else "bad" if estimate.high < even else "open"
 
 
 def _bar(

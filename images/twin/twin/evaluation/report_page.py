@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from twin.evaluation.bars import Bar, gain_bar, share_bar, value_bars
+from twin.evaluation.bars import Bar, gain_bar, rate_bar, share_bar, value_bars
 from twin.evaluation.gate import NAMES
 from twin.evaluation.report import EvaluationReport, Figure, SideBySide
 from twin.evaluation.report_markdown import (
@@ -128,10 +128,9 @@ def _retrieval(report: EvaluationReport) -> Iterator[Bar]:
 def _judged(report: EvaluationReport) -> Iterator[Bar]:
     """Win rates as the judge has them, and as people would."""
     for each in report.judge.preferences if report.judge else ():
-        yield gain_bar(f"win rate over {each.opponent}", each.rate, share, even=0.5)
+        yield rate_bar(f"win rate over {each.opponent}", each.rate, share)
         if each.corrected is not None:
-            label = f"win rate over {each.opponent}, corrected"
-            yield gain_bar(label, each.corrected, share, even=0.5)
+            yield rate_bar(f"corrected, over {each.opponent}", each.corrected, share)
 
 
 def _blocks(report: EvaluationReport) -> Iterator[tuple[str, Any]]:
