@@ -76,15 +76,15 @@ def _version(alias: str, model: str, settings: Settings) -> str:
 
 
 def _of_run(run_id: str, settings: Settings) -> Contender:
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        with mlflow_errors(settings):
-            client = mlflow_client(settings)
-            there = {item.path for item in client.list_artifacts(run_id, RUN_FOLDER)}
-            for name in (REPORT_FILE, SHEET_FILE):
-                if f"{RUN_FOLDER}/{name}" in there:
-                    client.download_artifacts(run_id, f"{RUN_FOLDER}/{name}", scratch)
-        return _read(_reader_of(folder / RUN_FOLDER), f"run {run_id}")
+    texts: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as scratch, mlflow_errors(settings):
+        client = mlflow_client(settings)
+        there = {item.path for item in client.list_artifacts(run_id, RUN_FOLDER)}
+        for name in (REPORT_FILE, SHEET_FILE):
+            if (path := f"{RUN_FOLDER}/{name}") in there:
+                local = client.download_artifacts(run_id, path, scratch)
+                texts[name] = Path(local).read_text("utf-8")
+    return _read(texts.get, f"run {run_id}")
 
 
 def _reader_of(folder: Path) -> Callable[[str], str | None]:
