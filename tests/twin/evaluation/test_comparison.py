@@ -7,6 +7,7 @@ from rich.console import Console
 
 from tests.html_page import Page
 from twin.domain.errors import BadDataError
+from twin.evaluation.ask_people import comparisons_of
 from twin.evaluation.comparison import VersionComparison, compare
 from twin.evaluation.comparison_text import conclusions, render_comparison, terminal
 from twin.evaluation.contenders import find_contender
@@ -135,6 +136,18 @@ def test_two_versions_by_number_alias_run_and_path(measured, tmp_path):
         compared_by(measured, "winner", "2")
     with pytest.raises(BadDataError, match="version 9 has no report"):
         compared_by(measured, "9", "2")
+
+    contender = find_contender("candidate", model, measured.settings)
+    asked = comparisons_of(contender, SampleSets(files, measured.recipe.name))
+    by_question = {shown.instruction: shown for shown in measured.report("2").side_by_side}
+    assert {group for _, group in asked} <= {row.group for row in contender.sheet.rows}
+    for each, _ in asked:
+        shown = by_question[each.question]
+        assert each.first == shown.answers["candidate"]
+        assert each.second in {shown.answers["base"], shown.answers["champion"]}
+        assert each.first != each.second
+    assert asked == comparisons_of(contender, SampleSets(files, measured.recipe.name))
+    assert len(asked) >= 8
 
     # From here on the second version was asked other questions.
     name = f"reports/{model}/2/answers.json"
