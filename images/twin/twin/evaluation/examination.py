@@ -101,7 +101,7 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         has_champion=contest.champion is not None,
         new_documents=material.new_documents,
         doubts=(*material.doubts, *doubts, *judge_doubts(judged)),
-        checks=(
+        further=(
             *preference_checks(judged, section.gate),
             *faithfulness_check(
                 {each.name: each.values[CANDIDATE] for each in figures}, section.gate

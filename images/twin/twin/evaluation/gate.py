@@ -68,7 +68,7 @@ class Evidence:
         has_champion: whether there is one, measured or not.
         new_documents: how many the candidate was trained on and the champion was not.
         doubts: what could not be done: a champion that does not load, a data set that is gone.
-        checks: those that other measures bring along.
+        further: hard limits that are looked at elsewhere.
     """
 
     soundness: Soundness
@@ -80,7 +80,7 @@ class Evidence:
     has_champion: bool = False
     new_documents: int = 0
     doubts: tuple[str, ...] = ()
-    checks: "tuple[Check, ...]" = ()
+    further: "tuple[Check, ...]" = ()
 
 
 class Check(BaseModel):
@@ -113,12 +113,7 @@ class Judgement:
 
 def judge(evidence: Evidence, gate: GateSection) -> Judgement:
     """All checks, passed or not, in the order in which they are worth reading, and the verdict."""
-    checks = (
-        *_hard_limits(evidence, gate),
-        *_certainty(evidence),
-        *_comparisons(evidence, gate),
-        *evidence.checks,
-    )
+    checks = (*_hard_limits(evidence, gate), *_certainty(evidence), *_comparisons(evidence, gate))
     power = _power(evidence, gate)
     failed = {check.otherwise for check in checks if not check.passed}
     verdict = next((v for v in (Verdict.REJECT, Verdict.HOLD) if v in failed), Verdict.PROMOTE)
@@ -157,6 +152,7 @@ def _hard_limits(evidence: Evidence, gate: GateSection) -> Iterator[Check]:
     yield _share("no loops", "end in a loop", found.looping, found.answers, broken)
     yield _copying(evidence.copies, gate)
     yield _recall(evidence, gate)
+    yield from evidence.further
 
 
 def _share(name: str, what: str, bad: int, answers: int, limit: float) -> Check:
