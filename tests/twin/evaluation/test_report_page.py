@@ -131,9 +131,13 @@ class LaterReport(EvaluationReport):
 
 
 def test_a_block_that_the_page_does_not_know_is_shown_as_it_is():
-    block = {"auc": Estimate(value=0.97, low=0.9, high=1.0), "others": ["a", "b"], "note": EVIL}
+    auc = Estimate(value=0.97, low=0.9, high=1.0)
+    block = {"auc": auc, "others": ["a", "b"], "points": [{"x": 1}] * 99, "note": EVIL}
     seen = Page(render_report(report_of(LaterReport, tone_of_voice=block), {}))
-    assert "Tone of voice auc 0.970 [0.900, 1.000] others a; b note" in seen.words
+    assert (
+        "Tone of voice auc 0.970 [0.900, 1.000] others a; b points 99, see report.json note"
+        in seen.words
+    )
     assert EVIL in seen.text
 
 

@@ -25,6 +25,9 @@ from twin.pages import page
 
 TEMPLATE = "report.html.jinja"
 
+MOST_LISTED = 12
+"""Entries of a list in a block that the page does not know; longer ones are counted."""
+
 #: Plots that the page has as bars.
 _AS_BARS = {"figures.png", "gains.png"}
 _TONES = {"promote": "good", "hold": "open", "reject": "bad"}
@@ -142,7 +145,8 @@ def _blocks(report: EvaluationReport) -> Iterator[tuple[str, Any]]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        few = len(value) <= MOST_LISTED
+        return [_plain(each) for each in value] if few else f"{len(value)}, see report.json"
     if not isinstance(value, dict):
         return number(value) if isinstance(value, float) else value
     if {"value", "low", "high"} <= value.keys():
