@@ -44,6 +44,10 @@ FIGURES = f"""
     task_ids='{EVALUATE}', key='detail', map_indexes=ti.map_index) or {{}} %}}
 The gate says: **{{{{ told.get('verdict', 'nothing') }}}}**
 
+{{% if told.get('page') %}}
+[The report: answers side by side, intervals, what the set can show]({{{{ told['page'] }}}})
+{{% endif %}}
+
 {{% for reason in told.get('reasons', []) %}}
 - {{{{ reason }}}}
 {{% endfor %}}

@@ -150,6 +150,7 @@ def test_a_candidate_that_passed_waits_for_a_person(live: Live) -> None:
         "verdict": "hold",
         "reasons": ["the test samples come from 3 groups"],
         "checks": ["perplexity fell by 5%"],
+        "page": "http://127.0.0.1:5100/#/experiments/1/runs/2/artifacts/report/report.html",
     }
     live.stand_in.does("evaluation run", detail=told, ids={"version": "7"})
     run = live.trigger("evaluation", recipe="handbook")
@@ -159,6 +160,7 @@ def test_a_candidate_that_passed_waits_for_a_person(live: Live) -> None:
     assert "The gate says: **hold**" in shown
     assert "the test samples come from 3 groups" in shown
     assert "perplexity fell by 5%" in shown
+    assert f"]({told['page']})" in shown
     # No person answers at once. A program that did would meet a race of Airflow's: the scheduler
     # takes the end of the process that asked for the end of the task that resumes, and retries it.
     time.sleep(10)

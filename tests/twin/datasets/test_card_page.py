@@ -2,32 +2,14 @@
 
 import base64
 import re
-from html.parser import HTMLParser
 
+from tests.html_page import Page
 from tests.twin.datasets.sets import FOLLOW_UP, publish, sample
 from twin.datasets.card_page import EXAMPLES, render_page
 from twin.domain.sample import Split
 
 PNG = b"\x89PNG\r\n\x1a\n"
 EVIL = '</div><script src="https://evil.example/x.js">alert("1")</script>{{ manifest }}'
-
-
-class Page(HTMLParser):
-    """Tags with their attributes, and all text between them."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.tags, self.text = [], ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data):
-        self.text += f" {data}"
-
-    def values(self, tag, attribute):
-        return [attrs[attribute] for name, attrs in self.tags if name == tag and attribute in attrs]
 
 
 def page(settings, samples, **fields):

@@ -1,5 +1,7 @@
 """Evidence that is wanting: held with the reason, never promoted in silence."""
 
+import json
+
 import pytest
 
 from twin.domain.errors import TwinError
@@ -8,6 +10,7 @@ from twin.evaluation.evaluate import evaluate
 from twin.evaluation.gate import Verdict
 from twin.evaluation.report import Decision
 from twin.evaluation.report_markdown import markdown
+from twin.recipes import Recipe
 from twin.stores.files import open_files
 from twin.stores.registry import CHAMPION
 
@@ -134,3 +137,24 @@ def test_a_test_split_without_samples(world):
     with pytest.raises(TwinError, match="has no test samples"):
         evaluate(world.job())
     assert world.alias(CHAMPION) is None
+
+
+def test_a_judge_that_is_down_where_the_recipe_makes_it_decide(world, tmp_path):
+    """Elsewhere the report says so, and the candidate is promoted as without one."""
+    pairs = tmp_path / "pairs.json"
+    answers = {"question": "Q?", "one": "A", "two": "B"}
+    pairs.write_text(json.dumps([{"data": answers, "better": "one"}] * 9))
+    whole = world.recipe.model_dump(mode="json")
+    whole["judge"] = {"base_url": "http://127.0.0.1:1/v1", "model": "a-judge", "retries": 0}
+    for decides in (True, False):
+        whole["evaluation"]["judge"] = {"calibration": str(pairs), "decides": decides}
+        world.recipe = Recipe.model_validate(whole)
+        world.package("trained")
+        evaluate(world.job())
+        report = world.report("1")
+        assert report.judge.doubt.startswith("the judge gave no verdicts: ")
+        assert report.judge.doubt in markdown(report)
+        if decides:
+            held(world, "1", "and the recipe makes the judge decide")
+    assert report.verdict is Verdict.PROMOTE
+    assert world.alias(CHAMPION) == "1"

@@ -42,7 +42,7 @@ def test_a_candidate_that_learned_is_promoted_and_the_report_says_why(world):
     assert figures["style_similarity"].values["author"].value > 0.5
     assert report.retrieval.recall.value > 0.8
     assert report.lineage["dataset_version"] == "d1"
-    assert len(report.side_by_side) == 3
+    assert len(report.side_by_side) == 8
     assert all(set(shown.answers) == {"candidate", "base"} for shown in report.side_by_side)
 
 
@@ -52,7 +52,15 @@ def test_the_report_is_in_the_file_store_and_in_the_run(world):
     evaluate(job)
     files = open_files(world.settings)
     folder = f"reports/{world.recipe.model_name}/1"
-    names = {"report.json", "report.md", "figures.png", "gains.png", "passages.png"}
+    names = {
+        "report.json",
+        "report.md",
+        "report.html",
+        "answers.json",
+        "figures.png",
+        "gains.png",
+        "passages.png",
+    }
     assert names <= set(files.names(folder))
     assert files.read_bytes(f"{folder}/gains.png").startswith(b"\x89PNG")
     text = files.read_text(f"{folder}/report.md")
@@ -72,6 +80,8 @@ def test_the_report_is_in_the_file_store_and_in_the_run(world):
     assert tags["gate"] == "promote"
     assert tags["evaluation_run"] == job.result.uris["mlflow_run"]
     assert tags["evaluation_report"] == job.result.uris["report"]
+    page = f"{job.result.uris['mlflow_run']}/artifacts/report/report.html"
+    assert tags["evaluation_page"] == job.result.detail["page"] == page
 
 
 def test_a_damaged_candidate_is_rejected_and_the_champion_stays(world):

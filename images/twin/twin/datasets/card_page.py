@@ -1,24 +1,17 @@
-"""The data set's card as one page for a browser: plots, sources, what is left out, examples.
+"""The data set's card as one page for a browser: plots, sources, what is left out, examples."""
 
-The page needs nothing else: no script, no style sheet, no font, no image from elsewhere, and it
-tells the browser to load none, whatever a sample's text says.
-"""
-
-import base64
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
-
-from jinja2 import Environment, StrictUndefined
 
 from twin.datasets.card import few_documents
 from twin.datasets.copies import shows_answer
 from twin.datasets.plots import draw_copies, draw_kinds, draw_lengths, kind_of
 from twin.domain.sample import InstructSample, Split, draw_key
+from twin.pages import page
 from twin.stores.sample_sets import SampleSetManifest
 from twin.text.words import count_words
 
@@ -28,8 +21,6 @@ MOST_DOCUMENTS = 100
 """Documents listed, those of most samples first."""
 
 _TEMPLATE = "card.html.jinja"
-#: Addresses that become links; any other scheme might be a program.
-_LINKED = {"http", "https"}
 
 
 @dataclass(frozen=True)
@@ -53,11 +44,7 @@ class Example:
 
 def render_page(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> str:
     """The page in HTML; everything that samples and titles say is escaped."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = resources.files(__package__).joinpath(_TEMPLATE).read_text("utf-8")
-    return environment.from_string(source).render(**_values(manifest, samples)) + "\n"
+    return page.render_page("twin.datasets", _TEMPLATE, **_values(manifest, samples))
 
 
 def _values(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> dict[str, Any]:
@@ -67,10 +54,12 @@ def _values(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> d
         "manifest": manifest,
         "warning": few_documents(manifest),
         "splits": list(_splits(manifest, samples)),
-        "kinds": _image(draw_kinds([(kind_of(sample), sample.split) for sample in samples])),
-        "lengths": _image(draw_lengths(lengths)),
+        "kinds": page.embedded_image(
+            draw_kinds([(kind_of(sample), sample.split) for sample in samples])
+        ),
+        "lengths": page.embedded_image(draw_lengths(lengths)),
         "medians": list(_medians(lengths)),
-        "copies": _image(draw_copies(manifest.copy_share)),
+        "copies": page.embedded_image(draw_copies(manifest.copy_share)),
         "sites": Counter(_site(sample.url) for sample in samples).most_common(),
         "documents": documents[:MOST_DOCUMENTS],
         "more_documents": len(documents) - MOST_DOCUMENTS,
@@ -121,7 +110,7 @@ def _documents(samples: Sequence[InstructSample]) -> list[DocumentRow]:
     for sample in samples:
         of_document[sample.document_id].append(sample)
     rows = [
-        DocumentRow(held[0].title, _link(held[0].url), held[0].split.value, len(held))
+        DocumentRow(held[0].title, page.web_link(held[0].url), held[0].split.value, len(held))
         for held in of_document.values()
     ]
     return sorted(rows, key=lambda row: (-row.samples, row.title))
@@ -147,7 +136,7 @@ def _examples(samples: Sequence[InstructSample]) -> Iterator[tuple[str, list[Exa
             of_kind[kind_of(sample)].append(sample)
     for kind, held in sorted(of_kind.items(), key=lambda entry: -len(entry[1])):
         drawn = sorted(held, key=lambda sample: draw_key(sample.id, 0))[:EXAMPLES]
-        yield kind, [Example(each, _link(each.url), shows_answer(each)) for each in drawn]
+        yield kind, [Example(each, page.web_link(each.url), shows_answer(each)) for each in drawn]
 
 
 def _site(url: str) -> str:
@@ -156,11 +145,3 @@ def _site(url: str) -> str:
         return urlsplit(url).hostname or "files"
     except ValueError:  # brackets that are no IPv6 address
         return "files"
-
-
-def _link(url: str) -> str:
-    return url if url.partition(":")[0].lower() in _LINKED else ""
-
-
-def _image(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -1,22 +1,15 @@
 """The plots of a sample set's page, as PNG images.
 
-They hold no word of a sample or a title: the font of the plots has Latin, Greek and Cyrillic only.
-The colours are Okabe and Ito's ("Color Universal Design", 2008), which colour-blind people can
-tell apart.
+They hold no word of a sample or a title (`twin.pages.canvas` says why).
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
 
 from twin.domain.sample import InstructSample, Split
+from twin.pages.canvas import BLUE, GREEN, ORANGE, new_canvas, panels_of, png_of
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-_COLOURS = {Split.TRAIN: "#0072B2", Split.VALIDATION: "#E69F00", Split.TEST: "#009E73"}
-_DPI = 120
+_COLOURS = {Split.TRAIN: BLUE, Split.VALIDATION: ORANGE, Split.TEST: GREEN}
 _BINS = 24
 
 Lengths = Mapping[str, Mapping[Split, Sequence[int]]]
@@ -25,9 +18,9 @@ Lengths = Mapping[str, Mapping[Split, Sequence[int]]]
 
 def draw_lengths(lengths: Lengths) -> bytes:
     """A histogram of each part's words, the splits upon one another."""
-    canvas = _canvas(3.3 * len(lengths), 2.6)
+    canvas = new_canvas(3.3 * len(lengths), 2.6)
     for place, (axes, (part, by_split)) in enumerate(
-        zip(_row(canvas, len(lengths)), lengths.items(), strict=True)
+        zip(panels_of(canvas, len(lengths)), lengths.items(), strict=True)
     ):
         held = {split: list(by_split[split]) for split in Split if by_split[split]}
         if held:
@@ -44,15 +37,15 @@ def draw_lengths(lengths: Lengths) -> bytes:
         if place == 0:
             axes.set_ylabel("samples", fontsize=8)
             axes.legend(fontsize=8, frameon=False)
-    return _png(canvas)
+    return png_of(canvas)
 
 
 def draw_kinds(kinds: Sequence[tuple[str, Split]]) -> bytes:
     """A bar for each kind of sample, most frequent first, in the colours of its splits."""
     order = [name for name, _ in Counter(name for name, _ in kinds).most_common()]
     counts = Counter(kinds)
-    canvas = _canvas(7.0, 0.9 + 0.28 * max(1, len(order)))
-    (axes,) = _row(canvas, 1)
+    canvas = new_canvas(7.0, 0.9 + 0.28 * max(1, len(order)))
+    (axes,) = panels_of(canvas, 1)
     starts = [0] * len(order)
     for split in Split:
         widths = [counts[name, split] for name in order]
@@ -62,13 +55,13 @@ def draw_kinds(kinds: Sequence[tuple[str, Split]]) -> bytes:
     axes.set_xlabel("samples", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8, frameon=False)
-    return _png(canvas)
+    return png_of(canvas)
 
 
 def draw_copies(share: Mapping[str, float]) -> bytes:
     """A bar for each split: the share of its samples that show their answer."""
-    canvas = _canvas(7.0, 0.7 + 0.28 * max(1, len(share)))
-    (axes,) = _row(canvas, 1)
+    canvas = new_canvas(7.0, 0.7 + 0.28 * max(1, len(share)))
+    (axes,) = panels_of(canvas, 1)
     names = list(share)
     axes.barh(names, [share[name] for name in names], color=[_COLOURS[Split(n)] for n in names])
     for position, name in enumerate(names):
@@ -77,30 +70,10 @@ def draw_copies(share: Mapping[str, float]) -> bytes:
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of samples whose prompt shows their answer verbatim", fontsize=8)
     axes.tick_params(labelsize=8)
-    return _png(canvas)
+    return png_of(canvas)
 
 
 def kind_of(sample: InstructSample) -> str:
     """What a sample is, in a few words: who made it, what it asks for, what it shows."""
     kind = f"{sample.maker.value}, {sample.kind}" if sample.kind else sample.maker.value
     return kind if sample.context else f"{kind}, from memory"
-
-
-def _png(canvas: Any) -> bytes:
-    image = BytesIO()
-    canvas.savefig(image, format="png", dpi=_DPI)
-    return image.getvalue()
-
-
-def _canvas(width: float, height: float) -> Any:
-    """A figure of its own, in inches: no pyplot, which keeps global state and wants a display."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _row(canvas: Any, panels: int) -> "list[Axes]":
-    axes = list(canvas.subplots(1, panels, squeeze=False)[0])
-    for each in axes:
-        each.spines[["top", "right"]].set_visible(False)
-    return axes

@@ -1,5 +1,6 @@
 """Commands of `twin evaluation`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -131,3 +132,84 @@ def report(
 
     with plain_errors("evaluation report"):
         show_report(recipe, model_version, as_json=as_json)
+
+
+@app.command()
+def compare(
+    first: Annotated[
+        str,
+        typer.Argument(
+            help="A version's number, an alias, the id of an evaluation's MLflow run, or the path "
+            "of a report.json."
+        ),
+    ],
+    second: Annotated[str, typer.Argument(help="Another, whose gains over the first are shown.")],
+    recipe: RecipeOption,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page for a browser here, too.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The comparison as JSON.")] = False,
+) -> None:
+    """Compare two versions on the questions that both have answered.
+
+    Each figure has its interval over groups of documents, and the answers stand side by side.
+    Versions that were measured on different questions are compared on those that they share; with
+    none in common it ends with 65. Reads their reports and answers in <files>/reports (or the
+    MLflow run's), and their data sets; writes nothing but to standard output and to --html.
+    """
+    from twin.evaluation.show_comparison import show_comparison
+    from twin.job import plain_errors
+
+    with plain_errors("evaluation compare"):
+        show_comparison(recipe, first, second, html, as_json=as_json)
+
+
+@app.command()
+def pairs(
+    file: Annotated[Path, typer.Argument(help="Where to write the tasks (JSON).")],
+    recipe: RecipeOption,
+    version: Annotated[
+        str, typer.Option("--model-version", help="As `twin evaluation compare` takes it.")
+    ] = "candidate",
+    count: Annotated[int, typer.Option("--count", min=1, help="Pairs at most.")] = 100,
+) -> None:
+    """Write pairs of answers for people to compare, by whom a judge is calibrated.
+
+    They are answers of a measured version and of base and champion, in an order that is drawn.
+    Label Studio takes the file as tasks, and the page beside it (.xml) as its labelling interface;
+    its JSON export goes into evaluation.judge.calibration. Reads the version's answers in
+    <files>/reports and its data set.
+    """
+    from twin.evaluation.ask_people import write_pairs
+    from twin.job import plain_errors
+
+    with plain_errors("evaluation pairs"):
+        typer.echo(write_pairs(recipe, file, version, count))
+
+
+@app.command()
+def decoding(
+    recipe: RecipeOption,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+    model_version: Annotated[
+        str | None,
+        typer.Option("--model-version", help="Number of the version; unset means the champion."),
+    ] = None,
+    questions: Annotated[
+        int, typer.Option("--questions", min=1, help="Of either split, at most.")
+    ] = 24,
+) -> None:
+    """Compare greedy, nucleus, top-k and min-p decoding at several temperatures.
+
+    The best is chosen on validation questions, and what it gains over the recipe's settings is told
+    on test questions; only a proved gain is suggested. Reads the version's weights and data set.
+    Writes table, plot and page to an MLflow run; the recipe stays as it is.
+    """
+
+    def body(job: Job) -> None:
+        from twin.evaluation.run_decoding import choose_decoding
+
+        choose_decoding(job, model_version, questions)
+
+    run_job("evaluation decoding", body, recipe=recipe, run_id=run_id, result=result)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.recipes import Recipe
+from twin.stores.files import file_digest
 from twin.stores.registry import (
     CANDIDATE,
     CHAMPION,
@@ -24,6 +25,7 @@ GATE = "gate"
 AGAINST = "evaluated_against"
 REPORT = "evaluation_report"
 RUN = "evaluation_run"
+PAGE = "evaluation_page"
 #: When a person was asked to approve the version (ISO 8601), and in which run.
 ASKED = "approval_asked"
 ASKED_BY = "approval_asked_by"
@@ -138,7 +140,14 @@ def _contest(
         champion.weights_digest if champion else "",
         reference.weights_digest if reference else "",
         dataset_version,
-        recipe.digest("evaluation", "retrieval"),
+        recipe.digest("evaluation", "retrieval", *(["judge"] if recipe.judge else [])),
+        *_people(recipe),
     )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return Contest(candidate, champion, reference, dataset_version, key)
+
+
+def _people(recipe: Recipe) -> list[str]:
+    """Digest of people's verdicts on the judge, where the recipe names a file of them."""
+    path = recipe.evaluation.judge.calibration
+    return [file_digest(path)] if recipe.judge and path and path.is_file() else []

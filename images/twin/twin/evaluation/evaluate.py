@@ -10,6 +10,7 @@ from twin.evaluation.contest import (
     EVALUATION,
     GATE,
     HOLD,
+    PAGE,
     REPORT,
     RUN,
     Contest,
@@ -149,6 +150,7 @@ def _report(
         new_documents=material.new_documents,
         figures=findings.figures,
         retrieval=findings.retrieval,
+        judge=findings.judged,
         checks=judgement.checks,
         side_by_side=findings.side_by_side,
         lineage={
@@ -195,6 +197,7 @@ def _record(registry: Registry, contest: Contest, report: EvaluationReport, uri:
         AGAINST: contest.against,
         REPORT: uri,
         RUN: report.mlflow_run,
+        PAGE: report.page_url,
     }
     for key, value in tags.items():
         registry.tag(contest.candidate.name, contest.candidate.version, key, value)
@@ -236,6 +239,7 @@ def _tell(job: Job, contest: Contest, report: EvaluationReport, uri: str) -> Non
         "promoted": report.promoted,
         "verdict": str(report.verdict),
         "decision": str(report.decision),
+        "page": report.page_url,
         "reasons": list(report.reasons),
         "checks": [check.text for check in report.checks],
         "figures": {key: round(value, 4) for key, value in report.flat().items()},

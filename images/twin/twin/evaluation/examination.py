@@ -1,16 +1,19 @@
 """Measuring the contestants: from weights and test samples to findings. Decides nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from twin.domain.errors import BadConfigurationError, BadDataError
+from twin.domain.sample import InstructSample
 from twin.domain.written import plain
 from twin.evaluation.contest import Contest
+from twin.evaluation.faithfulness_limit import faithfulness_check
 from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Evidence, Judgement, judge
 from twin.evaluation.held_out import HeldOut, hold_out
+from twin.evaluation.judging import JudgeReport, ask_judge, judge_doubts, preference_checks
 from twin.evaluation.material import Material
 from twin.evaluation.measures import (
     COPIES,
@@ -33,13 +36,15 @@ from twin.models.embedder import Embedder, load_embedder
 from twin.models.language_model import SamplingParams
 from twin.rag.prompt import END_MARKS
 from twin.rag.retrieve import make_retriever
+from twin.rag.support import SupportVerifier
+from twin.recipes import Recipe
 from twin.stores.files import FileStore, folder_digest
 from twin.stores.index import open_index
 
 CANDIDATE = "candidate"
 AUTHOR = "author"
 OPPONENTS = (BASE, CHAMPION, REFERENCE)
-SHOWN_SIDE_BY_SIDE = 3
+SHOWN_SIDE_BY_SIDE = 12
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Findings:
     transcripts: Mapping[str, Transcript]
     figures: tuple[Figure, ...]
     retrieval: Retrieval
+    judged: JudgeReport | None
     judgement: Judgement
     side_by_side: tuple[SideBySide, ...]
 
@@ -74,19 +80,13 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
     )
     transcripts, doubts = _transcripts(job, contest, held_out, files)
     embedder = load_embedder(recipe.features.embedder, job.settings)
-    answers = [sample.answer for sample in material.train]
-    by = Yardstick(
-        held_out=held_out,
-        style=author_style(answers),
-        embedder=embedder,
-        refusal=recipe.retrieval.dont_know,
-        trained=plain("\n".join(dict.fromkeys(answers))),
-    )
+    by = make_yardstick(recipe, held_out, material.train, embedder)
     measured = {role: measure(transcript, by) for role, transcript in transcripts.items()}
     _check_primary(section.gate.primary, measured[CANDIDATE])
     sure = partial(estimate, groups=held_out.groups)
-    figures = _figures(measured, author_statistics(by), sure)
+    figures = figures_of(measured, author_statistics(by), sure)
     retrieval = _retrieval(job, embedder, material)
+    judged = ask_judge(job, held_out, transcripts, files)
     evidence = Evidence(
         soundness=measured[CANDIDATE].soundness,
         copies=next(each for each in figures if each.name == COPIES).values[CANDIDATE],
@@ -100,15 +100,22 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         groups=len(set(held_out.groups)),
         has_champion=contest.champion is not None,
         new_documents=material.new_documents,
-        doubts=(*material.doubts, *doubts),
+        doubts=(*material.doubts, *doubts, *judge_doubts(judged)),
+        further=(
+            *preference_checks(judged, section.gate),
+            *faithfulness_check(
+                {each.name: each.values[CANDIDATE] for each in figures}, section.gate
+            ),
+        ),
     )
     return Findings(
         held_out=held_out,
         transcripts=transcripts,
         figures=figures,
         retrieval=retrieval,
+        judged=judged,
         judgement=judge(evidence, section.gate),
-        side_by_side=_side_by_side(held_out, transcripts),
+        side_by_side=side_by_side(held_out, transcripts, SHOWN_SIDE_BY_SIDE),
     )
 
 
@@ -166,17 +173,53 @@ def _contestants(job: Job, contest: Contest) -> dict[str, tuple[str, Callable[[]
     return {role: made[role] for role in (CANDIDATE, *OPPONENTS) if role in made}
 
 
-def _figures(
+def make_yardstick(
+    recipe: Recipe, held_out: HeldOut, train: Sequence[InstructSample], embedder: Embedder
+) -> Yardstick:
+    """What models are measured by.
+
+    Args:
+        recipe: whose refusal it is.
+        held_out: the questions.
+        train: training samples, by which the author's style is learned.
+        embedder: for what texts mean.
+
+    Raises:
+        BadDataError: the training samples show no style.
+    """
+    answers = [sample.answer for sample in train]
+    return Yardstick(
+        held_out=held_out,
+        style=author_style(answers),
+        embedder=embedder,
+        verifier=SupportVerifier(embedder),
+        refusal=recipe.retrieval.dont_know,
+        trained=plain("\n".join(dict.fromkeys(answers))),
+    )
+
+
+def figures_of(
     measured: Mapping[str, Measured],
     author: Mapping[str, Statistic],
     sure: Callable[[Statistic], Estimate],
+    subject: str = CANDIDATE,
+    opponents: Sequence[str] = OPPONENTS,
 ) -> tuple[Figure, ...]:
+    """Each measure with its intervals: of all models, and what one gains over its opponents.
+
+    Args:
+        measured: name of a model to what was measured of it.
+        author: measure to the author's own figure.
+        sure: gives a statistic its interval.
+        subject: whose gains are wanted.
+        opponents: over whom, as far as they are measured.
+    """
     gained = {
-        role: gains(measured[CANDIDATE], measured[role]) for role in OPPONENTS if role in measured
+        role: gains(measured[subject], measured[role]) for role in opponents if role in measured
     }
     made = []
     for each in MEASURES:
-        if each.name not in measured[CANDIDATE].statistics:
+        if each.name not in measured[subject].statistics:
             continue
         values = {role: sure(model.statistics[each.name]) for role, model in measured.items()}
         if each.name in author:
@@ -234,9 +277,10 @@ def _retrieval(job: Job, embedder: Embedder, material: Material) -> Retrieval:
     )
 
 
-def _side_by_side(
-    held_out: HeldOut, transcripts: Mapping[str, Transcript]
+def side_by_side(
+    held_out: HeldOut, transcripts: Mapping[str, Transcript], most: int | None = None
 ) -> tuple[SideBySide, ...]:
+    """What the author and each model wrote, for all samples or the first ones."""
     return tuple(
         SideBySide(
             instruction=sample.instruction,
@@ -245,5 +289,5 @@ def _side_by_side(
             author=sample.answer,
             answers={role: made.answers[place] for role, made in transcripts.items()},
         )
-        for place, sample in enumerate(held_out.samples[:SHOWN_SIDE_BY_SIDE])
+        for place, sample in enumerate(held_out.samples[:most])
     )

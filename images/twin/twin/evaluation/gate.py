@@ -68,6 +68,7 @@ class Evidence:
         has_champion: whether there is one, measured or not.
         new_documents: how many the candidate was trained on and the champion was not.
         doubts: what could not be done: a champion that does not load, a data set that is gone.
+        further: hard limits that are looked at elsewhere.
     """
 
     soundness: Soundness
@@ -79,6 +80,7 @@ class Evidence:
     has_champion: bool = False
     new_documents: int = 0
     doubts: tuple[str, ...] = ()
+    further: "tuple[Check, ...]" = ()
 
 
 class Check(BaseModel):
@@ -150,6 +152,7 @@ def _hard_limits(evidence: Evidence, gate: GateSection) -> Iterator[Check]:
     yield _share("no loops", "end in a loop", found.looping, found.answers, broken)
     yield _copying(evidence.copies, gate)
     yield _recall(evidence, gate)
+    yield from evidence.further
 
 
 def _share(name: str, what: str, bad: int, answers: int, limit: float) -> Check:

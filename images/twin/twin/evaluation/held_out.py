@@ -54,17 +54,19 @@ def hold_out(
     *,
     max_samples: int,
     seed: int,
+    split: Split = Split.TEST,
 ) -> HeldOut:
-    """Choose at most ``max_samples`` test samples, as evenly over the groups as can be.
+    """Choose at most ``max_samples`` samples, as evenly over the groups as can be.
 
     The choice depends on the samples' ids and the seed only, so that it is the same each time.
 
     Args:
-        samples: of the test split.
+        samples: of the split.
         groups: each document's group.
         author_name: who answers.
         max_samples: how many at most.
         seed: of the draw.
+        split: that all samples must be of.
 
     Raises:
         BadDataError: there is nothing to measure on, or a sample is of another split.
@@ -74,8 +76,10 @@ def hold_out(
             "the data set has no test samples: crawl more documents or raise datasets.test_share, "
             "then run twin datasets make"
         )
-    if strays := [sample.id for sample in samples if sample.split is not Split.TEST]:
-        raise BadDataError(f"sample {strays[0]} in the test file is not of the test split")
+    if strays := [sample.id for sample in samples if sample.split is not split]:
+        raise BadDataError(
+            f"sample {strays[0]} in the {split.value} file is not of the {split.value} split"
+        )
     chosen = tuple(_spread(samples, groups, seed)[:max_samples])
     conversations = tuple(
         build_messages(author_name, sample.instruction, sample.context, sample.history)

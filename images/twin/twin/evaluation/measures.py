@@ -7,6 +7,14 @@ from typing import Literal
 from twin.domain.sample import InstructSample, is_known_right
 from twin.domain.written import QuestionKind
 from twin.evaluation.answers import copy_share, distinct_pairs, mean_length, refusal_share
+from twin.evaluation.grounding import (
+    DONT_KNOW,
+    FAITHFULNESS,
+    PRECISION,
+    RECALL,
+    RELEVANCE,
+    grounding,
+)
 from twin.evaluation.held_out import HeldOut
 from twin.evaluation.meaning import cosine_similarities
 from twin.evaluation.overlap import rouge_l
@@ -16,6 +24,7 @@ from twin.evaluation.soundness import Soundness, examine
 from twin.evaluation.style import AuthorStyle
 from twin.evaluation.transcripts import Transcript
 from twin.models.embedder import Embedder
+from twin.rag.support import SupportVerifier
 
 PERPLEXITY = "perplexity"
 RIGHT = "answers_right"
@@ -45,6 +54,11 @@ MEASURES = (
     Measure(STYLE, "Style similarity", "higher"),
     Measure(DELTA, "Burrows' Delta", "lower"),
     Measure(MEANING, "Semantic similarity", "higher"),
+    Measure(FAITHFULNESS, "Faithfulness", "higher"),
+    Measure(PRECISION, "Citation precision", "higher"),
+    Measure(RECALL, "Citation recall", "higher"),
+    Measure(RELEVANCE, "Answer relevance", "higher"),
+    Measure(DONT_KNOW, "Don't know, rightly", "higher"),
     Measure(COPIES, "Copy share", "neither"),
     Measure(REFUSALS, "Refusals", "neither"),
     Measure(LENGTH, "Words an answer", "neither"),
@@ -60,6 +74,7 @@ class Yardstick:
         held_out: the questions, and what the author wrote.
         style: the author's.
         embedder: for what texts mean.
+        verifier: for what passages support; one for all models, since it keeps their vectors.
         refusal: the recipe's ``retrieval.dont_know``.
         trained: the training text, as `plain` gives it.
     """
@@ -67,6 +82,7 @@ class Yardstick:
     held_out: HeldOut
     style: AuthorStyle
     embedder: Embedder
+    verifier: SupportVerifier
     refusal: str
     trained: str
 
@@ -134,6 +150,7 @@ def _of_answers(answers: Sequence[str], by: Yardstick) -> dict[str, Statistic]:
         REFUSALS: refusal_share(answers, by.refusal),
         LENGTH: mean_length(answers),
         DISTINCT: distinct_pairs(answers),
+        **grounding(answers, by.held_out.samples, by.verifier, by.embedder, by.refusal),
     }
 
 

@@ -1,29 +1,38 @@
-"""The report's plots, as PNG files.
-
-The colours are Okabe and Ito's ("Color Universal Design", 2008), which colour-blind people can
-tell apart.
-"""
+"""The report's plots, as PNG files."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twin.evaluation.gate import Check
 from twin.evaluation.report import Figure
 from twin.evaluation.resampling import CONFIDENCE, Estimate
+from twin.pages.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PINK,
+    RED,
+    new_canvas,
+    panels_of,
+    png_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLOURS = {
-    "candidate": "#0072B2",
-    "base": "#999999",
-    "champion": "#E69F00",
-    "reference": "#CC79A7",
-    "author": "#009E73",
+    "candidate": BLUE,
+    "base": GREY,
+    "champion": ORANGE,
+    "reference": PINK,
+    "author": GREEN,
 }
-_DPI = 120
+
+#: Panels of figures beside one another.
+_IN_A_ROW = 6
 
 
 def draw_plots(
@@ -45,8 +54,11 @@ def draw_plots(
 def _draw_figures(path: Path, figures: Sequence[Figure]) -> None:
     """One panel for each measure that has a better end: each model's value with its interval."""
     figures = [figure for figure in figures if figure.better != "neither"]
-    canvas = _canvas(2.6 * len(figures), 3.2)
-    for place, (figure, axes) in enumerate(zip(figures, _row(canvas, len(figures)), strict=True)):
+    rows = -(-len(figures) // _IN_A_ROW)
+    canvas = new_canvas(2.6 * min(len(figures), _IN_A_ROW), 3.2 * rows)
+    for place, (figure, axes) in enumerate(
+        zip(figures, panels_of(canvas, len(figures), _IN_A_ROW), strict=True)
+    ):
         roles = list(figure.values)
         for position, role in enumerate(roles):
             _interval(axes, position, figure.values[role], _COLOURS[role])
@@ -54,66 +66,56 @@ def _draw_figures(path: Path, figures: Sequence[Figure]) -> None:
         axes.set_xlim(-0.6, len(roles) - 0.4)
         axes.set_title(f"{figure.label}\n({figure.better} is better)", fontsize=8)
         axes.tick_params(labelsize=8)
-        if place == 0:
+        if place % _IN_A_ROW == 0:
             axes.set_ylabel(f"value, {CONFIDENCE:.0%} interval", fontsize=8)
-    canvas.savefig(path, dpi=_DPI)
+    path.write_bytes(png_of(canvas))
 
 
 def _draw_gains(path: Path, checks: Sequence[Check]) -> None:
     """A forest plot: every comparison of the gate with the limit for its lower end."""
-    shown = [check for check in checks if check.low is not None and "against" in check.name]
-    canvas = _canvas(7.5, 1.2 + 0.42 * len(shown))
-    (axes,) = _row(canvas, 1)
+    shown = [check for check in checks if check.low is not None and _is_gain(check)]
+    canvas = new_canvas(7.5, 1.2 + 0.42 * len(shown))
+    (axes,) = panels_of(canvas, 1)
     for position, check in enumerate(reversed(shown)):
-        colour = "#009E73" if check.passed else "#D55E00"
+        colour = GREEN if check.passed else RED
         ends = [check.low or 0.0, check.high or 0.0]
         if all(map(isfinite, ends)):  # of one group of documents there is no interval
             axes.plot(ends, [position, position], color=colour, linewidth=2)
         axes.plot(check.measured, position, "o", color=colour)
         axes.plot(check.threshold, position, "|", color="black", markersize=14)
-    axes.axvline(0, color="#999999", linewidth=0.8)
+    axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(shown)), [check.name for check in reversed(shown)], fontsize=8)
     axes.set_xlabel(
         "gain (relative for perplexity); black: the least for the lower end", fontsize=8
     )
-    canvas.savefig(path, dpi=_DPI)
+    path.write_bytes(png_of(canvas))
+
+
+def _is_gain(check: Check) -> bool:
+    return "against" in check.name and not check.name.startswith("judge ")
 
 
 def _draw_passages(path: Path, scored: Mapping[str, Sequence[tuple[float, int]]]) -> None:
     """Perplexity of each passage under base (across) and candidate (up)."""
     import numpy as np
 
-    canvas = _canvas(4.5, 4.2)
-    (axes,) = _row(canvas, 1)
+    canvas = new_canvas(4.5, 4.2)
+    (axes,) = panels_of(canvas, 1)
     base, candidate = (
         [float(np.exp(-likelihood / tokens)) for likelihood, tokens in scored[role]]
         for role in ("base", "candidate")
     )
     ends = [min(*base, *candidate), max(*base, *candidate)]
-    axes.plot(ends, ends, color="#999999", linewidth=0.8)
+    axes.plot(ends, ends, color=GREY, linewidth=0.8)
     axes.plot(base, candidate, "o", color=_COLOURS["candidate"], markersize=4, alpha=0.7)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("perplexity of a passage, base", fontsize=8)
     axes.set_ylabel("perplexity of a passage, candidate", fontsize=8)
-    canvas.savefig(path, dpi=_DPI)
+    path.write_bytes(png_of(canvas))
 
 
 def _interval(axes: "Axes", position: int, estimate: Estimate, colour: str) -> None:
     if isfinite(estimate.low) and isfinite(estimate.high):
         axes.plot([position, position], [estimate.low, estimate.high], color=colour, linewidth=2)
     axes.plot(position, estimate.value, "o", color=colour)
-
-
-def _canvas(width: float, height: float) -> Any:
-    """A figure of its own, in inches: no pyplot, which keeps global state and wants a display."""
-    from matplotlib.figure import Figure as Canvas
-
-    return Canvas(figsize=(width, height), layout="constrained")
-
-
-def _row(canvas: Any, panels: int) -> "list[Axes]":
-    axes = list(canvas.subplots(1, panels, squeeze=False)[0])
-    for each in axes:
-        each.spines[["top", "right"]].set_visible(False)
-    return axes

@@ -3,16 +3,20 @@
 import tempfile
 from pathlib import Path
 
+from twin.evaluation.answer_sheet import SHEET_FILE, sheet_of
 from twin.evaluation.examination import Findings
 from twin.evaluation.gate import BASE
 from twin.evaluation.plots import draw_plots
 from twin.evaluation.report import (
     MARKDOWN_FILE,
+    PAGE_FILE,
     REPORT_FILE,
+    RUN_FOLDER,
     EvaluationReport,
     report_folder,
 )
 from twin.evaluation.report_markdown import markdown
+from twin.evaluation.report_page import render_report
 from twin.stores.files import FileStore
 from twin.stores.tracking import TrackingRun
 
@@ -31,9 +35,13 @@ def publish_report(
         whole = report.model_copy(update={"plots": plots})
         (folder / REPORT_FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (folder / MARKDOWN_FILE).write_text(markdown(whole), encoding="utf-8")
+        images = {name: (folder / name).read_bytes() for name in plots}
+        (folder / PAGE_FILE).write_text(render_report(whole, images), encoding="utf-8")
+        sheet = sheet_of(report.lineage["dataset_version"], findings.held_out, findings.transcripts)
+        (folder / SHEET_FILE).write_text(sheet.model_dump_json() + "\n", encoding="utf-8")
         run.log_metrics(whole.flat())
         for path in sorted(folder.iterdir()):
-            run.log_artifact(path, "report")
+            run.log_artifact(path, RUN_FOLDER)
         uri = files.publish_folder(
             folder, report_folder(report.model, report.version), replace=True
         )

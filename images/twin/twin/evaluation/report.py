@@ -1,7 +1,8 @@
 """The report of an evaluation, as machines read it: ``report.json``.
 
-It lies at ``<files>/reports/<model>/<version>/report.json`` beside its rendering for people
-(``report.md``, by `report_markdown`) and the plots, and among the artifacts of the MLflow run.
+It lies at ``<files>/reports/<model>/<version>/report.json``, beside its renderings for people
+(``report.html`` by `report_page`, ``report.md`` by `report_markdown`) and the plots, and among the
+artifacts of the MLflow run.
 """
 
 from datetime import datetime
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from twin.domain.errors import BadDataError
 from twin.evaluation.contamination import Proof
 from twin.evaluation.gate import Check, Verdict
+from twin.evaluation.judging import JudgeReport
 from twin.evaluation.power import Power
 from twin.evaluation.resampling import Estimate
 from twin.stores.files import FileStore
@@ -20,6 +22,9 @@ from twin.stores.files import FileStore
 SCHEMA_VERSION = 2
 REPORT_FILE = "report.json"
 MARKDOWN_FILE = "report.md"
+PAGE_FILE = "report.html"
+RUN_FOLDER = "report"
+"""Of the files among the artifacts of the MLflow run."""
 
 
 class Decision(StrEnum):
@@ -103,11 +108,17 @@ class EvaluationReport(BaseModel):
     new_documents: int = Field(description="that the candidate learned from, the champion not")
     figures: tuple[Figure, ...]
     retrieval: Retrieval
+    judge: JudgeReport | None = Field(default=None, description="of a recipe that names one")
     checks: tuple[Check, ...]
     side_by_side: tuple[SideBySide, ...]
     lineage: dict[str, str]
     plots: tuple[str, ...] = ()
     mlflow_run: str = ""
+
+    @property
+    def page_url(self) -> str:
+        """The page in MLflow's web UI; empty where the report is of no run."""
+        return f"{self.mlflow_run}/artifacts/{RUN_FOLDER}/{PAGE_FILE}" if self.mlflow_run else ""
 
     def flat(self) -> dict[str, float]:
         """The figures by dotted name, as MLflow charts them: ``candidate.rouge_l`` and so on."""
@@ -126,6 +137,10 @@ class EvaluationReport(BaseModel):
             **gains,
             f"retrieval.recall_at_{self.retrieval.k}": self.retrieval.recall.value,
             "retrieval.mrr": self.retrieval.reciprocal_rank.value,
+            **{
+                f"judge.win_rate_over_{each.opponent}": (each.corrected or each.rate).value
+                for each in (self.judge.preferences if self.judge else ())
+            },
             "document_groups": float(len(self.groups)),
             "promoted": float(self.promoted),
         }
@@ -152,10 +167,19 @@ def read_report(files: FileStore, model: str, version: str) -> EvaluationReport:
             f"{model} version {version} has no report: run twin evaluation run first"
         )
     name = f"{report_folder(model, version)}/{REPORT_FILE}"
+    return parse_report(files.read_text(name), files.uri(name))
+
+
+def parse_report(text: str, where: str) -> EvaluationReport:
+    """The report in a text that lies somewhere.
+
+    Raises:
+        BadDataError: it is none, or by code of another time.
+    """
     try:
-        return EvaluationReport.model_validate_json(files.read_text(name))
+        return EvaluationReport.model_validate_json(text)
     except ValidationError as error:
         raise BadDataError(
-            f"{files.uri(name)} is no report of this version of the system "
+            f"{where} is no report of this version of the system "
             f"({error.error_count()} faults): run twin evaluation run --again"
         ) from None

@@ -28,12 +28,12 @@ _VERDICTS = {
 }
 _COLOURS = {Verdict.PROMOTE: "green", Verdict.HOLD: "yellow", Verdict.REJECT: "red"}
 _ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
-_CAPTIONS = {
+CAPTIONS = {
     "figures.png": f"Each measure with its {CONFIDENCE:.0%} interval",
     "gains.png": "What the candidate gains, against what the gate asks for",
     "passages.png": "Perplexity passage by passage: below the line the candidate knows it better",
 }
-_LEGEND = (
+LEGEND = (
     "- **Perplexity**: how surprised the model is by the author's own passages, per token.",
     "- **ROUGE-L**: wording that its answers share with those passages, in order.",
     "- **Style similarity**: frequent words, letter runs, punctuation and sentence lengths of its "
@@ -43,6 +43,11 @@ _LEGEND = (
     "- **Semantic similarity**: cosine of the embeddings of answer and passage.",
     "- **Answers right**: where a person wrote down what a right answer must contain, or that the "
     "question must be refused.",
+    "- **Faithfulness**: share of the sentences said that a passage shown supports. **Citation "
+    "precision** and **recall**: the passages that they rest on, against those that the author's "
+    "own answer rests on. **Answer relevance**: cosine of question and answer, 0 for a refusal.",
+    "- **Don't know, rightly**: of the written questions, where it refuses exactly if there is "
+    "nothing to say.",
     "- **Copy share**: of the sentences longer than eight words, those that stand verbatim in the "
     "prompt or in the training text. **Refusals**, **words an answer** and **distinct word pairs** "
     "tell how it answers; neither end of them is better.",
@@ -78,6 +83,28 @@ def what_it_shows(report: EvaluationReport) -> list[str]:
     return [can, f"contamination: {report.proof.text}"]
 
 
+def judge_says(report: EvaluationReport) -> list[str]:
+    """How often the judge prefers the candidate's answers, and how far people agree with it."""
+    judged = report.judge
+    if judged is None:
+        return []
+    lines = []
+    for each in judged.preferences:
+        rate = f"{shown(each.rate, share)} of the comparisons with the {each.opponent}"
+        counts = f"{each.wins} won, {each.ties} tied, {each.losses} lost"
+        unread = f", {each.unread} without a verdict" if each.unread else ""
+        lines.append(f"the judge {judged.judge} prefers its answers in {rate} ({counts}{unread})")
+        if each.corrected is not None:
+            lines[-1] += f"; corrected by people's verdicts: {shown(each.corrected, share)}"
+    if (found := judged.calibration) is not None:
+        lines.append(
+            f"on {found.pairs} pairs that people have judged it agrees with them by a kappa of "
+            f"{shown(found.kappa, number)}; sensitivity {shown(found.sensitivity, share)}, "
+            f"specificity {shown(found.specificity, share)}"
+        )
+    return [*lines, *([judged.doubt] if judged.doubt else [])]
+
+
 def verdict(report: EvaluationReport) -> str:
     """Decision, its reasons and the way to the whole report, for the version's page."""
     return "\n".join(
@@ -85,7 +112,7 @@ def verdict(report: EvaluationReport) -> str:
             f"**Evaluated**: {heading(report)}",
             *(f"- {reason}" for reason in report.reasons),
             *(f"- {line}" for line in what_it_shows(report)),
-            f"- [Run with the whole report]({report.mlflow_run})",
+            f"- [The whole report]({report.page_url}), of this [run]({report.mlflow_run})",
         )
     )
 
@@ -111,9 +138,10 @@ def markdown(report: EvaluationReport) -> str:
         "",
         *_pipe_table(_rows(report)),
         "",
-        *_LEGEND,
+        *LEGEND,
         "",
-        *(f"![{_CAPTIONS.get(plot, plot)}]({plot})\n" for plot in report.plots),
+        *(f"![{CAPTIONS.get(plot, plot)}]({plot})\n" for plot in report.plots),
+        *(["## Judge", "", *(f"- {line}" for line in judge_says(report)), ""] * bool(report.judge)),
         "## Checks",
         "",
         *_pipe_table(_check_rows(report)),
@@ -142,9 +170,9 @@ def terminal(report: EvaluationReport) -> Group:
         colour = "green" if check.passed else _COLOURS[check.otherwise]
         word = "passed" if check.passed else "FAILED"
         checks.add_row(f"[{colour}]{word}[/]", escape(check.text.rsplit(":", 1)[0]))
-    shown = [escape(line) for line in (*report.reasons, *what_it_shows(report))]
+    lines = (*report.reasons, *what_it_shows(report), *judge_says(report))
     verdict = f"[bold {_COLOURS[report.verdict]}]{escape(heading(report))}[/]"
-    return Group(figures, checks, verdict, *(f"- {line}" for line in shown))
+    return Group(figures, checks, verdict, *(f"- {escape(line)}" for line in lines))
 
 
 def _rows(report: EvaluationReport) -> list[list[str]]:
@@ -154,21 +182,23 @@ def _rows(report: EvaluationReport) -> list[list[str]]:
     rows = [["measure", *roles, *(f"gain over {role}" for role in opponents)]]
     for figure in report.figures:
         arrow = _ARROWS[figure.better]
-        values = [_shown(figure.values.get(role), _number) for role in roles]
-        gained = [_shown(figure.gains.get(role), _gain_format(figure)) for role in opponents]
+        values = [shown(figure.values.get(role), number) for role in roles]
+        gained = [shown(figure.gains.get(role), gain_format(figure)) for role in opponents]
         rows.append([f"{figure.label}{arrow}", *values, *gained])
     found = report.retrieval
     blanks = [""] * (len(roles) + len(opponents) - 1)
-    rows.append([f"Retrieval recall@{found.k} ↑", _shown(found.recall, _number), *blanks])
-    rows.append([f"Retrieval MRR@{found.k} ↑", _shown(found.reciprocal_rank, _number), *blanks])
+    rows.append([f"Retrieval recall@{found.k} ↑", shown(found.recall, number), *blanks])
+    rows.append([f"Retrieval MRR@{found.k} ↑", shown(found.reciprocal_rank, number), *blanks])
     return rows
 
 
-def _gain_format(figure: Figure) -> Callable[[float], str]:
-    return _percent if figure.name == "perplexity" else _signed
+def gain_format(figure: Figure) -> Callable[[float], str]:
+    """How a gain in a measure is written."""
+    return _percent if figure.name == "perplexity" else signed
 
 
-def _shown(estimate: Estimate | None, show: Callable[[float], str]) -> str:
+def shown(estimate: Estimate | None, show: Callable[[float], str]) -> str:
+    """A value with its interval; empty where there is none."""
     if estimate is None:
         return ""
     if not (isfinite(estimate.low) and isfinite(estimate.high)):
@@ -181,11 +211,18 @@ def _on_two_lines(cell: str) -> str:
     return escape(cell.replace(" [", "\n[", 1))
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """A value of any size."""
     return f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
 
 
-def _signed(value: float) -> str:
+def share(value: float) -> str:
+    """A share of a whole."""
+    return f"{value:.1%}"
+
+
+def signed(value: float) -> str:
+    """A difference."""
     return f"{value:+.3f}"
 
 

@@ -22,19 +22,23 @@ class Message(TypedDict):
 class SamplingParams:
     """How to write: temperature 0 (and what is next to it) is greedy and deterministic.
 
-    ``stop`` holds texts at which to stop (they are not part of the answer). ``seed`` makes
-    sampling repeatable but for rounding: a prompt that is read anew is rounded otherwise than one
-    from the cache, which may turn a near tie. ``repetition_penalty`` (1 is none) lowers the
-    odds of what the answer has
-    said before; never of the prompt's words, which an answer from passages is to repeat. Before
-    ``min_new_tokens`` are written, no turn ends of itself. ``json_schema``, the text of a JSON
-    schema, lets nothing be written but what it describes; not every engine can.
+    ``top_k`` keeps so many of the likeliest words (0: all), ``min_p`` those at least so likely in
+    relation to the likeliest, ``top_p`` the smallest set with that probability: in this order, and
+    all of them after the temperature. ``stop`` holds texts at which to stop (they are not part of
+    the answer). ``seed`` makes sampling repeatable but for rounding: a prompt that is read anew is
+    rounded otherwise than one from the cache, which may turn a near tie. ``repetition_penalty``
+    (1 is none) lowers the odds of what the answer has said before; never of the prompt's words,
+    which an answer from passages is to repeat. Before ``min_new_tokens`` are written, no turn ends
+    of itself. ``json_schema``, the text of a JSON schema, lets nothing be written but what it
+    describes; not every engine can.
     """
 
     max_new_tokens: int
     min_new_tokens: int = 0
     temperature: float = 0.0
     top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()

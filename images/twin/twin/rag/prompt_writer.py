@@ -153,6 +153,8 @@ def sampling_params(query: Query, limits: ServingSection) -> SamplingParams:
         min_new_tokens=1,  # a sampled turn may end before its first word: that is no answer
         temperature=limits.temperature if query.temperature is None else query.temperature,
         top_p=limits.top_p if query.top_p is None else query.top_p,
+        top_k=limits.top_k,
+        min_p=limits.min_p,
         repetition_penalty=limits.repetition_penalty,
         seed=query.seed,
         stop=(*query.stop, *END_MARKS),

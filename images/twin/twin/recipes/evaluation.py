@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
+from twin.recipes.places import RELATIVE, LocalPath
 from twin.recipes.section import Fraction, Section
 
 Primary = Literal[
@@ -59,6 +60,15 @@ class GateSection(Section):
     max_similarity_loss: float = Field(
         default=0.05, description="likeness in style, and in meaning, that it may lose"
     )
+    max_win_loss: Fraction = Field(
+        default=0.1,
+        description="by how much the win rate over the champion, or the base, may be below one "
+        "half, where evaluation.judge.decides",
+    )
+    min_faithfulness: Fraction = Field(
+        default=0.0,
+        description="share of the answers' sentences that the passages shown must support",
+    )
     min_recall: Fraction = Field(default=0.5, description="retrieval recall@k below this blocks")
     require_approval: bool = False
 
@@ -84,6 +94,33 @@ class GateSection(Section):
         return self
 
 
+class JudgingSection(Section):
+    """How the recipe's ``judge`` takes part in an evaluation, where there is one."""
+
+    calibration: LocalPath | None = Field(
+        default=None,
+        description=f"people's verdicts on pairs of answers, as `twin evaluation pairs` asks for "
+        f"them (JSON, {RELATIVE}): the judge's win rates are corrected by them",
+    )
+    decides: bool = Field(
+        default=False,
+        description="whether the corrected win rate is a check of the gate; a judge that does not "
+        "answer, or is no better than guessing, then holds the candidate",
+    )
+    max_seconds: PositiveInt = Field(
+        default=1_800, description="after which a judge is too slow; its replies are kept"
+    )
+
+    @model_validator(mode="after")
+    def _decides_by_calibration(self) -> Self:
+        if self.decides and self.calibration is None:
+            raise ValueError(
+                "decides needs calibration: a judge's word counts as far as people agree with it; "
+                "ask them by twin evaluation pairs"
+            )
+        return self
+
+
 class EvaluationSection(Section):
     """What is measured on the test split."""
 
@@ -91,4 +128,5 @@ class EvaluationSection(Section):
     max_new_tokens: PositiveInt = 96
     recall_k: PositiveInt = 5
     seed: int = 13
+    judge: JudgingSection = JudgingSection()
     gate: GateSection = GateSection()

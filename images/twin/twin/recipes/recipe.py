@@ -37,7 +37,8 @@ class Recipe(Section):
     judge: JudgeSection | None = Field(
         default=None,
         description="a model that compares two answers: with one, a text that it does not find "
-        "worse than the author's is rejected in no preference pair",
+        "worse than the author's is rejected in no preference pair, and evaluations tell how often "
+        "the candidate's answers win",
     )
 
     @model_validator(mode="after")
@@ -69,6 +70,12 @@ class Recipe(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _whoever_decides_is_there(self) -> "Recipe":
+        if self.evaluation.judge.decides and self.judge is None:
+            raise ValueError("evaluation.judge.decides needs a judge: name one in the key judge")
+        return self
+
     @property
     def model_name(self) -> str:
         """Name of the registered model."""
@@ -81,9 +88,9 @@ class Recipe(Section):
         teacher's endpoint its model counts: how it is reached changes nothing.
         """
         data = self.model_dump(mode="json", include=set(sections) or None)
-        datasets = data.get("datasets", {})
-        for section in (datasets, *data.get("sources", ())):
-            for key in ("written", "path"):
+        datasets, judging = data.get("datasets", {}), data.get("evaluation", {}).get("judge", {})
+        for section in (datasets, judging, *data.get("sources", ())):
+            for key in ("written", "calibration", "path"):
                 if section.get(key):
                     section[key] = PurePath(section[key]).name
         if gates := datasets.get("gates"):

@@ -55,6 +55,19 @@ class ServingSection(Section):
     passages: PositiveInt = Field(default=3, description="passages retrieved for an answer")
     temperature: float = Field(default=0.3, ge=0, le=2)
     top_p: float = Field(default=0.9, gt=0, le=1)
+    top_k: int = Field(
+        default=0,
+        ge=0,
+        description="so many of the likeliest words are drawn from; 0: all. A remote engine is not "
+        "asked for it",
+    )
+    min_p: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="words are drawn that are at least so likely in relation to the likeliest; "
+        "0: all. A remote engine is not asked for it",
+    )
     repetition_penalty: float = Field(default=1.1, gt=0)
     cpus_per_replica: PositiveInt | None = Field(
         default=None,

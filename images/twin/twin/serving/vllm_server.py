@@ -291,6 +291,8 @@ def vllm_params(params: SamplingParams, room: int, end_ids: frozenset[int]) -> V
         min_tokens=min(params.min_new_tokens, most),
         temperature=0.0 if greedy else params.temperature,
         top_p=1.0 if greedy else params.top_p,
+        top_k=0 if greedy else params.top_k,
+        min_p=0.0 if greedy else params.min_p,
         # -1 is none to vLLM, and everywhere else a seed like others.
         seed=-2 if params.seed == -1 else params.seed,
         stop=[text for text in params.stop if text],

@@ -48,12 +48,12 @@ def worse_only(
         for (choice, option), winner in zip(options, winners, strict=True)
         if winner is Winner.FIRST
     }
-    kept = [
+    better = [
         replace(choice, options=left)
         for choice in choices
         if (left := tuple(o for o in choice.options if (choice.sample.id, o.text) in worse))
     ]
-    return kept, [_WHY[winner] for winner in winners if winner is not Winner.FIRST]
+    return better, [_WHY[winner] for winner in winners if winner is not Winner.FIRST]
 
 
 _WHY = {

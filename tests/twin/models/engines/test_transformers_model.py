@@ -154,6 +154,27 @@ def test_a_nucleus_is_the_smallest_set_of_words_with_that_probability():
     assert shares(1.0) == pytest.approx([0.05, 0.5, 0.15, 0.3], abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("cuts", "left"),
+    [
+        ({"top_k": 2}, [0, 5 / 8, 0, 3 / 8]),
+        ({"top_k": 9}, [0.05, 0.5, 0.15, 0.3]),
+        ({"min_p": 0.2}, [0, 10 / 19, 3 / 19, 6 / 19]),
+        ({"min_p": 1.0}, [0, 1, 0, 0]),
+        ({"top_k": 3, "min_p": 0.4}, [0, 5 / 8, 0, 3 / 8]),
+        ({"top_k": 2, "top_p": 0.6}, [0, 1, 0, 0]),
+        ({"min_p": 0.2, "top_p": 0.8}, [0, 5 / 8, 0, 3 / 8]),
+    ],
+)
+def test_words_that_are_not_likely_enough_are_not_drawn(cuts, left):
+    logits = torch.log(torch.tensor([[0.05, 0.5, 0.15, 0.3]])).repeat(4000, 1)
+    history = torch.zeros((4000, 1), dtype=torch.long)
+    params = SamplingParams(max_new_tokens=1, temperature=1.0, seed=3, **cuts)
+    chosen = _chooser(params, "cpu")(history, logits)
+    shares = (torch.bincount(chosen, minlength=4) / len(chosen)).tolist()
+    assert shares == pytest.approx(left, abs=0.03)
+
+
 @pytest.mark.parametrize("temperature", [1e-300, 1e-40, 9e-4])
 def test_a_temperature_next_to_nothing_is_greedy(temperature):
     logits = torch.tensor([[1.0, 30.0, 29.999]]).repeat(100, 1)

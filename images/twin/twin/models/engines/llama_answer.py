@@ -276,7 +276,8 @@ def _full(adapter: int) -> dict[str, Any]:
 def _samplers(params: SamplingParams, written: int) -> tuple[list[str], dict[str, Any]]:
     """llama.cpp's samplers in order, and their options, after ``written`` tokens of an answer."""
     greedy = params.temperature < MIN_TEMPERATURE
-    candidates = 1 if greedy else MAX_CANDIDATES if params.top_p < 1.0 else 0
+    cuts = params.top_p < 1.0 or params.min_p > 0.0
+    candidates = 1 if greedy else params.top_k or (MAX_CANDIDATES if cuts else 0)
     options: dict[str, Any] = {"temperature": 0.0 if greedy else params.temperature}
     samplers = ["temperature"]
     penalised = written if params.repetition_penalty != 1.0 else 0
@@ -286,9 +287,15 @@ def _samplers(params: SamplingParams, written: int) -> tuple[list[str], dict[str
     if candidates:
         # So many more that of those that a penalty spares enough are left: then it need not look
         # at a whole vocabulary, which takes longer than a small model. A reward has to.
-        options["top_k"] = candidates + penalised
-        samplers.insert(1 if params.repetition_penalty < 1.0 else 0, "top_k")
-    if candidates > 1:
+        # A number of the caller's own is exact, so it comes after the penalty.
+        exact = params.top_k > 0 and not greedy
+        options["top_k"] = candidates if exact else candidates + penalised
+        late = params.repetition_penalty < 1.0 or (exact and penalised > 0)
+        samplers.insert(1 if late else 0, "top_k")
+    if not greedy and params.min_p > 0.0:
+        options["min_p"] = params.min_p
+        samplers.append("min_p")
+    if not greedy and params.top_p < 1.0:
         options["top_p"] = params.top_p
         samplers.append("top_p")
     return samplers, options

@@ -43,8 +43,8 @@ class RemoteEngine:
     """See `twin.models.engines.engine.Engine` for the contract.
 
     A request goes as messages, whose text is freed of every family's special tokens: which model
-    answers is the endpoint's business. The protocol has no ``repetition_penalty`` and no
-    ``min_new_tokens``, so these are not asked for.
+    answers is the endpoint's business. The protocol has no ``repetition_penalty``, ``top_k``,
+    ``min_p`` and ``min_new_tokens``, so these are not asked for.
     """
 
     def __init__(self, section: RemoteSection, key: SecretStr | None = None) -> None:

@@ -371,11 +371,15 @@ def _chooser(
         scores = processors(history, logits)
         if greedy:
             return scores.argmax(-1)
-        candidates = MAX_CANDIDATES if params.top_p < 1.0 else scores.shape[-1]
+        cuts = params.top_p < 1.0 or params.min_p > 0.0
+        candidates = params.top_k or (MAX_CANDIDATES if cuts else scores.shape[-1])
         best, words = scores.topk(min(candidates, scores.shape[-1]))
-        probabilities = torch.exp(best - scores.logsumexp(-1, keepdim=True))
+        all_of = best if params.top_k else scores
+        probabilities = torch.exp(best - all_of.logsumexp(-1, keepdim=True))
+        probabilities = probabilities * (probabilities >= params.min_p * probabilities[:, :1])
+        whole = probabilities.sum(-1, keepdim=True) if params.min_p > 0.0 else 1.0
         likelier = probabilities.cumsum(-1) - probabilities
-        outside = likelier >= params.top_p
+        outside = likelier >= params.top_p * whole
         outside[:, 0] = False  # the likeliest is in every nucleus, however small
         probabilities = probabilities.masked_fill(outside, 0.0)
         picked = torch.multinomial(probabilities, 1, generator=generator)

@@ -1,0 +1,63 @@
+"""`twin evaluation pairs`: answers of a measured version, for people to compare."""
+
+from pathlib import Path
+
+from twin.domain.errors import BadDataError
+from twin.domain.sample import Split, draw_key
+from twin.evaluation.contenders import Contender, find_contender
+from twin.evaluation.judging import CANDIDATE, OPPONENTS, comparison_of
+from twin.evaluation.people_pairs import labelling_page, task_of, write_tasks
+from twin.rag.judge import Comparison
+from twin.recipes import load_recipe
+from twin.settings import get_settings
+from twin.stores.files import open_files
+from twin.stores.sample_sets import SampleSets
+
+
+def write_pairs(recipe_name: str, file: Path, version: str, count: int) -> str:
+    """Write pairs of the version's answers and its opponents', drawn evenly; says what to do next.
+
+    Args:
+        recipe_name: by name or file.
+        file: where to; the labelling page goes beside it, with the ending ``.xml``.
+        version: as `find_contender` takes it.
+        count: how many at most.
+
+    Raises:
+        BadDataError: the version has not been measured, or its data set is gone.
+        TryAgainError: a store does not answer.
+    """
+    settings = get_settings()
+    recipe = load_recipe(recipe_name, settings.recipes)
+    contender = find_contender(version, recipe.model_name, settings)
+    sets = SampleSets(open_files(settings), recipe.name)
+    pairs = comparisons_of(contender, sets)[:count]
+    if not pairs:
+        raise BadDataError(f"{version} and what it was measured against answered all alike")
+    write_tasks(file, [task_of(comparison, document) for comparison, document in pairs])
+    page = file.with_suffix(".xml")
+    page.write_text(labelling_page(), encoding="utf-8")
+    return (
+        f"{len(pairs)} pairs are in {file}, the labelling page is in {page}: make a project of "
+        "Label Studio with both, have them judged, export it as JSON and name the export in "
+        'evaluation.judge.calibration; or write "better": "one", "two" or "tie" beside '
+        '"data" by hand'
+    )
+
+
+def comparisons_of(contender: Contender, sets: SampleSets) -> list[tuple[Comparison, str]]:
+    """Each question with two different answers, the candidate's first, and its document group.
+
+    Shuffled, in the same way each time.
+    """
+    by_id = {each.id: each for each in sets.instruct(contender.sheet.dataset_version, Split.TEST)}
+    found: list[tuple[str, Comparison, str]] = []
+    for row in contender.sheet.rows:
+        mine = row.answers[CANDIDATE]
+        for role in OPPONENTS:
+            theirs = row.answers.get(role, mine)
+            if row.sample in by_id and theirs != mine:
+                compared = comparison_of(by_id[row.sample], mine, theirs)
+                found.append((draw_key(row.sample + role, 0), compared, row.group))
+    found.sort(key=lambda each: each[0])
+    return [(compared, group) for _, compared, group in found]
