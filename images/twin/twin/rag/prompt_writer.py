@@ -146,16 +146,23 @@ class PromptWriter:
 
 
 def sampling_params(query: Query, limits: ServingSection) -> SamplingParams:
-    """What the caller wishes, within the recipe's limits."""
+    """What the caller wishes, within the recipe's limits.
+
+    JSON is bound by its schema alone: a penalty on what was said before would bend its marks, and
+    text within it may well be what else ends an answer.
+    """
     wished = query.max_new_tokens or limits.max_new_tokens
+    free = query.json_schema is None
     return SamplingParams(
         max_new_tokens=min(wished, limits.max_new_tokens),
-        min_new_tokens=1,  # a sampled turn may end before its first word: that is no answer
+        # A sampled turn may end before its first word: that is no answer.
+        min_new_tokens=1 if free else 0,
         temperature=limits.temperature if query.temperature is None else query.temperature,
         top_p=limits.top_p if query.top_p is None else query.top_p,
-        repetition_penalty=limits.repetition_penalty,
+        repetition_penalty=limits.repetition_penalty if free else 1.0,
         seed=query.seed,
-        stop=(*query.stop, *END_MARKS),
+        stop=(*query.stop, *END_MARKS) if free else query.stop,
+        json_schema=query.json_schema,
     )
 
 
