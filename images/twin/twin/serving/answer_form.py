@@ -59,7 +59,13 @@ def checked_schema(schema: dict[str, Any]) -> str:
         ValueError: says what is wrong with it.
     """
     _check_depth(schema)
-    text = json.dumps(schema)
+    try:
+        text = json.dumps(schema, allow_nan=False)
+        json.dumps(schema, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("the schema holds half a character (an unpaired surrogate)") from None
+    except ValueError:
+        raise ValueError("the schema holds a number that JSON does not have") from None
     if len(text) > MAX_CHARACTERS:
         raise ValueError(
             f"the schema has {len(text):,} characters: at most {MAX_CHARACTERS:,} are taken"

@@ -63,6 +63,14 @@ class InputMessage(ChatMessage):
 
     type: Literal["message"] = "message"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_message(cls, data: Any) -> Any:
+        kind = data.get("type") if isinstance(data, dict) else None
+        if kind not in (None, "message"):
+            raise ValueError(f"only items of type message are read, this one is of type {kind}")
+        return data
+
 
 class TextForm(Given):
     """The form of the answer: as ``response_format`` of chat completions, without its envelope."""
