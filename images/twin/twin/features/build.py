@@ -73,7 +73,7 @@ def build(job: Job, *, rebuild: bool = False) -> None:
                 f"run `twin crawl run --recipe {recipe.name}` (the index is left as it is)"
             )
         published = None if rebuild else index.state()
-        if published and is_current(heads, published, spec):
+        if published and not _lacks_threshold(published) and is_current(heads, published, spec):
             job.counts.read = job.counts.skipped = len(heads)
             purge_gone(index, heads)
             _report_index(job, published)
@@ -84,16 +84,24 @@ def build(job: Job, *, rebuild: bool = False) -> None:
             index.write(spec, embedder.dimension, rebuild=rebuild) as writer,
             held_vectors(index, published, embedder.id) as held,
         ):
-            _Build(job, chunker, embedder, writer, wanted, held).run(warehouse, spec)
+            work = _Build(job, chunker, embedder, writer, wanted, held)
+            work.run(warehouse, spec)
+            # What only takes passages away, or moves them, loads no model.
+            if work.texts or _lacks_threshold(writer.state):
+                _find_threshold(job, writer, embedder)
             changed = writer.state != published
             if changed:
-                _find_threshold(job, writer, embedder)
                 job.result.ids["release"] = writer.publish()
             _report_index(job, writer.state)
         purge_gone(index, heads)
         if not changed:
             raise NothingToDo(_all_but_failures(job))
         _report_curation(job, curation)
+
+
+def _lacks_threshold(state: IndexState) -> bool:
+    """Whether an index was made before there were thresholds."""
+    return state.min_score is None and state.chunks > 0
 
 
 def _find_threshold(job: Job, writer: IndexWriter, embedder: Embedder) -> None:
