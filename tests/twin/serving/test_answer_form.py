@@ -43,6 +43,7 @@ def test_recursion_within_a_schema_is_no_matter():
         ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "$ref leads elsewhere"),
         ({"maxLength": 1_001}, "maxLength is 1,001: at most 1,000"),
         ({"items": {"minItems": 10**9}}, "minItems is 1,000,000,000"),
+        ({"properties": dict.fromkeys(map(str, range(301)), True)}, "has 301 properties"),
         ({"enum": list(range(1_001))}, "enum has 1,001 items"),
         ({"pattern": "a" * 201}, "a pattern has 201 characters"),
         ({"description": "x" * 20_000}, "characters: at most 20,000 are taken"),
@@ -63,6 +64,7 @@ def test_what_is_no_schema_or_too_large_is_refused(schema, says):
     [
         {"maxLength": 1_000},
         {"enum": list(range(1_000))},
+        {"properties": dict.fromkeys(map(str, range(300)), True)},
         {"pattern": "a" * 200},
         {"description": "x" * (20_000 - len('{"description": ""}'))},
         nested(32),

@@ -172,8 +172,8 @@ def measured(chain, monkeypatch):
 
 def test_a_version_measures_its_answers(chain, measured):
     started = time.monotonic()
-    for question in ("Why pods?", "Why revisions?"):
-        asyncio.run(chain.answer(Query(question=question, max_new_tokens=5)))
+    for _ in range(2):
+        asyncio.run(chain.answer(Query(question="Why pods?", max_new_tokens=5)))
     seconds = time.monotonic() - started
     text = measured()
     for name in ("first_word_seconds", "engine_wait_seconds", "tokens_per_second"):

@@ -28,13 +28,13 @@ def settings(warehouse_uri):
 
 
 @pytest.fixture(scope="module")
-def backend():
+def scripted():
     return ScriptedBackend()
 
 
 @pytest.fixture(scope="module")
-def address(settings, backend):
-    with served(backend, book=AnswerBook(settings)) as url:
+def address(settings, scripted):
+    with served(scripted, book=AnswerBook(settings)) as url:
         yield url
 
 
@@ -103,13 +103,13 @@ def test_a_refusal_before_the_first_word_is_a_status(official):
         official.responses.create(model="twin-tiny", input="busy", stream=True)
 
 
-def test_the_next_question_goes_on_from_a_response(official, backend):
+def test_the_next_question_goes_on_from_a_response(official, scripted):
     first = official.responses.create(**WHY, instructions="Rhyme.")
     second = official.responses.create(
         model="twin-tiny", input="And then?", previous_response_id=first.id
     )
     assert second.previous_response_id == first.id
-    asked = backend.asked[-1]
+    asked = scripted.asked[-1]
     assert asked.history == turns("Why?", ANSWER)
     assert asked.question == "And then?"
     assert asked.system is None  # instructions hold for one response
@@ -117,13 +117,13 @@ def test_the_next_question_goes_on_from_a_response(official, backend):
         model="twin-tiny", input="And last?", previous_response_id=second.id
     ) as stream:
         third = stream.get_final_response()
-    assert backend.asked[-1].history == turns("Why?", ANSWER, "And then?", ANSWER)
+    assert scripted.asked[-1].history == turns("Why?", ANSWER, "And then?", ANSWER)
     official.responses.create(model="twin-tiny", input="Really?", previous_response_id=third.id)
-    assert backend.asked[-1].history[-1].content == ANSWER
-    assert len(backend.asked[-1].history) == 6
+    assert scripted.asked[-1].history[-1].content == ANSWER
+    assert len(scripted.asked[-1].history) == 6
 
 
-def test_items_of_the_input_are_a_conversation_of_their_own(official, backend):
+def test_items_of_the_input_are_a_conversation_of_their_own(official, scripted):
     items = [
         {"role": "developer", "content": "Be kind."},
         {"role": "user", "content": [{"type": "input_text", "text": "One?"}]},
@@ -134,11 +134,11 @@ def test_items_of_the_input_are_a_conversation_of_their_own(official, backend):
         {"role": "user", "content": "Three?"},
     ]  # fmt: skip
     first = official.responses.create(model="twin-tiny", input=items, instructions="Be brief.")
-    asked = backend.asked[-1]
+    asked = scripted.asked[-1]
     assert (asked.question, asked.history) == ("Three?", turns("One?", "Two."))
     assert asked.system == "Be brief.\n\nBe kind."
     official.responses.create(model="twin-tiny", input="Four?", previous_response_id=first.id)
-    assert backend.asked[-1].history == turns("One?", "Two.", "Three?", ANSWER)
+    assert scripted.asked[-1].history == turns("One?", "Two.", "Three?", ANSWER)
 
 
 def test_a_response_is_read_again_judged_and_deleted(official, address):
@@ -185,11 +185,11 @@ def test_another_key_goes_on_from_nothing_of_this_one(official, settings):
 
 def test_another_replica_goes_on_at_once(official, settings):
     response = official.responses.create(**WHY)
-    backend = ScriptedBackend()
-    with served(backend, book=AnswerBook(settings)) as url:
+    scripted = ScriptedBackend()
+    with served(scripted, book=AnswerBook(settings)) as url:
         other = openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
         other.responses.create(**WHY, previous_response_id=response.id)
-    assert backend.asked[0].history == turns("Why?", ANSWER)
+    assert scripted.asked[0].history == turns("Why?", ANSWER)
 
 
 def test_to_forget_a_document_ends_the_conversations_that_it_was_in(official, settings):
@@ -206,9 +206,9 @@ def test_to_forget_a_document_ends_the_conversations_that_it_was_in(official, se
     assert official.responses.retrieve(apart.id).id == apart.id
 
 
-def test_without_a_store_only_what_needs_it_fails(backend):
+def test_without_a_store_only_what_needs_it_fails(scripted):
     away = get_settings().model_copy(update={"mongo_uri": SecretStr("mongodb://127.0.0.1:1/")})
-    with served(backend, book=AnswerBook(away)) as url:
+    with served(scripted, book=AnswerBook(away)) as url:
         official = openai.OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
         response = official.responses.create(**WHY)
         assert response.output_text == ANSWER

@@ -19,6 +19,7 @@ from twin.domain.answer import Answer, CheckedSentence
 from twin.domain.errors import BadDataError, OverloadedError, TryAgainError
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.engines.engine import Engine, EngineRequest
+from twin.models.engines.json_form import kept_to_schema
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
 from twin.rag.citations import Citer, Citing
@@ -162,6 +163,7 @@ class Chain:
                             citing.begin()
                             yield AnswerPart(text=piece)
             else:
+                span.add_event(FIRST_WORD_EVENT)
                 yield AnswerPart(text=self._dont_know, refused=True)
                 generation = Generation(self._dont_know, "stop", 0, 0)
             with self._spans.span("cite", "EVALUATOR", generation.text, parent=span):
@@ -194,7 +196,7 @@ class Chain:
             written, until = "", self._begins_by(deadline)
             guard = AnswerGuard(allowed_hosts(prompt.passages, self._serving.link_hosts))
             async with (
-                aclosing(self._engine.stream(request)) as raw,  # type: ignore[type-var]
+                aclosing(self._stream(request)) as raw,  # type: ignore[type-var]
                 aclosing(guarded(raw, guard, span)) as pieces,
             ):
                 while True:
@@ -216,6 +218,12 @@ class Chain:
                 raise _too_late(self._serving.answer_timeout_seconds)
             record_generation(span, generation)
         yield generation
+
+    def _stream(self, request: EngineRequest) -> AsyncIterator[str | Generation]:
+        pieces = self._engine.stream(request)
+        if request.params.json_schema is None:
+            return pieces
+        return kept_to_schema(pieces, request.params)
 
     def _rest(self, guard: AnswerGuard, written: str) -> str:
         """What the guard has held back when the time is over.

@@ -17,6 +17,8 @@ MAX_DEPTH = 32
 #: What a schema may count to, such as ``maxLength``, and alternatives that it may list.
 MAX_COUNT = 1_000
 MAX_PATTERN_CHARACTERS = 200
+#: Of one object: more make llama.cpp's automaton too large for it.
+MAX_PROPERTIES = 300
 
 COUNTS = frozenset(
     ("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains",
@@ -84,9 +86,10 @@ def _check_depth(schema: Any) -> None:
     level, depth = [schema], 0
     while level:
         depth += 1
-        if depth > MAX_DEPTH + 1:  # the last level holds what is no container
+        if depth > MAX_DEPTH:
             raise ValueError(f"the schema is nested more than {MAX_DEPTH} deep")
-        level = [inner for outer in level for inner in _inside(outer)]
+        inside = (inner for outer in level for inner in _inside(outer))
+        level = [inner for inner in inside if isinstance(inner, dict | list)]
 
 
 def _inside(value: Any) -> list[Any]:
@@ -112,5 +115,9 @@ def _check_keyword(name: str, value: Any) -> None:
         )
     if name in COUNTS and isinstance(value, int | float) and value > MAX_COUNT:
         raise ValueError(f"{name} is {value:,}: at most {MAX_COUNT:,} is taken")
+    if name == "properties" and isinstance(value, dict) and len(value) > MAX_PROPERTIES:
+        raise ValueError(
+            f"an object has {len(value):,} properties: at most {MAX_PROPERTIES} are taken"
+        )
     if name in LISTS and isinstance(value, list) and len(value) > MAX_COUNT:
         raise ValueError(f"{name} has {len(value):,} items: at most {MAX_COUNT:,} are taken")

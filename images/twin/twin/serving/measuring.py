@@ -78,7 +78,8 @@ class MeasuredBackend:
     def _ended(self, target: Target, answer: Answer) -> None:
         labels = {"model": target.model, "version": answer.model_version}
         answered = "grounded" if answer.grounded else "ungrounded"
-        self._metrics.count(ANSWERS, outcome="refused" if answer.refused else answered, **labels)
+        outcome = "refused" if answer.refused else answered
+        self._metrics.count(ANSWERS, 1, outcome=outcome, **labels)
         self._metrics.count(TOKENS, answer.prompt_tokens, kind="prompt", **labels)
         self._metrics.count(TOKENS, answer.completion_tokens, kind="completion", **labels)
         supported = sum(sentence.supported for sentence in answer.sentences)
@@ -88,7 +89,7 @@ class MeasuredBackend:
 
     def _count(self, target: Target, outcome: str) -> None:
         labels = {"model": target.model, "version": target.version}
-        self._metrics.count(ANSWERS, outcome=outcome, **labels)
+        self._metrics.count(ANSWERS, 1, outcome=outcome, **labels)
 
 
 def add_metrics(app: FastAPI, metrics: Metrics) -> None:

@@ -85,10 +85,10 @@ MEASURES = (
 class Metrics(Protocol):
     """Takes measurements; cheap, and never fails."""
 
-    def count(self, measure: Measure, number: float = 1, **labels: str) -> None:
+    def count(self, measure: Measure, number: float = 1, /, **labels: str) -> None:
         """Add to a counter."""
 
-    def observe(self, measure: Measure, value: float, **labels: str) -> None:
+    def observe(self, measure: Measure, value: float, /, **labels: str) -> None:
         """Add a value to a histogram."""
 
     async def text(self) -> str:
@@ -117,12 +117,12 @@ class ProcessMetrics:
             if each.kind == "histogram"
         }
 
-    def count(self, measure: Measure, number: float = 1, **labels: str) -> None:
+    def count(self, measure: Measure, number: float = 1, /, **labels: str) -> None:
         """See `Metrics.count`."""
         counter = self._counters[measure.name]
         (counter.labels(**labels) if labels else counter).inc(number)
 
-    def observe(self, measure: Measure, value: float, **labels: str) -> None:
+    def observe(self, measure: Measure, value: float, /, **labels: str) -> None:
         """See `Metrics.observe`."""
         self._histograms[measure.name].labels(**labels).observe(value)
 

@@ -25,12 +25,12 @@ class RayMetrics:
     def __init__(self) -> None:
         self._measures: dict[str, Any] = {each.name: _made(each) for each in MEASURES}
 
-    def count(self, measure: Measure, number: float = 1, **labels: str) -> None:
+    def count(self, measure: Measure, number: float = 1, /, **labels: str) -> None:
         """See `Metrics.count`."""
         if number > 0:  # Ray takes no zero
             self._measures[measure.name].inc(number, tags=labels)
 
-    def observe(self, measure: Measure, value: float, **labels: str) -> None:
+    def observe(self, measure: Measure, value: float, /, **labels: str) -> None:
         """See `Metrics.observe`."""
         self._measures[measure.name].observe(value, tags=labels)
 

@@ -157,7 +157,7 @@ class ResponseEvents:
     def _text(self, part: AnswerPart) -> list[str]:
         begun = [] if self.kind else [self._begin(refused=self.head.bound and part.refused)]
         self.text += part.text
-        more = {"logprobs": []} if self.kind == "output_text" else {}
+        more: dict[str, Any] = {"logprobs": []} if self.kind == "output_text" else {}
         return [*begun, self._of_part(f"response.{self.kind}.delta", delta=part.text, **more)]
 
     def _begin(self, *, refused: bool) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twin.domain.errors import BadDataError, TryAgainError, TwinError
+from twin.domain.errors import TryAgainError, TwinError
 from twin.models.engines.engine import EngineRequest
 from twin.models.engines.llama_server import LlamaServer
 from twin.models.engines.llama_slots import Lease
@@ -177,13 +177,7 @@ class LlamaAnswer:
 
         self._server.complete(payload, take_or_fail)
         if failed:
-            raise self._failure(str(failed[0].get("message", failed[0])))
-
-    def _failure(self, message: str) -> TwinError:
-        """An error of the server's: a schema that it makes no grammar of, or a passing one."""
-        if self._request.params.json_schema is not None and GRAMMAR_FAULT in message:
-            return BadDataError(f"llama.cpp cannot write by this JSON schema: {message[:200]}")
-        return TryAgainError(f"llama.cpp: {message}")
+            raise TryAgainError(f"llama.cpp: {failed[0].get('message', failed[0])}")
 
     def _write(self) -> FinishReason:
         self._turns.wait(self._reader, lambda: self._cancelled)
