@@ -51,11 +51,21 @@ class Threshold:
     headings: int
 
 
-def find_threshold(state: IndexState, work: Unpublished, embedder: Embedder) -> Threshold | None:
-    """The threshold of an index; None without a chunk."""
+def find_threshold(
+    state: IndexState, work: Unpublished, embedder: Embedder, questions: Sequence[str] = ()
+) -> Threshold | None:
+    """The threshold of an index; None without a chunk.
+
+    Args:
+        state: what the index holds.
+        work: how it is asked.
+        embedder: the one that it was made with.
+        questions: that hardly any author answers; none: those that ship with the project.
+    """
     if not state.chunks:
         return None
-    foreign = [_best(work, vector) for vector in _foreign_vectors(embedder)]
+    vectors = embedder.encode_questions(questions) if questions else _foreign_vectors(embedder)
+    foreign = [_best(work, vector) for vector in vectors]
     own = _own(_headed(state, work), work, embedder)
     score = _quantile(foreign, FOREIGN_REFUSED)
     if len(own) >= FEWEST_HEADINGS:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
@@ -92,10 +93,14 @@ class MeasuredBackend:
         self._metrics.count(ANSWERS, 1, outcome=outcome, **labels)
 
 
+TEXT: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+REFUSED = (401, 403, 429, 500, 503)
+
+
 def add_metrics(app: FastAPI, metrics: Metrics) -> None:
     """Add ``/metrics``."""
 
-    @app.get(PATH, response_class=PlainTextResponse, responses=refusals(401, 403, 429, 500, 503))
+    @app.get(PATH, response_model=None, responses={200: TEXT} | refusals(*REFUSED))
     async def read_metrics() -> PlainTextResponse:
         """What was measured, of all replicas, in Prometheus's text format; takes the right `admin`.
 

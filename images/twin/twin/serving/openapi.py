@@ -62,6 +62,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for operation in methods.values():
             if is_guarded(path):
                 operation["security"] = [{BEARER: []}]
+            content = operation["responses"]["200"].get("content", {})
+            if "text/plain" in content:
+                content.pop("application/json", None)
             # FastAPI's own answer to what is malformed; ours is a 400.
             operation["responses"].pop("422", None)
     for name in ("HTTPValidationError", "ValidationError"):

@@ -240,7 +240,7 @@ def is_one(n: int) -> int:
     return n
 
 
-ModelName = Annotated[Text, Field(min_length=1, max_length=200)]
+ModelName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_text)]
 Choices = Annotated[int, AfterValidator(is_one)]
 
 
