@@ -93,14 +93,16 @@ class MeasuredBackend:
         self._metrics.count(ANSWERS, 1, outcome=outcome, **labels)
 
 
-TEXT: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 REFUSED = (401, 403, 429, 500, 503)
 
 
 def add_metrics(app: FastAPI, metrics: Metrics) -> None:
     """Add ``/metrics``."""
 
-    @app.get(PATH, response_model=None, responses={200: TEXT} | refusals(*REFUSED))
+    @app.get(PATH, response_model=None, responses=TEXT | refusals(*REFUSED))
     async def read_metrics() -> PlainTextResponse:
         """What was measured, of all replicas, in Prometheus's text format; takes the right `admin`.
 
