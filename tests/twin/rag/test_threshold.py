@@ -42,10 +42,9 @@ def embedder():
 
 @pytest.fixture(scope="module")
 def index(embedder, tmp_path_factory):
-    text = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in SECTIONS.items())
+    documents = [make(heading, text) for heading, text in SECTIONS.items()]
     folder = tmp_path_factory.mktemp("index")
-    index = EmbeddedIndex(folder / "ops", "ops")
-    return filled(index, embedder, [make("How we run it", text)])
+    return filled(EmbeddedIndex(folder / "ops", "ops"), embedder, documents)
 
 
 def reopened(index, embedder):

@@ -67,6 +67,10 @@ class PromptWriter:
     ) -> None:
         self._author = recipe.author.name
         self._limits = recipe.serving
+        # What a rollout asks any author ("What do you write about?") is near no passage, so that
+        # a threshold that nobody has looked at must not refuse it.
+        found_by_itself = recipe.retrieval.min_score is None
+        self._probe = recipe.serving.probe_question if found_by_itself else None
         self._chat = chat
         self._retriever = retriever
         self._context_tokens = context_tokens
@@ -91,7 +95,7 @@ class PromptWriter:
         with self._spans.span("retrieve", "RETRIEVER", query.question, parent) as span:
             found = self._retriever.find(query.question, query.passages or limits.passages)
             # A later turn ("and why?") is about what was said before, which is not searched for.
-            answerable = found.answerable or bool(history)
+            answerable = found.answerable or bool(history) or query.question == self._probe
             budget = min(limits.max_context_tokens, room)
             shown = found.passages if answerable else ()
             passages = fit_context(shown, budget, self._chat.count_tokens)
