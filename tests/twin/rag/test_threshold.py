@@ -59,9 +59,8 @@ def test_a_new_author_refuses_general_knowledge_without_anyone_writing_questions
         writer.note_min_score(found.score)
         writer.publish()
     assert 0 < found.score < 0.6
-    assert found.foreign_refused >= 0.9
-    assert found.headings == len(SECTIONS)
-    assert found.own_refused <= 0.1
+    assert found.foreign_refused == pytest.approx(0.95, abs=0.02)
+    assert (found.headings, found.own_refused) == (0, None)  # too few to say anything
     reader = index.read()
     assert reader.min_score == found.score
     retriever = Retriever(reader, embedder)
@@ -72,6 +71,16 @@ def test_a_new_author_refuses_general_knowledge_without_anyone_writing_questions
     always = Retriever(reader, embedder, RetrievalSection(min_score=1.0))
     assert all(never.find(question, 3).answerable for question in (*FOREIGN, *OWN))
     assert not any(always.find(question, 3).answerable for question in (*FOREIGN, *OWN))
+
+
+def test_the_authors_own_headings_are_not_refused(monkeypatch, index, embedder):
+    """One of them is nearer to nothing than general knowledge is: the threshold goes below it."""
+    monkeypatch.setattr(threshold, "FEWEST_HEADINGS", len(SECTIONS))
+    with reopened(index, embedder) as writer:
+        found = find_threshold(writer.state, writer.work, embedder)
+    assert found.headings == len(SECTIONS)
+    assert found.own_refused == 0
+    assert 0.5 < found.foreign_refused < 0.9
 
 
 def test_an_index_without_a_threshold_refuses_nothing(index, embedder):

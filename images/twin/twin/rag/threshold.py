@@ -6,6 +6,7 @@ which their passages do. A heading is weighed against its passage without the he
 asks does not use the author's words.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,15 @@ QUESTIONS = Path(__file__).with_name("foreign_questions.yaml")
 FOREIGN_REFUSED = 0.95
 #: Of the author's own headings at most this share.
 OWN_REFUSED = 0.02
-#: Headings that are asked, spread over the index; fewer say little of the author.
+#: Headings that are asked, spread over the index; of fewer, one odd one would decide.
 MOST_HEADINGS = 100
-FEWEST_HEADINGS = 10
+FEWEST_HEADINGS = 50
 #: A heading of fewer words is a label and no question.
 FEWEST_WORDS = 2
 #: For each heading that is asked so many passages are looked at.
 LOOKED_AT = 4
 NEAREST = 20
+DIGITS = 10_000
 BATCH = 500
 
 
@@ -70,7 +72,7 @@ def find_threshold(
     score = _quantile(foreign, FOREIGN_REFUSED)
     if len(own) >= FEWEST_HEADINGS:
         score = min(score, _quantile(own, OWN_REFUSED))
-    score = round(min(1.0, max(0.0, score)), 4)
+    score = math.floor(min(1.0, max(0.0, score)) * DIGITS) / DIGITS
     refused = _below(score, own) if len(own) >= FEWEST_HEADINGS else None
     return Threshold(score, _below(score, foreign), refused, len(own))
 
