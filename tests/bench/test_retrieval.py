@@ -29,6 +29,7 @@ from twin.models.language_model import load_language_model
 from twin.rag.dont_know import calibrate, curve, separation
 from twin.rag.rerank import MaxSim, load_reranker
 from twin.rag.retrieve import Retriever
+from twin.rag.threshold import find_threshold, foreign_questions
 from twin.recipes import FeaturesSection
 from twin.recipes.retrieval import RetrievalSection
 from twin.settings import Settings
@@ -88,6 +89,9 @@ class Remembering:
                 [self.known[text]] = self.embedder.encode([text])
         return [self.known[text] for text in texts]
 
+    def encode_questions(self, texts):
+        return self.encode(texts)
+
     def token_vectors(self, texts):
         return self.embedder.token_vectors(texts)
 
@@ -98,6 +102,7 @@ class RememberingReader:
     def __init__(self, reader) -> None:
         self.reader = reader
         self.spec = reader.spec
+        self.min_score = reader.min_score
         self.known: dict[tuple, list] = {}
 
     def search(self, dense, text, k, filter=None, *, vectors=False):
@@ -353,6 +358,58 @@ def test_the_threshold_of_not_knowing(corpora):
     plt.close(figure)
     print("\n" + "\n".join(lines))
     (OUTPUT / "dont_know.md").write_text("\n".join(lines) + "\n")
+
+
+def test_the_threshold_that_an_index_finds_by_itself(corpora):
+    """Half a minute. Buys: what a new author's twin refuses before anyone has written a question.
+
+    Found by one half of the questions of general knowledge, measured on the other; and on the
+    questions of both splits, none of which it has seen.
+    """
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "| Corpus | min_score found | general knowledge refused | of answerable refused wrongly "
+        "| of unanswered near it refused | AUC against general knowledge |",
+        "|---|---|---|---|---|---|",
+    ]
+    foreign = foreign_questions()
+    checks = []
+    for each in corpora:
+        spec = each.index.state().spec
+        with each.index.write(spec, len(each.embedder.encode(["a"])[0])) as writer:
+            found = [
+                find_threshold(writer.state, writer.work, each.embedder, foreign[half::2]).score
+                for half in (0, 1)
+            ]
+            far = [writer.work.nearest(v, 1)[0][1] for v in each.embedder.encode(foreign)]
+        groups = [q.document for split in SPLITS for q in each.questions[split] if q.relevant]
+        near, beside = (
+            [*one, *other]
+            for one, other in zip(*(each.similarities(split) for split in SPLITS), strict=True)
+        )
+        wrongly = estimate(mean_of([_refused(one, found) for one in near]), groups)
+        auc = estimate(mean_of([separation([one], far) for one in near]), groups)
+        # Each half by the other half's threshold.
+        refused = statistics.mean(
+            float(value < found[1 - number % 2]) for number, value in enumerate(far)
+        )
+        hard = statistics.mean(_refused(one, found) for one in beside)
+        lines.append(
+            f"| {each.name} | {found[0]:.3f}, {found[1]:.3f} | {refused:.2f} | {told(wrongly)} "
+            f"| {hard:.2f} | {told(auc)} |"
+        )
+        checks.append((refused, wrongly.value, auc.low))
+    print("\n" + "\n".join(lines))
+    (OUTPUT / "threshold.md").write_text("\n".join(lines) + "\n")
+    for refused, wrongly, low in checks:
+        assert refused > 0.7
+        assert wrongly < 0.08
+        assert low > 0.97
+
+
+def _refused(similarity: float, thresholds: list[float]) -> float:
+    """Share of the thresholds that turn a question away."""
+    return statistics.mean(similarity < least for least in thresholds)
 
 
 def test_eight_bit_integers_lose_less_than_a_hundredth_of_recall(corpora, tmp_path):

@@ -53,6 +53,7 @@ WRONG = {
     "priorityClasses.serving=2000000000": "/priorityClasses/serving",
     "kueue.flavors=null": "kueue",
     "kueue.flavors[0].quota.cpu=lots": "/kueue/flavors/0",
+    "dashboard.enabled=maybe": "/dashboard/enabled",
     "alerts.errorShare=5": "/alerts/errorShare",
     "alerts.runbookUrl=see the wiki": "/alerts/runbookUrl",
     "mongodb.image.tag=latest": "/mongodb/image/tag",

@@ -203,6 +203,24 @@ def test_an_index_without_notes_gets_them_at_the_next_build_and_embeds_nothing(s
         run(stores_settings)
 
 
+def test_an_index_without_a_threshold_gets_one_at_the_next_build_and_embeds_nothing(
+    stores_settings,
+):
+    store(stores_settings, PODS, GATE)
+    threshold = run(stores_settings).detail["threshold"]
+    assert 0 < threshold["score"] < 1
+    index = open_index(stores_settings, RECIPE)
+    assert index.state().min_score == threshold["score"]
+    with index.write(index.state().spec, 384) as writer:
+        writer.note_min_score(None)
+        writer.publish()
+    result = run(stores_settings)
+    assert (result.counts.written, result.detail["texts_embedded"]) == (0, 0)
+    assert index.state().min_score == threshold["score"]
+    with pytest.raises(NothingToDo):
+        run(stores_settings)
+
+
 def without_notes(document: IndexedDocument) -> IndexedDocument:
     """As a build left it that noted no personal data."""
     chunks = [chunk.model_copy(update={"personal_data": None}) for chunk in document.chunks]

@@ -11,6 +11,7 @@ from twin.rag.query import Query
 from twin.rag.support import tells
 from twin.recipes import Recipe
 from twin.settings import Settings
+from twin.stores.index import open_index
 from twin.text.sentences import sentence_spans
 
 
@@ -198,15 +199,35 @@ def test_what_the_texts_say_nothing_of_is_not_answered(careful):
     assert answer.answer == "Of that I have written nothing."
     assert (answer.grounded, answer.sources, answer.completion_tokens) == (False, (), 0)
     assert answer.finish_reason == "stop"
+    assert answer.refused
     known = answered(careful, Query(question="What does every job run in?"))
     assert known.grounded
     assert known.sources
+    assert not known.refused
 
 
 def test_not_knowing_is_streamed_like_an_answer(careful):
     text, last = streamed(careful, Query(question="How do I bake sourdough bread?"))
+    assert text.refused
     assert text.text == last.answer.answer
     assert text.answer is None
+
+
+def test_a_threshold_that_nobody_has_set_refuses_all_but_a_rollouts_own_question(tmp_path, careful):
+    """By its own number a recipe says what it wants."""
+    settings = Settings(home=tmp_path / "home", recipes=tmp_path / "recipes")
+    recipe = twins.write_recipe(settings.recipes)
+    twins.index_texts(recipe, settings)
+    index = open_index(settings, recipe)
+    with index.write(index.state().spec, 384) as writer:
+        writer.note_min_score(1.0)
+        writer.publish()
+    twins.publish_weights(settings, tmp_path / "weights")
+    chain = twins.open_chain(recipe, tmp_path / "weights", settings)
+    probe = Query(question=recipe.serving.probe_question)
+    assert prepared(chain, probe).answerable
+    assert not prepared(chain, Query(question="Why pods?")).answerable
+    assert not prepared(careful, probe).answerable
 
 
 def test_a_later_turn_of_a_conversation_is_always_answered(careful):

@@ -50,6 +50,10 @@ class Spy:
     def spec(self):
         return self._reader.spec
 
+    @property
+    def min_score(self):
+        return self._reader.min_score
+
     def search(self, dense, text, k, filter=None, *, vectors=False):
         self.counts.append(k)
         self.filters.append(filter)

@@ -13,7 +13,10 @@ from pydantic import SecretStr
 
 from tests import servers
 from tests.twin import twins
+from twin.models.embedder import load_embedder
 from twin.rag.chain import Chain
+from twin.rag.text_embedding import TextEmbedding
+from twin.recipes import FeaturesSection
 from twin.serving.access import Keys
 from twin.serving.api import create_app
 from twin.serving.backend import Backend
@@ -30,10 +33,14 @@ class ChainBackend:
 
     chain: Chain
     table: RoutingTable
+    embedding: TextEmbedding | None = None
     streams_left: list[int] = field(default_factory=list)
 
     async def answer(self, target, query):
         return await self.chain.answer(query)
+
+    async def embed(self, target, query):
+        return await self.embedding.embed(query)
 
     async def stream(self, target, query):
         sent = 0
@@ -57,8 +64,9 @@ def chain(tmp_path_factory) -> Chain:
 
 @pytest.fixture(scope="session")
 def backend(chain) -> ChainBackend:
+    embedding = TextEmbedding(load_embedder(FeaturesSection().embedder, Settings()))
     table = {"models": {"twin-tiny": {"versions": {"1": 100}, "max_question_characters": 4_000}}}
-    return ChainBackend(chain, RoutingTable.model_validate(table))
+    return ChainBackend(chain, RoutingTable.model_validate(table), embedding)
 
 
 @contextmanager

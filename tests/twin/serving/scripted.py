@@ -118,7 +118,8 @@ def _answer(target: Target, question: str, text: str) -> Answer:
     if question == "hostile":
         trap = "<img src=x onerror=window.hacked=6>"
         sources = [passage("x", trap, title=trap, headings=(trap,), url="javascript:alert(1)")]
-    return answer(identity, text=text, sources=sources, **more)
+    made = answer(identity, text=text, sources=sources, **more)
+    return made.model_copy(update={"question": question})
 
 
 _numbers = itertools.count()

@@ -165,6 +165,39 @@ def test_people_reach_the_page_without_a_key(platform):
     assert "immutable" in httpx.get(f"{address}{script}").headers["cache-control"]
 
 
+def test_embeddings_come_from_a_replica_that_has_the_embedder(platform):
+    body = {"model": "twin-tiny", "input": ["Why pods?", "Why not?"]}
+    with platform.client() as client:
+        found = client.post("/v1/embeddings", json=body).raise_for_status().json()
+        assert [len(each["embedding"]) for each in found["data"]] == [384, 384]
+        refused = client.post("/v1/embeddings", json={**body, "dimensions": 7})
+    assert refused.status_code == 400
+    assert "vectors of the embedder" in refused.json()["error"]["message"]
+
+
+def test_metrics_of_all_replicas_are_read_at_the_endpoint(platform):
+    """Whichever router replica is asked, and of versions as of routers."""
+    for _ in range(8):
+        assert ask(platform, SHORT)[0].status_code == 200
+    with platform.client() as client:
+        assert client.post("/v1/answers", json={"question": "x" * 9_000_000}).status_code == 413
+        servers.wait_until(lambda: len(measured_by(client, "first_word")) == 2, "versions", 60)
+        servers.wait_until(lambda: len(measured_by(client, "answers")) == 2, "routers", 60)
+        text = client.get("/metrics").text
+    answers = re.findall(r'ray_twin_answers_total\{.*outcome="grounded".*\} (\S+)', text)
+    assert sum(map(float, answers)) >= 8
+    assert {family.split("_")[1] for family in re.findall(r"# TYPE (\S+)", text)} == {
+        "twin",
+        "serve",
+    }
+
+
+def measured_by(client, name):
+    """Replicas that have a metric of the twin's."""
+    text = client.get("/metrics").raise_for_status().text
+    return set(re.findall(rf'ray_twin_{name}\w*\{{.*replica="([^"]+)"', text))
+
+
 def test_answers_go_on_while_the_store_that_keeps_them_is_away(platform):
     answer, _ = ask(platform, SHORT)
     assert answer.status_code == 200

@@ -41,6 +41,10 @@ CASES = settings(
 )
 MANY_CASES = settings(CASES, max_examples=1_000, derandomize=False)
 
+#: What a body that asks for an answer has, and how it bounds the answer's length.
+ASKS = {"question", "messages", "prompt", "input"}
+LENGTHS = {"max_tokens", "max_completion_tokens", "max_output_tokens"}
+
 #: Responses by status.
 counted: dict[str, int] = {}
 
@@ -69,14 +73,14 @@ def document(address) -> dict:
 def short(case: schemathesis.Case) -> schemathesis.Case:
     """A case that asks the model there is, if any, for a few tokens."""
     body = case.body
-    if isinstance(body, dict) and ("question" in body or "messages" in body):
+    if isinstance(body, dict) and ASKS & body.keys():
         if isinstance(body.get("model"), str):
             body["model"] = "twin-tiny"
-        for name in ("max_tokens", "max_completion_tokens"):
+        for name in LENGTHS:
             if isinstance(body.get(name), int) and body[name] > 4:
                 body[name] = 4
-        if not {"max_tokens", "max_completion_tokens"} & body.keys():
-            body["max_tokens"] = 4
+        if not LENGTHS & body.keys():
+            body |= dict.fromkeys(LENGTHS, 4)
     return case
 
 
@@ -131,6 +135,12 @@ def test_every_path_is_described_and_says_how_it_refuses(document):
         "GET /v1/answers/{answer_id}",
         "POST /v1/answers/{answer_id}/feedback",
         "POST /v1/chat/completions",
+        "POST /v1/completions",
+        "POST /v1/embeddings",
+        "POST /v1/responses",
+        "GET /v1/responses/{response}",
+        "DELETE /v1/responses/{response}",
+        "GET /metrics",
     }
     for name, operation in found.items():
         assert operation["description"]
@@ -139,7 +149,7 @@ def test_every_path_is_described_and_says_how_it_refuses(document):
         for status in refused:
             schema = operation["responses"][status]["content"]["application/json"]["schema"]
             assert schema == {"$ref": "#/components/schemas/ErrorBody"}
-        guarded = [{"key": []}] if " /v1/" in name else None
+        guarded = [{"key": []}] if " /v1/" in name or " /metrics" in name else None
         assert operation.get("security") == guarded
 
 
@@ -149,7 +159,7 @@ def test_every_body_has_examples_that_are_answered(document, address):
             continue
         method, path = name.split(" ")
         for example in operation["requestBody"]["content"]["application/json"]["examples"].values():
-            body = {**example["value"], "max_tokens": 2}
+            body = example["value"] | dict.fromkeys(LENGTHS, 2)
             if "model" in body:
                 body["model"] = "twin-tiny"
             answered = httpx.request(
@@ -158,6 +168,15 @@ def test_every_body_has_examples_that_are_answered(document, address):
             assert answered.status_code == 200, answered.text
 
 
-def test_a_stream_is_described_beside_the_whole_completion(document):
-    responses = document["paths"]["/v1/chat/completions"]["post"]["responses"]
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
+def test_a_stream_is_described_beside_the_whole_answer(document, path):
+    responses = document["paths"][path]["post"]["responses"]
     assert responses["200"]["content"].keys() == {"application/json", "text/event-stream"}
+
+
+def test_what_a_schema_means_for_refusals_is_described(document):
+    schemas = document["components"]["schemas"]
+    for holder, name in (("ChatCompletionRequest", "response_format"), ("TextOptions", "format")):
+        said = schemas[holder]["properties"][name]["description"]
+        assert "in `refusal`" in said
+        assert "no citations" in said

@@ -84,8 +84,10 @@ def body(**more):
         ({"messages": [{"role": "assistant", "content": "a"}]}, None, "must be the user's"),
         ({"logit_bias": {"5": 1}}, "logit_bias", "logit_bias is not supported"),
         ({"audio": {"voice": "a"}}, "audio", "audio is not supported"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type",
-         "json_object is not supported: only text is"),
+        ({"response_format": {"type": "xml"}}, "response_format.type",
+         "must be 'text', 'json_object' or 'json_schema'"),
+        ({"response_format": {"type": "json_schema"}}, "response_format",
+         "json_schema needs its schema"),
     ],
 )  # fmt: skip
 def test_a_refusal_names_field_and_cause(endpoint, more, param, says):

@@ -60,7 +60,7 @@ def test_sampling_reaches_the_query():
         {"max_tokens": 0},
         {"n": 2},
         {"tools": [{"type": "function", "function": {"name": "f"}}]},
-        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "xml"}},
         {"stop": ["a"] * 5},
         {"model": ""},
         {"messages": []},

@@ -35,6 +35,9 @@ GATE = document(
 )  # fmt: skip
 
 
+GONE = "00000000-0000-5000-8000-000000000000"
+
+
 @pytest.fixture(params=["embedded", "server"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
     if request.param == "embedded":
@@ -81,6 +84,25 @@ def test_what_was_published_is_read_back_whole(filled):
     assert reader.count() == 3
     assert reader.spec == SPEC
     assert filled.state().documents["pods"] == DocumentState(revision="r1", chunks=2)
+
+
+def test_what_was_found_out_about_the_whole_goes_with_it(filled):
+    assert filled.state().min_score is filled.read().min_score is None
+    with filled.write(SPEC, DIMENSION) as writer:
+        assert writer.work.get([GATE.chunks[0].id, GONE]) == {GATE.chunks[0].id: GATE.chunks[0]}
+        assert writer.work.nearest(vector(GATE.chunks[0].text), 1)[0][0] == GATE.chunks[0].id
+        writer.note_min_score(0.25)
+        assert writer.state.min_score == 0.25
+        writer.publish()
+    reader = filled.read()
+    assert reader.min_score == reader.state.min_score == filled.state().min_score == 0.25
+    assert reader.count() == 3
+    with filled.write(SPEC, DIMENSION) as writer:  # a later writer leaves it as it is
+        writer.delete(["pods"])
+        writer.publish()
+    assert filled.state().min_score == 0.25
+    filled.forget({"gate"})
+    assert filled.state().min_score == 0.25
 
 
 def test_the_dense_arm_finds_the_nearest_vector(filled):

@@ -36,6 +36,7 @@ def source(request, tmp_path) -> Index:
     index = make(request.param, tmp_path / "source")
     with index.write(SPEC, DIMENSION) as writer:
         writer.upsert([PODS, GATE, EMPTY, HELD])
+        writer.note_min_score(0.25)
         writer.publish()
     return index
 
@@ -55,6 +56,7 @@ def file(source, tmp_path) -> Path:
 def test_what_was_exported_is_found_again(source, target, file):
     assert import_index(target, file) == source.state()
     assert target.state() == source.state()
+    assert target.state().min_score == 0.25
     ours, theirs = target.read(), source.read()
     assert list(ours.chunks()) == list(theirs.chunks())
     text = PODS.chunks[1].text

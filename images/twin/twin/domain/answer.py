@@ -61,6 +61,9 @@ class Answer(BaseModel):
     grounded: bool = Field(
         default=True, description="false: the author's texts say nothing of it, nothing was cited"
     )
+    refused: bool = Field(
+        default=False, description="the answer is that the author has not written about it"
+    )
     model: str = Field(description="registered model, e.g. twin-handbook")
     model_version: str
     trace_id: str

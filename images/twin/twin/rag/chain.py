@@ -19,6 +19,7 @@ from twin.domain.answer import Answer, CheckedSentence
 from twin.domain.errors import BadDataError, OverloadedError, TryAgainError
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.engines.engine import Engine, EngineRequest
+from twin.models.engines.json_form import kept_to_schema
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
 from twin.rag.citations import Citer, Citing
@@ -29,6 +30,7 @@ from twin.rag.query import AnswerPart, Query
 from twin.rag.rerank import LANGUAGE_MODEL
 from twin.rag.retrieve import make_retriever
 from twin.rag.spans import (
+    FIRST_WORD_EVENT,
     STOPPED,
     AnswerSpans,
     record_answer,
@@ -148,17 +150,21 @@ class Chain:
         deadline = time.monotonic() + self._serving.answer_timeout_seconds
         with self._spans.span("answer", "CHAIN", inputs={"question": query.question}) as span:
             prompt = await self.prepare(query, span)
-            citing = self._citing(prompt)
+            citing, begun = self._citing(prompt), False
             if prompt.answerable:
                 async with aclosing(self._written(prompt, deadline, span)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Generation):
                             generation = piece
                         else:
+                            if not begun:
+                                span.add_event(FIRST_WORD_EVENT)
+                            begun = True
                             citing.begin()
                             yield AnswerPart(text=piece)
             else:
-                yield AnswerPart(text=self._dont_know)
+                span.add_event(FIRST_WORD_EVENT)
+                yield AnswerPart(text=self._dont_know, refused=True)
                 generation = Generation(self._dont_know, "stop", 0, 0)
             with self._spans.span("cite", "EVALUATOR", generation.text, parent=span):
                 checked = await citing.end(generation.text.strip())
@@ -190,7 +196,7 @@ class Chain:
             written, until = "", self._begins_by(deadline)
             guard = AnswerGuard(allowed_hosts(prompt.passages, self._serving.link_hosts))
             async with (
-                aclosing(self._engine.stream(request)) as raw,  # type: ignore[type-var]
+                aclosing(self._stream(request)) as raw,  # type: ignore[type-var]
                 aclosing(guarded(raw, guard, span)) as pieces,
             ):
                 while True:
@@ -198,8 +204,7 @@ class Chain:
                     until = deadline + GRACE_SECONDS
                     if not isinstance(piece, str):
                         break
-                    # The answer has no blanks at its ends, so neither has what is streamed.
-                    shown = piece if written.strip() else piece.lstrip()
+                    shown = _shown(piece, written, span)
                     written += piece
                     if shown:
                         yield shown
@@ -213,6 +218,12 @@ class Chain:
                 raise _too_late(self._serving.answer_timeout_seconds)
             record_generation(span, generation)
         yield generation
+
+    def _stream(self, request: EngineRequest) -> AsyncIterator[str | Generation]:
+        pieces = self._engine.stream(request)
+        if request.params.json_schema is None:
+            return pieces
+        return kept_to_schema(pieces, request.params)
 
     def _rest(self, guard: AnswerGuard, written: str) -> str:
         """What the guard has held back when the time is over.
@@ -250,8 +261,9 @@ class Chain:
         return Generation(written, "length", len(prompt.ids), self._chat.count_tokens(written))
 
     def _citing(self, prompt: Prompt) -> Citing:
-        """What refuses makes no claim that could be checked."""
-        citer = self._citer if prompt.answerable else None
+        """What refuses makes no claim that could be checked, and JSON has no sentences."""
+        checked = prompt.answerable and prompt.params.json_schema is None
+        citer = self._citer if checked else None
         return Citing(citer, prompt.passages, self._threads, refusal=self._dont_know.strip())
 
     def _finish(
@@ -262,13 +274,15 @@ class Chain:
         trace: str,
         sentences: tuple[CheckedSentence, ...],
     ) -> Answer:
+        text = generation.text.strip()
         return Answer(
             id=uuid.uuid4().hex,
             question=query.question,
-            answer=generation.text.strip(),
+            answer=text,
             sources=prompt.passages,
             sentences=sentences,
             grounded=bool(prompt.passages),
+            refused=not prompt.answerable or text == self._dont_know.strip(),
             model=self._lineage.model,
             model_version=self._lineage.version,
             trace_id=trace,
@@ -276,6 +290,13 @@ class Chain:
             prompt_tokens=generation.prompt_tokens,
             completion_tokens=generation.completion_tokens,
         )
+
+
+def _shown(piece: str, written: str, span: Span) -> str:
+    """A piece as it is streamed: the answer has no blanks at its ends, so neither has this."""
+    if not written:
+        span.add_event(FIRST_WORD_EVENT)
+    return piece if written.strip() else piece.lstrip()
 
 
 def _too_late(seconds: int) -> OverloadedError:

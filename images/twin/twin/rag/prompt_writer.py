@@ -67,6 +67,10 @@ class PromptWriter:
     ) -> None:
         self._author = recipe.author.name
         self._limits = recipe.serving
+        # What a rollout asks any author ("What do you write about?") is near no passage, so that
+        # a threshold that nobody has looked at must not refuse it.
+        found_by_itself = recipe.retrieval.min_score is None
+        self._probe = recipe.serving.probe_question if found_by_itself else None
         self._chat = chat
         self._retriever = retriever
         self._context_tokens = context_tokens
@@ -91,7 +95,7 @@ class PromptWriter:
         with self._spans.span("retrieve", "RETRIEVER", query.question, parent) as span:
             found = self._retriever.find(query.question, query.passages or limits.passages)
             # A later turn ("and why?") is about what was said before, which is not searched for.
-            answerable = found.answerable or bool(history)
+            answerable = found.answerable or bool(history) or query.question == self._probe
             budget = min(limits.max_context_tokens, room)
             shown = found.passages if answerable else ()
             passages = fit_context(shown, budget, self._chat.count_tokens)
@@ -146,18 +150,25 @@ class PromptWriter:
 
 
 def sampling_params(query: Query, limits: ServingSection) -> SamplingParams:
-    """What the caller wishes, within the recipe's limits."""
+    """What the caller wishes, within the recipe's limits.
+
+    JSON is bound by its schema alone: a penalty on what was said before would bend its marks, and
+    text within it may well be what else ends an answer.
+    """
     wished = query.max_new_tokens or limits.max_new_tokens
+    free = query.json_schema is None
     return SamplingParams(
         max_new_tokens=min(wished, limits.max_new_tokens),
-        min_new_tokens=1,  # a sampled turn may end before its first word: that is no answer
+        # A sampled turn may end before its first word: that is no answer.
+        min_new_tokens=1 if free else 0,
         temperature=limits.temperature if query.temperature is None else query.temperature,
         top_p=limits.top_p if query.top_p is None else query.top_p,
         top_k=limits.top_k,
         min_p=limits.min_p,
-        repetition_penalty=limits.repetition_penalty,
+        repetition_penalty=limits.repetition_penalty if free else 1.0,
         seed=query.seed,
-        stop=(*query.stop, *END_MARKS),
+        stop=(*query.stop, *END_MARKS) if free else query.stop,
+        json_schema=query.json_schema,
     )
 
 

@@ -35,7 +35,8 @@ class Found:
     Attributes:
         passages: best first.
         similarity: cosine of the likest chunk; None where the dense arm was not asked.
-        answerable: whether that reaches the recipe's ``min_score``, and the question has a word.
+        answerable: whether that reaches the recipe's ``min_score`` (without one, the index's), and
+            the question has a word.
         notes: what a reader of the trace should know, e.g. of a filter that was dropped.
     """
 
@@ -108,6 +109,8 @@ class Retriever:
         if not _WORD.search(_plain(question)):
             return False
         least = self._knobs.min_score
+        if least is None:
+            least = self._reader.min_score
         return not least or similarity is None or similarity >= least
 
     def _search(

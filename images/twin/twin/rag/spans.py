@@ -18,6 +18,10 @@ from twin.rag.retrieve import Found
 
 #: Attribute of spans that ended early: the caller went away, or the time was up.
 STOPPED = "twin.stopped"
+#: Event of spans: the first word has come.
+FIRST_WORD_EVENT = "first word"
+#: Attribute of a generation: its tokens, as a JSON object.
+USAGE = "mlflow.chat.tokenUsage"
 
 
 class AnswerSpans:
@@ -92,7 +96,7 @@ def record_generation(span: Span, generation: Generation) -> None:
         "output_tokens": generation.completion_tokens,
         "total_tokens": generation.prompt_tokens + generation.completion_tokens,
     }
-    span.set_attribute("mlflow.chat.tokenUsage", _json(usage))
+    span.set_attribute(USAGE, _json(usage))
     span.set_attribute("mlflow.spanOutputs", _json(generation.text))
 
 

@@ -75,12 +75,12 @@ class RetrievalSection(Section):
         description="passages that hold personal data of these kinds are neither found nor shown, "
         "e.g. SECRET_KEY; names are those of datasets.personal_data",
     )
-    min_score: float = Field(
-        default=0.0,
+    min_score: float | None = Field(
+        default=None,
         ge=0.0,
         le=1.0,
         description="cosine of the best passage below which the answer is that the texts say "
-        "nothing of it; 0: never",
+        "nothing of it; 0: never; none: as it was found when the index was built",
     )
     dont_know: str = Field(default="I have not written about that.", min_length=1)
 

@@ -109,7 +109,9 @@ class ServingSection(Section):
         "its sources' and what these link to; other addresses are made to lead nowhere",
     )
     probe_question: str = Field(
-        default="What do you write about?", description="asked of a version before it gets traffic"
+        default="What do you write about?",
+        description="asked of a version before it gets traffic; answered however near it is, "
+        "unless retrieval.min_score is set",
     )
     citations: bool = Field(
         default=True,

@@ -145,7 +145,7 @@ class BearerAccess:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection (https://asgi.readthedocs.io/en/latest/specs/main.html)."""
-        if scope["type"] != "http" or not _is_guarded(scope["path"]):
+        if scope["type"] != "http" or not is_guarded(scope["path"]):
             await self._app(scope, receive, send)
             return
         try:
@@ -171,7 +171,8 @@ def default_limits(settings: Settings) -> KeyLimits:
     )
 
 
-def _is_guarded(path: str) -> bool:
+def is_guarded(path: str) -> bool:
+    """Whether a path needs a key."""
     return path.startswith(GUARDED) or path == METRICS
 
 

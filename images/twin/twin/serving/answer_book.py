@@ -9,15 +9,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import structlog
 
 from twin.domain.answer import Answer
+from twin.domain.conversation import Turn
 from twin.domain.errors import TwinError
 from twin.domain.feedback import Feedback, KeptAnswer
 from twin.serving.errors import RETRY_AFTER_SECONDS, ApiError
+from twin.serving.metrics import ANSWERS_DROPPED, Metrics
 from twin.settings import Settings
 from twin.stores.answer_records import AnswerRecords
 from twin.stores.warehouse import lasting_warehouse
@@ -26,6 +29,9 @@ from twin.stores.warehouse import lasting_warehouse
 MOST_WAITING = 1_000
 #: An answer with its sources has some ten thousand bytes.
 MOST_BYTES = 200_000
+#: Of the turns before an answer the newest are kept, up to so many.
+MOST_TURNS = 200
+MOST_CHARACTERS_OF_TURNS = 50_000
 AT_ONCE = 100
 #: Given up after so many attempts: some minutes, in which the queue fills.
 ATTEMPTS = 12
@@ -40,16 +46,52 @@ Entry = tuple[str, KeptAnswer]
 Found = TypeVar("Found")
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What an answer goes on from: the turns before it, and the documents that they came from.
+
+    ``previous`` is the id of the answer before it.
+    """
+
+    previous: str | None = None
+    turns: tuple[Turn, ...] = ()
+    documents: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, kept: KeptAnswer) -> Self:
+        """What goes on from a kept answer."""
+        return cls(kept.answer.id, kept.conversation, kept.documents)
+
+    def newest(self) -> tuple[Turn, ...]:
+        """The turns that are kept, from a user's turn on."""
+        turns = list(self.turns[-MOST_TURNS:])
+        size = sum(len(turn.content) for turn in turns)
+        while turns and (size > MOST_CHARACTERS_OF_TURNS or turns[0].role == "assistant"):
+            size -= len(turns.pop(0).content)
+        return tuple(turns)
+
+
+NOTHING_EARLIER = Earlier()
+
+
 class AnswerBook:
     """Keeps answers, and takes their callers' feedback. Makes no connection before its first use.
 
     Args:
         settings: where the warehouse is.
         most_waiting: answers in the queue.
+        metrics: where those that are dropped are counted.
     """
 
-    def __init__(self, settings: Settings, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        most_waiting: int = MOST_WAITING,
+        *,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._waiting: queue.Queue[Entry] = queue.Queue(most_waiting)
         self._lock = threading.Lock()
         self._records: AnswerRecords | None = None
@@ -57,18 +99,28 @@ class AnswerBook:
         self._away = False
         self.dropped = 0
 
-    def keep(self, caller: str, answer: Answer, days: int) -> None:
+    def keep(
+        self, caller: str, answer: Answer, days: int, earlier: Earlier = NOTHING_EARLIER
+    ) -> None:
         """Keep an answer for so many days (0: not at all). Never waits and never fails.
 
         Args:
             caller: id of the key that asked.
             answer: as it was given.
             days: until it expires.
+            earlier: what it goes on from.
         """
         if not days:
             return
         now = datetime.now(UTC)
-        kept = KeptAnswer(answer=answer, created=now, expires=now + timedelta(days=days))
+        kept = KeptAnswer(
+            answer=answer,
+            created=now,
+            expires=now + timedelta(days=days),
+            previous=earlier.previous,
+            history=earlier.newest(),
+            earlier_documents=earlier.documents,
+        )
         try:
             if len(kept.model_dump_json()) > MOST_BYTES:
                 raise ValueError("too large")
@@ -95,9 +147,15 @@ class AnswerBook:
             lambda records, now: records.judge(answer_id, caller, feedback, now)
         )
 
-    async def _found(
-        self, look: Callable[[AnswerRecords, datetime], KeptAnswer | None]
-    ) -> KeptAnswer:
+    async def delete(self, answer_id: str, caller: str) -> None:
+        """Erase an answer to this caller.
+
+        Raises:
+            ApiError: 404 if there is none, 503 if the store is away.
+        """
+        await self._found(lambda records, now: records.delete(answer_id, caller, now))
+
+    async def _found(self, look: Callable[[AnswerRecords, datetime], Found | None]) -> Found:
         for pause in (SECONDS_TO_ARRIVE, 0):
             found = await asyncio.to_thread(self._asked, look)
             if found:
@@ -178,3 +236,5 @@ class AnswerBook:
         if not self.dropped:
             log.warning("answers are dropped that should have been kept", reason=reason)
         self.dropped += number
+        if self._metrics:
+            self._metrics.count(ANSWERS_DROPPED, number)

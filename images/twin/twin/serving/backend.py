@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from twin.domain.answer import Answer
-from twin.rag.query import AnswerPart, Query
+from twin.rag.query import AnswerPart, EmbeddedTexts, Query, TextsQuery
 from twin.serving.routing import RoutingTable, Target
 
 
 class Backend(Protocol):
-    """Model versions that answer. Both methods raise `ApiError` for what callers should know."""
+    """Model versions that answer. All methods raise `ApiError` for what callers should know."""
 
     @property
     def table(self) -> RoutingTable:
@@ -23,3 +23,6 @@ class Backend(Protocol):
 
         Closing the iterator stops the generation.
         """
+
+    async def embed(self, target: Target, query: TextsQuery) -> EmbeddedTexts:
+        """Embed texts by the embedder of the target's index."""

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from twin.domain.answer import Answer
 from twin.rag.query import AnswerPart
@@ -20,57 +20,62 @@ from twin.serving.routing import Target
 
 DONE = "data: [DONE]\n\n"
 
+Choice = dict[str, Any]
+
 
 @dataclass(frozen=True)
-class Completion:
-    """What is the same in every chunk of a completion."""
+class TextCompletion:
+    """A completion of a prompt: what is the same in every chunk of it."""
 
     target: Target
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
+    id: str = field(default_factory=lambda: f"cmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
+    kind: ClassVar[str] = "text_completion"
+    chunk_kind: ClassVar[str] = "text_completion"
+
     def whole(self, answer: Answer) -> dict[str, Any]:
-        """A ``chat.completion``."""
-        message = {
-            "role": "assistant", "content": answer.answer, "annotations": annotations(answer)
-        }  # fmt: skip
-        choice = {"index": 0, "message": message, "finish_reason": answer.finish_reason}
+        """The completion in one piece."""
         return {
-            **self._head("chat.completion"),
-            "choices": [choice],
+            **self._head(self.kind),
+            "choices": [self._whole_choice(answer)],
             "usage": usage(answer),
-            **_lineage(answer),
+            **lineage(answer),
         }
 
     async def events(
         self, parts: AsyncIterator[AnswerPart], *, with_usage: bool
     ) -> AsyncIterator[str]:
         """Server-sent events of a stream; an error in mid-stream becomes an event too."""
-        yield self._event({"role": "assistant", "content": ""})
+        for choice in self._first_choices():
+            yield self._event(choice)
         try:
             async for part in parts:
                 if part.text:
-                    yield self._event({"content": part.text})
+                    yield self._event(self._text_choice(part))
                 if part.answer:
-                    for event in self._end(part.answer, with_usage=with_usage):
-                        yield event
+                    yield self._event(self._last_choice(part.answer), **lineage(part.answer))
+                    if with_usage:
+                        head = self._head(self.chunk_kind)
+                        yield _sse({**head, "choices": [], "usage": usage(part.answer)})
         except ApiError as error:
             yield _sse(error.body())
         yield DONE
 
-    def _end(self, answer: Answer, *, with_usage: bool) -> list[str]:
-        delta = {"annotations": annotations(answer)} if answer.sentences else {}
-        last = self._event(delta, finish_reason=answer.finish_reason, **_lineage(answer))
-        if not with_usage:
-            return [last]
-        head = self._head("chat.completion.chunk")
-        return [last, _sse({**head, "choices": [], "usage": usage(answer)})]
+    def _whole_choice(self, answer: Answer) -> Choice:
+        return _text(answer.answer, answer.finish_reason)
 
-    def _event(
-        self, delta: dict[str, Any], finish_reason: str | None = None, **more: object
-    ) -> str:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-        return _sse({**self._head("chat.completion.chunk"), "choices": [choice], **more})
+    def _first_choices(self) -> list[Choice]:
+        return []
+
+    def _text_choice(self, part: AnswerPart) -> Choice:
+        return _text(part.text)
+
+    def _last_choice(self, answer: Answer) -> Choice:
+        return _text("", answer.finish_reason)
+
+    def _event(self, choice: Choice, **more: object) -> str:
+        return _sse({**self._head(self.chunk_kind), "choices": [choice], **more})
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {
@@ -80,6 +85,51 @@ class Completion:
             "model": self.target.model,
             "system_fingerprint": self.target.application,
         }
+
+
+@dataclass(frozen=True)
+class ChatCompletion(TextCompletion):
+    """A completion of a chat.
+
+    Attributes:
+        bound: whether the answer has to fit a schema, so that a refusal goes into a field of its
+            own.
+    """
+
+    bound: bool = False
+    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
+
+    kind: ClassVar[str] = "chat.completion"
+    chunk_kind: ClassVar[str] = "chat.completion.chunk"
+
+    def _whole_choice(self, answer: Answer) -> Choice:
+        refusal = answer.answer if self.bound and answer.refused else None
+        message = {
+            "role": "assistant",
+            "content": answer.answer if refusal is None else None,
+            "refusal": refusal,
+            "annotations": annotations(answer),
+        }
+        return {"index": 0, "message": message, "finish_reason": answer.finish_reason}
+
+    def _first_choices(self) -> list[Choice]:
+        return [_delta({"role": "assistant", "content": ""})]
+
+    def _text_choice(self, part: AnswerPart) -> Choice:
+        name = "refusal" if self.bound and part.refused else "content"
+        return _delta({name: part.text})
+
+    def _last_choice(self, answer: Answer) -> Choice:
+        delta = {"annotations": annotations(answer)} if answer.sentences else {}
+        return _delta(delta, answer.finish_reason)
+
+
+def _text(text: str, finish_reason: str | None = None) -> Choice:
+    return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason}
+
+
+def _delta(delta: dict[str, Any], finish_reason: str | None = None) -> Choice:
+    return {"index": 0, "delta": delta, "finish_reason": finish_reason}
 
 
 def usage(answer: Answer) -> dict[str, int]:
@@ -92,28 +142,32 @@ def usage(answer: Answer) -> dict[str, int]:
 
 
 def annotations(answer: Answer) -> list[dict[str, Any]]:
-    """Citations as OpenAI has them: where in the text they stand, and the source's address."""
+    """Citations as chat completions have them."""
+    return [{"type": "url_citation", "url_citation": each} for each in citations(answer)]
+
+
+def citations(answer: Answer) -> list[dict[str, Any]]:
+    """Where in the text each citation stands, and the source's address."""
     return [
         {
-            "type": "url_citation",
-            "url_citation": {
-                "start_index": sentence.start,
-                "end_index": sentence.end,
-                "url": answer.sources[citation.source - 1].url,
-                "title": answer.sources[citation.source - 1].title,
-            },
+            "start_index": sentence.start,
+            "end_index": sentence.end,
+            "url": answer.sources[citation.source - 1].url,
+            "title": answer.sources[citation.source - 1].title,
         }
         for sentence in answer.sentences
         for citation in sentence.citations
     ]
 
 
-def _lineage(answer: Answer) -> dict[str, Any]:
+def lineage(answer: Answer) -> dict[str, Any]:
+    """What OpenAI has no field for: where the answer comes from."""
     return {
         "answer_id": answer.id,
         "sentences": [sentence.model_dump(mode="json") for sentence in answer.sentences],
         "sources": [source.model_dump(mode="json") for source in answer.sources],
         "grounded": answer.grounded,
+        "refused": answer.refused,
         "model_version": answer.model_version,
         "trace_id": answer.trace_id,
     }

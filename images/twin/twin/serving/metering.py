@@ -12,11 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin.domain.answer import Answer
 from twin.domain.api_key import Right
-from twin.rag.query import AnswerPart, Query
+from twin.rag.query import AnswerPart, EmbeddedTexts, Query, TextsQuery
 from twin.serving.access import CALLER, right_for
 from twin.serving.backend import Backend
 from twin.serving.caller_limits import CallerLimits
 from twin.serving.errors import ApiError
+from twin.serving.metrics import LIMITED, Metrics
 from twin.serving.routing import RoutingTable, Target
 
 #: What a token has in English, for answers that break off before they say what they took.
@@ -46,9 +47,10 @@ class Meter:
 
 @dataclass
 class Metering:
-    """All answers of one request."""
+    """All answers of one request, and the tokens of what it has embedded."""
 
     meters: list[Meter] = field(default_factory=list)
+    embedded: int = 0
 
     def open(self, query: Query) -> Meter:
         """A meter for an answer that is about to be asked for."""
@@ -59,7 +61,7 @@ class Metering:
     @property
     def tokens(self) -> int:
         """Read and written by all."""
-        return sum(meter.tokens for meter in self.meters)
+        return self.embedded + sum(meter.tokens for meter in self.meters)
 
 
 METERING: ContextVar[Metering | None] = ContextVar("metering", default=None)
@@ -101,13 +103,20 @@ class CallersBackend:
                 meter.answer = part.answer or meter.answer
                 yield part
 
+    async def embed(self, target: Target, query: TextsQuery) -> EmbeddedTexts:
+        """See `Backend.embed`."""
+        embedded = await self._backend.embed(target, query)
+        (METERING.get() or Metering()).embedded += embedded.tokens
+        return embedded
+
 
 class CallerLimiting:
     """ASGI middleware that answers 429 to what a caller's limits forbid, and says what is left."""
 
-    def __init__(self, app: ASGIApp, limits: CallerLimits) -> None:
+    def __init__(self, app: ASGIApp, limits: CallerLimits, metrics: Metrics) -> None:
         self._app = app
         self._limits = limits
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection (https://asgi.readthedocs.io/en/latest/specs/main.html)."""
@@ -118,6 +127,7 @@ class CallerLimiting:
         try:
             admission = await self._limits.admit(caller, asks=_asks(scope))
         except ApiError as error:
+            self._metrics.count(LIMITED, code=error.code)
             await error.response()(scope, receive, send)
             return
         metering = Metering()

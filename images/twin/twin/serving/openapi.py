@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from twin.serving.access import GUARDED
+from twin.serving.access import is_guarded
 from twin.serving.response_schema import ErrorBody
 
 DOCUMENT = "/openapi.json"
@@ -13,9 +13,10 @@ BEARER = "key"
 
 DESCRIPTION = """\
 A twin of an author's writing: it answers in the author's manner, from the author's texts, and says
-which text each sentence comes from. It speaks OpenAI's chat completions. Paths under `/v1/` want a
-key: `Authorization: Bearer KEY`. A field that is `null` is as if it were not there. What would
-change an answer and can't be honoured is refused by name.
+which text each sentence comes from. It speaks OpenAI's chat completions, responses, completions
+and embeddings. Paths under `/v1/`, and `/metrics`, want a key: `Authorization: Bearer KEY`. A field
+that is `null` is as if it were not there. What would change an answer and can't be honoured is
+refused by name. `refused` answers say that the author has not written about it.
 """
 
 #: Each status that a route may refuse with, in words.
@@ -59,8 +60,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
     found["components"]["securitySchemes"] = {BEARER: {"type": "http", "scheme": "bearer"}}
     for path, methods in found["paths"].items():
         for operation in methods.values():
-            if path.startswith(GUARDED):
+            if is_guarded(path):
                 operation["security"] = [{BEARER: []}]
+            content = operation["responses"]["200"].get("content", {})
+            if "text/plain" in content:
+                content.pop("application/json", None)
             # FastAPI's own answer to what is malformed; ours is a 400.
             operation["responses"].pop("422", None)
     for name in ("HTTPValidationError", "ValidationError"):

@@ -73,7 +73,8 @@ class CompletionMessage(BaseModel):
     """The answer."""
 
     role: Literal["assistant"]
-    content: str
+    content: str | None
+    refusal: str | None = Field(description="in place of JSON: the author has not written about it")
     annotations: list[Annotation]
 
 
@@ -93,7 +94,7 @@ class Usage(BaseModel):
     total_tokens: int
 
 
-class ChatCompletion(BaseModel):
+class ChatCompletionBody(BaseModel):
     """OpenAI's ``chat.completion``, and beside its fields what the answer comes from."""
 
     model_config = ConfigDict(protected_namespaces=())
@@ -109,15 +110,71 @@ class ChatCompletion(BaseModel):
     sources: list[Passage]
     sentences: list[CheckedSentence]
     grounded: bool
+    refused: bool
     model_version: str
     trace_id: str
+
+
+class TextChoice(BaseModel):
+    """The one completion that there is."""
+
+    index: Literal[0]
+    text: str
+    logprobs: None
+    finish_reason: str = Field(description="stop, or length where the tokens or the time ran out")
+
+
+class TextCompletionBody(BaseModel):
+    """OpenAI's ``text_completion``, and beside its fields what the answer comes from."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    system_fingerprint: str = Field(description="the version that answered")
+    choices: list[TextChoice]
+    usage: Usage
+    answer_id: str = Field(description="for `/v1/answers/{id}` and feedback")
+    sources: list[Passage]
+    sentences: list[CheckedSentence]
+    grounded: bool
+    refused: bool
+    model_version: str
+    trace_id: str
+
+
+class Embedding(BaseModel):
+    """A text's unit vector; as base64 its 32-bit floats, the lowest byte first."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(BaseModel):
+    """Tokens read, by the embedder's own tokenizer."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(BaseModel):
+    """Vectors in the order of the texts."""
+
+    object: Literal["list"]
+    data: list[Embedding]
+    model: str
+    embedder: str = Field(description="by name and digest: others' vectors are not compared")
+    usage: EmbeddingUsage
 
 
 #: One event of a stream; its data is a chunk of OpenAI's, and ``[DONE]`` at the end.
 EVENT_STREAM: dict[str, Any] = {
     "schema": {
         "type": "object",
-        "description": "one server-sent event: a chat.completion.chunk as JSON, or [DONE]",
+        "description": "one server-sent event: a chunk as JSON, or [DONE]",
         "properties": {"data": {"type": "string"}},
         "required": ["data"],
     },

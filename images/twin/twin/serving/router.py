@@ -16,7 +16,7 @@ from ray.serve.exceptions import (  # noqa: TID253
 from twin.domain.answer import Answer
 from twin.domain.errors import BadDataError, OverloadedError, TryAgainError, TwinError
 from twin.job import configure_logging
-from twin.rag.query import AnswerPart, Query
+from twin.rag.query import AnswerPart, EmbeddedTexts, Query, TextsQuery
 from twin.serving.access import Keys, default_limits
 from twin.serving.answer_book import AnswerBook
 from twin.serving.api import create_app
@@ -24,6 +24,7 @@ from twin.serving.caller_limits import CallerLimits
 from twin.serving.errors import ApiError
 from twin.serving.handles import local_handle
 from twin.serving.key_follower import KeyFollower
+from twin.serving.ray_metrics import RayMetrics
 from twin.serving.replica_process import keep_to_loopback
 from twin.serving.routing import RoutingTable, Target
 from twin.settings import get_settings
@@ -61,7 +62,7 @@ class RayBackend:
 
     async def answer(self, target: Target, query: Query) -> Answer:
         """Answer in one piece; see `Backend.answer`."""
-        data = query.model_dump(mode="json")
+        data = _plain(query)
 
         async def ask(handle: "DeploymentHandle") -> Any:
             return await handle.answer.remote(data)
@@ -70,7 +71,7 @@ class RayBackend:
 
     async def stream(self, target: Target, query: Query) -> AsyncIterator[AnswerPart]:
         """Answer piece by piece; see `Backend.stream`."""
-        data = query.model_dump(mode="json")
+        data = _plain(query)
 
         async def begin(handle: "DeploymentHandle") -> tuple[Any, Any]:
             parts = handle.options(stream=True).stream.remote(data)
@@ -86,6 +87,15 @@ class RayBackend:
         finally:
             # Nobody listens any more, or it has ended, where this does nothing.
             parts.cancel()
+
+    async def embed(self, target: Target, query: TextsQuery) -> EmbeddedTexts:
+        """Embed texts; see `Backend.embed`."""
+        data = _plain(query)
+
+        async def ask(handle: "DeploymentHandle") -> Any:
+            return await handle.embed.remote(data)
+
+        return EmbeddedTexts.model_validate(await self._try(target, ask))
 
     async def _try(
         self, target: Target, ask: "Callable[[DeploymentHandle], Awaitable[Any]]"
@@ -119,6 +129,11 @@ class RayBackend:
         return self._handles[name]
 
 
+def _plain(query: Query | TextsQuery) -> dict[str, Any]:
+    """As data; what is not asked for is left out, so that versions of older code read it too."""
+    return query.model_dump(mode="json", exclude_none=True)
+
+
 def _told(error: Exception, target: Target) -> Exception:
     """What a caller is told of an exception in a replica."""
     cause = getattr(error, "cause", error)
@@ -149,11 +164,13 @@ class Router:
         settings = get_settings()
         keys = Keys(settings.api_keys, default_limits(settings))
         KeyFollower(keys, settings).start()
+        metrics = RayMetrics()
         return create_app(
             self._backend,
             keys,
             settings.max_body_bytes,
-            book=AnswerBook(settings),
+            book=AnswerBook(settings, metrics=metrics),
+            metrics=metrics,
             limits=CallerLimits(SharedCounts(settings)),
             cors_origins=settings.cors_origins,
             names_responses=False,  # Serve's own middleware does

@@ -6,9 +6,9 @@ answer is refused by name rather than ignored; fields that are unknown here are 
 compatible servers do.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ from pydantic import (
 from twin.domain.conversation import Turn
 from twin.domain.feedback import Feedback
 from twin.rag.query import Query
+from twin.serving.answer_form import DESCRIPTION, FormKind, form_schema
 
 #: Turns of a conversation that are read, the newest; the prompt holds far fewer.
 MAX_TURNS = 200
@@ -37,9 +38,11 @@ SEEDS = 2**63
 #: API, and what a model of OpenAI's says when it refuses.
 TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
 
+Refused = Mapping[str, Callable[[Any], bool]]
+
 #: Parameters that would change the answer and cannot be honoured, each with the test of a value
 #: that asks for nothing.
-UNSUPPORTED: dict[str, Callable[[Any], bool]] = {
+UNSUPPORTED: Refused = {
     **dict.fromkeys(
         ("tools", "functions", "audio", "logprobs", "top_logprobs", "logit_bias"),
         lambda value: not value,
@@ -101,7 +104,7 @@ def _stops(value: Any) -> Any:
 
 
 #: As the OpenAPI document has them.
-_CONTENT = {
+CONTENT = {
     "anyOf": [
         {"type": "string"},
         {
@@ -142,7 +145,7 @@ class ChatMessage(Given):
     """One message of a conversation; what a client sends back of an earlier answer is accepted."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[Text, BeforeValidator(_text_of), WithJsonSchema(_CONTENT)] = ""
+    content: Annotated[Text, BeforeValidator(_text_of), WithJsonSchema(CONTENT)] = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -159,37 +162,43 @@ class StreamOptions(Given):
     include_usage: bool = False
 
 
+class JsonSchema(Given):
+    """A JSON schema (2020-12) by a name, which changes nothing."""
+
+    name: str = ""
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+
+
 class ResponseFormat(Given):
-    """The form of the answer: text only."""
+    """The form of the answer."""
 
-    type: str = "text"
+    type: FormKind = "text"
+    json_schema: JsonSchema | None = None
 
-    @field_validator("type")
-    @classmethod
-    def _is_text(cls, kind: str) -> str:
-        if kind != "text":
-            raise ValueError(f"{kind} is not supported: only text is")
-        return kind
+    @model_validator(mode="after")
+    def _can_be_kept_to(self) -> Self:
+        self.bounds()
+        return self
+
+    def bounds(self) -> str | None:
+        """The schema that the answer has to fit, as text; None: any text will do."""
+        return form_schema(self.type, self.json_schema.schema_ if self.json_schema else None)
 
 
-class Sampling(Given):
-    """Sampling parameters in OpenAI's ranges.
+class Drawing(Given):
+    """How to choose among words, in OpenAI's ranges; what cannot be honoured is refused."""
 
-    Unset ones come from the recipe, whose limits hold.
-    """
-
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
-    seed: int | None = Field(default=None, ge=-SEEDS, lt=SEEDS)
-    stop: Annotated[list[Text], BeforeValidator(_stops), WithJsonSchema(_STOP)] = []
+
+    #: Names of parameters that are refused, each with the test of a value that asks for nothing.
+    unsupported: ClassVar[Refused] = UNSUPPORTED
 
     @model_validator(mode="before")
     @classmethod
     def _refuses_what_it_cannot_do(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            for name, asks_nothing in UNSUPPORTED.items():
+            for name, asks_nothing in cls.unsupported.items():
                 if data.get(name) is not None and not asks_nothing(data[name]):
                     raise ValueError(f"{name} is not supported")
         return data
@@ -198,12 +207,41 @@ class Sampling(Given):
         """As the fields of a `Query`. A ``top_p`` of 0 keeps the likeliest token only: greedy."""
         greedy = self.top_p == 0
         return {
-            "max_new_tokens": self.max_completion_tokens or self.max_tokens,
             "temperature": 0.0 if greedy else self.temperature,
             "top_p": None if greedy else self.top_p,
+        }
+
+
+class Sampling(Drawing):
+    """Sampling parameters of chat completions and answers.
+
+    Unset ones come from the recipe, whose limits hold.
+    """
+
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    seed: int | None = Field(default=None, ge=-SEEDS, lt=SEEDS)
+    stop: Annotated[list[Text], BeforeValidator(_stops), WithJsonSchema(_STOP)] = []
+
+    def overrides(self) -> dict[str, Any]:
+        """As the fields of a `Query`."""
+        return {
+            "max_new_tokens": self.max_completion_tokens or self.max_tokens,
             "seed": self.seed,
             "stop": tuple(self.stop),
+            **super().overrides(),
         }
+
+
+def is_one(n: int) -> int:
+    """One choice; several would each need an answer of its own."""
+    if n != 1:
+        raise ValueError(f"{n} choices are not supported: only 1 is")
+    return n
+
+
+ModelName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_text)]
+Choices = Annotated[int, AfterValidator(is_one)]
 
 
 class ChatCompletionRequest(Sampling):
@@ -212,65 +250,70 @@ class ChatCompletionRequest(Sampling):
     Instructions (system, developer) may stand anywhere; messages of one role in a row are one.
     """
 
-    model: Text = Field(min_length=1, max_length=200)
+    model: ModelName
     messages: list[ChatMessage] = Field(min_length=1)
     stream: bool = False
     stream_options: StreamOptions = StreamOptions()
-    response_format: ResponseFormat = ResponseFormat()
-    n: int = 1
-
-    @field_validator("n")
-    @classmethod
-    def _is_one(cls, n: int) -> int:
-        if n != 1:
-            raise ValueError(f"{n} choices are not supported: only 1 is")
-        return n
+    response_format: ResponseFormat = Field(default=ResponseFormat(), description=DESCRIPTION)
+    n: Choices = 1
 
     @model_validator(mode="after")
     def _ends_with_a_question(self) -> Self:
-        turns = self._turns()
-        if not turns or turns[-1].role != "user":
-            raise ValueError("the last message must be the user's, and not empty")
+        check_ends_with_a_question(turns_of(self.messages))
         return self
 
     def query(self) -> Query:
         """As the chain takes it."""
-        *earlier, last = self._turns()
+        *earlier, last = turns_of(self.messages)
         return Query(
             question=last.content,
-            system=_joined(m.content for m in self.messages if m.role in ("system", "developer")),
+            system=instructions_of(self.messages),
             history=tuple(earlier[-MAX_TURNS:]),
+            json_schema=self.response_format.bounds(),
             **self.overrides(),
         )
 
-    def _turns(self) -> list[Turn]:
-        """What user and assistant said in turn, without empty messages."""
-        said = (m for m in self.messages if m.role in ("user", "assistant") and m.content.strip())
-        return [
-            Turn.model_validate({"role": role, "content": _joined(m.content for m in run)})
-            for role, run in groupby(said, key=lambda message: message.role)
-        ]
+
+def turns_of(messages: Sequence[ChatMessage]) -> list[Turn]:
+    """What user and assistant said in turn, without empty messages."""
+    said = (m for m in messages if m.role in ("user", "assistant") and m.content.strip())
+    return [
+        Turn.model_validate({"role": role, "content": joined(m.content for m in run)})
+        for role, run in groupby(said, key=lambda message: message.role)
+    ]
 
 
-def _joined(texts: Iterable[str]) -> str | None:
-    return "\n\n".join(text for text in texts if text.strip()) or None
+def instructions_of(messages: Sequence[ChatMessage]) -> str | None:
+    """The instructions among messages, as one."""
+    return joined(m.content for m in messages if m.role in ("system", "developer"))
+
+
+def check_ends_with_a_question(turns: Sequence[Turn]) -> None:
+    """Raises `ValueError` if nothing is asked at the end."""
+    if not turns or turns[-1].role != "user":
+        raise ValueError("the last message must be the user's, and not empty")
+
+
+def joined(texts: Iterable[str | None]) -> str | None:
+    """Texts as paragraphs of one; None if none says anything."""
+    return "\n\n".join(text for text in texts if text and text.strip()) or None
+
+
+def is_not_blank(text: str) -> str:
+    """A text that says something."""
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
 
 
 class AnswerRequest(Sampling):
     """``POST /v1/answers``: a question, and how many passages to answer from."""
 
-    question: Text
+    question: Annotated[Text, AfterValidator(is_not_blank)]
     model: Text | None = Field(
         default=None, max_length=200, description="may be left out while one model is in service"
     )
     k: int | None = Field(default=None, ge=1, le=20, description="passages to retrieve")
-
-    @field_validator("question")
-    @classmethod
-    def _is_not_blank(cls, question: str) -> str:
-        if not question.strip():
-            raise ValueError("must not be blank")
-        return question
 
     def query(self) -> Query:
         """As the chain takes it."""

@@ -16,21 +16,79 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from twin.serving.metrics import SPANS_DROPPED, Metrics
+from twin.serving.span_metrics import SpanMetrics
 from twin.settings import Settings
 from twin.stores.mlflow_connection import shown_url
 
 EXPERIMENT_HEADER = "x-mlflow-experiment-id"
 TIMEOUT_SECONDS = 5.0
+#: Spans that wait to be sent, four an answer; and those that are sent together.
+MOST_WAITING = 2_048
+AT_ONCE = 512
 
 log = structlog.get_logger("twin.serving")
 
 
-def send_traces(settings: Settings, experiment: str) -> TracerProvider:
-    """Send the spans of this process to an experiment of MLflow from now on."""
+def send_traces(settings: Settings, experiment: str, metrics: Metrics) -> TracerProvider:
+    """Send the spans of this process to an experiment of MLflow from now on, and measure them."""
     provider = TracerProvider(resource=Resource.create({"service.name": "llm-twin"}))
-    provider.add_span_processor(BatchSpanProcessor(MlflowSpans(settings, experiment)))
+    provider.add_span_processor(SpanMetrics(metrics))
+    provider.add_span_processor(CountedBatches(MlflowSpans(settings, experiment), metrics))
     trace.set_tracer_provider(provider)
     return provider
+
+
+class CountedBatches(BatchSpanProcessor):
+    """Sends spans in batches, and counts those that are not: the queue is full, or MLflow away."""
+
+    def __init__(
+        self, exporter: SpanExporter, metrics: Metrics, most_waiting: int = MOST_WAITING
+    ) -> None:
+        self._counts = _Counts(exporter, metrics)
+        self._most_waiting = most_waiting
+        super().__init__(
+            self._counts,
+            max_queue_size=most_waiting,
+            max_export_batch_size=min(AT_ONCE, most_waiting),
+        )
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue a span, if there is room."""
+        if self._counts.take(self._most_waiting):
+            super().on_end(span)
+
+
+class _Counts(SpanExporter):
+    """Exports by another exporter; knows how many spans wait for it."""
+
+    def __init__(self, exporter: SpanExporter, metrics: Metrics) -> None:
+        self._exporter = exporter
+        self._metrics = metrics
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    def take(self, most: int) -> bool:
+        """Whether one more span may wait."""
+        with self._lock:
+            if self._waiting < most:
+                self._waiting += 1
+                return True
+        self._metrics.count(SPANS_DROPPED)
+        return False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export a batch, and count it if that fails."""
+        with self._lock:
+            self._waiting -= len(spans)
+        result = self._exporter.export(spans)
+        if result is not SpanExportResult.SUCCESS:
+            self._metrics.count(SPANS_DROPPED, len(spans))
+        return result
+
+    def shutdown(self) -> None:
+        """Close the connection."""
+        self._exporter.shutdown()
 
 
 class MlflowSpans(SpanExporter):

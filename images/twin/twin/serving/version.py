@@ -15,7 +15,8 @@ from ray import serve  # noqa: TID253 - only Serve imports this module
 from twin.domain.errors import BadConfigurationError
 from twin.domain.rollout import ServedVersion
 from twin.job import configure_logging
-from twin.rag.query import Query
+from twin.rag.query import Query, TextsQuery
+from twin.rag.text_embedding import TextEmbedding
 from twin.recipes import Recipe
 from twin.serving.replica_process import (
     import_transformers_without_torch,
@@ -30,6 +31,7 @@ from twin.stores.tokenizers import fetch_tokenizer
 if TYPE_CHECKING:
     from ray.serve import Application
 
+    from twin.models.embedder import Embedder
     from twin.models.engines.engine import Engine
     from twin.rag.chain import Chain
 
@@ -53,6 +55,7 @@ class Version:
     """A replica."""
 
     async def __init__(self, arguments: VersionArguments) -> None:  # type: ignore[misc]
+        from twin.serving.ray_metrics import RayMetrics
         from twin.serving.traces import send_traces
 
         configure_logging()
@@ -61,9 +64,13 @@ class Version:
         recipe = recipe_of(arguments.served)
         settings = get_settings().model_copy(update={"threads": THREADS})
         keep_to_loopback(settings)
-        send_traces(settings, experiment=recipe.name)
+        send_traces(settings, recipe.name, RayMetrics())
         engine = await _engine(arguments, recipe)
-        self._chain = await asyncio.to_thread(_load_chain, arguments, recipe, engine, settings)
+        embedder = await asyncio.to_thread(_load_embedder, recipe, settings)
+        self._embedding = TextEmbedding(embedder)
+        self._chain = await asyncio.to_thread(
+            _load_chain, arguments, recipe, engine, settings, embedder
+        )
         await self._chain.warm_up()
 
     async def answer(self, query: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +83,11 @@ class Version:
         async with contextlib.aclosing(self._chain.stream(Query.model_validate(query))) as parts:
             async for part in parts:
                 yield part.model_dump(mode="json")
+
+    async def embed(self, query: dict[str, Any]) -> dict[str, Any]:
+        """A `TextsQuery` to `EmbeddedTexts`, both as JSON-like data."""
+        embedded = await self._embedding.embed(TextsQuery.model_validate(query))
+        return embedded.model_dump()
 
 
 async def _engine(arguments: VersionArguments, recipe: Recipe) -> "Engine":
@@ -93,16 +105,25 @@ async def _engine(arguments: VersionArguments, recipe: Recipe) -> "Engine":
     return RemoteEngine.open(recipe.serving.remote)
 
 
-def _load_chain(
-    arguments: VersionArguments, recipe: Recipe, engine: "Engine", settings: Settings
-) -> "Chain":
+def _load_embedder(recipe: Recipe, settings: Settings) -> "Embedder":
     from twin.models.embedder import load_embedder
+
+    embedder = load_embedder(recipe.features.embedder, settings)
+    embedder.encode([recipe.author.name])  # converts the model if that was never done, by torch
+    return embedder
+
+
+def _load_chain(
+    arguments: VersionArguments,
+    recipe: Recipe,
+    engine: "Engine",
+    settings: Settings,
+    embedder: "Embedder",
+) -> "Chain":
     from twin.rag.chain import Lineage, load_chain
 
     served = arguments.served
     tokenizer = fetch_tokenizer(*served.model_source, settings)
-    embedder = load_embedder(recipe.features.embedder, settings)
-    embedder.encode([recipe.author.name])  # converts the model if that was never done, by torch
     import_transformers_without_torch()
     lineage = Lineage(arguments.model, served.version, arguments.adapter)
     return load_chain(recipe, engine, tokenizer, settings, lineage, embedder=embedder)

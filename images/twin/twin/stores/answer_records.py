@@ -60,6 +60,12 @@ class AnswerRecords:
             )
         return _kept(found) if found else None
 
+    def delete(self, answer_id: str, caller: str, now: datetime) -> bool:
+        """Erase an answer to this caller; False: no such answer."""
+        with self._warehouse.plain_errors():
+            found = self._answers().delete_one(_query(answer_id, caller, now))
+        return found.deleted_count > 0
+
     def judged(self, model: str, now: datetime) -> Iterator[KeptAnswer]:
         """A model's answers that have feedback, by the time it was given."""
         query = {"answer.model": model, "given": {"$ne": None}, "expires": {"$gt": now}}
@@ -68,7 +74,8 @@ class AnswerRecords:
                 yield _kept(found)
 
     def forget(self, document_ids: Collection[str]) -> int:
-        """Erase the answers whose sources include one of these documents; returns how many."""
+        """Erase the answers whose sources, or those of the turns before them, include one of
+        these documents; returns how many."""
         erased = 0
         with self._warehouse.plain_errors():
             for some in slices(document_ids):
@@ -83,9 +90,10 @@ def _record(caller: str, kept: KeptAnswer) -> Record:
     return {
         "_id": kept.answer.id,
         "caller": caller,
-        "documents": sorted({source.document_id for source in kept.answer.sources}),
+        "documents": list(kept.documents),
         "given": None,
         **kept.model_dump(),
+        "history": [turn.model_dump() for turn in kept.history],
         "answer": kept.answer.model_dump(mode="json"),
     }
 

@@ -152,6 +152,7 @@ class EmbeddedIndex:
         spec, dimension = release.state.spec, read_state(self.release(name)).dimension
         try:
             with self.write(spec, dimension, rebuild=True) as writer:
+                writer.note_min_score(release.state.min_score)
                 kept = (item for item in self.documents_of(release) if item.id not in ids)
                 while batch := list(islice(kept, DOCUMENTS_PER_COPY)):
                     writer.upsert(batch)
@@ -214,7 +215,7 @@ class EmbeddedIndex:
                 state.deleted += gone.chunks
         shard.flush()
         shard.close()
-        state.index = IndexState(spec=state.index.spec, documents=documents)
+        state.index = state.index.model_copy(update={"documents": documents})
         (work / "state.json").write_text(state.model_dump_json(), encoding="utf-8")
         self.replace(name)
 
@@ -349,6 +350,11 @@ class EmbeddedReader:
         with self._searching() as release:
             return release.state
 
+    @property
+    def min_score(self) -> float | None:
+        """See `IndexReader.min_score`."""
+        return self.state.min_score
+
     def search(
         self,
         dense: Sequence[float] | None,
@@ -376,11 +382,8 @@ class EmbeddedReader:
 
     def get(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
         """The chunks of these ids; those that are not there are left out."""
-        if not chunk_ids:
-            return {}
         with self._searching() as release:
-            records = release.shard.retrieve(list(chunk_ids), True, False)
-        return {str(record.id): Chunk.model_validate(record.payload) for record in records}
+            return _chunks(release.shard, chunk_ids)
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Sequence[float]]:
         """Dense vectors of the chunks of these ids; those that are not there are left out."""
@@ -588,7 +591,16 @@ class EmbeddedWriter:
     @property
     def state(self) -> IndexState:
         """What the index would hold if it were published now."""
-        return IndexState(spec=self._release.index.spec, documents=self._documents)
+        return self._release.index.model_copy(update={"documents": self._documents})
+
+    @property
+    def work(self) -> "_Work":
+        """What was made so far."""
+        return _Work(self._open)
+
+    def note_min_score(self, score: float | None) -> None:
+        """See `IndexWriter.note_min_score`."""
+        self._release.index = self._release.index.model_copy(update={"min_score": score})
 
     def upsert(self, documents: Sequence[IndexedDocument]) -> None:
         """Put documents in, each in place of all its former chunks."""
@@ -628,7 +640,7 @@ class EmbeddedWriter:
     def publish(self) -> str:
         """Seal the work, point readers to it, and remove all but the release before it."""
         self._optimise()
-        contract.check_release(self.state, _Work(self._open), f"release of {self._index.recipe}")
+        contract.check_release(self.state, self.work, f"release of {self._index.recipe}")
         former = self._index.current()
         name = self._seal()
         if former is not None and self._is_of_another_embedder(former):
@@ -756,6 +768,9 @@ class _Work:
     def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
         return _vectors(self._shard, ids)
 
+    def get(self, ids: Sequence[str]) -> dict[str, Chunk]:
+        return _chunks(self._shard, ids)
+
     def nearest(self, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
         from qdrant_edge import Query, QueryRequest
 
@@ -775,6 +790,11 @@ def _points(document: IndexedDocument) -> list[Any]:
         )
         for chunk, vector in zip(document.chunks, document.vectors, strict=True)
     ]
+
+
+def _chunks(shard: "EdgeShard", ids: Sequence[str]) -> dict[str, Chunk]:
+    records = shard.retrieve(list(ids), True, False) if ids else []
+    return {str(record.id): Chunk.model_validate(record.payload) for record in records}
 
 
 def _vectors(shard: "EdgeShard", ids: Sequence[str]) -> dict[str, Sequence[float]]:

@@ -99,6 +99,9 @@ class IndexState(BaseModel):
 
     spec: IndexSpec
     documents: dict[str, DocumentState]
+    min_score: float | None = None
+    """Cosine to a question from which on a passage may answer it, found when the index was built;
+    None: not looked for, by a build before there was this."""
 
     @property
     def chunks(self) -> int:
@@ -219,6 +222,10 @@ class IndexReader(Protocol):
     def state(self) -> IndexState:
         """What is searched now."""
 
+    @property
+    def min_score(self) -> float | None:
+        """See `IndexState.min_score`; light, and of the release that is searched now."""
+
     def search(
         self,
         dense: Sequence[float] | None,
@@ -279,6 +286,13 @@ class IndexWriter(Protocol):
 
     def delete(self, document_ids: Sequence[str]) -> None:
         """Take documents out; unknown ids are passed over."""
+
+    @property
+    def work(self) -> "Unpublished":
+        """What was made so far, to be looked at before it is published."""
+
+    def note_min_score(self, score: float | None) -> None:
+        """Have the release carry this `IndexState.min_score`."""
 
     def checkpoint(self) -> None:
         """Make the work so far durable, so that a writer after a kill goes on from here."""
@@ -410,13 +424,16 @@ def chunker_of(chunker: str, variant: str) -> str:
 
 
 class Unpublished(Protocol):
-    """What `check_release` asks of a writer's work before readers may see it."""
+    """What is asked of a writer's work before readers may see it."""
 
     def count(self) -> int:
         """Number of chunks that are really there."""
 
     def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
         """Dense vectors of those of ``ids`` that are there."""
+
+    def get(self, ids: Sequence[str]) -> dict[str, Chunk]:
+        """Those chunks of ``ids`` that are there."""
 
     def nearest(self, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
         """Ids and cosines of the ``k`` chunks nearest to a vector, best first."""

@@ -41,6 +41,7 @@ class Head(BaseModel):
     version: int
     spec: IndexSpec
     dimension: int
+    min_score: float | None = None
 
 
 def export_index(reader: IndexReader, path: Path) -> IndexState:
@@ -56,7 +57,13 @@ def export_index(reader: IndexReader, path: Path) -> IndexState:
     documents = reader.documents()
     first = next((item for item in documents if item.vectors), None)
     dimension = len(first.vectors[0]) if first else 0
-    head = Head(format=FORMAT, version=VERSION, spec=state.spec, dimension=dimension)
+    head = Head(
+        format=FORMAT,
+        version=VERSION,
+        spec=state.spec,
+        dimension=dimension,
+        min_score=state.min_score,
+    )
     with path.open("w", encoding="utf-8") as file:
         file.write(head.model_dump_json() + "\n")
         count = sum(_write(file, item) for item in reader.documents())
@@ -90,11 +97,12 @@ def import_index(
     """
     head, documents = read_index(path)
     states = {item.id: item.state for item in documents if only is None or item.id in only}
-    state = IndexState(spec=head.spec, documents=states)
+    state = IndexState(spec=head.spec, documents=states, min_score=head.min_score)
     # Without a single chunk there is nothing to search, and no store takes vectors of length 0.
     if index.state() == state or not state.chunks:
         return state
     with index.write(head.spec, head.dimension, rebuild=True) as writer:
+        writer.note_min_score(head.min_score)
         batch: list[IndexedDocument] = []
         for item in read_index(path)[1]:
             if item.id not in states:

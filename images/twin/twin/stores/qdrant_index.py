@@ -7,7 +7,8 @@ beside it and moves the alias. The one before is kept.
 
 Beside its chunks a collection has one point without vectors for each document: its revision and
 number of chunks, written when all of them are there. While a document is being replaced the
-revision there is empty, so that what a killed writer left is known and done again.
+revision there is empty, so that what a killed writer left is known and done again. One more such
+point holds what was found out about the whole.
 """
 
 import json
@@ -46,6 +47,9 @@ BATCH = 256
 TIMEOUT_SECONDS = 30
 FOLLOW_SECONDS = 5.0
 """How long a reader may search the collection before the published one."""
+
+#: Id of the point that holds what was found out about a collection as a whole.
+WHOLE = str(uuid.uuid5(NAMESPACE, "index record"))
 
 _COLLECTION = re.compile(r"chunks_(?P<recipe>.+)_\d{6}")
 
@@ -181,7 +185,13 @@ class QdrantIndex:
                 payload = record.payload or {}
                 documents[payload["document_id"]] = DocumentState.model_validate(payload)
             if offset is None:
-                return IndexState(spec=spec, documents=documents)
+                found = self.min_score_of(name)
+                return IndexState(spec=spec, documents=documents, min_score=found)
+
+    def min_score_of(self, name: str) -> float | None:
+        """`IndexState.min_score` of a collection."""
+        records = self.client.retrieve(name, [WHOLE], with_payload=True)
+        return (records[0].payload or {}).get("min_score") if records else None
 
     @contextmanager
     def plain_errors(self) -> Iterator[None]:
@@ -260,6 +270,7 @@ class QdrantReader:
             spec, _ = index.spec_of(before)
             if spec.embedder == embedder:
                 self._name, self._spec = before, spec
+        self._min_score = index.min_score_of(self._name)
         self._looked = time.monotonic()
 
     @property
@@ -272,6 +283,13 @@ class QdrantReader:
         """What is searched now."""
         with self._index.plain_errors():
             return self._index.state_of(self._follow())
+
+    @property
+    def min_score(self) -> float | None:
+        """See `IndexReader.min_score`; some seconds old."""
+        with self._index.plain_errors():
+            self._follow()
+        return self._min_score
 
     def search(
         self,
@@ -310,10 +328,7 @@ class QdrantReader:
         if not chunk_ids:
             return {}
         with self._index.plain_errors():
-            records = self._index.client.retrieve(
-                self._follow(), list(chunk_ids), with_payload=True
-            )
-        return {str(record.id): Chunk.model_validate(record.payload) for record in records}
+            return _chunks(self._index.client, self._follow(), chunk_ids)
 
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Sequence[float]]:
         """Dense vectors of the chunks of these ids; those that are not there are left out."""
@@ -382,6 +397,7 @@ class QdrantReader:
                 self._name, self._spec = str(name), spec
             else:
                 log.warning("index made with another embedder: not followed", collection=name)
+        self._min_score = self._index.min_score_of(self._name)
         return self._name
 
 
@@ -394,12 +410,26 @@ class QdrantWriter:
         self._name = name
         self._spec = spec
         self._dimension = dimension
-        self._documents = dict(index.state_of(name).documents)
+        state = index.state_of(name)
+        self._documents, self._min_score = dict(state.documents), state.min_score
 
     @property
     def state(self) -> IndexState:
         """What the index would hold if it were published now."""
-        return IndexState(spec=self._spec, documents=self._documents)
+        return IndexState(spec=self._spec, documents=self._documents, min_score=self._min_score)
+
+    @property
+    def work(self) -> "_Work":
+        """What was made so far."""
+        return _Work(self._client, self._name)
+
+    def note_min_score(self, score: float | None) -> None:
+        """See `IndexWriter.note_min_score`; of a collection that is searched it holds at once."""
+        from qdrant_client import models
+
+        payload = {"record": "whole", "min_score": score}
+        self._put([models.PointStruct(id=WHOLE, vector={}, payload=payload)])
+        self._min_score = score
 
     def upsert(self, documents: Sequence[IndexedDocument]) -> None:
         """Put documents in, each in place of all its former chunks."""
@@ -434,7 +464,7 @@ class QdrantWriter:
 
         That of the embedder before is kept as well, under an alias of its own.
         """
-        contract.check_release(self.state, _Work(self._client, self._name), self._name)
+        contract.check_release(self.state, self.work, self._name)
         former = self._index.current()
         if former == self._name:
             return self._name
@@ -505,11 +535,19 @@ class _Work:
     def vectors(self, ids: Sequence[str]) -> dict[str, Sequence[float]]:
         return _vectors(self._client, self._name, ids)
 
+    def get(self, ids: Sequence[str]) -> dict[str, Chunk]:
+        return _chunks(self._client, self._name, ids)
+
     def nearest(self, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
         points = self._client.query_points(
             self._name, query=list(vector), using=DENSE, limit=k
         ).points
         return [(str(point.id), point.score) for point in points]
+
+
+def _chunks(client: "QdrantClient", collection: str, ids: Sequence[str]) -> dict[str, Chunk]:
+    records = client.retrieve(collection, list(ids), with_payload=True) if ids else []
+    return {str(record.id): Chunk.model_validate(record.payload) for record in records}
 
 
 def _vectors(
