@@ -342,9 +342,8 @@ class RemoteModel:
                 found: Generation | TwinError = await self._answer(call.messages, call.params)
             except (TryAgainError, BadDataError) as error:
                 found = error
-            finally:
-                turns.release()
             answered(call, found)
+            turns.release()  # no other begins before this one is told of; a fault ends them all
 
         try:
             async with asyncio.TaskGroup() as group:
