@@ -194,7 +194,6 @@ def _until(deadline: float, advance: Callable[[int], None]) -> Callable[[int], N
     return counted
 
 
-
 def _preference(
     opponent: str,
     verdicts: Sequence[Winner],
