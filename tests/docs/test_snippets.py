@@ -39,6 +39,8 @@ LEFT_OUT = {
     ("docs/pages/how-to/promote-and-roll-back.md", ".venvs/jobs/bin/twin evaluation pairs"),
     ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin evaluation decoding"),
     ("docs/pages/how-to/callers.md", "kubectl -n twin exec"),
+    ("docs/pages/how-to/clients.md", "import json"),
+    ("docs/pages/how-to/watch.md", "helm upgrade twin"),
     ("docs/pages/how-to/cluster.md", "make chart-dependencies"),
     ("docs/pages/how-to/open-webui.md", "docker run"),
     ("docs/pages/how-to/langchain.md", "pip install langchain-openai"),
