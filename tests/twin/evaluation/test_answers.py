@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.domain.written import plain
-from twin.evaluation.answers import copy_share, distinct_pairs, mean_length, refusal_share
+from twin.evaluation.answers import (
+    copy_share,
+    distinct_pairs,
+    mean_length,
+    own_words,
+    refusal_share,
+)
 
 LONG = "A gauge that nobody reads is a hole in the wall."
 OTHER = "On the third night of the watch the pump failed again."
@@ -53,6 +59,16 @@ def test_short_answers_copy_nothing():
 def test_a_long_refusal_is_no_copy():
     refusal = "About that I have not written anything at all so far."
     assert copies([refusal, LONG], ["", ""], trained=refusal, refusal=refusal) == 0
+
+
+def test_own_words_are_what_is_neither_copied_nor_a_refusal():
+    answers = [f"{LONG} My own words. {REFUSAL}", f"{OTHER} A gauge.", ""]
+    prompts = [f"Passages: {LONG}", "A gauge. Or two?", "Question?"]
+    assert own_words(answers, prompts, plain(f"Before. {OTHER}"), REFUSAL) == [
+        "My own words.",
+        "",
+        "",
+    ]
 
 
 def test_refusals_and_lengths():

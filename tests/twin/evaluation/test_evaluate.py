@@ -11,10 +11,12 @@ import yaml
 from mlflow import MlflowClient
 
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
+from twin.evaluation.authorship import METHODS, TOGETHER
 from twin.evaluation.evaluate import evaluate
 from twin.evaluation.gate import Verdict
 from twin.evaluation.promotion import promote, reject
 from twin.evaluation.report import Decision, read_report
+from twin.recipes import StyleSection
 from twin.stores.files import open_files
 from twin.stores.registry import CHAMPION, PREVIOUS, REFERENCE, Registry
 
@@ -82,6 +84,48 @@ def test_the_report_is_in_the_file_store_and_in_the_run(world):
     assert tags["evaluation_report"] == job.result.uris["report"]
     page = f"{job.result.uris['mlflow_run']}/artifacts/report/report.html"
     assert tags["evaluation_page"] == job.result.detail["page"] == page
+
+
+def test_the_report_says_whose_hand_the_answers_are(world):
+    evaluation = world.recipe.evaluation.model_copy(update={"style": StyleSection()})
+    world.recipe = world.recipe.model_copy(update={"evaluation": evaluation})
+    world.package("trained")
+    evaluate(world.job(max_authorship_gap=1.0))
+    report = world.report("1")
+    style = report.style
+    assert (style.absent, style.language) == ("", "en")
+    assert [measure.name for measure in style.measures] == [TOGETHER, *METHODS]
+    assert len(style.others) > len(style.left_out) > 8
+    for measure in style.measures:
+        assert set(measure.scores) == {"candidate", "base", "author"}
+        assert measure.separation is not None
+        assert measure.separation.auc.value > 0.9
+    figures = {figure.name: figure for figure in report.figures}
+    assert figures[TOGETHER].values == style.measures[0].scores
+    assert figures[TOGETHER].values["author"].value > figures[TOGETHER].values["base"].value
+    assert {point.who for point in style.points} == {"candidate", "base", "author", "others"}
+    names = [check.name for check in report.checks]
+    assert "the author's hand against the author" in names
+    assert "the author's hand against base" in names
+    assert "style similarity against base" not in names
+    assert report.flat()["author.style_grammar"] == style.measures[2].scores["author"].value
+    files = open_files(world.settings)
+    folder = f"reports/{world.recipe.model_name}/1"
+    assert files.read_bytes(f"{folder}/style.png").startswith(b"\x89PNG")
+    assert "words by" in files.read_text(f"{folder}/report.md")
+
+
+def test_a_report_without_others_says_so(world):
+    world.package("trained")
+    evaluate(world.job(require_approval=True))
+    report = world.report("1")
+    assert report.style.absent.startswith("not available: the recipe names no texts by others")
+    assert report.style.absent in open_files(world.settings).read_text(
+        f"reports/{world.recipe.model_name}/1/report.md"
+    )
+    assert "style similarity against base" in [check.name for check in report.checks]
+    with pytest.raises(BadDataError, match="primary is authorship: not available"):
+        evaluate(world.job(primary="authorship", require_approval=True), again=True)
 
 
 def test_a_damaged_candidate_is_rejected_and_the_champion_stays(world):

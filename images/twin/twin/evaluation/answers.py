@@ -38,10 +38,28 @@ def copy_share(
     if not any(long):
         return share_of([0.0] * len(answers))
     copied = [
-        sum(sentence in trained or sentence in shown for sentence in own)
+        sum(_is_copied(sentence, shown, trained) for sentence in own)
         for own, shown in zip(long, map(plain, prompts), strict=True)
     ]
     return ratio_of(copied, [len(own) for own in long], least=0.0, most=1.0)
+
+
+def own_words(
+    answers: Sequence[str], prompts: Sequence[str], trained: str, refusal: str
+) -> list[str]:
+    """The answers without what says nothing of how a model writes: copied sentences, refusals.
+
+    Here short sentences are copies too, for to leave one out by mistake costs little. The arguments
+    are those of `copy_share`.
+    """
+
+    def is_own(sentence: str, shown: str) -> bool:
+        return not (_is_copied(plain(sentence), shown, trained) or refuses(sentence, refusal))
+
+    return [
+        "\n".join(sentence for sentence in sentences(answer) if is_own(sentence, shown))
+        for answer, shown in zip(answers, map(plain, prompts), strict=True)
+    ]
 
 
 def refusal_share(answers: Sequence[str], refusal: str) -> Statistic:
@@ -76,6 +94,11 @@ def distinct_pairs(answers: Sequence[str]) -> Statistic:
         return np.asarray(there.sum(axis=-1) / (weights @ lengths))
 
     return Statistic(of, counted=lengths > 0, least=0.0, most=1.0)
+
+
+def _is_copied(sentence: str, shown: str, trained: str) -> bool:
+    """Whether a sentence stands in what was shown or trained; all as `plain` gives them."""
+    return sentence in trained or sentence in shown
 
 
 def _long_sentences(answer: str) -> list[str]:

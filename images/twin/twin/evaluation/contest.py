@@ -17,7 +17,7 @@ from twin.stores.registry import (
 )
 
 #: Raise it when the same figures are judged in another way: candidates are then judged anew.
-GATE_VERSION = "2"
+GATE_VERSION = "3"
 
 #: Tags that an evaluation leaves on the version.
 EVALUATION = "evaluation"

@@ -151,6 +151,7 @@ def _report(
         figures=findings.figures,
         retrieval=findings.retrieval,
         judge=findings.judged,
+        style=findings.style,
         checks=judgement.checks,
         side_by_side=findings.side_by_side,
         lineage={

@@ -2,32 +2,38 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.domain.sample import InstructSample
 from twin.domain.written import plain
+from twin.evaluation.authorship_check import authorship_check
 from twin.evaluation.contest import Contest
 from twin.evaluation.faithfulness_limit import faithfulness_check
-from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Evidence, Judgement, judge
+from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Check, Evidence, Judgement, judge
 from twin.evaluation.held_out import HeldOut, hold_out
 from twin.evaluation.judging import JudgeReport, ask_judge, judge_doubts, preference_checks
 from twin.evaluation.material import Material
 from twin.evaluation.measures import (
+    AUTHORSHIP,
     COPIES,
     MEASURES,
+    STYLE,
     Measured,
     Yardstick,
+    author_hands,
     author_statistics,
     gains,
     measure,
 )
 from twin.evaluation.report import Figure, Retrieval, SideBySide
-from twin.evaluation.resampling import Estimate, Statistic, estimate
+from twin.evaluation.resampling import Estimate, Statistic, difference, estimate
 from twin.evaluation.retrieval import ranks, recall, reciprocal_rank
 from twin.evaluation.style import author_style
+from twin.evaluation.style_findings import find_authorship, style_report
+from twin.evaluation.style_report import StyleReport
 from twin.evaluation.transcripts import Transcript, transcript_of
 from twin.job import Job
 from twin.models.adapters import whole_weights
@@ -37,7 +43,7 @@ from twin.models.language_model import SamplingParams
 from twin.rag.prompt import END_MARKS
 from twin.rag.retrieve import make_retriever
 from twin.rag.support import SupportVerifier
-from twin.recipes import Recipe
+from twin.recipes import GateSection, Recipe
 from twin.stores.files import FileStore, folder_digest
 from twin.stores.index import open_index
 
@@ -56,6 +62,7 @@ class Findings:
     figures: tuple[Figure, ...]
     retrieval: Retrieval
     judged: JudgeReport | None
+    style: StyleReport
     judgement: Judgement
     side_by_side: tuple[SideBySide, ...]
 
@@ -80,10 +87,12 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
     )
     transcripts, doubts = _transcripts(job, contest, held_out, files)
     embedder = load_embedder(recipe.features.embedder, job.settings)
-    by = make_yardstick(recipe, held_out, material.train, embedder)
+    authorship, why_absent = find_authorship(material.train, recipe, files)
+    by = replace(make_yardstick(recipe, held_out, material.train, embedder), authorship=authorship)
     measured = {role: measure(transcript, by) for role, transcript in transcripts.items()}
-    _check_primary(section.gate.primary, measured[CANDIDATE])
+    _check_primary(section.gate.primary, measured[CANDIDATE], why_absent)
     sure = partial(estimate, groups=held_out.groups)
+    hands = {role: each.hands for role, each in measured.items()} | {AUTHOR: author_hands(by)}
     figures = figures_of(measured, author_statistics(by), sure)
     retrieval = _retrieval(job, embedder, material)
     judged = ask_judge(job, held_out, transcripts, files)
@@ -91,7 +100,7 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         soundness=measured[CANDIDATE].soundness,
         copies=next(each for each in figures if each.name == COPIES).values[CANDIDATE],
         gains={
-            role: {each.name: each.gains[role] for each in figures if role in each.gains}
+            role: _judged_gains(figures, role, section.gate.primary)
             for role in OPPONENTS
             if role in measured
         },
@@ -102,6 +111,7 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         new_documents=material.new_documents,
         doubts=(*material.doubts, *doubts, *judge_doubts(judged)),
         further=(
+            *_authorship_checks(hands, sure, section.gate),
             *preference_checks(judged, section.gate),
             *faithfulness_check(
                 {each.name: each.values[CANDIDATE] for each in figures}, section.gate
@@ -114,12 +124,17 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         figures=figures,
         retrieval=retrieval,
         judged=judged,
+        style=StyleReport(absent=why_absent)
+        if authorship is None
+        else style_report(authorship, material, hands, held_out.groups),
         judgement=judge(evidence, section.gate),
         side_by_side=side_by_side(held_out, transcripts, SHOWN_SIDE_BY_SIDE),
     )
 
 
-def _check_primary(primary: str, candidate: Measured) -> None:
+def _check_primary(primary: str, candidate: Measured, no_authorship: str) -> None:
+    if primary == AUTHORSHIP and no_authorship:
+        raise BadDataError(f"evaluation.gate.primary is {primary}: {no_authorship}")
     if primary not in candidate.statistics:
         raise BadDataError(
             f"evaluation.gate.primary is {primary}, but no test sample can be measured by it: "
@@ -238,6 +253,30 @@ def figures_of(
             )
         )
     return tuple(made)
+
+
+def _authorship_checks(
+    hands: Mapping[str, Mapping[str, Statistic]],
+    sure: Callable[[Statistic], Estimate],
+    gate: GateSection,
+) -> tuple[Check, ...]:
+    """The hard limit on the author's hand, where that is measured."""
+    if not hands[AUTHOR]:
+        return ()
+    gap = difference(hands[CANDIDATE][AUTHORSHIP], hands[AUTHOR][AUTHORSHIP])
+    return (authorship_check(sure(gap), gate),)
+
+
+def _judged_gains(figures: Sequence[Figure], role: str, primary: str) -> dict[str, Estimate]:
+    """What the candidate gains over one opponent, measure by measure.
+
+    Where the author's hand is measured it takes the place of style similarity, which topics and
+    copies move, unless that is what the recipe decides by.
+    """
+    gained = {each.name: each.gains[role] for each in figures if role in each.gains}
+    if AUTHORSHIP in gained and primary != STYLE:
+        del gained[STYLE]
+    return gained
 
 
 def _retrieval(job: Job, embedder: Embedder, material: Material) -> Retrieval:

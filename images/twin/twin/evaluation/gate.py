@@ -30,7 +30,7 @@ from math import isfinite, isnan
 
 from pydantic import BaseModel, ConfigDict
 
-from twin.evaluation.measures import MEANING, PERPLEXITY, RIGHT, ROUGE_L, STYLE
+from twin.evaluation.measures import AUTHORSHIP, MEANING, PERPLEXITY, RIGHT, ROUGE_L, STYLE
 from twin.evaluation.power import MIN_GROUPS, Power, power_of
 from twin.evaluation.resampling import CONFIDENCE, Estimate
 from twin.evaluation.soundness import Soundness
@@ -277,6 +277,7 @@ NAMES = {
     PERPLEXITY: "perplexity",
     RIGHT: "answers right",
     ROUGE_L: "ROUGE-L",
+    AUTHORSHIP: "the author's hand",
     STYLE: "style similarity",
     MEANING: "semantic similarity",
 }

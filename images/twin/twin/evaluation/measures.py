@@ -6,7 +6,14 @@ from typing import Literal
 
 from twin.domain.sample import InstructSample, is_known_right
 from twin.domain.written import QuestionKind
-from twin.evaluation.answers import copy_share, distinct_pairs, mean_length, refusal_share
+from twin.evaluation.answers import (
+    copy_share,
+    distinct_pairs,
+    mean_length,
+    own_words,
+    refusal_share,
+)
+from twin.evaluation.authorship import TOGETHER, Authorship
 from twin.evaluation.grounding import (
     DONT_KNOW,
     FAITHFULNESS,
@@ -29,6 +36,7 @@ from twin.rag.support import SupportVerifier
 PERPLEXITY = "perplexity"
 RIGHT = "answers_right"
 ROUGE_L = "rouge_l"
+AUTHORSHIP = TOGETHER
 STYLE = "style_similarity"
 DELTA = "burrows_delta"
 MEANING = "semantic_similarity"
@@ -51,6 +59,7 @@ MEASURES = (
     Measure(PERPLEXITY, "Perplexity", "lower"),
     Measure(RIGHT, "Answers right", "higher"),
     Measure(ROUGE_L, "ROUGE-L", "higher"),
+    Measure(AUTHORSHIP, "The author's hand", "higher"),
     Measure(STYLE, "Style similarity", "higher"),
     Measure(DELTA, "Burrows' Delta", "lower"),
     Measure(MEANING, "Semantic similarity", "higher"),
@@ -77,6 +86,7 @@ class Yardstick:
         verifier: for what passages support; one for all models, since it keeps their vectors.
         refusal: the recipe's ``retrieval.dont_know``.
         trained: the training text, as `plain` gives it.
+        authorship: what tells the author's hand from others; None: nothing does.
     """
 
     held_out: HeldOut
@@ -85,23 +95,31 @@ class Yardstick:
     verifier: SupportVerifier
     refusal: str
     trained: str
+    authorship: Authorship | None = None
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One model's transcript with a statistic for each of `MEASURES` that the set allows."""
+    """One model's transcript with a statistic for each of `MEASURES` that the set allows.
+
+    ``hands`` are the statistics of the measures of the author's hand, if those are there.
+    """
 
     transcript: Transcript
     statistics: Mapping[str, Statistic]
+    hands: Mapping[str, Statistic]
     soundness: Soundness
 
 
 def measure(transcript: Transcript, by: Yardstick) -> Measured:
     """Everything that is measured of one model."""
     answers, passages = transcript.answers, by.held_out.passages
+    own = own_words(answers, by.held_out.prompts, by.trained, by.refusal)
+    hands = _hands(own, by)
     statistics = {
         PERPLEXITY: perplexity(transcript.scored),
         ROUGE_L: mean_of(rouge_l(answers, passages), least=0.0, most=1.0),
+        **_of_hands(hands),
         STYLE: by.style.similarity(answers),
         DELTA: by.style.delta(answers),
         MEANING: mean_of(cosine_similarities(by.embedder, answers, passages)),
@@ -114,13 +132,23 @@ def measure(transcript: Transcript, by: Yardstick) -> Measured:
             for sample, answer in zip(by.held_out.samples, answers, strict=True)
         ]
         statistics[RIGHT] = share_of(right, checked)
-    return Measured(transcript, statistics, examine(answers, passages))
+    return Measured(transcript, statistics, hands, examine(answers, passages))
+
+
+def author_hands(by: Yardstick) -> Mapping[str, Statistic]:
+    """What the measures of the author's hand say of the held-out passages.
+
+    They are taken as they stand: that a prompt shows them does not make them copies.
+    """
+    nothing = [""] * len(by.held_out.passages)
+    return _hands(own_words(by.held_out.passages, nothing, "", by.refusal), by)
 
 
 def author_statistics(by: Yardstick) -> dict[str, Statistic]:
     """The author's own held-out passages on the measures of writing: as good as it gets."""
     passages = by.held_out.passages
     return {
+        **_of_hands(author_hands(by)),
         STYLE: by.style.similarity(passages),
         DELTA: by.style.delta(passages),
         **_of_answers(passages, by),
@@ -152,6 +180,17 @@ def _of_answers(answers: Sequence[str], by: Yardstick) -> dict[str, Statistic]:
         DISTINCT: distinct_pairs(answers),
         **grounding(answers, by.held_out.samples, by.verifier, by.embedder, by.refusal),
     }
+
+
+def _hands(texts: Sequence[str], by: Yardstick) -> Mapping[str, Statistic]:
+    if by.authorship is None:
+        return {}
+    return by.authorship.likeness(texts, by.held_out.groups)
+
+
+def _of_hands(hands: Mapping[str, Statistic]) -> dict[str, Statistic]:
+    """The one that the gate judges by, if it is there."""
+    return {AUTHORSHIP: hands[AUTHORSHIP]} if hands else {}
 
 
 def _can_be_checked(sample: InstructSample) -> bool:

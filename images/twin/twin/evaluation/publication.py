@@ -17,6 +17,7 @@ from twin.evaluation.report import (
 )
 from twin.evaluation.report_markdown import markdown
 from twin.evaluation.report_page import render_report
+from twin.evaluation.style_plot import draw_style
 from twin.stores.files import FileStore
 from twin.stores.tracking import TrackingRun
 
@@ -32,6 +33,7 @@ def publish_report(
         folder = Path(scratch)
         scored = {role: findings.transcripts[role].scored for role in ("candidate", BASE)}
         plots = draw_plots(folder, report.figures, report.checks, scored)
+        plots = (*plots, *draw_style(folder, report.style))
         whole = report.model_copy(update={"plots": plots})
         (folder / REPORT_FILE).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
         (folder / MARKDOWN_FILE).write_text(markdown(whole), encoding="utf-8")

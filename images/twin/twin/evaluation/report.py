@@ -17,6 +17,7 @@ from twin.evaluation.gate import Check, Verdict
 from twin.evaluation.judging import JudgeReport
 from twin.evaluation.power import Power
 from twin.evaluation.resampling import Estimate
+from twin.evaluation.style_report import StyleReport
 from twin.stores.files import FileStore
 
 SCHEMA_VERSION = 2
@@ -109,6 +110,7 @@ class EvaluationReport(BaseModel):
     figures: tuple[Figure, ...]
     retrieval: Retrieval
     judge: JudgeReport | None = Field(default=None, description="of a recipe that names one")
+    style: StyleReport = StyleReport(absent="not measured")
     checks: tuple[Check, ...]
     side_by_side: tuple[SideBySide, ...]
     lineage: dict[str, str]
@@ -132,9 +134,15 @@ class EvaluationReport(BaseModel):
             for figure in self.figures
             for role, estimate in figure.gains.items()
         }
+        style = {
+            f"{who}.style_{measure.name}": score.value
+            for measure in self.style.measures
+            for who, score in measure.scores.items()
+        }
         return {
             **made,
             **gains,
+            **style,
             f"retrieval.recall_at_{self.retrieval.k}": self.retrieval.recall.value,
             "retrieval.mrr": self.retrieval.reciprocal_rank.value,
             **{

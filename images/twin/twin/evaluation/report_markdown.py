@@ -12,6 +12,7 @@ from twin.evaluation.gate import NAMES, Verdict, amount, too_small
 from twin.evaluation.power import MIN_GROUPS
 from twin.evaluation.report import Decision, EvaluationReport, Figure, SideBySide
 from twin.evaluation.resampling import CONFIDENCE, Estimate
+from twin.evaluation.style_report import StyleReport
 
 ROLES = ("candidate", "base", "champion", "reference", "author")
 _HEADINGS = {
@@ -31,11 +32,14 @@ _ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 CAPTIONS = {
     "figures.png": f"Each measure with its {CONFIDENCE:.0%} interval",
     "gains.png": "What the candidate gains, against what the gate asks for",
+    "style.png": "Who writes like the author: what each wrote about a group of documents",
     "passages.png": "Perplexity passage by passage: below the line the candidate knows it better",
 }
 LEGEND = (
     "- **Perplexity**: how surprised the model is by the author's own passages, per token.",
     "- **ROUGE-L**: wording that its answers share with those passages, in order.",
+    "- **The author's hand**: how likely the author and nobody else wrote it, its topic hidden and "
+    "what was copied left out; the mean of three measures, shown below.",
     "- **Style similarity**: frequent words, letter runs, punctuation and sentence lengths of its "
     "answers against the author's training texts; 1 is indistinguishable. The column *author* "
     "holds the author's own unseen passages: as good as it gets.",
@@ -141,6 +145,10 @@ def markdown(report: EvaluationReport) -> str:
         *LEGEND,
         "",
         *(f"![{CAPTIONS.get(plot, plot)}]({plot})\n" for plot in report.plots),
+        "## The author's hand",
+        "",
+        *_style(report.style),
+        "",
         *(["## Judge", "", *(f"- {line}" for line in judge_says(report)), ""] * bool(report.judge)),
         "## Checks",
         "",
@@ -236,6 +244,34 @@ def _check_rows(report: EvaluationReport) -> list[list[str]]:
         mark = "✓" if check.passed else "✗"
         rows.append([mark, check.name, check.text])
     return rows
+
+
+def _style(style: StyleReport) -> list[str]:
+    """What each measure is worth, and what it says of whom."""
+    if style.absent:
+        return [style.absent]
+    who = [role for role in ROLES if role in style.measures[0].scores]
+    rows = [["measure", "AUC, pieces", "AUC, documents", "missed", "mistaken", *who]]
+    for measure in style.measures:
+        told = measure.separation
+        worth = (told.auc, told.auc_documents, told.missed, told.mistaken) if told else (None,) * 4
+        scores = [measure.scores[role] for role in who]
+        rows.append([measure.label, *(shown(each, number) for each in (*worth, *scores))])
+    return [
+        *_pipe_table(rows),
+        "",
+        f"Learned ({style.language}) from {style.words} words of the author's against "
+        f"{style.other_words} words by {len(style.others)} others: {_inline(_listed(style.others))}"
+        f". Checked on the author's test documents against {len(style.left_out)} others that "
+        f"nothing was learned from: {_inline(_listed(style.left_out))}. AUC is the chance that the "
+        "author's text scores higher; missed are the author's pieces that count as others', "
+        "mistaken those of others that count as the author's.",
+    ]
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _group_rows(report: EvaluationReport) -> list[list[str]]:

@@ -12,7 +12,7 @@ from twin.recipes.datasets import (
     GatesSection,
     PersonalDataSection,
 )
-from twin.recipes.evaluation import EvaluationSection, GateSection
+from twin.recipes.evaluation import EvaluationSection, GateSection, StyleSection
 from twin.recipes.features import (
     BoilerplateSection,
     ChunkingSection,
@@ -78,6 +78,7 @@ __all__ = [
     "SftSection",
     "SiteSource",
     "Source",
+    "StyleSection",
     "SubstackSource",
     "TeacherSection",
     "TrainingSection",

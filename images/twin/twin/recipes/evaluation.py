@@ -5,10 +5,15 @@ from typing import Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from twin.recipes.places import RELATIVE, LocalPath
-from twin.recipes.section import Fraction, Section
+from twin.recipes.section import Fraction, RecipeName, Section
 
 Primary = Literal[
-    "perplexity", "answers_right", "rouge_l", "semantic_similarity", "style_similarity"
+    "perplexity",
+    "answers_right",
+    "rouge_l",
+    "semantic_similarity",
+    "authorship",
+    "style_similarity",
 ]
 
 
@@ -69,6 +74,14 @@ class GateSection(Section):
         default=0.0,
         description="share of the answers' sentences that the passages shown must support",
     )
+    max_authorship_loss: float = Field(
+        default=0.1, ge=0, description="of the probability that the author wrote its answers"
+    )
+    max_authorship_gap: Fraction = Field(
+        default=0.5,
+        description="by which that probability may be less than for the author's own test "
+        "passages, at the interval's better end; 1 switches the check off",
+    )
     min_recall: Fraction = Field(default=0.5, description="retrieval recall@k below this blocks")
     require_approval: bool = False
 
@@ -79,6 +92,7 @@ class GateSection(Section):
             "perplexity": self.max_perplexity_loss,
             "answers_right": self.max_right_loss,
             "rouge_l": self.max_rouge_loss,
+            "authorship": self.max_authorship_loss,
             "style_similarity": self.max_similarity_loss,
             "semantic_similarity": self.max_similarity_loss,
         }
@@ -121,6 +135,25 @@ class JudgingSection(Section):
         return self
 
 
+class StyleSection(Section):
+    """Whose texts the author's hand is told from. Without any, that is not measured."""
+
+    packages: bool = Field(
+        default=True,
+        description="what the Python packages of the environment say of themselves, under MIT, "
+        "BSD, Apache and like licences: technical prose by many hands, in English",
+    )
+    recipes: tuple[RecipeName, ...] = Field(
+        default=(),
+        description="recipes of other authors, whose newest sample sets are in the file store",
+    )
+    folder: LocalPath | None = Field(
+        default=None,
+        description="Markdown and text files by others, one a document; those of a folder in it "
+        f"are one author's; {RELATIVE}",
+    )
+
+
 class EvaluationSection(Section):
     """What is measured on the test split."""
 
@@ -129,4 +162,5 @@ class EvaluationSection(Section):
     recall_k: PositiveInt = 5
     seed: int = 13
     judge: JudgingSection = JudgingSection()
+    style: StyleSection = StyleSection()
     gate: GateSection = GateSection()

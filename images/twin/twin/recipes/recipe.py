@@ -88,9 +88,10 @@ class Recipe(Section):
         teacher's endpoint its model counts: how it is reached changes nothing.
         """
         data = self.model_dump(mode="json", include=set(sections) or None)
-        datasets, judging = data.get("datasets", {}), data.get("evaluation", {}).get("judge", {})
-        for section in (datasets, judging, *data.get("sources", ())):
-            for key in ("written", "calibration", "path"):
+        datasets, evaluation = data.get("datasets", {}), data.get("evaluation", {})
+        judging, style = evaluation.get("judge", {}), evaluation.get("style", {})
+        for section in (datasets, judging, style, *data.get("sources", ())):
+            for key in ("written", "calibration", "folder", "path"):
                 if section.get(key):
                     section[key] = PurePath(section[key]).name
         if gates := datasets.get("gates"):
