@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy import select
 
 from tests.airflow_environment import ROOT, StandIn
 from tests.kubernetes_api import FakeKubernetes, fake_kubernetes
+from tests.servers import wait_until
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -143,8 +145,18 @@ def test_a_pod_that_no_node_takes(
 def test_a_pod_that_is_taken_away(
     stand_in: StandIn, cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stand_in.does("features build", seconds=60)
-    threading.Timer(6, cluster.lose_pods).start()
+    stand_in.does("features build", seconds=120)
+
+    def lose() -> None:
+        def runs() -> bool:
+            pods = list(cluster.pods.values())
+            return any(pod["status"]["phase"] == "Running" for pod in pods)
+
+        wait_until(runs, "the pod runs", 120)
+        time.sleep(3)  # the operator is told so, and begins to watch it
+        cluster.lose_pods()
+
+    threading.Thread(target=lose, daemon=True).start()
     state, _ = run()
     assert state == "failed"
     assert "features build for recipe handbook lost its pod twin-features-build-" in (
