@@ -86,7 +86,7 @@ def short(case: schemathesis.Case) -> schemathesis.Case:
 
 def fits(case: schemathesis.Case) -> None:
     short(case)
-    response = case.call(headers=HEADERS)
+    response = case.call(headers=HEADERS, timeout=120)
     counted[str(response.status_code)] = counted.get(str(response.status_code), 0) + 1
     case.validate_response(response, checks=CHECKS)
 

@@ -42,7 +42,7 @@ class AirflowApi:
     """A client of one Airflow whose auth manager lets local callers in as admin."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=30)
+        self._http = httpx.Client(base_url=url, timeout=120)  # its one worker, beside a training
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> DagRun:
         """Start a run by hand.
