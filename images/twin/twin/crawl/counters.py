@@ -18,7 +18,7 @@ class Counters:
         seen: ids of documents that the crawl has come across; each is counted once.
     """
 
-    #: Documents of one note in the warehouse: as many as fit one command to its embedded server.
+    #: Documents of one note in the warehouse: its embedded server compares each record with all.
     STANDING_PER_NOTE = 25
 
     def __init__(self, job: Job) -> None:

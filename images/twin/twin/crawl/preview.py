@@ -93,7 +93,7 @@ class Preview:
         self.ask(url)
         return Outcome.SKIPPED, ""
 
-    def taken(self, *_: Any) -> list[Any]:
+    def taken_now(self, *_: Any) -> list[Any]:
         """No page is read."""
         raise NotImplementedError("a dry run takes no pages")
 

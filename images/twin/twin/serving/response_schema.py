@@ -94,10 +94,22 @@ class Usage(BaseModel):
     total_tokens: int
 
 
-class ChatCompletionBody(BaseModel):
-    """OpenAI's ``chat.completion``, and beside its fields what the answer comes from."""
+class AnswerLineage(BaseModel):
+    """What an answer comes from: the twin's own, beside the fields of OpenAI's shapes."""
 
     model_config = ConfigDict(protected_namespaces=())
+
+    answer_id: str = Field(description="for `/v1/answers/{id}` and feedback")
+    sources: list[Passage]
+    sentences: list[CheckedSentence]
+    grounded: bool
+    refused: bool
+    model_version: str
+    trace_id: str
+
+
+class ChatCompletionBody(AnswerLineage):
+    """OpenAI's ``chat.completion``, and beside its fields what the answer comes from."""
 
     id: str
     object: Literal["chat.completion"]
@@ -106,13 +118,6 @@ class ChatCompletionBody(BaseModel):
     system_fingerprint: str = Field(description="the version that answered")
     choices: list[Choice]
     usage: Usage
-    answer_id: str = Field(description="for `/v1/answers/{id}` and feedback")
-    sources: list[Passage]
-    sentences: list[CheckedSentence]
-    grounded: bool
-    refused: bool
-    model_version: str
-    trace_id: str
 
 
 class TextChoice(BaseModel):
@@ -124,10 +129,8 @@ class TextChoice(BaseModel):
     finish_reason: str = Field(description="stop, or length where the tokens or the time ran out")
 
 
-class TextCompletionBody(BaseModel):
+class TextCompletionBody(AnswerLineage):
     """OpenAI's ``text_completion``, and beside its fields what the answer comes from."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     id: str
     object: Literal["text_completion"]
@@ -136,13 +139,6 @@ class TextCompletionBody(BaseModel):
     system_fingerprint: str = Field(description="the version that answered")
     choices: list[TextChoice]
     usage: Usage
-    answer_id: str = Field(description="for `/v1/answers/{id}` and feedback")
-    sources: list[Passage]
-    sentences: list[CheckedSentence]
-    grounded: bool
-    refused: bool
-    model_version: str
-    trace_id: str
 
 
 class Embedding(BaseModel):

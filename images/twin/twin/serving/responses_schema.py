@@ -9,16 +9,15 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     model_validator,
 )
 
-from twin.domain.answer import CheckedSentence, Passage
 from twin.rag.query import Query
 from twin.serving.answer_book import Earlier
 from twin.serving.answer_form import DESCRIPTION, FormKind, form_schema
+from twin.serving.response_schema import AnswerLineage
 from twin.serving.schema import (
     CONTENT,
     MAX_TURNS,
@@ -225,10 +224,8 @@ class ResponseUsage(BaseModel):
     total_tokens: int
 
 
-class ResponseBody(BaseModel):
+class ResponseBody(AnswerLineage):
     """OpenAI's ``response``, and beside its fields what the answer comes from."""
-
-    model_config = ConfigDict(protected_namespaces=())
 
     id: str
     object: Literal["response"]
@@ -251,13 +248,6 @@ class ResponseBody(BaseModel):
     top_p: float | None
     truncation: Literal["auto"]
     usage: ResponseUsage
-    answer_id: str = Field(description="for `/v1/answers/{id}` and feedback")
-    sources: list[Passage]
-    sentences: list[CheckedSentence]
-    grounded: bool
-    refused: bool
-    model_version: str
-    trace_id: str
 
 
 class DeletedResponse(BaseModel):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 BOOKKEEPING = ("last_seen", "fetched", "missed_in", "coming", "held")
 COLLECTIONS = ("revisions", "documents", "quarantine", "crawls", "forgotten", "pages", "changes")
 #: The embedded server compares each record that it finds with every id that was asked for.
-IDS_PER_COMMAND = 25
+IDS_PER_COMMAND = 100
 #: Records of a whole source are read in such portions: the driver's own are of 16 MiB, and it
 #: unpacks each at once.
 RECORDS_PER_ANSWER = 500

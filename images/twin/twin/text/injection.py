@@ -100,7 +100,7 @@ _HIDDEN_TEXT = (
 
 RULES: dict[str, re.Pattern[str]] = {
     "marks of a chat format": re.compile(
-        r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id)\|>|"
+        r"<\|[a-z_]+\|>|"
         r"\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</?(?:system|instructions?)>|"
         r"^[ \t]*#{2,}[ \t]*(?:system|instructions?)\b|#{2,} {0,3}(?:system|instructions?) {0,3}:|"
         r"^[ \t]*(?:system|assistant) {0,3}:|\[system\]",
