@@ -111,6 +111,7 @@ def test_whatever_is_sent_the_answer_fits_the_document(described):
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(1800)
 def test_thousands_of_requests_fit_the_document(described):
     """Buys rare combinations of fields."""
     counted.clear()

@@ -13,6 +13,10 @@ VersionOption = Annotated[
     str | None,
     typer.Option("--model-version", help="Number of the version; unset means the candidate."),
 ]
+ChampionOption = Annotated[
+    str | None,
+    typer.Option("--model-version", help="Number of the version; unset means the champion."),
+]
 
 
 @app.command()
@@ -96,10 +100,7 @@ def reference(
     recipe: RecipeOption,
     run_id: RunIdOption = None,
     result: ResultOption = None,
-    model_version: Annotated[
-        str | None,
-        typer.Option("--model-version", help="Number of the version; unset means the champion."),
-    ] = None,
+    model_version: ChampionOption = None,
 ) -> None:
     """Make a version the reference champion, by which losses over many promotions add up.
 
@@ -192,10 +193,7 @@ def decoding(
     recipe: RecipeOption,
     run_id: RunIdOption = None,
     result: ResultOption = None,
-    model_version: Annotated[
-        str | None,
-        typer.Option("--model-version", help="Number of the version; unset means the champion."),
-    ] = None,
+    model_version: ChampionOption = None,
     questions: Annotated[
         int, typer.Option("--questions", min=1, help="Of either split, at most.")
     ] = 24,
