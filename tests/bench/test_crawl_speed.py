@@ -161,8 +161,10 @@ def peak_memory(settings: Settings, command: list[str]) -> float:
 
 
 def tree_memory(pid: int) -> int:
+    """Bytes of a process and its children, shared pages counted once (PSS): a child that has just
+    been forked shares all of its parent's."""
     try:
         root = psutil.Process(pid)
-        return sum(one.memory_info().rss for one in [root, *root.children(recursive=True)])
+        return sum(each.memory_full_info().pss for each in [root, *root.children(recursive=True)])
     except psutil.NoSuchProcess:
         return 0
