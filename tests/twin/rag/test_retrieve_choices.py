@@ -218,3 +218,27 @@ def test_an_authors_other_names_are_known(embedder, tmp_path):
         spy = Spy(index.read())
         make_retriever(recipe, spy, embedder).search(f"articles by {name} about pods", 2)
         assert spy.filters[0].equal["author_id"] == (recipe.author.id,), name
+
+
+def test_a_search_varies_from_the_recipe_without_changing_it(index, embedder, monkeypatch):
+    kept = []
+    monkeypatch.setattr(twin.rag.retrieve, "expand", lambda text, way, *_: kept.append(way) or [])
+    retriever = Retriever(
+        index.read(), embedder, RetrievalSection(rerank="maxsim"), reranker=Backwards()
+    )
+    ranked = [hit.title for hit in retriever.search("wool", 5)]
+    fused = [hit.title for hit in retriever.varied(rerank=False, expansion=None).search("wool", 5)]
+    assert fused != ranked
+    assert fused[0] == "Boat 2"
+    same = retriever.varied(rerank=True, expansion=None).search("wool", 5)
+    assert [hit.title for hit in same] == ranked
+    retriever.varied(rerank=None, expansion="hyde").search("wool", 5)
+    retriever.search("wool", 5)
+    assert kept == ["off", "off", "off", "hyde", "off"]
+
+
+class Backwards:
+    """A reranker to which the last is the best."""
+
+    def score(self, question, chunks):
+        return list(range(len(chunks)))

@@ -39,6 +39,9 @@ class ChainBackend:
     async def answer(self, target, query):
         return await self.chain.answer(query)
 
+    async def search(self, target, query):
+        return await self.chain.find(query)
+
     async def embed(self, target, query):
         return await self.embedding.embed(query)
 

@@ -135,6 +135,7 @@ def test_every_path_is_described_and_says_how_it_refuses(document):
         "POST /v1/answers",
         "GET /v1/answers/{answer_id}",
         "POST /v1/answers/{answer_id}/feedback",
+        "POST /v1/search",
         "POST /v1/chat/completions",
         "POST /v1/completions",
         "POST /v1/embeddings",

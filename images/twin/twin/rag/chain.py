@@ -26,7 +26,7 @@ from twin.rag.citations import Citer, Citing
 from twin.rag.engine_writer import EngineWriter
 from twin.rag.guardrails import AnswerGuard, allowed_hosts, guarded
 from twin.rag.prompt_writer import Prompt, PromptWriter
-from twin.rag.query import AnswerPart, Query
+from twin.rag.query import AnswerPart, FoundPassages, Query
 from twin.rag.rerank import LANGUAGE_MODEL
 from twin.rag.retrieve import make_retriever
 from twin.rag.spans import (
@@ -151,6 +151,8 @@ class Chain:
         with self._spans.span("answer", "CHAIN", inputs={"question": query.question}) as span:
             prompt = await self.prepare(query, span)
             citing, begun = self._citing(prompt), False
+            if query.sources_first:
+                yield AnswerPart(sources=prompt.passages)
             if prompt.answerable:
                 async with aclosing(self._written(prompt, deadline, span)) as pieces:
                     async for piece in pieces:
@@ -171,6 +173,18 @@ class Chain:
             answer = self._finish(query, prompt, generation, trace_id(span), checked)
             record_answer(span, answer)
         yield AnswerPart(answer=answer)
+
+    async def find(self, query: Query) -> FoundPassages:
+        """The passages for a question, and nothing written."""
+        loop = asyncio.get_running_loop()
+        self._writer.loop = loop
+        found = await loop.run_in_executor(self._threads, self._prompts.find, query)
+        return FoundPassages(
+            passages=found.passages,
+            similarity=found.similarity,
+            answerable=found.answerable,
+            notes=found.notes,
+        )
 
     async def prepare(self, query: Query, parent: Span | None = None) -> Prompt:
         """Retrieve and write the prompt; everything but the generation."""

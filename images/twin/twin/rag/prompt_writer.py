@@ -18,7 +18,7 @@ from twin.rag.context import fit_context
 from twin.rag.guardrails import mark
 from twin.rag.prompt import END_MARKS, build_messages, format_passage
 from twin.rag.query import Query
-from twin.rag.retrieve import Retriever
+from twin.rag.retrieve import Found, Retriever
 from twin.rag.spans import AnswerSpans, record_found, record_passages
 from twin.recipes import Recipe, ServingSection
 
@@ -76,6 +76,12 @@ class PromptWriter:
         self._context_tokens = context_tokens
         self._spans = spans
 
+    def find(self, query: Query) -> Found:
+        """The passages for a question, as the query or else the recipe wants them."""
+        retriever = self._retriever.varied(rerank=query.rerank, expansion=query.expansion)
+        chosen = query.filter.of_chunks() if query.filter else None
+        return retriever.find(query.question, query.passages or self._limits.passages, chosen)
+
     def write(self, query: Query, parent: Span | None = None) -> Prompt:
         """Retrieve and write the prompt.
 
@@ -93,7 +99,7 @@ class PromptWriter:
         history = self._recent(query.history, min(limits.max_history_tokens, room))
         room -= sum(self._chat.count_tokens(turn.content) for turn in history)
         with self._spans.span("retrieve", "RETRIEVER", query.question, parent) as span:
-            found = self._retriever.find(query.question, query.passages or limits.passages)
+            found = self.find(query)
             # A later turn ("and why?") is about what was said before, which is not searched for.
             answerable = found.answerable or bool(history) or query.question == self._probe
             budget = min(limits.max_context_tokens, room)

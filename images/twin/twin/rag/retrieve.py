@@ -7,6 +7,7 @@ section `retrieval:` says. What serves answers and what evaluation measures is t
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 from twin.domain.answer import Passage
@@ -15,7 +16,7 @@ from twin.domain.errors import BadDataError
 from twin.models.embedder import Embedder, load_embedder
 from twin.models.language_model import LanguageModel
 from twin.rag.diversity import diverse
-from twin.rag.expansion import Writer, expand
+from twin.rag.expansion import Expansion, Writer, expand
 from twin.rag.fusion import by_reciprocal_rank, by_weighted_scores, held
 from twin.rag.neighbours import Shown, widened
 from twin.rag.rerank import Reranker, load_reranker, reranked
@@ -84,6 +85,15 @@ class Retriever:
         self._writer = writer
         self._authors = authors or {}
 
+    def varied(self, *, rerank: bool | None, expansion: Expansion | None) -> "Retriever":
+        """The same search but for what is not None; the recipe's reranker can only be left out."""
+        changed = copy(self)
+        if rerank is False:
+            changed._reranker = None
+        if expansion is not None:
+            changed._knobs = self._knobs.model_copy(update={"expansion": expansion})
+        return changed
+
     def search(self, question: str, k: int, filter: ChunkFilter | None = None) -> list[Passage]:
         """The ``k`` best passages, best first, each one chunk; none for a question without a word.
 
@@ -101,6 +111,8 @@ class Retriever:
         """
         hits, similarity, notes = self._search(question, k, filter)
         known = self._is_known(question, similarity)
+        if filter is not None and not hits:
+            known, notes = False, [*notes, f"nothing is {_told(filter)}"]
         shown = [_passage(rank, one) for rank, one in enumerate(self._widened(hits), start=1)]
         return Found(tuple(shown), similarity, known, tuple(notes))
 

@@ -7,9 +7,9 @@ from fastapi import Body, FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from twin.domain.answer import Answer
 from twin.serving.access import BearerAccess, Keys
 from twin.serving.answer_book import AnswerBook
+from twin.serving.answer_routes import add_answers
 from twin.serving.asking import STREAM_HEADERS, Asking
 from twin.serving.backend import Backend
 from twin.serving.caller_limits import CallerLimits
@@ -32,7 +32,7 @@ from twin.serving.response_schema import (
     ModelList,
 )
 from twin.serving.responses_routes import add_responses
-from twin.serving.schema import AnswerRequest, ChatCompletionRequest
+from twin.serving.schema import ChatCompletionRequest
 
 #: What the scripts of a web page may read of a response's headers, beside its id.
 LIMIT_HEADERS = [
@@ -41,13 +41,6 @@ LIMIT_HEADERS = [
     for of in ("requests", "tokens")
 ]
 
-QUESTIONS = {
-    "plain": {"summary": "a question", "value": {"question": "Why is every job a pod?"}},
-    "several passages": {
-        "summary": "from five passages, always the same answer",
-        "value": {"question": "Why is every job a pod?", "k": 5, "temperature": 0},
-    },
-}
 CHATS = {
     "plain": {
         "summary": "a question",
@@ -117,7 +110,8 @@ def create_app(
     backend = CallersBackend(MeasuredBackend(backend, metrics))
     _add_reads(app, backend)
     asking = Asking(backend, book)
-    _add_answers(app, asking)
+    add_answers(app, asking)
+    _add_chat_completions(app, asking)
     add_text_completions(app, asking)
     add_embeddings(app, asking)
     add_responses(app, asking)
@@ -155,15 +149,7 @@ def _add_reads(app: FastAPI, backend: Backend) -> None:
         return _model(name, backend)
 
 
-def _add_answers(app: FastAPI, asking: Asking) -> None:
-    @app.post("/v1/answers", responses=ASKING)
-    async def answers(
-        request: Annotated[AnswerRequest, Body(openapi_examples=QUESTIONS)],
-        http: Request,
-    ) -> Answer:
-        """Answer a question in the author's voice, with the sources that it came from."""
-        return await asking.answer(asking.asked(http, request.model, request.query()))
-
+def _add_chat_completions(app: FastAPI, asking: Asking) -> None:
     @app.post(
         "/v1/chat/completions",
         response_model=None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from twin.domain.answer import Answer
-from twin.rag.query import AnswerPart, Query
+from twin.rag.query import AnswerPart, FoundPassages, Query
 from twin.serving.answer_book import NOTHING_EARLIER, AnswerBook, Earlier
 from twin.serving.backend import Backend
 from twin.serving.callers import caller_of
@@ -58,6 +58,16 @@ class Asking:
         check_length(query.question, target)
         check_length(query.system or "", target, what="the system text")
         return Asked(caller_of(http), target, query)
+
+    async def search(self, model: str | None, query: Query) -> FoundPassages:
+        """The passages that an answer would be written from.
+
+        Raises:
+            ApiError: no such model, or more to read than its recipe allows.
+        """
+        target = self.backend.table.target(model)
+        check_length(query.question, target)
+        return await self.backend.search(target, query)
 
     async def answer(self, asked: Asked) -> Answer:
         """The whole answer."""

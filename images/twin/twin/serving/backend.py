@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from twin.domain.answer import Answer
-from twin.rag.query import AnswerPart, EmbeddedTexts, Query, TextsQuery
+from twin.rag.query import AnswerPart, EmbeddedTexts, FoundPassages, Query, TextsQuery
 from twin.serving.routing import RoutingTable, Target
 
 
@@ -23,6 +23,9 @@ class Backend(Protocol):
 
         Closing the iterator stops the generation.
         """
+
+    async def search(self, target: Target, query: Query) -> FoundPassages:
+        """The passages that an answer would be written from."""
 
     async def embed(self, target: Target, query: TextsQuery) -> EmbeddedTexts:
         """Embed texts by the embedder of the target's index."""

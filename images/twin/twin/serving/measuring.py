@@ -10,7 +10,7 @@ from fastapi.responses import PlainTextResponse
 
 from twin.domain.answer import Answer
 from twin.domain.errors import BadDataError, TryAgainError
-from twin.rag.query import AnswerPart, EmbeddedTexts, Query, TextsQuery
+from twin.rag.query import AnswerPart, EmbeddedTexts, FoundPassages, Query, TextsQuery
 from twin.serving.backend import Backend
 from twin.serving.errors import RETRY_AFTER_SECONDS, ApiError
 from twin.serving.metrics import ANSWERS, MEDIA_TYPE, PATH, SENTENCES, TOKENS, Metrics
@@ -54,6 +54,10 @@ class MeasuredBackend:
         if last and last.answer:
             self._ended(target, last.answer)
             yield last
+
+    async def search(self, target: Target, query: Query) -> FoundPassages:
+        """See `Backend.search`."""
+        return await self._backend.search(target, query)
 
     async def embed(self, target: Target, query: TextsQuery) -> EmbeddedTexts:
         """See `Backend.embed`."""

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from twin.domain.answer import Answer
 from twin.domain.api_key import Right
-from twin.rag.query import AnswerPart, EmbeddedTexts, Query, TextsQuery
+from twin.rag.query import AnswerPart, EmbeddedTexts, FoundPassages, Query, TextsQuery
 from twin.serving.access import CALLER, right_for
 from twin.serving.backend import Backend
 from twin.serving.caller_limits import CallerLimits
@@ -98,10 +98,14 @@ class CallersBackend:
         meter = (METERING.get() or Metering()).open(query)
         async with aclosing(self._backend.stream(target, query)) as parts:  # type: ignore[type-var]
             async for part in parts:
-                meter.begun = True
+                meter.begun = meter.begun or part.sources is None
                 meter.characters += len(part.text)
                 meter.answer = part.answer or meter.answer
                 yield part
+
+    async def search(self, target: Target, query: Query) -> FoundPassages:
+        """See `Backend.search`."""
+        return await self._backend.search(target, query)
 
     async def embed(self, target: Target, query: TextsQuery) -> EmbeddedTexts:
         """See `Backend.embed`."""

@@ -16,7 +16,7 @@ from ray.serve.exceptions import (  # noqa: TID253
 from twin.domain.answer import Answer
 from twin.domain.errors import BadDataError, OverloadedError, TryAgainError, TwinError
 from twin.job import configure_logging
-from twin.rag.query import AnswerPart, EmbeddedTexts, Query, TextsQuery
+from twin.rag.query import AnswerPart, EmbeddedTexts, FoundPassages, Query, TextsQuery
 from twin.serving.access import Keys, default_limits
 from twin.serving.answer_book import AnswerBook
 from twin.serving.api import create_app
@@ -87,6 +87,15 @@ class RayBackend:
         finally:
             # Nobody listens any more, or it has ended, where this does nothing.
             parts.cancel()
+
+    async def search(self, target: Target, query: Query) -> FoundPassages:
+        """Search; see `Backend.search`."""
+        data = _plain(query)
+
+        async def ask(handle: "DeploymentHandle") -> Any:
+            return await handle.search.remote(data)
+
+        return FoundPassages.model_validate(await self._try(target, ask))
 
     async def embed(self, target: Target, query: TextsQuery) -> EmbeddedTexts:
         """Embed texts; see `Backend.embed`."""

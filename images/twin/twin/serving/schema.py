@@ -23,7 +23,8 @@ from pydantic import (
 
 from twin.domain.conversation import Turn
 from twin.domain.feedback import Feedback
-from twin.rag.query import Query
+from twin.rag.expansion import Expansion
+from twin.rag.query import Query, TextsFilter
 from twin.serving.answer_form import DESCRIPTION, FormKind, form_schema
 
 #: Turns of a conversation that are read, the newest; the prompt holds far fewer.
@@ -306,18 +307,63 @@ def is_not_blank(text: str) -> str:
     return text
 
 
-class AnswerRequest(Sampling):
-    """``POST /v1/answers``: a question, and how many passages to answer from."""
+class FilterRequest(Given, TextsFilter):
+    """Which texts are searched; a condition that is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @field_validator("authors", "platforms", "sources", "kinds", "languages", "documents")
+    @classmethod
+    def _are_texts(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_is_text, values))
+
+
+class Searching(Given):
+    """What is searched for, and how."""
 
     question: Annotated[Text, AfterValidator(is_not_blank)]
     model: Text | None = Field(
         default=None, max_length=200, description="may be left out while one model is in service"
     )
     k: int | None = Field(default=None, ge=1, le=20, description="passages to retrieve")
+    filter: FilterRequest | None = Field(default=None, description="which texts are searched")
+    rerank: bool | None = Field(
+        default=None, description="false leaves out the recipe's reranker, which is slower"
+    )
+    expand: Expansion | None = Field(
+        default=None, description="the twin first writes other wordings, or a likely answer"
+    )
+
+    def searched(self) -> dict[str, Any]:
+        """As the fields of a `Query`."""
+        return {
+            "question": self.question,
+            "passages": self.k,
+            "filter": self.filter,
+            "rerank": self.rerank,
+            "expansion": self.expand,
+        }
+
+
+class SearchRequest(Searching):
+    """``POST /v1/search``."""
 
     def query(self) -> Query:
         """As the chain takes it."""
-        return Query(question=self.question, passages=self.k, **self.overrides())
+        return Query(**self.searched())
+
+
+class AnswerRequest(Sampling, Searching):
+    """``POST /v1/answers``: a question, and what to answer it from."""
+
+    stream: bool = Field(
+        default=False, description="server-sent events: sources, text as it is written, answer"
+    )
+
+    def query(self) -> Query:
+        """As the chain takes it."""
+        first = {"sources_first": True} if self.stream else {}
+        return Query(**self.searched(), **first, **self.overrides())
 
 
 class FeedbackRequest(Given, Feedback):

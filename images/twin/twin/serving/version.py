@@ -84,6 +84,11 @@ class Version:
             async for part in parts:
                 yield part.model_dump(mode="json")
 
+    async def search(self, query: dict[str, Any]) -> dict[str, Any]:
+        """A `Query` to `FoundPassages`, both as JSON-like data."""
+        found = await self._chain.find(Query.model_validate(query))
+        return found.model_dump(mode="json")
+
     async def embed(self, query: dict[str, Any]) -> dict[str, Any]:
         """A `TextsQuery` to `EmbeddedTexts`, both as JSON-like data."""
         embedded = await self._embedding.embed(TextsQuery.model_validate(query))
