@@ -1,8 +1,8 @@
 """Commands of `twin` in processes that are forked from one which has imported what they import.
 
-What a command imports takes one to six seconds of a processor, a fork some milliseconds. So each
-process of pytest starts a server for what commands of crawling import, another for those that load
-models, when a test first asks for one; they end with it.
+What a command imports takes a second or two of a processor, a fork some milliseconds. So each
+process of pytest starts a server for commands of crawling, another for those of later stages, when
+a test first asks for one; they end with it.
 
 Such a command has a process, an environment, a folder and streams of its own, and ends as it would
 otherwise. What it does not have are imports and a hash seed of its own: tests of what is imported,
@@ -32,14 +32,17 @@ LARGEST_REQUEST = 200_000
 
 CRAWLING = (
     "twin.cli", "twin.crawl.commands", "twin.crawl.run", "twin.crawl.dry_run", "twin.crawl.replay",
-    "twin.crawl.web.crawl_sites", "twin.crawl.formats.html", "twin.stores.warehouse_commands",
-    "pymongo", "trafilatura",
+    "twin.crawl.web.spider", "twin.crawl.web.politeness", "twin.crawl.web.download",
+    "twin.crawl.web.scheduler", "twin.crawl.formats.html", "twin.stores.warehouse_commands",
+    "pymongo", "scrapy.core.downloader.handlers.http11", "scrapy.crawler", "scrapy.squeues",
+    "trafilatura", "tldextract",
 )  # fmt: skip
-MODELS = (
+# Not torch: seconds of a processor, and few commands come to need it.
+INDEXING = (
     "twin.cli", "twin.features.commands", "twin.features.build", "twin.features.verify",
-    "twin.datasets.commands", "twin.training.commands", "twin.evaluation.commands",
-    "twin.evaluation.evaluate", "pymongo", "torch", "transformers", "sentence_transformers",
-    "openvino", "mlflow", "pyarrow.parquet", "scipy.stats", "qdrant_edge",
+    "twin.datasets.commands", "twin.datasets.make", "twin.training.commands",
+    "twin.evaluation.commands", "twin.evaluation.evaluate", "twin.models.openvino_encoder", "numpy",
+    "openvino", "pymongo", "qdrant_edge", "tokenizers",
 )  # fmt: skip
 OF_CRAWLING = {"author", "backup", "crawl", "recipe", "warehouse"}
 
@@ -64,7 +67,7 @@ class TwinProcess(subprocess.Popen[Any]):
         streams = [own if stream == -1 else stream for stream, own in given]
         self._replies, other = socket.socketpair()
         with other:
-            server = _server(CRAWLING if args[0] in OF_CRAWLING else MODELS)
+            server = _server(CRAWLING if args[0] in OF_CRAWLING else INDEXING)
             message = json.dumps(request).encode()
             socket.send_fds(server, [message], [*streams, other.fileno()])
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
