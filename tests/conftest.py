@@ -11,13 +11,13 @@ ROOT = Path(__file__).parent.parent
 #: come before all others, in this order. What starts Ray runs one at a time and takes longest; the
 #: tests of the other two share fixtures that take long to make. Any other file is its own unit.
 TOGETHER = {
-    "tests/e2e/": "ray",
     "tests/twin/serving/test_graph.py": "ray",
     "tests/twin/serving/test_local_ray.py": "ray",
     "tests/twin/serving/test_start.py": "ray",
     "tests/twin/rollout/": "ray",
     "tests/twin/features/test_spread.py": "ray",
     "tests/twin/laptop/": "ray",
+    "tests/e2e/": "ray",
     "tests/twin/evaluation/": "evaluation",
     "tests/twin/serving/": "serving",
 }

@@ -2,15 +2,18 @@
 
 What a command imports takes a second or two of a processor, a fork some milliseconds. So each
 process of pytest starts a server for commands of crawling, another for those of later stages, when
-a test first asks for one; they end with it.
+a test first asks for one; they end with it. There are two of each, which take turns: so a command
+has another hash seed than the one before it, as processes have, and what depends on the order of a
+set is noticed.
 
 Such a command has a process, an environment, a folder and streams of its own, and ends as it would
-otherwise. What it does not have are imports and a hash seed of its own: tests of what is imported,
-how fast, and by which interpreter start `twin` itself.
+otherwise. It has no imports of its own: tests of what is imported, how fast, and by which
+interpreter start `twin` itself.
 """
 
 import atexit
 import gc
+import itertools
 import json
 import os
 import signal
@@ -29,6 +32,7 @@ ROOT = Path(__file__).parent.parent
 #: What reads its environment when it is imported starts without what a test has set, or `twin`.
 OWN_VARIABLES = ("TWIN_", "HF_", "TOKENIZERS_", "MLFLOW_")
 LARGEST_REQUEST = 200_000
+TURNS = itertools.cycle((0, 1))
 
 CRAWLING = (
     "twin.cli", "twin.crawl.commands", "twin.crawl.run", "twin.crawl.dry_run", "twin.crawl.replay",
@@ -67,7 +71,8 @@ class TwinProcess(subprocess.Popen[Any]):
         streams = [own if stream == -1 else stream for stream, own in given]
         self._replies, other = socket.socketpair()
         with other:
-            server = _server(CRAWLING if args[0] in OF_CRAWLING else INDEXING)
+            modules = CRAWLING if args[0] in OF_CRAWLING else INDEXING
+            server = _server(modules, next(TURNS))
             message = json.dumps(request).encode()
             socket.send_fds(server, [message], [*streams, other.fileno()])
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
@@ -112,8 +117,8 @@ def run_twin(
 
 
 @cache
-def _server(modules: tuple[str, ...]) -> socket.socket:
-    """The socket of a server with these modules; it ends once that is closed."""
+def _server(modules: tuple[str, ...], turn: int) -> socket.socket:
+    """The socket of one of two servers with these modules; it ends once that is closed."""
     ours, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     variables = {
         name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.forked_twin import TwinProcess, run_twin
@@ -64,3 +65,15 @@ def test_a_signal_to_its_group_ends_it_alone(number: signal.Signals) -> None:
     assert other.wait(60) == -signal.SIGKILL
     with pytest.raises(ProcessLookupError):
         os.kill(other.pid, 0)
+
+
+def test_servers_take_turns_so_that_hash_seeds_differ() -> None:
+    """As those of two processes do: what depends on the order of a set is noticed."""
+    processes = [
+        TwinProcess(["crawl", "extract", "/dev/stdin"], stdin=subprocess.PIPE) for _ in range(3)
+    ]
+    first, second, third = (psutil.Process(each.pid).parent().parent() for each in processes)
+    assert first == third != second
+    for process in processes:
+        process.kill()
+        process.wait(60)
