@@ -158,7 +158,7 @@ test-airflow: setup tools ## Tests of the DAGs and of what they import, with a l
 # tests/conftest.py says which tests one process runs; each takes the next when it is done.
 .PHONY: test-jobs
 test-jobs: setup tools ## Tests of the jobs, the chart and the images, and the whole loop, in three processes
-	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) --durations=40 --numprocesses=3 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0 -m "not images and not nightly" tests/e2e tests/twin tests/docs tests/helm tests/images tests/ci
+	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) --durations=40 --numprocesses=3 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0 -m "not images and not nightly" tests/twin tests/e2e tests/docs tests/helm tests/images tests/ci
 
 .PHONY: test-quick
 test-quick: setup tools ## The tests that take seconds
