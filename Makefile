@@ -143,29 +143,22 @@ workflows: tools ## Check .github/workflows: actionlint for mistakes, zizmor for
 test-loop: setup ## The whole loop through a live Airflow, on a tiny model (REPORT=… keeps JUnit XML)
 	$(JOBS)/bin/python -m pytest $(if $(REPORT),--junitxml="$(REPORT)") tests/e2e
 
-# Whatever starts Ray is in this stream, and the stores, whose tests wait for servers to start.
-PLATFORM_TESTS := tests/twin/stores tests/twin/serving tests/twin/rollout tests/twin/laptop \
-  tests/twin/features/test_spread.py tests/e2e
-
 # A test that hangs where pytest-timeout cannot end it (in a library's own code, or in the clean-up
 # that the timeout began) ends its process after this, with the stack of each thread.
 hangs_after = -o faulthandler_timeout=$(1) -o faulthandler_exit_on_timeout=true
 
 .PHONY: test
-test: setup tools ## All tests, in three streams: all of them wait for servers to start half of their time
-	+$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=line test-airflow test-platform test-jobs
+test: setup tools ## All tests, in four processes: all of them wait for servers to start half of their time
+	+$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-airflow test-jobs
 
 .PHONY: test-airflow
 test-airflow: setup tools ## Tests of the DAGs and of what they import, with a live Airflow
 	$(AIRFLOW)/bin/python -m pytest tests/dags tests/include tests/plugins
 
-.PHONY: test-platform
-test-platform: setup tools ## The chart's tests, the images', the stores' and serving's, then the whole loop
-	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) --durations=25 -m "not images and not nightly" tests/docs tests/helm tests/images tests/ci $(PLATFORM_TESTS)
-
+# tests/conftest.py says which tests one process runs; each takes the next when it is done.
 .PHONY: test-jobs
-test-jobs: setup ## Tests of the jobs, in two processes: half of their time is waiting for servers
-	$(JOBS)/bin/python -m pytest $(call hangs_after,960) --durations=25 --numprocesses=2 --dist=loadfile --max-worker-restart=0 -m "not nightly" $(PLATFORM_TESTS:%=--ignore=%) tests/twin
+test-jobs: setup tools ## Tests of the jobs, the chart and the images, and the whole loop, in three processes
+	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) --durations=40 --numprocesses=3 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0 -m "not images and not nightly" tests/twin tests/e2e tests/docs tests/helm tests/images tests/ci
 
 .PHONY: test-quick
 test-quick: setup tools ## The tests that take seconds

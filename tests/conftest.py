@@ -1,10 +1,55 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and which tests one process of several runs together."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+
+#: How a test's path begins, and the unit that it belongs to. One process runs a unit; these units
+#: come before all others, in this order. What starts Ray runs one at a time and takes longest; the
+#: tests of the other two share fixtures that take long to make. Any other file is its own unit.
+TOGETHER = {
+    "tests/twin/serving/test_graph.py": "ray",
+    "tests/twin/serving/test_local_ray.py": "ray",
+    "tests/twin/serving/test_start.py": "ray",
+    "tests/twin/rollout/": "ray",
+    "tests/twin/features/test_spread.py": "ray",
+    "tests/twin/laptop/": "ray",
+    "tests/e2e/": "ray",
+    "tests/twin/evaluation/": "evaluation",
+    "tests/twin/serving/": "serving",
+}
+
+
+def unit_of(file: str) -> str:
+    """Name of the unit that the tests of a file belong to."""
+    return next((unit for start, unit in TOGETHER.items() if file.startswith(start)), file)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, which Airflow's environment has not
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out the tests as `TOGETHER` says."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the units of `TOGETHER` first, in a process among several."""
+    if hasattr(config, "workerinput"):
+        starts = list(TOGETHER)
+
+        def place(item: pytest.Item) -> int:
+            own = (number for number, start in enumerate(starts) if item.nodeid.startswith(start))
+            return next(own, len(starts))
+
+        items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

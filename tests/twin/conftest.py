@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from tests import servers
 from tests.twin import twins
+from tests.twin.converted import share_converted
 from tests.twin.serving_platform import Platform, running, settings_of
 from twin.settings import Settings
 
@@ -50,12 +51,14 @@ def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def settings(tmp_path: Path, root: Path) -> Settings:
     """Settings of one test: its own home; no server is started (see `stores_settings`)."""
-    return Settings(
+    made = Settings(
         home=tmp_path / "home",
         recipes=root / "include" / "recipes",
         mongo_uri=SecretStr("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300"),
         mlflow_tracking_uri="http://127.0.0.1:1",
     )
+    share_converted(made)
+    return made
 
 
 @pytest.fixture

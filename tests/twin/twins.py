@@ -9,6 +9,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from tests import tiny_model
+from tests.twin.converted import share_converted
 from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.rollout import ServedVersion
 from twin.models.embedder import load_embedder
@@ -50,6 +51,7 @@ def write_recipe(folder: Path, **serving: object) -> Recipe:
 
 def index_texts(recipe: Recipe, settings: Settings, texts: dict[str, str] = TEXTS) -> str:
     """Publish an index of these texts; returns the release."""
+    share_converted(settings)
     embedder = load_embedder(recipe.features.embedder, settings)
     spec = IndexSpec(embedder=embedder.id, chunker="test-1")
     with open_index(settings, recipe).write(spec, embedder.dimension) as writer:

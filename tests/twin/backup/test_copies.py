@@ -4,13 +4,13 @@ import gzip
 import json
 import os
 import shutil
-import subprocess
 import uuid
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
-from tests.servers import BIN
+from tests.forked_twin import run_twin
 from tests.twin.stores.chunks import DIMENSION, SPEC, vector
 from tests.twin.stores.chunks import document as indexed
 from tests.twin.stores.documents import document
@@ -199,7 +199,7 @@ def test_on_the_command_line(full: Settings, lost: Settings, tmp_path: Path):
     recipe = tmp_path / "toy.yaml"
     recipe.write_text(json.dumps(RECIPE.model_dump(mode="json", exclude_defaults=True)))
 
-    def twin(settings: Settings, *arguments: str) -> subprocess.CompletedProcess:
+    def twin(settings: Settings, *arguments: str) -> CompletedProcess[str]:
         environment = {
             **os.environ,
             "TWIN_HOME": str(settings.home),
@@ -207,10 +207,7 @@ def test_on_the_command_line(full: Settings, lost: Settings, tmp_path: Path):
             "TWIN_MONGO_URI": settings.mongo_uri.get_secret_value(),
             "TWIN_MONGO_DATABASE": settings.mongo_database,
         }
-        return subprocess.run(
-            [BIN / "twin", "backup", *arguments, "--recipe", recipe], env=environment,
-            capture_output=True, text=True, timeout=200, check=False,
-        )  # fmt: skip
+        return run_twin("backup", *arguments, "--recipe", recipe, env=environment, timeout=200)
 
     result = tmp_path / "result.json"
     assert twin(full, "create", "--result", str(result)).returncode == 0

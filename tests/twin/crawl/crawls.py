@@ -1,4 +1,4 @@
-"""Crawls as a user runs them: the real command in a process of its own (a reactor runs once)."""
+"""Crawls as a user runs them: the whole command in a process of its own (a reactor runs once)."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from tests.forked_twin import TwinProcess
 from tests.twin.crawl.stored import stored_documents
 from twin.domain.document import Document, DocumentStatus
 from twin.settings import Settings
@@ -72,7 +73,13 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def crawl_command(recipe: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "twin.cli", "crawl", "run", "--recipe", str(recipe), *options]
+    """The command line of a crawl by an interpreter of its own."""
+    return [sys.executable, "-m", "twin.cli", *crawl_arguments(recipe, *options)]
+
+
+def crawl_arguments(recipe: Path, *options: str) -> list[str]:
+    """The same for `tests.forked_twin`."""
+    return ["crawl", "run", "--recipe", str(recipe), *options]
 
 
 def web(url: str, **fields: Any) -> dict[str, Any]:
@@ -89,8 +96,8 @@ def run_crawl(
     """Crawl to the end; ``before`` is told the process id once the crawl has started."""
     result = recipe.with_name("result.json")
     result.unlink(missing_ok=True)
-    process = subprocess.Popen(
-        crawl_command(recipe, *options, "--result", str(result)),
+    process = TwinProcess(
+        crawl_arguments(recipe, *options, "--result", str(result)),
         env=environment(settings),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

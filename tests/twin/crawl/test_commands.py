@@ -3,7 +3,6 @@
 import itertools
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ import pytest
 from pydantic import SecretStr
 
 from tests import servers
-from tests.twin.crawl.crawls import crawl_command, environment, recipe_file, run_crawl, web
+from tests.forked_twin import TwinProcess
+from tests.twin.crawl.crawls import crawl_arguments, environment, recipe_file, run_crawl, web
 from tests.twin.crawl.site_server import Answer, SiteServer, article, serve, sitemap
 from tests.twin.crawl.stored import stored_documents
 from twin.settings import Settings
@@ -131,7 +131,7 @@ def test_a_kill_after_the_last_write_is_made_up_for(
         links = '<a href="/slow">slow</a>'
         site.routes["/"] = Answer(article("Home", body=links))
         recipe = recipe_file(tmp_path, [web(site.url)], max_failed_share=0.9)
-        process = subprocess.Popen(crawl_command(recipe), env=environment(stores_settings))
+        process = TwinProcess(crawl_arguments(recipe), env=environment(stores_settings))
         servers.wait_until(lambda: count(stores_settings) == 1, "the page is stored")
         process.kill()
         process.wait()

@@ -1,13 +1,13 @@
 """`twin crawl run --dry-run`: what a crawl would do, by the real command against a real server."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.twin.crawl.crawls import crawl_command, environment, recipe_file, run_crawl, web
+from tests.forked_twin import run_twin
+from tests.twin.crawl.crawls import crawl_arguments, environment, recipe_file, run_crawl, web
 from tests.twin.crawl.feeds import rss, rss_item
 from tests.twin.crawl.formats.pages import words
 from tests.twin.crawl.site_server import Answer, SiteServer, article, serve, sitemap
@@ -24,10 +24,8 @@ def site() -> Iterator[SiteServer]:
 
 def dry_run(settings: Settings, recipe: Path, *options: str) -> tuple[int, list[str], str]:
     """Exit code, what the command prints, and what it says on standard error."""
-    done = subprocess.run(
-        crawl_command(recipe, "--dry-run", *options),
-        env=environment(settings), capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    arguments = crawl_arguments(recipe, "--dry-run", *options)
+    done = run_twin(*arguments, env=environment(settings), timeout=120)
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 

@@ -1,14 +1,13 @@
 """Crawls of a site that changes in between: what is asked for, stored, gone and told."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.forked_twin import run_twin
 from tests.twin.crawl.crawls import Crawl, Crawled, environment, recipe_file, run_crawl, web
 from tests.twin.crawl.site_server import Answer, SiteServer, article, serve, sitemap, sitemap_index
 from twin.domain.document import DocumentStatus
@@ -48,10 +47,7 @@ def states(settings: Settings) -> dict[str, str]:
 
 def twin(settings: Settings, *arguments: str) -> tuple[int, str]:
     """Code and output of a command that is no job."""
-    done = subprocess.run(
-        [sys.executable, "-m", "twin.cli", *arguments],
-        check=False, env=environment(settings), capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    done = run_twin(*arguments, env=environment(settings), timeout=60)
     return done.returncode, done.stdout + done.stderr
 
 

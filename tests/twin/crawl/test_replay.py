@@ -1,7 +1,5 @@
 """`twin crawl replay`: what crawls gave comes back from their snapshots, with no network."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from tests.forked_twin import run_twin
 from tests.twin.crawl.crawls import Crawled, environment, recipe_file, run_crawl, web
 from tests.twin.crawl.feeds import TEXT, rss, rss_item
 from tests.twin.crawl.site_server import Answer, SiteServer, article, serve
@@ -50,10 +49,8 @@ def drop(settings: Settings) -> None:
 
 
 def replay(settings: Settings, recipe: Path, *options: str) -> Crawled:
-    done = subprocess.run(
-        [sys.executable, "-m", "twin.cli", "crawl", "replay", "--recipe", str(recipe), *options],
-        check=False, env=environment(settings), capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    arguments = ("crawl", "replay", "--recipe", recipe, *options)
+    done = run_twin(*arguments, env=environment(settings), timeout=120)
     return Crawled(done.returncode, done.stderr, {})
 
 

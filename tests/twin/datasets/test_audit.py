@@ -1,20 +1,17 @@
 """The audit: each fault is found, in files of any common form, and a passed limit ends it."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tests.forked_twin import run_twin
 from twin.datasets.audit import audit, render_audit
 from twin.datasets.audit_rows import Row, read_rows
 from twin.domain.errors import BadDataError
 from twin.domain.sample import Split
 from twin.recipes import AuditSection
 
-TWIN = str(Path(sys.executable).with_name("twin"))
 LONG = "one two three four five six seven eight nine ten eleven twelve"
 LIMITS = AuditSection()
 
@@ -269,10 +266,7 @@ def test_what_holds_no_samples_is_refused_with_what_is_read(tmp_path):
 
 
 def run(*arguments, **environment):
-    command = [TWIN, "datasets", "audit", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env={"PATH": "", **environment}
-    )
+    return run_twin("datasets", "audit", *arguments, env={"PATH": "", **environment})
 
 
 def test_the_command_prints_the_report_and_ends_with_65_where_a_limit_is_passed(tmp_path):

@@ -2,16 +2,14 @@
 
 import json
 import os
-import subprocess
-import sys
 import uuid
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
 from tests import tiny_model
+from tests.forked_twin import run_twin
 from tests.twin import corpora
 from twin.datasets.make import make_samples, sample_set_version
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
@@ -24,8 +22,6 @@ from twin.stores.files import open_files
 from twin.stores.registry import Registry
 from twin.stores.sample_sets import SampleSets
 from twin.stores.verdicts import Verdicts
-
-TWIN = str(Path(sys.executable).with_name("twin"))
 
 
 @pytest.fixture(scope="module")
@@ -292,10 +288,10 @@ def test_the_command_makes_samples_once(ann, tmp_path):
     """Two processes. Buys: exit codes, and the result as Airflow reads it."""
     settings, _ = ann
     environment = {**os.environ, **corpora.environment(settings)}
-    command = [TWIN, "datasets", "make", "--recipe", "ann", "--result", str(tmp_path / "r.json")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    command = ["datasets", "make", "--recipe", "ann", "--result", str(tmp_path / "r.json")]
+    done = run_twin(*command, env=environment)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "r.json").read_text())["status"] == "done"
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    again = run_twin(*command, env=environment)
     assert again.returncode == 99
     assert json.loads((tmp_path / "r.json").read_text())["status"] == "skipped"

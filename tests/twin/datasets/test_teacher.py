@@ -9,6 +9,7 @@ from tests import tiny_model
 from tests.openai_server import openai_server, says
 from tests.teacher_server import ANSWER_TOKENS, PROMPT_TOKENS, Teacher, data_of, good
 from tests.twin import corpora
+from tests.twin.converted import share_converted
 from twin.datasets.make import make_samples
 from twin.datasets.read_version import read_rejected, read_samples
 from twin.datasets.teacher import TRIED
@@ -62,6 +63,7 @@ def index_home(tmp_path_factory):
     settings = Settings(
         home=home, recipes=home / "recipes", mlflow_tracking_uri="http://127.0.0.1:1"
     )
+    share_converted(settings)
     publish(settings, corpora.corpus(8, 3))
     return settings
 

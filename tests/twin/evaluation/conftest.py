@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests import tiny_model
+from tests.twin.converted import share_converted
 from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.result import JobResult
 from twin.domain.sample import InstructSample, Split
@@ -231,6 +232,7 @@ def index_root(tmp_path_factory, samples) -> Path:
     """A home folder whose index holds every sample's passage, made with the real embedder."""
     home = tmp_path_factory.mktemp("index-home")
     settings = Settings(home=home)
+    share_converted(settings)
     recipe = _recipe("world", Path("unused"))
     embedder = load_embedder(recipe.features.embedder, settings)
     spec = IndexSpec(embedder=embedder.id, chunker="toy-1")
@@ -295,10 +297,6 @@ def world(stores_settings, mlflow_url, weights, samples, index_root) -> World:
     live = stores_settings.model_copy(update={"mlflow_tracking_uri": mlflow_url, "threads": 1})
     recipe = _recipe(f"world-{uuid.uuid4().hex[:8]}", weights["base"])
     shutil.copytree(index_root / "world", live.index_root / recipe.name)
-    # The embedder is converted once for all worlds.
-    live.models_root.mkdir(parents=True)
-    prepared = Settings(home=index_root.parent).models_root / "openvino"
-    (live.models_root / "openvino").symlink_to(prepared)
     made = World(live, recipe, weights, samples)
     made.data_set(DATASET_VERSION, {})
     return made

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from tests.forked_twin import run_twin
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.evaluation.authorship import METHODS, TOGETHER
 from twin.evaluation.evaluate import evaluate
@@ -368,8 +369,8 @@ def twin(world, tmp_path, root):
     recipe.write_text(yaml.safe_dump(world.recipe.model_dump(mode="json")))
 
     def run(*arguments, **environment):
-        return subprocess.run(
-            [sys.executable, "-m", "twin.cli", *arguments, "--recipe", str(recipe)],
+        return run_twin(
+            *arguments, "--recipe", recipe,
             env={
                 "PATH": "/usr/bin:/bin",
                 "TWIN_HOME": str(world.settings.home),
@@ -377,12 +378,8 @@ def twin(world, tmp_path, root):
                 "TWIN_MLFLOW_TRACKING_URI": world.settings.mlflow_tracking_uri,
                 **environment,
             },
-            cwd=root,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+            cwd=root, timeout=120,
+        )  # fmt: skip
 
     return run
 

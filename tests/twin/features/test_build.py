@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,9 +18,12 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
+from tests.forked_twin import TwinProcess, run_twin
 from tests.servers import BIN, free_port, index_server, wait_until
 from tests.twin.features.documents import WHEN, make
+from twin.cli import app
 from twin.domain.document import Document, DocumentStatus
 from twin.domain.errors import BadDataError, ExitCode, NothingToDo, TryAgainError
 from twin.domain.result import JobResult
@@ -426,8 +428,8 @@ def test_a_killed_build_harms_nothing_and_the_next_one_completes(stores_settings
     store(stores_settings, *many)
     line, environment = command(stores_settings, tmp_path)
     work = open_index(stores_settings, RECIPE).folder / "work"
-    with subprocess.Popen(
-        line, env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    with TwinProcess(
+        line[1:], env=environment, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
         wait_until(work.exists, "the build at work")
         time.sleep(0.5)
@@ -454,8 +456,7 @@ def test_a_kill_in_mid_upsert_on_a_server_is_made_good(stores_settings, tmp_path
     line, environment = command(settings, tmp_path)
 
     def twin(job: str) -> int:
-        command = [line[0], "features", job, *line[3:]]
-        return subprocess.run(command, env=environment, check=False).returncode
+        return run_twin("features", job, *line[3:], env=environment).returncode
 
     with index_server(folder, port):
         assert twin("build") == 0
@@ -463,7 +464,7 @@ def test_a_kill_in_mid_upsert_on_a_server_is_made_good(stores_settings, tmp_path
     store(stores_settings, *many, GATE.model_copy(update={"status": DocumentStatus.GONE}))
     where = "--die-after" if killed == "server" else "--hold-after"
     with index_server(folder, port, where, "60"):
-        build_ = subprocess.Popen(line, env=environment, start_new_session=True)
+        build_ = TwinProcess(line[1:], env=environment, start_new_session=True)
         if killed == "build":
             wait_until((folder / "held").exists, "the middle of an upsert", seconds=200)
             os.killpg(build_.pid, signal.SIGKILL)
@@ -502,16 +503,8 @@ def test_the_plan_is_the_difference():
     assert plan(wanted, None, spec).changed == set(live)
 
 
-@pytest.mark.parametrize("option", ["--recipe", "--rebuild", "--result", "--run-id"])
-def test_help_says_what_is_read_and_written(option):
-    done = subprocess.run(
-        [sys.executable, "-m", "twin.cli", "features", "build", "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
-    )
-    assert done.returncode == 0
-    assert "Reads:" in done.stdout
-    assert "Writes:" in done.stdout
-    assert option in done.stdout
+def test_help_says_what_is_read_and_written():
+    done = CliRunner().invoke(app, ["features", "build", "--help"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0
+    parts = ("Reads:", "Writes:", "--recipe", "--rebuild", "--result", "--run-id")
+    assert [part for part in parts if part not in done.output] == []

@@ -1,9 +1,11 @@
 """`twin features verify`, `show`, `snapshot` and `restore` against real stores, of both sorts."""
 
 from collections.abc import Iterator
+from subprocess import CompletedProcess
 
 import pytest
 
+from tests.forked_twin import run_twin
 from tests.twin.features.documents import make
 from tests.twin.features.test_build import HELD, RECIPE, WITH_NAMES, command, run, store
 from tests.twin.features.test_curation import FOOTER, article
@@ -245,15 +247,10 @@ def test_a_snapshot_is_restored_without_what_is_gone(built):
 
 
 def test_the_commands_say_it_in_one_line_and_by_exit_code(built, tmp_path):
-    import subprocess
-
     line, environment = command(built, tmp_path)
 
-    def twin(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [line[0], "features", *arguments, "--recipe", line[4]],
-            env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+    def twin(*arguments: str) -> CompletedProcess[str]:
+        return run_twin("features", *arguments, "--recipe", line[4], env=environment)
 
     assert twin("verify").returncode == 0
     shown = twin("show", ARTICLES[1].url)

@@ -136,6 +136,7 @@ def test_once_converted_it_runs_without_torch(name, settings):
         "from twin.models.embedder import load_embedder;"
         f"e = load_embedder('{name}', Settings(home=Path({str(settings.home)!r})));"
         "e.encode(['Why pods?']);"
-        "assert not {'torch', 'transformers'} & set(sys.modules)"
+        "assert not {'torch', 'transformers'} & set(sys.modules);"
+        "assert sys.modules['openvino_telemetry'] is None, 'it reports each import to its makers'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

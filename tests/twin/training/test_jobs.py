@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests import servers
+from tests.forked_twin import TwinProcess, run_twin
 from tests.twin import corpora
 from tests.twin.datasets.sets import pair, publish_pairs
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
@@ -368,7 +369,7 @@ def _stop_after(step, steps, monkeypatch, port):
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["sft", pytest.param("dpo", marks=pytest.mark.nightly)])
 def test_kill_9_in_mid_training_goes_on_from_the_checkpoint(world, stage):
-    """Two processes that import torch and trl. Buys: resuming is real, for both trainers."""
+    """Two processes that train. Buys: resuming is real, for both trainers."""
     steps = {"max_steps": 60, "save_steps": 2}
     world.recipe = corpora.write_recipe(
         world.settings.recipes, Path(world.recipe.training.base_model), training={stage: steps}
@@ -376,10 +377,10 @@ def test_kill_9_in_mid_training_goes_on_from_the_checkpoint(world, stage):
     if stage == "dpo":
         world.run_all(run_sft, run_pairs)
     environment = {**os.environ, **corpora.environment(world.settings)}
-    command = [TWIN, "training", stage, "--recipe", "ann"]
+    command = ["training", stage, "--recipe", "ann"]
     plan = plan_training(world.recipe, world.settings, world.files)
     checkpoints = Path(world.settings.files_root) / getattr(plan, stage) / "checkpoints"
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+    with TwinProcess(command, env=environment, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 200
         while not list(checkpoints.glob("checkpoint-*/.published.json")):
             assert process.poll() is None, "it ended before it could be killed"
@@ -391,9 +392,7 @@ def test_kill_9_in_mid_training_goes_on_from_the_checkpoint(world, stage):
 
     # The same training with fewer steps left would be another one, so go on with the same recipe.
     result = Path(world.settings.home) / "result.json"
-    done = subprocess.run(
-        [*command, "--result", str(result)], env=environment, capture_output=True, check=False
-    )
+    done = run_twin(*command, "--result", result, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(result.read_text())
     assert int(told["detail"]["resumed_from"].split("-")[1]) >= 2
@@ -404,7 +403,9 @@ def test_kill_9_in_mid_training_goes_on_from_the_checkpoint(world, stage):
     )
     assert [run.info.status for run in runs] == ["FINISHED"]
     started = time.monotonic()
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    again = subprocess.run(
+        [TWIN, *command], env=environment, capture_output=True, text=True, check=False
+    )
     assert again.returncode == 99
     assert "nothing to do" in again.stderr
     # It must not load torch to find out: that alone takes longer than this.

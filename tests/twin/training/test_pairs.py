@@ -4,12 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.forked_twin import TwinProcess, run_twin
 from tests.openai_server import openai_server, refuses, says
 from tests.twin import corpora
 from tests.twin.datasets.sets import publish, sample
@@ -25,8 +25,6 @@ from twin.training.dpo import run_dpo
 from twin.training.pairs import run_pairs
 from twin.training.plan import plan_training
 from twin.training.sft import run_sft
-
-TWIN = str(Path(sys.executable).with_name("twin"))
 
 
 def plan_of(world):
@@ -241,7 +239,7 @@ def test_samples_that_do_not_fit_are_refused_with_what_to_raise(world):
 
 @pytest.mark.slow
 def test_kill_9_while_writing_loses_a_group_at_most(world):
-    """Three processes that import torch. Buys: what was written before is not written again."""
+    """Three processes. Buys: what was written before is not written again."""
     dpo = {"pairs": {"max_pairs": 96, "max_tokens": 96}}
     base = Path(world.recipe.training.base_model)
     world.recipe = corpora.write_recipe(world.settings.recipes, base, training={"dpo": dpo})
@@ -249,9 +247,9 @@ def test_kill_9_while_writing_loses_a_group_at_most(world):
     plan = plan_of(world)
     environment = {**os.environ, **corpora.environment(world.settings)}
     result = world.settings.home / "result.json"
-    command = [TWIN, "training", "pairs", "--recipe", "ann", "--result", str(result)]
+    command = ["training", "pairs", "--recipe", "ann", "--result", str(result)]
     kept = Path(world.settings.files_root) / plan.candidates
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+    with TwinProcess(command, env=environment, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 120
         while not kept.exists() and time.monotonic() < deadline:
             assert process.poll() is None, "it ended before it could be killed"
@@ -268,12 +266,12 @@ def test_kill_9_while_writing_loses_a_group_at_most(world):
     written[name] = [{"text": mark, "is_cut": False}]
     kept.write_text(json.dumps(written))
 
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = run_twin(*command, env=environment)
     assert done.returncode == 0, done.stderr
     manifest, pairs, _ = made(world)
     assert mark in {pair.rejected for pair in pairs}
     assert manifest.samples > len(written)
     assert not kept.exists()
-    again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    again = run_twin(*command, env=environment)
     assert again.returncode == 99
     assert json.loads(result.read_text())["status"] == "skipped"

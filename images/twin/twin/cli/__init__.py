@@ -8,27 +8,63 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # MLflow reports usage to its makers unless this is set before it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-from typing import Annotated
+from collections import UserDict
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from twin.backup import commands as backup
-from twin.cli import audit, author, doctor, recipe
-from twin.crawl import commands as crawl
-from twin.datasets import commands as datasets
-from twin.evaluation import commands as evaluation
-from twin.features import commands as features
-from twin.laptop import commands as laptop
-from twin.models.bases import commands as models
-from twin.rag import commands as rag
-from twin.rollout import commands as rollout
-from twin.serving import commands as serving
+from twin.cli import audit, doctor
 from twin.settings import get_settings
-from twin.stores import warehouse_commands as warehouse
-from twin.training import commands as training
+
+#: Stage to the module of its commands, which is imported when the stage is asked for.
+STAGES = {
+    "recipe": "twin.cli.recipe",
+    "author": "twin.cli.author",
+    "crawl": "twin.crawl.commands",
+    "warehouse": "twin.stores.warehouse_commands",
+    "models": "twin.models.bases.commands",
+    "features": "twin.features.commands",
+    "datasets": "twin.datasets.commands",
+    "training": "twin.training.commands",
+    "evaluation": "twin.evaluation.commands",
+    "rollout": "twin.rollout.commands",
+    "serving": "twin.serving.commands",
+    "rag": "twin.rag.commands",
+    "backup": "twin.backup.commands",
+    "laptop": "twin.laptop.commands",
+}
+
+
+class _Commands(UserDict[str, Any]):
+    """Name to command; a stage stands as the name of its module until it is first looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        command = super().__getitem__(name)
+        if isinstance(command, str):
+            whole = typer.Typer()
+            whole.add_typer(import_module(command).app, name=name)
+            command = self.data[name] = get_group(whole).commands[name]
+        return command
+
+
+class _Stages(TyperGroup):
+    """The commands and, with them, the stages; only the one that is asked for is imported."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands({**self.commands, **STAGES})
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - of the base class
+        """Names of all, in their order."""
+        return list(self.commands)
+
 
 app = typer.Typer(
     name="twin",
+    cls=_Stages,
     help="LLM Twin: crawl an author's writing, index it, train a twin on it, prove it, serve it.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
@@ -53,23 +89,6 @@ def _root(
     """Keeps `--version` beside the stages."""
 
 
-for name, stage in {
-    "recipe": recipe,
-    "author": author,
-    "crawl": crawl,
-    "warehouse": warehouse,
-    "models": models,
-    "features": features,
-    "datasets": datasets,
-    "training": training,
-    "evaluation": evaluation,
-    "rollout": rollout,
-    "serving": serving,
-    "rag": rag,
-    "backup": backup,
-    "laptop": laptop,
-}.items():
-    app.add_typer(stage.app, name=name)
 app.command()(audit.audit)
 app.command()(doctor.doctor)
 

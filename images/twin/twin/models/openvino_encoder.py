@@ -7,6 +7,7 @@ set of weights, and what runs afterwards needs neither torch nor transformers.
 
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import warnings
@@ -22,6 +23,10 @@ from twin.settings import Settings
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# With this package OpenVINO reports to its makers that it was imported, from a thread of its own.
+# A module that is None cannot be imported; OpenVINO then goes without.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 MODEL = "model.xml"
 

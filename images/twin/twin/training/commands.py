@@ -5,10 +5,6 @@ from typing import Annotated
 import typer
 
 from twin.job import RecipeOption, ResultOption, RunIdOption, run_job
-from twin.training.dpo import run_dpo
-from twin.training.package import run_package
-from twin.training.pairs import run_pairs
-from twin.training.sft import run_sft
 
 app = typer.Typer(help="Fine-tune the base model on the samples.", no_args_is_help=True)
 
@@ -38,6 +34,8 @@ def sft(
     parameters and metrics to an MLflow run. A killed or interrupted training goes on from its
     last checkpoint.
     """
+    from twin.training.sft import run_sft
+
     run_job(
         "training sft",
         run_sft,
@@ -62,6 +60,8 @@ def pairs(
     (README.md) and manifest.json. A killed run goes on where it was. With
     training.dpo.enabled: false there is nothing to do.
     """
+    from twin.training.pairs import run_pairs
+
     run_job(
         "training pairs",
         run_pairs,
@@ -86,6 +86,8 @@ def dpo(
     an MLflow run. With training.dpo.enabled: false, or without a pair, it passes the SFT adapter
     on.
     """
+    from twin.training.dpo import run_dpo
+
     run_job(
         "training dpo",
         run_dpo,
@@ -110,6 +112,8 @@ def package(
     adapter alone and the base to bases/; and a version of the registered model twin-RECIPE with
     its lineage and the alias `candidate` to MLflow.
     """
+    from twin.training.package import run_package
+
     run_job(
         "training package",
         run_package,

@@ -1,13 +1,14 @@
 """The pages and files of `../shared/cases`, where they lie beside the project."""
 
+import runpy
 import subprocess
-import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.forked_twin import run_twin
 from tests.shared_cases import FOLDER, case
 from twin.crawl.page import Article, DraftError, Page
 from twin.crawl.read_article import read_article
@@ -32,17 +33,17 @@ def read(name: str) -> Article:
 
 
 @pytest.mark.skipif(not CHECK.exists(), reason="no ../shared/cases")
-def test_pages_of_the_shared_cases() -> None:
-    run = subprocess.run(
-        [sys.executable, str(CHECK)],
-        env={"TWIN": str(Path(sys.executable).with_name("twin"))},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    failed = {line.split()[1] for line in run.stdout.splitlines() if line.startswith("FAIL")}
-    assert "page cases:" in run.stdout, run.stderr
-    assert failed <= CONTRADICTORY, run.stdout
+def test_pages_of_the_shared_cases(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its check runs `twin crawl extract` for each page: these are forked."""
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: run_twin(*command[1:]))
+    with suppress(SystemExit):
+        runpy.run_path(str(CHECK), run_name="__main__")
+    output = capsys.readouterr().out
+    failed = {line.split()[1] for line in output.splitlines() if line.startswith("FAIL")}
+    assert "page cases:" in output
+    assert failed <= CONTRADICTORY, output
 
 
 @pytest.mark.skipif(not CHECK.exists(), reason="no ../shared/cases")
