@@ -6,8 +6,8 @@ import pytest
 
 from twin.domain.errors import TwinError
 from twin.domain.sample import Split
+from twin.evaluation.checks import Verdict
 from twin.evaluation.evaluate import evaluate
-from twin.evaluation.gate import Verdict
 from twin.evaluation.report import Decision
 from twin.evaluation.report_markdown import markdown
 from twin.recipes import Recipe

@@ -32,6 +32,7 @@ def figure(name, label, gain=None, better="higher"):
 
 def comparison(**fields):
     asked = SideBySide(
+        document="d",
         instruction="What of pods?",
         title="On pods",
         url="https://example.org/pods",
@@ -85,7 +86,12 @@ def test_it_says_where_versions_can_be_told_apart_and_on_what_basis():
 
 def test_texts_stay_texts_on_the_page_and_on_the_terminal():
     asked = SideBySide(
-        instruction=EVIL, title=EVIL, url="javascript:x", author=EVIL, answers={"version 6": EVIL}
+        document="d",
+        instruction=EVIL,
+        title=EVIL,
+        url="javascript:x",
+        author=EVIL,
+        answers={"version 6": EVIL},
     )
     compared = comparison(answers=(asked,))
     html = render_comparison(compared)
@@ -140,12 +146,13 @@ def test_two_versions_by_number_alias_run_and_path(measured, tmp_path):
     contender = find_contender("candidate", model, measured.settings)
     asked = comparisons_of(contender, SampleSets(files, measured.recipe.name))
     by_question = {shown.instruction: shown for shown in measured.report("2").side_by_side}
-    assert {group for _, group in asked} <= {row.group for row in contender.sheet.rows}
-    for each, _ in asked:
-        shown = by_question[each.question]
-        assert each.first == shown.answers["candidate"]
-        assert each.second in {shown.answers["base"], shown.answers["champion"]}
-        assert each.first != each.second
+    assert {each.group for each in asked} <= {row.group for row in contender.sheet.rows}
+    for each in asked:
+        shown = by_question[each.comparison.question]
+        assert each.comparison.first == shown.answers["candidate"]
+        assert each.comparison.second == shown.answers[each.opponent]
+        assert each.comparison.first != each.comparison.second
+    assert {each.opponent for each in asked} == {"base", "champion"}
     assert asked == comparisons_of(contender, SampleSets(files, measured.recipe.name))
     assert len(asked) >= 8
 
