@@ -96,7 +96,7 @@ def test_of_a_first_version_the_base_is_shown():
     text = page_of(evidence(report)).words
     assert "measure candidate base gain over base" in text
     assert "ROUGE-L 2.000 [1.000, 3.000] 3.000 [2.000, 4.000] -1.000 [-2.000, +0.000]" in text
-    assert "base: Pods 0" in text
+    assert "base : Pods 0" in text
     assert "the gate holds it for want of proof" in text
     assert "before: there is none yet" in text
 
@@ -124,7 +124,7 @@ def test_long_and_empty_answers():
     long = "word " * 1_000
     report = report_of(side_by_side=(asked(0, candidate=long, base="  \n"),))
     page = page_of(evidence(report))
-    assert "base: (nothing)" in page.words
+    assert "base : (nothing)" in page.words
     assert page.words.count("word") == MOST_CHARACTERS // 5
     assert "word …" in page.words
 

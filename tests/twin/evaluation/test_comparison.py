@@ -12,8 +12,10 @@ from twin.evaluation.comparison import VersionComparison, compare
 from twin.evaluation.comparison_text import conclusions, render_comparison, terminal
 from twin.evaluation.contenders import find_contender
 from twin.evaluation.evaluate import evaluate
+from twin.evaluation.measures import AUTHORSHIP
 from twin.evaluation.report import Figure, SideBySide
 from twin.evaluation.resampling import Estimate
+from twin.recipes import StyleSection
 from twin.stores.files import open_files
 from twin.stores.sample_sets import SampleSets
 
@@ -155,6 +157,16 @@ def test_two_versions_by_number_alias_run_and_path(measured, tmp_path):
     assert {each.opponent for each in asked} == {"base", "champion"}
     assert asked == comparisons_of(contender, SampleSets(files, measured.recipe.name))
     assert len(asked) >= 8
+
+    # The hand is measured where the recipe names texts by others, as in an evaluation.
+    plain, style = measured.recipe, StyleSection()
+    evaluation = plain.evaluation.model_copy(update={"style": style})
+    measured.recipe = plain.model_copy(update={"evaluation": evaluation})
+    hand = {each.name: each for each in compared_by(measured, "1", "2").figures}[AUTHORSHIP]
+    assert hand.gains.keys() == {"version 1"}
+    assert hand.values["author"].value > hand.values["version 2"].value
+    assert AUTHORSHIP not in {each.name for each in by_number.figures}
+    measured.recipe = plain
 
     # From here on the second version was asked other questions.
     name = f"reports/{model}/2/answers.json"

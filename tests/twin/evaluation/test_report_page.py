@@ -115,7 +115,7 @@ def test_texts_stay_texts_and_nothing_is_fetched():
         side_by_side=(evil,),
         reasons=(EVIL,),
         lineage={EVIL: EVIL},
-        groups=(DocumentGroup(documents=(TitledDocument(document=EVIL, title=EVIL),), samples=1),),
+        groups=(DocumentGroup(documents=(TitledDocument(document="d", title=EVIL),), samples=1),),
         mlflow_run="javascript:alert(2)",
     )
     html = render_report(report, {})

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.twin.evaluation.likings import means, verdicts
 from twin.evaluation.resampling import estimate, mean_of
 from twin.evaluation.sequential import STEP, running
 
@@ -12,31 +13,12 @@ ROWS = 200
 GROUPS = 60
 
 
-def verdicts(mean: float, seed: int) -> list[list[float]]:
-    """Groups of verdicts: each document has a liking of its own, by which its pairs are judged."""
-    draw = np.random.default_rng(seed)
-    likings = draw.beta(2 * mean, 2 * (1 - mean), GROUPS)
-    return [
-        draw.choice([0.0, 0.5, 1.0], size=draw.integers(1, 7), p=_chances(liking)).tolist()
-        for liking in likings
-    ]
-
-
-def _chances(liking: float) -> list[float]:
-    tie = min(liking, 1 - liking) / 2
-    return [1 - liking - tie / 2, tie, liking - tie / 2]
-
-
-def means(groups: list[list[float]]) -> list[float]:
-    return [sum(group) / len(group) for group in groups]
-
-
 def test_whoever_stops_when_it_pleases_is_misled_in_one_case_of_twenty_at_most():
     """The interval never takes an excluded mean back: one look at the end tells of all before."""
-    rows = [running(means(verdicts(0.5, seed))) for seed in range(ROWS)]
+    rows = [running(means(verdicts(0.5, seed, GROUPS))) for seed in range(ROWS)]
     assert sum(row.is_decided for row in rows) / ROWS <= 0.05
     assert sum(row.evidence >= 20 for row in rows) / ROWS <= 0.05
-    held = [running(means(verdicts(0.7, seed))) for seed in range(ROWS)]
+    held = [running(means(verdicts(0.7, seed, GROUPS))) for seed in range(ROWS)]
     assert sum(row.low <= 0.7 <= row.high for row in held) / ROWS >= 0.95
     assert sum(row.low > 0.5 for row in held) / ROWS >= 0.8, "and it is seen within 60 documents"
 
@@ -45,7 +27,7 @@ def test_looking_at_an_interval_for_a_fixed_set_would_mislead():
     """The same rows, with the interval of a report looked at after every group from the eighth."""
     misled = 0
     for seed in range(60):
-        values = means(verdicts(0.5, seed))
+        values = means(verdicts(0.5, seed, GROUPS))
         misled += any(
             not (found.low <= 0.5 <= found.high)
             for found in (
@@ -67,7 +49,7 @@ def test_pairs_taken_for_groups_would_mislead():
 
 
 def test_what_is_shown_stays_shown():
-    values = means(verdicts(0.75, 3)) + [0.5] * 200
+    values = means(verdicts(0.75, 3, GROUPS)) + [0.5] * 200
     ends = [
         (found.low, found.high) for found in map(running, (values[:n] for n in range(1, 120, 7)))
     ]
@@ -78,7 +60,7 @@ def test_what_is_shown_stays_shown():
 
 
 def test_it_is_the_same_from_either_side():
-    values = means(verdicts(0.65, 5))
+    values = means(verdicts(0.65, 5, GROUPS))
     one, other = running(values), running([1 - value for value in values])
     assert other.low == pytest.approx(1 - one.high)
     assert other.high == pytest.approx(1 - one.low)
@@ -107,7 +89,7 @@ def test_the_ends_of_the_scale():
 
 
 def test_a_wider_interval_for_more_confidence():
-    values = means(verdicts(0.6, 2))
+    values = means(verdicts(0.6, 2, GROUPS))
     sure, surer = running(values), running(values, confidence=0.999)
     assert surer.low < sure.low - STEP
     assert surer.high > sure.high + STEP

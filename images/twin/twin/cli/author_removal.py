@@ -124,6 +124,10 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
     for recipe, name in found.backups:
         files.remove(Backups(files, recipe).folder(name))
     say("backups: removed")
+    forget_in_evaluations(settings, found.documents)
+    for recipe in {recipe for recipe, _ in found.sample_sets}:
+        remove_evaluations(settings, f"{MODEL_PREFIX}{recipe}")
+    say("evaluations: removed")
     with open_warehouse(settings) as warehouse:
         AuthorRecords(warehouse, author).erase(found.documents)
     say("warehouse: removed")
@@ -131,10 +135,6 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
         Verdicts(files, recipe).remove()
         for writer in WRITERS:
             files.remove(replies_of(recipe, writer))
-    forget_in_evaluations(settings, found.documents)
-    for recipe in {recipe for recipe, _ in found.sample_sets}:
-        remove_evaluations(settings, f"{MODEL_PREFIX}{recipe}")
-    say("evaluations: removed")
     for recipe, version in found.sample_sets:
         files.remove(PairSets(files, recipe).root(version))
         files.remove(SampleSets(files, recipe).folder(version))

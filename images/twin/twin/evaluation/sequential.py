@@ -15,8 +15,8 @@ Bets are spread over fixed fractions of the wealth, upwards and downwards ("hedg
 nothing need be guessed of the spread, and the interval does not depend on the order of groups but
 by when they came.
 
-No library: `confseq`, by the authors of the method, is a C++ extension without wheels for this
-Python and draws in plotting and multiprocessing; what is needed of it is the two products below.
+No library: `confseq`, by the authors of the method, is a C++ extension that is published as source
+alone and wants a compiler; what is needed of it is the two products below.
 
 Source: I. Waudby-Smith, A. Ramdas, "Estimating means of bounded random variables by betting",
 JRSS B 86(1), 2024 (arXiv:2010.09686), sections 4 and B.

@@ -11,7 +11,7 @@ import re
 import tempfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ TRANSCRIPTS = "evaluation/transcripts"
 
 FORGOTTEN = "(of a document that is forgotten)"
 _KEY = "document"
+#: What `begin` and `end` enclose: no text can hold such a comment, since its ``<`` is escaped.
+_QUOTED = re.compile(
+    r"<!-- document (?P<id>[^<>]*) -->.*?<!-- end of document (?P=id) -->", re.DOTALL
+)
 
 
 def begin(document_id: str) -> str:
@@ -110,10 +114,11 @@ class KeptReports:
 
 def redact(text: str, document_ids: Collection[str]) -> str:
     """A page or Markdown text without what it quotes of these documents."""
-    for id_ in document_ids:
-        pattern = f"{re.escape(begin(id_))}.*?{re.escape(end(id_))}"
-        text = re.sub(pattern, FORGOTTEN, text, flags=re.DOTALL)
-    return text
+
+    def cut(quoted: re.Match[str]) -> str:
+        return FORGOTTEN if unescape(quoted["id"]) in document_ids else quoted[0]
+
+    return _QUOTED.sub(cut, text)
 
 
 def _parsed(text: str, where: str) -> Any:
