@@ -83,7 +83,7 @@ def test_whoever_stops_when_it_pleases_is_hardly_misled(table):
     table.append(
         ("the same, by a report's interval, after each of 60 documents", "", f"{fixed:.1%}")
     )
-    for mean, documents in ((0.7, 60), (0.6, 200)):
+    for mean, documents in ((0.7, 60), (0.6, 250)):
         rows = [running(means(verdicts(mean, seed, documents))).low > 0.5 for seed in range(200)]
         seen = sum(rows) / len(rows)
         what = f"preferred in {mean:.0%}: seen within {documents} documents"

@@ -1,8 +1,10 @@
 """`twin evaluation pairs`: answers of a measured version, for people to compare."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twin.domain.errors import BadDataError
 from twin.domain.sample import Split, draw_key
@@ -42,19 +44,10 @@ def write_pairs(recipe_name: str, file: Path, version: str, count: int) -> str:
     recipe = load_recipe(recipe_name, settings.recipes)
     contender = find_contender(version, recipe.model_name, settings)
     sets = SampleSets(open_files(settings), recipe.name)
-    drawn = comparisons_of(contender, sets)[:count]
-    # Document by document: what people say is counted when they are done with one.
-    pairs = sorted(drawn, key=lambda each: (draw_key(each.group, 0), each.opponent))
+    pairs = comparisons_of(contender, sets)[:count]
     if not pairs:
         raise BadDataError(f"{version} and what it was measured against answered all alike")
-    sizes = Counter((each.group, each.opponent) for each in pairs)
-    write_tasks(
-        file,
-        [
-            task_of(each.comparison, each.group, each.opponent, sizes[each.group, each.opponent])
-            for each in pairs
-        ],
-    )
+    write_tasks(file, tasks_of(pairs))
     page = file.with_suffix(".xml")
     page.write_text(labelling_page(), encoding="utf-8")
     return (
@@ -64,6 +57,16 @@ def write_pairs(recipe_name: str, file: Path, version: str, count: int) -> str:
         '"data" by hand. As verdicts come in, twin evaluation preference says whether they '
         "suffice"
     )
+
+
+def tasks_of(pairs: Sequence[Asked]) -> list[dict[str, Any]]:
+    """The tasks of pairs, document by document, since a document counts when all its pairs do."""
+    sizes = Counter((each.group, each.opponent) for each in pairs)
+    together = sorted(pairs, key=lambda each: (draw_key(each.group, 0), each.opponent))
+    return [
+        task_of(each.comparison, each.group, each.opponent, sizes[each.group, each.opponent])
+        for each in together
+    ]
 
 
 def comparisons_of(contender: Contender, sets: SampleSets) -> list[Asked]:
