@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
+from twin.cli import app
 from twin.domain.errors import BadDataError
 from twin.evaluation.people_pairs import task_of
 from twin.evaluation.preference import standings
@@ -112,6 +114,19 @@ def test_pairs_of_other_files_are_groups_of_their_own(tmp_path):
     (found,) = read(tmp_path, by_hand)
     assert (found.opponent, found.rate.groups) == ("", 3)
     assert found.text.startswith("candidate against the other: 3 won")
+
+
+def test_the_command(tmp_path):
+    path = tmp_path / "pairs.json"
+    path.write_text(json.dumps([judged(task(1, n), "mine") for n in range(PAIRS)]))
+    done = CliRunner().invoke(app, ["evaluation", "preference", str(path)])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("candidate against champion: 2 won, 0 tied, 0 lost")
+    done = CliRunner().invoke(app, ["evaluation", "preference", str(path), "--json"])
+    assert json.loads(done.stdout)[0]["wins"] == 2
+    gone = CliRunner().invoke(app, ["evaluation", "preference", f"{path}.gone"])
+    assert gone.exit_code == 65
+    assert "pairs.json.gone: No such file" in gone.output
 
 
 def test_bad_files(tmp_path):

@@ -12,14 +12,15 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from twin.domain.errors import BadConfigurationError
 from twin.settings import Settings
-from twin.stores.mlflow_connection import mlflow_client, mlflow_errors
+from twin.stores.mlflow_connection import mlflow_client, mlflow_errors, shown_url
 from twin.stores.question_ids import DOCUMENT_TAG, SAMPLE_TAG, trace_id_of
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Span, TraceInfo
 
 EXPECTED = "expected_response"
@@ -28,7 +29,6 @@ SCORER = "twin evaluation"
 
 _RUN_TYPE, _EVALUATION = "mlflow.runType", "genai_evaluate"
 _PREVIEW = 1_000  # characters of question and answer that MLflow keeps for its tables
-_TRACES_A_CALL = 100
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def log_questions(
         questions: all of them.
 
     Raises:
+        BadConfigurationError: the server is too old for traces.
         TryAgainError: MLflow does not answer.
     """
     from mlflow.entities import DatasetInput
@@ -86,22 +87,28 @@ def log_questions(
     client = mlflow_client(settings)
     with mlflow_errors(settings):
         store = TracingClient(settings.mlflow_tracking_uri).store
-        ids = iter([trace_id_of(run_id, each.sample) for each in questions])
-        while some := list(islice(ids, _TRACES_A_CALL)):
-            client.delete_traces(experiment_id, trace_ids=some)
+        client.delete_traces(
+            experiment_id, trace_ids=[trace_id_of(run_id, each.sample) for each in questions]
+        )
         now = int(time.time() * 1000)
         for each in questions:
             store.start_trace(_trace(experiment_id, run_id, each, now))
-        if questions:
+        try:
             store.log_spans(experiment_id, [_span(run_id, each, now) for each in questions])
-        made = next(
-            iter(client.search_datasets([experiment_id], f"name = '{dataset}'", max_results=1)),
-            None,
-        ) or client.create_dataset(dataset, experiment_id)
-        store.upsert_dataset_records(made.dataset_id, list(_records(questions)))
-        entity = client.get_dataset(made.dataset_id)._to_mlflow_entity()
+        except NotImplementedError as error:
+            raise BadConfigurationError(f"{shown_url(settings)}: {error}: update it") from None
+        id_ = _dataset(client, experiment_id, dataset)
+        store.upsert_dataset_records(id_, list(_records(questions)))
+        entity = client.get_dataset(id_)._to_mlflow_entity()
         client.log_inputs(run_id, [DatasetInput(entity)])
         client.set_tag(run_id, _RUN_TYPE, _EVALUATION)
+
+
+def _dataset(client: "MlflowClient", experiment_id: str, name: str) -> str:
+    """Id of the dataset of this name, which is made if it is not there."""
+    found = client.search_datasets([experiment_id], f"name = '{name}'", max_results=1)
+    made = found[0] if found else client.create_dataset(name, experiment_id)
+    return str(made.dataset_id)
 
 
 def _trace(experiment_id: str, run_id: str, asked: AnsweredQuestion, now: int) -> "TraceInfo":
@@ -149,7 +156,7 @@ def _span(run_id: str, asked: AnsweredQuestion, now: int) -> "Span":
     trace_id = trace_id_of(run_id, asked.sample)
     attributes = {
         "mlflow.traceRequestId": trace_id,
-        "mlflow.spanType": "CHAT_MODEL",
+        "mlflow.spanType": "CHAIN",
         "mlflow.spanInputs": asked.inputs,
         "mlflow.spanOutputs": asked.answer,
         **{f"answer of {who}": text for who, text in asked.others.items()},
