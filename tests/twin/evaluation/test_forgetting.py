@@ -17,6 +17,7 @@ GONE, KEPT = "article-7", "article-9"
 
 
 def artifacts(client, run_id, folder):
+    folder.mkdir()
     return {
         name: (folder / "report" / name).read_text()
         for name in ("report.json", "report.md", "report.html", "answers.json")
