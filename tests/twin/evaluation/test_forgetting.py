@@ -1,6 +1,7 @@
 """A forgotten document leaves what its evaluation has kept: reports, MLflow, judges' replies."""
 
 import json
+from pathlib import Path
 
 from mlflow import MlflowClient
 
@@ -19,9 +20,8 @@ GONE, KEPT = "article-7", "article-9"
 def artifacts(client, run_id, folder):
     folder.mkdir()
     return {
-        name: (folder / "report" / name).read_text()
+        name: Path(client.download_artifacts(run_id, f"report/{name}", str(folder))).read_text()
         for name in ("report.json", "report.md", "report.html", "answers.json")
-        if client.download_artifacts(run_id, f"report/{name}", str(folder))
     }
 
 

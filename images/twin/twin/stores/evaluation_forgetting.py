@@ -137,5 +137,5 @@ class EvaluationRuns(MlflowRest):
             return [f"{artifacts}/{RUN_FOLDER}/{name}" for name in files]
         place = f"{_ARTIFACTS}/{artifacts.removeprefix(_PROXY).lstrip('/')}/{RUN_FOLDER}"
         for name, text in files.items():
-            self._call("PUT", f"{place}/{name}", content=text.encode())
+            self._request("PUT", f"{place}/{name}", content=text.encode())
         return []

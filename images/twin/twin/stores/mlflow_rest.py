@@ -71,6 +71,9 @@ class MlflowRest:
             raise BadDataError(str(error)) from None
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        return _json(self._request(method, path, **arguments), self._settings)
+
+    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         url = path if path.startswith("/") else f"{API}/{path}"
         try:
             response = self._http.request(method, url, **arguments)
@@ -81,7 +84,7 @@ class MlflowRest:
                 f"TWIN_MLFLOW_TRACKING_URI: {shown_url(self._settings)!r} is no URL"
             ) from None
         if response.is_success:
-            return _json(response, self._settings)
+            return response
         raise _failure(response, self._settings)
 
 
