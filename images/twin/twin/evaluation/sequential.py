@@ -37,7 +37,7 @@ EVEN = 0.5
 STEP = 0.005
 """Between the means that are tried; the ends of an interval are moved outwards by so much."""
 BETS = 20
-"""Fractions of the wealth, either way: more change the ends by less than a step."""
+"""Fractions of the wealth, either way: ten times as many change the ends by a step at most."""
 
 #: What a gambler has beyond this is given away, so that nothing overflows.
 _RICH = 1e100
