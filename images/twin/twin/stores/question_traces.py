@@ -21,7 +21,7 @@ from twin.stores.question_ids import DOCUMENT_TAG, SAMPLE_TAG, trace_id_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Span, TraceInfo
+    from mlflow.entities import Dataset, EvaluationDataset, Span, TraceInfo
 
 EXPECTED = "expected_response"
 """MLflow's own name for what should have been answered."""
@@ -99,8 +99,7 @@ def log_questions(
             raise BadConfigurationError(f"{shown_url(settings)}: {error}: update it") from None
         id_ = _dataset(client, experiment_id, dataset)
         store.upsert_dataset_records(id_, list(_records(questions)))
-        entity = client.get_dataset(id_)._to_mlflow_entity()
-        client.log_inputs(run_id, [DatasetInput(entity)])
+        client.log_inputs(run_id, [DatasetInput(_input(client.get_dataset(id_)))])
         client.set_tag(run_id, _RUN_TYPE, _EVALUATION)
 
 
@@ -109,6 +108,24 @@ def _dataset(client: "MlflowClient", experiment_id: str, name: str) -> str:
     found = client.search_datasets([experiment_id], f"name = '{name}'", max_results=1)
     made = found[0] if found else client.create_dataset(name, experiment_id)
     return str(made.dataset_id)
+
+
+def _input(made: "EvaluationDataset") -> "Dataset":
+    """The dataset as a run's input.
+
+    Its own way of saying so asks MLflow's default store, a file here, and not this server.
+    """
+    from mlflow.entities import Dataset
+
+    source = made.source
+    return Dataset(
+        made.name,
+        made.digest,
+        source._get_source_type(),
+        source.to_json(),
+        made.schema,
+        made.profile,
+    )
 
 
 def _trace(experiment_id: str, run_id: str, asked: AnsweredQuestion, now: int) -> "TraceInfo":
