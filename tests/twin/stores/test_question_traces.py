@@ -27,7 +27,10 @@ def asked(number: int, **fields) -> AnsweredQuestion:
     )
 
 
-def test_a_job_that_is_done_again_leaves_each_question_once(settings, mlflow_url):
+def test_a_job_that_is_done_again_leaves_each_question_once(
+    settings, mlflow_url, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     live = settings.model_copy(update={"mlflow_tracking_uri": mlflow_url})
     name = uuid.uuid4().hex
     with tracking_run(live, experiment=name, name="evaluation") as run:
@@ -43,6 +46,9 @@ def test_a_job_that_is_done_again_leaves_each_question_once(settings, mlflow_url
     records, _ = TracingClient(mlflow_url).store._load_dataset_records(dataset.dataset_id)
     assert len(records) == 3
     assert records[0].expectations == {"expected_response": "What the author wrote."}
+    (logged,) = {each.dataset.name for each in client.get_run(run.id).inputs.dataset_inputs}
+    assert logged == "some questions"
+    assert not (tmp_path / "mlflow.db").exists(), "MLflow's default store is not asked"
 
 
 def test_mlflow_that_is_away_is_a_reason_to_try_again(settings):
