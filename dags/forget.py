@@ -1,15 +1,17 @@
 """
 # Forget
 
-Erases a document for good, by its URL: its texts and their history, its raw pages, its chunks, and
-any later crawl of it. By hand only, with the form. Run it when no crawl runs: pages that one is
-still writing down are not seen.
+Erases a document for good, by its URL: its texts and their history, its raw pages, its chunks, what
+reports of evaluations, MLflow's test questions and judges' replies have of it, and any later crawl.
+By hand only, with the form. Run it when no crawl runs: pages that one is still writing down are not
+seen.
 
-**Reads** the sample sets and the model registry. **Writes** the warehouse, the snapshots and the
-indexes, where the document is gone then. The task's XCom `detail` names the sample sets that hold
-the document, and the model versions that were trained on it. The asset `documents` is updated, so
-that new samples are made and a model is trained without it; older sample sets and versions are for
-a person to delete, and so are backups.
+**Reads** the sample sets and the model registry. **Writes** the warehouse, the snapshots, the
+indexes, the reports and MLflow, where the document is gone then. The task's XCom `detail` names the
+sample sets that hold the document, the model versions that were trained on it, and artifacts that a
+person must erase, because MLflow's server does not keep them itself. The asset `documents` is
+updated, so that new samples are made and a model is trained without it; older sample sets and
+versions are for a person to delete, and so are backups.
 """
 
 from airflow.sdk import DAG, Param, chain, task_group

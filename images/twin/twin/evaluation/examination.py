@@ -10,9 +10,10 @@ from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.domain.sample import InstructSample
 from twin.domain.written import plain
 from twin.evaluation.authorship_check import authorship_check
+from twin.evaluation.checks import Check
 from twin.evaluation.contest import Contest
 from twin.evaluation.faithfulness_limit import faithfulness_check
-from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Check, Evidence, Judgement, judge
+from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Evidence, Judgement, judge
 from twin.evaluation.held_out import HeldOut, hold_out
 from twin.evaluation.judging import JudgeReport, ask_judge, judge_doubts, preference_checks
 from twin.evaluation.material import Material
@@ -59,6 +60,7 @@ class Findings:
 
     held_out: HeldOut
     transcripts: Mapping[str, Transcript]
+    candidate: Measured
     figures: tuple[Figure, ...]
     retrieval: Retrieval
     judged: JudgeReport | None
@@ -121,6 +123,7 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
     return Findings(
         held_out=held_out,
         transcripts=transcripts,
+        candidate=measured[CANDIDATE],
         figures=figures,
         retrieval=retrieval,
         judged=judged,
@@ -322,6 +325,7 @@ def side_by_side(
     """What the author and each model wrote, for all samples or the first ones."""
     return tuple(
         SideBySide(
+            document=sample.document_id,
             instruction=sample.instruction,
             title=sample.title,
             url=sample.url,
