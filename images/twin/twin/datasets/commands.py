@@ -56,6 +56,27 @@ def make(
 
 
 @app.command()
+def feedback(
+    recipe: RecipeOption,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Make candidate pairs of what callers think of answers, for people to review.
+
+    A caller's correction is preferred to the answer that it corrects, and an answer with a thumb up
+    to one with a thumb down to the same question. Nothing is trained on them before a person has
+    kept or edited them: `twin datasets label export-pairs`. Pairs of held-out documents are left
+    out; what gates say against the others is noted for people to see.
+
+    Reads the answers with feedback in the warehouse, and the newest samples. Writes
+    datasets/RECIPE/feedback.json. Ends with 99 if nothing has changed.
+    """
+    from twin.datasets.run_feedback import make_feedback_pairs
+
+    run_job("datasets feedback", make_feedback_pairs, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
 def audit(
     dataset: Annotated[
         str,
