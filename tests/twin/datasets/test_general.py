@@ -86,7 +86,7 @@ def test_its_prompts_stay_its_own_and_rows_are_dealt_among_the_author_s(settings
 
 def test_too_few_rows_and_plain_text_are_refused(settings, tmp_path):
     mix = Mix(general(tmp_path, count=3), 0.5)
-    with pytest.raises(BadDataError, match="3 rows to mix in, not the 8 that --mix-share 0.5"):
+    with pytest.raises(BadDataError, match=r"3 rows to mix in, not the 8 that --mix-share 0.5"):
         exported(settings, tmp_path / "out", Form.OPENAI, mix)
     assert not (tmp_path / "out").exists()
     with pytest.raises(BadDataError, match="leave out --mix"):
