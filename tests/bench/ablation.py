@@ -43,6 +43,7 @@ from twin.models.bases.base_models import prepare_base_model
 from twin.models.embedder import load_embedder
 from twin.models.language_model import SamplingParams
 from twin.rag.prompt import END_MARKS
+from twin.rag.retrieve import make_retriever
 from twin.recipes import DatasetsSection, Recipe, load_recipe
 from twin.settings import Settings
 from twin.stores.files import folder_digest, open_files
@@ -142,6 +143,7 @@ class Ablation:
     def __init__(self, folder: Path, mlflow_url: str) -> None:
         self._folder = folder
         self._mlflow = mlflow_url
+        self._found: dict[tuple[str, int, str], Any] = {}
 
     def settings(self, arm: Arm) -> Settings:
         """One home for models and index, a file store for each arm."""
@@ -178,6 +180,7 @@ class Ablation:
         self._index()
         recipe, settings = self.recipe(arm), self.settings(arm)
         with ExitStack() as stack:
+            stack.enter_context(patch("twin.datasets.questions.make_retriever", self._retriever))
             for name, value in arm.replaced.items():
                 stack.enter_context(patch(name, return_value=value))
             _run(make_samples, recipe, settings)
@@ -278,6 +281,19 @@ class Ablation:
                     [IndexedDocument(document.document_id, document.revision, own, vectors)]
                 )
             writer.publish()
+
+    def _retriever(self, *arguments: Any) -> Any:
+        """The house's, which remembers: all arms ask one index the same questions."""
+        retriever, known = make_retriever(*arguments), self._found
+
+        class Remembering:
+            def find(self, question: str, count: int, others: Any) -> Any:
+                key = (question, count, repr(others))
+                if key not in known:
+                    known[key] = retriever.find(question, count, others)
+                return known[key]
+
+        return Remembering()
 
     def _written_without(self, arm: Arm, path: Path) -> Path:
         questions = yaml.safe_load(path.read_text(encoding="utf-8"))

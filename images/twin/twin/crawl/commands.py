@@ -202,9 +202,10 @@ def forget(
 
     Writes: a note that the URL is forgotten, which every later crawl and import heeds. Removes the
     document and its history from the warehouse, its raw pages from the snapshots, and its chunks
-    from every kept release of every index. Names the sample sets that hold it and the model
-    versions trained on it, of any recipe: make new samples and train again to be rid of what
-    these have learnt. Other pages that list or quote it stay. Backups and snapshots of the
+    from every kept release of every index; what people have said of its samples and pairs, and the
+    candidate pairs of callers' feedback that it is part of. Names the sample sets that hold it and
+    the model versions trained on it, of any recipe: make new samples and train again to be rid of
+    what these have learnt. Other pages that list or quote it stay. Backups and snapshots of the
     index made before still hold it; when one is restored, it is left out.
 
     Exits with 99 if nothing is left to erase.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from twin.datasets.gates import Gate, Rejected
 from twin.domain.conversation import Turn
 from twin.domain.document import NAMESPACE
-from twin.domain.feedback import Feedback, KeptAnswer
+from twin.domain.feedback import KeptAnswer
 from twin.domain.feedback_pair import Basis, FeedbackPair, FeedbackSource
 from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.domain.written import plain
@@ -91,13 +91,14 @@ def _suggested(judged: Iterable[KeptAnswer], left_out: Counter[str]) -> list[_Su
     liked: dict[str, list[KeptAnswer]] = defaultdict(list)
     disliked: dict[str, list[KeptAnswer]] = defaultdict(list)
     for kept in sorted(judged, key=lambda each: (each.created, each.answer.id)):
-        feedback = kept.feedback or Feedback(comment="none")
-        if correction := (feedback.correction or "").strip():
+        thumb = kept.feedback.thumb if kept.feedback else None
+        correction = (kept.feedback.correction or "").strip() if kept.feedback else ""
+        if correction:
             found.append(_Suggested(kept, correction, Basis.CORRECTION, kept))
-        elif feedback.thumb is None:
+        elif thumb is None:
             left_out[UNSAID] += 1
         else:
-            (liked if feedback.thumb == "up" else disliked)[_asked(kept)].append(kept)
+            (liked if thumb == "up" else disliked)[_asked(kept)].append(kept)
     for asked, worse in disliked.items():
         better = liked.get(asked)
         if not better:
