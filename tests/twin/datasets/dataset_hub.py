@@ -103,7 +103,10 @@ class DatasetHub:
                     self.files[value["path"]] = self.objects[value["oid"]]
                 case "deletedFile":
                     del self.files[value["path"]]
-        return 200, {"commitUrl": f"{self.url}/commit", "commitOid": "a" * 40}
+        return 200, {
+            "commitUrl": f"{self.url}/datasets/ann/samples/commit/{'a' * 40}",
+            "commitOid": "a" * 40,
+        }
 
 
 @contextmanager

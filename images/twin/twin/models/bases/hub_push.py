@@ -3,6 +3,7 @@
 ``HF_ENDPOINT`` names another hub.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,10 @@ def push_dataset(
         TryAgainError: the hub does not answer.
     """
     from huggingface_hub import HfApi
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()  # in a log they are noise
     if token is None:
         raise BadConfigurationError(
             "to push needs a token that may write: set TWIN_HUB_TOKEN to one of the hub's account"
