@@ -131,7 +131,7 @@ def _forget_in_feedback(job: Job, ids: set[str]) -> int:
         candidates = FeedbackPairs(files, recipe)
         gone = {each.pair.id for each in candidates.read() if not ids.isdisjoint(each.documents)}
         erased += Verdicts(files, recipe, on_pairs=True).forget(ids, gone)
-        erased += len(candidates.forget(ids))
+        erased += candidates.forget(ids)
     return erased
 
 
