@@ -179,6 +179,8 @@ class Ablation:
         """The arm's samples, by the house's job."""
         self._index()
         recipe, settings = self.recipe(arm), self.settings(arm)
+        if not arm.replaced:
+            self._take_over_splits(arm)
         with ExitStack() as stack:
             stack.enter_context(patch("twin.datasets.questions.make_retriever", self._retriever))
             for name, value in arm.replaced.items():
@@ -282,6 +284,15 @@ class Ablation:
                 )
             writer.publish()
 
+    def _take_over_splits(self, arm: Arm) -> None:
+        """A document stays where an earlier version had it: here where everything has it.
+
+        An arm whose recipe is no other one deals the same documents by the same seed.
+        """
+        whole, own = (Path(self.settings(each).files_root) / "datasets" for each in (ARMS[0], arm))
+        if whole.is_dir() and not own.exists():
+            shutil.copytree(whole, own)
+
     def _retriever(self, *arguments: Any) -> Any:
         """The house's, which remembers: all arms ask one index the same questions."""
         retriever, known = make_retriever(*arguments), self._found
@@ -366,8 +377,3 @@ def kept_time(folder: Path, arm: Arm, seed: int) -> Iterator[None]:
     yield
     known.setdefault(f"{arm.name}, {seed}", round(time.monotonic() - started))
     note.write_text(json.dumps(known, indent=2))
-
-
-def remove(folder: Path) -> None:
-    """Forget all arms."""
-    shutil.rmtree(folder, ignore_errors=True)
