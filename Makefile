@@ -227,6 +227,10 @@ bench-support: setup ## The verifier of support on the handbook's written answer
 bench-datasets: setup ## Samples: passages/s, growth to 100,000, and a teacher that fails through a hundred kills
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_datasets.py
 
+.PHONY: bench-ablation
+bench-ablation: setup ## Which gates and kinds of sample pay: each switched off in turn, trained and measured (hours; resumable)
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_ablation.py
+
 .PHONY: bench-evaluation
 bench-evaluation: setup $(CORPORA)/.ready ## What the gate's promises are worth: planted truth over a thousand gates, coverage, style
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_evaluation.py tests/bench/test_style.py

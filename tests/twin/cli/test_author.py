@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from tests.twin.answers import answer
 from tests.twin.crawl.crawls import environment, run_crawl
+from tests.twin.datasets.sets import candidate
 from tests.twin.stores.chunks import DIMENSION, SPEC
 from tests.twin.stores.chunks import document as chunked
 from twin.backup.copies import create
@@ -28,6 +29,7 @@ from twin.recipes import load_recipe
 from twin.settings import Settings, get_settings
 from twin.stores.answer_records import AnswerRecords
 from twin.stores.audit import Audit
+from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index
 from twin.stores.kept_replies import KeptReplies, KeptReply
@@ -105,7 +107,9 @@ def fill(settings: Settings, author: str, name: str) -> None:
     PairSets(open_files(settings), name).publish(pairs, [], "card")
     opinion = Opinion(person="1", decision=Decision.KEEP)
     verdict = Verdict(sample="s", seen="x", document_id=ids[0], opinions=(opinion,))
-    Verdicts(open_files(settings), name).update((), [verdict])
+    for on_pairs in (False, True):
+        Verdicts(open_files(settings), name, on_pairs=on_pairs).update((), [verdict])
+    FeedbackPairs(open_files(settings), name).replace([candidate("p", ids[0])])
     for writer in ("teacher", "judge"):
         replies = KeptReplies(open_files(settings), replies_of(name, writer))
         replies.keep(KeptReply(key="k", about=ids[0], text="What it says."))
@@ -147,6 +151,8 @@ def left(settings: Settings, author: str, name: str) -> dict[str, int]:
         "sample sets": len(SampleSets(files, name).versions()),
         "pairs": len(files.names(f"pairs/{name}")),
         "verdicts": len(Verdicts(files, name).read()),
+        "verdicts on pairs": len(Verdicts(files, name, on_pairs=True).read()),
+        "feedback": len(FeedbackPairs(files, name).read()),
         "replies": len(files.names(f"datasets/{name}/replies")),
         "reports": len(files.names(f"reports/twin-{name}")),
         "judge's replies": len(files.names(f"{JUDGE_REPLIES}/twin-{name}")),

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from tests.twin.answers import answer
 from tests.twin.crawl.crawls import environment, recipe_file, run_crawl, web
 from tests.twin.crawl.site_server import Answer, article, serve
+from tests.twin.datasets.sets import candidate
 from tests.twin.stores.chunks import DIMENSION, SPEC
 from tests.twin.stores.chunks import document as chunked
 from twin.cli import app
@@ -30,6 +31,7 @@ from twin.recipes import load_recipe
 from twin.settings import Settings, get_settings
 from twin.stores.answer_records import AnswerRecords
 from twin.stores.audit import Audit
+from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import open_files
 from twin.stores.index import open_index
 from twin.stores.kept_replies import KeptReplies, KeptReply
@@ -156,10 +158,21 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
     files.write_json(f"reports/twin-{name}/1/report.json", {"side_by_side": shown})
     about = KeptReplies(files, f"{JUDGE_REPLIES}/twin-{name}")
     about.keep(KeptReply(key="of-secret", about=secret, text="What it says."))
+    feedback = FeedbackPairs(open_files(live), name)
+    feedback.replace([candidate("p1", other, secret), candidate("p2", other)])
+    on_pairs = Verdicts(open_files(live), name, on_pairs=True)
+    # Of a pair of both documents, of a model's pair of the secret one, of a pair that stays.
+    said = {"p1": other, "p3": secret, "p2": other}
+    on_pairs.update((), [
+        Verdict(sample=pair, seen="s", document_id=id_, opinions=(opinion,))
+        for pair, id_ in said.items()
+    ])  # fmt: skip
 
     code, result, output = forget(recipe, URL, "--reason", "asked by mail")
     assert code == 0, output
     assert verdicts.read() == (of_other,)
+    assert [each.pair.id for each in feedback.read()] == ["p2"]
+    assert [each.sample for each in on_pairs.read()] == ["p2"]
     left = [KeptReplies(open_files(live), replies_of(name, one)) for one in ("teacher", "judge")]
     assert [[reply.about for reply in one] for one in left] == [[other], []]
     assert result["detail"] == {
@@ -169,6 +182,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         "answers erased": 1,
         "chunks erased": 2,
         "verdicts erased": 1,
+        "feedback pairs erased": 3,
         "replies erased": 3,
         "reports redacted": 1,
         "artifacts to be erased by hand": [],

@@ -1,6 +1,9 @@
 """Small sample sets of two versions and their pairs, published in a file store."""
 
+from datetime import UTC, datetime
+
 from twin.domain.conversation import Turn
+from twin.domain.feedback_pair import Basis, FeedbackPair, FeedbackSource
 from twin.domain.sample import InstructSample, Maker, PreferencePair, Split
 from twin.stores.files import open_files
 from twin.stores.pair_sets import PairSetManifest, PairSets
@@ -40,6 +43,26 @@ def pair(name, split=Split.TRAIN, **fields):
             "revision": "r",
             "chunk_id": f"c-{name}",
             "sample_id": name,
+            **fields,
+        }
+    )
+
+
+def candidate(name, *documents, **fields):
+    """A candidate pair of callers' feedback on an answer from these documents."""
+    sources = tuple(
+        FeedbackSource(document_id=each, revision="r", chunk_id=f"{each}-0", url=f"u/{each}")
+        for each in documents or ("d-train",)
+    )
+    own = {"document_id": sources[0].document_id, "id": name, "sample_id": "", "answer_id": "a1"}
+    return FeedbackPair(
+        **{
+            "pair": pair(name, **own, **fields.pop("pair", {})),
+            "basis": Basis.CORRECTION,
+            "model_version": "1",
+            "created": datetime(2026, 11, 30, tzinfo=UTC),
+            "sources": sources,
+            "documents": tuple(sorted({each.document_id for each in sources})),
             **fields,
         }
     )

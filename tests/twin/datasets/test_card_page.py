@@ -54,6 +54,24 @@ def test_it_shows_splits_sources_what_is_left_out_and_examples_with_their_passag
         assert base64.b64decode(data).startswith(PNG)
 
 
+def test_topics_are_phrases_that_several_documents_hold(settings):
+    def held(name, document, answer):
+        return sample(name, document_id=document, answer=answer)
+
+    samples = [
+        held("a", "d1", "The night watch rings. The old harbour sleeps."),
+        held("b", "d1", "Of the night watch."),
+        held("c", "d2", "Then the night watch, and the old harbour."),
+        held("d", "d3", "About the night watch. A lone ship."),
+        held("e", "d3", "A lone ship."),
+    ]
+    words = " ".join(Page(page(settings, samples)).text.split())
+    assert "answers that hold it night watch 3 3 " in words
+    assert "lone ship" not in words.partition("Topics")[2].partition("Left out")[0]
+    alone = " ".join(Page(page(settings, samples[:1])).text.split())
+    assert "No phrase is held by several documents." in alone
+
+
 def test_an_answer_that_stands_in_a_passage_is_marked(settings):
     copied = sample("a", context=("Pods\nAnswer  a. And more.",))
     assert "stands verbatim in a passage shown" in page(settings, [copied])

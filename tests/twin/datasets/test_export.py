@@ -96,6 +96,19 @@ def test_trl(sets, tmp_path):
     )
 
 
+def test_completion_is_plain_strings(sets, tmp_path):
+    alone, in_turn = rows(sets, tmp_path, Form.COMPLETION)[:2]
+    (asked,) = build_messages("Ann", FIRST[0].instruction, ())
+    assert alone == {"id": "a", "prompt": asked["content"], "completion": "Answer a."}
+    assert in_turn["prompt"] == (
+        f"User: One?\n\nAssistant: Yes.\n\nUser: {ASKED[-1]['content']}\n\nAssistant:"
+    )
+    [both] = [json.loads((tmp_path / "out/preferences/train.jsonl").read_text())]
+    assert (both["prompt"], both["chosen"], both["rejected"]) == (
+        in_turn["prompt"], "Answer b.", "Bad b.",
+    )  # fmt: skip
+
+
 def test_text_is_each_passage_once_and_nothing_that_was_written_for_training(settings, tmp_path):
     again = sample("a2", answer="Answer a.")
     sets = published(settings, [*FIRST, again])

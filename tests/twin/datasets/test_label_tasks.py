@@ -6,7 +6,7 @@ import pytest
 
 from tests.label_studio_server import annotation, task
 from tests.twin.datasets.sets import FOLLOW_UP, sample
-from twin.datasets.label_tasks import FROM_MEMORY, labelling_page, read_tasks, task_of
+from twin.datasets.label_tasks import FROM_MEMORY, SAMPLES, read_tasks, task_of
 from twin.domain.errors import BadDataError
 from twin.domain.verdict import Decision, Opinion, digest_of
 
@@ -39,7 +39,7 @@ def test_a_task_shows_the_sample_and_says_whose_it_is():
 
 
 def test_the_page_shows_and_asks_what_is_read():
-    page = ET.fromstring(labelling_page())
+    page = ET.fromstring(SAMPLES.config())
     shown = {tag.get("value") for tag in page.iter() if (tag.get("value") or "").startswith("$")}
     assert {value.removeprefix("$") for value in shown} <= DATA.keys()
     asked = {tag.get("name"): tag for tag in page.iter() if tag.get("toName")}

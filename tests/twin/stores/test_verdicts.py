@@ -47,6 +47,20 @@ def test_those_of_a_document_are_forgotten(verdicts):
     assert verdicts.read() == ()
 
 
+def test_those_on_samples_of_several_documents_are_forgotten_by_their_names(verdicts):
+    verdicts.update((), [verdict("a"), verdict("b"), verdict("c", document="e")])
+    assert verdicts.forget({"e"}, {"b"}) == 2
+    assert verdicts.read() == (verdict("a"),)
+
+
+def test_those_on_pairs_lie_apart(verdicts, settings):
+    on_pairs = Verdicts(open_files(settings), "ann", on_pairs=True)
+    on_pairs.update((), [verdict("p")])
+    assert verdicts.read() == ()
+    assert on_pairs.read() == (verdict("p"),)
+    assert on_pairs.name == "datasets/ann/pair-verdicts.json"
+
+
 def test_the_digest_is_that_of_what_people_say():
     assert digest([verdict("a")]) == digest((verdict("a"),))
     assert digest([verdict("a")]) != digest([verdict("a", Decision.REJECT)])

@@ -12,14 +12,17 @@ import pytest
 from tests.forked_twin import TwinProcess, run_twin
 from tests.openai_server import openai_server, refuses, says
 from tests.twin import corpora
-from tests.twin.datasets.sets import publish, sample
+from tests.twin.datasets.sets import candidate, publish, sample
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.domain.length_bias import length_auc
 from twin.domain.sample import Maker, Split
+from twin.domain.verdict import Decision, Opinion, Verdict, digest_of_pair
 from twin.models.language_model import load_language_model
 from twin.recipes.engines import JudgeSection
+from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.pair_sets import PairSets
 from twin.stores.sample_sets import SampleSets
+from twin.stores.verdicts import Verdicts
 from twin.training.candidates import KEPT, Candidate, write_candidates
 from twin.training.dpo import run_dpo
 from twin.training.pairs import run_pairs
@@ -193,6 +196,64 @@ def test_what_a_judge_does_not_find_worse_is_rejected_in_no_pair(world):
             world.recipe.model_copy(update={"judge": None}), world.settings, world.files
         ).pairs
     )
+
+
+def test_people_s_verdicts_leave_out_edit_and_bring_in_and_nothing_is_written_again(world):
+    """After a kill between the model's pairs and people's, the next run makes these alone."""
+    samples = [
+        fact("a", "It stands in room 6.", "6"),
+        fact("b", "It has 4 masts.", "4"),
+        fact("c", "It is 12 feet long.", "12"),
+    ]
+    texts = {"a": ["It stands in hall 9."], "b": ["It has 5 sails."], "c": ["It is 77 feet tall."]}
+    told(world, samples, texts)
+    world.run(run_pairs)
+    before, pairs, _ = made(world)
+    of = {pair.sample_id: pair for pair in pairs}
+    wanted = candidate("f1", pair={"chosen": "A pod, always.", "rejected": "A ship, first."})
+    FeedbackPairs(world.files, "ann").replace([wanted, candidate("f2")])
+    said = {
+        of["a"]: Opinion(person="1", decision=Decision.REJECT, reason="other"),
+        of["b"]: Opinion(person="1", decision=Decision.EDIT, answer="It has four, 4."),
+        wanted.pair: Opinion(person="1", decision=Decision.KEEP),
+    }
+    Verdicts(world.files, "ann", on_pairs=True).update(
+        (),
+        [
+            Verdict(
+                sample=pair.id,
+                seen=digest_of_pair(pair),
+                document_id="d-train",
+                opinions=(opinion,),
+            )
+            for pair, opinion in said.items()
+        ],
+    )
+    with pytest.raises(BadDataError, match="twin training pairs"):
+        world.run(run_dpo)
+    result = world.run(run_pairs)
+    manifest, after, card = made(world)
+    assert {(pair.chosen, pair.rejected) for pair in after} == {
+        ("It has four, 4.", "It has 5 sails."),
+        ("It is 12 feet long.", "It is 77 feet tall."),
+        ("A pod, always.", "A ship, first."),
+    }
+    assert (manifest.made, manifest.feedback, manifest.pairs) == (before.version, 1, 3)
+    assert manifest.version != before.version
+    assert manifest.reviewed == {
+        "left out: other": 1, "chosen text edited": 1, "kept as they are": 1,
+    }  # fmt: skip
+    assert (result.counts.read, result.counts.written) == (4, 3)
+    assert result.detail["reviewed"] == manifest.reviewed
+    assert "1 of these are callers' feedback" in card
+    assert "- left out: other: 1" in card
+    assert [pair.answer_id for pair in after if pair.answer_id] == ["a1"]
+    with pytest.raises(NothingToDo):
+        world.run(run_pairs)
+    Verdicts(world.files, "ann", on_pairs=True).remove()
+    with pytest.raises(NothingToDo):
+        world.run(run_pairs)
+    assert PairSets(world.files, "ann").newest("told") == before.version
 
 
 def test_a_model_that_is_always_right_needs_no_preferences(world):

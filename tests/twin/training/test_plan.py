@@ -4,8 +4,10 @@ import pytest
 
 from tests import tiny_model
 from tests.twin import corpora
+from twin.domain.verdict import Decision, Opinion, Verdict
 from twin.stores.files import open_files
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
+from twin.stores.verdicts import Verdicts
 from twin.training import plan as planning
 from twin.training.plan import plan_training
 
@@ -103,6 +105,24 @@ def test_another_refusal_is_other_pairs(plan, recipe):
     before, after = plan(), plan(recipe.model_copy(update={"retrieval": retrieval}))
     assert after.sft == before.sft
     assert after.pairs != before.pairs
+
+
+def test_what_people_say_of_pairs_is_other_pairs_and_another_second_stage(plan, settings):
+    """What the model wrote stays: it is not written again."""
+    opinion = Opinion(person="1", decision=Decision.REJECT, reason="other")
+    verdict = Verdict(sample="p", seen="x", document_id="d", opinions=(opinion,))
+    verdicts = Verdicts(open_files(settings), "ann", on_pairs=True)
+    before = plan()
+    assert before.pairs == before.made
+    verdicts.update((), [verdict])
+    after = plan()
+    assert (after.sft, after.made, after.candidates) == (before.sft, before.made, before.candidates)
+    assert after.pairs != before.pairs
+    assert after.dpo != before.dpo
+    verdicts.update((), [verdict.model_copy(update={"seen": "y"})])
+    assert plan().pairs != after.pairs
+    verdicts.remove()
+    assert plan() == before
 
 
 def test_other_samples_are_another_training(plan):

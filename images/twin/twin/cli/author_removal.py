@@ -14,6 +14,7 @@ from twin.backup.copies import Backups
 from twin.settings import Settings
 from twin.stores.author_records import AuthorRecords
 from twin.stores.evaluation_forgetting import forget_in_evaluations, remove_evaluations
+from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index_of
 from twin.stores.lineage import SampleSet, models_trained_on, sample_sets
@@ -133,6 +134,8 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
     say("warehouse: removed")
     for recipe in {recipe for recipe, _ in found.sample_sets}:
         Verdicts(files, recipe).remove()
+        Verdicts(files, recipe, on_pairs=True).remove()
+        FeedbackPairs(files, recipe).remove()
         for writer in WRITERS:
             files.remove(replies_of(recipe, writer))
     for recipe, version in found.sample_sets:

@@ -202,12 +202,13 @@ def forget(
 
     Writes: a note that the URL is forgotten, which every later crawl and import heeds. Removes the
     document and its history from the warehouse, its raw pages from the snapshots, and its chunks
-    from every kept release of every index. Cuts what evaluations quote of it out of their reports,
-    here and in MLflow, and erases its test questions there and what judges have replied about it.
-    Names the sample sets that hold it and the model versions trained on it, of any recipe: make
-    new samples and train again to be rid of what these have learnt. Other pages that list or quote
-    it stay. Backups and snapshots of the index made before still hold it; when one is restored, it
-    is left out.
+    from every kept release of every index; what people have said of its samples and pairs, and the
+    candidate pairs of callers' feedback that it is part of. Cuts what evaluations quote of it out
+    of their reports, here and in MLflow, and erases its test questions there and what judges have
+    replied about it. Names the sample sets that hold it and the model versions trained on it, of
+    any recipe: make new samples and train again to be rid of what these have learnt. Other pages
+    that list or quote it stay. Backups and snapshots of the index made before still hold it; when
+    one is restored, it is left out.
 
     Exits with 99 if nothing is left to erase.
     """

@@ -11,6 +11,7 @@ from twin.stores.answer_records import AnswerRecords
 from twin.stores.audit import note_action
 from twin.stores.crawl_pages import CrawlPages
 from twin.stores.evaluation_forgetting import forget_in_evaluations
+from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import open_files
 from twin.stores.kept_replies import KeptReplies
 from twin.stores.lineage import models_trained_on, sample_sets
@@ -55,16 +56,18 @@ def forget(job: Job, url: str, reason: str) -> None:
         pages.forget(ids, urls)
     chunks = _forget_in_indexes(job, ids)
     verdicts = _forget_in_verdicts(job, ids)
+    feedback = _forget_in_feedback(job, ids)
     evaluations = forget_in_evaluations(job.settings, ids)
     replies = _forget_in_replies(job, ids) + evaluations.replies
     _report(job, notes, texts, chunks)
     job.result.detail["verdicts erased"] = verdicts
+    job.result.detail["feedback pairs erased"] = feedback
     job.result.detail["replies erased"] = replies
     job.result.detail["reports redacted"] = evaluations.reports
     job.result.detail["artifacts to be erased by hand"] = evaluations.left
     job.result.detail["raw records erased"] = raw
     job.result.detail["answers erased"] = answers
-    erased = (texts, chunks, verdicts, replies, evaluations.reports, raw, answers)
+    erased = (texts, chunks, verdicts, feedback, replies, evaluations.reports, raw, answers)
     if not (any(erased) or ids - known.keys()):
         raise NothingToDo(f"{url} was forgotten before, and nothing of it is left")
     note_action(job.settings, "forgotten", url, job.run_id, {"author": author, "reason": reason})
@@ -122,6 +125,18 @@ def _forget_in_verdicts(job: Job, ids: set[str]) -> int:
     """Erase what people have said of its samples: they may have written another answer."""
     files = open_files(job.settings)
     return sum(Verdicts(files, recipe).forget(ids) for recipe in recipes_with_samples(files))
+
+
+def _forget_in_feedback(job: Job, ids: set[str]) -> int:
+    """Erase the pairs of callers' feedback that it is part of, and what people have said of
+    pairs: the verdicts first, since a candidate says which of them are of other documents too."""
+    files, erased = open_files(job.settings), 0
+    for recipe in recipes_with_samples(files):
+        candidates = FeedbackPairs(files, recipe)
+        gone = {each.pair.id for each in candidates.read() if not ids.isdisjoint(each.documents)}
+        erased += Verdicts(files, recipe, on_pairs=True).forget(ids, gone)
+        erased += candidates.forget(ids)
+    return erased
 
 
 def _forget_in_replies(job: Job, ids: set[str]) -> int:

@@ -1,4 +1,4 @@
-"""How far people agree on samples: Cohen's kappa of each two who have judged the same ones."""
+"""How far people agree: Cohen's kappa of each two who have judged the same samples or pairs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ def agreements(verdicts: Sequence[Verdict]) -> list[Agreement]:
     return sorted(found, key=lambda each: (-each.shared, each.people))
 
 
-def render_agreements(found: Sequence[Agreement]) -> list[str]:
+def render_agreements(found: Sequence[Agreement], noun: str = "sample") -> list[str]:
     """A line for every two people, and what to know where there are none."""
     if not found:
-        return ["agreement: no sample was judged by two people"]
+        return [f"agreement: no {noun} was judged by two people"]
     return [
         f"agreement of {each.people[0]} and {each.people[1]}: {each.alike} of {each.shared} alike, "
         + ("kappa undefined" if each.kappa is None else f"Cohen's kappa {each.kappa:.2f}")

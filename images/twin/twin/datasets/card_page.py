@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from twin.datasets.card import few_documents
 from twin.datasets.copies import shows_answer
+from twin.datasets.keyphrases import phrases
 from twin.datasets.plots import draw_copies, draw_kinds, draw_lengths, kind_of
 from twin.domain.sample import InstructSample, Split, draw_key
 from twin.pages import page
@@ -19,6 +20,8 @@ EXAMPLES = 3
 """Samples shown of each kind."""
 MOST_DOCUMENTS = 100
 """Documents listed, those of most samples first."""
+MOST_TOPICS = 20
+"""Topics listed, those of most documents first."""
 
 _TEMPLATE = "card.html.jinja"
 
@@ -60,6 +63,7 @@ def _values(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> d
         "lengths": page.embedded_image(draw_lengths(lengths)),
         "medians": list(_medians(lengths)),
         "copies": page.embedded_image(draw_copies(manifest.copy_share)),
+        "topics": _topics(samples),
         "sites": Counter(_site(sample.url) for sample in samples).most_common(),
         "documents": documents[:MOST_DOCUMENTS],
         "more_documents": len(documents) - MOST_DOCUMENTS,
@@ -114,6 +118,18 @@ def _documents(samples: Sequence[InstructSample]) -> list[DocumentRow]:
         for held in of_document.values()
     ]
     return sorted(rows, key=lambda row: (-row.samples, row.title))
+
+
+def _topics(samples: Sequence[InstructSample]) -> list[tuple[str, int, int]]:
+    """Phrases that several documents' answers hold: the documents, and the samples of these."""
+    documents: dict[str, set[str]] = defaultdict(set)
+    held: Counter[str] = Counter()
+    for sample in samples:
+        for phrase in set(phrases(sample.answer)):
+            documents[phrase].add(sample.document_id)
+            held[phrase] += 1
+    shared = [(name, len(of), held[name]) for name, of in documents.items() if len(of) > 1]
+    return sorted(shared, key=lambda row: (-row[1], -row[2], row[0]))[:MOST_TOPICS]
 
 
 def _left_out(manifest: SampleSetManifest) -> Iterator[tuple[str, list[tuple[str, int]]]]:

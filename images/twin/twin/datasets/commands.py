@@ -56,6 +56,27 @@ def make(
 
 
 @app.command()
+def feedback(
+    recipe: RecipeOption,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Make candidate pairs of what callers think of answers, for people to review.
+
+    A caller's correction is preferred to the answer that it corrects, and an answer with a thumb up
+    to one with a thumb down to the same question. Nothing is trained on them before a person has
+    kept or edited them: `twin datasets label export-pairs`. Pairs of held-out documents are left
+    out; what gates say against the others is noted for people to see.
+
+    Reads the answers with feedback in the warehouse, and the newest samples. Writes
+    datasets/RECIPE/feedback.json. Ends with 99 if nothing has changed.
+    """
+    from twin.datasets.run_feedback import make_feedback_pairs
+
+    run_job("datasets feedback", make_feedback_pairs, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
 def audit(
     dataset: Annotated[
         str,
@@ -153,13 +174,48 @@ def export(
     form: Annotated[
         Form, typer.Option("--form", help="Whose form: text is for continued pretraining.")
     ] = Form.OPENAI,
+    mix: Annotated[
+        Path | None,
+        typer.Option(
+            "--mix",
+            help="A general data set, in any form that an audit reads, to be mixed into the "
+            "training rows so that less of everything else is forgotten.",
+        ),
+    ] = None,
+    mix_share: Annotated[
+        float,
+        typer.Option("--mix-share", min=0.01, max=0.95, help="Of the training rows."),
+    ] = 0.2,
 ) -> None:
     """Write samples and pairs as JSON Lines, in the form of another trainer.
 
     Prompts are those that serving shows. Reads: the recipe's samples and pairs. Writes: the folder.
     """
+    from twin.datasets.general import Mix
     from twin.datasets.read_version import export_version
 
     with plain_errors("datasets export"):
-        for name, rows in export_version(recipe, version, form, folder).items():
+        general = Mix(mix, mix_share) if mix else None
+        for name, rows in export_version(recipe, version, form, folder, general).items():
             typer.echo(f"{folder / name}: {rows} rows")
+
+
+@app.command()
+def push(
+    name: Annotated[str, typer.Argument(help="OWNER/NAME of the data set on the hub.")],
+    recipe: RecipeOption,
+    version: Annotated[str, typer.Option("--version", help="Of the samples.")] = "latest",
+    public: Annotated[
+        bool, typer.Option("--public", help="Let everybody read it, if it is created.")
+    ] = False,
+) -> None:
+    """Push samples, newest pairs and card to the Hugging Face hub, or to the one of HF_ENDPOINT.
+
+    A data set that is not there yet is created, private. Each version has a tag, and is pushed
+    once. What gates left out is not pushed. TWIN_HUB_TOKEN has to be a token that may write. Reads:
+    the recipe's samples and pairs. Writes: the data set.
+    """
+    from twin.datasets.push import push_version
+
+    with plain_errors("datasets push"):
+        typer.echo(push_version(recipe, version, name, public=public))

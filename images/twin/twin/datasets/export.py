@@ -2,7 +2,7 @@
 
 Fields are those of the forms' own documentation: OpenAI's fine-tuning files, ShareGPT's
 conversations and Alpaca's instructions as LLaMA-Factory and Axolotl take them, TRL's conversational
-prompt and completion, and plain text for continued pretraining.
+prompt and completion, the same in plain strings, and plain text for continued pretraining.
 """
 
 import json
@@ -12,8 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from twin.datasets.general import GeneralSample, Mix, mixed_in
 from twin.domain.errors import BadDataError
-from twin.domain.sample import InstructSample, Maker, PreferencePair, Split
+from twin.domain.sample import InstructSample, Maker, PreferencePair, Split, draw_key
 from twin.models.language_model import Message
 from twin.rag.prompt import build_messages
 from twin.stores.pair_sets import PREFERENCES, PairSets
@@ -29,6 +30,8 @@ class Form(StrEnum):
     SHAREGPT = "sharegpt"
     ALPACA = "alpaca"
     TRL = "trl"
+    COMPLETION = "completion"
+    """Prompt and completion as plain strings, for trainers without a chat template."""
     TEXT = "text"
     """The author's passages alone, each once: for continued pretraining. No pairs."""
 
@@ -37,16 +40,25 @@ _SPEAKERS = {"user": "human", "assistant": "gpt", "system": "system"}
 
 
 def export(
-    sets: SampleSets, pairs: PairSets, version: str, form: Form, folder: Path
+    sets: SampleSets,
+    pairs: PairSets,
+    version: str,
+    form: Form,
+    folder: Path,
+    mix: Mix | None = None,
 ) -> dict[str, int]:
     """Write a version's samples, and its newest pairs, to a folder; returns each file's rows.
 
-    The folder is complete or not there. A split without samples has no file.
+    The folder is complete or not there. A split without samples has no file. What is mixed in is
+    dealt among the training rows.
 
     Raises:
-        BadDataError: there is no such version, or the folder exists already.
+        BadDataError: there is no such version, the folder exists already, or the set that is to be
+            mixed in has too few rows.
     """
     manifest = sets.manifest(version)
+    if mix is not None and form is Form.TEXT:
+        raise BadDataError("text is the author's passages alone: leave out --mix")
     if folder.exists():
         raise BadDataError(f"{folder} exists already: name a folder that does not")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +66,7 @@ def export(
         made = Path(scratch) / "made"
         written: dict[str, int] = {}
         for name, rows in (
-            *_sample_files(sets, version, form, manifest.author_name),
+            *_sample_files(sets, version, form, manifest.author_name, mix),
             *_pair_files(pairs, version, form, manifest.author_name),
         ):
             target = made / name
@@ -69,10 +81,12 @@ def export(
 
 
 def _sample_files(
-    sets: SampleSets, version: str, form: Form, author: str
+    sets: SampleSets, version: str, form: Form, author: str, mix: Mix | None
 ) -> Iterator[tuple[str, list[Fields]]]:
     for split in Split:
         samples = sets.instruct(version, split)
+        if mix is not None and split is Split.TRAIN:
+            samples = _with_general(sets, version, samples, mix)
         if form is Form.TEXT:
             rows = _texts(samples)
         else:
@@ -91,6 +105,24 @@ def _pair_files(
             yield f"{PREFERENCES}/{split.value}.jsonl", rows
 
 
+def _with_general(
+    sets: SampleSets, version: str, own: list[InstructSample], mix: Mix
+) -> list[InstructSample]:
+    measured = [
+        sample
+        for split in (Split.VALIDATION, Split.TEST)
+        for sample in sets.instruct(version, split)
+    ]
+    found = mixed_in(mix, own, measured)
+    if len(found.samples) < found.wanted:
+        why = ", ".join(f"{count} {reason}" for reason, count in found.passed_over.items())
+        raise BadDataError(
+            f"{mix.path} has {len(found.samples)} rows to mix in, not the {found.wanted} that "
+            f"--mix-share {mix.share:g} asks for (passed over: {why or 'none'}): lower it"
+        )
+    return sorted([*own, *found.samples], key=lambda sample: draw_key(sample.id, 0))
+
+
 def _texts(samples: Sequence[InstructSample]) -> list[Fields]:
     sources: dict[str, str] = {}
     for sample in samples:
@@ -100,6 +132,8 @@ def _texts(samples: Sequence[InstructSample]) -> list[Fields]:
 
 
 def _messages(author: str, sample: InstructSample | PreferencePair) -> list[Message]:
+    if isinstance(sample, GeneralSample):
+        return [Message(role="user", content=sample.instruction)]
     return build_messages(author, sample.instruction, sample.context, sample.history)
 
 
@@ -174,15 +208,39 @@ def _trl_pair(author: str, pair: PreferencePair) -> Fields:
     }
 
 
+def _plain(author: str, sample: InstructSample | PreferencePair) -> str:
+    """The turns as one text; of a single one nobody has to say whose it is."""
+    turns = _messages(author, sample)
+    if len(turns) == 1:
+        return turns[0]["content"]
+    said = [f"{turn['role'].capitalize()}: {turn['content']}" for turn in turns]
+    return "\n\n".join([*said, "Assistant:"])
+
+
+def _completion(author: str, sample: InstructSample) -> Fields:
+    return {"id": sample.id, "prompt": _plain(author, sample), "completion": sample.answer}
+
+
+def _completion_pair(author: str, pair: PreferencePair) -> Fields:
+    return {
+        "id": pair.id,
+        "prompt": _plain(author, pair),
+        "chosen": pair.chosen,
+        "rejected": pair.rejected,
+    }
+
+
 _INSTRUCT: dict[Form, Callable[[str, InstructSample], Fields]] = {
     Form.OPENAI: _openai,
     Form.SHAREGPT: _sharegpt,
     Form.ALPACA: _alpaca,
     Form.TRL: _trl,
+    Form.COMPLETION: _completion,
 }
 _PAIRS: dict[Form, Callable[[str, PreferencePair], Fields]] = {
     Form.OPENAI: _openai_pair,
     Form.SHAREGPT: _sharegpt_pair,
     Form.ALPACA: _alpaca_pair,
     Form.TRL: _trl_pair,
+    Form.COMPLETION: _completion_pair,
 }

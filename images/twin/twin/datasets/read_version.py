@@ -7,6 +7,7 @@ from pathlib import Path
 
 from twin.datasets.differences import Difference, difference
 from twin.datasets.export import Form, export
+from twin.datasets.general import Mix
 from twin.datasets.show import chosen_samples, render_sample
 from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample, PreferencePair, Split
@@ -97,7 +98,9 @@ def compare_versions(recipe: str, before: str, after: str) -> Difference:
     return difference(sets, pairs, old, new)
 
 
-def export_version(recipe: str, version: str, form: Form, folder: Path) -> dict[str, int]:
+def export_version(
+    recipe: str, version: str, form: Form, folder: Path, mix: Mix | None = None
+) -> dict[str, int]:
     """Write a version in another form; see `export`."""
     sets, pairs, name = open_version(recipe, version)
-    return export(sets, pairs, name, form, folder)
+    return export(sets, pairs, name, form, folder, mix)

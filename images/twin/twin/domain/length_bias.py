@@ -31,3 +31,10 @@ def length_auc(lengths: Sequence[tuple[int, int]]) -> float | None:
     count = len(lengths)
     ranks = sum(middle[length] for length, is_chosen in both if is_chosen)
     return round((ranks - count * (count + 1) / 2) / count**2, 4)
+
+
+def fairness(auc: float | None) -> int:
+    """1 if an area says that chosen texts are longer than is fair, -1 if rejected are, else 0."""
+    if auc is None or FAIR[0] <= auc <= FAIR[1]:
+        return 0
+    return 1 if auc > FAIR[1] else -1

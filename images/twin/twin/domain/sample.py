@@ -110,7 +110,8 @@ class PreferencePair(BaseModel):
     """The sample's answer (chosen) against a model's own text (rejected) for one instruction.
 
     ``likeness`` says how hard the two are to tell apart: 0 means no word in common, 1 the same
-    words in the same order.
+    words in the same order. A pair of callers' feedback has no ``sample_id`` but the ``answer_id``
+    of the answer that is rejected.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -128,6 +129,7 @@ class PreferencePair(BaseModel):
     history: tuple[Turn, ...] = ()
     sample_id: str = ""
     likeness: float | None = None
+    answer_id: str = ""
 
 
 def draw_key(sample_id: str, seed: int) -> str:

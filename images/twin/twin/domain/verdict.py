@@ -1,4 +1,4 @@
-"""What people say of samples: keep it, reject it, or give it another answer."""
+"""What people say of samples and pairs: keep it, reject it, or give it another answer."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from twin.domain.sample import InstructSample
+from twin.domain.sample import InstructSample, PreferencePair
 
 NO_REASON = "no reason given"
 DISAGREE = "people disagree"
@@ -35,10 +35,11 @@ class Opinion(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What people say of a sample, as they saw it.
+    """What people say of a sample or a pair, as they saw it.
 
-    ``seen`` is the digest of question and answer (`digest_of`): once these are others, the verdict
-    says nothing of them.
+    ``sample`` is its id. ``seen`` is the digest of question and answer (`digest_of`), of a pair's
+    question and both texts (`digest_of_pair`): once these are others, the verdict says nothing of
+    them. An edit of a pair is another chosen text.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -80,4 +81,11 @@ def digest_of(sample: InstructSample) -> str:
     """Digest of what a verdict is on: question, turns before it, and answer."""
     turns = [turn.model_dump() for turn in sample.history]
     said = json.dumps([sample.instruction, turns, sample.answer], ensure_ascii=False)
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def digest_of_pair(pair: PreferencePair) -> str:
+    """Digest of what a verdict on a pair is on: question, turns before it, and both texts."""
+    turns = [turn.model_dump() for turn in pair.history]
+    said = json.dumps([pair.instruction, turns, pair.chosen, pair.rejected], ensure_ascii=False)
     return hashlib.sha256(said.encode()).hexdigest()[:16]

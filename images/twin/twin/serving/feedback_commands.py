@@ -22,8 +22,9 @@ def export(
 ) -> None:
     """Write a twin's answers that have feedback as JSON Lines, the oldest feedback first.
 
-    Each line has the question, the answer, the chunks it was written from, and the feedback:
-    `correction` beside `answer` is a candidate for a preference pair. Reads: the warehouse.
+    Each line has the question, the answer, the chunks it was written from, and the feedback. `twin
+    datasets feedback` makes candidates for preference pairs of the same answers. Reads: the
+    warehouse.
     """
     from twin.recipes import load_recipe
     from twin.serving.feedback_export import export_feedback

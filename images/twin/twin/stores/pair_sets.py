@@ -43,6 +43,13 @@ class PairSetManifest(BaseModel):
     dropped: dict[str, int] = Field(
         default_factory=dict, description="reason to candidates that are in no pair"
     )
+    reviewed: dict[str, int] = Field(
+        default_factory=dict, description="what people's verdicts on pairs have done"
+    )
+    feedback: int = Field(default=0, description="pairs of callers' feedback that people want")
+    made: str | None = Field(
+        default=None, description="version of the model's own pairs, before people's verdicts"
+    )
     pairs: int
     length_auc: float | None = Field(
         description="chance that the chosen text is the longer one; None without pairs"

@@ -1,6 +1,7 @@
 """What people have said of a recipe's samples: ``datasets/<recipe>/verdicts.json``.
 
-It is beside the versions, not in one: a verdict holds for every version that has the sample.
+It is beside the versions, not in one: a verdict holds for every version that has the sample. What
+they have said of pairs is in ``pair-verdicts.json``.
 """
 
 import hashlib
@@ -20,11 +21,11 @@ _VERDICTS = TypeAdapter(tuple[Verdict, ...])
 
 
 class Verdicts:
-    """The verdicts on the samples of one recipe."""
+    """The verdicts on the samples of one recipe, or on its pairs."""
 
-    def __init__(self, files: FileStore, recipe: str) -> None:
+    def __init__(self, files: FileStore, recipe: str, *, on_pairs: bool = False) -> None:
         self._files = files
-        self.name = f"{FOLDER}/{recipe}/verdicts.json"
+        self.name = f"{FOLDER}/{recipe}/{'pair-' if on_pairs else ''}verdicts.json"
 
     def read(self) -> tuple[Verdict, ...]:
         """All of them, by sample; none where nobody has said anything.
@@ -64,10 +65,15 @@ class Verdicts:
         self._write(after)
         return True
 
-    def forget(self, document_ids: Collection[str]) -> int:
-        """Erase the verdicts on samples of these documents; returns how many there were."""
+    def forget(self, document_ids: Collection[str], samples: Collection[str] = ()) -> int:
+        """Erase the verdicts on samples of these documents, and on these samples; returns how
+        many there were."""
         before = self.read()
-        after = [each for each in before if each.document_id not in document_ids]
+        after = [
+            each
+            for each in before
+            if each.document_id not in document_ids and each.sample not in samples
+        ]
         if after and len(after) < len(before):
             self._write(after)
         elif before and not after:
@@ -83,5 +89,5 @@ class Verdicts:
 
 
 def digest(verdicts: Sequence[Verdict]) -> str:
-    """Digest of verdicts, part of the version of samples made with them."""
+    """Digest of verdicts, part of the version of samples or pairs made with them."""
     return hashlib.sha256(_VERDICTS.dump_json(tuple(verdicts))).hexdigest()

@@ -55,7 +55,8 @@ def pairs(
 ) -> None:
     """Have the fine-tuned model write what the author's answers are to be preferred to.
 
-    Reads the newest samples, the SFT adapter and the base model. Writes the pairs to
+    Reads the newest samples, the SFT adapter and the base model, and what people have said of pairs
+    (`twin datasets label import-pairs`), by which callers' feedback comes in. Writes the pairs to
     pairs/RECIPE/SAMPLES/FINGERPRINT/preferences/train.parquet in the file store, with a card
     (README.md) and manifest.json. A killed run goes on where it was. With
     training.dpo.enabled: false there is nothing to do.

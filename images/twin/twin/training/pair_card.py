@@ -28,6 +28,7 @@ def render_pair_card(manifest: PairSetManifest, pairs: Sequence[PreferencePair])
             f"Pairs: {manifest.pairs}, of {manifest.samples} training samples and "
             f"{manifest.candidates} texts that the model wrote to them.",
             "",
+            *_people(manifest),
             *_figures(manifest),
             *_counts("Texts that are in no pair:", manifest.dropped),
             *_counts("Samples that were passed over:", manifest.passed_over),
@@ -47,6 +48,17 @@ def _front_matter(manifest: PairSetManifest) -> list[str]:
         f"  - {{split: train, path: {name}}}",
     ]
     return ["---", "configs:", *lines, "---", ""]
+
+
+def _people(manifest: PairSetManifest) -> list[str]:
+    if manifest.made is None:
+        return []
+    return [
+        f"People have reviewed the pairs `{manifest.made}`; {manifest.feedback} of these are "
+        "callers' feedback on answers, each with the id of the answer (`answer_id`).",
+        "",
+        *_counts("What their verdicts have done:", manifest.reviewed),
+    ]
 
 
 def _figures(manifest: PairSetManifest) -> list[str]:

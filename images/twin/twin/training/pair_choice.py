@@ -6,14 +6,13 @@ writing reads it once for all of them. And it says less, since each candidate is
 that wrote it. Preference training reports that margin as it goes (``rewards/margins``).
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from enum import StrEnum
 
-from twin.domain.length_bias import FAIR, length_auc
+from twin.domain.length_bias import fairness, length_auc
 from twin.domain.sample import InstructSample, is_known_right
+from twin.text.likeness import is_same_but_for_ending, likeness, plain_words
 from twin.training.candidates import Candidate
 
 
@@ -70,7 +69,7 @@ def choice_of(
     options: dict[str, Rejected] = {}
     dropped: list[Reason] = []
     for candidate in candidates:
-        key = " ".join(_words(candidate.text))
+        key = " ".join(plain_words(candidate.text))
         reason = _fault(sample, candidate, refusal)
         if reason is None and key in options:
             reason = Reason.REPEATED
@@ -83,28 +82,11 @@ def choice_of(
 
 
 def _fault(sample: InstructSample, candidate: Candidate, refusal: str) -> Reason | None:
-    if not _words(candidate.text):
+    if not plain_words(candidate.text):
         return Reason.EMPTY
-    if is_same_but_for_ending(sample.answer, candidate):
+    if is_same_but_for_ending(sample.answer, candidate.text, is_cut=candidate.is_cut):
         return Reason.ALIKE
     return Reason.RIGHT if is_known_right(sample, candidate.text, refusal) else None
-
-
-def is_same_but_for_ending(answer: str, candidate: Candidate) -> bool:
-    """Whether one text is the other's beginning, whatever its case, blanks and punctuation.
-
-    Such a candidate stops early, or goes on with debris; one that was cut may end within a word.
-    """
-    one, other = _words(answer), _words(candidate.text)
-    if candidate.is_cut and "".join(one).startswith("".join(other)):
-        return True
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
-
-
-def likeness(one: str, other: str) -> float:
-    """Share of both texts' words that stand in both in the same order (Ratcliff and Obershelp)."""
-    return round(SequenceMatcher(None, _words(one), _words(other), autojunk=False).ratio(), 4)
 
 
 def balanced(choices: Sequence[Choice]) -> tuple[list[Choice], list[Reason]]:
@@ -161,16 +143,9 @@ def _lengths(choices: Sequence[Choice]) -> list[tuple[int, int]]:
 
 
 def _bias(choices: Sequence[Choice]) -> int:
-    """1 if the chosen texts are longer than is fair, -1 if the rejected ones are, else 0."""
-    auc = auc_of(choices)
-    if auc is None or FAIR[0] <= auc <= FAIR[1]:
-        return 0
-    return 1 if auc > FAIR[1] else -1
+    """Which texts are longer than is fair (`fairness`)."""
+    return fairness(auc_of(choices))
 
 
 def _distance(choices: Sequence[Choice]) -> float:
     return abs((auc_of(choices) or 0.0) - 0.5)
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())

@@ -14,6 +14,7 @@ import structlog
 
 from twin.domain.document import NAMESPACE
 from twin.domain.errors import BadDataError, NothingToDo
+from twin.domain.length_bias import length_auc
 from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.job import Job
 from twin.models.adapters import check_base, merge_adapter
@@ -36,6 +37,7 @@ from twin.training.engine import scratch_folder
 from twin.training.pair_card import render_pair_card
 from twin.training.pair_choice import Choice, Reason, auc_of, balanced, choice_of
 from twin.training.pair_judge import worse_only
+from twin.training.pair_reviews import review
 from twin.training.plan import TrainingPlan, plan_training
 
 log = structlog.get_logger("twin")
@@ -63,7 +65,11 @@ def run_pairs(job: Job) -> None:
             sets.make_newest(samples, plan.pairs)
         raise NothingToDo(f"the pairs of samples {samples} by this model are made already")
     plan.check_sft(files)
-    _make(job, files, plan)
+    if not sets.is_published(samples, plan.made):
+        _make(job, files, plan)
+    if plan.pairs != plan.made:
+        _review(job, files, plan)
+    _report(job, sets.manifest(samples, plan.pairs))
 
 
 def _make(job: Job, files: FileStore, plan: TrainingPlan) -> None:
@@ -86,7 +92,7 @@ def _make(job: Job, files: FileStore, plan: TrainingPlan) -> None:
         )
     pairs = [_pair(job, choice) for choice in choices]
     manifest = PairSetManifest(
-        version=plan.pairs,
+        version=plan.made,
         recipe=job.recipe.name,
         author_name=job.recipe.author.name,
         dataset_version=plan.manifest.version,
@@ -105,7 +111,28 @@ def _make(job: Job, files: FileStore, plan: TrainingPlan) -> None:
     PairSets(files, job.recipe.name).publish(manifest, pairs, render_pair_card(manifest, pairs))
     for unfinished in (plan.candidates, plan.replies):
         files.remove(unfinished)
-    _report(job, manifest)
+
+
+def _review(job: Job, files: FileStore, plan: TrainingPlan) -> None:
+    """Publish what people's verdicts leave of the model's pairs, with callers' candidates."""
+    sets = PairSets(files, job.recipe.name)
+    samples = plan.manifest.version
+    made = sets.pairs(samples, plan.made)
+    reviewed = review(made, plan.reviews, plan.manifest.documents)
+    job.counts.read = len(made) + len(plan.reviews.wanted)
+    likenesses = [pair.likeness for pair in reviewed.pairs if pair.likeness is not None]
+    manifest = sets.manifest(samples, plan.made).model_copy(
+        update={
+            "version": plan.pairs,
+            "made": plan.made,
+            "reviewed": dict(reviewed.outcome.most_common()),
+            "feedback": sum(1 for pair in reviewed.pairs if pair.answer_id),
+            "pairs": len(reviewed.pairs),
+            "length_auc": length_auc([(len(p.chosen), len(p.rejected)) for p in reviewed.pairs]),
+            "likeness": round(fmean(likenesses), 4) if likenesses else None,
+        }
+    )
+    sets.publish(manifest, reviewed.pairs, render_pair_card(manifest, reviewed.pairs))
 
 
 def _chosen(
@@ -218,6 +245,8 @@ def _report(job: Job, manifest: PairSetManifest) -> None:
         passed_over=manifest.passed_over,
         length_auc=manifest.length_auc,
         likeness=manifest.likeness,
+        reviewed=manifest.reviewed,
+        feedback=manifest.feedback,
     )
     log.info(
         "preference pairs",

@@ -19,6 +19,7 @@ from twin.settings import Settings
 from twin.stores.files import FileStore
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 from twin.stores.tracking import TrackingRun
+from twin.training.pair_reviews import PairReviews, read_reviews
 
 TRAINER = "2"
 """Version of this stage's code, part of every fingerprint: raise it when results change."""
@@ -31,12 +32,15 @@ PAIRER = "1"
 class TrainingPlan:
     """The inputs of a recipe's training and the names of its outputs in the file store.
 
-    ``pairs`` is the version of the preference pairs that the model after SFT is to write.
+    ``made`` is the version of the preference pairs that the model after SFT is to write, ``pairs``
+    of those that ``reviews``, what people say of them, leave: the same where nobody says anything.
     """
 
     manifest: SampleSetManifest
     base: BaseModelPin
     sft: str
+    made: str
+    reviews: PairReviews
     pairs: str
     dpo: str
 
@@ -48,12 +52,12 @@ class TrainingPlan:
     @property
     def candidates(self) -> str:
         """File of what the model has written so far, while the pairs are unfinished."""
-        return f"{self.sft.removesuffix('/sft')}/candidates-{self.pairs}.json"
+        return f"{self.sft.removesuffix('/sft')}/candidates-{self.made}.json"
 
     @property
     def replies(self) -> str:
         """File of what the judge has replied so far, while the pairs are unfinished."""
-        return f"{self.sft.removesuffix('/sft')}/replies-{self.pairs}"
+        return f"{self.sft.removesuffix('/sft')}/replies-{self.made}"
 
     @property
     def dpo_adapter(self) -> str:
@@ -98,7 +102,7 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         training.sft.model_dump_json(),
     )
     root = f"training/{recipe.name}/{sft}"
-    pairs = _fingerprint(
+    made = _fingerprint(
         PAIRER,
         manifest.version,
         sft,
@@ -107,10 +111,14 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         recipe.retrieval.dont_know,
         *_judge_of(recipe),
     )
+    reviews = read_reviews(files, recipe.name)
+    pairs = _fingerprint(made, reviews.digest) if reviews.digest else made
     return TrainingPlan(
         manifest=manifest,
         base=base,
         sft=f"{root}/sft",
+        made=made,
+        reviews=reviews,
         pairs=pairs,
         dpo=f"{root}/dpo-{_fingerprint(training.dpo.model_dump_json(), pairs)}",
     )

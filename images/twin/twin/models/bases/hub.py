@@ -77,7 +77,7 @@ class Hub:
 
     def revision(self, model: str, revision: str | None) -> HubRevision:
         """What the hub holds of a model at a revision (branch, tag or commit; unset: main)."""
-        with self._explained(model, revision), _online():
+        with self._explained(model, revision), online():
             info = self._api.model_info(model, revision=revision, files_metadata=True)
         siblings = info.siblings or []
         refuse_pickles(model, [sibling.rfilename for sibling in siblings])
@@ -99,7 +99,7 @@ class Hub:
             advance: told the bytes that have come, those that were there included.
         """
         for file in sorted(wanted.files, key=lambda file: file.size):
-            with self._explained(wanted.id, wanted.commit), _online():
+            with self._explained(wanted.id, wanted.commit), online():
                 self._download(wanted, file, folder / file.name, advance)
 
     def _download(self, wanted: HubRevision, file: HubFile, target: Path, advance: Advance) -> None:
@@ -231,7 +231,7 @@ def _licence(info: Any, model: str) -> str:
 
 
 @contextmanager
-def _online() -> Iterator[None]:
+def online() -> Iterator[None]:
     """Let the hub's library ask; every job's default is that it never does (`twin.cli`)."""
     from huggingface_hub import constants
 
