@@ -35,6 +35,7 @@ LEFT_OUT = {
     ("docs/pages/how-to/check-samples.md", "python3 -m venv"),
     ("docs/pages/how-to/check-samples.md", "export TWIN_LABEL_STUDIO_URL"),
     ("docs/pages/how-to/check-samples.md", ".venvs/jobs/bin/twin datasets label"),
+    ("docs/pages/how-to/check-samples.md", "twin datasets prepare"),
     ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin models fetch"),
     ("docs/pages/how-to/promote-and-roll-back.md", ".venvs/jobs/bin/twin evaluation pairs"),
     ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin evaluation decoding"),

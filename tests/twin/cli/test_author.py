@@ -33,7 +33,7 @@ from twin.stores.index import open_index
 from twin.stores.kept_replies import KeptReplies, KeptReply
 from twin.stores.pair_sets import PairSetManifest, PairSets
 from twin.stores.registry import Registry
-from twin.stores.sample_sets import SampleSetManifest, SampleSets, replies_of
+from twin.stores.sample_sets import SampleSetManifest, SampleSets, parts_of, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import COLLECTIONS, open_warehouse
 
@@ -108,6 +108,7 @@ def fill(settings: Settings, author: str, name: str) -> None:
     for writer in ("teacher", "judge"):
         replies = KeptReplies(open_files(settings), replies_of(name, writer))
         replies.keep(KeptReply(key="k", about=ids[0], text="What it says."))
+    open_files(settings).write_text(f"{parts_of(name)}/p/rows.jsonl", "What it says.")
     now = datetime.now(UTC)
     kept = KeptAnswer(
         answer=answer(author, documents=ids), created=now, expires=now + timedelta(days=1)
@@ -142,6 +143,7 @@ def left(settings: Settings, author: str, name: str) -> dict[str, int]:
         "pairs": len(files.names(f"pairs/{name}")),
         "verdicts": len(Verdicts(files, name).read()),
         "replies": len(files.names(f"datasets/{name}/replies")),
+        "parts of samples": len(files.names(parts_of(name))),
         "raw pages": len(FileStore(settings.snapshots_root).names(author)),
         "unfinished": int((settings.home / "crawls" / author).exists()),
     }

@@ -34,7 +34,7 @@ from twin.stores.files import open_files
 from twin.stores.index import open_index
 from twin.stores.kept_replies import KeptReplies, KeptReply
 from twin.stores.registry import Registry
-from twin.stores.sample_sets import SampleSetManifest, SampleSets, replies_of
+from twin.stores.sample_sets import SampleSetManifest, SampleSets, parts_of, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
 from twin.stores.warehouse_files import export_warehouse, import_warehouse
@@ -149,10 +149,12 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
     for writer, about in (("teacher", secret), ("judge", secret), ("teacher", other)):
         replies = KeptReplies(open_files(live), replies_of(name, writer))
         replies.keep(KeptReply(key=f"of-{about}", about=about, text="What it says."))
+    open_files(live).write_text(f"{parts_of(name)}/p/rows.jsonl", "What it says.")
     keep_answers(live, {"a1": (secret, other), "a2": (other,)})
 
     code, result, output = forget(recipe, URL, "--reason", "asked by mail")
     assert code == 0, output
+    assert open_files(live).names(parts_of(name)) == []
     assert verdicts.read() == (of_other,)
     left = [KeptReplies(open_files(live), replies_of(name, one)) for one in ("teacher", "judge")]
     assert [[reply.about for reply in one] for one in left] == [[other], []]

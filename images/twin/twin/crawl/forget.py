@@ -13,7 +13,7 @@ from twin.stores.crawl_pages import CrawlPages
 from twin.stores.files import open_files
 from twin.stores.kept_replies import KeptReplies
 from twin.stores.lineage import models_trained_on, sample_sets
-from twin.stores.sample_sets import WRITERS, recipes_with_samples, replies_of
+from twin.stores.sample_sets import WRITERS, parts_of, recipes_with_samples, replies_of
 from twin.stores.snapshots import open_snapshots
 from twin.stores.verdicts import Verdicts
 
@@ -55,6 +55,7 @@ def forget(job: Job, url: str, reason: str) -> None:
     chunks = _forget_in_indexes(job, ids)
     verdicts = _forget_in_verdicts(job, ids)
     replies = _forget_in_replies(job, ids)
+    _remove_parts(job)
     _report(job, notes, texts, chunks)
     job.result.detail["verdicts erased"] = verdicts
     job.result.detail["replies erased"] = replies
@@ -128,6 +129,13 @@ def _forget_in_replies(job: Job, ids: set[str]) -> int:
         for recipe in recipes_with_samples(files)
         for writer in WRITERS
     )
+
+
+def _remove_parts(job: Job) -> None:
+    """Delete what shards have prepared for samples to come: it holds texts, and is made again."""
+    files = open_files(job.settings)
+    for recipe in recipes_with_samples(files):
+        files.remove(parts_of(recipe))
 
 
 def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:
