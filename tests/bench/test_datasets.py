@@ -18,11 +18,19 @@ from pathlib import Path
 import pytest
 
 from tests import tiny_model
+from tests.bench.retrieval.questions import BLOG, blog, chunks_of
 from tests.conftest import ROOT
 from tests.openai_server import openai_server
 from tests.teacher_server import Teacher
 from tests.twin import corpora
+from twin.datasets.audit import audit
+from twin.datasets.audit_rows import read_rows
+from twin.datasets.make import make_samples
 from twin.domain.chunk import Chunk
+from twin.domain.result import JobResult
+from twin.domain.sample import Split
+from twin.features.chunker import chunker_of_recipe
+from twin.job import Job
 from twin.models.embedder import load_embedder
 from twin.settings import Settings
 from twin.stores.files import open_files
@@ -40,6 +48,13 @@ SLOWER = 0.8
 """Share of the speed at 5,000 passages that is left at the most."""
 MEMORY = 600
 """MiB at any size: what a job has beside its models."""
+
+LEAKS = (
+    "training answers that are held out too",
+    "training answers that are nearly held out",
+    "training rows of held-out sources",
+)
+"""What the audit counts that both sides of a split may not have in common."""
 
 KILLS = 100
 DOCUMENTS = 120
@@ -101,6 +116,43 @@ def test_shards_share_the_work():
     keep("shards.md", "| shards | joining, s | the longest shard, s | till the end, s |", rows)
     assert shared["samples"] == alone["samples"]
     assert longest + join < alone["seconds"]
+
+
+@pytest.mark.skipif(not BLOG.is_dir(), reason="no copy of the blog here (TWIN_SAMPLE_SITES)")
+def test_a_real_author_of_fifty_long_articles_without_a_teacher(tmp_path):
+    """A minute. Buys: enough samples of a real author, every answer verbatim, and no leak."""
+    settings = Settings(home=tmp_path, recipes=tmp_path / "recipes")
+    recipe = corpora.write_recipe(settings.recipes, Path("none"), datasets={"max_samples": 100_000})
+    embedder = load_embedder(recipe.features.embedder, settings)
+    articles = chunks_of(blog(), chunker_of_recipe(recipe, embedder))
+    spec = IndexSpec(embedder=embedder.id, chunker=articles[0][0].chunker)
+    with open_index(settings, recipe).write(spec, embedder.dimension) as writer:
+        for own in articles:
+            vectors = embedder.encode([chunk.embedded_text for chunk in own])
+            document = IndexedDocument(own[0].document_id, own[0].revision, own, vectors)
+            writer.upsert([document])
+        writer.publish()
+    result = JobResult(job="datasets make", recipe="ann", run_id="r")
+    make_samples(Job(recipe, settings, "r", result))
+    sets = SampleSets(open_files(settings), "ann")
+    version = sets.latest().version
+    samples = [sample for split in Split for sample in sets.instruct(version, split)]
+    texts = {chunk.id: chunk.text for own in articles for chunk in own}
+    verbatim = sum(sample.answer in texts[sample.chunk_id] for sample in samples)
+    rows = read_rows(settings.home / "files" / sets.folder(version))
+    leaks = {each.name: each.value for each in audit(rows, recipe.audit).findings}
+    shared = [leaks[name] for name in LEAKS]
+    words = sum(len(text.split()) for text in texts.values())
+    figures = (len(articles), words, len(texts), len(samples), verbatim, *map(int, shared))
+    keep(
+        "author.md",
+        "| articles | words | chunks | samples | verbatim | answers shared | nearly | documents |",
+        [f"| {' | '.join(f'{figure:,}' for figure in figures)} |"],
+    )
+    assert len(articles) >= 50
+    assert len(samples) >= 1_500
+    assert verbatim == len(samples)
+    assert shared == [0, 0, 0]
 
 
 def article(name: str) -> list[Chunk]:

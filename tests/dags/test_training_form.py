@@ -107,7 +107,11 @@ def test_samples_are_told_their_own_values(datasets: DAG, params: dict, values: 
 def test_each_shard_is_a_task_with_the_values_of_the_run(datasets: DAG) -> None:
     given = {**datasets.params.dump(), "shards": 3, "samples": 5}
     shards = shards_of("ann", given)
-    assert [shard["options"][0] for shard in shards] == ["--shard=1/3", "--shard=2/3", "--shard=3/3"]
+    assert [shard["options"][0] for shard in shards] == [
+        "--shard=1/3",
+        "--shard=2/3",
+        "--shard=3/3",
+    ]
     assert {shard["recipe"] for shard in shards} == {"ann"}
     for shard in shards:
         # Not the values themselves: what is mapped is rendered once more.

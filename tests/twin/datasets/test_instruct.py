@@ -231,7 +231,9 @@ def test_the_most_telling_phrases_come_first():
 
     texts = [c.text for c in corpora.corpus(12)]
     said = [phrases(text) for text in texts]
-    table = TfidfVectorizer(analyzer=lambda text: said[text], norm=None, sublinear_tf=True, min_df=2)
+    table = TfidfVectorizer(
+        analyzer=lambda text: said[text], norm=None, sublinear_tf=True, min_df=2
+    )
     weights = table.fit_transform(range(len(said))).toarray()
     names = table.get_feature_names_out()
     known = KeyPhrases(said)

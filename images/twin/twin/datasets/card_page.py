@@ -109,9 +109,7 @@ def _values(manifest: SampleSetManifest, figures: _Figures) -> dict[str, Any]:
     }
 
 
-def _splits(
-    manifest: SampleSetManifest, figures: _Figures
-) -> Iterator[tuple[str, int, int, int]]:
+def _splits(manifest: SampleSetManifest, figures: _Figures) -> Iterator[tuple[str, int, int, int]]:
     """Split, its documents, its samples, and how many of them show passages."""
     documents = Counter(manifest.documents.values())
     for split in Split:

@@ -20,7 +20,7 @@ _ROWS_AT_ONCE = 4_096
 
 def without_duplicates(
     prepared: Prepared, documents: Documents, splits: Sequence[Split]
-) -> array[int]:
+) -> "array[int]":
     """The rows to use, in their order, of those that hold an answer.
 
     Args:

@@ -36,6 +36,7 @@ from twin.recipes import DatasetsSection
 from twin.stores.spool import spool_of
 from twin.text.shingles import number_of
 
+
 @dataclass
 class InstructSet:
     """Samples with the split of every document, and what was left out.
@@ -148,9 +149,7 @@ def make_instruct_set(
     )
 
 
-def _locate(
-    prepared: Prepared, asked: Asked | None
-) -> tuple[list[Located], list[tuple[str, str]]]:
+def _locate(prepared: Prepared, asked: Asked | None) -> tuple[list[Located], list[tuple[str, str]]]:
     if asked is None:
         return [], []
     return locate(asked.questions, Shelf.of(prepared.chunks(), asked.questions))
@@ -278,5 +277,3 @@ def _sample(
         url=chunk.url,
         chunk_ids=(chunk.id,),
     )
-
-

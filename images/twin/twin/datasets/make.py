@@ -239,9 +239,7 @@ def _manifest(job: Job, version: str, fingerprint: str, made: InstructSet) -> Sa
         written=dict(kinds),
         set_aside=dict(Counter(reason for _, reason in made.set_aside)),
         rejected=dict(Counter(each.reason.value for each in made.rejected).most_common()),
-        copy_share={
-            split.value: round(made.tally.copy_share(split), 4) for split in Split
-        },
+        copy_share={split.value: round(made.tally.copy_share(split), 4) for split in Split},
     )
 
 

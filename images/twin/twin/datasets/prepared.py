@@ -66,9 +66,9 @@ class Documents:
 
     ids: list[str]
     platforms: list[str]
-    tokens: array[int]
-    of_row: array[int]
-    usable: array[int]
+    tokens: "array[int]"
+    of_row: "array[int]"
+    usable: "array[int]"
 
 
 class Prepared:

@@ -1,4 +1,4 @@
-"""Which samples are published: those that pass the gates, so many, and few that show their answer."""
+"""Which samples are published: so many that pass the gates, few of which show their answer."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence

@@ -20,7 +20,7 @@ class Shelf:
 
     prepared: Prepared
     split: Split
-    places: array[int]
+    places: "array[int]"
 
     def others(self, place: int, most: int, draw: random.Random) -> list[Chunk]:
         """The chunks of at most so many rows but this one, drawn."""
@@ -28,7 +28,6 @@ class Shelf:
         drawn = draw.sample(range(others), min(most, others))
         rows = (self.places[number + (number >= own)] for number in drawn)
         return [self.prepared.rows[row].chunk for row in rows]
-
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,14 @@ def shelves_of(
     places: Iterable[int],
     splits: Sequence[Split | None],
 ) -> Shelves:
+    """The shelves of the rows that are used.
+
+    Args:
+        prepared: all rows.
+        documents: their documents.
+        places: of the rows that are used, in order.
+        splits: of each document, by its place among them.
+    """
     held = {split: array("i") for split in Split}
     for place in places:
         split = splits[documents.of_row[place]]

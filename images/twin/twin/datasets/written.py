@@ -99,7 +99,9 @@ class Shelf:
         """The shelf with the chunks of the documents that questions name, each one's in order."""
         shelf = cls()
         wanted = {name.casefold() for question in asked for name in _named_by(question)}
-        held = [chunk for chunk in chunks if not wanted.isdisjoint(map(str.casefold, _names(chunk)))]
+        held = [
+            chunk for chunk in chunks if not wanted.isdisjoint(map(str.casefold, _names(chunk)))
+        ]
         for chunk in sorted(held, key=lambda chunk: (chunk.document_id, chunk.ordinal)):
             shelf.chunks[chunk.document_id].append(chunk)
             for name in _names(chunk):

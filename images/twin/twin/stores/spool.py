@@ -38,7 +38,9 @@ class Spool(Sequence[Item], Generic[Item]):
     ) -> None:
         self._encode = encode
         self._decode = decode
-        self._file: IO[bytes] = path.open("w+b") if path else tempfile.TemporaryFile()
+        self._file: IO[bytes] = (
+            path.open("w+b") if path else tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+        )
         self._ends = array("q", [0])
         weakref.finalize(self, self._file.close)
 
