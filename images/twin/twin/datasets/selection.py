@@ -85,8 +85,8 @@ def fair(
     over = over_copy_share(every(), knobs.copy_share, knobs.seed, reviews.kept)
     final, tally = spool_of(InstructSample), Tally()
     for sample in every():
-        fair = from_memory(sample) if sample.id in over else sample
-        for reviewed in reviews.apply([fair]):  # once more: from memory it is another than before
+        shown = from_memory(sample) if sample.id in over else sample
+        for reviewed in reviews.apply([shown]):  # once more: from memory it is another than before
             final.append(reviewed)
             tally.add(reviewed)
     return final, tally
