@@ -152,13 +152,13 @@ def said(sample, decision, **fields):
 def test_an_index_published_while_it_is_read_is_read_again(ann, monkeypatch):
     """The version is a hash of the index, so samples of another index may not bear its name."""
     settings, recipe = ann
-    count = EmbeddedReader.count
+    read = EmbeddedReader.chunks
 
-    def count_late(reader):
+    def read_late(reader, document_ids=None):
         corpora.publish([*corpora.corpus(), *corpora.document("new")], recipe, settings)
-        return count(reader)
+        return read(reader, document_ids)
 
-    monkeypatch.setattr(EmbeddedReader, "count", count_late)
+    monkeypatch.setattr(EmbeddedReader, "chunks", read_late)
     with pytest.raises(TryAgainError, match="index changed while its chunks were read"):
         make(settings, recipe)
     sets = SampleSets(open_files(settings), "ann")
