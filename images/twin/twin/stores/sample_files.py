@@ -14,8 +14,8 @@ from twin.stores.files import FileStore
 Sample = TypeVar("Sample", InstructSample, PreferencePair)
 Manifest = TypeVar("Manifest", bound=BaseModel)
 
-ROWS_AT_ONCE = 5_000
-"""Rows that are held and written together: some 15 MB."""
+ROWS_AT_ONCE = 2_000
+"""Rows that are held and written together: some 10 MB."""
 
 
 class SampleWriter(Generic[Sample]):

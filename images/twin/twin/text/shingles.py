@@ -31,8 +31,8 @@ MOST_HOLDERS = 20
 _BASE = 0x9E3779B97F4A7C15
 """Odd, so that a product with it loses no bit of 64 (the golden ratio's, by D. Knuth)."""
 
-_SORTED_AT_ONCE = 4_000_000
-"""Shingles that are sorted together, some 100 MB of memory."""
+_SORTED_AT_ONCE = 1_000_000
+"""Shingles that are sorted together, some 60 MB of memory; all are gone through for each part."""
 
 Holdings = Callable[[], Iterable[tuple["NDArray[np.int64]", "NDArray[np.int32]"]]]
 """Shingles and the places of the documents that hold them, some at a time; read several times."""
