@@ -32,6 +32,12 @@ def tiny(tmp_path_factory):
     return tiny_model.build(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(autouse=True)
+def without_plots(monkeypatch):
+    """They take most of the time of so few samples; tests of the card's page draw them."""
+    monkeypatch.setattr("twin.datasets.make.render_page", lambda *_: "")
+
+
 def chunks(documents=16):
     """Articles of several lengths, with copies, personal data, and what is no passage."""
     made = corpora.corpus(documents, 3) + unlike(5)
