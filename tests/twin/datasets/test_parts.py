@@ -3,10 +3,10 @@
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from tests import tiny_model
 from tests.twin import corpora
 from tests.twin.datasets.test_make import said, unlike
 from twin.datasets import parts as module
@@ -27,11 +27,6 @@ from twin.stores.verdicts import Verdicts
 MAIL = "Write to ann@a.example. "
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return tiny_model.build(tmp_path_factory.mktemp("tiny"))
-
-
 @pytest.fixture(autouse=True)
 def without_plots(monkeypatch):
     """They take most of the time of so few samples; tests of the card's page draw them."""
@@ -49,9 +44,9 @@ def chunks(documents=16):
 
 
 @pytest.fixture
-def ann(settings, tiny, tmp_path):
+def ann(settings, tmp_path):
     settings = settings.model_copy(update={"recipes": tmp_path / "recipes"})
-    recipe = corpora.write_recipe(settings.recipes, tiny)
+    recipe = corpora.write_recipe(settings.recipes, Path("none"))
     publish(settings, recipe)
     return settings, recipe
 

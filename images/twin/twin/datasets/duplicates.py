@@ -19,7 +19,7 @@ _ROWS_AT_ONCE = 4_096
 
 
 def without_duplicates(
-    prepared: Prepared, documents: Documents, splits: Sequence[Split]
+    prepared: Prepared, documents: Documents, splits: Sequence[Split | None]
 ) -> "array[int]":
     """The rows to use, in their order, of those that hold an answer.
 

@@ -87,7 +87,7 @@ def prepare_shard(job: Job, shard: Shard) -> None:
     job.result.ids["part"] = part.name
 
 
-def _inputs(job: Job) -> tuple[FileStore, Index, list[Verdict], str]:
+def _inputs(job: Job) -> tuple[FileStore, Index, Sequence[Verdict], str]:
     """Files, index, people's verdicts and the version that would be made of them."""
     recipe, files = job.recipe, open_files(job.settings)
     index = open_index(job.settings, recipe)
