@@ -4,39 +4,33 @@
 Makes instruct samples of the author's own passages and of written questions, with a teacher's help
 where the recipe names one.
 
-In the form a run can be given other values than the recipe's: how many samples, what the teacher
-writes and what it may spend, such as `datasets.teacher.budget.tokens=100000`. The next run makes
-the recipe's own samples the newest again.
+In the form a run can be given other values than the recipe's: how many samples, whether a teacher
+helps, what it writes and what it may spend. The next run makes the recipe's own samples the newest
+again. With several shards the index is read by as many tasks at the same time (`prepare`), and
+`make` joins what they have made; a shard that is done is not done again.
 
 **Reads** chunks from the index. **Writes** Parquet files, split by document, and a card, under a
 version that is a hash of everything they were made of.
 """
 
-from airflow.sdk import DAG, Param, chain, task_group
+from airflow.sdk import DAG, TriggerRule, chain, task_group
 
 from include.assets import index, samples
 from include.jobs import JobOperator
 from include.pipelines import RECIPE_OF_JOB, pipeline, publish, which_recipes
+from include.sample_form import SHARD_OF_JOB, VALUES, list_shards, sample_params, values_option
 
 with DAG(
     "datasets",
     description="Make training samples of the author's passages.",
     schedule=[index],
-    **pipeline(
-        __doc__,
-        params={
-            "set": Param(
-                None,
-                type=["string", "null"],
-                pattern=r"^\s*datasets\.[a-z_.]+=[^,]+(,\s*datasets\.[a-z_.]+=[^,]+)*$",
-                title="Other values",
-                description="Values that hold in this run instead of the recipe's, with commas "
-                "between: datasets.max_samples=500, datasets.teacher.kinds.question=1, "
-                "datasets.teacher.budget.tokens=100000, datasets.teacher.endpoint.model=another",
-            )
-        },
-    ),
+    user_defined_macros={"values_option": values_option},
+    **pipeline(__doc__, params=sample_params()),
 ) as dag:
+    recipes = which_recipes()
+    prepare = JobOperator.partial(
+        task_id="prepare", job="datasets prepare", map_index_template=SHARD_OF_JOB
+    ).expand_kwargs(list_shards(recipes))
 
     @task_group
     def one_sample_set(recipe: str) -> None:
@@ -45,9 +39,14 @@ with DAG(
             task_id="make",
             job="datasets make",
             recipe=recipe,
-            options=["{{ '--set=' ~ params.set if params.set else '' }}"],
+            options=[
+                VALUES,
+                "{{ '--shards=' ~ params.shards if params.shards > 1 else '' }}",
+            ],
             map_index_template=RECIPE_OF_JOB,
+            # Also without shards, and where these had nothing to do.
+            trigger_rule=TriggerRule.NONE_FAILED,
         )
         chain(make, publish(samples)(recipe=recipe))
 
-    one_sample_set.expand(recipe=which_recipes())
+    prepare >> one_sample_set.expand(recipe=recipes)

@@ -36,6 +36,7 @@ JOBS = {
     "features build",
     "models fetch",
     "datasets make",
+    "datasets prepare",
     "training sft",
     "training pairs",
     "training dpo",

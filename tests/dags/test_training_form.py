@@ -1,13 +1,26 @@
 """The field of a form that gives one run of training, or of samples, its own values."""
 
+import json
 import re
+from typing import Any
 
 import jinja2
 import pytest
 from airflow.dag_processing.dagbag import DagBag
-from airflow.sdk import DAG
+from airflow.sdk import DAG, TriggerRule
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.exceptions import ParamValidationError
 
 from include.jobs import JobOperator
+from include.recipe_files import SCHEMA
+from include.sample_form import (
+    AS_IN_RECIPE,
+    KINDS,
+    MOST_SHARDS,
+    NO_TEACHER,
+    VALUES,
+    shards_of,
+)
 from tests.airflow_environment import ROOT
 
 STEPS = ("sft", "pairs", "dpo", "package")
@@ -52,13 +65,93 @@ def datasets() -> DAG:
     return DagBag(ROOT / "dags" / "datasets.py").dags["datasets"]
 
 
-def test_samples_are_told_their_own_values(datasets: DAG) -> None:
+def of_make(datasets: DAG, **params: Any) -> list[str]:
+    """Options of the joining job as Airflow renders them, those that are empty left out."""
     [make] = [task for task in datasets.tasks if isinstance(task, JobOperator)]
-    [option] = make.options
-    template = jinja2.Environment().from_string(option)
-    value = "datasets.max_samples=500, datasets.teacher.budget.tokens=100000"
-    assert template.render(params={"set": value}) == f"--set={value}"
-    assert template.render(params={"set": None}) == ""
+    given = {**datasets.params.dump(), **params}
+    template = datasets.get_template_env()
+    macros = datasets.user_defined_macros
+    return [
+        text
+        for option in make.options
+        if (text := template.from_string(option).render(params=given, **macros))
+    ]
+
+
+def test_a_run_without_a_form_makes_the_recipes_samples_in_one_job(datasets: DAG) -> None:
+    assert of_make(datasets) == []
+    assert shards_of("ann", datasets.params.dump()) == []
+
+
+@pytest.mark.parametrize(
+    ("params", "values"),
+    [
+        ({"samples": 500}, "datasets.max_samples=500"),
+        ({"teacher": NO_TEACHER}, "datasets.teacher=null"),
+        ({"teacher": NO_TEACHER, "tokens": 9, "kinds": ["rewrite"]}, "datasets.teacher=null"),
+        ({"tokens": 100_000}, "datasets.teacher.budget.tokens=100000"),
+        (
+            {"kinds": ["rewrite", "instruction"]},
+            "datasets.teacher.kinds.instruction=1,datasets.teacher.kinds.question=0,"
+            "datasets.teacher.kinds.rewrite=1",
+        ),
+        ({"set": " datasets.seed=2, datasets.teacher.temperature=1"},
+         "datasets.seed=2, datasets.teacher.temperature=1"),
+        ({"samples": 5, "set": "datasets.seed=2"}, "datasets.max_samples=5,datasets.seed=2"),
+    ],
+)  # fmt: skip
+def test_samples_are_told_their_own_values(datasets: DAG, params: dict, values: str) -> None:
+    assert of_make(datasets, **params) == [f"--set={values}"]
+
+
+def test_each_shard_is_a_task_with_the_values_of_the_run(datasets: DAG) -> None:
+    given = {**datasets.params.dump(), "shards": 3, "samples": 5}
+    shards = shards_of("ann", given)
+    assert [shard["options"][0] for shard in shards] == [
+        "--shard=1/3",
+        "--shard=2/3",
+        "--shard=3/3",
+    ]
+    assert {shard["recipe"] for shard in shards} == {"ann"}
+    for shard in shards:
+        # Not the values themselves: what is mapped is rendered once more.
+        assert shard["options"][1] == VALUES
+    assert of_make(datasets, shards=3, samples=5) == ["--set=datasets.max_samples=5", "--shards=3"]
+
+
+def test_shards_are_joined_also_where_there_are_none(datasets: DAG) -> None:
+    [prepare] = [task for task in datasets.tasks if isinstance(task, MappedOperator)]
+    make = datasets.get_task("one_sample_set.make")
+    assert (prepare.operator_class, prepare.task_id) == (JobOperator, "prepare")
+    assert prepare.partial_kwargs["job"] == "datasets prepare"
+    assert prepare.task_id in make.upstream_task_ids
+    assert make.trigger_rule == TriggerRule.NONE_FAILED
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("shards", (1, MOST_SHARDS), (0, MOST_SHARDS + 1, None, "2")),
+        ("samples", (None, 1), (0, "5")),
+        ("tokens", (None, 1), (0, 1.5)),
+        ("teacher", (AS_IN_RECIPE, NO_TEACHER), (None, "other")),
+        ("kinds", ([], None, list(KINDS)), (["passage"], "rewrite")),
+    ],
+)
+def test_the_form_of_samples_refuses_what_is_none(
+    datasets: DAG, name: str, good: tuple, bad: tuple
+) -> None:
+    param = datasets.params.get_param(name)
+    for value in good:
+        assert param.resolve(value) == value
+    for value in bad:
+        with pytest.raises(ParamValidationError):
+            param.resolve(value)
+
+
+def test_the_kinds_of_the_form_are_those_of_the_recipe() -> None:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    assert set(schema["$defs"]["TeacherKindsSection"]["properties"]) == set(KINDS)
 
 
 def test_the_form_of_samples_takes_values_of_its_section(datasets: DAG) -> None:

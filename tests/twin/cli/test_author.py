@@ -36,7 +36,7 @@ from twin.stores.kept_replies import KeptReplies, KeptReply
 from twin.stores.kept_reports import JUDGE_REPLIES
 from twin.stores.pair_sets import PairSetManifest, PairSets
 from twin.stores.registry import Registry
-from twin.stores.sample_sets import SampleSetManifest, SampleSets, replies_of
+from twin.stores.sample_sets import SampleSetManifest, SampleSets, parts_of, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import COLLECTIONS, open_warehouse
 
@@ -118,6 +118,7 @@ def fill(settings: Settings, author: str, name: str) -> None:
     files.write_json(f"reports/twin-{name}/1/report.json", shown)
     about = KeptReplies(files, f"{JUDGE_REPLIES}/twin-{name}")
     about.keep(KeptReply(key="k", about=ids[0], text="What it says."))
+    open_files(settings).write_text(f"{parts_of(name)}/p/rows.jsonl", "What it says.")
     now = datetime.now(UTC)
     kept = KeptAnswer(
         answer=answer(author, documents=ids), created=now, expires=now + timedelta(days=1)
@@ -156,6 +157,7 @@ def left(settings: Settings, author: str, name: str) -> dict[str, int]:
         "replies": len(files.names(f"datasets/{name}/replies")),
         "reports": len(files.names(f"reports/twin-{name}")),
         "judge's replies": len(files.names(f"{JUDGE_REPLIES}/twin-{name}")),
+        "parts of samples": len(files.names(parts_of(name))),
         "raw pages": len(FileStore(settings.snapshots_root).names(author)),
         "unfinished": int((settings.home / "crawls" / author).exists()),
     }

@@ -37,7 +37,7 @@ from twin.stores.index import open_index
 from twin.stores.kept_replies import KeptReplies, KeptReply
 from twin.stores.kept_reports import JUDGE_REPLIES
 from twin.stores.registry import Registry
-from twin.stores.sample_sets import SampleSetManifest, SampleSets, replies_of
+from twin.stores.sample_sets import SampleSetManifest, SampleSets, parts_of, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
 from twin.stores.warehouse_files import export_warehouse, import_warehouse
@@ -152,6 +152,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
     for writer, about in (("teacher", secret), ("judge", secret), ("teacher", other)):
         replies = KeptReplies(open_files(live), replies_of(name, writer))
         replies.keep(KeptReply(key=f"of-{about}", about=about, text="What it says."))
+    open_files(live).write_text(f"{parts_of(name)}/p/rows.jsonl", "What it says.")
     keep_answers(live, {"a1": (secret, other), "a2": (other,)})
     files, kept = open_files(live), {"document": other, "author": "Words."}
     shown = [{"document": secret, "author": WORDS}, kept]
@@ -170,6 +171,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
 
     code, result, output = forget(recipe, URL, "--reason", "asked by mail")
     assert code == 0, output
+    assert open_files(live).names(parts_of(name)) == []
     assert verdicts.read() == (of_other,)
     assert [each.pair.id for each in feedback.read()] == ["p2"]
     assert [each.sample for each in on_pairs.read()] == ["p2"]

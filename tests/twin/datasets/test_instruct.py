@@ -7,7 +7,7 @@ import pytest
 
 from tests.twin import corpora
 from twin.datasets.instruct import make_instruct_set
-from twin.datasets.keyphrases import key_phrases, phrases
+from twin.datasets.keyphrases import KeyPhrases, phrases
 from twin.datasets.passages import Passage, passage_of
 from twin.domain.sample import Split
 from twin.rag.prompt import format_passage
@@ -217,9 +217,30 @@ def test_key_phrases_are_terms_that_recur():
         "Never guess the router weights, and never a stray cat.",
         "Nothing of the kind is here; only `router weights` in code.",
     ]
-    assert key_phrases(texts) == [["router weights"], ["router weights"], []]
+    said = [phrases(text) for text in texts]
+    known = KeyPhrases(said)
+    assert [known.of(each) for each in said] == [["router weights"], ["router weights"], []]
     assert "pod template" in phrases("A pod template, or the [pod template](http://x.example)")
-    assert key_phrases(["nothing", "recurs"]) == [[], []]
+    assert KeyPhrases([["nothing"], ["recurs"]]).of(["nothing"]) == []
+    assert KeyPhrases([]).of(["nothing"]) == []
+
+
+def test_the_most_telling_phrases_come_first():
+    """As scikit-learn's TfidfVectorizer has it, with its logarithm of how often a phrase stands."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = [c.text for c in corpora.corpus(12)]
+    said = [phrases(text) for text in texts]
+    table = TfidfVectorizer(
+        analyzer=lambda text: said[text], norm=None, sublinear_tf=True, min_df=2
+    )
+    weights = table.fit_transform(range(len(said))).toarray()
+    names = table.get_feature_names_out()
+    known = KeyPhrases(said)
+    for row, each in zip(weights, said, strict=True):
+        scored = sorted((-weight, name) for name, weight in zip(names, row, strict=True) if weight)
+        assert known.of(each) == [name for _, name in scored[:3]]
+        assert known.of(each, 1) == known.of(each)[:1]
 
 
 def test_no_instruction_shows_a_stretch_of_its_answer():

@@ -38,9 +38,9 @@ def ann(settings, tiny, tmp_path):
     return settings, recipe
 
 
-def make(settings, recipe) -> JobResult:
+def make(settings, recipe, shards=1) -> JobResult:
     job = Job(recipe, settings, "r1", JobResult(job="datasets make", recipe="ann", run_id="r1"))
-    make_samples(job)
+    make_samples(job, shards)
     return job.result
 
 
@@ -148,13 +148,13 @@ def said(sample, decision, **fields):
 def test_an_index_published_while_it_is_read_is_read_again(ann, monkeypatch):
     """The version is a hash of the index, so samples of another index may not bear its name."""
     settings, recipe = ann
-    count = EmbeddedReader.count
+    read = EmbeddedReader.chunks
 
-    def count_late(reader):
+    def read_late(reader, document_ids=None):
         corpora.publish([*corpora.corpus(), *corpora.document("new")], recipe, settings)
-        return count(reader)
+        return read(reader, document_ids)
 
-    monkeypatch.setattr(EmbeddedReader, "count", count_late)
+    monkeypatch.setattr(EmbeddedReader, "chunks", read_late)
     with pytest.raises(TryAgainError, match="index changed while its chunks were read"):
         make(settings, recipe)
     sets = SampleSets(open_files(settings), "ann")
@@ -270,6 +270,39 @@ def test_there_must_be_an_index_and_enough_articles(settings, tiny, tmp_path):
     corpora.publish(corpora.document("only"), recipe, settings)
     with pytest.raises(BadDataError, match="no test samples from 1 usable documents"):
         make(settings, recipe)
+
+
+CODE = "```python\n" + "run(every, night)\n" * 40 + "```"
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ([], "no train samples from 0 usable documents (chunks left out: no chunks)"),
+        (
+            [CODE] * 8,
+            "no train samples from 0 usable documents (chunks left out: code, list or table: 8)",
+        ),
+        (
+            [f"Day {n}: I sailed." for n in range(8)],
+            "no train samples from 0 usable documents "
+            "(chunks left out: shorter than min_answer_words: 8)",
+        ),
+    ],
+    ids=["no documents", "only code", "one sentence a post"],
+)
+def test_what_nothing_can_be_made_of_is_counted_and_nothing_is_published(ann, texts, told):
+    settings, recipe = ann
+    chunks = [
+        corpora.document(f"p{n}", 1)[0].model_copy(update={"text": text})
+        for n, text in enumerate(texts)
+    ]
+    corpora.publish(chunks, recipe, settings)
+    for shards in (1, 3):
+        with pytest.raises(BadDataError) as caught:
+            make(settings, recipe, shards)
+        assert str(caught.value) == f"{told}: crawl at least three articles, or loosen datasets.*"
+    assert SampleSets(open_files(settings), "ann").versions() == []
 
 
 def test_samples_are_for_any_base_model(ann):

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from tests.twin import corpora
 from twin.datasets.duplicates import alike_documents
-from twin.datasets.passages import Passage
-from twin.datasets.splits import LENGTHS, split_documents, strata_of
+from twin.datasets.prepared import prepare
+from twin.datasets.splits import LENGTHS, split_documents, stratum_of
 from twin.domain.sample import Split
+from twin.recipes import DatasetsSection
 from twin.text.shingles import MOST_HOLDERS
 
 IDS = [f"document-{n}" for n in range(200)]
@@ -115,7 +116,12 @@ def test_a_newcomer_goes_where_its_like_is_measured():
 
 def passages(document_id, text):
     chunk = corpora.document("d", 1)[0]
-    return Passage(chunk.model_copy(update={"id": document_id, "document_id": document_id}), text)
+    return chunk.model_copy(update={"id": document_id, "document_id": document_id, "text": text})
+
+
+def alike(chunks):
+    prepared = prepare(chunks, DatasetsSection(min_answer_words=1))
+    return alike_documents(prepared, prepared.documents(Counter()))
 
 
 def words(name, count=60):
@@ -130,13 +136,13 @@ def test_documents_are_alike_when_most_of_the_shorter_is_in_the_longer():
         passages("other", words("d")),
         passages("tiny", "A few words only."),
     ]
-    assert alike_documents(texts) == [("long", "short")]
+    assert alike(texts) == [("long", "short")]
 
 
 def test_what_very_many_documents_hold_makes_none_of_them_alike():
     many = [passages(f"d{n:02}", words("licence")) for n in range(MOST_HOLDERS + 1)]
-    assert alike_documents(many) == []
-    assert len(alike_documents(many[:-1])) == MOST_HOLDERS * (MOST_HOLDERS - 1) // 2
+    assert alike(many) == []
+    assert len(alike(many[:-1])) == MOST_HOLDERS * (MOST_HOLDERS - 1) // 2
 
 
 STRATA = {name: (("blog", "posts", "books")[n % 10 // 4], n % 2) for n, name in enumerate(IDS)}
@@ -198,8 +204,15 @@ def test_strata_are_platforms_and_lengths():
         parts = (tokens - 1, 1)
         return [chunk.model_copy(update={"token_count": n, "platform": platform}) for n in parts]
 
-    strata = strata_of([
-        *chunks("a", short - 1, "web"), *chunks("b", short, "web"), *chunks("c", article, "web"),
-        *chunks("d", article - 1, "medium"),
-    ])  # fmt: skip
-    assert strata == {"a": ("web", 0), "b": ("web", 1), "c": ("web", 2), "d": ("medium", 1)}
+    documents = prepare(
+        [
+            *chunks("a", short - 1, "web"),
+            *chunks("b", short, "web"),
+            *chunks("c", article, "web"),
+            *chunks("d", article - 1, "medium"),
+        ],
+        DatasetsSection(),
+    ).documents(Counter())
+    assert documents.ids == ["a", "b", "c", "d"]
+    strata = list(map(stratum_of, documents.platforms, documents.tokens))
+    assert strata == [("web", 0), ("web", 1), ("web", 2), ("medium", 1)]

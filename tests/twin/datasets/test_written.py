@@ -271,9 +271,17 @@ def test_a_document_goes_by_id_address_title_or_file_name(name):
 
 def test_a_file_goes_by_its_name_with_and_without_ending():
     chunks = [c.model_copy(update={"url": "folder://x/My%20Notes.md"}) for c in article("n")]
-    shelf = Shelf.of(chunks)
+    shelf = Shelf.of(chunks, [nothing_about("my notes")])
     assert {shelf.document(name) for name in ("My Notes", "my notes.md")} == {"n"}
     assert shelf.document("Notes") is None
+
+
+def test_only_documents_that_are_asked_about_are_held():
+    asked = [about("d2"), nothing_about("https://ann.example/d5")]
+    shelf = Shelf.of(iter(CHUNKS), asked)
+    assert set(shelf.chunks) == {"d2", "d5"}
+    assert shelf.chunks["d2"] == article("d2")
+    assert Shelf.of(CHUNKS, []).chunks == {}
 
 
 @pytest.mark.parametrize(
@@ -297,7 +305,8 @@ def test_what_the_index_no_longer_holds_is_set_aside_with_the_reason(question, r
     same = [
         c.model_copy(update={"title": "Same title"}) for n in (20, 21) for c in article(f"d{n}")
     ]
-    located, set_aside = locate([question, about("d0")], Shelf.of([*CHUNKS, *same]))
+    asked = [question, about("d0")]
+    located, set_aside = locate(asked, Shelf.of([*CHUNKS, *same], asked))
     assert set_aside == [(question.question, reason)]
     assert [each.asked for each in located] == [about("d0")]
 
@@ -335,7 +344,7 @@ def test_no_search_is_made_for_what_is_not_drawn():
     search = Search()
     made(ALL, search, KNOBS.model_copy(update={"max_samples": 5}))
     assert len(search.asked) == 5
-    located, _ = locate(ALL, Shelf.of(CHUNKS))
+    located, _ = locate(ALL, Shelf.of(CHUNKS, ALL))
     assert drawn(located, 100, 1) == located
     assert drawn(located, 5, 1) != drawn(located, 5, 2)
 

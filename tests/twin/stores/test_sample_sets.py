@@ -57,6 +57,21 @@ def test_every_field_comes_back(sets):
     assert sets.instruct("v1", Split.TEST) == []
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5, 6])
+def test_rows_keep_their_order_however_few_are_written_at_once(sets, monkeypatch, at_once):
+    monkeypatch.setattr("twin.stores.sample_files.ROWS_AT_ONCE", at_once)
+    samples = [
+        SAMPLE.model_copy(update={"id": f"s{n}", "split": Split.TEST if n % 3 else Split.TRAIN})
+        for n in range(8)
+    ]
+    rows = [{"reason": "offensive", "id": sample.id} for sample in samples]
+    sets.publish(manifest(), iter(samples), "card", rejected=iter(rows))
+    for split in (Split.TRAIN, Split.TEST):
+        assert sets.instruct("v1", split) == [s for s in samples if s.split is split]
+    assert sets.instruct("v1", Split.VALIDATION) == []
+    assert sets.rejected("v1") == rows
+
+
 def test_a_version_that_holds_pairs_of_its_own_is_read(sets, settings):
     """As they were before pairs were written by the model after SFT."""
     sets.publish(manifest(), [SAMPLE], "card")

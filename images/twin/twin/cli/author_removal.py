@@ -20,7 +20,7 @@ from twin.stores.index import open_index_of
 from twin.stores.lineage import SampleSet, models_trained_on, sample_sets
 from twin.stores.pair_sets import PairSets
 from twin.stores.registry import MODEL_PREFIX
-from twin.stores.sample_sets import WRITERS, SampleSets, replies_of
+from twin.stores.sample_sets import WRITERS, SampleSets, parts_of, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
 
@@ -138,6 +138,8 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
         FeedbackPairs(files, recipe).remove()
         for writer in WRITERS:
             files.remove(replies_of(recipe, writer))
+    for recipe in {*found.chunks, *(recipe for recipe, _ in found.sample_sets)}:
+        files.remove(parts_of(recipe))
     for recipe, version in found.sample_sets:
         files.remove(PairSets(files, recipe).root(version))
         files.remove(SampleSets(files, recipe).folder(version))

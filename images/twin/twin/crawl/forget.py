@@ -15,7 +15,7 @@ from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import open_files
 from twin.stores.kept_replies import KeptReplies
 from twin.stores.lineage import models_trained_on, sample_sets
-from twin.stores.sample_sets import WRITERS, recipes_with_samples, replies_of
+from twin.stores.sample_sets import WRITERS, parts_of, recipes_with_samples, replies_of
 from twin.stores.snapshots import open_snapshots
 from twin.stores.verdicts import Verdicts
 
@@ -59,6 +59,7 @@ def forget(job: Job, url: str, reason: str) -> None:
     feedback = _forget_in_feedback(job, ids)
     evaluations = forget_in_evaluations(job.settings, ids)
     replies = _forget_in_replies(job, ids) + evaluations.replies
+    _remove_parts(job)
     _report(job, notes, texts, chunks)
     job.result.detail["verdicts erased"] = verdicts
     job.result.detail["feedback pairs erased"] = feedback
@@ -147,6 +148,13 @@ def _forget_in_replies(job: Job, ids: set[str]) -> int:
         for recipe in recipes_with_samples(files)
         for writer in WRITERS
     )
+
+
+def _remove_parts(job: Job) -> None:
+    """Delete what shards have prepared for samples to come: it holds texts, and is made again."""
+    files = open_files(job.settings)
+    for recipe in recipes_with_samples(files):
+        files.remove(parts_of(recipe))
 
 
 def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:

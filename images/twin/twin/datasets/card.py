@@ -1,7 +1,7 @@
 """The data set's card: what a person should know before training on it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from twin.datasets.reviews import ANSWER_EDITED
@@ -14,8 +14,9 @@ FEW_DOCUMENTS = 3
 """A split with fewer says more about its documents than about their author."""
 
 
-def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> str:
+def render_card(manifest: SampleSetManifest, samples: Iterable[InstructSample]) -> str:
     """The card in Markdown, with Hugging Face's front matter so that `datasets` can load it."""
+    grounded, examples = _read(samples)
     return "\n".join(
         [
             *_front_matter(manifest),
@@ -25,7 +26,7 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
             f"`{manifest.index_fingerprint}`. Each sample carries the ids of its document, "
             f"revision and chunks. {_origin(manifest)}",
             "",
-            *_table(manifest, samples),
+            *_table(manifest, grounded),
             "",
             *([f"Mind that {warning}.", ""] if (warning := few_documents(manifest)) else []),
             "Documents are split as a whole. Passages that occur in several documents are kept "
@@ -39,7 +40,7 @@ def render_card(manifest: SampleSetManifest, samples: Sequence[InstructSample]) 
             *_rejected(manifest),
             *_left_out(manifest),
             *_redacted(manifest),
-            *_examples(samples),
+            *_examples(examples),
         ]
     )
 
@@ -69,16 +70,28 @@ def _front_matter(manifest: SampleSetManifest) -> list[str]:
     return ["---", "configs:", *lines, "---", ""]
 
 
-def _table(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> list[str]:
+def _read(
+    samples: Iterable[InstructSample],
+) -> tuple[Counter[Split], dict[Maker, list[InstructSample]]]:
+    """How many samples of each split show passages, and some of each maker that are trained on."""
+    grounded: Counter[Split] = Counter()
+    examples: dict[Maker, list[InstructSample]] = {maker: [] for maker in Maker}
+    for sample in samples:
+        grounded[sample.split] += bool(sample.context)
+        if sample.split is Split.TRAIN and len(examples[sample.maker]) < _SHOWN:
+            examples[sample.maker].append(sample)
+    return grounded, examples
+
+
+def _table(manifest: SampleSetManifest, grounded: Mapping[Split, int]) -> list[str]:
     lines = [
         "| split | documents | samples | of them grounded |",
         "|---|---|---|---|",
     ]
     for split in Split:
         documents = sum(1 for place in manifest.documents.values() if place is split)
-        grounded = sum(1 for sample in samples if sample.split is split and sample.context)
         instruct = manifest.counts[INSTRUCT][split.value]
-        lines.append(f"| {split.value} | {documents} | {instruct} | {grounded} |")
+        lines.append(f"| {split.value} | {documents} | {instruct} | {grounded[split]} |")
     return lines
 
 
@@ -182,11 +195,10 @@ def _redacted(manifest: SampleSetManifest) -> list[str]:
     return ["Personal data replaced by a placeholder, by places in passages:", "", *lines, ""]
 
 
-def _examples(samples: Sequence[InstructSample]) -> list[str]:
+def _examples(samples: Mapping[Maker, Iterable[InstructSample]]) -> list[str]:
     """Some samples of each maker."""
     lines = ["## Examples", ""]
-    train = [sample for sample in samples if sample.split is Split.TRAIN]
-    for sample in chain(*([s for s in train if s.maker is maker][:_SHOWN] for maker in Maker)):
+    for sample in chain(*samples.values()):
         shown = f"{len(sample.context)} passages shown" if sample.context else "from memory"
         kind = shown if sample.maker is Maker.PASSAGE else f"{sample.maker.value}, {shown}"
         quoted = sample.answer.replace("\n", "\n> ")

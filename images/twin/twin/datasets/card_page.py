@@ -1,8 +1,9 @@
 """The data set's card as one page for a browser: plots, sources, what is left out, examples."""
 
 import statistics
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,9 @@ MOST_DOCUMENTS = 100
 """Documents listed, those of most samples first."""
 MOST_TOPICS = 20
 """Topics listed, those of most documents first."""
+
+TOPIC_DOCUMENTS = 1_000
+"""Documents, as they come, whose topics are counted: all phrases of all would fill the memory."""
 
 _TEMPLATE = "card.html.jinja"
 
@@ -45,58 +49,84 @@ class Example:
     copied: bool
 
 
-def render_page(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> str:
+class _Figures:
+    """What the page shows of samples, gathered in one pass: numbers, and some samples to read."""
+
+    def __init__(self, samples: Iterable[InstructSample]) -> None:
+        self.samples: Counter[Split] = Counter()
+        self.grounded: Counter[Split] = Counter()
+        self.kinds: Counter[tuple[str, Split]] = Counter()
+        self.sites: Counter[str] = Counter()
+        self.lengths: dict[str, dict[Split, array[int]]] = {
+            part: {split: array("i") for split in Split} for part in _PARTS
+        }
+        self.of_document: Counter[str] = Counter()
+        self.named: dict[str, tuple[str, str, Split]] = {}
+        self.trained: Counter[str] = Counter()
+        self.phrases: dict[str, set[str]] = defaultdict(set)
+        self.phrase_samples: Counter[str] = Counter()
+        self.examples: dict[str, list[tuple[str, InstructSample]]] = defaultdict(list)
+        for sample in samples:
+            self._add(sample)
+
+    def _add(self, sample: InstructSample) -> None:
+        split, kind = sample.split, kind_of(sample)
+        self.samples[split] += 1
+        self.grounded[split] += bool(sample.context)
+        self.kinds[kind, split] += 1
+        self.sites[_site(sample.url)] += 1
+        for part, measure in _PARTS.items():
+            if (words := measure(sample)) > 0:
+                self.lengths[part][split].append(words)
+        self.of_document[sample.document_id] += 1
+        self.named.setdefault(sample.document_id, (sample.title, sample.url, split))
+        if len(self.named) <= TOPIC_DOCUMENTS:
+            for phrase in set(phrases(sample.answer)):
+                self.phrases[phrase].add(sample.document_id)
+                self.phrase_samples[phrase] += 1
+        if split is Split.TRAIN:
+            self.trained[kind] += 1
+            drawn = [*self.examples[kind], (draw_key(sample.id, 0), sample)]
+            self.examples[kind] = sorted(drawn, key=lambda entry: entry[0])[:EXAMPLES]
+
+
+_PARTS: dict[str, Callable[[InstructSample], int]] = {
+    "question": lambda sample: count_words(sample.instruction),
+    "passages shown": lambda sample: sum(map(count_words, sample.context)),
+    "answer": lambda sample: count_words(sample.answer),
+}
+"""Parts of a sample, and what counts their words."""
+
+
+def render_page(manifest: SampleSetManifest, samples: Iterable[InstructSample]) -> str:
     """The page in HTML; everything that samples and titles say is escaped."""
-    return page.render_page("twin.datasets", _TEMPLATE, **_values(manifest, samples))
+    return page.render_page("twin.datasets", _TEMPLATE, **_values(manifest, _Figures(samples)))
 
 
-def _values(manifest: SampleSetManifest, samples: Sequence[InstructSample]) -> dict[str, Any]:
-    lengths = _lengths(samples)
-    documents = _documents(samples)
+def _values(manifest: SampleSetManifest, figures: _Figures) -> dict[str, Any]:
+    documents = _documents(figures)
     return {
         "manifest": manifest,
         "warning": few_documents(manifest),
-        "splits": list(_splits(manifest, samples)),
-        "kinds": page.embedded_image(
-            draw_kinds([(kind_of(sample), sample.split) for sample in samples])
-        ),
-        "lengths": page.embedded_image(draw_lengths(lengths)),
-        "medians": list(_medians(lengths)),
+        "splits": list(_splits(manifest, figures)),
+        "kinds": page.embedded_image(draw_kinds(figures.kinds)),
+        "lengths": page.embedded_image(draw_lengths(figures.lengths)),
+        "medians": list(_medians(figures.lengths)),
         "copies": page.embedded_image(draw_copies(manifest.copy_share)),
-        "topics": _topics(samples),
-        "sites": Counter(_site(sample.url) for sample in samples).most_common(),
+        "topics": _topics(figures),
+        "sites": figures.sites.most_common(),
         "documents": documents[:MOST_DOCUMENTS],
         "more_documents": len(documents) - MOST_DOCUMENTS,
         "left_out": [(head, counts) for head, counts in _left_out(manifest) if counts],
-        "examples": list(_examples(samples)),
+        "examples": list(_examples(figures)),
     }
 
 
-def _splits(
-    manifest: SampleSetManifest, samples: Sequence[InstructSample]
-) -> Iterator[tuple[str, int, int, int]]:
+def _splits(manifest: SampleSetManifest, figures: _Figures) -> Iterator[tuple[str, int, int, int]]:
     """Split, its documents, its samples, and how many of them show passages."""
     documents = Counter(manifest.documents.values())
     for split in Split:
-        held = [sample for sample in samples if sample.split is split]
-        yield split.value, documents[split], len(held), sum(1 for each in held if each.context)
-
-
-def _lengths(samples: Sequence[InstructSample]) -> dict[str, dict[Split, list[int]]]:
-    parts: dict[str, Callable[[InstructSample], int]] = {
-        "question": lambda sample: count_words(sample.instruction),
-        "passages shown": lambda sample: sum(map(count_words, sample.context)),
-        "answer": lambda sample: count_words(sample.answer),
-    }
-    return {
-        part: {
-            split: [
-                words for each in samples if each.split is split and (words := measure(each)) > 0
-            ]
-            for split in Split
-        }
-        for part, measure in parts.items()
-    }
+        yield split.value, documents[split], figures.samples[split], figures.grounded[split]
 
 
 def _medians(
@@ -109,26 +139,18 @@ def _medians(
             yield part, min(words), statistics.median(words), max(words)
 
 
-def _documents(samples: Sequence[InstructSample]) -> list[DocumentRow]:
-    of_document: dict[str, list[InstructSample]] = defaultdict(list)
-    for sample in samples:
-        of_document[sample.document_id].append(sample)
+def _documents(figures: _Figures) -> list[DocumentRow]:
     rows = [
-        DocumentRow(held[0].title, page.web_link(held[0].url), held[0].split.value, len(held))
-        for held in of_document.values()
+        DocumentRow(title, page.web_link(url), split.value, figures.of_document[document_id])
+        for document_id, (title, url, split) in figures.named.items()
     ]
     return sorted(rows, key=lambda row: (-row.samples, row.title))
 
 
-def _topics(samples: Sequence[InstructSample]) -> list[tuple[str, int, int]]:
+def _topics(figures: _Figures) -> list[tuple[str, int, int]]:
     """Phrases that several documents' answers hold: the documents, and the samples of these."""
-    documents: dict[str, set[str]] = defaultdict(set)
-    held: Counter[str] = Counter()
-    for sample in samples:
-        for phrase in set(phrases(sample.answer)):
-            documents[phrase].add(sample.document_id)
-            held[phrase] += 1
-    shared = [(name, len(of), held[name]) for name, of in documents.items() if len(of) > 1]
+    held = figures.phrase_samples
+    shared = [(name, len(of), held[name]) for name, of in figures.phrases.items() if len(of) > 1]
     return sorted(shared, key=lambda row: (-row[1], -row[2], row[0]))[:MOST_TOPICS]
 
 
@@ -144,14 +166,10 @@ def _left_out(manifest: SampleSetManifest) -> Iterator[tuple[str, list[tuple[str
     yield "Personal data replaced by a placeholder, by places in passages", redacted
 
 
-def _examples(samples: Sequence[InstructSample]) -> Iterator[tuple[str, list[Example]]]:
+def _examples(figures: _Figures) -> Iterator[tuple[str, list[Example]]]:
     """Some samples of each kind that is trained on, drawn; the most frequent kind first."""
-    of_kind: dict[str, list[InstructSample]] = defaultdict(list)
-    for sample in samples:
-        if sample.split is Split.TRAIN:
-            of_kind[kind_of(sample)].append(sample)
-    for kind, held in sorted(of_kind.items(), key=lambda entry: -len(entry[1])):
-        drawn = sorted(held, key=lambda sample: draw_key(sample.id, 0))[:EXAMPLES]
+    for kind, _ in figures.trained.most_common():
+        drawn = [sample for _, sample in figures.examples[kind]]
         yield kind, [Example(each, page.web_link(each.url), shows_answer(each)) for each in drawn]
 
 

@@ -30,6 +30,16 @@ SetOption = Annotated[
 def make(
     recipe: RecipeOption,
     changes: SetOption = None,
+    shards: Annotated[
+        int,
+        typer.Option(
+            "--shards",
+            min=1,
+            max=256,
+            help="Join so many parts that `twin datasets prepare` has made; what is missing is "
+            "made here. The samples are the same by any number.",
+        ),
+    ] = 1,
     run_id: RunIdOption = None,
     result: ResultOption = None,
 ) -> None:
@@ -47,7 +57,37 @@ def make(
 
     run_job(
         "datasets make",
-        make_samples,
+        lambda job: make_samples(job, shards),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
+
+
+@app.command()
+def prepare(
+    shard: Annotated[
+        str, typer.Option("--shard", metavar="I/N", help="Which of how many parts, as in 2/4.")
+    ],
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Redact and read one part of the index, for `twin datasets make --shards N` to join.
+
+    For an index too large for one machine's patience: the N parts can be made at the same time.
+    Takes the same --set as the joining command. Reads: the recipe's index, and what else its
+    samples are a version of. Writes: datasets/RECIPE/parts/NAME in the file store, which the
+    joining command removes. Ends with 99, nothing to do, when the part or the samples are there.
+    """
+    from twin.datasets.make import prepare_shard
+    from twin.datasets.parts import Shard
+
+    run_job(
+        "datasets prepare",
+        lambda job: prepare_shard(job, Shard.parse(shard)),
         recipe=recipe,
         run_id=run_id,
         result=result,

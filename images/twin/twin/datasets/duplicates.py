@@ -1,44 +1,70 @@
 """Passages that say the same twice: kept once, and never on both sides of the split."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from twin.datasets.passages import Passage
+from twin.datasets.prepared import Documents, Prepared
 from twin.domain.sample import Split
-from twin.text.shingles import Shingle, alike, is_copy, shingles
-from twin.text.words import words as words_of
+from twin.text.shingles import alike_places, is_copy_of_sorted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 #: Who keeps a passage that occurs in several documents: what is measured on, first.
 _KEEPERS = (Split.TEST, Split.VALIDATION, Split.TRAIN)
 
+_ROWS_AT_ONCE = 4_096
+
 
 def without_duplicates(
-    passages: Sequence[Passage], splits: dict[str, Split]
-) -> tuple[list[Passage], int]:
-    """The passages to use, in their order, and how many were dropped as copies."""
-    seen: set[int] = set()  # hashes, as of shingles: words of all passages fill the memory
-    held_out: set[Shingle] = set()
-    kept: set[str] = set()
+    prepared: Prepared, documents: Documents, splits: Sequence[Split | None]
+) -> "array[int]":
+    """The rows to use, in their order, of those that hold an answer.
+
+    Args:
+        prepared: the rows.
+        documents: their documents.
+        splits: of each document, by its place among them.
+    """
+    import numpy as np
+
+    words = array("q", (row.words for row in prepared.rows))
+    seen: set[int] = set()
+    held_out = np.empty(0, dtype=np.int64)
+    kept: list[int] = []
     for split in _KEEPERS:
-        for passage in passages:
-            if splits[passage.chunk.document_id] is not split:
+        own: list[NDArray[np.int64]] = []
+        for place in documents.usable:
+            if splits[documents.of_row[place]] is not split or words[place] in seen:
                 continue
-            words = hash(tuple(words_of(passage.answer.lower())))
-            if words in seen or is_copy(shingles(passage.answer), held_out):
+            runs = prepared.shingles[place]
+            if is_copy_of_sorted(runs, held_out):
                 continue
-            seen.add(words)
-            kept.add(passage.chunk.id)
-        # Compared with earlier splits only: an author may well repeat themselves in one.
-        if split is not Split.TRAIN:
-            own = (shingles(each.answer) for each in passages if each.chunk.id in kept)
-            held_out = held_out.union(*own)
-    chosen = [passage for passage in passages if passage.chunk.id in kept]
-    return chosen, len(passages) - len(chosen)
+            seen.add(words[place])
+            kept.append(place)
+            # Compared with earlier splits only: an author may well repeat themselves in one.
+            if split is not Split.TRAIN:
+                own.append(runs)
+        held_out = np.unique(np.concatenate([held_out, *own]))
+    return array("i", sorted(kept))
 
 
-def alike_documents(passages: Sequence[Passage]) -> list[tuple[str, str]]:
+def alike_documents(prepared: Prepared, documents: Documents) -> list[tuple[str, str]]:
     """Pairs of documents of which the shorter one is mostly copied in the other (`alike`)."""
-    texts: dict[str, list[str]] = defaultdict(list)
-    for passage in passages:
-        texts[passage.chunk.document_id].append(passage.answer)
-    return alike(texts)
+    pairs = alike_places(lambda: _holdings(prepared, documents), len(documents.ids))
+    return sorted((documents.ids[one], documents.ids[other]) for one, other in pairs)
+
+
+def _holdings(
+    prepared: Prepared, documents: Documents
+) -> Iterator[tuple["NDArray[np.int64]", "NDArray[np.int32]"]]:
+    import numpy as np
+
+    of_row = np.frombuffer(documents.of_row, dtype=np.int32)
+    count = len(prepared.shingles)
+    for start in range(0, count, _ROWS_AT_ONCE):
+        held = prepared.shingles[start : start + _ROWS_AT_ONCE]
+        owners = of_row[start : start + _ROWS_AT_ONCE]
+        yield np.concatenate(held), np.repeat(owners, [len(runs) for runs in held])

@@ -50,7 +50,8 @@ class HeldOut:
                 return self._questions[place]
             if count < ALIKE * len(asked):
                 break
-        return "its answer" if is_copy(shingles(answer), self._answers) else ""
+        is_taken = self._answers and is_copy(shingles(answer), self._answers)
+        return "its answer" if is_taken else ""
 
 
 def read_questions(path: Path) -> list[str]:

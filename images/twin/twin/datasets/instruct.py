@@ -1,19 +1,25 @@
-"""Instruct samples: an instruction, passages or none, and the author's own words in answer."""
+"""Instruct samples: an instruction, passages or none, and the author's own words in answer.
 
-import random
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+Texts lie in files (`twin.stores.spool`); of each passage and sample a few numbers are held.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from twin.datasets.copies import sample_id, within_copy_share
+from twin.datasets.copies import sample_id
 from twin.datasets.duplicates import alike_documents, without_duplicates
-from twin.datasets.gates import Gate, Rejected, by_rule, held_out_gate, pass_gates
+from twin.datasets.gates import Gate, Rejected, by_rule, held_out_gate
 from twin.datasets.held_out import HeldOut
-from twin.datasets.instructions import gives_away, has_templates, instructions
-from twin.datasets.keyphrases import key_phrases
-from twin.datasets.passages import Passage, passage_of
+from twin.datasets.instructions import has_templates, instructions, runs_of
+from twin.datasets.keyphrases import KeyPhrases
+from twin.datasets.passages import Passage
+from twin.datasets.prepared import Documents, Passages, Prepared, prepare
 from twin.datasets.reviews import Reviews
-from twin.datasets.splits import split_documents, strata_of
+from twin.datasets.selection import Tally, at_most, fair
+from twin.datasets.shelves import Shelves, context_of, shelves_of
+from twin.datasets.splits import split_documents, stratum_of
 from twin.datasets.teacher import Taught
 from twin.datasets.written import (
     Asked,
@@ -25,9 +31,10 @@ from twin.datasets.written import (
     written_samples,
 )
 from twin.domain.chunk import Chunk
-from twin.domain.sample import InstructSample, Split, draw_key
-from twin.rag.prompt import format_passage
+from twin.domain.sample import InstructSample, Split
 from twin.recipes import DatasetsSection
+from twin.stores.spool import spool_of
+from twin.text.shingles import number_of
 
 
 @dataclass
@@ -37,16 +44,17 @@ class InstructSet:
     ``skipped`` counts chunks by reason; ``set_aside`` has written questions with their reason,
     ``not_retrieved`` of how many that are used the retriever did not find the right passage.
     ``rejected`` has the samples that a gate left out; ``taught`` what became of each task of a
-    teacher.
+    teacher; ``tally`` counts the samples.
     """
 
-    samples: list[InstructSample]
+    samples: Sequence[InstructSample]
     documents: dict[str, Split]
     skipped: Counter[str] = field(default_factory=Counter)
     set_aside: list[tuple[str, str]] = field(default_factory=list)
     not_retrieved: int = 0
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: Sequence[Rejected] = ()
     taught: Counter[str] = field(default_factory=Counter)
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,7 @@ Teach = Callable[[Lesson], Taught]
 
 
 def make_instruct_set(
-    chunks: Iterable[Chunk],
+    chunks: Iterable[Chunk] | Prepared,
     knobs: DatasetsSection,
     *,
     asked: Asked | None = None,
@@ -83,7 +91,7 @@ def make_instruct_set(
     What people want kept is drawn before any other sample, and keeps its passages.
 
     Args:
-        chunks: of the whole index.
+        chunks: of the whole index in any order, or what was made of them.
         knobs: the recipe's section.
         asked: the questions that a person wrote, if the recipe names any.
         kept: document id to split, of earlier versions.
@@ -92,109 +100,101 @@ def make_instruct_set(
         gates: beside those that need no model, the cheap ones first.
         measured: questions that models are measured by, beside the written ones held out here.
     """
+    prepared = chunks if isinstance(chunks, Prepared) else prepare(chunks, knobs)
     reviews = reviews or Reviews({})
-    ordered = sorted(chunks, key=lambda chunk: (chunk.document_id, chunk.ordinal))
     skipped: Counter[str] = Counter()
-    passages = []
-    for chunk in ordered:
-        found = passage_of(chunk, knobs)
-        if isinstance(found, Passage):
-            passages.append(found)
-        else:
-            skipped[found] += 1
-    located, set_aside = locate(asked.questions, Shelf.of(ordered)) if asked else ([], [])
-    splits = _split(ordered, passages, located, knobs, kept)
-    passages, copies = without_duplicates(passages, splits)
+    documents = prepared.documents(skipped)
+    located, set_aside = _locate(prepared, asked)
+    splits = _split(prepared, documents, located, knobs, kept)
+    of_document = [splits.get(document_id) for document_id in documents.ids]
+    places = without_duplicates(prepared, documents, of_document)
+    copies = len(documents.usable) - len(places)
     skipped.update({"said before": copies} if copies else {})
-    shelves = _shelves(passages, splits)
-    samples = _samples(_askable(passages, skipped), splits, shelves, knobs, skipped)
-    taught = teach(_lesson(passages, splits, shelves, knobs)) if teach else Taught()
-    samples = reviews.apply(_distinct([*samples, *taught.samples]))
+    shelves = shelves_of(prepared, documents, places, of_document)
+    taught = teach(_lesson(shelves, splits, knobs)) if teach else Taught()
+    made = _samples(prepared, places, shelves, knobs, skipped)
+    samples, ids = spool_of(InstructSample), list[str]()
+    for sample in _with_taught(made, taught.samples):
+        for reviewed in reviews.apply([sample]):
+            samples.append(reviewed)
+            ids.append(reviewed.id)
     held_out = _held_out(located, splits, measured)
     # Before they are made, since a search for each is what they cost.
     located = drawn(located, knobs.max_samples, knobs.seed)
     written = written_samples(located, splits, asked, knobs.seed) if asked else WrittenSet()
     asked_samples = reviews.apply([*written.samples, *written.withheld])[: knobs.max_samples]
     room = knobs.max_samples - len(asked_samples)
-    passed, rejected = _at_most(
-        samples, room, knobs.seed, reviews.kept, [by_rule, held_out_gate(held_out), *gates]
+    rejected = spool_of(Rejected)
+    for each in taught.rejected:
+        rejected.append(each)
+    chosen = at_most(
+        samples,
+        ids,
+        room,
+        knobs.seed,
+        reviews.kept,
+        [by_rule, held_out_gate(held_out), *gates],
+        rejected,
     )
-    kept_samples = [*passed, *asked_samples]
-    fair = within_copy_share(kept_samples, knobs.copy_share, knobs.seed, reviews.kept)
+    final, tally = fair(samples, chosen, asked_samples, knobs, reviews)
     return InstructSet(
-        reviews.apply(fair),  # once more: those asked from memory are others than before
+        final,
         splits,
         skipped,
         [*set_aside, *written.set_aside],
         written.not_retrieved,
-        [*taught.rejected, *rejected],
+        rejected,
         taught.outcomes,
+        tally,
     )
 
 
+def _locate(prepared: Prepared, asked: Asked | None) -> tuple[list[Located], list[tuple[str, str]]]:
+    if asked is None:
+        return [], []
+    return locate(asked.questions, Shelf.of(prepared.chunks(), asked.questions))
+
+
 def _split(
-    chunks: Iterable[Chunk],
-    passages: Sequence[Passage],
+    prepared: Prepared,
+    documents: Documents,
     located: Iterable[Located],
     knobs: DatasetsSection,
     kept: Mapping[str, Split] | None,
 ) -> dict[str, Split]:
     """The split of every document that a sample may be made of."""
+    strata = map(stratum_of, documents.platforms, documents.tokens)
     return split_documents(
         {
-            *(passage.chunk.document_id for passage in passages),
+            *(documents.ids[documents.of_row[place]] for place in documents.usable),
             *(document_id for question in located for document_id in question.document_ids),
         },
         validation=knobs.validation_share,
         test=knobs.test_share,
         seed=knobs.split_seed,
-        together=alike_documents(passages),
+        together=alike_documents(prepared, documents),
         kept=kept,
-        strata=strata_of(chunks),
+        strata=dict(zip(documents.ids, strata, strict=True)),
     )
 
 
-class _Shelf:
-    """The passages that samples of one split may show."""
-
-    def __init__(self) -> None:
-        self._chunks: list[Chunk] = []
-        self._places: dict[str, int] = {}
-
-    def add(self, chunk: Chunk) -> None:
-        self._places[chunk.id] = len(self._chunks)
-        self._chunks.append(chunk)
-
-    def others(self, chunk: Chunk, most: int, draw: random.Random) -> list[Chunk]:
-        """At most so many but this one, drawn."""
-        place, others = self._places[chunk.id], len(self._chunks) - 1
-        drawn = draw.sample(range(others), min(most, others))
-        return [self._chunks[number + (number >= place)] for number in drawn]
-
-
-def _shelves(passages: Sequence[Passage], splits: Mapping[str, Split]) -> dict[Split, _Shelf]:
-    shelves: dict[Split, _Shelf] = defaultdict(_Shelf)
-    for passage in passages:
-        shelves[splits[passage.chunk.document_id]].add(passage.chunk)
-    return shelves
-
-
-def _lesson(
-    passages: Sequence[Passage],
-    splits: Mapping[str, Split],
-    shelves: Mapping[Split, _Shelf],
-    knobs: DatasetsSection,
-) -> Lesson:
+def _lesson(shelves: Shelves, splits: Mapping[str, Split], knobs: DatasetsSection) -> Lesson:
+    train = shelves.shelves[Split.TRAIN]
     return Lesson(
-        [each for each in passages if splits[each.chunk.document_id] is Split.TRAIN],
-        lambda passage, number: _context(passage.chunk, shelves[Split.TRAIN], knobs, number),
+        Passages(train.prepared, train.places),
+        lambda passage, number: context_of(passage, train, knobs, number),
         {document_id for document_id, place in splits.items() if place is not Split.TRAIN},
     )
 
 
-def _distinct(samples: Iterable[InstructSample]) -> list[InstructSample]:
-    """Each sample once: a teacher may write what a template says."""
-    return list({sample.id: sample for sample in samples}.values())
+def _with_taught(
+    made: Iterable[InstructSample], taught: Iterable[InstructSample]
+) -> Iterator[InstructSample]:
+    """Each sample once, the teacher's in place of its like: it may write what a template says."""
+    others = {sample.id: sample for sample in taught}
+    for sample in made:
+        yield others.pop(sample.id, sample)
+    yield from others.values()
 
 
 def _held_out(
@@ -209,68 +209,55 @@ def _held_out(
     return HeldOut([*measured, *(each.question for each in held)], (each.answer for each in held))
 
 
-def _askable(passages: Sequence[Passage], skipped: Counter[str]) -> list[Passage]:
-    """Passages of a language that there are templates for; the others are counted."""
-    skipped.update(
-        f"no instructions in its language ({passage.chunk.language})"
-        for passage in passages
-        if not has_templates(passage.chunk.language)
-    )
-    return [passage for passage in passages if has_templates(passage.chunk.language)]
-
-
 def _samples(
-    passages: Sequence[Passage],
-    splits: Mapping[str, Split],
-    shelves: Mapping[Split, _Shelf],
+    prepared: Prepared,
+    places: Sequence[int],
+    shelves: Shelves,
     knobs: DatasetsSection,
     skipped: Counter[str],
-) -> list[InstructSample]:
-    phrases = key_phrases([passage.answer for passage in passages]) if passages else []
-    taken: set[str] = set()
-    samples: list[InstructSample] = []
-    for passage, found in zip(passages, phrases, strict=True):
-        split = splits[passage.chunk.document_id]
-        asked = _choose(passage, found, taken, knobs)
+) -> Iterator[InstructSample]:
+    """The samples of passages in a language that there are templates for; others are counted."""
+    askable = array("i")
+    for place in places:
+        language = prepared.rows[place].chunk.language
+        if has_templates(language):
+            askable.append(place)
+        else:
+            skipped[f"no instructions in its language ({language})"] += 1
+    known = KeyPhrases(prepared.rows[place].phrases for place in askable)
+    taken: set[int] = set()
+    for place in askable:
+        row = prepared.rows[place]
+        passage, shelf = Passage(row.chunk, row.answer, place), shelves.of(place)
+        asked = _choose(passage, known.of(row.phrases), taken, knobs)
         if not asked:
             skipped["no instruction of its own"] += 1
         for number, instruction in enumerate(asked):
-            context = _context(passage.chunk, shelves[split], knobs, number)
-            samples.append(_sample(passage, split, instruction, context))
-    return samples
+            context = context_of(passage, shelf, knobs, number)
+            yield _sample(passage, shelf.split, instruction, context)
 
 
 def _choose(
-    passage: Passage, phrases: list[str], taken: set[str], knobs: DatasetsSection
+    passage: Passage, phrases: list[str], taken: set[int], knobs: DatasetsSection
 ) -> list[str]:
-    """Instructions for a passage that nobody else was asked with, and that tell nothing of it."""
+    """Instructions for a passage that nobody else was asked with, and that tell nothing of it.
+
+    ``taken`` has the numbers of those that others were asked with.
+    """
     chunk = passage.chunk
     chosen: list[str] = []
+    said = runs_of(passage.answer)
     for instruction in instructions(
         chunk.title, chunk.headings, phrases, f"{knobs.seed}:{chunk.id}", chunk.language
     ):
         if len(chosen) == knobs.samples_per_passage:
             break
-        if instruction.lower() in taken or gives_away(instruction, passage.answer):
+        number = number_of(instruction.lower())
+        if number in taken or not said.isdisjoint(runs_of(instruction)):
             continue
-        taken.add(instruction.lower())
+        taken.add(number)
         chosen.append(instruction)
     return chosen
-
-
-def _context(chunk: Chunk, shelf: _Shelf, knobs: DatasetsSection, number: int) -> tuple[str, ...]:
-    """Passages as serving shows them, the right one anywhere among them; empty for from-memory.
-
-    The others come from the same split, so that no test passage is ever read in training.
-    """
-    # Dealt evenly: a passage's samples take turns between the two kinds, as the share says.
-    start = random.Random(f"{knobs.seed}:{chunk.id}").random()  # noqa: S311 - no secret
-    if (start + number * knobs.grounded_share) % 1.0 >= knobs.grounded_share:
-        return ()
-    draw = random.Random(f"{knobs.seed}:{chunk.id}:{number}")  # noqa: S311 - no secret
-    shown = shelf.others(chunk, knobs.context_passages - 1, draw)
-    shown.insert(draw.randint(0, len(shown)), chunk)
-    return tuple(format_passage(passage) for passage in shown)
 
 
 def _sample(
@@ -290,27 +277,3 @@ def _sample(
         url=chunk.url,
         chunk_ids=(chunk.id,),
     )
-
-
-def _at_most(
-    samples: Sequence[InstructSample],
-    most: int,
-    seed: int,
-    first: Collection[str],
-    gates: Sequence[Gate],
-) -> tuple[list[InstructSample], list[Rejected]]:
-    """At most so many that pass the gates, drawn by id but for those that go ``first``.
-
-    Whom people want passes. Others are looked at until there are enough, so that what a gate costs
-    grows with the samples that are wanted, and not with those that there are.
-    """
-    order = sorted(samples, key=lambda s: (s.id not in first, draw_key(s.id, seed)))
-    kept: set[str] = set()
-    rejected: list[Rejected] = []
-    while order and len(kept) < most:
-        batch, order = order[: most - len(kept)], order[most - len(kept) :]
-        passed = pass_gates([each for each in batch if each.id not in first], gates)
-        kept |= {each.id for each in batch if each.id in first}
-        kept |= {each.id for each in passed.kept}
-        rejected += passed.rejected
-    return [sample for sample in samples if sample.id in kept], rejected

@@ -95,11 +95,13 @@ def instructions(
 
 def gives_away(instruction: str, answer: str) -> bool:
     """Whether an instruction repeats a stretch of its answer."""
-    asked, told = words_of(instruction.lower()), words_of(answer.lower())
-    runs = {tuple(told[i : i + _SHARED_WORDS]) for i in range(len(told) - _SHARED_WORDS + 1)}
-    return any(
-        tuple(asked[i : i + _SHARED_WORDS]) in runs for i in range(len(asked) - _SHARED_WORDS + 1)
-    )
+    return not runs_of(answer).isdisjoint(runs_of(instruction))
+
+
+def runs_of(text: str) -> set[tuple[str, ...]]:
+    """The stretches of a text that an instruction and its answer may not have in common."""
+    said = words_of(text.lower())
+    return {tuple(said[i : i + _SHARED_WORDS]) for i in range(len(said) - _SHARED_WORDS + 1)}
 
 
 def _ways_of_asking(heading: str, title: str, templates: Templates) -> tuple[str, ...]:

@@ -1,7 +1,13 @@
 """What a passage is about, in its own words: the phrases that tell it from its neighbours."""
 
+import math
 import re
-from collections.abc import Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from twin.text.shingles import number_of
 
 MIN_WORDS, MAX_WORDS = 2, 3
 
@@ -15,13 +21,11 @@ def phrases(text: str) -> list[str]:
 
     The candidates of RAKE (Rose et al., 2010), lower-cased.
     """
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
-    found = []
+    found, stop_words = [], _stop_words()
     for part in _SENTENCE_PART.split(_CODE.sub(lambda match: match[1] or ";", text)):
         run: list[str] = []
         for word in [*_BREAK.split(part.lower()), ""]:
-            if len(word) > 2 and not word.isdigit() and word not in ENGLISH_STOP_WORDS:
+            if len(word) > 2 and not word.isdigit() and word not in stop_words:
                 run.append(word)
                 continue
             if MIN_WORDS <= len(run) <= MAX_WORDS:
@@ -30,25 +34,50 @@ def phrases(text: str) -> list[str]:
     return found
 
 
-def key_phrases(texts: Sequence[str], most: int = 3) -> list[list[str]]:
-    """For each text up to ``most`` phrases, the most telling first, by TF-IDF over all texts.
+@cache
+def _stop_words() -> frozenset[str]:
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return frozenset(ENGLISH_STOP_WORDS)
+
+
+class KeyPhrases:
+    """How frequent phrases are in texts, and by that the most telling ones of each, by TF-IDF.
 
     A phrase that stands in one text only is taken for an accident of its sentence, not for a term.
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    Held are the numbers of those that stand in several.
 
-    vectorizer = TfidfVectorizer(analyzer=phrases, norm=None, sublinear_tf=True, min_df=2)
-    try:
-        table = vectorizer.fit_transform(texts)
-    except ValueError:  # no phrase stands in two texts
-        return [[] for _ in texts]
-    names = vectorizer.get_feature_names_out()
-    result = []
-    for row in range(table.shape[0]):
-        entries = table[row].tocoo()
+    Args:
+        texts: the `phrases` of each.
+    """
+
+    def __init__(self, texts: Iterable[Sequence[str]]) -> None:
+        import numpy as np
+
+        numbers = array("q")
+        self._texts = 0
+        for said in texts:
+            self._texts += 1
+            numbers.extend({number_of(phrase) for phrase in said})
+        held, counts = np.unique(np.frombuffer(numbers, dtype=np.int64), return_counts=True)
+        self._numbers, self._counts = held[counts > 1], counts[counts > 1]
+
+    def of(self, said: Iterable[str], most: int = 3) -> list[str]:
+        """Up to ``most`` phrases of a text, the most telling first.
+
+        Args:
+            said: the `phrases` of the text.
+            most: how many.
+        """
         scored = [
-            (-score, str(names[column]))
-            for column, score in zip(entries.col, entries.data, strict=True)
+            (-(math.log(times) + 1) * (math.log((self._texts + 1) / (held + 1)) + 1), phrase)
+            for phrase, times in Counter(said).items()
+            if (held := self._holders(phrase)) > 1
         ]
-        result.append([name for _, name in sorted(scored)[:most]])
-    return result
+        return [phrase for _, phrase in sorted(scored)[:most]]
+
+    def _holders(self, phrase: str) -> int:
+        number = number_of(phrase)
+        place = int(self._numbers.searchsorted(number))
+        is_held = place < len(self._numbers) and self._numbers[place] == number
+        return int(self._counts[place]) if is_held else 0

@@ -10,22 +10,22 @@ import structlog
 
 from twin.datasets.card import few_documents, render_card
 from twin.datasets.card_page import render_page
-from twin.datasets.copies import copy_share
 from twin.datasets.gates import Rejected
 from twin.datasets.instruct import InstructSet, make_instruct_set
+from twin.datasets.parts import Parts, Shard, unchanged
 from twin.datasets.personal_data import Redactor
 from twin.datasets.questions import written_inputs
 from twin.datasets.reviews import Reviews
 from twin.datasets.workshop import Workshop, workshop_inputs
-from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
-from twin.domain.sample import WITHHELD, Maker, Split
+from twin.domain.errors import BadDataError, NothingToDo
+from twin.domain.sample import WITHHELD, Split
 from twin.domain.verdict import Verdict
 from twin.job import Job
 from twin.models.spending import Spending
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.stores.files import FileStore, open_files
-from twin.stores.index import IndexReader, nothing_published, open_index
+from twin.stores.index import Index, IndexReader, nothing_published, open_index
 from twin.stores.lineage import splits_learnt
 from twin.stores.sample_sets import (
     INSTRUCT,
@@ -33,6 +33,7 @@ from twin.stores.sample_sets import (
     SampleSetManifest,
     SampleSets,
     TeacherRecord,
+    parts_of,
 )
 from twin.stores.verdicts import Verdicts, digest
 
@@ -42,31 +43,62 @@ MAKER = "7"
 """Version of this stage's code, part of every data set's version: raise it when samples change."""
 
 
-def make_samples(job: Job) -> None:
+def make_samples(job: Job, shards: int = 1) -> None:
     """Make the samples unless the newest version was made from the same inputs.
+
+    Args:
+        job: with recipe and settings.
+        shards: how many `prepare_shard` was run with; what those have not prepared is made here.
 
     Raises:
         NothingToDo: it was.
         BadDataError: there is no index yet, or no passage in it can be an answer.
         TryAgainError: another index was published while this one was read.
     """
+    files, index, verdicts, version = _inputs(job)
+    sets = SampleSets(files, job.recipe.name)
+    if sets.is_published(version):
+        files.remove(parts_of(job.recipe.name))  # a kill may have left them
+        _adopt(sets, version)
+    reader = index.read()
+    try:
+        _make(job, files, reader, verdicts, shards)
+    finally:
+        reader.close()
+
+
+def prepare_shard(job: Job, shard: Shard) -> None:
+    """Make what can be made of a part of the index by itself, for `make_samples` to join.
+
+    Raises:
+        NothingToDo: it is made, or not needed.
+        BadDataError: there is no index yet.
+        TryAgainError: another index was published while this one was read.
+    """
+    files, index, _, version = _inputs(job)
+    if SampleSets(files, job.recipe.name).is_published(version):
+        raise NothingToDo(f"samples {version} are those of the index and the recipe as they are")
+    reader = index.read()
+    try:
+        part = Parts(job, files, reader).make(shard)
+    finally:
+        reader.close()
+    job.counts.read = job.counts.written = part.chunks
+    job.result.ids["part"] = part.name
+
+
+def _inputs(job: Job) -> tuple[FileStore, Index, Sequence[Verdict], str]:
+    """Files, index, people's verdicts and the version that would be made of them."""
     recipe, files = job.recipe, open_files(job.settings)
     index = open_index(job.settings, recipe)
     state = index.state()
     if state is None:
         raise nothing_published(recipe.name)
-    sets = SampleSets(files, recipe.name)
     verdicts = Verdicts(files, recipe.name).read()
     version = sample_set_version(recipe, state.fingerprint, verdicts)
     job.result.ids["dataset_version"] = version
-    job.result.uris["dataset"] = files.uri(sets.folder(version))
-    if sets.is_published(version):
-        _adopt(sets, version)
-    reader = index.read()
-    try:
-        _make(job, files, reader, verdicts)
-    finally:
-        reader.close()
+    job.result.uris["dataset"] = files.uri(SampleSets(files, recipe.name).folder(version))
+    return files, index, verdicts, version
 
 
 def sample_set_version(
@@ -93,24 +125,22 @@ def _adopt(sets: SampleSets, version: str) -> None:
     raise NothingToDo(f"samples {version} are those of the index and the recipe as they are")
 
 
-def _make(job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Verdict]) -> None:
+def _make(
+    job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Verdict], shards: int
+) -> None:
     sets = SampleSets(files, job.recipe.name)
     fingerprint = reader.fingerprint()  # another index may have been published in between
     version = sample_set_version(job.recipe, fingerprint, verdicts)
-    with job.progress("reading chunks", reader.count()) as advance:
-        redactor = Redactor(job.recipe.datasets.personal_data, job.recipe.author.name)
-        chunks = []
-        for chunk in reader.chunks():
-            chunks.append(redactor.chunk(chunk))
-            advance(1)
-    if reader.fingerprint() != fingerprint:
-        raise TryAgainError("the index changed while its chunks were read: run this again")
+    redactor = Redactor(job.recipe.datasets.personal_data, job.recipe.author.name)
+    parts = Parts(job, files, reader)
+    prepared = parts.join(shards, redactor)
+    unchanged(reader, fingerprint)
     kept = _kept_splits(job, sets)
     reviews = Reviews.of(verdicts, redactor.text)
     workshop = Workshop(job, files, reader, redactor, version)
     with closing(workshop):
         made = make_instruct_set(
-            chunks,
+            prepared,
             job.recipe.datasets,
             asked=workshop.asked(),
             kept=kept,
@@ -119,7 +149,7 @@ def _make(job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Ve
             gates=workshop.gates(),
             measured=workshop.measured(),
         )
-    job.counts.read = len(chunks)
+    job.counts.read = len(prepared.rows)
     job.counts.skipped = sum(made.skipped.values())
     for question, reason in made.set_aside:
         job.skip_item(question, f"written question: {reason}")
@@ -129,14 +159,15 @@ def _make(job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Ve
     manifest = _manifest(job, version, fingerprint, made).model_copy(
         update={
             "redacted": dict(sorted(redactor.counts.items())),
-            "verdicts": reviews.outcome(made.samples),
+            "verdicts": reviews.outcome(made.samples) if verdicts else {},
             "refused": reviews.reasons(),
             "teacher": _teacher_record(job.recipe, made, workshop.spending),
             "departed": {id_: split for id_, split in kept.items() if id_ not in made.documents},
         }
     )
     card, page = render_card(manifest, made.samples), render_page(manifest, made.samples)
-    uri = sets.publish(manifest, made.samples, card, page, list(map(_row, made.rejected)))
+    uri = sets.publish(manifest, made.samples, card, page, map(_row, made.rejected))
+    parts.remove()
     job.counts.written = len(made.samples)
     job.result.ids["dataset_version"] = version
     job.result.uris["dataset"] = uri
@@ -180,7 +211,7 @@ def _kept_splits(job: Job, sets: SampleSets) -> dict[str, Split]:
 
 def _check(made: InstructSet) -> None:
     for split in (Split.TRAIN, Split.TEST):
-        if not any(sample.split is split for sample in made.samples):
+        if not made.tally.splits[split]:
             why = "; ".join(f"{reason}: {n}" for reason, n in made.skipped.items()) or "no chunks"
             raise BadDataError(
                 f"no {split.value} samples from {len(made.documents)} usable documents "
@@ -190,9 +221,8 @@ def _check(made: InstructSet) -> None:
 
 def _manifest(job: Job, version: str, fingerprint: str, made: InstructSet) -> SampleSetManifest:
     recipe = job.recipe
-    kinds = Counter(sample.kind for sample in made.samples if sample.maker is Maker.WRITTEN)
-    tally = Counter(sample.split for sample in made.samples)
-    counts = {INSTRUCT: {split.value: tally[split] for split in Split}}
+    kinds = Counter(made.tally.written)
+    counts = {INSTRUCT: {split.value: made.tally.splits[split] for split in Split}}
     return SampleSetManifest(
         version=version,
         recipe=recipe.name,
@@ -209,10 +239,7 @@ def _manifest(job: Job, version: str, fingerprint: str, made: InstructSet) -> Sa
         written=dict(kinds),
         set_aside=dict(Counter(reason for _, reason in made.set_aside)),
         rejected=dict(Counter(each.reason.value for each in made.rejected).most_common()),
-        copy_share={
-            split.value: round(copy_share([s for s in made.samples if s.split is split]), 4)
-            for split in Split
-        },
+        copy_share={split.value: round(made.tally.copy_share(split), 4) for split in Split},
     )
 
 
@@ -222,11 +249,10 @@ def _teacher_record(
     teacher = recipe.datasets.teacher
     if teacher is None or spending is None:
         return None
-    kinds = Counter(each.kind for each in made.samples if each.maker is Maker.TEACHER)
     return TeacherRecord(
         model=teacher.model,
         outcomes=dict(sorted(made.taught.items())),
-        samples=dict(sorted(kinds.items())),
+        samples=dict(sorted(made.tally.taught.items())),
         tokens=spending.tokens + spending.held_tokens,
         money=round(spending.money + spending.held_money, 6) if teacher.prices else None,
         budget_ended=spending.ended,

@@ -22,10 +22,14 @@ _NOT_PROSE = re.compile(r"^(\s*([-*+]|\d+[.)])\s|\s*\||#{1,6}\s| {4}|\t|>\s)")
 
 @dataclass(frozen=True)
 class Passage:
-    """A chunk together with the part of its text that serves as an answer."""
+    """A chunk together with the part of its text that serves as an answer.
+
+    ``place`` is its number among all chunks in order, where these are in `twin.datasets.prepared`.
+    """
 
     chunk: Chunk
     answer: str
+    place: int = -1
 
 
 def passage_of(chunk: Chunk, limits: DatasetsSection) -> Passage | str:

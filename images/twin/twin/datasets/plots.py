@@ -40,15 +40,17 @@ def draw_lengths(lengths: Lengths) -> bytes:
     return png_of(canvas)
 
 
-def draw_kinds(kinds: Sequence[tuple[str, Split]]) -> bytes:
+def draw_kinds(counts: Mapping[tuple[str, Split], int]) -> bytes:
     """A bar for each kind of sample, most frequent first, in the colours of its splits."""
-    order = [name for name, _ in Counter(name for name, _ in kinds).most_common()]
-    counts = Counter(kinds)
+    totals: Counter[str] = Counter()
+    for (name, _), count in counts.items():
+        totals[name] += count
+    order = [name for name, _ in totals.most_common()]
     canvas = new_canvas(7.0, 0.9 + 0.28 * max(1, len(order)))
     (axes,) = panels_of(canvas, 1)
     starts = [0] * len(order)
     for split in Split:
-        widths = [counts[name, split] for name in order]
+        widths = [counts.get((name, split), 0) for name in order]
         axes.barh(order, widths, left=starts, color=_COLOURS[split], label=split.value)
         starts = [start + width for start, width in zip(starts, widths, strict=True)]
     axes.invert_yaxis()

@@ -5,7 +5,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping
 
-from twin.domain.chunk import Chunk
 from twin.domain.groups import Group, grouped
 from twin.domain.sample import Split
 
@@ -17,17 +16,9 @@ LENGTHS = (500, 3_000)
 """Tokens from which a document is no post any more, but an article, and then a long one."""
 
 
-def strata_of(chunks: Iterable[Chunk]) -> dict[str, tuple[str, int]]:
-    """The stratum of each document: its platform, and whether it is short, an article or long."""
-    tokens: Counter[str] = Counter()
-    platforms: dict[str, str] = {}
-    for chunk in chunks:
-        tokens[chunk.document_id] += chunk.token_count
-        platforms.setdefault(chunk.document_id, chunk.platform)
-    return {
-        document_id: (platform, bisect_right(LENGTHS, tokens[document_id]))
-        for document_id, platform in platforms.items()
-    }
+def stratum_of(platform: str, tokens: int) -> tuple[str, int]:
+    """The stratum of a document: its platform, and whether it is short, an article or long."""
+    return platform, bisect_right(LENGTHS, tokens)
 
 
 def split_documents(

@@ -106,9 +106,10 @@ class Teacher:
 
     def tasks(self, passages: Sequence[Passage]) -> list[Task]:
         """What is asked for: kinds by turns, no more than the recipe's samples need."""
-        order = sorted(passages, key=lambda each: draw_key(each.chunk.id, self._knobs.seed))
+        drawn = [draw_key(each.chunk.id, self._knobs.seed) for each in passages]
         tasks, expected = [], 0
-        for passage in order:
+        for place in sorted(range(len(drawn)), key=drawn.__getitem__):
+            passage = passages[place]
             if expected >= self._knobs.max_samples:
                 break
             for kind in TeacherKind:

@@ -89,16 +89,20 @@ class Located:
 
 @dataclass
 class Shelf:
-    """The index's chunks by document, and the names that a document goes by."""
+    """Chunks of the index by document, and the names that a document goes by."""
 
     chunks: dict[str, list[Chunk]] = field(default_factory=lambda: defaultdict(list))
     names: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
-    def of(cls, chunks: Iterable[Chunk]) -> "Shelf":
-        """The shelf with these chunks, each document's in order."""
+    def of(cls, chunks: Iterable[Chunk], asked: Iterable[WrittenQuestion]) -> "Shelf":
+        """The shelf with the chunks of the documents that questions name, each one's in order."""
         shelf = cls()
-        for chunk in sorted(chunks, key=lambda chunk: (chunk.document_id, chunk.ordinal)):
+        wanted = {name.casefold() for question in asked for name in _named_by(question)}
+        held = [
+            chunk for chunk in chunks if not wanted.isdisjoint(map(str.casefold, _names(chunk)))
+        ]
+        for chunk in sorted(held, key=lambda chunk: (chunk.document_id, chunk.ordinal)):
             shelf.chunks[chunk.document_id].append(chunk)
             for name in _names(chunk):
                 shelf.names[name.casefold()].add(chunk.document_id)
@@ -276,6 +280,10 @@ def _turns(exchange: Exchange) -> tuple[Turn, Turn]:
         Turn(role="user", content=exchange.question),
         Turn(role="assistant", content=exchange.answer),
     )
+
+
+def _named_by(asked: WrittenQuestion) -> set[str]:
+    return {asked.document, *(support.document for support in asked.support)}
 
 
 def _names(chunk: Chunk) -> set[str]:

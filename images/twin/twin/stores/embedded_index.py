@@ -390,10 +390,10 @@ class EmbeddedReader:
         with self._searching() as release:
             return _vectors(release.shard, chunk_ids)
 
-    def chunks(self) -> Iterator[Chunk]:
-        """All chunks of the release that is published when iteration begins."""
+    def chunks(self, document_ids: Collection[str] | None = None) -> Iterator[Chunk]:
+        """Chunks of the release that is published when iteration begins."""
         with self._searching() as release:
-            for ids in contract.batches_of_ids(release.state, BATCH):
+            for ids in contract.batches_of_ids(release.state, BATCH, document_ids):
                 records = release.shard.retrieve(list(ids), True, False)
                 found = {str(record.id): record.payload for record in records}
                 if missing := set(ids) - set(found):

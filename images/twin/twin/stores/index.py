@@ -247,8 +247,8 @@ class IndexReader(Protocol):
     def vectors(self, chunk_ids: Sequence[str]) -> dict[str, Sequence[float]]:
         """Dense vectors of the chunks of these ids; those that are not there are left out."""
 
-    def chunks(self) -> Iterator[Chunk]:
-        """All chunks, in order of document id and ordinal."""
+    def chunks(self, document_ids: Collection[str] | None = None) -> Iterator[Chunk]:
+        """All chunks, or those of some documents, in order of document id and ordinal."""
 
     def stored_chunks(self) -> Iterator[Chunk]:
         """Every chunk that the store really holds, in no order: what an audit compares."""
@@ -469,11 +469,20 @@ def _not_published(name: str, reason: str) -> TryAgainError:
     )
 
 
-def batches_of_ids(state: IndexState, size: int) -> Iterator[tuple[str, ...]]:
-    """Ids of all chunks in order of document id and ordinal, ``size`` at a time."""
+def batches_of_ids(
+    state: IndexState, size: int, document_ids: Collection[str] | None = None
+) -> Iterator[tuple[str, ...]]:
+    """Ids of chunks in order of document id and ordinal, ``size`` at a time.
+
+    Args:
+        state: of the index.
+        size: of a batch; the last may have fewer.
+        document_ids: of which documents; None: of all.
+    """
     ids = (
         id_
         for document_id, document in sorted(state.documents.items())
+        if document_ids is None or document_id in document_ids
         for id_ in chunk_ids(document_id, document, state.spec)
     )
     while batch := tuple(islice(ids, size)):

@@ -335,11 +335,12 @@ class QdrantReader:
         with self._index.plain_errors():
             return _vectors(self._index.client, self._follow(), chunk_ids)
 
-    def chunks(self) -> Iterator[Chunk]:
-        """All chunks, in order of document id and ordinal."""
+    def chunks(self, document_ids: Collection[str] | None = None) -> Iterator[Chunk]:
+        """All chunks, or those of some documents, in order of document id and ordinal."""
         with self._index.plain_errors():
             name = self._follow()
-            for ids in contract.batches_of_ids(self._index.state_of(name), BATCH):
+            state = self._index.state_of(name)
+            for ids in contract.batches_of_ids(state, BATCH, document_ids):
                 records = self._index.client.retrieve(name, list(ids), with_payload=True)
                 found = {str(record.id): record.payload for record in records}
                 # A document may be replaced while this goes on: its old chunks are passed over.

@@ -1,8 +1,8 @@
 """Samples and pairs as Parquet files, and the manifest of a set of them, in the file store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,16 +14,53 @@ from twin.stores.files import FileStore
 Sample = TypeVar("Sample", InstructSample, PreferencePair)
 Manifest = TypeVar("Manifest", bound=BaseModel)
 
+ROWS_AT_ONCE = 2_000
+"""Rows that are held and written together: some 10 MB."""
 
-def write_samples(path: Path, samples: Sequence[Sample], model: type[Sample]) -> None:
+
+class SampleWriter(Generic[Sample]):
+    """Writes samples to a Parquet file of this machine as they come; none are a file without rows.
+
+    A context: the file is whole when it is left.
+    """
+
+    def __init__(self, path: Path, model: type[Sample]) -> None:
+        import pyarrow as arrow
+        from pyarrow import parquet
+
+        path.parent.mkdir(exist_ok=True)
+        self._schema = arrow.schema([(name, _arrow_type(name)) for name in model.model_fields])
+        self._file = parquet.ParquetWriter(path, self._schema)
+        self._waiting: list[dict[str, Any]] = []
+
+    def add(self, sample: Sample) -> None:
+        """Write a sample, together with others."""
+        self._waiting.append(sample.model_dump(mode="json"))
+        if len(self._waiting) >= ROWS_AT_ONCE:
+            self._write()
+
+    def __enter__(self) -> Self:
+        """The writer itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what waits, and the end of the file."""
+        if self._waiting:
+            self._write()
+        self._file.close()
+
+    def _write(self) -> None:
+        import pyarrow as arrow
+
+        self._file.write_table(arrow.Table.from_pylist(self._waiting, schema=self._schema))
+        self._waiting.clear()
+
+
+def write_samples(path: Path, samples: Iterable[Sample], model: type[Sample]) -> None:
     """Write samples to a Parquet file of this machine; no samples are a file without rows."""
-    import pyarrow as arrow
-    from pyarrow import parquet
-
-    path.parent.mkdir(exist_ok=True)
-    rows = [sample.model_dump(mode="json") for sample in samples]
-    schema = arrow.schema([(name, _arrow_type(name)) for name in model.model_fields])
-    parquet.write_table(arrow.Table.from_pylist(rows, schema=schema), path)
+    with SampleWriter(path, model) as writer:
+        for sample in samples:
+            writer.add(sample)
 
 
 def read_samples(files: FileStore, name: str, model: type[Sample]) -> list[Sample]:

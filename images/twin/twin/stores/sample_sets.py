@@ -10,7 +10,9 @@ reads.
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample, Split
 from twin.stores.files import FileStore
-from twin.stores.sample_files import read_manifest, read_samples, write_samples
+from twin.stores.sample_files import SampleWriter, read_manifest, read_samples
 
 FOLDER = "datasets"
 INSTRUCT = "instruct"
 PAGE = "card.html"
 REJECTED = "rejected.jsonl"
 REPLIES = "replies"
+PARTS = "parts"
 WRITERS = ("teacher", "judge")
 """Whose replies are kept."""
 
@@ -110,6 +113,14 @@ def replies_of(recipe: str, writer: str) -> str:
     return f"{FOLDER}/{recipe}/{REPLIES}/{writer}"
 
 
+def parts_of(recipe: str) -> str:
+    """Folder of what shards have made of a recipe's passages for a version that is not whole yet.
+
+    What is in it can be made again, and is not needed when the version is published.
+    """
+    return f"{FOLDER}/{recipe}/{PARTS}"
+
+
 class SampleSets:
     """The sample sets of one recipe."""
 
@@ -178,10 +189,10 @@ class SampleSets:
     def publish(
         self,
         manifest: SampleSetManifest,
-        instruct: Sequence[InstructSample],
+        instruct: Iterable[InstructSample],
         card: str,
         page: str = "",
-        rejected: Sequence[Mapping[str, Any]] = (),
+        rejected: Iterable[Mapping[str, Any]] = (),
     ) -> str:
         """Write a version and make it the latest; returns its URI.
 
@@ -194,15 +205,11 @@ class SampleSets:
         """
         with tempfile.TemporaryDirectory(prefix="samples-") as scratch:
             folder = Path(scratch)
-            for split in Split:
-                rows = [sample for sample in instruct if sample.split is split]
-                write_samples(folder / INSTRUCT / f"{split.value}.parquet", rows, InstructSample)
+            _write_splits(folder / INSTRUCT, instruct)
             (folder / "README.md").write_text(card, encoding="utf-8")
             if page:
                 (folder / PAGE).write_text(page, encoding="utf-8")
-            if rejected:
-                lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rejected]
-                (folder / REJECTED).write_text("".join(lines), encoding="utf-8")
+            _write_lines(folder / REJECTED, rejected)
             (folder / "manifest.json").write_text(
                 manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"
             )
@@ -213,3 +220,25 @@ class SampleSets:
     def make_latest(self, version: str) -> None:
         """Point ``latest.json`` at a published version."""
         self._files.write_json(f"{self._root}/latest.json", {"version": version})
+
+
+def _write_splits(folder: Path, samples: Iterable[InstructSample]) -> None:
+    """Write a file for each split."""
+    with ExitStack() as files:
+        writers = {
+            split: files.enter_context(
+                SampleWriter(folder / f"{split.value}.parquet", InstructSample)
+            )
+            for split in Split
+        }
+        for sample in samples:
+            writers[sample.split].add(sample)
+
+
+def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as JSON Lines; no rows are no file."""
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    first = next(lines, None)
+    if first is not None:
+        with path.open("w", encoding="utf-8") as file:
+            file.writelines(chain([first], lines))
