@@ -10,6 +10,8 @@ person: the task `approve` shows verdict, reasons and figures under *Required Ac
 leaves the champion as it is, and is recorded on the version: nobody is asked about it again.
 Without an answer in seven days `approve` fails, and the next run asks again.
 
+With several *pods* in the form, each answers a share of the questions first.
+
 **Reads** the candidate, the champion and the test split. **Writes** a report to MLflow and the
 file store, and the alias `champion`.
 """
@@ -18,7 +20,7 @@ import datetime
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import DAG, chain, task, task_group
+from airflow.sdk import DAG, Param, TriggerRule, chain, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.assets import candidate, champion
@@ -38,6 +40,8 @@ AWAITS = "awaiting approval"
 
 EVALUATE = "one_candidate.evaluate"
 APPROVE = "one_candidate.approve"
+#: How a task of one share is called in the web UI.
+SHARE_OF_JOB = "{{ task.recipe }}: {{ task.options[0].partition('=')[2] }}"
 #: What the person who decides is shown: verdict, reasons, checks and figures of the evaluation.
 FIGURES = f"""
 {{% set told = ti.xcom_pull(
@@ -67,6 +71,18 @@ VERSION = (
     f"{{{{ (ti.xcom_pull(task_ids='{EVALUATE}', key='ids', map_indexes=ti.map_index) or {{}})"
     ".get('version', '') }}"
 )
+
+
+@task
+def shares(recipes: list[str], *, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Arguments of one job for each share of the answers; none where one pod does everything."""
+    pods = params["pods"]
+    return [
+        {"recipe": recipe, "options": [f"--shard={number}/{pods}"]}
+        for recipe in recipes
+        for number in range(1, pods + 1)
+        if pods > 1
+    ]
 
 
 @task(map_index_template=RECIPE_OF_TASK)
@@ -101,8 +117,30 @@ with DAG(
     description="Measure the candidate; the gate promotes, holds or rejects it.",
     schedule=[candidate],
     # A run that waits for a person must not hold up the evaluation of the next candidate.
-    **pipeline(__doc__, max_active_runs=4),
+    **pipeline(
+        __doc__,
+        max_active_runs=4,
+        params={
+            "pods": Param(
+                1,
+                type="integer",
+                minimum=1,
+                maximum=64,
+                title="Pods",
+                description="That answer the questions, a share each, before they are measured. "
+                "With 1 the pod that measures answers them too.",
+            )
+        },
+    ),
 ) as dag:
+    recipes = which_recipes()
+    answers = JobOperator.partial(
+        task_id="answer",
+        job="evaluation answer",
+        profile="gpu-1",
+        pool=GPU_POOL,
+        map_index_template=SHARE_OF_JOB,
+    ).expand_kwargs(shares(recipes))
 
     @task_group
     def one_candidate(recipe: Any) -> None:
@@ -114,6 +152,8 @@ with DAG(
             pool=GPU_POOL,
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,
+            # With one pod there are no shares, and a share may find all answered already.
+            trigger_rule=TriggerRule.NONE_FAILED,
         )
         approve = HITLOperator(
             task_id="approve",
@@ -146,4 +186,4 @@ with DAG(
                 done,
             )
 
-    one_candidate.expand(recipe=which_recipes())
+    answers >> one_candidate.expand(recipe=recipes)

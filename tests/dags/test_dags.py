@@ -39,6 +39,7 @@ JOBS = {
     "training pairs",
     "training dpo",
     "training package",
+    "evaluation answer",
     "evaluation run",
     "evaluation promote",
     "evaluation reject",
