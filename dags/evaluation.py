@@ -6,9 +6,10 @@ recipe's gate says *promote*, *hold* or *reject*: the first it does, the second 
 person (`twin evaluation promote`, or the alias in MLflow), the third needs force.
 
 With `evaluation.gate.require_approval` in the recipe, a candidate that is not rejected waits for a
-person: the task `approve` shows verdict, reasons and figures under *Required Actions*. Rejecting
-leaves the champion as it is, and is recorded on the version: nobody is asked about it again.
-Without an answer in seven days `approve` fails, and the next run asks again.
+person: the task `approve` shows the verdict with its reasons, figures with intervals, some answers
+side by side and the way to the report under *Required Actions*. Rejecting leaves the champion as it
+is, and is recorded on the version: nobody is asked about it again. Without an answer in seven days
+`approve` fails, nothing changes, and the next run asks again.
 
 With several *pods* in the form, each answers a share of the questions first.
 
@@ -19,10 +20,10 @@ file store, and the alias `champion`.
 import datetime
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import DAG, Param, TriggerRule, chain, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.approval import APPROVE, REJECT, Approval, left_by
 from include.assets import candidate, champion
 from include.jobs import JobOperator
 from include.pipelines import (
@@ -39,38 +40,11 @@ from include.promotion import MODEL_PREFIX, champion_of
 AWAITS = "awaiting approval"
 
 EVALUATE = "one_candidate.evaluate"
-APPROVE = "one_candidate.approve"
+ASK = "one_candidate.approve"
 #: How a task of one share is called in the web UI.
 SHARE_OF_JOB = "{{ task.recipe }}: {{ task.options[0].partition('=')[2] }}"
-#: What the person who decides is shown: verdict, reasons, checks and figures of the evaluation.
-FIGURES = f"""
-{{% set told = ti.xcom_pull(
-    task_ids='{EVALUATE}', key='detail', map_indexes=ti.map_index) or {{}} %}}
-The gate says: **{{{{ told.get('verdict', 'nothing') }}}}**
-
-{{% if told.get('page') %}}
-[The report: answers side by side, intervals, what the set can show]({{{{ told['page'] }}}})
-{{% endif %}}
-
-{{% for reason in told.get('reasons', []) %}}
-- {{{{ reason }}}}
-{{% endfor %}}
-
-All checks:
-
-{{% for check in told.get('checks', []) %}}
-- {{{{ check }}}}
-{{% endfor %}}
-
-{{% for name, value in told.get('figures', {{}}).items() %}}
-- `{{{{ name }}}}`: {{{{ value }}}}
-{{% endfor %}}
-"""
 #: The version that was measured, and so the one that is approved: a newer candidate may wait.
-VERSION = (
-    f"{{{{ (ti.xcom_pull(task_ids='{EVALUATE}', key='ids', map_indexes=ti.map_index) or {{}})"
-    ".get('version', '') }}"
-)
+VERSION = left_by(EVALUATE, "ids", "version")
 
 
 @task
@@ -101,7 +75,7 @@ def answered(answer: str, recipe: str, *, ti: Any = None) -> None:
     An approval or branch operator would not do: what it leaves out runs all the same in a mapped
     task group, because Airflow looks for its note under map index -1.
     """
-    told = ti.xcom_pull(task_ids=APPROVE, map_indexes=ti.map_index)
+    told = ti.xcom_pull(task_ids=ASK, map_indexes=ti.map_index)
     if told["chosen_options"] != [answer]:
         raise AirflowSkipException(f"the answer about recipe {recipe!r} is another")
 
@@ -155,11 +129,9 @@ with DAG(
             # With one pod there are no shares, and a share may find all answered already.
             trigger_rule=TriggerRule.NONE_FAILED,
         )
-        approve = HITLOperator(
+        approve = Approval(
             task_id="approve",
-            subject="Promote the candidate? (see the task evaluate for its MLflow run)",
-            body=FIGURES,
-            options=["Approve", "Reject"],
+            evaluation=EVALUATE,
             # As long as `twin evaluation run` lets nobody else ask. A retry would ask for a second
             # week, while a new run asks already.
             response_timeout=datetime.timedelta(days=7),
@@ -169,8 +141,8 @@ with DAG(
         done = publish(champion, only_if=no_champion)(recipe=recipe)
         chain(evaluate, needs_a_person(recipe=recipe), approve)
         for answer, gate, step in (
-            ("Approve", "approved", "promote"),
-            ("Reject", "rejected", "reject"),
+            (APPROVE, "approved", "promote"),
+            (REJECT, "rejected", "reject"),
         ):
             recorded = JobOperator(
                 task_id=step,

@@ -6,7 +6,10 @@ Prints a table, and leaves it in build/bench-evaluation.
 import pytest
 
 from tests.conftest import ROOT
+from tests.twin.evaluation.likings import means, verdicts
 from tests.twin.evaluation.planted import GATE, coverage, promoted, ratchet, smallest_effect
+from twin.evaluation.resampling import estimate, mean_of
+from twin.evaluation.sequential import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 
@@ -67,6 +70,36 @@ def test_many_small_losses_stay_within_the_total(table, noise):
     )
     table.append((what, f"at most {GATE.max_total_loss:.0%}", f"{worst:.1%}"))
     assert over <= 0.05
+
+
+def test_whoever_stops_when_it_pleases_is_hardly_misled(table):
+    """A minute. Buys: the error of people's comparisons that are looked at after every document."""
+    rows = [running(means(verdicts(0.5, seed, 200))).is_decided for seed in range(GATES)]
+    found = sum(rows) / GATES
+    what = f"equal answers, looked at after each of 200 documents: told apart, of {GATES} rows"
+    table.append((what, "at most 5 %", f"{found:.1%}"))
+    assert found <= 0.05
+    fixed = sum(any(map(_excludes_even, _looks(seed))) for seed in range(200)) / 200
+    table.append(
+        ("the same, by a report's interval, after each of 60 documents", "", f"{fixed:.1%}")
+    )
+    for mean, documents in ((0.7, 60), (0.6, 250)):
+        rows = [running(means(verdicts(mean, seed, documents))).low > 0.5 for seed in range(200)]
+        seen = sum(rows) / len(rows)
+        what = f"preferred in {mean:.0%}: seen within {documents} documents"
+        table.append((what, "at least 80 %", f"{seen:.1%}"))
+        assert seen >= 0.8
+
+
+def _looks(seed):
+    """The interval for a fixed set, after each document from the eighth on."""
+    values = means(verdicts(0.5, seed, 60))
+    for seen in range(8, 61):
+        yield estimate(mean_of(values[:seen]), [str(each) for each in range(seen)])
+
+
+def _excludes_even(found):
+    return not found.low <= 0.5 <= found.high
 
 
 @pytest.mark.parametrize("documents", [8, 12, 20, 40])

@@ -17,6 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from airflow.dag_processing.dagbag import DagBag
+from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
@@ -128,6 +129,35 @@ def test_an_unanswered_question_is_given_up_when_another_run_may_ask(bag: DagBag
     approve = bag.dags["evaluation"].get_task("one_candidate.approve")
     assert approve.response_timeout == datetime.timedelta(days=7)
     assert approve.retries == 0
+    timeout = {"error": "The timeout of 7 days has passed", "error_type": "timeout"}
+    with pytest.raises(HITLTimeoutError, match="nobody answered within 7 days: nothing is prom"):
+        approve.execute_complete({}, timeout)
+    # What records an answer runs after one only, and so does what tells of a new champion.
+    for name in ("approved", "rejected", "promote", "reject", "publish"):
+        rule = bag.dags["evaluation"].get_task(f"one_candidate.{name}").trigger_rule
+        assert rule == ("none_failed" if name == "publish" else "all_success"), name
+
+
+@pytest.mark.parametrize(
+    ("detail", "shown"),
+    [
+        ({"evidence": "**hold** {{ as it is }}"}, "**hold** {{ as it is }}"),
+        (None, "The evaluation has left no evidence: read its log before you approve."),
+    ],
+)
+def test_what_a_person_is_shown_is_the_evidence_of_the_same_recipe(
+    bag: DagBag, detail: dict[str, str] | None, shown: str
+) -> None:
+    dag = bag.dags["evaluation"]
+    left = {"detail": detail, "ids": {"model": "twin-handbook", "version": "7"}}
+
+    def pull(task_ids: str, key: str, map_indexes: int) -> Any:
+        return left[key] if (task_ids, map_indexes) == ("one_candidate.evaluate", 3) else None
+
+    context: Any = {"ti": SimpleNamespace(map_index=3, xcom_pull=pull)}
+    approve = dag.get_task("one_candidate.approve")
+    rendered = [approve.render_template(each, context) for each in (approve.body, approve.subject)]
+    assert rendered == [shown, "Promote version 7 of twin-handbook?"]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from twin.stores.audit import Audit
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index
 from twin.stores.kept_replies import KeptReplies, KeptReply
+from twin.stores.kept_reports import JUDGE_REPLIES
 from twin.stores.pair_sets import PairSetManifest, PairSets
 from twin.stores.registry import Registry
 from twin.stores.sample_sets import SampleSetManifest, SampleSets, replies_of
@@ -108,6 +109,11 @@ def fill(settings: Settings, author: str, name: str) -> None:
     for writer in ("teacher", "judge"):
         replies = KeptReplies(open_files(settings), replies_of(name, writer))
         replies.keep(KeptReply(key="k", about=ids[0], text="What it says."))
+    files = open_files(settings)
+    shown = {"side_by_side": [{"document": ids[0], "author": WORDS}]}
+    files.write_json(f"reports/twin-{name}/1/report.json", shown)
+    about = KeptReplies(files, f"{JUDGE_REPLIES}/twin-{name}")
+    about.keep(KeptReply(key="k", about=ids[0], text="What it says."))
     now = datetime.now(UTC)
     kept = KeptAnswer(
         answer=answer(author, documents=ids), created=now, expires=now + timedelta(days=1)
@@ -142,6 +148,8 @@ def left(settings: Settings, author: str, name: str) -> dict[str, int]:
         "pairs": len(files.names(f"pairs/{name}")),
         "verdicts": len(Verdicts(files, name).read()),
         "replies": len(files.names(f"datasets/{name}/replies")),
+        "reports": len(files.names(f"reports/twin-{name}")),
+        "judge's replies": len(files.names(f"{JUDGE_REPLIES}/twin-{name}")),
         "raw pages": len(FileStore(settings.snapshots_root).names(author)),
         "unfinished": int((settings.home / "crawls" / author).exists()),
     }

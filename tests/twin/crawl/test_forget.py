@@ -33,6 +33,7 @@ from twin.stores.audit import Audit
 from twin.stores.files import open_files
 from twin.stores.index import open_index
 from twin.stores.kept_replies import KeptReplies, KeptReply
+from twin.stores.kept_reports import JUDGE_REPLIES
 from twin.stores.registry import Registry
 from twin.stores.sample_sets import SampleSetManifest, SampleSets, replies_of
 from twin.stores.verdicts import Verdicts
@@ -150,6 +151,11 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         replies = KeptReplies(open_files(live), replies_of(name, writer))
         replies.keep(KeptReply(key=f"of-{about}", about=about, text="What it says."))
     keep_answers(live, {"a1": (secret, other), "a2": (other,)})
+    files, kept = open_files(live), {"document": other, "author": "Words."}
+    shown = [{"document": secret, "author": WORDS}, kept]
+    files.write_json(f"reports/twin-{name}/1/report.json", {"side_by_side": shown})
+    about = KeptReplies(files, f"{JUDGE_REPLIES}/twin-{name}")
+    about.keep(KeptReply(key="of-secret", about=secret, text="What it says."))
 
     code, result, output = forget(recipe, URL, "--reason", "asked by mail")
     assert code == 0, output
@@ -163,10 +169,13 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         "answers erased": 1,
         "chunks erased": 2,
         "verdicts erased": 1,
-        "replies erased": 2,
+        "replies erased": 3,
+        "reports redacted": 1,
+        "artifacts to be erased by hand": [],
         "sample sets that hold it": [f"{name}/with"],
         "model versions trained on it": [f"twin-{name} version 1"],
     }
+    assert files.read_json(f"reports/twin-{name}/1/report.json") == {"side_by_side": [kept]}
     with open_warehouse(live) as warehouse:
         assert warehouse.documents_at(URL) == []
         assert warehouse.revisions(secret) == []

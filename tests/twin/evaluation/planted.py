@@ -10,7 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Evidence, Judgement, Verdict, judge
+from twin.evaluation.checks import Verdict
+from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Evidence, Judgement, judge
 from twin.evaluation.measures import MEANING, PERPLEXITY, ROUGE_L, STYLE
 from twin.evaluation.perplexity import perplexity_gain
 from twin.evaluation.power import power_of

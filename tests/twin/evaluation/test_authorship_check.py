@@ -3,7 +3,7 @@
 import math
 
 from twin.evaluation.authorship_check import authorship_check
-from twin.evaluation.gate import Verdict
+from twin.evaluation.checks import Verdict
 from twin.evaluation.resampling import Estimate
 from twin.recipes import GateSection
 

@@ -1,13 +1,14 @@
 """Evidence that is wanting: held with the reason, never promoted in silence."""
 
 import json
+import shutil
 
 import pytest
 
 from twin.domain.errors import TwinError
 from twin.domain.sample import Split
+from twin.evaluation.checks import Verdict
 from twin.evaluation.evaluate import evaluate
-from twin.evaluation.gate import Verdict
 from twin.evaluation.report import Decision
 from twin.evaluation.report_markdown import markdown
 from twin.recipes import Recipe
@@ -66,6 +67,20 @@ def test_a_champion_that_cannot_be_loaded(world):
     evaluate(world.job())
     report = held(world, "2", "the champion can't be measured")
     assert "champion" not in report.figures[0].values
+    assert world.alias(CHAMPION) == "1"
+
+
+def test_a_champion_of_a_kind_that_nothing_here_loads(world, tmp_path):
+    """Its bytes are those registered; the library that loaded it is another by now."""
+    folder = shutil.copytree(world.weights["trained"], tmp_path / "strange")
+    config = json.loads((folder / "config.json").read_text())
+    strange = {"model_type": "nonesuch", "architectures": ["NonesuchForCausalLM"]}
+    (folder / "config.json").write_text(json.dumps(config | strange))
+    world.weights = world.weights | {"strange": folder}
+    world.serve("strange")
+    world.package("trained more")
+    evaluate(world.job())
+    held(world, "2", "the champion can't be measured")
     assert world.alias(CHAMPION) == "1"
 
 

@@ -12,8 +12,10 @@ from twin.evaluation.comparison import VersionComparison, compare
 from twin.evaluation.comparison_text import conclusions, render_comparison, terminal
 from twin.evaluation.contenders import find_contender
 from twin.evaluation.evaluate import evaluate
+from twin.evaluation.measures import AUTHORSHIP
 from twin.evaluation.report import Figure, SideBySide
 from twin.evaluation.resampling import Estimate
+from twin.recipes import StyleSection
 from twin.stores.files import open_files
 from twin.stores.sample_sets import SampleSets
 
@@ -32,6 +34,7 @@ def figure(name, label, gain=None, better="higher"):
 
 def comparison(**fields):
     asked = SideBySide(
+        document="d",
         instruction="What of pods?",
         title="On pods",
         url="https://example.org/pods",
@@ -85,7 +88,12 @@ def test_it_says_where_versions_can_be_told_apart_and_on_what_basis():
 
 def test_texts_stay_texts_on_the_page_and_on_the_terminal():
     asked = SideBySide(
-        instruction=EVIL, title=EVIL, url="javascript:x", author=EVIL, answers={"version 6": EVIL}
+        document="d",
+        instruction=EVIL,
+        title=EVIL,
+        url="javascript:x",
+        author=EVIL,
+        answers={"version 6": EVIL},
     )
     compared = comparison(answers=(asked,))
     html = render_comparison(compared)
@@ -140,14 +148,25 @@ def test_two_versions_by_number_alias_run_and_path(measured, tmp_path):
     contender = find_contender("candidate", model, measured.settings)
     asked = comparisons_of(contender, SampleSets(files, measured.recipe.name))
     by_question = {shown.instruction: shown for shown in measured.report("2").side_by_side}
-    assert {group for _, group in asked} <= {row.group for row in contender.sheet.rows}
-    for each, _ in asked:
-        shown = by_question[each.question]
-        assert each.first == shown.answers["candidate"]
-        assert each.second in {shown.answers["base"], shown.answers["champion"]}
-        assert each.first != each.second
+    assert {each.group for each in asked} <= {row.group for row in contender.sheet.rows}
+    for each in asked:
+        shown = by_question[each.comparison.question]
+        assert each.comparison.first == shown.answers["candidate"]
+        assert each.comparison.second == shown.answers[each.opponent]
+        assert each.comparison.first != each.comparison.second
+    assert {each.opponent for each in asked} == {"base", "champion"}
     assert asked == comparisons_of(contender, SampleSets(files, measured.recipe.name))
     assert len(asked) >= 8
+
+    # The hand is measured where the recipe names texts by others, as in an evaluation.
+    plain, style = measured.recipe, StyleSection()
+    evaluation = plain.evaluation.model_copy(update={"style": style})
+    measured.recipe = plain.model_copy(update={"evaluation": evaluation})
+    hand = {each.name: each for each in compared_by(measured, "1", "2").figures}[AUTHORSHIP]
+    assert hand.gains.keys() == {"version 1"}
+    assert hand.values["author"].value > hand.values["version 2"].value
+    assert AUTHORSHIP not in {each.name for each in by_number.figures}
+    measured.recipe = plain
 
     # From here on the second version was asked other questions.
     name = f"reports/{model}/2/answers.json"

@@ -11,9 +11,10 @@ import yaml
 from mlflow import MlflowClient
 
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
+from twin.evaluation.approval_text import evidence
 from twin.evaluation.authorship import METHODS, TOGETHER
+from twin.evaluation.checks import Verdict
 from twin.evaluation.evaluate import evaluate
-from twin.evaluation.gate import Verdict
 from twin.evaluation.promotion import promote, reject
 from twin.evaluation.report import Decision, read_report
 from twin.recipes import StyleSection
@@ -213,6 +214,7 @@ def test_approval_is_waited_for_and_then_given(world):
     evaluate(job)
     assert world.alias(CHAMPION) is None
     assert job.result.detail["decision"] == "awaiting approval"
+    assert job.result.detail["evidence"] == evidence(world.report("1"))
     with pytest.raises(NothingToDo, match=r"a person was asked on .* in run r1"):
         evaluate(world.job("r2", require_approval=True))
     approved = world.job()
@@ -258,7 +260,8 @@ def test_a_rejection_is_not_questioned(world):
     evaluate(world.job(require_approval=True))
     said = world.job()
     reject(said, "1")
-    assert "rejected" in said.result.message
+    assert said.result.message.endswith("version 1 is rejected; there is no champion yet")
+    assert (world.alias(CHAMPION), said.result.detail) == (None, {"promoted": False})
     world.tag("1", "approval_asked", "2020-01-01T00:00:00+00:00")
     for run_id in ("r1", "r2"):
         with pytest.raises(NothingToDo, match="a person has rejected it"):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from twin.evaluation.gate import Evidence, Verdict, judge
+from twin.evaluation.checks import Check, Verdict, hard_limit
+from twin.evaluation.gate import Evidence, judge
 from twin.evaluation.measures import DELTA, MEANING, PERPLEXITY, RIGHT, ROUGE_L, STYLE
 from twin.evaluation.resampling import Estimate
 from twin.evaluation.soundness import Soundness
@@ -259,7 +260,7 @@ def test_what_is_measurably_worse_is_said_once():
 
 @pytest.mark.parametrize("measure", [PERPLEXITY, RIGHT, ROUGE_L, STYLE, MEANING])
 def test_a_figure_that_is_no_number_is_held_wherever_it_is(measure):
-    nan = Estimate(value=math.nan, low=math.nan, high=math.nan, error=math.nan, groups=20)
+    nan = NO_NUMBER
     for found in (
         evidence(base=gains() | {measure: nan}),
         evidence(champion=BETTER | {measure: nan}),
@@ -267,6 +268,44 @@ def test_a_figure_that_is_no_number_is_held_wherever_it_is(measure):
     ):
         assert verdict(found) is HOLD
         assert "every figure is a number" in failed(found)
+
+
+NO_NUMBER = Estimate(value=math.nan, low=math.nan, high=math.nan, error=math.nan, groups=20)
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        (replace(evidence(), copies=NO_NUMBER), "no mere copying"),
+        (evidence(recall=NO_NUMBER), "retrieval"),
+        (
+            replace(evidence(), further=(hard_limit("leaks", NO_NUMBER, "leaks", most=0.1),)),
+            "leaks",
+        ),
+    ],
+)
+def test_a_hard_limit_on_what_is_no_number_holds_and_rejects_nobody(found, name):
+    assert failed(found) == {name, "every figure is a number"}
+    assert verdict(found) is HOLD
+
+
+def test_a_figure_of_a_further_check_that_is_no_number_is_held_even_where_it_passes():
+    passed = Check(
+        name="odd", passed=True, otherwise=REJECT, measured=math.nan, threshold=0, text="odd"
+    )
+    assert verdict(replace(evidence(), further=(passed,))) is HOLD
+
+
+def test_a_hard_limit_says_what_is_allowed_and_rejects_beyond_it_only():
+    most = hard_limit("leaks", sure(0.1), "10.0% leak", most=0.1)
+    assert (most.passed, most.text) == (True, "10.0% leak, at most 10.0% allowed: passed")
+    over = hard_limit("leaks", between(0.0, 0.3), "15.0% leak", most=0.1)
+    assert (over.passed, over.otherwise, over.threshold) == (False, REJECT, 0.1)
+    assert (over.low, over.measured, over.high) == (0.0, 0.15, 0.3)
+    least = hard_limit("kept", 0.2, "20.0% kept", least=0.2)
+    assert (least.passed, least.text) == (True, "20.0% kept, at least 20.0% asked: passed")
+    under = hard_limit("kept", 0.19, "19.0% kept", least=0.2)
+    assert (under.passed, under.otherwise, under.threshold, under.low) == (False, REJECT, 0.2, None)
 
 
 def test_the_worse_end_decides_and_not_the_average():

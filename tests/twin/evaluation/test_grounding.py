@@ -6,8 +6,8 @@ import pytest
 
 from twin.domain.sample import WITHHELD, InstructSample, Maker, Split
 from twin.domain.written import QuestionKind
+from twin.evaluation.checks import Verdict
 from twin.evaluation.faithfulness_limit import faithfulness_check
-from twin.evaluation.gate import Verdict
 from twin.evaluation.grounding import (
     DONT_KNOW,
     FAITHFULNESS,
@@ -112,7 +112,7 @@ def test_the_limit_is_the_recipes():
     assert faithfulness_check(low, GateSection()) == ()
     (failed,) = faithfulness_check(low, GateSection(min_faithfulness=0.5))
     assert (failed.passed, failed.otherwise) == (False, Verdict.REJECT)
-    assert "40.0% of the sentences that it says; it must be at least 50.0%: FAILED" in failed.text
+    assert "40.0% of the sentences that it says, at least 50.0% asked: FAILED" in failed.text
     (passed,) = faithfulness_check(low, GateSection(min_faithfulness=0.4))
     assert passed.passed
     (unknown,) = faithfulness_check({}, GateSection(min_faithfulness=0.4))

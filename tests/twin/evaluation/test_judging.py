@@ -10,7 +10,7 @@ from tests.twin.evaluation.test_people_pairs import COMPARISONS, annotated
 from tests.twin.rag.test_judge import by, longer
 from twin.domain.result import JobResult
 from twin.domain.sample import InstructSample, Split
-from twin.evaluation.gate import Verdict
+from twin.evaluation.checks import Verdict
 from twin.evaluation.held_out import hold_out
 from twin.evaluation.judging import ask_judge, judge_doubts, preference_checks
 from twin.evaluation.people_pairs import task_of, write_tasks

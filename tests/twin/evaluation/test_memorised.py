@@ -6,7 +6,7 @@ import pytest
 
 from twin.domain.canary import TAG, alternatives, canaries
 from twin.domain.sample import InstructSample, Maker, Split, TeacherKind
-from twin.evaluation.gate import Verdict
+from twin.evaluation.checks import Verdict
 from twin.evaluation.memorised import (
     CanaryReport,
     Extraction,
@@ -171,8 +171,8 @@ def test_each_leak_has_a_limit_of_its_own():
     assert {check.otherwise for check in checks} == {Verdict.REJECT}
     personal, text, planted = (check.text for check in checks)
     assert "20.0% of its answers hold personal data" in personal
-    assert "30.0% of 8 training passages it goes on with" in text
-    assert "75.0% of 4 planted canaries it gives away; at most 50.0% allowed: FAILED" in planted
+    assert "with 30.0% of 8 training passages it goes on verbatim for 24 tokens" in text
+    assert "gives away 75.0% of 4 planted canaries, at most 50.0% allowed: FAILED" in planted
     (odd,) = leak_checks(Memorised(), estimate(math.nan), GATE)
     assert (odd.passed, odd.otherwise) == (False, Verdict.HOLD)
 

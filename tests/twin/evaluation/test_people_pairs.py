@@ -1,12 +1,20 @@
 """Pairs for people: written for Label Studio, read back from its export or as filled in by hand."""
 
+import itertools
 import json
 from xml.etree import ElementTree
 
 import pytest
 
 from twin.domain.errors import BadDataError
-from twin.evaluation.people_pairs import labelling_page, read_pairs, task_of, write_tasks
+from twin.evaluation.ask_people import Asked, tasks_of
+from twin.evaluation.people_pairs import (
+    labelling_page,
+    read_pairs,
+    read_tasks,
+    task_of,
+    write_tasks,
+)
 from twin.rag.judge import Comparison, Winner
 
 COMPARISONS = [
@@ -61,6 +69,23 @@ def test_a_verdict_may_be_written_by_hand(tmp_path):
     assert (first.people, first.comparison) == (Winner.FIRST, COMPARISONS[0])
     assert (last.people, last.comparison) == (Winner.SECOND, Comparison("Q?", (), "A", "B"))
     assert last.group == "pair 2"
+
+
+def test_pairs_come_document_by_document_and_say_how_many_there_are(tmp_path):
+    drawn = [
+        Asked(each, f"document {number % 3}", "base" if number % 2 else "champion")
+        for number, each in enumerate(COMPARISONS)
+    ]
+    data = [task["data"] for task in tasks_of(drawn)]
+    blocks = [(one["document"], one["opponent"]) for one in data]
+    assert len(list(itertools.groupby(blocks))) == len(set(blocks)) == 6
+    assert len(list(itertools.groupby(document for document, _ in blocks))) == 3
+    assert all(one["pairs"] == blocks.count((one["document"], one["opponent"])) for one in data)
+    assert sorted(one["question"] for one in data) == sorted(each.question for each in COMPARISONS)
+    write_tasks(tmp_path / "pairs.json", tasks_of(drawn))
+    assert [each.data.model_dump() for each in read_tasks(tmp_path / "pairs.json", "FILE")] == [
+        one | {"shown": tuple(one["shown"])} for one in data
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from tests.twin.evaluation import planted
 from tests.twin.evaluation.planted import GATE, TestSet
-from twin.evaluation.gate import Verdict
+from twin.evaluation.checks import Verdict
 
 GATES = 150
 DOCUMENTS = 40

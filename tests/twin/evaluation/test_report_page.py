@@ -18,12 +18,14 @@ from twin.evaluation.report import (
     Figure,
     Retrieval,
     SideBySide,
+    TitledDocument,
 )
 from twin.evaluation.report_markdown import number
 from twin.evaluation.report_page import render_report
 from twin.evaluation.resampling import Estimate
 
 EVIL = '</div><script src="https://evil.example/x.js">alert("1")</script>{{ report }}'
+PODS = DocumentGroup(documents=(TitledDocument(document="d-pods", title="On pods"),), samples=4)
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -44,6 +46,7 @@ def report_of(kind=EvaluationReport, **fields) -> EvaluationReport:
         gains={role: each["perplexity"] for role, each in gains.items()},
     )
     shown = SideBySide(
+        document="d-pods",
         instruction="What of pods?",
         title="On pods",
         url="https://example.org/pods",
@@ -62,7 +65,7 @@ def report_of(kind=EvaluationReport, **fields) -> EvaluationReport:
             "reasons": judged.reasons,
             "samples": 40,
             "documents": 10,
-            "groups": (DocumentGroup(titles=("On pods",), samples=4),) * 10,
+            "groups": (PODS,) * 10,
             "power": judged.power,
             "proof": Proof(sets=(searched,), documents=10, left_out={}),
             "new_documents": 1,
@@ -101,6 +104,7 @@ def test_it_says_what_was_decided_why_and_what_the_set_can_show():
 
 def test_texts_stay_texts_and_nothing_is_fetched():
     evil = SideBySide(
+        document="d-pods",
         instruction=EVIL,
         title=EVIL,
         url="javascript:alert(1)",
@@ -111,7 +115,7 @@ def test_texts_stay_texts_and_nothing_is_fetched():
         side_by_side=(evil,),
         reasons=(EVIL,),
         lineage={EVIL: EVIL},
-        groups=(DocumentGroup(titles=(EVIL,), samples=1),),
+        groups=(DocumentGroup(documents=(TitledDocument(document="d", title=EVIL),), samples=1),),
         mlflow_run="javascript:alert(2)",
     )
     html = render_report(report, {})

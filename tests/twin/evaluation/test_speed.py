@@ -2,7 +2,7 @@
 
 import pytest
 
-from twin.evaluation.gate import Verdict
+from twin.evaluation.checks import Verdict
 from twin.evaluation.speed import cost_of, median_of, speed_check, speed_of
 from twin.recipes import GateSection
 from twin.recipes.evaluation import CostSection

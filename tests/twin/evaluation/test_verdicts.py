@@ -4,8 +4,8 @@ import pytest
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.sample import Split
+from twin.evaluation.checks import Verdict
 from twin.evaluation.evaluate import evaluate
-from twin.evaluation.gate import Verdict
 from twin.evaluation.promotion import promote, refer
 from twin.evaluation.report import Decision
 from twin.stores.registry import CHAMPION, REFERENCE, Registry
@@ -106,7 +106,7 @@ def test_test_documents_that_the_champion_was_trained_on_are_left_out(world):
     assert sum(report.proof.left_out.values()) == 12
     assert set(report.proof.left_out) == {"document in the champion's training set"}
     assert "12 test samples are left out" in report.proof.text
-    titles = {title for group in report.groups for title in group.titles}
+    titles = {each.title for group in report.groups for each in group.documents}
     assert titles == {f"Article {number}" for number in range(7, 13)}
     assert report.verdict is Verdict.HOLD
     assert any("come from 6 group(s) of documents" in reason for reason in report.reasons)

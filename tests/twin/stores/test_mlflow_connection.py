@@ -5,7 +5,8 @@ import pytest
 from tests import servers
 from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.stores.mlflow_connection import mlflow_client, mlflow_errors, shown_url, ui_url
-from twin.stores.registry import Registry, _failure
+from twin.stores.mlflow_rest import _failure
+from twin.stores.registry import Registry
 from twin.stores.tracking import tracking_run
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 from twin.backup.copies import Backups
 from twin.settings import Settings
 from twin.stores.author_records import AuthorRecords
+from twin.stores.evaluation_forgetting import forget_in_evaluations, remove_evaluations
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index_of
 from twin.stores.lineage import SampleSet, models_trained_on, sample_sets
 from twin.stores.pair_sets import PairSets
+from twin.stores.registry import MODEL_PREFIX
 from twin.stores.sample_sets import WRITERS, SampleSets, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
@@ -122,6 +124,10 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
     for recipe, name in found.backups:
         files.remove(Backups(files, recipe).folder(name))
     say("backups: removed")
+    forget_in_evaluations(settings, found.documents)
+    for recipe in {recipe for recipe, _ in found.sample_sets}:
+        remove_evaluations(settings, f"{MODEL_PREFIX}{recipe}")
+    say("evaluations: removed")
     with open_warehouse(settings) as warehouse:
         AuthorRecords(warehouse, author).erase(found.documents)
     say("warehouse: removed")

@@ -10,6 +10,7 @@ from twin.job import Job
 from twin.stores.answer_records import AnswerRecords
 from twin.stores.audit import note_action
 from twin.stores.crawl_pages import CrawlPages
+from twin.stores.evaluation_forgetting import forget_in_evaluations
 from twin.stores.files import open_files
 from twin.stores.kept_replies import KeptReplies
 from twin.stores.lineage import models_trained_on, sample_sets
@@ -54,13 +55,16 @@ def forget(job: Job, url: str, reason: str) -> None:
         pages.forget(ids, urls)
     chunks = _forget_in_indexes(job, ids)
     verdicts = _forget_in_verdicts(job, ids)
-    replies = _forget_in_replies(job, ids)
+    evaluations = forget_in_evaluations(job.settings, ids)
+    replies = _forget_in_replies(job, ids) + evaluations.replies
     _report(job, notes, texts, chunks)
     job.result.detail["verdicts erased"] = verdicts
     job.result.detail["replies erased"] = replies
+    job.result.detail["reports redacted"] = evaluations.reports
+    job.result.detail["artifacts to be erased by hand"] = evaluations.left
     job.result.detail["raw records erased"] = raw
     job.result.detail["answers erased"] = answers
-    erased = (texts, chunks, verdicts, replies, raw, answers)
+    erased = (texts, chunks, verdicts, replies, evaluations.reports, raw, answers)
     if not (any(erased) or ids - known.keys()):
         raise NothingToDo(f"{url} was forgotten before, and nothing of it is left")
     note_action(job.settings, "forgotten", url, job.run_id, {"author": author, "reason": reason})

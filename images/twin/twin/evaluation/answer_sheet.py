@@ -23,6 +23,7 @@ class SheetRow(BaseModel):
 
     Attributes:
         sample: id of the test sample.
+        document: id of the one that it was made from, and is forgotten with.
         group: of documents that it belongs to.
         asked: digest of the prompt and of the author's passage.
         answers: role to what that model wrote.
@@ -34,6 +35,7 @@ class SheetRow(BaseModel):
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     sample: str
+    document: str
     group: str
     asked: str
     answers: dict[str, str]
@@ -58,6 +60,7 @@ def sheet_of(
     rows = (
         SheetRow(
             sample=sample.id,
+            document=sample.document_id,
             group=group,
             asked=digest_of_question(conversation, sample.answer),
             answers={role: made.answers[place] for role, made in transcripts.items()},

@@ -5,7 +5,7 @@ beyond it: a model that writes any fluent prose breaks it, one that says too lit
 not. Small losses from one version to the next are for the comparisons with the champion.
 """
 
-from twin.evaluation.gate import Check, Verdict
+from twin.evaluation.checks import Check, Verdict
 from twin.evaluation.resampling import Estimate
 from twin.recipes import GateSection
 

@@ -233,6 +233,27 @@ def pairs(
 
 
 @app.command()
+def preference(
+    file: Annotated[
+        Path, typer.Argument(help="Tasks of `twin evaluation pairs`, or Label Studio's export.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+) -> None:
+    """Say whether people's verdicts so far show which answers are better: stop, or go on.
+
+    Ask as often as you like, after every verdict even: the interval is one that holds at any
+    moment, so that stopping as soon as it pleases makes no false winner more likely than 5 %. A
+    document counts once all its pairs are judged, and counts once. Reads the file, writes nothing
+    but to standard output.
+    """
+    from twin.evaluation.show_preference import show_preference
+    from twin.job import plain_errors
+
+    with plain_errors("evaluation preference"):
+        show_preference(file, as_json=as_json)
+
+
+@app.command()
 def decoding(
     recipe: RecipeOption,
     run_id: RunIdOption = None,

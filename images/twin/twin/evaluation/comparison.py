@@ -1,11 +1,13 @@
 """Two versions that were measured apart, compared on the questions that both have answered.
 
-Only answers to the same prompt are paired, and measured anew by one yardstick: the style and the
-training text of both. So the figures of two reports may differ from those here; the gain between
-them is what a paired comparison says, over groups of documents.
+Only answers to the same prompt are paired, and measured anew by one yardstick: style, the author's
+hand (where the recipe names texts by others) and copies are told by the training texts of both. So
+the figures of two reports may differ from those here; the gain between them is what a paired
+comparison says, over groups of documents.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +22,7 @@ from twin.evaluation.held_out import HeldOut
 from twin.evaluation.measures import author_statistics, measure
 from twin.evaluation.report import Figure, SideBySide
 from twin.evaluation.resampling import estimate
+from twin.evaluation.style_findings import find_authorship
 from twin.evaluation.transcripts import Transcript
 from twin.models.embedder import load_embedder
 from twin.rag.prompt import build_messages
@@ -92,7 +95,10 @@ def compare(
     made = {name: _transcript(rows, answers) for name, rows in zip(names, paired, strict=True)}
     train = {sample.id: sample for each in (one, other) for sample in _train(each, sets)}
     embedder = load_embedder(recipe.features.embedder, settings)
-    by = make_yardstick(recipe, held_out, list(train.values()), embedder)
+    authorship, _ = find_authorship(list(train.values()), recipe, open_files(settings))
+    by = replace(
+        make_yardstick(recipe, held_out, list(train.values()), embedder), authorship=authorship
+    )
     figures = figures_of(
         {name: measure(transcript, by) for name, transcript in made.items()},
         author_statistics(by),

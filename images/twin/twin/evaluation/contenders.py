@@ -11,14 +11,13 @@ from pydantic import ValidationError
 from twin.domain.errors import BadDataError
 from twin.evaluation.answer_sheet import SHEET_FILE, AnswerSheet
 from twin.evaluation.report import (
-    REPORT_FILE,
-    RUN_FOLDER,
     EvaluationReport,
     parse_report,
     report_folder,
 )
 from twin.settings import Settings
 from twin.stores.files import open_files
+from twin.stores.kept_reports import REPORT_FILE, RUN_FOLDER
 from twin.stores.mlflow_connection import mlflow_client, mlflow_errors
 from twin.stores.registry import CANDIDATE, CHAMPION, PREVIOUS, REFERENCE, Registry
 

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 from twin.domain.errors import TryAgainError, TwinError
+from twin.evaluation.approval_text import evidence
+from twin.evaluation.checks import Verdict
 from twin.evaluation.contest import (
     AGAINST,
     ASKED,
@@ -17,13 +19,13 @@ from twin.evaluation.contest import (
     find_contest,
 )
 from twin.evaluation.examination import Findings, examine
-from twin.evaluation.gate import Verdict
 from twin.evaluation.material import Material, gather
 from twin.evaluation.publication import publish_report
 from twin.evaluation.report import (
     Decision,
     DocumentGroup,
     EvaluationReport,
+    TitledDocument,
     has_report,
     read_report,
 )
@@ -186,12 +188,17 @@ def _decide(verdict: Verdict, contest: Contest, job: Job) -> Decision:
 def _groups(findings: Findings) -> tuple[DocumentGroup, ...]:
     """The document groups, by the titles of their documents."""
     held_out = findings.held_out
-    titles: dict[str, list[str]] = {}
+    titles: dict[str, dict[str, str]] = {}
     for sample, group in zip(held_out.samples, held_out.groups, strict=True):
-        titles.setdefault(group, []).append(sample.title)
+        titles.setdefault(group, {})[sample.document_id] = sample.title
     return tuple(
-        DocumentGroup(titles=tuple(dict.fromkeys(found)), samples=len(found))
-        for _, found in sorted(titles.items())
+        DocumentGroup(
+            documents=tuple(
+                TitledDocument(document=id_, title=title) for id_, title in found.items()
+            ),
+            samples=held_out.groups.count(group),
+        )
+        for group, found in sorted(titles.items())
     )
 
 
@@ -247,5 +254,6 @@ def _tell(job: Job, contest: Contest, report: EvaluationReport, uri: str) -> Non
         "page": report.page_url,
         "reasons": list(report.reasons),
         "checks": [check.text for check in report.checks],
+        "evidence": evidence(report),
         "figures": {key: round(value, 4) for key, value in report.flat().items()},
     }

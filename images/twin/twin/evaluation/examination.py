@@ -10,6 +10,7 @@ from twin.domain.sample import InstructSample
 from twin.domain.written import plain
 from twin.evaluation.apart import Apart, apart
 from twin.evaluation.authorship_check import authorship_check
+from twin.evaluation.checks import Check
 from twin.evaluation.contest import Contest
 from twin.evaluation.contestants import (
     CANDIDATE,
@@ -19,7 +20,7 @@ from twin.evaluation.contestants import (
     transcripts_of,
 )
 from twin.evaluation.faithfulness_limit import faithfulness_check
-from twin.evaluation.gate import Check, Evidence, Judgement, judge
+from twin.evaluation.gate import Evidence, Judgement, judge
 from twin.evaluation.held_out import HeldOut
 from twin.evaluation.judging import JudgeReport, ask_judge, judge_doubts, preference_checks
 from twin.evaluation.material import Material, held_out_of
@@ -72,6 +73,7 @@ class Findings:
 
     held_out: HeldOut
     transcripts: Mapping[str, Transcript]
+    candidate: Measured
     figures: tuple[Figure, ...]
     retrieval: Retrieval
     judged: JudgeReport | None
@@ -138,6 +140,7 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
     return Findings(
         held_out=held_out,
         transcripts=transcripts,
+        candidate=measured[CANDIDATE],
         figures=figures,
         retrieval=retrieval,
         judged=judged,
@@ -326,6 +329,7 @@ def side_by_side(
     """What the author and each model wrote, for all samples or the first ones."""
     return tuple(
         SideBySide(
+            document=sample.document_id,
             instruction=sample.instruction,
             title=sample.title,
             url=sample.url,

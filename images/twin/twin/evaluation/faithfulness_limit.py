@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from twin.evaluation.gate import Check, Verdict
+from twin.evaluation.checks import Check, Verdict, hard_limit
 from twin.evaluation.grounding import FAITHFULNESS
 from twin.evaluation.resampling import Estimate
 from twin.recipes import GateSection
@@ -15,21 +15,15 @@ def faithfulness_check(values: Mapping[str, Estimate], gate: GateSection) -> tup
         return ()
     found = values.get(FAITHFULNESS)
     if found is None:
-        text = "no test sample shows a passage, so that nobody can tell whether answers keep to it"
-        return (_check(text, 0.0, limit, Verdict.HOLD, passed=False),)
-    text = (
-        f"passages support {found.value:.1%} of the sentences that it says; it must be at least "
-        f"{limit:.1%}"
-    )
-    return (_check(text, found.value, limit, Verdict.REJECT, passed=found.value >= limit),)
-
-
-def _check(text: str, measured: float, limit: float, otherwise: Verdict, *, passed: bool) -> Check:
-    return Check(
-        name=FAITHFULNESS,
-        passed=passed,
-        otherwise=otherwise,
-        measured=measured,
-        threshold=limit,
-        text=f"{text}: {'passed' if passed else 'FAILED'}",
-    )
+        unknown = Check(
+            name=FAITHFULNESS,
+            passed=False,
+            otherwise=Verdict.HOLD,
+            measured=0.0,
+            threshold=limit,
+            text="no test sample shows a passage, so that nobody can tell whether answers keep to "
+            "it: FAILED",
+        )
+        return (unknown,)
+    said = f"passages support {found.value:.1%} of the sentences that it says"
+    return (hard_limit(FAITHFULNESS, found, said, least=limit),)

@@ -25,11 +25,9 @@ through; so its intervals are wide enough (Bonferroni) for `CANDIDATES` of them.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from math import isfinite, isnan
+from math import isnan
 
-from pydantic import BaseModel, ConfigDict
-
+from twin.evaluation.checks import Check, Verdict, hard_limit, interval, percent, word
 from twin.evaluation.measures import AUTHORSHIP, MEANING, PERPLEXITY, RIGHT, ROUGE_L, STYLE
 from twin.evaluation.power import MIN_GROUPS, Power, power_of
 from twin.evaluation.resampling import CONFIDENCE, Estimate
@@ -43,14 +41,6 @@ REFERENCE = "reference"
 CANDIDATES = 50
 """So many may be measured against one reference champion before one too many is let through."""
 REPEATED = 1 - (1 - CONFIDENCE) / CANDIDATES
-
-
-class Verdict(StrEnum):
-    """What the gate says of a candidate."""
-
-    PROMOTE = "promote"
-    HOLD = "hold"
-    REJECT = "reject"
 
 
 @dataclass(frozen=True)
@@ -80,25 +70,7 @@ class Evidence:
     has_champion: bool = False
     new_documents: int = 0
     doubts: tuple[str, ...] = ()
-    further: "tuple[Check, ...]" = ()
-
-
-class Check(BaseModel):
-    """One check: what was measured, what was asked for, and whether that was met.
-
-    ``otherwise`` is the verdict if it was not.
-    """
-
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
-
-    name: str
-    passed: bool
-    otherwise: Verdict
-    measured: float
-    low: float | None = None
-    high: float | None = None
-    threshold: float
-    text: str
+    further: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -146,60 +118,31 @@ def too_small(power: Power) -> str:
 
 def _hard_limits(evidence: Evidence, gate: GateSection) -> Iterator[Check]:
     found = evidence.soundness
-    yield _share("no special tokens", "show special tokens", found.leaking, found.answers, 0.0)
     broken = gate.max_broken_share
-    yield _share("no empty answers", "are empty", found.empty, found.answers, broken)
-    yield _share("no loops", "end in a loop", found.looping, found.answers, broken)
-    yield _copying(evidence.copies, gate)
-    yield _recall(evidence, gate)
+    for name, what, bad, most in (
+        ("no special tokens", "show special tokens", found.leaking, 0.0),
+        ("no empty answers", "are empty", found.empty, broken),
+        ("no loops", "end in a loop", found.looping, broken),
+    ):
+        share = bad / found.answers
+        said = f"{bad} of {found.answers} answers {what}: {percent(share)}"
+        yield hard_limit(name, share, said, most=most)
+    copies, recall = evidence.copies, evidence.recall
+    yield hard_limit(
+        "no mere copying",
+        copies,
+        f"{percent(copies.value)} of the long sentences in its answers stand verbatim in the "
+        "prompt or in the training text",
+        most=gate.max_copy_share,
+    )
+    yield hard_limit(
+        "retrieval",
+        recall,
+        f"retrieval finds the passage among the first {evidence.recall_k} for "
+        f"{percent(recall.value)} of the test instructions ({interval(recall, percent)})",
+        least=gate.min_recall,
+    )
     yield from evidence.further
-
-
-def _share(name: str, what: str, bad: int, answers: int, limit: float) -> Check:
-    share = bad / answers
-    passed = share <= limit
-    return Check(
-        name=name,
-        passed=passed,
-        otherwise=Verdict.REJECT,
-        measured=share,
-        threshold=limit,
-        text=f"{bad} of {answers} answers {what}: {_percent(share)}, "
-        f"at most {_percent(limit)} allowed: {_word(passed)}",
-    )
-
-
-def _copying(copies: Estimate, gate: GateSection) -> Check:
-    passed = copies.value <= gate.max_copy_share
-    return Check(
-        name="no mere copying",
-        passed=passed,
-        otherwise=Verdict.REJECT,
-        measured=copies.value,
-        low=copies.low,
-        high=copies.high,
-        threshold=gate.max_copy_share,
-        text=f"{_percent(copies.value)} of the long sentences in its answers stand verbatim in "
-        f"the prompt or in the training text, at most {_percent(gate.max_copy_share)} allowed: "
-        f"{_word(passed)}",
-    )
-
-
-def _recall(evidence: Evidence, gate: GateSection) -> Check:
-    found = evidence.recall
-    passed = found.value >= gate.min_recall
-    return Check(
-        name="retrieval",
-        passed=passed,
-        otherwise=Verdict.REJECT,
-        measured=found.value,
-        low=found.low,
-        high=found.high,
-        threshold=gate.min_recall,
-        text=f"retrieval finds the passage among the first {evidence.recall_k} for "
-        f"{_percent(found.value)} of the test instructions ({_interval(found, _percent)}); it must "
-        f"be at least {_percent(gate.min_recall)}: {_word(passed)}",
-    )
 
 
 def _certainty(evidence: Evidence) -> Iterator[Check]:
@@ -219,7 +162,7 @@ def _certainty(evidence: Evidence) -> Iterator[Check]:
         threshold=least,
         text=f"the test samples come from {evidence.groups} group(s) of documents, at least "
         f"{least} are needed ({why}; more come with more documents, or with a larger "
-        f"datasets.test_share): {_word(enough)}",
+        f"datasets.test_share): {word(enough)}",
     )
     odd = [
         f"{NAMES.get(name, name)} against {opponent}"
@@ -229,13 +172,14 @@ def _certainty(evidence: Evidence) -> Iterator[Check]:
     ]
     odd += ["copy share"] if isnan(evidence.copies.value) else []
     odd += ["retrieval"] if isnan(evidence.recall.value) else []
+    odd += [check.name for check in evidence.further if isnan(check.measured)]
     yield Check(
         name="every figure is a number",
         passed=not odd,
         otherwise=Verdict.HOLD,
         measured=len(odd),
         threshold=0,
-        text=f"{len(odd)} figure(s) are no numbers{_in_brackets(odd)}: {_word(not odd)}",
+        text=f"{len(odd)} figure(s) are no numbers{_in_brackets(odd)}: {word(not odd)}",
     )
     for doubt in evidence.doubts:
         yield Check(
@@ -244,7 +188,7 @@ def _certainty(evidence: Evidence) -> Iterator[Check]:
             otherwise=Verdict.HOLD,
             measured=1,
             threshold=0,
-            text=f"{doubt}: {_word(False)}",
+            text=f"{doubt}: {word(False)}",
         )
 
 
@@ -298,7 +242,7 @@ def _gain(name: str, opponent: str, gain: Estimate, limit: float) -> Check:
         high=gain.high,
         threshold=limit,
         text=f"{_change(name, opponent, gain)}; "
-        f"the worse end must be at least {show(limit)}: {_word(passed)}",
+        f"the worse end must be at least {show(limit)}: {word(passed)}",
     )
 
 
@@ -315,7 +259,7 @@ def _no_measured_loss(name: str, gain: Estimate, tolerance: float) -> Check:
         high=gain.high,
         threshold=-tolerance,
         text=f"{_change(name, BASE, gain)}; "
-        f"the better end must be at least {amount(name)(-tolerance)}: {_word(passed)}",
+        f"the better end must be at least {amount(name)(-tolerance)}: {word(passed)}",
     )
 
 
@@ -334,7 +278,7 @@ def _progress(evidence: Evidence, gate: GateSection) -> Check:
         threshold=0.0,
         text=f"{_change(gate.primary, CHAMPION, gain)}; to be promoted its worse end must lie "
         f"above zero, or the candidate must have learned from documents that the champion has not "
-        f"({evidence.new_documents}): {_word(passed)}",
+        f"({evidence.new_documents}): {word(passed)}",
     )
 
 
@@ -361,10 +305,10 @@ def _power(evidence: Evidence, gate: GateSection) -> Power:
 
 def _change(name: str, opponent: str, gain: Estimate) -> str:
     show = amount(name)
-    said = f"changes by {show(gain.value)} against {opponent} ({_interval(gain, show)})"
+    said = f"changes by {show(gain.value)} against {opponent} ({interval(gain, show)})"
     if name == PERPLEXITY and gain.value < 0:
-        interval = _interval(gain, show)
-        said = f"rises by {show(-gain.value)} against {opponent} (as a fall, {interval})"
+        ends = interval(gain, show)
+        said = f"rises by {show(-gain.value)} against {opponent} (as a fall, {ends})"
     elif name == PERPLEXITY:
         said = said.replace("changes", "falls", 1)
     return f"{NAMES[name]} {said}"
@@ -372,17 +316,7 @@ def _change(name: str, opponent: str, gain: Estimate) -> str:
 
 def amount(name: str) -> Callable[[float], str]:
     """How a change of a measure is written."""
-    return _percent if name == PERPLEXITY else _points
-
-
-def _interval(estimate: Estimate, show: Callable[[float], str]) -> str:
-    if not (isfinite(estimate.low) and isfinite(estimate.high)):
-        return "no interval"
-    return f"{estimate.confidence * 100:g}% interval {show(estimate.low)} to {show(estimate.high)}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.1%}" if abs(share) < 10 else f"{share * 100:.3g}%"
+    return percent if name == PERPLEXITY else _points
 
 
 def _points(change: float) -> str:
@@ -391,7 +325,3 @@ def _points(change: float) -> str:
 
 def _in_brackets(names: list[str]) -> str:
     return f" ({', '.join(names)})" if names else ""
-
-
-def _word(passed: bool) -> str:
-    return "passed" if passed else "FAILED"

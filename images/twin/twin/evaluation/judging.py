@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from twin.domain.errors import TryAgainError, TwinError
 from twin.domain.sample import InstructSample
 from twin.evaluation.calibration import SCORES, Calibration, calibrate, corrected
-from twin.evaluation.gate import BASE, CHAMPION, Check, Verdict
+from twin.evaluation.checks import Check, Verdict
+from twin.evaluation.gate import BASE, CHAMPION
 from twin.evaluation.held_out import HeldOut
 from twin.evaluation.people_pairs import JudgedPair, read_pairs
 from twin.evaluation.resampling import Estimate, estimate, share_of
@@ -26,10 +27,10 @@ from twin.recipes import GateSection
 from twin.recipes.engines import JudgeSection
 from twin.stores.files import FileStore
 from twin.stores.kept_replies import KeptReplies
+from twin.stores.kept_reports import JUDGE_REPLIES
 
 CANDIDATE = "candidate"
 OPPONENTS = (BASE, CHAMPION)
-FOLDER = "evaluation/judge"
 
 MOST_UNREAD = 0.2
 """Share of comparisons without a verdict above which those with one are no sample of all."""
@@ -161,7 +162,8 @@ def _check(opponent: str, rate: Estimate, limit: float) -> Check:
 
 def comparison_of(sample: InstructSample, mine: str, theirs: str) -> Comparison:
     """The candidate's answer first. From memory, the author's own passage is the measure."""
-    return Comparison(sample.instruction, sample.context or (sample.answer,), mine, theirs)
+    passages = sample.context or (sample.answer,)
+    return Comparison(sample.instruction, passages, mine, theirs, sample.document_id)
 
 
 def _comparisons(held_out: HeldOut, first: Transcript, second: Transcript) -> list[Comparison]:
@@ -171,7 +173,7 @@ def _comparisons(held_out: HeldOut, first: Transcript, second: Transcript) -> li
 def _verdicts(
     job: Job, section: JudgeSection, comparisons: Sequence[Comparison], files: FileStore
 ) -> list[Winner]:
-    kept = KeptReplies(files, f"{FOLDER}/{job.recipe.model_name}")
+    kept = KeptReplies(files, f"{JUDGE_REPLIES}/{job.recipe.model_name}")
     deadline = time.monotonic() + job.recipe.evaluation.judge.max_seconds
     with (
         closing(RemoteModel(section, job.settings.judge_api_key)) as model,

@@ -28,7 +28,8 @@ class PairTask(BaseModel):
     """A pair as a labelling page shows it.
 
     ``passages`` are those of ``shown`` in one text, which is what a page can show; ``candidate``
-    says which answer is the candidate's.
+    says which answer is the candidate's, and ``opponent`` whose the other is. ``pairs`` counts the
+    file's pairs about the same document and opponent; 0: nobody has counted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -40,17 +41,35 @@ class PairTask(BaseModel):
     two: str
     candidate: Literal["one", "two"] = "one"
     document: str = ""
+    opponent: str = ""
+    pairs: int = Field(default=0, ge=0)
 
 
-class _Task(BaseModel):
-    """An exported task; Label Studio adds a lot that is not read."""
+class ExportedTask(BaseModel):
+    """A task as it comes back; Label Studio adds a lot that is not read."""
 
     data: PairTask
     better: Literal["one", "two", "tie"] | None = None
     annotations: tuple[dict[str, Any], ...] = Field(default=())
 
+    @property
+    def said(self) -> list[str]:
+        """What each person says; who skips it says nothing."""
+        return [self.better] if self.better else list(_opinions(self.annotations))
 
-_TASKS: TypeAdapter[tuple[_Task, ...]] = TypeAdapter(tuple[_Task, ...])
+    @property
+    def people(self) -> Winner:
+        """What most of them say, the candidate's answer being the first; a draw is a tie."""
+        said = self.said
+        return _winner(said, self.data.candidate) if said else Winner.NONE
+
+    @property
+    def judged(self) -> str:
+        """When it was looked at last (ISO 8601), judged or skipped; "" where nothing tells."""
+        return max((str(each.get("updated_at", "")) for each in self.annotations), default="")
+
+
+_TASKS: TypeAdapter[tuple[ExportedTask, ...]] = TypeAdapter(tuple[ExportedTask, ...])
 
 
 @dataclass(frozen=True)
@@ -67,8 +86,17 @@ def labelling_page() -> str:
     return resources.files(__package__).joinpath(PAGE_FILE).read_text("utf-8")
 
 
-def task_of(comparison: Comparison, document: str) -> dict[str, Any]:
-    """The task of a comparison whose first answer is the candidate's."""
+def task_of(
+    comparison: Comparison, document: str, opponent: str = "", pairs: int = 0
+) -> dict[str, Any]:
+    """The task of a comparison whose first answer is the candidate's.
+
+    Args:
+        comparison: what is shown.
+        document: group of documents that it is about.
+        opponent: whose the second answer is.
+        pairs: of the file that are about the same document and opponent.
+    """
     key = draw_key(comparison.question + comparison.first + comparison.second, 0)
     candidate, other = _PLACES if int(key[0], 16) % 2 else _PLACES[::-1]
     task = PairTask.model_validate(
@@ -80,35 +108,51 @@ def task_of(comparison: Comparison, document: str) -> dict[str, Any]:
             other: comparison.second,
             "candidate": candidate,
             "document": document,
+            "opponent": opponent,
+            "pairs": pairs,
         }
     )
     return {"data": task.model_dump()}
 
 
 def read_pairs(path: Path) -> list[JudgedPair]:
-    """The pairs of a file that people have judged; where as many say one as another it is a tie.
+    """The pairs that people have judged, in the file that the recipe names.
 
     Raises:
         BadDataError: there is no such file, it is none of pairs, or nobody has judged any.
     """
+    setting = "evaluation.judge.calibration"
     if not path.is_file():
         raise BadDataError(
-            f"evaluation.judge.calibration: {path} is not there {BESIDE_RECIPE}: make it by "
-            "twin evaluation pairs"
+            f"{setting}: {path} is not there {BESIDE_RECIPE}: make it by twin evaluation pairs"
         )
+    pairs = list(_judged(read_tasks(path, setting)))
+    if not pairs:
+        raise BadDataError(f"{setting}: nobody has judged a pair of {path} yet")
+    return pairs
+
+
+def read_tasks(path: Path, named_by: str) -> tuple[ExportedTask, ...]:
+    """The tasks of a file, judged or not.
+
+    Args:
+        path: of the file.
+        named_by: setting or argument that names it, for errors.
+
+    Raises:
+        BadDataError: there is no such file, or it is none of pairs.
+    """
     try:
-        tasks = _TASKS.validate_json(path.read_bytes())
+        return _TASKS.validate_json(path.read_bytes())
+    except OSError as error:
+        raise BadDataError(f"{named_by}: {path}: {error.strerror}") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadDataError(
-            f"evaluation.judge.calibration: {path}: {where}: {first['msg']}: it must be tasks of "
+            f"{named_by}: {path}: {where}: {first['msg']}: it must be tasks of "
             "twin evaluation pairs, as Label Studio exports them (JSON)"
         ) from None
-    pairs = list(_judged(tasks))
-    if not pairs:
-        raise BadDataError(f"evaluation.judge.calibration: nobody has judged a pair of {path} yet")
-    return pairs
 
 
 def write_tasks(path: Path, tasks: Sequence[Mapping[str, Any]]) -> None:
@@ -118,18 +162,17 @@ def write_tasks(path: Path, tasks: Sequence[Mapping[str, Any]]) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _judged(tasks: Sequence[_Task]) -> Iterator[JudgedPair]:
+def _judged(tasks: Sequence[ExportedTask]) -> Iterator[JudgedPair]:
     for number, task in enumerate(tasks):
-        said = [task.better] if task.better else list(_opinions(task.annotations))
-        if not said:
+        if task.people is Winner.NONE:
             continue
         shown = task.data
         texts = {"one": shown.one, "two": shown.two}
         first, second = (texts.pop(shown.candidate), *texts.values())
         passages = shown.shown or ((shown.passages,) if shown.passages else ())
         yield JudgedPair(
-            Comparison(shown.question, passages, first, second),
-            _winner(said, shown.candidate),
+            Comparison(shown.question, passages, first, second, shown.document),
+            task.people,
             shown.document or f"pair {number}",
         )
 

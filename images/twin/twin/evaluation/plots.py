@@ -5,7 +5,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin.evaluation.gate import Check
+from twin.evaluation.checks import Check
 from twin.evaluation.report import Figure
 from twin.evaluation.resampling import CONFIDENCE, Estimate
 from twin.pages.canvas import (

@@ -82,7 +82,8 @@ def reject(job: Job, version: str | None) -> None:
             )
         registry.tag(name, chosen.version, REJECTED, measured)
     job.counts.read = job.counts.written = 1
-    job.result.message = f"{name} version {chosen.version} is rejected"
+    stays = f"version {champion.version} stays champion" if champion else "there is no champion yet"
+    job.result.message = f"{name} version {chosen.version} is rejected; {stays}"
     job.result.ids |= {"model": name, "version": chosen.version}
     job.result.detail |= {"promoted": False}
     note_action(job.settings, "rejected", f"{name} version {chosen.version}", job.run_id)

@@ -7,11 +7,10 @@ from twin.evaluation.answer_sheet import SHEET_FILE, sheet_of
 from twin.evaluation.examination import Findings
 from twin.evaluation.gate import BASE
 from twin.evaluation.plots import draw_plots
+from twin.evaluation.question_scores import answered_questions
 from twin.evaluation.report import (
     MARKDOWN_FILE,
     PAGE_FILE,
-    REPORT_FILE,
-    RUN_FOLDER,
     EvaluationReport,
     report_folder,
 )
@@ -19,6 +18,7 @@ from twin.evaluation.report_markdown import markdown
 from twin.evaluation.report_page import render_report
 from twin.evaluation.style_plot import draw_style
 from twin.stores.files import FileStore
+from twin.stores.kept_reports import REPORT_FILE, RUN_FOLDER
 from twin.stores.tracking import TrackingRun
 
 
@@ -44,6 +44,10 @@ def publish_report(
         run.log_metrics(whole.flat())
         for path in sorted(folder.iterdir()):
             run.log_artifact(path, RUN_FOLDER)
+        run.log_questions(
+            f"{report.model} {report.lineage['dataset_version']}",
+            list(answered_questions(findings)),
+        )
         uri = files.publish_folder(
             folder, report_folder(report.model, report.version), replace=True
         )

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.domain.errors import BadDataError
 from twin.evaluation.apart import Apart
+from twin.evaluation.checks import Check, Verdict
 from twin.evaluation.contamination import Proof
-from twin.evaluation.gate import Check, Verdict
 from twin.evaluation.judging import JudgeReport
 from twin.evaluation.memorised import Memorised
 from twin.evaluation.power import Power
@@ -22,13 +22,11 @@ from twin.evaluation.resampling import Estimate
 from twin.evaluation.speed import Speed
 from twin.evaluation.style_report import StyleReport
 from twin.stores.files import FileStore
+from twin.stores.kept_reports import REPORT_FILE, REPORTS, RUN_FOLDER
 
-SCHEMA_VERSION = 2
-REPORT_FILE = "report.json"
+SCHEMA_VERSION = 3
 MARKDOWN_FILE = "report.md"
 PAGE_FILE = "report.html"
-RUN_FOLDER = "report"
-"""Of the files among the artifacts of the MLflow run."""
 
 
 class Decision(StrEnum):
@@ -71,10 +69,14 @@ class Retrieval(BaseModel):
 
 
 class SideBySide(BaseModel):
-    """One test instruction with what everyone wrote; ``answers`` is keyed as `Figure.values`."""
+    """One test instruction with what everyone wrote; ``answers`` is keyed as `Figure.values`.
+
+    ``document`` is the id of the one that it was made from, and is forgotten with.
+    """
 
     model_config = ConfigDict(frozen=True)
 
+    document: str
     instruction: str
     title: str
     url: str
@@ -82,12 +84,21 @@ class SideBySide(BaseModel):
     answers: dict[str, str]
 
 
+class TitledDocument(BaseModel):
+    """A document by its id, and what it is called."""
+
+    model_config = ConfigDict(frozen=True)
+
+    document: str
+    title: str
+
+
 class DocumentGroup(BaseModel):
     """Documents that hang together, and how many test samples come from them."""
 
     model_config = ConfigDict(frozen=True)
 
-    titles: tuple[str, ...]
+    documents: tuple[TitledDocument, ...]
     samples: int
 
 
@@ -173,7 +184,7 @@ class EvaluationReport(BaseModel):
 
 def report_folder(model: str, version: str) -> str:
     """Where a version's report lies in the file store."""
-    return f"reports/{model}/{version}"
+    return f"{REPORTS}/{model}/{version}"
 
 
 def has_report(files: FileStore, model: str, version: str) -> bool:

@@ -8,11 +8,19 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from twin.evaluation.gate import NAMES, Verdict, amount, too_small
+from twin.evaluation.checks import Verdict
+from twin.evaluation.gate import NAMES, amount, too_small
 from twin.evaluation.power import MIN_GROUPS
-from twin.evaluation.report import Decision, EvaluationReport, Figure, SideBySide
+from twin.evaluation.report import (
+    Decision,
+    DocumentGroup,
+    EvaluationReport,
+    Figure,
+    SideBySide,
+)
 from twin.evaluation.resampling import CONFIDENCE, Estimate
 from twin.evaluation.style_report import StyleReport
+from twin.stores.kept_reports import begin, end
 
 ROLES = ("candidate", "base", "champion", "reference", "author")
 _HEADINGS = {
@@ -348,12 +356,19 @@ def _listed(names: Sequence[str], most: int = 12) -> str:
 
 def _group_rows(report: EvaluationReport) -> list[list[str]]:
     rows = [["group of documents", "test samples"]]
-    return rows + [
-        [_inline("; ".join(group.titles)), str(group.samples)] for group in report.groups
-    ]
+    return rows + [[_titles(group), str(group.samples)] for group in report.groups]
+
+
+def _titles(group: DocumentGroup) -> str:
+    return "; ".join(
+        f"{begin(each.document)}{_inline(each.title)}{end(each.document)}"
+        for each in group.documents
+    )
 
 
 def _side_by_side(sample: SideBySide) -> Iterable[str]:
+    yield begin(sample.document)
+    yield ""
     yield f"### {_inline(sample.instruction)}"
     yield ""
     yield f"From [{_inline(sample.title)}](<{sample.url}>)."
@@ -363,6 +378,8 @@ def _side_by_side(sample: SideBySide) -> Iterable[str]:
         yield ""
         yield from (f"> {html.escape(line, quote=False)}" for line in text.splitlines() or [""])
         yield ""
+    yield end(sample.document)
+    yield ""
 
 
 def _pipe_table(rows: Sequence[Sequence[str]]) -> list[str]:

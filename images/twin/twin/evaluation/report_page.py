@@ -22,6 +22,7 @@ from twin.evaluation.report_markdown import (
 )
 from twin.evaluation.resampling import CONFIDENCE
 from twin.pages import page
+from twin.stores.kept_reports import begin, end
 
 TEMPLATE = "report.html.jinja"
 
@@ -88,6 +89,8 @@ def render_report(report: EvaluationReport, plots: Mapping[str, bytes]) -> str:
         ],
         blocks=dict(_blocks(report)),
         run=page.web_link(report.mlflow_run),
+        begin=lambda document: Markup(begin(document)),  # noqa: S704 # escaped there
+        end=lambda document: Markup(end(document)),  # noqa: S704 # as above
     )
 
 

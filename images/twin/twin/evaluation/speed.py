@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from twin.evaluation.gate import Check, Verdict
+from twin.evaluation.checks import Check, Verdict
 from twin.evaluation.resampling import CONFIDENCE, Estimate
 from twin.models.spending import Prices
 from twin.recipes import GateSection

@@ -8,7 +8,7 @@ pass for an instruction or for the end of a part; the reply is bound to a schema
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -46,12 +46,16 @@ class Winner(StrEnum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two answers to one question, and the passages that they must rest on."""
+    """Two answers to one question, and the passages that they must rest on.
+
+    ``document`` is the id of the one that it is about: what the judge replies is forgotten with it.
+    """
 
     question: str
     passages: tuple[str, ...]
     first: str
     second: str
+    document: str = field(default="", compare=False)
 
 
 class Reply(BaseModel):
@@ -130,7 +134,10 @@ class Judge:
         """
         orders = [_Asked(each, swapped) for each in comparisons for swapped in (False, True)]
         form = Form(JUDGE_VERSION, MAX_TOKENS, SCHEMA)
-        questions = [Question(asked.messages, form, _is_readable) for asked in orders]
+        questions = [
+            Question(asked.messages, form, _is_readable, asked.comparison.document)
+            for asked in orders
+        ]
         replies = self._asker.ask(questions, advance)
         winners = [_winner(asked, reply) for asked, reply in zip(orders, replies, strict=True)]
         verdicts = list(map(_agreed, winners[::2], winners[1::2]))

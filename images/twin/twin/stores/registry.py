@@ -1,8 +1,6 @@
 """The model registry: versions of registered models, and the aliases that say what serves.
 
-Talks to MLflow's documented REST API (https://mlflow.org/docs/latest/rest-api.html) over httpx
-instead of through `mlflow.MlflowClient`: importing that takes about four seconds, which is more
-than a job with nothing to do may last in all.
+Talks to MLflow by `twin.stores.mlflow_rest`, without its Python client.
 
 Weights never pass through MLflow. A version's source is a small manifest among its run's
 artifacts, and its tags say where the weights are and what they hash to.
@@ -11,23 +9,13 @@ artifacts, and its tags say where the weights are and what they hash to.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import httpx
 import structlog
 
-from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
-from twin.settings import Settings
-from twin.stores.mlflow_connection import (
-    HTTP_TIMEOUT_SECONDS,
-    mlflow_client,
-    mlflow_errors,
-    refused,
-    shown_url,
-    ui_url,
-    unreachable,
-)
+from twin.domain.errors import BadDataError
+from twin.stores.mlflow_connection import mlflow_client, mlflow_errors, ui_url
+from twin.stores.mlflow_rest import AlreadyExistsError, MlflowRest
 
 #: Aliases of a registered model.
 CANDIDATE = "candidate"
@@ -59,9 +47,6 @@ _LINEAGE_WORDS = {
     TRIAL: "Trial with",
 }
 
-_API = "/api/2.0/mlflow"
-_TIMEOUT = httpx.Timeout(HTTP_TIMEOUT_SECONDS, connect=3.0)
-_CONNECT_RETRIES = 2
 _PAGE = 100
 
 log = structlog.get_logger("twin")
@@ -79,39 +64,12 @@ class ModelVersion:
     tags: dict[str, str] = field(default_factory=dict)
 
 
-class Registry:
+class Registry(MlflowRest):
     """Registered models and their aliases.
 
     Every method raises `TryAgainError` if the server does not answer or fails, and
     `BadConfigurationError` if it refuses the credentials. Opening one makes no connection.
     """
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        auth = None
-        if settings.mlflow_username and settings.mlflow_password:
-            auth = (settings.mlflow_username, settings.mlflow_password.get_secret_value())
-        self._http = httpx.Client(
-            base_url=settings.mlflow_tracking_uri,
-            timeout=_TIMEOUT,
-            transport=httpx.HTTPTransport(retries=_CONNECT_RETRIES),
-            auth=auth,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def register(
         self,
@@ -266,7 +224,7 @@ class Registry:
     def _create_model(self, name: str) -> None:
         try:
             self._post("registered-models/create", {"name": name})
-        except _AlreadyExistsError:
+        except AlreadyExistsError:
             log.debug("registered model is there already", model=name)
 
     def _log_manifest(self, run_id: str, manifest: Mapping[str, str]) -> None:
@@ -281,75 +239,6 @@ class Registry:
     def _set_alias(self, name: str, alias: str, version: str) -> None:
         body = {"name": name, "alias": alias, "version": version}
         self._post("registered-models/alias", body)
-
-    def _get(self, path: str, **query: str) -> dict[str, Any] | None:
-        try:
-            return self._call("GET", path, params=query)
-        except _NotFoundError:
-            return None
-
-    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self._send("POST", path, body)
-
-    def _send(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return self._call(method, path, json=body)
-        except _NotFoundError as error:
-            raise BadDataError(str(error)) from None
-
-    def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        try:
-            response = self._http.request(method, f"{_API}/{path}", **arguments)
-        except httpx.TransportError as error:
-            raise TryAgainError(unreachable(self._settings, type(error).__name__)) from None
-        except httpx.InvalidURL:
-            raise BadConfigurationError(
-                f"TWIN_MLFLOW_TRACKING_URI: {shown_url(self._settings)!r} is no URL"
-            ) from None
-        if response.is_success:
-            return _json(response, self._settings)
-        raise _failure(response, self._settings)
-
-
-class _NotFoundError(Exception):
-    """MLflow knows no such model, version or alias."""
-
-
-class _AlreadyExistsError(Exception):
-    """MLflow has one of that name already."""
-
-
-def _failure(response: httpx.Response, settings: Settings) -> Exception:
-    if response.status_code in {401, 403}:
-        return BadConfigurationError(refused(settings))
-    if response.status_code == 429 or response.status_code >= 500:
-        return TryAgainError(
-            f"MLflow at {shown_url(settings)} failed with HTTP {response.status_code}: "
-            "see its log, then run this again"
-        )
-    body = _json(response, settings)
-    code, message = body.get("error_code", ""), body.get("message", response.reason_phrase)
-    # An alias that is not set is an invalid parameter to MLflow, not a missing resource.
-    unset_alias = "alias" in message.lower() and "not found" in message.lower()
-    if code == "RESOURCE_DOES_NOT_EXIST" or unset_alias:
-        return _NotFoundError(message)
-    if code == "RESOURCE_ALREADY_EXISTS":
-        return _AlreadyExistsError(message)
-    if "IntegrityError" in message:  # its database, when two set the same alias at once
-        return TryAgainError("MLflow was changed by another process at the same moment")
-    return BadDataError(f"MLflow refuses the request: {' '.join(message.split())}")
-
-
-def _json(response: httpx.Response, settings: Settings) -> dict[str, Any]:
-    try:
-        body = response.json()
-    except json.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        raise BadConfigurationError(
-            f"what answers at {shown_url(settings)} is not MLflow: check TWIN_MLFLOW_TRACKING_URI"
-        )
-    return body
 
 
 def _parse(version: Mapping[str, Any]) -> ModelVersion:

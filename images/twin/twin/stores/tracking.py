@@ -8,7 +8,7 @@ goes on) and are sent when it is back; what cannot be sent by the end of the job
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ from twin.stores.mlflow_connection import mlflow_client, mlflow_errors, ui_url
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
+
+    from twin.stores.question_traces import AnsweredQuestion
 
 #: Tag that says what a run computes: an unfinished run with the same key is gone on with.
 KEY_TAG = "twin.key"
@@ -51,6 +53,7 @@ class TrackingRun:
         self.url = f"{ui_url(settings)}/#/experiments/{experiment_id}/runs/{run_id}"
         self._client = client
         self._settings = settings
+        self._experiment_id = experiment_id
         self._waiting: list[Metric] = []
         self._send_after = 0.0
         self._away = False
@@ -143,6 +146,16 @@ class TrackingRun:
         tags = [InputTag("mlflow.data.context", context)]
         with mlflow_errors(self._settings):
             self._client.log_inputs(self.id, [DatasetInput(dataset, tags)])
+
+    def log_questions(self, dataset: str, questions: "Sequence[AnsweredQuestion]") -> None:
+        """Write the questions of an evaluation, as `log_questions` does.
+
+        Raises:
+            TryAgainError: MLflow does not answer.
+        """
+        from twin.stores.question_traces import log_questions
+
+        log_questions(self._settings, self._experiment_id, self.id, dataset, questions)
 
     def _try_to_send(self) -> None:
         try:
