@@ -15,11 +15,9 @@ from twin.evaluation.served_answers import (
     Contestant,
     Question,
     answers_of,
-    open_site,
     questions_of,
-    runnable,
-    slots_of,
 )
+from twin.evaluation.site import open_site, runnable, slots_of
 from twin.models.embedder import load_embedder
 from twin.models.engines.open_engine import EngineSite, open_engine
 from twin.rag.chain import Lineage, load_chain

@@ -7,7 +7,8 @@ from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.evaluation.contest import Contest
 from twin.evaluation.gate import BASE, CHAMPION, REFERENCE
 from twin.evaluation.held_out import HeldOut
-from twin.evaluation.served_answers import Contestant, Site, Task, open_site
+from twin.evaluation.served_answers import Contestant, Task
+from twin.evaluation.site import Site, open_site
 from twin.evaluation.transcripts import Transcript, transcript_of
 from twin.job import Job
 from twin.models.adapters import whole_weights

@@ -47,7 +47,8 @@ from twin.evaluation.memorised import (
 from twin.evaluation.report import Figure, Retrieval, SideBySide
 from twin.evaluation.resampling import Estimate, Statistic, difference, estimate
 from twin.evaluation.retrieval import ranks, recall, reciprocal_rank
-from twin.evaluation.served_answers import Contestant, Site
+from twin.evaluation.served_answers import Contestant
+from twin.evaluation.site import Site
 from twin.evaluation.speed import Speed, speed_check, speed_of
 from twin.evaluation.style import author_style
 from twin.evaluation.style_findings import find_authorship, style_report

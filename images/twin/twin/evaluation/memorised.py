@@ -27,7 +27,8 @@ from twin.evaluation.gate import BASE
 from twin.evaluation.held_out import HeldOut, hold_out
 from twin.evaluation.resampling import Estimate, estimate, mean_of, share_of
 from twin.evaluation.scores import Score, score_texts
-from twin.evaluation.served_answers import Completion, Contestant, Site, answers_of
+from twin.evaluation.served_answers import Completion, Contestant, answers_of
+from twin.evaluation.site import Site
 from twin.rag.prompt import build_messages
 from twin.recipes import GateSection, Recipe
 from twin.recipes.evaluation import MemorySection

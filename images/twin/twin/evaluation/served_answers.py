@@ -7,21 +7,19 @@ are written at once as the engine has slots for, and each is kept as soon as it 
 
 import asyncio
 import hashlib
-import importlib.util
 import json
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from twin.domain.answer import Answer
 from twin.domain.errors import BadDataError, TwinError
 from twin.evaluation.held_out import HeldOut
-from twin.models.embedder import Embedder
+from twin.evaluation.site import Site, slots_of
 from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.engines.open_engine import EngineSite, open_engine
 from twin.models.formats.chat_format import ChatFormat
@@ -30,10 +28,8 @@ from twin.rag.chain import Chain, Lineage, load_chain
 from twin.rag.prompt import PROMPT_VERSION
 from twin.rag.prompt_writer import sampling_params
 from twin.rag.query import Query
-from twin.recipes import Recipe, ServingSection
-from twin.settings import Settings
-from twin.stores.index import nothing_published, open_index
-from twin.stores.kept_answers import KeptAnswer, KeptAnswers
+from twin.recipes import Recipe
+from twin.stores.kept_answers import KeptAnswer
 
 FORMAT = 1
 """Part of every key: raise it when the same question is answered in another way."""
@@ -73,50 +69,11 @@ class Task(Protocol):
     def about(self) -> str:
         """Id of the document that it is about."""
 
-    def shape(self, site: "Site", /) -> dict[str, Any]:
+    def shape(self, site: Site, /) -> dict[str, Any]:
         """All that decides what is written, but for the model and its engine."""
 
     async def write(self, desk: Desk) -> KeptAnswer:
         """What the model writes, its key yet to be filled in."""
-
-
-@dataclass(frozen=True)
-class Site:
-    """Where and by what settings answers are written.
-
-    Attributes:
-        recipe: with the engine that runs here in ``serving``.
-        settings: of this machine.
-        kept: the answers so far.
-        embedder: gives the recipe's; called only if a model must run.
-        engine_note: why the engine is another than serving's; "" if it is the same.
-    """
-
-    recipe: Recipe
-    settings: Settings
-    kept: KeptAnswers
-    embedder: Callable[[], Embedder]
-    engine_note: str = ""
-
-    @property
-    def engine(self) -> str:
-        """The engine with what shapes its answers, for people: ``llama.cpp q8_0``."""
-        serving = self.recipe.serving
-        if serving.engine_kind == "llama.cpp":
-            return f"llama.cpp {serving.llama_cpp.quantisation}"
-        return serving.engine_kind
-
-    @cached_property
-    def index_digest(self) -> str:
-        """Digest of all that retrieval depends on: what is published, and by what it is searched.
-
-        Raises:
-            BadDataError: nothing is published yet.
-        """
-        state = open_index(self.settings, self.recipe).state()
-        if state is None:
-            raise nothing_published(self.recipe.name)
-        return hashlib.sha256(state.model_dump_json().encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -260,32 +217,6 @@ def questions_of(held_out: HeldOut, recipe: Recipe) -> list[Question]:
     ]
 
 
-def open_site(
-    recipe: Recipe, settings: Settings, kept: KeptAnswers, embedder: Callable[[], Embedder]
-) -> Site:
-    """The site of a recipe, with an engine that runs in this environment."""
-    serving, note = runnable(recipe.serving)
-    return Site(recipe.model_copy(update={"serving": serving}), settings, kept, embedder, note)
-
-
-def runnable(serving: ServingSection) -> tuple[ServingSection, str]:
-    """Serving by an engine that runs in this process, and why it is another than the recipe's.
-
-    Prompts, retrieval, decoding and guardrails stay those of serving in any case.
-    """
-    kind = serving.engine_kind
-    if kind == "transformers":
-        return serving, ""
-    if kind == "llama.cpp" and importlib.util.find_spec("xllamacpp") is not None:
-        return serving, ""
-    reason = {
-        "llama.cpp": "llama.cpp is not installed here",
-        "vllm": "vLLM does not run in the environment of evaluations",
-        "remote": "a remote endpoint does not run the candidate's weights",
-    }[kind]
-    return serving.model_copy(update={"engine": "transformers"}), f"{reason}: transformers answers"
-
-
 def answers_of(
     contestant: Contestant, tasks: Sequence[Task], site: Site, advance: Callable[[int], None]
 ) -> list[KeptAnswer]:
@@ -372,13 +303,6 @@ async def _write_all(
                 group.create_task(write(key, task))
     except ExceptionGroup as faults:
         raise faults.exceptions[0] from None
-
-
-def slots_of(serving: ServingSection) -> int:
-    """How many answers the engine writes at once."""
-    if serving.engine_kind == "llama.cpp":
-        return serving.llama_cpp.parallel
-    return serving.answers_at_once
 
 
 async def _timed(chain: Chain, query: Query) -> tuple[Answer, float, float]:

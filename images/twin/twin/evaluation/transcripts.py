@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from twin.evaluation.held_out import HeldOut
 from twin.evaluation.scores import Score, score_texts
-from twin.evaluation.served_answers import Contestant, Site, Task, answers_of, questions_of
+from twin.evaluation.served_answers import Contestant, Task, answers_of, questions_of
+from twin.evaluation.site import Site
 from twin.rag.prompt import format_passage
 from twin.stores.files import FileStore
 from twin.stores.kept_answers import KeptAnswer
