@@ -56,7 +56,7 @@ def test_bleu_is_that_of_sacrebleu_over_all_answers():
 
 def test_which_text_is_the_reference_matters():
     """A short answer is precise and wants for recall: BLEU and chrF tell swapped texts."""
-    assert value(bleu([SHORT], [WHOLE])) == pytest.approx(np.exp(1 - 12 / 6))
+    assert value(bleu([SHORT], [WHOLE])) == pytest.approx(np.exp(1 - 13 / 6))
     assert value(bleu([SHORT], [WHOLE])) < value(bleu([WHOLE], [SHORT]))
     expected = sacrebleu.sentence_chrf(SHORT, [WHOLE]).score / 100
     assert value(chrf([SHORT], [WHOLE])) == pytest.approx(expected)

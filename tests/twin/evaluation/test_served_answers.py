@@ -1,7 +1,13 @@
 """Evaluation's answers are serving's: the same chain, the same words, kept one by one."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +70,10 @@ def gone():
 
 def question(asked=ASKED[0], *, from_memory=False, **query):
     return Question(Query(question=asked, **query), from_memory, "document", "s1")
+
+
+def many():
+    return [question(f"{asked} {number}", seed=13) for number in range(60) for asked in ASKED]
 
 
 def changed(recipe, section, **fields):
@@ -147,6 +157,42 @@ def test_a_killed_evaluation_goes_on_where_it_was(twin, files):
     answers_of(contestant(twin), tasks, site, told.append)
     assert told == [2, 1]
     assert site.kept.written == 1
+
+
+@pytest.mark.nightly
+def test_a_process_that_is_killed_loses_no_answer_that_was_there(twin, files, tmp_path, root):
+    settings, recipe, weights = twin
+    script = f"""
+import sys
+from pathlib import Path
+from tests.twin.evaluation.test_served_answers import contestant, many, site_of
+from twin.recipes import load_recipe
+from twin.settings import Settings
+from twin.stores.files import open_files
+from twin.evaluation.served_answers import answers_of
+home, recipes = Path({str(settings.home)!r}), Path({str(settings.recipes)!r})
+settings = Settings(home=home, recipes=recipes, threads=1)
+twin = (settings, load_recipe("tiny", settings.recipes), Path({str(weights)!r}))
+site = site_of(twin, open_files(Settings(home=Path({str(tmp_path)!r}))))
+answers_of(contestant(twin), many(), site, lambda _: None)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    kept = tmp_path / "files" / "evaluation" / "answers"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and len(list(kept.glob("*.json"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = {path.name: path.read_text() for path in Path(kept).glob("*.json")}
+    assert 3 <= len(before) < len(many())
+    site = site_of(twin, files)
+    made = answers_of(contestant(twin), many(), site, lambda _: None)
+    assert site.kept.written == len(many()) - len(before)
+    assert {name: (kept / name).read_text() for name in before} == before
+    assert len(made) == len(many())
 
 
 @pytest.mark.parametrize(

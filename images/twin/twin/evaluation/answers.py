@@ -162,7 +162,8 @@ def self_bleu(answers: Sequence[str]) -> Statistic:
     scores = []
     for place, text in enumerate(spaced):
         others = [*spaced[place + 1 :], *spaced[:place]][:REFERENCES]
-        scores.append(counter.sentence_score(text, others).score / 100 if text and others else 0.0)
+        alike = counter.sentence_score(text, others).score / 100 if text and others else 0.0
+        scores.append(min(alike, 1.0))
     return share_of(scores)
 
 

@@ -48,7 +48,7 @@ def bleu(answers: Sequence[str], references: Sequence[str]) -> Statistic:
     import numpy as np
     from sacrebleu.metrics.bleu import BLEU
 
-    counter = BLEU(tokenize="none", smooth_method="none")
+    counter = BLEU(tokenize="none", effective_order=True)
     counted = [
         counter.sentence_score(_spaced(answer), [_spaced(reference)])
         for answer, reference in zip(answers, references, strict=True)
@@ -66,8 +66,9 @@ def bleu(answers: Sequence[str], references: Sequence[str]) -> Statistic:
             sys_len=int(sums[-2]),
             ref_len=int(sums[-1]),
             smooth_method="exp",
+            effective_order=True,
         )
-        return float(made.score) / 100
+        return min(float(made.score) / 100, 1.0)
 
     def of(weights: "NDArray[np.float64]") -> "NDArray[np.float64]":
         return np.apply_along_axis(score, -1, weights @ table)
