@@ -161,7 +161,8 @@ def test_a_killed_evaluation_goes_on_where_it_was(twin, files):
 
 @pytest.mark.nightly
 def test_a_process_that_is_killed_loses_no_answer_that_was_there(twin, files, tmp_path, root):
-    settings, recipe, weights = twin
+    """A process, killed. Buys: that answers are whole files from the moment they are there."""
+    settings, _, weights = twin
     script = f"""
 import sys
 from pathlib import Path
