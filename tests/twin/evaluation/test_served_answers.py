@@ -97,8 +97,11 @@ def served(twin, recipe, queries):
     return asyncio.run(answers())
 
 
-@pytest.mark.parametrize("engine", ["transformers", "llama.cpp"])
+@pytest.mark.parametrize(
+    "engine", ["transformers", pytest.param("llama.cpp", marks=pytest.mark.nightly)]
+)
 def test_an_evaluation_answers_as_the_endpoint_does(twin, files, engine):
+    """llama.cpp too. Buys: its slots; the path to an engine is the same for both."""
     recipe = changed(twin[1], "serving", engine=engine, answers_at_once=2)
     tasks = [question(asked, seed=13) for asked in ASKED]
     site = site_of(twin, files, recipe)
