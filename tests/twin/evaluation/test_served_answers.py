@@ -23,7 +23,7 @@ from twin.evaluation.served_answers import (
     answers_of,
     questions_of,
 )
-from twin.evaluation.site import open_site, runnable, slots_of
+from twin.evaluation.site import PATIENCE_SECONDS, open_site, runnable, slots_of
 from twin.models.embedder import load_embedder
 from twin.models.engines.open_engine import EngineSite, open_engine
 from twin.rag.chain import Lineage, load_chain
@@ -247,6 +247,13 @@ def test_another_index_asks_anew_what_shows_passages_alone(twin, files, tmp_path
     site = site_of((elsewhere, recipe, weights), files)
     answers_of(contestant(twin), tasks, site, lambda _: None)
     assert site.kept.written == 1
+
+
+def test_a_busy_machine_cuts_no_answer_short(twin, files):
+    recipe = changed(twin[1], "serving", answer_timeout_seconds=1, max_wait_seconds=1)
+    serving = site_of(twin, files, recipe).recipe.serving
+    assert serving.answer_timeout_seconds == serving.max_wait_seconds == PATIENCE_SECONDS
+    assert serving.shaping == twin[1].serving.shaping
 
 
 def test_a_question_that_serving_refuses_is_named(twin, files):

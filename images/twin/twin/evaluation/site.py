@@ -13,6 +13,10 @@ from twin.stores.index import nothing_published, open_index
 from twin.stores.kept_answers import KeptAnswers
 
 
+PATIENCE_SECONDS = 3_600
+"""What an answer may take: a caller's patience is no property of a model."""
+
+
 @dataclass(frozen=True)
 class Site:
     """Where and by what settings answers are written.
@@ -55,8 +59,13 @@ class Site:
 def open_site(
     recipe: Recipe, settings: Settings, kept: KeptAnswers, embedder: Callable[[], Embedder]
 ) -> Site:
-    """The site of a recipe, with an engine that runs in this environment."""
+    """The site of a recipe, with an engine that runs in this environment.
+
+    Nobody waits for these answers, so that a busy machine neither cuts one short nor gives one up.
+    """
     serving, note = runnable(recipe.serving)
+    patience = {"answer_timeout_seconds": PATIENCE_SECONDS, "max_wait_seconds": PATIENCE_SECONDS}
+    serving = serving.model_copy(update=patience)
     return Site(recipe.model_copy(update={"serving": serving}), settings, kept, embedder, note)
 
 
