@@ -12,7 +12,6 @@ from twin.settings import Settings
 from twin.stores.index import nothing_published, open_index
 from twin.stores.kept_answers import KeptAnswers
 
-
 PATIENCE_SECONDS = 3_600
 """What an answer may take: a caller's patience is no property of a model."""
 
