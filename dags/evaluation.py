@@ -11,6 +11,8 @@ side by side and the way to the report under *Required Actions*. Rejecting leave
 is, and is recorded on the version: nobody is asked about it again. Without an answer in seven days
 `approve` fails, nothing changes, and the next run asks again.
 
+With several *pods* in the form, each answers a share of the questions first.
+
 **Reads** the candidate, the champion and the test split. **Writes** a report to MLflow and the
 file store, and the alias `champion`.
 """
@@ -18,7 +20,7 @@ file store, and the alias `champion`.
 import datetime
 from typing import Any
 
-from airflow.sdk import DAG, chain, task, task_group
+from airflow.sdk import DAG, Param, TriggerRule, chain, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.approval import APPROVE, REJECT, Approval, left_by
@@ -39,8 +41,22 @@ AWAITS = "awaiting approval"
 
 EVALUATE = "one_candidate.evaluate"
 ASK = "one_candidate.approve"
+#: How a task of one share is called in the web UI.
+SHARE_OF_JOB = "{{ task.recipe }}: {{ task.options[0].partition('=')[2] }}"
 #: The version that was measured, and so the one that is approved: a newer candidate may wait.
 VERSION = left_by(EVALUATE, "ids", "version")
+
+
+@task
+def shares(recipes: list[str], *, params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Arguments of one job for each share of the answers; none where one pod does everything."""
+    pods = params["pods"]
+    return [
+        {"recipe": recipe, "options": [f"--shard={number}/{pods}"]}
+        for recipe in recipes
+        for number in range(1, pods + 1)
+        if pods > 1
+    ]
 
 
 @task(map_index_template=RECIPE_OF_TASK)
@@ -75,8 +91,30 @@ with DAG(
     description="Measure the candidate; the gate promotes, holds or rejects it.",
     schedule=[candidate],
     # A run that waits for a person must not hold up the evaluation of the next candidate.
-    **pipeline(__doc__, max_active_runs=4),
+    **pipeline(
+        __doc__,
+        max_active_runs=4,
+        params={
+            "pods": Param(
+                1,
+                type="integer",
+                minimum=1,
+                maximum=64,
+                title="Pods",
+                description="That answer the questions, a share each, before they are measured. "
+                "With 1 the pod that measures answers them too.",
+            )
+        },
+    ),
 ) as dag:
+    recipes = which_recipes()
+    answers = JobOperator.partial(
+        task_id="answer",
+        job="evaluation answer",
+        profile="gpu-1",
+        pool=GPU_POOL,
+        map_index_template=SHARE_OF_JOB,
+    ).expand_kwargs(shares(recipes))
 
     @task_group
     def one_candidate(recipe: Any) -> None:
@@ -88,6 +126,8 @@ with DAG(
             pool=GPU_POOL,
             recipe=recipe,
             map_index_template=RECIPE_OF_JOB,
+            # With one pod there are no shares, and a share may find all answered already.
+            trigger_rule=TriggerRule.NONE_FAILED,
         )
         approve = Approval(
             task_id="approve",
@@ -118,4 +158,4 @@ with DAG(
                 done,
             )
 
-    one_candidate.expand(recipe=which_recipes())
+    answers >> one_candidate.expand(recipe=recipes)

@@ -41,6 +41,7 @@ JOBS = {
     "training pairs",
     "training dpo",
     "training package",
+    "evaluation answer",
     "evaluation run",
     "evaluation promote",
     "evaluation reject",
@@ -105,6 +106,23 @@ def test_the_chain_hangs_together(bag: DagBag) -> None:
 
 def test_every_job_of_the_loop_is_run(bag: DagBag) -> None:
     assert {task.job for task in jobs(bag)} == JOBS
+
+
+def test_answers_are_shared_by_as_many_pods_as_the_form_says(bag: DagBag) -> None:
+    dag = bag.dags["evaluation"]
+    shares = dag.get_task("shares").python_callable
+    assert dag.params["pods"] == 1
+    assert shares(["one", "two"], params={"pods": 1}) == []
+    made = shares(["one", "two"], params={"pods": 2})
+    assert [(each["recipe"], each["options"]) for each in made] == [
+        ("one", ["--shard=1/2"]),
+        ("one", ["--shard=2/2"]),
+        ("two", ["--shard=1/2"]),
+        ("two", ["--shard=2/2"]),
+    ]
+    evaluate = dag.get_task("one_candidate.evaluate")
+    assert evaluate.upstream_task_ids >= {"answer"}
+    assert evaluate.trigger_rule == "none_failed", "without shares, answer is skipped"
 
 
 def test_an_unanswered_question_is_given_up_when_another_run_may_ask(bag: DagBag) -> None:

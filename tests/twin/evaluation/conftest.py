@@ -276,9 +276,12 @@ def _recipe(name: str, base: Path) -> Recipe:
             "author": {"id": "keeper", "name": AUTHOR},
             "sources": [{"kind": "folder", "name": "articles", "path": "include/handbook"}],
             "training": {"base_model": str(base)},
+            # Greedily by the reference engine: the same words each time, and nothing to convert.
+            "serving": {"engine": "transformers", "temperature": 0},
             "evaluation": {
                 "max_samples": 8,
                 "max_new_tokens": 24,
+                "memory": {"passages": 2, "given_tokens": 8, "continued_tokens": 4},
                 # Learning a hand takes seconds; the test of the block switches it on.
                 "style": {"packages": False},
                 # Half a million parameters learn what is likely, not how to write.

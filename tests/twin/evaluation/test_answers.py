@@ -8,11 +8,16 @@ from hypothesis import strategies as st
 from twin.domain.written import plain
 from twin.evaluation.answers import (
     copy_share,
+    distinct,
     distinct_pairs,
     mean_length,
     own_words,
+    personal_data_share,
     refusal_share,
+    repetition,
+    self_bleu,
 )
+from twin.text.personal_data import PersonalDataDetector
 
 LONG = "A gauge that nobody reads is a hole in the wall."
 OTHER = "On the third night of the watch the pump failed again."
@@ -86,10 +91,49 @@ def test_distinct_pairs_are_counted_over_all_answers():
     assert statistic.of(rows) == pytest.approx([2 / 3, 1 / 2, 1])
 
 
+def test_runs_of_every_length_are_counted():
+    answers = ["a b a b", "a b"]
+    assert value(distinct(answers, 1), 2) == pytest.approx(2 / 6)
+    assert value(distinct(answers, 2), 2) == pytest.approx(2 / 4)
+    assert value(distinct(answers, 3), 2) == 1
+    assert value(distinct(answers, 5), 2) == 0
+
+
+def test_an_answer_that_says_the_same_again_repeats():
+    again = "one two three four one two three four"  # five runs of four, the last like the first
+    assert value(repetition([again]), 1) == pytest.approx(1 / 5)
+    assert value(repetition([again, "one two three four"]), 2) == pytest.approx(1 / 10)
+    assert value(repetition([again, "one two three"]), 2) == pytest.approx(1 / 5), "too short"
+    assert value(repetition(["one two", ""]), 2) == 0
+
+
+def test_answers_that_are_all_the_same_are_alike():
+    assert value(self_bleu([LONG, LONG, LONG]), 3) == pytest.approx(1)
+    assert value(self_bleu([LONG, OTHER]), 2) < 0.2
+    alike = value(self_bleu([LONG, LONG, OTHER]), 3)
+    assert 0.6 < alike < 0.8, "each is compared with the others and not with itself"
+    assert value(self_bleu([LONG]), 1) == 0
+    assert value(self_bleu(["", ""]), 2) == 0
+
+
+def test_personal_data_counts_that_the_prompt_does_not_hold():
+    detector = PersonalDataDetector(names=("Ada Byron",), author_name="Ann")
+    mail = "Write to ada@example.org."
+
+    def share(answers, prompts):
+        return value(personal_data_share(answers, prompts, detector), len(answers))
+
+    assert share([mail, "Nothing."], ["Whom?", "What?"]) == 0.5
+    assert share([mail, "Nothing."], ["Whom? ada@example.org", "What?"]) == 0
+    assert share([mail, "Nothing."], ["Whom?", "ada@example.org"]) == 0.5, "another's prompt"
+    assert share(["Ask Ada Byron."], ["Whom?"]) == 1
+    assert share(["Ask Ann."], ["Whom?"]) == 0
+
+
 @given(st.lists(st.text(alphabet="ab .", max_size=30), min_size=1, max_size=6))
 def test_shares_are_shares(answers):
     for statistic in (
         copy_share(answers, answers, "", REFUSAL), distinct_pairs(answers),
-        refusal_share(answers, REFUSAL),
+        refusal_share(answers, REFUSAL), repetition(answers), self_bleu(answers),
     ):  # fmt: skip
         assert 0 <= value(statistic, len(answers)) <= 1

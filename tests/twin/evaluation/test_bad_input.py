@@ -108,10 +108,11 @@ def test_a_figure_that_is_no_number(world):
     world.package("trained")
     evaluate(world.job(require_approval=True))
     files = open_files(world.settings)
-    for name in files.names("evaluation/transcripts"):
-        kept = files.read_json(f"evaluation/transcripts/{name}")
-        kept["scored"][0][0] = "NaN"
-        files.write_json(f"evaluation/transcripts/{name}", kept)
+    for model in files.names("evaluation/scores"):
+        for name in files.names(f"evaluation/scores/{model}"):
+            kept = files.read_json(f"evaluation/scores/{model}/{name}")
+            kept["scores"] = {key: ["NaN", tokens] for key, (_, tokens) in kept["scores"].items()}
+            files.write_json(f"evaluation/scores/{model}/{name}", kept)
     job = world.job()
     evaluate(job, again=True)
     held(world, "1", "perplexity against base")

@@ -46,6 +46,14 @@ def test_a_candidate_that_learned_is_promoted_and_the_report_says_why(world):
     assert figures["style_similarity"].values["author"].value > 0.5
     assert report.retrieval.recall.value > 0.8
     assert report.lineage["dataset_version"] == "d1"
+    assert report.answered_by == "transformers"
+    assert set(report.apart) == {"from memory", "from passages"}
+    assert set(report.apart["from passages"]["ROUGE-L"]) == {"candidate", "base"}
+    assert "Faithfulness" not in report.apart["from memory"]
+    assert set(report.speed) == {"candidate", "base"}
+    assert report.flat()["candidate.seconds"] == report.speed["candidate"].seconds.value > 0
+    assert report.memorised.extraction.passages == 2
+    assert {"no personal data", "no training text by heart"} <= {c.name for c in report.checks}
     assert len(report.side_by_side) == 8
     assert all(set(shown.answers) == {"candidate", "base"} for shown in report.side_by_side)
 

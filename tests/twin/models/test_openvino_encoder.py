@@ -140,3 +140,30 @@ def test_once_converted_it_runs_without_torch(name, settings):
         "assert sys.modules['openvino_telemetry'] is None, 'it reports each import to its makers'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_the_first_texts_of_several_threads_do_not_wait_for_one_another(settings, floats):
+    """Each process's first arrays are what deadlocks, two times in three on one core: a new one."""
+    script = f"""
+import faulthandler, os, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+from twin.models.embedder import load_embedder
+from twin.settings import Settings
+os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})
+embedder = load_embedder({NAME!r}, Settings(home=Path({str(settings.home)!r}), threads=1))
+sys.setswitchinterval(1e-6)
+faulthandler.dump_traceback_later(60, exit=True)
+together = Barrier(4)
+def encode(number):
+    together.wait()
+    return embedder.encode([f"Text {{number}}."])
+with ThreadPoolExecutor(4) as threads:
+    assert len(list(threads.map(encode, range(4)))) == 4
+"""
+    assert floats.encode(["Made ready once."])
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2_000:]

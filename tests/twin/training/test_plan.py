@@ -56,7 +56,7 @@ def test_the_same_inputs_are_the_same_training(plan):
         {"sft": {"epochs": 3.0}}, {"sft": {"max_steps": 7}}, {"sft": {"learning_rate": 1e-5}},
         {"sft": {"batch_size": 3}}, {"sft": {"gradient_accumulation": 3}},
         {"sft": {"max_length": 99}}, {"sft": {"warmup_share": 0.5}}, {"sft": {"save_steps": 3}},
-        {"sft": {"max_validation_samples": 3}},
+        {"sft": {"max_validation_samples": 3}}, {"canaries": {"count": 2}},
     ],
     ids=str,
 )  # fmt: skip
@@ -160,3 +160,7 @@ def test_other_code_that_makes_pairs_leaves_the_first_stage(plan, monkeypatch):
     assert after.sft == before.sft
     assert after.pairs != before.pairs
     assert after.dpo != before.dpo
+
+
+def test_where_no_canary_is_planted_how_they_would_be_changes_nothing(plan, recipe):
+    assert plan(training(recipe, canaries={"repeats": 3, "seed": 4})) == plan()

@@ -28,6 +28,7 @@ class SheetRow(BaseModel):
         asked: digest of the prompt and of the author's passage.
         answers: role to what that model wrote.
         scored: role to the log-probability (nats) of the passage's tokens, and their number.
+        kept: role to the key under which the answer is kept with what the model was shown.
     """
 
     # A broken model's likelihoods may be no numbers.
@@ -39,6 +40,7 @@ class SheetRow(BaseModel):
     asked: str
     answers: dict[str, str]
     scored: dict[str, tuple[float, int]]
+    kept: dict[str, str] = {}
 
 
 class AnswerSheet(BaseModel):
@@ -63,6 +65,9 @@ def sheet_of(
             asked=digest_of_question(conversation, sample.answer),
             answers={role: made.answers[place] for role, made in transcripts.items()},
             scored={role: made.scored[place] for role, made in transcripts.items()},
+            kept={
+                role: made.served[place].key for role, made in transcripts.items() if made.served
+            },
         )
         for place, (sample, group, conversation) in enumerate(shown)
     )

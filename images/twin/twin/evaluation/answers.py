@@ -1,11 +1,11 @@
 """Plain figures of what a model wrote: does it copy, refuse, run on, or say the same each time?"""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from twin.domain.written import plain, refuses
 from twin.evaluation.resampling import Statistic, mean_of, ratio_of, share_of
+from twin.text.personal_data import PersonalDataDetector
 from twin.text.sentences import sentences
 from twin.text.words import count_words, words
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 LONG = 8
 """A sentence of more words that stands elsewhere verbatim is no coincidence."""
+REPEATED = 4
+"""Words of a run that counts as said again."""
+REFERENCES = 50
+"""Answers that one answer is compared with: what they cost grows with the square of all."""
 
 
 def copy_share(
@@ -67,13 +71,41 @@ def refusal_share(answers: Sequence[str], refusal: str) -> Statistic:
     return share_of([float(refuses(answer, refusal)) for answer in answers])
 
 
+def personal_data_share(
+    answers: Sequence[str], prompts: Sequence[str], detector: PersonalDataDetector
+) -> Statistic:
+    """Share of the answers with personal data that their prompts do not hold.
+
+    Args:
+        answers: what a model wrote.
+        prompts: all that it was shown, one for each answer.
+        detector: of personal data; it knows the author's own name and the recipe's names.
+    """
+
+    def invents(answer: str, shown: str) -> bool:
+        found = (answer[find.start : find.end] for find in detector.finds(answer))
+        return any(plain(item) not in shown for item in found)
+
+    return share_of(
+        [
+            float(invents(answer, shown))
+            for answer, shown in zip(answers, map(plain, prompts), strict=True)
+        ]
+    )
+
+
 def mean_length(answers: Sequence[str]) -> Statistic:
     """Words of an answer."""
     return mean_of([count_words(answer) for answer in answers], least=0.0)
 
 
 def distinct_pairs(answers: Sequence[str]) -> Statistic:
-    """Distinct-2: share of the pairs of neighbouring words, over all answers, that are different.
+    """Distinct-2; see `distinct`."""
+    return distinct(answers, 2)
+
+
+def distinct(answers: Sequence[str], length: int) -> Statistic:
+    """Distinct-n: share of the runs of so many words, over all answers, that are different.
 
     It falls as there is more text, so it compares models on the same questions only.
 
@@ -83,8 +115,11 @@ def distinct_pairs(answers: Sequence[str]) -> Statistic:
     import numpy as np
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counter = CountVectorizer(analyzer=_pairs, dtype=np.float64)
-    if not any(map(_pairs, answers)):
+    def runs(text: str) -> list[str]:
+        return _runs(text, length)
+
+    counter = CountVectorizer(analyzer=runs, dtype=np.float64)
+    if not any(map(runs, answers)):
         return share_of([0.0] * len(answers))
     counts = counter.fit_transform(answers)
     lengths = np.asarray(counts.sum(axis=1)).ravel()
@@ -96,6 +131,42 @@ def distinct_pairs(answers: Sequence[str]) -> Statistic:
     return Statistic(of, counted=lengths > 0, least=0.0, most=1.0)
 
 
+def repetition(answers: Sequence[str]) -> Statistic:
+    """Share of the runs of four words that stand in the same answer before; the mean of answers.
+
+    Answers of fewer words do not count.
+
+    Source: S. Welleck et al., "Neural Text Generation with Unlikelihood Training", ICLR 2020
+    (seq-rep-4).
+    """
+    made = [_runs(answer, REPEATED) for answer in answers]
+    if not any(made):
+        return share_of([0.0] * len(answers))
+    shares = [1 - len(set(runs)) / len(runs) if runs else 0.0 for runs in made]
+    return share_of(shares, [bool(runs) for runs in made])
+
+
+def self_bleu(answers: Sequence[str]) -> Statistic:
+    """How alike the answers are to one another: mean BLEU of each, the others being references.
+
+    0 means that no two share a run of four words, 1 that all are the same. Of many others, some
+    are references: as many as `REFERENCES`.
+
+    Source: Y. Zhu et al., "Texygen: A Benchmarking Platform for Text Generation Models", SIGIR
+    2018.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+
+    counter = BLEU(tokenize="none", effective_order=True)
+    spaced = [" ".join(words(answer.lower())) for answer in answers]
+    scores = []
+    for place, text in enumerate(spaced):
+        others = [*spaced[place + 1 :], *spaced[:place]][:REFERENCES]
+        alike = counter.sentence_score(text, others).score / 100 if text and others else 0.0
+        scores.append(min(alike, 1.0))
+    return share_of(scores)
+
+
 def _is_copied(sentence: str, shown: str, trained: str) -> bool:
     """Whether a sentence stands in what was shown or trained; all as `plain` gives them."""
     return sentence in trained or sentence in shown
@@ -105,6 +176,6 @@ def _long_sentences(answer: str) -> list[str]:
     return [plain(each) for each in sentences(answer) if count_words(each) > LONG]
 
 
-def _pairs(text: str) -> list[str]:
+def _runs(text: str, length: int) -> list[str]:
     said = words(text.lower())
-    return [f"{first} {second}" for first, second in pairwise(said)]
+    return [" ".join(said[start : start + length]) for start in range(len(said) - length + 1)]

@@ -1,5 +1,6 @@
 """Commands of `twin evaluation`."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,49 @@ def run(
         evaluate(job, again=again)
 
     run_job("evaluation run", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def answer(
+    recipe: RecipeOption,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+    shard: Annotated[
+        str,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Answer every N-th question from the I-th on: 2/3 is the second of three shares.",
+        ),
+    ] = "1/1",
+) -> None:
+    """Answer the questions of an evaluation, or a share of them, ahead of `evaluation run`.
+
+    Candidate, base, champion and reference answer as serving does, and the author's passages are
+    scored. Every answer is kept in <files>/evaluation by model, question and settings, so that any
+    number of these may run at once, a killed one goes on where it was, and `evaluation run` only
+    measures. Reads what `evaluation run` reads; writes no report and no verdict. Ends with 99,
+    nothing to do, where all is kept already.
+    """
+
+    def body(job: Job) -> None:
+        from twin.evaluation.answer import answer_share
+
+        answer_share(job, share)
+
+    share = _share(shard)
+    run_job("evaluation answer", body, recipe=recipe, run_id=run_id, result=result)
+
+
+def _share(shard: str) -> tuple[int, int]:
+    """Number of a share, from 1, and how many there are."""
+    found = re.fullmatch(r"([1-9]\d{0,3})/([1-9]\d{0,3})", shard)
+    if found is None or int(found[1]) > int(found[2]):
+        raise typer.BadParameter(
+            f"{shard!r} is no share: write I/N with I from 1 to N, such as 2/3",
+            param_hint="--shard",
+        )
+    return int(found[1]), int(found[2])
 
 
 @app.command()

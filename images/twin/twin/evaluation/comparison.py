@@ -16,7 +16,8 @@ from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample, Split
 from twin.evaluation.answer_sheet import SheetRow
 from twin.evaluation.contenders import Contender
-from twin.evaluation.examination import CANDIDATE, figures_of, make_yardstick, side_by_side
+from twin.evaluation.contestants import CANDIDATE
+from twin.evaluation.examination import figures_of, make_yardstick, side_by_side
 from twin.evaluation.held_out import HeldOut
 from twin.evaluation.measures import author_statistics, measure
 from twin.evaluation.report import Figure, SideBySide
@@ -28,6 +29,7 @@ from twin.rag.prompt import build_messages
 from twin.recipes import Recipe
 from twin.settings import Settings
 from twin.stores.files import open_files
+from twin.stores.kept_answers import KeptAnswers
 from twin.stores.sample_sets import SampleSets
 
 
@@ -89,7 +91,8 @@ def compare(
         )
     held_out = _held_out(shared, by_id, recipe.author.name)
     paired = (shared, [theirs[row.asked] for row in shared])
-    made = {name: _transcript(rows) for name, rows in zip(names, paired, strict=True)}
+    answers = KeptAnswers(open_files(settings))
+    made = {name: _transcript(rows, answers) for name, rows in zip(names, paired, strict=True)}
     train = {sample.id: sample for each in (one, other) for sample in _train(each, sets)}
     embedder = load_embedder(recipe.features.embedder, settings)
     authorship, _ = find_authorship(list(train.values()), recipe, open_files(settings))
@@ -143,10 +146,13 @@ def _held_out(
     )
 
 
-def _transcript(rows: Sequence[SheetRow]) -> Transcript:
+def _transcript(rows: Sequence[SheetRow], answers: KeptAnswers) -> Transcript:
+    """With what the model was shown, unless some of that has been forgotten."""
+    kept = [answers.find(key) if (key := row.kept.get(CANDIDATE)) else None for row in rows]
     return Transcript(
         answers=tuple(row.answers[CANDIDATE] for row in rows),
         scored=tuple(row.scored[CANDIDATE] for row in rows),
+        served=tuple(filter(None, kept)) if all(kept) else (),
     )
 
 

@@ -1,6 +1,7 @@
 """Who is measured against whom, and whether that has been done already."""
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +18,7 @@ from twin.stores.registry import (
 )
 
 #: Raise it when the same figures are judged in another way: candidates are then judged anew.
-GATE_VERSION = "3"
+GATE_VERSION = "4"
 
 #: Tags that an evaluation leaves on the version.
 EVALUATION = "evaluation"
@@ -141,6 +142,7 @@ def _contest(
         reference.weights_digest if reference else "",
         dataset_version,
         recipe.digest("evaluation", "retrieval", *(["judge"] if recipe.judge else [])),
+        json.dumps(recipe.serving.shaping, sort_keys=True),
         *_people(recipe),
     )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

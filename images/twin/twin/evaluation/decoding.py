@@ -165,7 +165,8 @@ class Bench:
         """Answers to all questions by one setting."""
         recipe = self._recipe
         params = decoding.params(
-            recipe.evaluation.max_new_tokens, recipe.serving.repetition_penalty
+            recipe.evaluation.max_new_tokens or recipe.serving.max_new_tokens,
+            recipe.serving.repetition_penalty,
         )
         began = time.perf_counter()
         made = self._model.generate_batch(held_out.conversations, params)

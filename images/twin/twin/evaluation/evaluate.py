@@ -154,6 +154,10 @@ def _report(
         retrieval=findings.retrieval,
         judge=findings.judged,
         style=findings.style,
+        answered_by=findings.answered_by,
+        apart=findings.apart,
+        speed=dict(findings.speed),
+        memorised=findings.memorised,
         checks=judgement.checks,
         side_by_side=findings.side_by_side,
         lineage={

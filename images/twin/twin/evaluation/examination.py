@@ -4,23 +4,31 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
-from twin.domain.errors import BadConfigurationError, BadDataError
+from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample
 from twin.domain.written import plain
+from twin.evaluation.apart import Apart, apart
 from twin.evaluation.authorship_check import authorship_check
 from twin.evaluation.checks import Check
 from twin.evaluation.contest import Contest
+from twin.evaluation.contestants import (
+    CANDIDATE,
+    OPPONENTS,
+    contestants_of,
+    site_of,
+    transcripts_of,
+)
 from twin.evaluation.faithfulness_limit import faithfulness_check
-from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Evidence, Judgement, judge
-from twin.evaluation.held_out import HeldOut, hold_out
+from twin.evaluation.gate import Evidence, Judgement, judge
+from twin.evaluation.held_out import HeldOut
 from twin.evaluation.judging import JudgeReport, ask_judge, judge_doubts, preference_checks
-from twin.evaluation.material import Material
+from twin.evaluation.material import Material, held_out_of
 from twin.evaluation.measures import (
     AUTHORSHIP,
     COPIES,
     MEASURES,
+    PERSONAL_DATA,
     STYLE,
     Measured,
     Yardstick,
@@ -29,28 +37,34 @@ from twin.evaluation.measures import (
     gains,
     measure,
 )
+from twin.evaluation.memorised import (
+    Memorised,
+    completions_to_write,
+    leak_checks,
+    look_for_training_data,
+    work_of,
+)
 from twin.evaluation.report import Figure, Retrieval, SideBySide
 from twin.evaluation.resampling import Estimate, Statistic, difference, estimate
 from twin.evaluation.retrieval import ranks, recall, reciprocal_rank
+from twin.evaluation.served_answers import Contestant
+from twin.evaluation.site import Site
+from twin.evaluation.speed import Speed, speed_check, speed_of
 from twin.evaluation.style import author_style
 from twin.evaluation.style_findings import find_authorship, style_report
 from twin.evaluation.style_report import StyleReport
-from twin.evaluation.transcripts import Transcript, transcript_of
+from twin.evaluation.transcripts import Transcript
 from twin.job import Job
-from twin.models.adapters import whole_weights
-from twin.models.bases.base_models import prepare_base_model
-from twin.models.embedder import Embedder, load_embedder
-from twin.models.language_model import SamplingParams
-from twin.rag.prompt import END_MARKS
+from twin.models.embedder import Embedder
 from twin.rag.retrieve import make_retriever
 from twin.rag.support import SupportVerifier
 from twin.recipes import GateSection, Recipe
-from twin.stores.files import FileStore, folder_digest
+from twin.recipes.evaluation import CostSection
+from twin.stores.files import FileStore
 from twin.stores.index import open_index
+from twin.text.personal_data import PersonalDataDetector
 
-CANDIDATE = "candidate"
 AUTHOR = "author"
-OPPONENTS = (BASE, CHAMPION, REFERENCE)
 SHOWN_SIDE_BY_SIDE = 12
 
 
@@ -67,12 +81,16 @@ class Findings:
     style: StyleReport
     judgement: Judgement
     side_by_side: tuple[SideBySide, ...]
+    answered_by: str
+    apart: Apart
+    speed: Mapping[str, Speed]
+    memorised: Memorised
 
 
 def examine(job: Job, contest: Contest, material: Material, files: FileStore) -> Findings:
     """Measure candidate, base, champion and reference (if any) on the test samples.
 
-    One language model at a time is in memory, and none while the embedder works. A champion that
+    One language model at a time is in memory. A champion that
     can't be measured is a doubt, which the gate holds the candidate for.
 
     Raises:
@@ -80,15 +98,13 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
             that the recipe's gate decides by.
     """
     recipe, section = job.recipe, job.recipe.evaluation
-    held_out = hold_out(
-        material.clean,
-        material.groups,
-        recipe.author.name,
-        max_samples=section.max_samples,
-        seed=section.seed,
-    )
-    transcripts, doubts = _transcripts(job, contest, held_out, files)
-    embedder = load_embedder(recipe.features.embedder, job.settings)
+    held_out = held_out_of(material, recipe)
+    site = site_of(job, files)
+    contestants = contestants_of(job, contest)
+    ahead = completions_to_write(material.train, recipe)
+    transcripts, doubts = transcripts_of(job, contestants, held_out, site, files, ahead)
+    memorised = _memorised(job, contest, contestants, material, site, files)
+    embedder = site.embedder()
     authorship, why_absent = find_authorship(material.train, recipe, files)
     by = replace(make_yardstick(recipe, held_out, material.train, embedder), authorship=authorship)
     measured = {role: measure(transcript, by) for role, transcript in transcripts.items()}
@@ -98,9 +114,11 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
     figures = figures_of(measured, author_statistics(by), sure)
     retrieval = _retrieval(job, embedder, material)
     judged = ask_judge(job, held_out, transcripts, files)
+    speed = _speed(transcripts, held_out, site, section.cost)
+    values = {each.name: each.values[CANDIDATE] for each in figures}
     evidence = Evidence(
         soundness=measured[CANDIDATE].soundness,
-        copies=next(each for each in figures if each.name == COPIES).values[CANDIDATE],
+        copies=values[COPIES],
         gains={
             role: _judged_gains(figures, role, section.gate.primary)
             for role in OPPONENTS
@@ -115,9 +133,9 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         further=(
             *_authorship_checks(hands, sure, section.gate),
             *preference_checks(judged, section.gate),
-            *faithfulness_check(
-                {each.name: each.values[CANDIDATE] for each in figures}, section.gate
-            ),
+            *faithfulness_check(values, section.gate),
+            *speed_check(speed.get(CANDIDATE), section.gate),
+            *leak_checks(memorised, values[PERSONAL_DATA], section.gate),
         ),
     )
     return Findings(
@@ -132,7 +150,35 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         else style_report(authorship, material, hands, held_out.groups),
         judgement=judge(evidence, section.gate),
         side_by_side=side_by_side(held_out, transcripts, SHOWN_SIDE_BY_SIDE),
+        answered_by="; ".join(filter(None, (site.engine, site.engine_note))),
+        apart=apart(measured, held_out, sure),
+        speed=speed,
+        memorised=memorised,
     )
+
+
+def _memorised(
+    job: Job,
+    contest: Contest,
+    contestants: Mapping[str, Contestant],
+    material: Material,
+    site: Site,
+    files: FileStore,
+) -> Memorised:
+    tags = contest.candidate.tags
+    total = work_of(material.train, tags, job.recipe)
+    with job.progress("looking for training data", total) as advance:
+        return look_for_training_data(contestants, material.train, tags, site, files, advance)
+
+
+def _speed(
+    transcripts: Mapping[str, Transcript], held_out: HeldOut, site: Site, prices: CostSection
+) -> dict[str, Speed]:
+    made = {
+        role: speed_of(transcript.served, held_out.groups, site.engine, prices)
+        for role, transcript in transcripts.items()
+    }
+    return {role: speed for role, speed in made.items() if speed is not None}
 
 
 def _check_primary(primary: str, candidate: Measured, no_authorship: str) -> None:
@@ -143,52 +189,6 @@ def _check_primary(primary: str, candidate: Measured, no_authorship: str) -> Non
             f"evaluation.gate.primary is {primary}, but no test sample can be measured by it: "
             "write questions with facts for documents of the test split, or choose perplexity"
         )
-
-
-def _transcripts(
-    job: Job, contest: Contest, held_out: HeldOut, files: FileStore
-) -> tuple[dict[str, Transcript], list[str]]:
-    """The transcripts by role, and why an earlier champion has none."""
-    contestants = _contestants(job, contest)
-    params = SamplingParams(
-        max_new_tokens=job.recipe.evaluation.max_new_tokens,
-        temperature=0.0,
-        repetition_penalty=job.recipe.serving.repetition_penalty,
-        stop=END_MARKS,
-    )
-    made: dict[str, Transcript] = {}
-    doubts = []
-    with job.progress("measuring", len(contestants) * len(held_out.samples)) as advance:
-        for role, (digest, weights) in contestants.items():
-            try:
-                made[role] = transcript_of(
-                    digest,
-                    weights,
-                    held_out,
-                    params,
-                    settings=job.settings,
-                    files=files,
-                    advance=advance,
-                )
-            except (BadDataError, BadConfigurationError) as error:
-                if role in {CANDIDATE, BASE}:
-                    raise
-                doubts.append(f"the {role} can't be measured: {error}")
-    return made, doubts
-
-
-def _contestants(job: Job, contest: Contest) -> dict[str, tuple[str, Callable[[], Path]]]:
-    """Role to the digest of the weights and a way to get them."""
-    settings, candidate, champion = job.settings, contest.candidate, contest.champion
-    base_model = candidate.tags.get("base_model", job.recipe.training.base_model)
-    base = prepare_base_model(base_model, settings)
-    made: dict[str, tuple[str, Callable[[], Path]]] = {}
-    versions = ((CANDIDATE, candidate), (CHAMPION, champion), (REFERENCE, contest.reference))
-    for role, version in versions:
-        if version is not None:
-            made[role] = (version.weights_digest, partial(whole_weights, version, settings))
-    made[BASE] = (folder_digest(base), lambda: base)
-    return {role: made[role] for role in (CANDIDATE, *OPPONENTS) if role in made}
 
 
 def make_yardstick(
@@ -213,6 +213,7 @@ def make_yardstick(
         verifier=SupportVerifier(embedder),
         refusal=recipe.retrieval.dont_know,
         trained=plain("\n".join(dict.fromkeys(answers))),
+        detector=PersonalDataDetector(recipe.datasets.personal_data.names, recipe.author.name),
     )
 
 
@@ -239,7 +240,11 @@ def figures_of(
     for each in MEASURES:
         if each.name not in measured[subject].statistics:
             continue
-        values = {role: sure(model.statistics[each.name]) for role, model in measured.items()}
+        values = {
+            role: sure(model.statistics[each.name])
+            for role, model in measured.items()
+            if each.name in model.statistics
+        }
         if each.name in author:
             values[AUTHOR] = sure(author[each.name])
         made.append(

@@ -43,6 +43,7 @@ def grounding(
     verifier: SupportVerifier,
     embedder: Embedder,
     refusal: str,
+    shown: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, Statistic]:
     """The figures that the samples allow.
 
@@ -52,9 +53,11 @@ def grounding(
         verifier: tells what supports a sentence; it keeps the vectors of passages.
         embedder: for what texts mean.
         refusal: the recipe's ``retrieval.dont_know``.
+        shown: to each the passages that the model was shown; None: those of the samples.
     """
     said = ["" if refuses(answer, refusal) else answer for answer in answers]
-    made = {**_supported(said, samples, verifier)}
+    passages = [sample.context for sample in samples] if shown is None else shown
+    made = {**_supported(said, samples, verifier, passages)}
     answerable = [not must_refuse(sample) for sample in samples]
     if any(answerable):
         made[RELEVANCE] = mean_of(_relevance(said, samples, embedder), answerable, least=-1, most=1)
@@ -74,9 +77,15 @@ def must_refuse(sample: InstructSample) -> bool:
 
 
 def _supported(
-    said: Sequence[str], samples: Sequence[InstructSample], verifier: SupportVerifier
+    said: Sequence[str],
+    samples: Sequence[InstructSample],
+    verifier: SupportVerifier,
+    shown: Sequence[Sequence[str]],
 ) -> dict[str, Statistic]:
-    """Faithfulness and citations, over the samples that show passages."""
+    """Faithfulness and citations, over the samples that are answered from passages.
+
+    One for which retrieval has found nothing counts as one about which nothing is said.
+    """
     grounded = [bool(sample.context) and not must_refuse(sample) for sample in samples]
     if not any(grounded):
         return {}
@@ -84,8 +93,8 @@ def _supported(
     right: list[set[int]] = [set() for _ in samples]
     for place, sample in enumerate(samples):
         if grounded[place]:
-            mine[place] = verifier.verify(said[place], sample.context)
-            right[place] = cited(verifier.verify(sample.answer, sample.context))
+            mine[place] = verifier.verify(said[place], shown[place])
+            right[place] = cited(verifier.verify(sample.answer, shown[place]))
     citing = list(map(cited, mine))
     hits = [len(one & other) for one, other in zip(citing, right, strict=True)]
     held = [sum(support.is_supported for support in supports) for supports in mine]

@@ -15,7 +15,7 @@ from twin.text.shingles import alike
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Test samples with the prompts that the models are shown, as serving would show them.
+    """Test samples, each with the prompt after which the author's passage is scored.
 
     ``groups`` names each sample's group of documents, by the first of them.
     """

@@ -7,7 +7,8 @@ from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample, Split
 from twin.evaluation.contamination import Proof, Trained, TrainingSet, trained_on, uncontaminated
 from twin.evaluation.contest import Contest
-from twin.evaluation.held_out import document_groups
+from twin.evaluation.held_out import HeldOut, document_groups, hold_out
+from twin.recipes import Recipe
 from twin.stores.sample_sets import SampleSets
 
 
@@ -60,6 +61,21 @@ def gather(contest: Contest, sets: SampleSets) -> Material:
         new_documents=len(new),
         doubts=tuple(doubts),
         proof=Proof(sets=tuple(searched), documents=len(groups), left_out=left_out),
+    )
+
+
+def held_out_of(material: Material, recipe: Recipe) -> HeldOut:
+    """The questions that an evaluation asks.
+
+    Raises:
+        BadDataError: there are none.
+    """
+    return hold_out(
+        material.clean,
+        material.groups,
+        recipe.author.name,
+        max_samples=recipe.evaluation.max_samples,
+        seed=recipe.evaluation.seed,
     )
 
 

@@ -8,10 +8,14 @@ from twin.domain.sample import InstructSample, is_known_right
 from twin.domain.written import QuestionKind
 from twin.evaluation.answers import (
     copy_share,
+    distinct,
     distinct_pairs,
     mean_length,
     own_words,
+    personal_data_share,
     refusal_share,
+    repetition,
+    self_bleu,
 )
 from twin.evaluation.authorship import TOGETHER, Authorship
 from twin.evaluation.grounding import (
@@ -24,7 +28,7 @@ from twin.evaluation.grounding import (
 )
 from twin.evaluation.held_out import HeldOut
 from twin.evaluation.meaning import cosine_similarities
-from twin.evaluation.overlap import rouge_l
+from twin.evaluation.overlap import bleu, chrf, rouge_l
 from twin.evaluation.perplexity import perplexity, perplexity_gain
 from twin.evaluation.resampling import Statistic, difference, mean_of, share_of
 from twin.evaluation.soundness import Soundness, examine
@@ -32,10 +36,13 @@ from twin.evaluation.style import AuthorStyle
 from twin.evaluation.transcripts import Transcript
 from twin.models.embedder import Embedder
 from twin.rag.support import SupportVerifier
+from twin.text.personal_data import PersonalDataDetector
 
 PERPLEXITY = "perplexity"
 RIGHT = "answers_right"
 ROUGE_L = "rouge_l"
+BLEU = "bleu"
+CHRF = "chrf"
 AUTHORSHIP = TOGETHER
 STYLE = "style_similarity"
 DELTA = "burrows_delta"
@@ -43,7 +50,12 @@ MEANING = "semantic_similarity"
 COPIES = "copy_share"
 REFUSALS = "refusal_share"
 LENGTH = "answer_words"
+DISTINCT_WORDS = "distinct_1"
 DISTINCT = "distinct_2"
+DISTINCT_TRIPLES = "distinct_3"
+SELF_BLEU = "self_bleu"
+REPETITION = "repetition"
+PERSONAL_DATA = "personal_data"
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,8 @@ MEASURES = (
     Measure(PERPLEXITY, "Perplexity", "lower"),
     Measure(RIGHT, "Answers right", "higher"),
     Measure(ROUGE_L, "ROUGE-L", "higher"),
+    Measure(BLEU, "BLEU", "higher"),
+    Measure(CHRF, "chrF", "higher"),
     Measure(AUTHORSHIP, "The author's hand", "higher"),
     Measure(STYLE, "Style similarity", "higher"),
     Measure(DELTA, "Burrows' Delta", "lower"),
@@ -71,7 +85,12 @@ MEASURES = (
     Measure(COPIES, "Copy share", "neither"),
     Measure(REFUSALS, "Refusals", "neither"),
     Measure(LENGTH, "Words an answer", "neither"),
+    Measure(DISTINCT_WORDS, "Distinct words", "neither"),
     Measure(DISTINCT, "Distinct word pairs", "neither"),
+    Measure(DISTINCT_TRIPLES, "Distinct word triples", "neither"),
+    Measure(SELF_BLEU, "Self-BLEU", "neither"),
+    Measure(REPETITION, "Repetition", "neither"),
+    Measure(PERSONAL_DATA, "Personal data", "neither"),
 )
 
 
@@ -86,6 +105,7 @@ class Yardstick:
         verifier: for what passages support; one for all models, since it keeps their vectors.
         refusal: the recipe's ``retrieval.dont_know``.
         trained: the training text, as `plain` gives it.
+        detector: of personal data.
         authorship: what tells the author's hand from others; None: nothing does.
     """
 
@@ -95,6 +115,7 @@ class Yardstick:
     verifier: SupportVerifier
     refusal: str
     trained: str
+    detector: PersonalDataDetector
     authorship: Authorship | None = None
 
 
@@ -114,16 +135,19 @@ class Measured:
 def measure(transcript: Transcript, by: Yardstick) -> Measured:
     """Everything that is measured of one model."""
     answers, passages = transcript.answers, by.held_out.passages
-    own = own_words(answers, by.held_out.prompts, by.trained, by.refusal)
+    prompts = transcript.prompts(by.held_out)
+    own = own_words(answers, prompts, by.trained, by.refusal)
     hands = _hands(own, by)
     statistics = {
         PERPLEXITY: perplexity(transcript.scored),
         ROUGE_L: mean_of(rouge_l(answers, passages), least=0.0, most=1.0),
+        BLEU: bleu(answers, passages),
+        CHRF: chrf(answers, passages),
         **_of_hands(hands),
         STYLE: by.style.similarity(answers),
         DELTA: by.style.delta(answers),
         MEANING: mean_of(cosine_similarities(by.embedder, answers, passages)),
-        **_of_answers(answers, by),
+        **_of_answers(answers, by, prompts, transcript.shown(by.held_out)),
     }
     checked = [_can_be_checked(sample) for sample in by.held_out.samples]
     if any(checked):
@@ -151,7 +175,9 @@ def author_statistics(by: Yardstick) -> dict[str, Statistic]:
         **_of_hands(author_hands(by)),
         STYLE: by.style.similarity(passages),
         DELTA: by.style.delta(passages),
-        **_of_answers(passages, by),
+        **_of_answers(
+            passages, by, by.held_out.prompts, [each.context for each in by.held_out.samples]
+        ),
     }
 
 
@@ -166,19 +192,29 @@ def gains(candidate: Measured, other: Measured) -> dict[str, Statistic]:
         if measure.better == "higher"
         else difference(theirs[measure.name], mine[measure.name])
         for measure in MEASURES
-        if measure.better != "neither" and measure.name in mine
+        if measure.better != "neither" and measure.name in mine and measure.name in theirs
     }
     relative = perplexity_gain(candidate.transcript.scored, other.transcript.scored)
     return {**made, PERPLEXITY: relative}
 
 
-def _of_answers(answers: Sequence[str], by: Yardstick) -> dict[str, Statistic]:
+def _of_answers(
+    answers: Sequence[str],
+    by: Yardstick,
+    prompts: Sequence[str],
+    shown: Sequence[Sequence[str]],
+) -> dict[str, Statistic]:
     return {
-        COPIES: copy_share(answers, by.held_out.prompts, by.trained, by.refusal),
+        COPIES: copy_share(answers, prompts, by.trained, by.refusal),
         REFUSALS: refusal_share(answers, by.refusal),
         LENGTH: mean_length(answers),
+        DISTINCT_WORDS: distinct(answers, 1),
         DISTINCT: distinct_pairs(answers),
-        **grounding(answers, by.held_out.samples, by.verifier, by.embedder, by.refusal),
+        DISTINCT_TRIPLES: distinct(answers, 3),
+        SELF_BLEU: self_bleu(answers),
+        REPETITION: repetition(answers),
+        PERSONAL_DATA: personal_data_share(answers, prompts, by.detector),
+        **grounding(answers, by.held_out.samples, by.verifier, by.embedder, by.refusal, shown),
     }
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 
-from twin.evaluation.examination import CANDIDATE, Findings
-from twin.evaluation.measures import DELTA, DISTINCT, STYLE
+from twin.evaluation.contestants import CANDIDATE
+from twin.evaluation.examination import Findings
+from twin.evaluation.measures import DELTA, DISTINCT, DISTINCT_TRIPLES, DISTINCT_WORDS, STYLE
 from twin.evaluation.resampling import Statistic
 from twin.stores.question_traces import AnsweredQuestion
 
-OF_THE_WHOLE = frozenset({STYLE, DELTA, DISTINCT})
+OF_THE_WHOLE = frozenset({STYLE, DELTA, DISTINCT, DISTINCT_WORDS, DISTINCT_TRIPLES})
 """Measures of many answers together: of one they say nothing."""
 
 
@@ -19,12 +20,13 @@ def answered_questions(findings: Findings) -> Iterator[AnsweredQuestion]:
         for name, statistic in findings.candidate.statistics.items()
         if name not in OF_THE_WHOLE
     }
+    shown = transcripts[CANDIDATE].shown(held_out)
     for place, sample in enumerate(held_out.samples):
         yield AnsweredQuestion(
             sample=sample.id,
             document=sample.document_id,
             question=sample.instruction,
-            passages=sample.context,
+            passages=shown[place],
             expected=sample.answer,
             answer=transcripts[CANDIDATE].answers[place],
             others={

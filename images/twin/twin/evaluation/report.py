@@ -12,11 +12,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.domain.errors import BadDataError
+from twin.evaluation.apart import Apart
 from twin.evaluation.checks import Check, Verdict
 from twin.evaluation.contamination import Proof
 from twin.evaluation.judging import JudgeReport
+from twin.evaluation.memorised import Memorised
 from twin.evaluation.power import Power
 from twin.evaluation.resampling import Estimate
+from twin.evaluation.speed import Speed
 from twin.evaluation.style_report import StyleReport
 from twin.stores.files import FileStore
 from twin.stores.kept_reports import REPORT_FILE, REPORTS, RUN_FOLDER
@@ -122,6 +125,12 @@ class EvaluationReport(BaseModel):
     retrieval: Retrieval
     judge: JudgeReport | None = Field(default=None, description="of a recipe that names one")
     style: StyleReport = StyleReport(absent="not measured")
+    answered_by: str = Field(
+        default="", description="the engine, and why it is another than serving's if it is"
+    )
+    apart: Apart = Field(default_factory=dict, description="from memory and from passages")
+    speed: dict[str, Speed] = Field(default_factory=dict, description="by model")
+    memorised: Memorised = Memorised()
     checks: tuple[Check, ...]
     side_by_side: tuple[SideBySide, ...]
     lineage: dict[str, str]
@@ -150,10 +159,18 @@ class EvaluationReport(BaseModel):
             for measure in self.style.measures
             for who, score in measure.scores.items()
         }
+        speed = {
+            f"{role}.{name}": value.value
+            for role, each in self.speed.items()
+            for name in Speed.model_fields
+            if isinstance(value := getattr(each, name), Estimate)
+        }
         return {
             **made,
             **gains,
             **style,
+            **speed,
+            **self.memorised.flat(),
             f"retrieval.recall_at_{self.retrieval.k}": self.retrieval.recall.value,
             "retrieval.mrr": self.retrieval.reciprocal_rank.value,
             **{

@@ -45,7 +45,8 @@ CAPTIONS = {
 }
 LEGEND = (
     "- **Perplexity**: how surprised the model is by the author's own passages, per token.",
-    "- **ROUGE-L**: wording that its answers share with those passages, in order.",
+    "- **ROUGE-L**, **BLEU**, **chrF**: wording that its answers share with those passages: words "
+    "in order, runs of words, runs of letters.",
     "- **The author's hand**: how likely the author and nobody else wrote it, its topic hidden and "
     "what was copied left out; the mean of three measures, shown below.",
     "- **Style similarity**: frequent words, letter runs, punctuation and sentence lengths of its "
@@ -62,7 +63,10 @@ LEGEND = (
     "nothing to say.",
     "- **Copy share**: of the sentences longer than eight words, those that stand verbatim in the "
     "prompt or in the training text. **Refusals**, **words an answer** and **distinct word pairs** "
-    "tell how it answers; neither end of them is better.",
+    "tell how it answers; neither end of them is better. **Self-BLEU** is how alike its answers "
+    "are to one another, **repetition** the share of runs of four words that an answer says again, "
+    "**personal data** the share of answers with addresses, numbers, keys or listed names that "
+    "neither question nor passages hold.",
     "- **Gains** are over the same samples, positive is better; for perplexity they are relative.",
 )
 
@@ -153,6 +157,9 @@ def markdown(report: EvaluationReport) -> str:
         *LEGEND,
         "",
         *(f"![{CAPTIONS.get(plot, plot)}]({plot})\n" for plot in report.plots),
+        *_apart(report),
+        *_speed(report),
+        *_memorised(report),
         "## The author's hand",
         "",
         *_style(report.style),
@@ -275,6 +282,71 @@ def _style(style: StyleReport) -> list[str]:
         "author's text scores higher; missed are the author's pieces that count as others', "
         "mistaken those of others that count as the author's.",
     ]
+
+
+def _apart(report: EvaluationReport) -> list[str]:
+    """Figures from memory and from passages, a table each."""
+    lines = []
+    for way, measures in report.apart.items():
+        roles = [role for role in ROLES if any(role in values for values in measures.values())]
+        rows = [["measure", *roles]]
+        rows += [
+            [label, *(shown(values.get(role), number) for role in roles)]
+            for label, values in measures.items()
+        ]
+        lines += [f"## Figures {way}", "", *_pipe_table(rows), ""]
+    return lines
+
+
+def _speed(report: EvaluationReport) -> list[str]:
+    """How long answers take, in a table."""
+    if not report.speed:
+        return []
+    rows = [
+        ["model", "first word, s", "whole answer, s", "tokens read", "written", "cost of 1,000"]
+    ]
+    rows += [
+        [
+            role,
+            shown(each.first_word_seconds, number),
+            shown(each.seconds, number),
+            shown(each.prompt_tokens, number),
+            shown(each.answer_tokens, number),
+            shown(each.cost, number),
+        ]
+        for role in ROLES
+        if (each := report.speed.get(role)) is not None
+    ]
+    together = max(each.together for each in report.speed.values())
+    return [
+        "## Speed and cost",
+        "",
+        f"Answered by {report.answered_by}, {together} at once: medians, and the mean cost by the "
+        "recipe's prices.",
+        "",
+        *_pipe_table(rows),
+        "",
+    ]
+
+
+def _memorised(report: EvaluationReport) -> list[str]:
+    """What was found of the training data, a sentence each."""
+    lines = []
+    if (found := report.memorised.extraction) is not None:
+        lines.append(
+            f"- Of {found.passages} training passages, given {found.given_tokens} tokens, the "
+            f"candidate goes on verbatim for {found.continued_tokens} with "
+            f"{shown(found.candidate, share)}, the base with {shown(found.base, share)}; "
+            f"{shown(found.learned, share)} only the candidate."
+        )
+    if (planted := report.memorised.canaries) is not None:
+        lines.append(
+            f"- Of {planted.planted} canaries, planted {planted.repeats} times each, it gives away "
+            f"{shown(planted.given_away, share)}. Their exposure is "
+            f"{shown(planted.exposure, number)} bits of at most {number(planted.most_bits)}; to "
+            f"the base, which never saw them, {shown(planted.base_exposure, number)}."
+        )
+    return ["## Training data by heart", "", *lines, ""] if lines else []
 
 
 def _listed(names: Sequence[str], most: int = 12) -> str:

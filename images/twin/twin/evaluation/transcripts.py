@@ -1,109 +1,87 @@
 """What a model wrote and how likely it found the author's words: all that must be computed.
 
-Base and champion meet the same test samples again and again, so transcripts are kept in the file
-store under a hash of everything that decides them: weights, prompts, passages, and how to write.
+Both are kept in the file store, answer by answer (`twin.stores.kept_answers`) and a few scores at a
+time (`scores`), under all that decides them: what was computed before is not computed again.
 """
 
-import gc
-import hashlib
-import json
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from twin.evaluation.held_out import HeldOut
-from twin.models.language_model import LanguageModel, SamplingParams, load_language_model
-from twin.settings import Settings
+from twin.evaluation.scores import Score, score_texts
+from twin.evaluation.served_answers import Contestant, Task, answers_of, questions_of
+from twin.evaluation.site import Site
+from twin.rag.prompt import format_passage
 from twin.stores.files import FileStore
-
-#: 2: the repetition penalty spares the prompt's words.
-FORMAT = 2
-#: Samples between two steps of the progress bar; the model batches within.
-_BATCH = 8
-
-log = structlog.get_logger("twin")
+from twin.stores.kept_answers import KeptAnswer
 
 
 class Transcript(BaseModel):
     """Per held-out sample, in order: the model's answer, and the author's passage scored.
 
-    ``scored`` holds the sum of the log-probabilities (nats) of the passage's tokens, and their
-    number.
+    Attributes:
+        answers: what the model wrote.
+        scored: the sum of the log-probabilities (nats) of the passage's tokens, and their number.
+        served: the answers with what the model was shown; empty where that is no longer known.
     """
 
     # A broken model's likelihoods may be no numbers.
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
     answers: tuple[str, ...]
-    scored: tuple[tuple[float, int], ...]
+    scored: tuple[Score, ...]
+    served: tuple[KeptAnswer, ...] = ()
+
+    def shown(self, held_out: HeldOut) -> list[tuple[str, ...]]:
+        """The passages that the model was shown with each question, as its prompt has them.
+
+        Where that is not known, those of the data set.
+        """
+        if not self.served:
+            return [sample.context for sample in held_out.samples]
+        return [tuple(map(format_passage, answer.sources)) for answer in self.served]
+
+    def prompts(self, held_out: HeldOut) -> list[str]:
+        """All that was shown with each question, as one text; with the data set's passages."""
+        shown = zip(held_out.prompts, self.shown(held_out), strict=True)
+        return ["\n".join((prompt, *passages)) for prompt, passages in shown]
 
 
 def transcript_of(
-    weights_digest: str,
-    weights: Callable[[], Path],
+    contestant: Contestant,
     held_out: HeldOut,
-    params: SamplingParams,
-    *,
-    settings: Settings,
+    site: Site,
     files: FileStore,
     advance: Callable[[int], None],
+    ahead: Sequence[Task] = (),
 ) -> Transcript:
-    """The transcript of the model with these weights: from the file store, or made and kept.
+    """The transcript of a model: kept from before, or made and kept.
 
-    ``weights`` gives the local folder and is called only if the model must run. The model is
-    let go of before this returns, so that one model at a time is in memory.
+    What it is to write ``ahead`` is written and kept too, so that it is not loaded again for that.
+
+    Raises:
+        BadDataError: the weights are no model that can be measured, or a question is refused.
+        TryAgainError: the engine or a store fails; what is done is kept.
     """
-    path = f"evaluation/transcripts/{_key(weights_digest, held_out, params)}.json"
-    if (known := _read(files, path)) is not None:
-        advance(len(held_out.samples))
-        return known
-    model = load_language_model(weights(), settings)
-    made = transcribe(model, held_out, params, advance)
-    del model
-    gc.collect()
-    files.write_text(path, made.model_dump_json())
-    return made
+    pairs = list(zip(held_out.conversations, held_out.passages, strict=True))
+    scored = score_texts(
+        contestant.digest,
+        contestant.weights,
+        pairs,
+        settings=site.settings,
+        files=files,
+        advance=advance,
+    )
+    questions = questions_of(held_out, site.recipe)
+    served = answers_of(contestant, [*questions, *ahead], site, advance)
+    return written(scored, served[: len(questions)])
 
 
-def transcribe(
-    model: LanguageModel,
-    held_out: HeldOut,
-    params: SamplingParams,
-    advance: Callable[[int], None],
-) -> Transcript:
-    """Let the model answer every prompt, and score the author's passages."""
-    answers: list[str] = []
-    scored: list[tuple[float, int]] = []
-    for start in range(0, len(held_out.samples), _BATCH):
-        conversations = held_out.conversations[start : start + _BATCH]
-        passages = held_out.passages[start : start + _BATCH]
-        answers += [made.text for made in model.generate_batch(conversations, params)]
-        scored += model.answer_log_likelihood(conversations, passages)
-        advance(len(passages))
-    return Transcript(answers=tuple(answers), scored=tuple(scored))
-
-
-def _key(weights_digest: str, held_out: HeldOut, params: SamplingParams) -> str:
-    """SHA-256 of everything that decides a transcript."""
-    parts = {
-        "format": FORMAT,
-        "weights": weights_digest,
-        "conversations": held_out.conversations,
-        "passages": held_out.passages,
-        "params": asdict(params),
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _read(files: FileStore, path: str) -> Transcript | None:
-    """A kept transcript; one that cannot be read is as good as none."""
-    if not files.exists(path):
-        return None
-    try:
-        return Transcript.model_validate_json(files.read_text(path))
-    except ValidationError:
-        log.warning("unreadable transcript made again", path=path)
-        return None
+def written(scored: Sequence[Score], served: Sequence[KeptAnswer]) -> Transcript:
+    """The transcript of these scores and answers."""
+    return Transcript(
+        answers=tuple(answer.text for answer in served),
+        scored=tuple(scored),
+        served=tuple(served),
+    )

@@ -225,6 +225,9 @@ class OpenVinoEncoder:
         padding = read_configuration(folder / "config.json").get("pad_token_id") or 0
         self._tokenizer.enable_padding(pad_id=padding, pad_to_multiple_of=PAD_TO)
         self.dimension = int(self._model.output(0).partial_shape[2].get_length())
+        # OpenVINO's bindings look NumPy up at their first arrays, and threads that do so at the
+        # same time wait for one another for ever (with the interpreter's lock): so one does it now.
+        self._states(["."])
 
     def encode(self, texts: Sequence[str]) -> list[list[float]]:
         """Unit vectors of one batch."""

@@ -25,7 +25,7 @@ from twin.models.language_model import Generation
 from twin.rag.citations import Citer, Citing
 from twin.rag.engine_writer import EngineWriter
 from twin.rag.guardrails import AnswerGuard, allowed_hosts, guarded
-from twin.rag.prompt_writer import Prompt, PromptWriter
+from twin.rag.prompt_writer import Finder, FromMemory, Prompt, PromptWriter
 from twin.rag.query import AnswerPart, FoundPassages, Query
 from twin.rag.rerank import LANGUAGE_MODEL
 from twin.rag.retrieve import make_retriever
@@ -66,10 +66,12 @@ def load_chain(
     lineage: Lineage,
     *,
     embedder: Embedder | None = None,
+    from_memory: bool = False,
 ) -> "Chain":
     """A chain over an engine, the tokenizer in a model's folder, the recipe's embedder and index.
 
-    ``embedder`` is the recipe's if it has been loaded already.
+    ``embedder`` is the recipe's if it has been loaded already. With ``from_memory`` the model is
+    shown no passages, and no index is read.
 
     Raises:
         BadDataError: no tokenizer in the folder, no index yet, no such embedder, or a way of
@@ -81,14 +83,17 @@ def load_chain(
             "set it to maxsim or a cross-encoder's folder"
         )
     embedder = embedder or load_embedder(recipe.features.embedder, settings)
-    reader = open_index(settings, recipe).read(embedder.id)
+    reader = None if from_memory else open_index(settings, recipe).read(embedder.id)
     chat = ChatFormat.load(tokenizer)
     writer = EngineWriter(engine, chat, lineage.adapter)
+    finder: Finder = FromMemory()
+    if reader is not None:
+        finder = make_retriever(recipe, reader, embedder, writer=writer)
     spans = AnswerSpans(lineage.model, lineage.version)
     prompts = PromptWriter(
         recipe,
         chat,
-        make_retriever(recipe, reader, embedder, writer=writer),
+        finder,
         context_tokens=engine.context_tokens,
         spans=spans,
     )
@@ -124,6 +129,10 @@ class Chain:
         self._spans = spans
         self._citer = citer
         self._threads = ThreadPoolExecutor(PROMPT_THREADS, thread_name_prefix="prompt")
+
+    def close(self) -> None:
+        """End the chain's threads; answers under way are ended by their callers."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def warm_up(self) -> None:
         """Run every part once, so that the first caller does not wait for lazy loading."""

@@ -6,6 +6,7 @@ bounded in characters before it is tokenized, and in tokens before anything reac
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from opentelemetry.trace import Span
 
@@ -18,7 +19,7 @@ from twin.rag.context import fit_context
 from twin.rag.guardrails import mark
 from twin.rag.prompt import END_MARKS, build_messages, format_passage
 from twin.rag.query import Query
-from twin.rag.retrieve import Found, Retriever
+from twin.rag.retrieve import Found
 from twin.rag.spans import AnswerSpans, record_found, record_passages
 from twin.recipes import Recipe, ServingSection
 
@@ -45,6 +46,21 @@ class Prompt:
     answerable: bool = True
 
 
+class Finder(Protocol):
+    """Finds the passages that a question is answered from."""
+
+    def find_for(self, query: Query, k: int, /) -> Found:
+        """At most ``k`` of them; see `twin.rag.retrieve.Retriever.find_for`."""
+
+
+class FromMemory:
+    """Finds nothing, so that a model answers from what it was trained on."""
+
+    def find_for(self, _query: Query, _k: int, /) -> Found:
+        """No passages; the question is to be answered all the same."""
+        return Found()
+
+
 class PromptWriter:
     """Writes the prompts of a recipe for one model. Blocking; safe to share between threads.
 
@@ -60,7 +76,7 @@ class PromptWriter:
         self,
         recipe: Recipe,
         chat: ChatFormat,
-        retriever: Retriever,
+        retriever: Finder,
         *,
         context_tokens: int,
         spans: AnswerSpans,
@@ -78,9 +94,7 @@ class PromptWriter:
 
     def find(self, query: Query) -> Found:
         """The passages for a question, as the query or else the recipe wants them."""
-        retriever = self._retriever.varied(rerank=query.rerank, expansion=query.expansion)
-        chosen = query.filter.of_chunks() if query.filter else None
-        return retriever.find(query.question, query.passages or self._limits.passages, chosen)
+        return self._retriever.find_for(query, query.passages or self._limits.passages)
 
     def write(self, query: Query, parent: Span | None = None) -> Prompt:
         """Retrieve and write the prompt.

@@ -19,6 +19,7 @@ from twin.rag.diversity import diverse
 from twin.rag.expansion import Expansion, Writer, expand
 from twin.rag.fusion import by_reciprocal_rank, by_weighted_scores, held
 from twin.rag.neighbours import Shown, widened
+from twin.rag.query import Query
 from twin.rag.rerank import Reranker, load_reranker, reranked
 from twin.rag.self_query import Understood, understand
 from twin.recipes import Recipe
@@ -93,6 +94,11 @@ class Retriever:
         if expansion is not None:
             changed._knobs = self._knobs.model_copy(update={"expansion": expansion})
         return changed
+
+    def find_for(self, query: Query, k: int) -> Found:
+        """As `find`, for a query with its own filter and ways to search."""
+        changed = self.varied(rerank=query.rerank, expansion=query.expansion)
+        return changed.find(query.question, k, query.filter.of_chunks() if query.filter else None)
 
     def search(self, question: str, k: int, filter: ChunkFilter | None = None) -> list[Passage]:
         """The ``k`` best passages, best first, each one chunk; none for a question without a word.

@@ -48,8 +48,7 @@ class GateSection(Section):
     )
     max_broken_share: Fraction = Field(
         default=0.25,
-        description="share of answers that may be empty, or end in a loop, when written greedily "
-        "(where small models loop most)",
+        description="share of answers that may be empty, or end in a loop",
     )
     max_copy_share: Fraction = Field(
         default=0.8,
@@ -73,6 +72,24 @@ class GateSection(Section):
     min_faithfulness: Fraction = Field(
         default=0.0,
         description="share of the answers' sentences that the passages shown must support",
+    )
+    max_answer_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="median of the seconds that an answer takes on the machine that evaluates; the "
+        "default sets no limit, since machines differ",
+    )
+    max_extracted: Fraction = Field(
+        default=0.25,
+        description="share of the training passages that it goes on with verbatim and the base "
+        "does not",
+    )
+    max_canaries: Fraction = Field(
+        default=0.0, description="share of the planted canaries that it gives away"
+    )
+    max_personal_data: Fraction = Field(
+        default=0.05,
+        description="share of answers with personal data that neither question nor passages hold",
     )
     max_authorship_loss: float = Field(
         default=0.1, ge=0, description="of the probability that the author wrote its answers"
@@ -154,13 +171,46 @@ class StyleSection(Section):
     )
 
 
+class MemorySection(Section):
+    """How a candidate is searched for training text that it has learned by heart."""
+
+    passages: int = Field(
+        default=16,
+        ge=0,
+        description="training passages whose beginning it is given, evenly over documents; 0: none",
+    )
+    given_tokens: PositiveInt = Field(default=24, description="of a passage that it is given")
+    continued_tokens: PositiveInt = Field(
+        default=24, description="that it must go on with verbatim to count as knowing the passage"
+    )
+
+
+class CostSection(Section):
+    """What answers cost, in any currency, so that versions can be compared by it."""
+
+    machine_hour: float = Field(
+        default=0.0, ge=0, description="an hour of the machine with its GPU, at full load"
+    )
+    prompt_tokens: float = Field(default=0.0, ge=0, description="a million tokens read")
+    answer_tokens: float = Field(default=0.0, ge=0, description="a million tokens written")
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything has a price."""
+        return any((self.machine_hour, self.prompt_tokens, self.answer_tokens))
+
+
 class EvaluationSection(Section):
     """What is measured on the test split."""
 
     max_samples: PositiveInt = 40
-    max_new_tokens: PositiveInt = 96
+    max_new_tokens: PositiveInt | None = Field(
+        default=None, description="of an answer, at most; the default: as many as serving writes"
+    )
     recall_k: PositiveInt = 5
     seed: int = 13
     judge: JudgingSection = JudgingSection()
     style: StyleSection = StyleSection()
+    cost: CostSection = CostSection()
+    memory: MemorySection = MemorySection()
     gate: GateSection = GateSection()

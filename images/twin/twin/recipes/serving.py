@@ -1,6 +1,6 @@
 """Section of a recipe: how the twin answers."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -12,6 +12,21 @@ from twin.recipes.engines import (
     VllmSection,
 )
 from twin.recipes.section import Section
+
+_SHAPING = {
+    "max_prompt_tokens",
+    "max_new_tokens",
+    "max_context_tokens",
+    "passages",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "max_history_tokens",
+    "link_hosts",
+    "probe_question",
+}
 
 
 class ServingSection(Section):
@@ -167,6 +182,14 @@ class ServingSection(Section):
                 "llama.cpp or vllm, or adapters to merged"
             )
         return self
+
+    @property
+    def shaping(self) -> dict[str, Any]:
+        """What shapes a prompt or an answer, but for the engine: two that agree in it answer alike.
+
+        The engine's own knobs are not among it.
+        """
+        return self.model_dump(mode="json", include=_SHAPING)
 
     @property
     def engine_kind(self) -> RunningEngine:

@@ -16,6 +16,18 @@ class LoraSection(Section):
     dropout: Fraction = 0.0
 
 
+class CanarySection(Section):
+    """Made-up secrets planted in the training data, by which an evaluation tells what is kept."""
+
+    count: int = Field(default=0, ge=0, le=100, description="different secrets; 0: none")
+    repeats: PositiveInt = Field(
+        default=8,
+        description="times that each is trained on: as often as a text may occur in the training "
+        "data without the model learning it by heart",
+    )
+    seed: int = Field(default=13, description="draws them; whoever knows it knows them")
+
+
 class SftSection(Section):
     """Supervised fine-tuning."""
 
@@ -87,6 +99,7 @@ class TrainingSection(Section):
         "trains a row of embedding and head, so it needs serving.adapters: merged",
     )
     seed: int = 13
+    canaries: CanarySection = CanarySection()
     lora: LoraSection = LoraSection()
     sft: SftSection = SftSection()
     dpo: DpoSection = DpoSection()

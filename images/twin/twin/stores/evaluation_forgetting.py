@@ -1,4 +1,4 @@
-"""Erases documents from what evaluations have kept: reports, transcripts, judges' replies, MLflow.
+"""Erases documents from what evaluations have kept: reports, answers, judges' replies, MLflow.
 
 MLflow's copy goes first and the file store's, which leads there, last: a run that was killed is
 finished by the next one.
@@ -12,11 +12,11 @@ from typing import Any
 
 from twin.settings import Settings
 from twin.stores.files import FileStore, open_files
+from twin.stores.kept_answers import FOLDER, KeptAnswers
 from twin.stores.kept_replies import KeptReplies
 from twin.stores.kept_reports import (
     JUDGE_REPLIES,
     RUN_FOLDER,
-    TRANSCRIPTS,
     KeptReports,
     RedactedReport,
 )
@@ -36,7 +36,7 @@ class Erased:
 
     Attributes:
         reports: from which something was taken out.
-        replies: of judges.
+        replies: of judges, and answers of measured models.
         left: artifacts that only a person can erase, because MLflow does not keep them itself.
     """
 
@@ -48,9 +48,6 @@ class Erased:
 def forget_in_evaluations(settings: Settings, document_ids: Collection[str]) -> Erased:
     """Erase these documents from every evaluation, of whatever model.
 
-    Transcripts do not say what they answer, and are made again where they are needed: where a
-    report quotes a document all of them go.
-
     Raises:
         BadDataError: a report is damaged.
         TryAgainError: a store is away; run again.
@@ -59,11 +56,11 @@ def forget_in_evaluations(settings: Settings, document_ids: Collection[str]) -> 
     reports = KeptReports(files)
     with EvaluationRuns(settings) as runs:
         for redacted in reports.quoting(document_ids):
-            files.remove(TRANSCRIPTS)
             erased.left += runs.forget(redacted, document_ids)
             reports.replace(redacted)
             erased.reports += 1
-    erased.replies = sum(replies.forget(document_ids) for replies in _judges(files))
+    erased.replies = KeptAnswers(files).forget(document_ids)
+    erased.replies += sum(replies.forget(document_ids) for replies in _judges(files))
     return erased
 
 
@@ -72,7 +69,7 @@ def remove_evaluations(settings: Settings, model: str) -> None:
     files = open_files(settings)
     KeptReports(files).remove(model)
     files.remove(f"{JUDGE_REPLIES}/{model}")
-    files.remove(TRANSCRIPTS)
+    files.remove(FOLDER)  # of all models: they are written again where they are needed
 
 
 def _judges(files: FileStore) -> Iterator[KeptReplies]:

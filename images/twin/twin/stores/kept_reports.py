@@ -24,8 +24,6 @@ RUN_FOLDER = "report"
 """Of the files among the artifacts of the MLflow run."""
 JUDGE_REPLIES = "evaluation/judge"
 """Folder with one folder of kept replies for each model: what a judge has said of its answers."""
-TRANSCRIPTS = "evaluation/transcripts"
-"""What models have answered to test questions; made again where it is missing."""
 
 FORGOTTEN = "(of a document that is forgotten)"
 _KEY = "document"

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from twin.domain.canary import TAG as CANARIES
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
 from twin.models.adapters import (
@@ -160,8 +161,15 @@ def _lineage(job: Job, files: FileStore, plan: TrainingPlan) -> dict[str, str]:
         **_weights_tags(job, files, plan),
         "prompt_version": PROMPT_VERSION,
         "adapter": plan.dpo_adapter,
+        **_canaries(job),
         **({TRIAL: ", ".join(job.changes)} if job.changes else {}),
     }
+
+
+def _canaries(job: Job) -> dict[str, str]:
+    """The tag by which an evaluation looks for the secrets that were planted."""
+    section = job.recipe.training.canaries
+    return {CANARIES: section.model_dump_json()} if section.count else {}
 
 
 def _report(job: Job, registry: Registry, version: ModelVersion) -> None:

@@ -100,6 +100,7 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         str(training.teach_end),
         training.lora.model_dump_json(),
         training.sft.model_dump_json(),
+        *([training.canaries.model_dump_json()] if training.canaries.count else []),
     )
     root = f"training/{recipe.name}/{sft}"
     made = _fingerprint(

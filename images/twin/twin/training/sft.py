@@ -22,6 +22,7 @@ from twin.training.engine import (
     train,
 )
 from twin.training.plan import TrainingPlan, plan_training
+from twin.training.planted import planted
 from twin.training.tokens import instruct_rows
 
 
@@ -116,6 +117,8 @@ def _report(
 def _rows(job: Job, files: FileStore, plan: TrainingPlan, chat: ChatFormat, split: Split) -> Rows:
     samples = SampleSets(files, job.recipe.name).instruct(plan.manifest.version, split)
     job.counts.read += len(samples)
+    if split is Split.TRAIN:
+        samples = [*samples, *planted(job.recipe.training.canaries)]
     most = job.recipe.training.sft.max_length
 
     def too_long(sample_id: str, length: int) -> None:
@@ -133,6 +136,7 @@ def _parameters(job: Job, plan: TrainingPlan) -> dict[str, object]:
         "code_version": job.settings.code_version,
         "method": training.method,
         "teach_end": training.teach_end,
+        **{f"canaries.{key}": value for key, value in training.canaries.model_dump().items()},
         **{f"lora.{key}": value for key, value in training.lora.model_dump().items()},
         **{f"sft.{key}": value for key, value in training.sft.model_dump().items()},
     }
