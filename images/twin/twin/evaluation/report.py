@@ -12,8 +12,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.domain.errors import BadDataError
+from twin.evaluation.abilities import AbilitiesReport
 from twin.evaluation.contamination import Proof
 from twin.evaluation.gate import Check, Verdict
+from twin.evaluation.judged_grounding import JudgedGrounding
 from twin.evaluation.judging import JudgeReport
 from twin.evaluation.power import Power
 from twin.evaluation.resampling import Estimate
@@ -110,6 +112,10 @@ class EvaluationReport(BaseModel):
     figures: tuple[Figure, ...]
     retrieval: Retrieval
     judge: JudgeReport | None = Field(default=None, description="of a recipe that names one")
+    judged_grounding: JudgedGrounding | None = Field(
+        default=None, description="Ragas' measures by the judge of a recipe that names one"
+    )
+    abilities: AbilitiesReport | None = Field(default=None, description="of a recipe with tasks")
     style: StyleReport = StyleReport(absent="not measured")
     checks: tuple[Check, ...]
     side_by_side: tuple[SideBySide, ...]
@@ -143,6 +149,8 @@ class EvaluationReport(BaseModel):
             **made,
             **gains,
             **style,
+            **(self.abilities.flat() if self.abilities else {}),
+            **(self.judged_grounding.flat() if self.judged_grounding else {}),
             f"retrieval.recall_at_{self.retrieval.k}": self.retrieval.recall.value,
             "retrieval.mrr": self.retrieval.reciprocal_rank.value,
             **{

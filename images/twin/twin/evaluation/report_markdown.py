@@ -8,7 +8,9 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from twin.evaluation.abilities import AbilitiesReport
 from twin.evaluation.gate import NAMES, Verdict, amount, too_small
+from twin.evaluation.judged_grounding import JudgedGrounding
 from twin.evaluation.power import MIN_GROUPS
 from twin.evaluation.report import Decision, EvaluationReport, Figure, SideBySide
 from twin.evaluation.resampling import CONFIDENCE, Estimate
@@ -149,6 +151,8 @@ def markdown(report: EvaluationReport) -> str:
         "",
         *_style(report.style),
         "",
+        *_judged_grounding(report.judged_grounding),
+        *_abilities(report.abilities),
         *(["## Judge", "", *(f"- {line}" for line in judge_says(report)), ""] * bool(report.judge)),
         "## Checks",
         "",
@@ -266,6 +270,39 @@ def _style(style: StyleReport) -> list[str]:
         f"nothing was learned from: {_inline(_listed(style.left_out))}. AUC is the chance that the "
         "author's text scores higher; missed are the author's pieces that count as others', "
         "mistaken those of others that count as the author's.",
+    ]
+
+
+def _judged_grounding(found: JudgedGrounding | None) -> list[str]:
+    """Ragas' measures by the judge, beside what is counted without one."""
+    if found is None:
+        return []
+    rows = [["measure", "of", "by the judge", "counted", "rank correlation", "not read"]]
+    for each in found.measures:
+        figures = (shown(one, number) for one in (each.judged, each.counted, each.agreement))
+        name = each.name.replace("_", " ")
+        rows.append([name, each.role, *figures, f"{each.unread} of {each.asked}"])
+    said = [found.doubt, ""] if found.doubt else []
+    return ["## Answers and passages, by the judge", "", *said, *_pipe_table(rows), ""]
+
+
+def _abilities(found: AbilitiesReport | None) -> list[str]:
+    """What base and candidate make of the general tasks."""
+    if found is None:
+        return []
+    rows = [["task", "score", "questions", "base", "candidate", "gain over base"]]
+    for each in (*found.tasks, *([found.whole] if len(found.tasks) > 1 else [])):
+        figures = shown(each.base, number), shown(each.candidate, number)
+        rows.append(
+            [each.task, each.metric, str(each.questions), *figures, shown(each.gain, signed)]
+        )
+    return [
+        "## General abilities",
+        "",
+        *_pipe_table(rows),
+        "",
+        "Both answered the same questions; brackets hold intervals over questions.",
+        "",
     ]
 
 
