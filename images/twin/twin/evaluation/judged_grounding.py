@@ -48,7 +48,8 @@ RECALL = "context_recall"
 PASSAGES = "passages"
 """Whose figure it is that no model's answers enter."""
 
-FOLDER = "evaluation/judged-grounding"
+FOLDER = "evaluation/judge"
+"""Where the judge's other replies are, too: keys tell them apart, and all are forgotten alike."""
 
 Scores = Sequence[float | None]
 """A figure of each sample; None where there is none."""
@@ -169,10 +170,8 @@ class Texts:
 
     def measure(self, judge: GroundingJudge) -> list[JudgedMeasure]:
         """All measures: of the passages first, then of each role's answers."""
-        references = [
-            Grounded(each.instruction, each.answer, each.context) for each in self._samples
-        ]
         everywhere = range(len(self._samples))
+        references = [self._grounded(place, self._samples[place].answer) for place in everywhere]
         useful, found = judge.useful(references), judge.claims_found(references)
         precision = [None if each is None else each.average_precision for each in useful]
         recall = [None if each is None else each.share for each in found]
@@ -189,13 +188,8 @@ class Texts:
     ) -> list[JudgedMeasure]:
         """Of the answers that say something."""
         speaking = [place for place, answer in enumerate(answers) if answer]
-        claims = judge.claims_of(
-            [
-                Grounded(sample.instruction, answers[place], sample.context)
-                for place, sample in ((place, self._samples[place]) for place in speaking)
-            ]
-        )
-        asked = judge.questions_of([answers[place] for place in speaking])
+        texts = [self._grounded(place, answers[place]) for place in speaking]
+        claims, asked = judge.claims_of(texts), judge.questions_of(texts)
         faithful = [None if each is None else each.share for each in claims]
         relevant = [
             None if each is None else self._likeness(place, each)
@@ -239,6 +233,10 @@ class Texts:
             counted=self._estimate(mean_of(other, both, least=-1.0, most=1.0), both),
             agreement=self._estimate(rank_correlation(one, other, both), both),
         )
+
+    def _grounded(self, place: int, text: str) -> Grounded:
+        sample = self._samples[place]
+        return Grounded(sample.instruction, text, sample.context, sample.document_id)
 
     def _estimate(self, statistic: Statistic, both: Sequence[bool]) -> Estimate:
         if not any(both):

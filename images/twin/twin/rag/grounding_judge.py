@@ -15,6 +15,7 @@ precision and context recall with a reference).
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -137,11 +138,15 @@ _PRECISION = _Rubric(
 
 @dataclass(frozen=True)
 class Grounded:
-    """A question, a text that answers it, and passages, best first."""
+    """A question, a text that answers it, and passages, best first.
+
+    ``document`` is the id of the one that it is about: what the judge replies is forgotten with it.
+    """
 
     question: str
     text: str
     passages: tuple[str, ...]
+    document: str = ""
 
 
 class GroundingJudge:
@@ -166,53 +171,62 @@ class GroundingJudge:
 
     def claims_of(self, answers: Sequence[Grounded]) -> list[Claims | None]:
         """What each answer says, and whether its passages support it."""
-        return self._ask(_FAITHFULNESS, [_data(each, "answer") for each in answers])
+        return self._ask(_FAITHFULNESS, answers, partial(_data, "answer"))
 
     def claims_found(self, references: Sequence[Grounded]) -> list[Claims | None]:
         """What each reference says, and whether the passages hold it."""
-        return self._ask(_RECALL, [_data(each, "reference") for each in references])
+        return self._ask(_RECALL, references, partial(_data, "reference"))
 
-    def questions_of(self, answers: Sequence[str]) -> list[Answered | None]:
-        """Which questions each answer would answer."""
-        return self._ask(_RELEVANCE, [{"answer": answer} for answer in answers])
+    def questions_of(self, answers: Sequence[Grounded]) -> list[Answered | None]:
+        """Which questions each answer would answer; nothing but the answer is shown."""
+        return self._ask(_RELEVANCE, answers, lambda each: {"answer": each.text})
 
     def useful(self, references: Sequence[Grounded]) -> list[Useful | None]:
         """Which of the passages are of use for each reference; as many as there are passages."""
         return self._ask(
             _PRECISION,
-            [_data(each, "reference") for each in references],
-            lambda read, place: len(read.useful) == len(references[place].passages),
+            references,
+            partial(_data, "reference"),
+            lambda read, each: len(read.useful) == len(each.passages),
         )
 
     def _ask(
         self,
         rubric: _Rubric[T],
-        contents: Sequence[Mapping[str, object]],
-        fits: Callable[[T, int], bool] = lambda _read, _place: True,
+        texts: Sequence[Grounded],
+        data: Callable[[Grounded], Mapping[str, object]],
+        fits: Callable[[T, Grounded], bool] = lambda _read, _each: True,
     ) -> list[T | None]:
-        def read(text: str, place: int) -> T | None:
+        def read(each: Grounded, text: str) -> T | None:
             found = rubric.read(text)
-            return found if found is not None and fits(found, place) else None
+            return found if found is not None and fits(found, each) else None
+
+        def is_readable(each: Grounded, text: str) -> bool:
+            return read(each, text) is not None
 
         questions = [
             Question(
-                _messages(rubric.text, content),
+                _messages(rubric.text, data(each)),
                 rubric.form,
-                lambda text, place=place: read(text, place) is not None,  # type: ignore[misc]
+                partial(is_readable, each),
+                each.document,
             )
-            for place, content in enumerate(contents)
+            for each in texts
         ]
         replies = self._asker.ask(questions, self._advance)
-        return [_read_reply(reply, read, place) for place, reply in enumerate(replies)]
+        return [
+            None if _is_lost(reply) else read(each, reply.text)
+            for each, reply in zip(texts, replies, strict=True)
+        ]
 
 
-def _read_reply(reply: asking.Reply, read: Callable[[str, int], T | None], place: int) -> T | None:
+def _is_lost(reply: asking.Reply) -> bool:
     if reply.loss is Loss.SILENT:
         raise TryAgainError(f"a text was not judged: {reply.reason}")
-    return None if reply.loss else read(reply.text, place)
+    return reply.loss is not None
 
 
-def _data(each: Grounded, name: str) -> dict[str, object]:
+def _data(name: str, each: Grounded) -> dict[str, object]:
     return {"question": each.question, name: each.text, "passages": list(each.passages)}
 
 
