@@ -132,17 +132,22 @@ def do_tasks(
     Raises:
         BadDataError: a task has no score for each question, or needs what the model can't do.
     """
-    from lm_eval.evaluator import simple_evaluate
+    from lm_eval.evaluator import evaluate  # what is about it describes the machine, for seconds
 
+    for task in tasks.values():
+        own = task.get_config("num_fewshot") or 0
+        task.set_config(
+            key="num_fewshot", value=own if section.few_shot is None else section.few_shot
+        )
+        task.set_fewshot_seed(seed=SEED)
     try:
-        found = simple_evaluate(
-            model=_adapter(model),
-            tasks=list(tasks.values()),
-            num_fewshot=section.few_shot,
+        found = evaluate(
+            lm=_adapter(model),
+            task_dict={"tasks": tasks},
             limit=section.limit,
             apply_chat_template=section.chat,
+            fewshot_as_multiturn=section.chat,
             bootstrap_iters=0,  # intervals are the house's, over pairs of answers
-            fewshot_random_seed=SEED,
         )
     except (ValueError, TypeError, KeyError, AssertionError) as error:
         reason = " ".join(str(error).split())[:300]
