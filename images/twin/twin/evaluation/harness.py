@@ -2,8 +2,8 @@
 
 lm-eval reads the tasks, writes the prompts and tells right from wrong; its own adapter for
 transformers tokenizes and generates. Likelihoods alone are computed by the house's output head,
-only where a word of an answer is predicted: with lm-eval's own way the scores of all 262,144 words
-of Gemma at each position of each prompt take most of the time and gigabytes.
+only where a word of an answer is predicted, and summed in more than half precision: lm-eval's way
+is to hold the scores of all words (262,144 of Gemma's) at each position of each prompt, in bf16.
 
 Sources: L. Gao et al., "The Language Model Evaluation Harness", zenodo.10256836; S. Biderman et
 al., "Lessons from the Trenches on Reproducible Evaluation of Language Models", 2024,
