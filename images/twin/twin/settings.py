@@ -135,6 +135,10 @@ class Settings(BaseSettings):
     """Folder of bitsandbytes (``make qlora``), apart from the other packages since whatever trains
     would load it, and half of PyTorch's compiler with it, whether it is needed or not."""
 
+    abilities_packages: Path = Path(".venvs/abilities")
+    """Folder of lm-eval (``make abilities``), apart from the other packages for its 17,000 files,
+    which only recipes with ``evaluation.abilities`` need."""
+
     contact: str | None = Field(default=None, pattern=r"^[\x21-\x27\x2a-\x7e]+$")
     """E-mail address or URL by which those whose sites are crawled reach you: part of the user
     agent of every crawl."""

@@ -12,30 +12,36 @@ from twin.evaluation.decoding import (
     Decoding,
     Row,
     Study,
+    chosen,
     questions_of,
     study,
 )
+from twin.evaluation.prompt_arms import PROMPTS
 from twin.evaluation.resampling import Estimate
 from twin.evaluation.run_decoding import choose_decoding, conclusions
 from twin.models.embedder import load_embedder
 from twin.models.language_model import load_language_model
+from twin.stores.chosen_decoding import KEYS, TAG, ChosenDecoding, decoding_of
 from twin.stores.mlflow_connection import mlflow_client
+from twin.stores.serve_config import recipe_of, served_version
 
 
-def row(name, quality, **settings):
+def row(name, quality, broken=0.0, speed=10.0, kind="decoding", servable=True, **settings):
     figure = Estimate(value=quality, low=quality - 0.1, high=quality + 0.1)
     return Row(
         name=name,
+        kind=kind,
+        servable=servable,
         settings=settings,
         quality=figure,
         diversity=figure,
-        broken=0.0,
-        tokens_per_second=10.0,
+        broken=broken,
+        tokens_per_second=speed,
     )
 
 
-def found(best, low):
-    rows = (row("greedy", 0.6, temperature=0.0), row(PRESENT, 0.5, temperature=0.3))
+def found(best, low, *more):
+    rows = (row("greedy", 0.6, temperature=0.0), row(PRESENT, 0.5, temperature=0.3), *more)
     gain = Estimate(value=0.1, low=low, high=0.3)
     return Study(validation=rows, best=best, test=rows, gain=gain)
 
@@ -51,12 +57,47 @@ def test_only_a_proved_gain_is_suggested():
     assert conclusions(found(PRESENT, 0.0)) == ["nothing was better than what the recipe has now"]
 
 
+def test_what_is_better_and_can_not_be_served_is_said():
+    beams = row("4 beams", 0.7, servable=False)
+    prompt = row("thinking aloud", 0.65, kind="prompt", servable=False)
+    equal = row("bare prompt", 0.604, kind="prompt", servable=False)
+    _, *beyond = conclusions(found("greedy", 0.05, beams, prompt, equal))
+    assert [line.split(" was better")[0] for line in beyond] == ["4 beams", "thinking aloud"]
+    assert beyond[0].endswith("which the recipe's engine does not have")
+    assert beyond[1].endswith("a reason to train with it")
+
+
+@pytest.mark.parametrize(
+    ("rows", "name"),
+    [
+        ([row("a", 0.5), row("b", 0.51)], "b"),
+        ([row("a", 0.5), row("b", 0.51, broken=0.26)], "a"),
+        ([row("a", 0.5), row("b", 0.51, broken=0.25)], "b"),
+        ([row(PRESENT, 0.5, broken=1.0), row("b", 0.4)], PRESENT),
+        ([row("a", 0.5), row("b", 0.9, servable=False)], "a"),
+        # Equally good: the faster one, unless it is hardly faster.
+        ([row("a", 0.5, speed=20), row("b", 0.504)], "a"),
+        ([row("a", 0.5, speed=20), row("b", 0.506)], "b"),
+        ([row("a", 0.5, speed=11), row("b", 0.504)], "b"),
+    ],
+)
+def test_quality_comes_first_and_then_speed(rows, name):
+    assert chosen(rows, 0.25).name == name
+    assert chosen(rows[::-1], 0.25).name == name
+
+
 def test_every_choice_is_something_that_serving_can_be_set_to(world):
     serving = world.recipe.serving
+    assert [name for name, each in CHOICES.items() if not each.is_servable(serving)] == ["4 beams"]
+    serving = serving.model_copy(update={"engine": "transformers"})
     for decoding in CHOICES.values():
+        assert decoding.is_servable(serving)
         changed = type(serving).model_validate(serving.model_dump() | decoding.as_recipe)
         assert changed.temperature == decoding.temperature
-        assert decoding.params(9, 1.1).min_p == changed.min_p
+        params = decoding.params(9, 1.1)
+        for key in KEYS:
+            assert getattr(params, key) == getattr(changed, key) == decoding.as_recipe[key]
+        assert (params.max_new_tokens, params.repetition_penalty) == (9, 1.1)
 
 
 def test_a_setting_that_breaks_answers_is_not_chosen(world):
@@ -70,11 +111,18 @@ def test_a_setting_that_breaks_answers_is_not_chosen(world):
         for split in (Split.VALIDATION, Split.TEST)
     }
     done = []
-    bench = Bench(model, embedder, world.recipe, done.append)
-    told = study(
-        bench, questions[Split.VALIDATION], questions[Split.TEST], world.recipe.serving, 0.0
-    )
-    assert {each.name for each in told.validation} == {PRESENT, *CHOICES}
+    gate = world.recipe.evaluation.gate.model_copy(update={"max_broken_share": 0.0})
+    evaluation = world.recipe.evaluation.model_copy(update={"gate": gate, "max_new_tokens": 12})
+    recipe = world.recipe.model_copy(update={"evaluation": evaluation})
+    bench = Bench(model, embedder, recipe, done.append)
+    train = [each for each in world.samples if each.split is Split.TRAIN]
+    told = study(bench, questions[Split.VALIDATION], questions[Split.TEST], recipe, train)
+    assert {each.name for each in told.validation} == {PRESENT, *CHOICES, *PROMPTS}
+    kinds = {each.name: (each.kind, each.servable) for each in told.validation}
+    assert {kinds[name] for name in PROMPTS} == {("prompt", False)}
+    assert kinds["4 beams"] == ("decoding", False)
+    assert kinds["greedy"] == ("decoding", True)
+    assert told.best not in {*PROMPTS, "4 beams"}
     qualities = [each.quality.value for each in told.validation]
     assert qualities == sorted(qualities, reverse=True)
     best = next(each for each in told.validation if each.name == told.best)
@@ -104,5 +152,29 @@ def test_the_job_leaves_table_plot_and_page_in_a_run(world):
     page = Page(open(path, encoding="utf-8").read())  # noqa: PTH123, SIM115
     assert job.result.message in page.words
     assert "nucleus 0.9, hot" in page.words
+    assert "thinking aloud" in page.words
     assert len(page.values("img", "src")) == 1
     assert job.result.detail["best"] in {PRESENT, *CHOICES}
+
+
+def test_what_is_proved_is_served_from_the_next_rollout_on(world, monkeypatch):
+    """The study itself takes a minute; what comes of it does not depend on how it was found."""
+    studies = [found("greedy", -0.05), found("greedy", 0.05)]
+    monkeypatch.setattr("twin.evaluation.run_decoding.study", lambda *_: studies.pop(0))
+    world.package("trained")
+    job = world.job()
+    choose_decoding(job, "1", 2, apply=True)
+    assert TAG not in world.version("1").tags, "nothing unproved is applied"
+    assert job.result.detail["applied"] is False
+    job = world.job()
+    choose_decoding(job, "1", 2, apply=True)
+    assert job.result.detail["applied"] is True
+    version = world.version("1")
+    applied = ChosenDecoding.model_validate_json(version.tags[TAG])
+    assert applied.settings == {"temperature": 0.0}
+    assert applied.instead_of == decoding_of(world.recipe.serving)
+    assert applied.run == job.result.uris["mlflow_run"]
+    assert world.recipe.serving.temperature == 0.3
+    served = recipe_of(served_version(version, world.recipe))
+    assert served.serving.temperature == 0.0
+    assert served.serving.top_p == world.recipe.serving.top_p

@@ -10,6 +10,7 @@ from tests.html_page import Page
 from tests.twin.evaluation import planted
 from twin.evaluation.bars import gain_bar, rate_bar, share_bar, value_bars
 from twin.evaluation.contamination import Proof, TrainingSet
+from twin.evaluation.figures_text import number
 from twin.evaluation.gate import BASE, CHAMPION
 from twin.evaluation.report import (
     Decision,
@@ -20,7 +21,6 @@ from twin.evaluation.report import (
     SideBySide,
     TitledDocument,
 )
-from twin.evaluation.report_markdown import number
 from twin.evaluation.report_page import render_report
 from twin.evaluation.resampling import Estimate
 

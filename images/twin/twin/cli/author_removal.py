@@ -132,6 +132,12 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
     with open_warehouse(settings) as warehouse:
         AuthorRecords(warehouse, author).erase(found.documents)
     say("warehouse: removed")
+    _remove_samples(files, found)
+    say("sample sets and pairs: removed")
+
+
+def _remove_samples(files: FileStore, found: Holdings) -> None:
+    """Erase sample sets, their pairs, what people said of them, and what is left of making them."""
     for recipe in {recipe for recipe, _ in found.sample_sets}:
         Verdicts(files, recipe).remove()
         Verdicts(files, recipe, on_pairs=True).remove()
@@ -143,7 +149,6 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
     for recipe, version in found.sample_sets:
         files.remove(PairSets(files, recipe).root(version))
         files.remove(SampleSets(files, recipe).folder(version))
-    say("sample sets and pairs: removed")
 
 
 def _chunks(settings: Settings, documents: set[str]) -> Iterator[tuple[str, int]]:

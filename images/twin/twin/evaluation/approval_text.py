@@ -9,16 +9,10 @@ import re
 import string
 from collections.abc import Iterator
 
+from twin.evaluation.figures_text import gain_format, number, shown
 from twin.evaluation.gate import BASE, CHAMPION, NAMES
 from twin.evaluation.report import EvaluationReport, Figure, SideBySide
-from twin.evaluation.report_markdown import (
-    gain_format,
-    heading,
-    judge_says,
-    number,
-    shown,
-    what_it_shows,
-)
+from twin.evaluation.report_markdown import heading, judge_says, what_it_shows
 from twin.evaluation.resampling import CONFIDENCE
 
 CANDIDATE = "candidate"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
-from twin.evaluation.report_markdown import shown
+from twin.evaluation.figures_text import shown
 from twin.evaluation.resampling import Estimate
 
 Tone = Literal["good", "bad", "open", "plain"]

@@ -262,17 +262,28 @@ def decoding(
     questions: Annotated[
         int, typer.Option("--questions", min=1, help="Of either split, at most.")
     ] = 24,
+    prompts: Annotated[
+        bool,
+        typer.Option(help="Try other prompts, too: templates, worked examples, thinking aloud."),
+    ] = True,
+    apply: Annotated[
+        bool,
+        typer.Option("--apply", help="Serve the version so, from its next rollout on, if proved."),
+    ] = False,
 ) -> None:
-    """Compare greedy, nucleus, top-k and min-p decoding at several temperatures.
+    """Compare greedy, beam, nucleus, top-k and min-p decoding, and other prompts.
 
-    The best is chosen on validation questions, and what it gains over the recipe's settings is told
-    on test questions; only a proved gain is suggested. Reads the version's weights and data set.
-    Writes table, plot and page to an MLflow run; the recipe stays as it is.
+    The best settings are chosen on validation questions, quality first and speed where that is
+    equal, and what they gain over the recipe's is told on test questions; only a proved gain is
+    suggested. Other prompts are told and never chosen: serving shows the prompt of training. Reads
+    the version's weights and data set. Writes table, plot and page to an MLflow run, and with
+    --apply the tag `decoding` of the version, by which the next rollout serves it; the recipe stays
+    as it is.
     """
 
     def body(job: Job) -> None:
         from twin.evaluation.run_decoding import choose_decoding
 
-        choose_decoding(job, model_version, questions)
+        choose_decoding(job, model_version, questions, prompts=prompts, apply=apply)
 
     run_job("evaluation decoding", body, recipe=recipe, run_id=run_id, result=result)

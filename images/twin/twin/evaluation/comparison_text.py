@@ -8,9 +8,9 @@ from rich.table import Table
 
 from twin.evaluation.bars import gain_bar, value_bars
 from twin.evaluation.comparison import VersionComparison
+from twin.evaluation.figures_text import gain_format, number, shown
 from twin.evaluation.gate import NAMES
 from twin.evaluation.report import Figure, SideBySide
-from twin.evaluation.report_markdown import gain_format, number, shown
 from twin.evaluation.resampling import CONFIDENCE
 from twin.pages import page
 

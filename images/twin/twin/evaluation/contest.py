@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from twin.domain.errors import BadDataError, NothingToDo
+from twin.evaluation.own_tasks import tasks_digest
 from twin.recipes import Recipe
 from twin.stores.files import file_digest
 from twin.stores.registry import (
@@ -144,6 +145,7 @@ def _contest(
         recipe.digest("evaluation", "retrieval", *(["judge"] if recipe.judge else [])),
         json.dumps(recipe.serving.shaping, sort_keys=True),
         *_people(recipe),
+        *filter(None, [tasks_digest(recipe.evaluation.abilities)]),
     )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return Contest(candidate, champion, reference, dataset_version, key)

@@ -153,6 +153,8 @@ def _report(
         figures=findings.figures,
         retrieval=findings.retrieval,
         judge=findings.judged,
+        judged_grounding=findings.judged_grounding,
+        abilities=findings.abilities,
         style=findings.style,
         answered_by=findings.answered_by,
         apart=findings.apart,

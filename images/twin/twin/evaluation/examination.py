@@ -8,6 +8,7 @@ from functools import partial
 from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample
 from twin.domain.written import plain
+from twin.evaluation.abilities import AbilitiesReport, measure_abilities
 from twin.evaluation.apart import Apart, apart
 from twin.evaluation.authorship_check import authorship_check
 from twin.evaluation.checks import Check
@@ -20,8 +21,10 @@ from twin.evaluation.contestants import (
     transcripts_of,
 )
 from twin.evaluation.faithfulness_limit import faithfulness_check
+from twin.evaluation.forgetting import forgetting_checks
 from twin.evaluation.gate import Evidence, Judgement, judge
 from twin.evaluation.held_out import HeldOut
+from twin.evaluation.judged_grounding import JudgedGrounding, judge_grounding
 from twin.evaluation.judging import JudgeReport, ask_judge, judge_doubts, preference_checks
 from twin.evaluation.material import Material, held_out_of
 from twin.evaluation.measures import (
@@ -78,6 +81,8 @@ class Findings:
     figures: tuple[Figure, ...]
     retrieval: Retrieval
     judged: JudgeReport | None
+    judged_grounding: JudgedGrounding | None
+    abilities: AbilitiesReport | None
     style: StyleReport
     judgement: Judgement
     side_by_side: tuple[SideBySide, ...]
@@ -104,6 +109,8 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
     ahead = completions_to_write(material.train, recipe)
     transcripts, doubts = transcripts_of(job, contestants, held_out, site, files, ahead)
     memorised = _memorised(job, contest, contestants, material, site, files)
+    weights = {role: (each.digest, each.weights) for role, each in contestants.items()}
+    abilities = measure_abilities(job, weights, files)
     embedder = site.embedder()
     authorship, why_absent = find_authorship(material.train, recipe, files)
     by = replace(make_yardstick(recipe, held_out, material.train, embedder), authorship=authorship)
@@ -133,6 +140,7 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         further=(
             *_authorship_checks(hands, sure, section.gate),
             *preference_checks(judged, section.gate),
+            *forgetting_checks(abilities, section.gate),
             *faithfulness_check(values, section.gate),
             *speed_check(speed.get(CANDIDATE), section.gate),
             *leak_checks(memorised, values[PERSONAL_DATA], section.gate),
@@ -145,6 +153,10 @@ def examine(job: Job, contest: Contest, material: Material, files: FileStore) ->
         figures=figures,
         retrieval=retrieval,
         judged=judged,
+        judged_grounding=judge_grounding(
+            job, transcripts[CANDIDATE].as_shown(held_out), transcripts, by, files
+        ),
+        abilities=abilities,
         style=StyleReport(absent=why_absent)
         if authorship is None
         else style_report(authorship, material, hands, held_out.groups),

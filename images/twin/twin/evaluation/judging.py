@@ -179,10 +179,10 @@ def _verdicts(
         closing(RemoteModel(section, job.settings.judge_api_key)) as model,
         job.progress("judging", ORDERS * len(comparisons)) as advance,
     ):
-        return Judge(model, kept).compare(comparisons, _until(deadline, advance))
+        return Judge(model, kept).compare(comparisons, until(deadline, advance))
 
 
-def _until(deadline: float, advance: Callable[[int], None]) -> Callable[[int], None]:
+def until(deadline: float, advance: Callable[[int], None]) -> Callable[[int], None]:
     """Count replies, each of which is kept by now, and give up where they have taken too long."""
 
     def counted(replies: int) -> None:

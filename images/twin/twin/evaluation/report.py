@@ -12,9 +12,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.domain.errors import BadDataError
+from twin.evaluation.abilities import AbilitiesReport
 from twin.evaluation.apart import Apart
 from twin.evaluation.checks import Check, Verdict
 from twin.evaluation.contamination import Proof
+from twin.evaluation.judged_grounding import JudgedGrounding
 from twin.evaluation.judging import JudgeReport
 from twin.evaluation.memorised import Memorised
 from twin.evaluation.power import Power
@@ -124,6 +126,10 @@ class EvaluationReport(BaseModel):
     figures: tuple[Figure, ...]
     retrieval: Retrieval
     judge: JudgeReport | None = Field(default=None, description="of a recipe that names one")
+    judged_grounding: JudgedGrounding | None = Field(
+        default=None, description="Ragas' measures by the judge of a recipe that names one"
+    )
+    abilities: AbilitiesReport | None = Field(default=None, description="of a recipe with tasks")
     style: StyleReport = StyleReport(absent="not measured")
     answered_by: str = Field(
         default="", description="the engine, and why it is another than serving's if it is"
@@ -171,6 +177,8 @@ class EvaluationReport(BaseModel):
             **style,
             **speed,
             **self.memorised.flat(),
+            **(self.abilities.flat() if self.abilities else {}),
+            **(self.judged_grounding.flat() if self.judged_grounding else {}),
             f"retrieval.recall_at_{self.retrieval.k}": self.retrieval.recall.value,
             "retrieval.mrr": self.retrieval.reciprocal_rank.value,
             **{

@@ -1,28 +1,41 @@
 """The report as people read it: Markdown, and a table for terminals."""
 
 import html
-from collections.abc import Callable, Iterable, Sequence
-from math import isfinite
+from collections.abc import Iterable
 
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
 from twin.evaluation.checks import Verdict
+from twin.evaluation.figures_text import (
+    ROLES,
+    gain_format,
+    inline,
+    number,
+    pipe_table,
+    share,
+    shown,
+)
 from twin.evaluation.gate import NAMES, amount, too_small
 from twin.evaluation.power import MIN_GROUPS
 from twin.evaluation.report import (
     Decision,
     DocumentGroup,
     EvaluationReport,
-    Figure,
     SideBySide,
 )
-from twin.evaluation.resampling import CONFIDENCE, Estimate
-from twin.evaluation.style_report import StyleReport
+from twin.evaluation.report_sections import (
+    abilities_section,
+    apart_section,
+    judged_section,
+    memorised_section,
+    speed_section,
+    style_section,
+)
+from twin.evaluation.resampling import CONFIDENCE
 from twin.stores.kept_reports import begin, end
 
-ROLES = ("candidate", "base", "champion", "reference", "author")
 _HEADINGS = {
     Decision.PROMOTED: "promoted to champion",
     Decision.AWAITING_APPROVAL: "waits for a person's approval",
@@ -148,33 +161,35 @@ def markdown(report: EvaluationReport) -> str:
         "",
         *(f"- {line}" for line in what_it_shows(report)),
         "",
-        *_pipe_table(_group_rows(report)),
+        *pipe_table(_group_rows(report)),
         "",
         "## Figures",
         "",
-        *_pipe_table(_rows(report)),
+        *pipe_table(_rows(report)),
         "",
         *LEGEND,
         "",
         *(f"![{CAPTIONS.get(plot, plot)}]({plot})\n" for plot in report.plots),
-        *_apart(report),
-        *_speed(report),
-        *_memorised(report),
+        *apart_section(report),
+        *speed_section(report),
+        *memorised_section(report),
         "## The author's hand",
         "",
-        *_style(report.style),
+        *style_section(report.style),
         "",
+        *judged_section(report.judged_grounding),
+        *abilities_section(report.abilities),
         *(["## Judge", "", *(f"- {line}" for line in judge_says(report)), ""] * bool(report.judge)),
         "## Checks",
         "",
-        *_pipe_table(_check_rows(report)),
+        *pipe_table(_check_rows(report)),
         "",
         "## Side by side",
         "",
         *(line for sample in report.side_by_side for line in _side_by_side(sample)),
         "## Lineage",
         "",
-        *_pipe_table([["what", "value"], *([key, f"`{v}`"] for key, v in report.lineage.items())]),
+        *pipe_table([["what", "value"], *([key, f"`{v}`"] for key, v in report.lineage.items())]),
         "",
     ]
     return "\n".join(blocks)
@@ -215,42 +230,9 @@ def _rows(report: EvaluationReport) -> list[list[str]]:
     return rows
 
 
-def gain_format(figure: Figure) -> Callable[[float], str]:
-    """How a gain in a measure is written."""
-    return _percent if figure.name == "perplexity" else signed
-
-
-def shown(estimate: Estimate | None, show: Callable[[float], str]) -> str:
-    """A value with its interval; empty where there is none."""
-    if estimate is None:
-        return ""
-    if not (isfinite(estimate.low) and isfinite(estimate.high)):
-        return f"{show(estimate.value)} [no interval]"
-    return f"{show(estimate.value)} [{show(estimate.low)}, {show(estimate.high)}]"
-
-
 def _on_two_lines(cell: str) -> str:
     """Value above interval: a terminal is narrow."""
     return escape(cell.replace(" [", "\n[", 1))
-
-
-def number(value: float) -> str:
-    """A value of any size."""
-    return f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
-
-
-def share(value: float) -> str:
-    """A share of a whole."""
-    return f"{value:.1%}"
-
-
-def signed(value: float) -> str:
-    """A difference."""
-    return f"{value:+.3f}"
-
-
-def _percent(value: float) -> str:
-    return f"{value:+.1%}" if abs(value) < 10 else f"{value * 100:+.3g}%"
 
 
 def _check_rows(report: EvaluationReport) -> list[list[str]]:
@@ -261,99 +243,6 @@ def _check_rows(report: EvaluationReport) -> list[list[str]]:
     return rows
 
 
-def _style(style: StyleReport) -> list[str]:
-    """What each measure is worth, and what it says of whom."""
-    if style.absent:
-        return [style.absent]
-    who = [role for role in ROLES if role in style.measures[0].scores]
-    rows = [["measure", "AUC, pieces", "AUC, documents", "missed", "mistaken", *who]]
-    for measure in style.measures:
-        told = measure.separation
-        worth = (told.auc, told.auc_documents, told.missed, told.mistaken) if told else (None,) * 4
-        scores = [measure.scores[role] for role in who]
-        rows.append([measure.label, *(shown(each, number) for each in (*worth, *scores))])
-    return [
-        *_pipe_table(rows),
-        "",
-        f"Learned ({style.language}) from {style.words} words of the author's against "
-        f"{style.other_words} words by {len(style.others)} others: {_inline(_listed(style.others))}"
-        f". Checked on the author's test documents against {len(style.left_out)} others that "
-        f"nothing was learned from: {_inline(_listed(style.left_out))}. AUC is the chance that the "
-        "author's text scores higher; missed are the author's pieces that count as others', "
-        "mistaken those of others that count as the author's.",
-    ]
-
-
-def _apart(report: EvaluationReport) -> list[str]:
-    """Figures from memory and from passages, a table each."""
-    lines = []
-    for way, measures in report.apart.items():
-        roles = [role for role in ROLES if any(role in values for values in measures.values())]
-        rows = [["measure", *roles]]
-        rows += [
-            [label, *(shown(values.get(role), number) for role in roles)]
-            for label, values in measures.items()
-        ]
-        lines += [f"## Figures {way}", "", *_pipe_table(rows), ""]
-    return lines
-
-
-def _speed(report: EvaluationReport) -> list[str]:
-    """How long answers take, in a table."""
-    if not report.speed:
-        return []
-    rows = [
-        ["model", "first word, s", "whole answer, s", "tokens read", "written", "cost of 1,000"]
-    ]
-    rows += [
-        [
-            role,
-            shown(each.first_word_seconds, number),
-            shown(each.seconds, number),
-            shown(each.prompt_tokens, number),
-            shown(each.answer_tokens, number),
-            shown(each.cost, number),
-        ]
-        for role in ROLES
-        if (each := report.speed.get(role)) is not None
-    ]
-    together = max(each.together for each in report.speed.values())
-    return [
-        "## Speed and cost",
-        "",
-        f"Answered by {report.answered_by}, {together} at once: medians, and the mean cost by the "
-        "recipe's prices.",
-        "",
-        *_pipe_table(rows),
-        "",
-    ]
-
-
-def _memorised(report: EvaluationReport) -> list[str]:
-    """What was found of the training data, a sentence each."""
-    lines = []
-    if (found := report.memorised.extraction) is not None:
-        lines.append(
-            f"- Of {found.passages} training passages, given {found.given_tokens} tokens, the "
-            f"candidate goes on verbatim for {found.continued_tokens} with "
-            f"{shown(found.candidate, share)}, the base with {shown(found.base, share)}; "
-            f"{shown(found.learned, share)} only the candidate."
-        )
-    if (planted := report.memorised.canaries) is not None:
-        lines.append(
-            f"- Of {planted.planted} canaries, planted {planted.repeats} times each, it gives away "
-            f"{shown(planted.given_away, share)}. Their exposure is "
-            f"{shown(planted.exposure, number)} bits of at most {number(planted.most_bits)}; to "
-            f"the base, which never saw them, {shown(planted.base_exposure, number)}."
-        )
-    return ["## Training data by heart", "", *lines, ""] if lines else []
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 def _group_rows(report: EvaluationReport) -> list[list[str]]:
     rows = [["group of documents", "test samples"]]
     return rows + [[_titles(group), str(group.samples)] for group in report.groups]
@@ -361,7 +250,7 @@ def _group_rows(report: EvaluationReport) -> list[list[str]]:
 
 def _titles(group: DocumentGroup) -> str:
     return "; ".join(
-        f"{begin(each.document)}{_inline(each.title)}{end(each.document)}"
+        f"{begin(each.document)}{inline(each.title)}{end(each.document)}"
         for each in group.documents
     )
 
@@ -369,9 +258,9 @@ def _titles(group: DocumentGroup) -> str:
 def _side_by_side(sample: SideBySide) -> Iterable[str]:
     yield begin(sample.document)
     yield ""
-    yield f"### {_inline(sample.instruction)}"
+    yield f"### {inline(sample.instruction)}"
     yield ""
-    yield f"From [{_inline(sample.title)}](<{sample.url}>)."
+    yield f"From [{inline(sample.title)}](<{sample.url}>)."
     yield ""
     for who, text in {"The author": sample.author, **sample.answers}.items():
         yield f"**{who}**"
@@ -380,14 +269,3 @@ def _side_by_side(sample: SideBySide) -> Iterable[str]:
         yield ""
     yield end(sample.document)
     yield ""
-
-
-def _pipe_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    header, *body = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    lines = [header, ["---"] * len(header), *body]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def _inline(text: str) -> str:
-    """Text of a document or an instruction on one line, without markup of its own."""
-    return html.escape(" ".join(text.split()), quote=False).replace("[", "\\[").replace("]", "\\]")

@@ -7,19 +7,10 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from twin.evaluation.bars import Bar, gain_bar, rate_bar, share_bar, value_bars
+from twin.evaluation.figures_text import ROLES, gain_format, number, share
 from twin.evaluation.gate import NAMES
 from twin.evaluation.report import EvaluationReport, Figure, SideBySide
-from twin.evaluation.report_markdown import (
-    CAPTIONS,
-    LEGEND,
-    ROLES,
-    gain_format,
-    heading,
-    judge_says,
-    number,
-    share,
-    what_it_shows,
-)
+from twin.evaluation.report_markdown import CAPTIONS, LEGEND, heading, judge_says, what_it_shows
 from twin.evaluation.resampling import CONFIDENCE
 from twin.pages import page
 from twin.stores.kept_reports import begin, end

@@ -8,6 +8,7 @@ from twin.domain.sample import Split
 from twin.evaluation.decoding import (
     CHOICES,
     PRESENT,
+    TIE,
     TOLD,
     Bench,
     Row,
@@ -16,12 +17,15 @@ from twin.evaluation.decoding import (
     study,
 )
 from twin.evaluation.decoding_plot import draw_decoding
-from twin.evaluation.report_markdown import number, shown, signed
+from twin.evaluation.figures_text import number, shown, signed
+from twin.evaluation.prompt_arms import PROMPTS
 from twin.job import Job
 from twin.models.adapters import whole_weights
 from twin.models.embedder import load_embedder
 from twin.models.language_model import load_language_model
 from twin.pages import page
+from twin.stores.audit import note_action
+from twin.stores.chosen_decoding import TAG, ChosenDecoding, decoding_of
 from twin.stores.files import open_files
 from twin.stores.registry import CANDIDATE, CHAMPION, ModelVersion, Registry
 from twin.stores.sample_sets import SampleSets
@@ -31,13 +35,17 @@ TEMPLATE = "decoding.html.jinja"
 PAGE_FILE = "decoding.html"
 
 
-def choose_decoding(job: Job, version: str | None, questions: int) -> None:
+def choose_decoding(
+    job: Job, version: str | None, questions: int, *, prompts: bool = True, apply: bool = False
+) -> None:
     """Compare settings, log table, plot and page to an MLflow run, and say what is suggested.
 
     Args:
         job: whose recipe names the model.
         version: its number; None means the champion, or where there is none the candidate.
         questions: of either split, at most.
+        prompts: whether to try other prompts, too.
+        apply: whether the version is served with what is suggested from its next rollout on.
 
     Raises:
         BadDataError: there is no such version, or its data set is gone.
@@ -56,11 +64,14 @@ def choose_decoding(job: Job, version: str | None, questions: int) -> None:
     )
     embedder = load_embedder(recipe.features.embedder, job.settings)
     model = load_language_model(whole_weights(chosen, job.settings), job.settings)
-    limit = recipe.evaluation.gate.max_broken_share
-    with job.progress("writing", len(CHOICES) + 1 + TOLD) as advance:
+    train = sets.instruct(dataset, Split.TRAIN) if prompts else []
+    arms = len(CHOICES) + 1 + TOLD + (len(PROMPTS) if train else 0)
+    with job.progress("writing", arms) as advance:
         bench = Bench(model, embedder, recipe, advance)
-        found = study(bench, validation, test, recipe.serving, limit)
-    _publish(job, chosen, found)
+        found = study(bench, validation, test, recipe, train)
+    run_url = _publish(job, chosen, found)
+    if apply:
+        _apply(job, chosen, found, run_url)
     job.counts.read = len(validation.samples) + len(test.samples)
     job.counts.written = 1
     job.console.print(terminal(found))
@@ -68,8 +79,9 @@ def choose_decoding(job: Job, version: str | None, questions: int) -> None:
 
 def terminal(found: Study) -> Group:
     """The table, and what comes of it."""
-    table = Table(title="Settings, on validation questions", title_justify="left")
-    for place, name in enumerate(("settings", "quality", "diversity", "broken", "tokens/s")):
+    table = Table(title="Settings and prompts, on validation questions", title_justify="left")
+    heads = ("", "quality", "diversity", "broken", "tokens/s", "")
+    for place, name in enumerate(heads):
         table.add_column(name, justify="left" if place == 0 else "right")
     for row in found.validation:
         table.add_row(*cells(row))
@@ -84,18 +96,61 @@ def cells(row: Row) -> list[str]:
         shown(row.diversity, number),
         f"{row.broken:.1%}",
         number(row.tokens_per_second),
+        "" if row.servable else "another prompt" if row.kind == "prompt" else "not by this engine",
     ]
 
 
 def conclusions(found: Study) -> list[str]:
     """What the study suggests, in sentences."""
+    return [_choice(found), *_beyond(found)]
+
+
+def _choice(found: Study) -> str:
     if found.best == PRESENT:
-        return ["nothing was better than what the recipe has now"]
+        return "nothing was better than what the recipe has now"
     gained = f"{found.best} gains {shown(found.gain, signed)} in quality on the test questions"
     if found.suggestion is None:
-        return [f"{gained}, which proves nothing: keep what the recipe has now"]
+        return f"{gained}, which proves nothing: keep what the recipe has now"
     keys = ", ".join(f"{key}: {value:g}" for key, value in found.suggestion.items())
-    return [f"{gained}; write into the recipe: serving: {{{keys}}}"]
+    return (
+        f"{gained}; serve this version so with --apply, or every version: write into the recipe: "
+        f"serving: {{{keys}}}"
+    )
+
+
+def _beyond(found: Study) -> list[str]:
+    """What was better than the chosen one and can't be served."""
+    best = next(row for row in found.validation if row.name == found.best)
+    better = [
+        row for row in found.validation
+        if not row.servable and row.quality.value - best.quality.value > TIE
+    ]  # fmt: skip
+    why = {
+        "decoding": "which the recipe's engine does not have",
+        "prompt": "another prompt than the one that it was trained on: a reason to train with it",
+    }
+    return [
+        f"{row.name} was better on the validation questions ({shown(row.quality, number)}), "
+        f"{why[row.kind]}"
+        for row in better
+    ]
+
+
+def _apply(job: Job, chosen: ModelVersion, found: Study, run_url: str) -> None:
+    """Leave what is suggested on the version, where a rollout reads it; nothing unproved."""
+    job.result.detail["applied"] = found.suggestion is not None
+    if found.suggestion is None:
+        job.console.print("nothing is applied: no gain is proved")
+        return
+    present = decoding_of(job.recipe.serving)
+    tag = ChosenDecoding(settings=found.suggestion, instead_of=present, run=run_url)
+    what = f"{chosen.name} version {chosen.version}"
+    with Registry(job.settings) as registry:
+        registry.tag(chosen.name, chosen.version, TAG, tag.model_dump_json())
+    note_action(job.settings, "decoding chosen", what, job.run_id, {"settings": found.suggestion})
+    job.console.print(
+        f"{what} is served so from its next rollout on: run twin rollout start, or the DAG rollout"
+    )
 
 
 def _version(registry: Registry, name: str, version: str | None) -> ModelVersion:
@@ -109,7 +164,8 @@ def _version(registry: Registry, name: str, version: str | None) -> ModelVersion
     return chosen
 
 
-def _publish(job: Job, chosen: ModelVersion, found: Study) -> None:
+def _publish(job: Job, chosen: ModelVersion, found: Study) -> str:
+    """Log table, plot and page; returns the run's URL."""
     plot = draw_decoding(found.validation)
     html = page.render_page(
         "twin.evaluation",
@@ -135,3 +191,4 @@ def _publish(job: Job, chosen: ModelVersion, found: Study) -> None:
     job.result.uris["page"] = f"{run.url}/artifacts/{PAGE_FILE}"
     job.result.ids |= {"model": chosen.name, "version": chosen.version}
     job.result.detail |= {"best": found.best, "suggestion": found.suggestion}
+    return run.url

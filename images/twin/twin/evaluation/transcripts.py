@@ -5,6 +5,7 @@ time (`scores`), under all that decides them: what was computed before is not co
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict
 
@@ -32,6 +33,14 @@ class Transcript(BaseModel):
     answers: tuple[str, ...]
     scored: tuple[Score, ...]
     served: tuple[KeptAnswer, ...] = ()
+
+    def as_shown(self, held_out: HeldOut) -> HeldOut:
+        """The questions with the passages that the model was shown in place of the data set's."""
+        samples = tuple(
+            sample.model_copy(update={"context": passages})
+            for sample, passages in zip(held_out.samples, self.shown(held_out), strict=True)
+        )
+        return replace(held_out, samples=samples)
 
     def shown(self, held_out: HeldOut) -> list[tuple[str, ...]]:
         """The passages that the model was shown with each question, as its prompt has them.

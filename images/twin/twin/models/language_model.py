@@ -29,8 +29,9 @@ class SamplingParams:
     rounded otherwise than one from the cache, which may turn a near tie. ``repetition_penalty``
     (1 is none) lowers the odds of what the answer has said before; never of the prompt's words,
     which an answer from passages is to repeat. Before ``min_new_tokens`` are written, no turn ends
-    of itself. ``json_schema``, the text of a JSON schema, lets nothing be written but what it
-    describes; not every engine can.
+    of itself. ``beams`` above 1 writes by beam search, which draws nothing: temperature and cuts
+    then count for nothing, and only the transformers engine can. ``json_schema``, the text of a
+    JSON schema, lets nothing be written but what it describes; not every engine can.
     """
 
     max_new_tokens: int
@@ -39,6 +40,7 @@ class SamplingParams:
     top_p: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
+    beams: int = 1
     repetition_penalty: float = 1.0
     seed: int | None = None
     stop: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ class _TokenLogProbabilities(torch.autograd.Function):
             part = slice(start, start + BLOCK)
             logits = head.scores(hidden[part])
             probabilities = torch.softmax(logits, dim=-1)
-            result[part] = _log_probabilities(logits, probabilities, targets[part])
+            result[part] = log_probabilities(logits, probabilities, targets[part])
             if gradient is not None:
                 # d log p_t / d logits = 1[t] - p; the target's share is formed in float32.
                 share = torch.expm1(result[part]).to(probabilities.dtype)
@@ -60,7 +60,7 @@ class _TokenLogProbabilities(torch.autograd.Function):
         return gradient * outer.to(gradient.dtype), for_rows, None, None
 
 
-def _log_probabilities(
+def log_probabilities(
     logits: torch.Tensor, probabilities: torch.Tensor, targets: torch.Tensor
 ) -> torch.Tensor:
     """log p of the targets in float32, by way of the likeliest word.

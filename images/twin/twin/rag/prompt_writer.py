@@ -185,6 +185,7 @@ def sampling_params(query: Query, limits: ServingSection) -> SamplingParams:
         top_p=limits.top_p if query.top_p is None else query.top_p,
         top_k=limits.top_k,
         min_p=limits.min_p,
+        beams=limits.beams,
         repetition_penalty=limits.repetition_penalty if free else 1.0,
         seed=query.seed,
         stop=(*query.stop, *END_MARKS) if free else query.stop,

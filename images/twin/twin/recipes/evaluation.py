@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
+from twin.recipes.abilities import AbilitiesSection
 from twin.recipes.places import RELATIVE, LocalPath
 from twin.recipes.section import Fraction, RecipeName, Section
 
@@ -100,6 +101,11 @@ class GateSection(Section):
         "passages, at the interval's better end; 1 switches the check off",
     )
     min_recall: Fraction = Field(default=0.5, description="retrieval recall@k below this blocks")
+    max_forgetting: Fraction = Field(
+        default=0.1,
+        description="of the questions of evaluation.abilities, the share of right answers that "
+        "may be lost against the base, at the interval's worse end; 1 switches the check off",
+    )
     require_approval: bool = False
 
     @property
@@ -213,4 +219,5 @@ class EvaluationSection(Section):
     style: StyleSection = StyleSection()
     cost: CostSection = CostSection()
     memory: MemorySection = MemorySection()
+    abilities: AbilitiesSection = AbilitiesSection()
     gate: GateSection = GateSection()

@@ -89,8 +89,8 @@ class Recipe(Section):
         """
         data = self.model_dump(mode="json", include=set(sections) or None)
         datasets, evaluation = data.get("datasets", {}), data.get("evaluation", {})
-        judging, style = evaluation.get("judge", {}), evaluation.get("style", {})
-        for section in (datasets, judging, style, *data.get("sources", ())):
+        judged = [evaluation.get(key, {}) for key in ("judge", "style", "abilities")]
+        for section in (datasets, *judged, *data.get("sources", ())):
             for key in ("written", "calibration", "folder", "path"):
                 if section.get(key):
                     section[key] = PurePath(section[key]).name

@@ -83,6 +83,12 @@ class ServingSection(Section):
         description="words are drawn that are at least so likely in relation to the likeliest; "
         "0: all. A remote engine is not asked for it",
     )
+    beams: PositiveInt = Field(
+        default=1,
+        le=16,
+        description="above 1: beam search, which draws nothing and shows an answer when it is "
+        "whole; only the engine transformers has it",
+    )
     repetition_penalty: float = Field(default=1.1, gt=0)
     cpus_per_replica: PositiveInt | None = Field(
         default=None,
@@ -175,6 +181,11 @@ class ServingSection(Section):
             raise ValueError(
                 f"gpus_per_replica: {self.gpus_per_replica:g}, but the engine {kind} uses no GPU "
                 "here: set engine to vllm or transformers, or gpus_per_replica to 0"
+            )
+        if self.beams > 1 and kind != "transformers":
+            raise ValueError(
+                f"beams: {self.beams}, but the engine {kind} has no beam search: set engine to "
+                "transformers, or beams to 1"
             )
         if self.adapters == "shared" and kind not in ("llama.cpp", "vllm"):
             raise ValueError(

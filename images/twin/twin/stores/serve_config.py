@@ -16,6 +16,7 @@ from twin.domain.errors import BadDataError
 from twin.domain.rollout import RolloutState, ServedVersion, application_name
 from twin.recipes import Recipe
 from twin.settings import Settings
+from twin.stores.chosen_decoding import with_chosen_decoding
 from twin.stores.engine_config import (
     SHUTDOWN_MARGIN_SECONDS,
     adapter_name,
@@ -161,11 +162,14 @@ def _route(state: RolloutState) -> Config:
 
 
 def served_version(found: ModelVersion, recipe: Recipe) -> ServedVersion:
-    """A registered version as a rollout writes it down, to be served with this recipe.
+    """A registered version as a rollout writes it down, to be served with this recipe and, where
+    a study has chosen another one for it, with its own decoding.
 
     Raises:
-        BadDataError: it is an adapter, and the recipe's engine takes none.
+        BadDataError: it is an adapter, and the recipe's engine takes none; or its decoding is none
+            that this engine has.
     """
+    recipe = with_chosen_decoding(recipe, found.version, found.tags)
     adapter = found.tags.get("weights") == "adapter"
     kind = recipe.serving.engine_kind
     if adapter and kind not in ("llama.cpp", "vllm"):

@@ -304,3 +304,64 @@ def test_a_prompt_of_several_answers_is_read_once(model):
     sampled = [g.text for g in model.generate_batch([asked("Why pods?")] * 3, params)]
     assert len(set(sampled)) == 3
     assert sampled == [g.text for g in model.generate_batch([asked("Why pods?")] * 3, params)]
+
+
+BEAMS = SamplingParams(max_new_tokens=10, beams=3)
+
+
+def searched(model, messages, **options):
+    """Text by transformers' own beam search."""
+    inputs = model.tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    output = model.model.generate(
+        **inputs,
+        **{"num_beams": 3, "max_new_tokens": 10, "do_sample": False, "early_stopping": True},
+        eos_token_id=sorted(model.chat.end_ids),
+        **options,
+    )
+    return model.tokenizer.decode(
+        output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+    )
+
+
+def test_beam_search_is_transformers_own_alone_in_a_batch_and_in_a_stream(model):
+    expected = [searched(model, asked(question)) for question in QUESTIONS]
+    together = model.generate_batch([asked(question) for question in QUESTIONS], BEAMS)
+    assert [each.text for each in together] == expected
+    assert model.generate(asked(QUESTIONS[1]), BEAMS).text == expected[1]
+    stream = model.stream(asked(QUESTIONS[1]), BEAMS)
+    assert "".join(stream) == expected[1]
+    greedy = model.generate_batch([asked(question) for question in QUESTIONS], GREEDY)
+    assert expected != [each.text for each in greedy]
+    assert {each.finish_reason for each in together} <= {"length", "stop"}
+
+
+def test_beam_search_finds_what_is_likelier_than_greedy(model):
+    """Of the whole answers its own is the likelier one, on questions where they differ."""
+    prompt = model.chat.prompt_ids(asked(QUESTIONS[0]))
+    params = replace(BEAMS, min_new_tokens=10)
+    found = {}
+    for name, each in (("beams", params), ("greedy", replace(params, beams=1))):
+        texts: list[int] = []
+        for _, token in model._decode([prompt], each, [_TextWriter(model.tokenizer, ())]):
+            texts.append(token)
+        found[name] = model.token_likelihoods([prompt], [texts])[0]
+    assert found["beams"][0] > found["greedy"][0]
+    assert found["greedy"][1], "greedy writes the likeliest token each time"
+    assert not found["beams"][1]
+
+
+def test_beams_keep_to_penalty_least_length_and_stop_texts(model):
+    from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
+
+    prompt = asked(QUESTIONS[1])
+    whole = model.generate(prompt, BEAMS).text
+    cut = replace(BEAMS, stop=(whole[5:8],))
+    assert model.generate(prompt, cut).text == whole[: whole.find(whole[5:8])]
+    width = len(model.chat.prompt_ids(prompt))
+    penalty = RepetitionPenaltyLogitsProcessor(1.8, prompt_ignore_length=width)
+    expected = searched(model, prompt, logits_processor=LogitsProcessorList([penalty]))
+    assert model.generate(prompt, replace(BEAMS, repetition_penalty=1.8)).text == expected
+    longest = model.generate(prompt, replace(BEAMS, min_new_tokens=10))
+    assert longest.completion_tokens == 10

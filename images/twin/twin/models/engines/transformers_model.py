@@ -91,7 +91,8 @@ class TransformersModel:
         """Write an answer to each conversation; those of like length go together."""
         prompts = [self.chat.prompt_ids(messages) for messages in conversations]
         results: list[Generation | None] = [None] * len(prompts)
-        for rows in _batches([len(p) + params.max_new_tokens for p in prompts]):
+        sizes = [params.beams * (len(p) + params.max_new_tokens) for p in prompts]
+        for rows in _batches(sizes):
             written: list[list[int]] = [[] for _ in rows]
             writers = [_TextWriter(self.tokenizer, params.stop) for _ in rows]
             for row, token in self._decode([prompts[i] for i in rows], params, writers):
@@ -118,45 +119,25 @@ class TransformersModel:
         """Sum of log-probabilities (nats) and number of tokens of each answer, its end included."""
         prompts = [self.chat.prompt_ids(messages) for messages in conversations]
         ends = [self.chat.answer_ids(answer) for answer in answers]
-        results: list[tuple[float, int]] = [(0.0, 0)] * len(prompts)
+        found = self.token_likelihoods(prompts, ends)
+        return [(nats, len(end)) for (nats, _), end in zip(found, ends, strict=True)]
+
+    def token_likelihoods(
+        self, prompts: Sequence[list[int]], ends: Sequence[list[int]]
+    ) -> list[tuple[float, bool]]:
+        """Sum of log-probabilities (nats) of the tokens that follow each prompt, and whether each
+        of them is the likeliest, as greedy decoding would write them."""
+        from twin.models.token_likelihoods import token_likelihoods
+
+        results: list[tuple[float, bool]] = [(0.0, False)] * len(prompts)
         lengths = [len(prompt) + len(end) for prompt, end in zip(prompts, ends, strict=True)]
         for rows in _batches(lengths, MAX_SCORED_TOKENS):
-            sums = self._score([prompts[i] for i in rows], [ends[i] for i in rows])
-            for index, total in zip(rows, sums, strict=True):
-                results[index] = (total, len(ends[index]))
+            found = token_likelihoods(
+                self.model, self._head, [prompts[i] for i in rows], [ends[i] for i in rows]
+            )
+            for index, each in zip(rows, found, strict=True):
+                results[index] = each
         return results
-
-    def _score(self, prompts: list[list[int]], ends: list[list[int]]) -> list[float]:
-        import torch
-
-        from twin.models.token_log_probabilities import token_log_probabilities
-
-        sequences = [prompt + end for prompt, end in zip(prompts, ends, strict=True)]
-        # Padded on the right: what is left of a causal model's position decides, so no mask of
-        # positions is needed.
-        width = max(map(len, sequences))
-        ids = torch.zeros((len(sequences), width), dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        rows: list[int] = []
-        columns: list[int] = []
-        for row, sequence in enumerate(sequences):
-            ids[row, : len(sequence)] = torch.tensor(sequence)
-            mask[row, : len(sequence)] = 1
-            predicting = range(len(prompts[row]) - 1, len(sequence) - 1)
-            rows += [row] * len(predicting)
-            columns += predicting
-        device = self.model.device
-        with torch.inference_mode():
-            hidden = self.model.base_model(
-                input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
-            ).last_hidden_state
-            log_probabilities = token_log_probabilities(
-                hidden[rows, columns],
-                self._head,
-                torch.tensor([token for end in ends for token in end], device=device),
-            ).cpu()
-        parts = log_probabilities.double().split([len(end) for end in ends])
-        return [float(part.sum()) for part in parts]
 
     @cached_property
     def _head(self) -> "OutputHead":
@@ -202,14 +183,25 @@ class TransformersModel:
     def _decode(
         self, prompts: list[list[int]], params: SamplingParams, writers: list["_TextWriter"]
     ) -> Iterator[tuple[int, int]]:
-        """Yield (row, token) as tokens are chosen, the end token included; feeds the writers."""
-        import torch
-
+        """Give (row, token) as tokens are chosen, the end token included; feeds the writers."""
         if params.json_schema is not None:
             raise BadDataError(
                 "the transformers engine cannot write by a JSON schema: take llama.cpp, vLLM or a "
                 "remote endpoint"
             )
+        if params.beams == 1:
+            return self._draw(prompts, params, writers)
+        from twin.models.engines.beam_search import search
+
+        pad = self.tokenizer.pad_token_id or 0
+        return search(self.model, prompts, params, writers, self.chat.end_ids, pad)
+
+    def _draw(
+        self, prompts: list[list[int]], params: SamplingParams, writers: list["_TextWriter"]
+    ) -> Iterator[tuple[int, int]]:
+        """Token by token, all rows at once."""
+        import torch
+
         with torch.inference_mode():
             batch = _Batch(self.model, prompts, self.tokenizer.pad_token_id or 0)
             choose = _chooser(params, self.model.device, prompt_tokens=batch.history.shape[1])
