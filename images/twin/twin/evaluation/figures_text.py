@@ -57,5 +57,6 @@ def inline(text: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
