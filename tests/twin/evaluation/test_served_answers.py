@@ -31,6 +31,7 @@ from twin.rag.prompt import build_messages
 from twin.rag.query import Query
 from twin.recipes import Recipe, ServingSection
 from twin.settings import Settings
+from twin.stores.chosen_decoding import TAG, ChosenDecoding, decoding_of
 from twin.stores.files import open_files
 from twin.stores.kept_answers import KeptAnswers
 
@@ -150,6 +151,20 @@ def test_what_is_kept_is_not_written_again(twin, files):
     assert site.kept.written == len(ASKED)
     unable = replace(contestant(twin), weights=gone)
     assert answers_of(unable, tasks, site_of(twin, files), lambda _: None) == first
+
+
+def test_a_version_is_measured_by_the_decoding_that_it_is_served_by(twin, files):
+    recipe = twin[1]
+    chosen = ChosenDecoding(
+        settings={"temperature": 0.5, "top_k": 3}, instead_of=decoding_of(recipe.serving)
+    )
+    tagged = replace(contestant(twin), tags={TAG: chosen.model_dump_json()})
+    site = site_of(twin, files).of_version("1", tagged.tags)
+    assert (site.recipe.serving.temperature, site.recipe.serving.top_k) == (0.5, 3)
+    assert site.recipe.serving.answer_timeout_seconds == PATIENCE_SECONDS
+    answers_of(contestant(twin), [question()], site_of(twin, files), lambda _: None)
+    with pytest.raises(AssertionError, match="the model was loaded"):
+        answers_of(replace(tagged, weights=gone), [question()], site_of(twin, files), print)
 
 
 def test_a_killed_evaluation_goes_on_where_it_was(twin, files):

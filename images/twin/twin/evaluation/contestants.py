@@ -37,6 +37,7 @@ def contestants_of(job: Job, contest: Contest) -> dict[str, Contestant]:
                 version.weights_digest,
                 partial(whole_weights, version, settings),
                 Lineage(version.name, version.version),
+                version.tags,
             )
     made[BASE] = Contestant(folder_digest(base), lambda: base, Lineage(base_model, BASE))
     return {role: made[role] for role in (CANDIDATE, *OPPONENTS) if role in made}

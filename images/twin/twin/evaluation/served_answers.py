@@ -10,9 +10,9 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,11 +43,13 @@ class Contestant:
         digest: of its weights.
         weights: gives the local folder of its weights; called only if the model must run.
         lineage: its name and version, as answers bear them.
+        tags: of its version, which may say by what decoding it is served.
     """
 
     digest: str
     weights: Callable[[], Path]
     lineage: Lineage
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -228,6 +230,7 @@ def answers_of(
         BadDataError: the model can't be run, or a task can't be answered.
         TryAgainError: the engine or a store fails; what was answered is kept.
     """
+    site = site.of_version(contestant.lineage.version, contestant.tags)
     keys = [_key(contestant, task, site) for task in tasks]
     known = {key: site.kept.find(key) for key in dict.fromkeys(keys)}
     missing = {key: task for key, task in zip(keys, tasks, strict=True) if known[key] is None}

@@ -2,13 +2,14 @@
 
 import hashlib
 import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from twin.models.embedder import Embedder
 from twin.recipes import Recipe, ServingSection
 from twin.settings import Settings
+from twin.stores.chosen_decoding import with_chosen_decoding
 from twin.stores.index import nothing_published, open_index
 from twin.stores.kept_answers import KeptAnswers
 
@@ -33,6 +34,14 @@ class Site:
     kept: KeptAnswers
     embedder: Callable[[], Embedder]
     engine_note: str = ""
+
+    def of_version(self, version: str, tags: Mapping[str, str]) -> "Site":
+        """As this version is served, which a study of decoding may have chosen (see its tags).
+
+        Raises:
+            BadDataError: the tag can't be read or served.
+        """
+        return replace(self, recipe=with_chosen_decoding(self.recipe, version, tags))
 
     @property
     def engine(self) -> str:

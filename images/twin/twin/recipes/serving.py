@@ -23,6 +23,7 @@ _SHAPING = {
     "top_k",
     "min_p",
     "repetition_penalty",
+    "beams",
     "max_history_tokens",
     "link_hosts",
     "probe_question",
