@@ -21,6 +21,7 @@ from twin.evaluation.resampling import Estimate
 from twin.evaluation.run_decoding import choose_decoding, conclusions
 from twin.models.embedder import load_embedder
 from twin.models.language_model import load_language_model
+from twin.recipes import ServingSection
 from twin.stores.chosen_decoding import KEYS, TAG, ChosenDecoding, decoding_of
 from twin.stores.mlflow_connection import mlflow_client
 from twin.stores.serve_config import recipe_of, served_version
@@ -41,7 +42,12 @@ def row(name, quality, broken=0.0, speed=10.0, kind="decoding", servable=True, *
 
 
 def found(best, low, *more):
-    rows = (row("greedy", 0.6, temperature=0.0), row(PRESENT, 0.5, temperature=0.3), *more)
+    rows = (
+        row("greedy", 0.6, temperature=0.0),
+        row("nucleus 0.9", 0.6, temperature=0.7),
+        row(PRESENT, 0.5, temperature=0.3),
+        *more,
+    )
     gain = Estimate(value=0.1, low=low, high=0.3)
     return Study(validation=rows, best=best, test=rows, gain=gain)
 
@@ -86,8 +92,8 @@ def test_quality_comes_first_and_then_speed(rows, name):
     assert chosen(rows[::-1], 0.25).name == name
 
 
-def test_every_choice_is_something_that_serving_can_be_set_to(world):
-    serving = world.recipe.serving
+def test_every_choice_is_something_that_serving_can_be_set_to():
+    serving = ServingSection(engine="llama.cpp")
     assert [name for name, each in CHOICES.items() if not each.is_servable(serving)] == ["4 beams"]
     serving = serving.model_copy(update={"engine": "transformers"})
     for decoding in CHOICES.values():
@@ -113,7 +119,8 @@ def test_a_setting_that_breaks_answers_is_not_chosen(world):
     done = []
     gate = world.recipe.evaluation.gate.model_copy(update={"max_broken_share": 0.0})
     evaluation = world.recipe.evaluation.model_copy(update={"gate": gate, "max_new_tokens": 12})
-    recipe = world.recipe.model_copy(update={"evaluation": evaluation})
+    serving = ServingSection(engine="llama.cpp")
+    recipe = world.recipe.model_copy(update={"evaluation": evaluation, "serving": serving})
     bench = Bench(model, embedder, recipe, done.append)
     train = [each for each in world.samples if each.split is Split.TRAIN]
     told = study(bench, questions[Split.VALIDATION], questions[Split.TEST], recipe, train)
@@ -159,7 +166,7 @@ def test_the_job_leaves_table_plot_and_page_in_a_run(world):
 
 def test_what_is_proved_is_served_from_the_next_rollout_on(world, monkeypatch):
     """The study itself takes a minute; what comes of it does not depend on how it was found."""
-    studies = [found("greedy", -0.05), found("greedy", 0.05)]
+    studies = [found("nucleus 0.9", -0.05), found("nucleus 0.9", 0.05)]
     monkeypatch.setattr("twin.evaluation.run_decoding.study", lambda *_: studies.pop(0))
     world.package("trained")
     job = world.job()
@@ -171,10 +178,10 @@ def test_what_is_proved_is_served_from_the_next_rollout_on(world, monkeypatch):
     assert job.result.detail["applied"] is True
     version = world.version("1")
     applied = ChosenDecoding.model_validate_json(version.tags[TAG])
-    assert applied.settings == {"temperature": 0.0}
+    assert applied.settings == {"temperature": 0.7}
     assert applied.instead_of == decoding_of(world.recipe.serving)
     assert applied.run == job.result.uris["mlflow_run"]
-    assert world.recipe.serving.temperature == 0.3
+    assert world.recipe.serving.temperature == 0
     served = recipe_of(served_version(version, world.recipe))
-    assert served.serving.temperature == 0.0
+    assert served.serving.temperature == 0.7
     assert served.serving.top_p == world.recipe.serving.top_p

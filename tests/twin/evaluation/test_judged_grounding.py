@@ -23,6 +23,7 @@ from twin.rag.support import SupportVerifier
 from twin.recipes import FeaturesSection
 from twin.settings import Settings
 from twin.stores.files import open_files
+from twin.text.personal_data import PersonalDataDetector
 
 GROUNDED = 10
 
@@ -37,6 +38,7 @@ def by(index_root):
         verifier=SupportVerifier(embedder),
         refusal=REFUSAL,
         trained="",
+        detector=PersonalDataDetector(names=(), author_name="Ada"),
     )
 
 

@@ -5,7 +5,7 @@ beyond it: a model that writes any fluent prose breaks it, one that says too lit
 not. Small losses from one version to the next are for the comparisons with the champion.
 """
 
-from twin.evaluation.checks import Check, Verdict
+from twin.evaluation.checks import Check, better_end, interval, signed
 from twin.evaluation.resampling import Estimate
 from twin.recipes import GateSection
 
@@ -17,19 +17,9 @@ def authorship_check(gap: Estimate, gate: GateSection) -> Check:
         gap: the candidate's probability less that of the passages, on the same document groups.
         gate: the recipe's.
     """
-    limit = -gate.max_authorship_gap
-    # What is no number holds the candidate, by another check, and rejects nobody.
-    passed = not gap.high < limit
-    interval = f"{gap.confidence * 100:g}% interval {gap.low:+.3f} to {gap.high:+.3f}"
-    return Check(
-        name="the author's hand against the author",
-        passed=passed,
-        otherwise=Verdict.REJECT,
-        measured=gap.value,
-        low=gap.low,
-        high=gap.high,
-        threshold=limit,
-        text="the probability that the author wrote its answers differs from that of the author's "
-        f"own passages by {gap.value:+.3f} ({interval}); the better end must be at least "
-        f"{limit:+.3f}: {'passed' if passed else 'FAILED'}",
+    said = (
+        "the probability that the author wrote its answers differs from that of the author's own "
+        f"passages by {signed(gap.value)} ({interval(gap, signed)})"
     )
+    name = "the author's hand against the author"
+    return better_end(name, gap, -gate.max_authorship_gap, said, signed)

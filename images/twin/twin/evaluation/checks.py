@@ -72,6 +72,52 @@ def hard_limit(
     )
 
 
+def worse_end(
+    name: str, change: Estimate, limit: float, said: str, show: Callable[[float], str]
+) -> Check:
+    """A comparison whose worse end must keep to a limit; where even the better end does not, the
+    candidate is measurably short of it and rejected. In between it is held.
+
+    Args:
+        name: of the check.
+        change: higher is better.
+        limit: that the worse end must reach.
+        said: what was measured, in words.
+        show: writes a value of this measure.
+    """
+    passed = change.low >= limit
+    lost = change.high < limit
+    asked = f"the worse end must be at least {show(limit)}"
+    return _compared(name, change, limit, f"{said}; {asked}", passed=passed, lost=lost)
+
+
+def better_end(
+    name: str, change: Estimate, limit: float, said: str, show: Callable[[float], str]
+) -> Check:
+    """A comparison that fails only where the whole interval lies beyond a limit, and then rejects.
+
+    What is no number holds the candidate by another check. Arguments as of `worse_end`.
+    """
+    lost = change.high < limit
+    asked = f"the better end must be at least {show(limit)}"
+    return _compared(name, change, limit, f"{said}; {asked}", passed=not lost, lost=True)
+
+
+def _compared(
+    name: str, change: Estimate, limit: float, said: str, *, passed: bool, lost: bool
+) -> Check:
+    return Check(
+        name=name,
+        passed=passed,
+        otherwise=Verdict.REJECT if lost else Verdict.HOLD,
+        measured=change.value,
+        low=change.low,
+        high=change.high,
+        threshold=limit,
+        text=f"{said}: {word(passed)}",
+    )
+
+
 def interval(estimate: Estimate, show: Callable[[float], str]) -> str:
     """The ends of an interval, in words."""
     if not (isfinite(estimate.low) and isfinite(estimate.high)):
@@ -82,6 +128,11 @@ def interval(estimate: Estimate, show: Callable[[float], str]) -> str:
 def percent(share: float) -> str:
     """A share of a whole, or a relative change."""
     return f"{share:.1%}" if abs(share) < 10 else f"{share * 100:.3g}%"
+
+
+def signed(difference: float) -> str:
+    """A difference of two figures."""
+    return f"{difference:+.3f}"
 
 
 def word(passed: bool) -> str:

@@ -4,6 +4,7 @@ import html
 from collections.abc import Callable, Sequence
 from math import isfinite
 
+from twin.evaluation.checks import signed
 from twin.evaluation.report import Figure
 from twin.evaluation.resampling import Estimate
 
@@ -32,11 +33,6 @@ def number(value: float) -> str:
 def share(value: float) -> str:
     """A share of a whole."""
     return f"{value:.1%}"
-
-
-def signed(value: float) -> str:
-    """A difference."""
-    return f"{value:+.3f}"
 
 
 def percent(value: float) -> str:

@@ -27,7 +27,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isnan
 
-from twin.evaluation.checks import Check, Verdict, hard_limit, interval, percent, word
+from twin.evaluation.checks import (
+    Check,
+    Verdict,
+    better_end,
+    hard_limit,
+    interval,
+    percent,
+    signed,
+    word,
+    worse_end,
+)
 from twin.evaluation.measures import AUTHORSHIP, MEANING, PERPLEXITY, RIGHT, ROUGE_L, STYLE
 from twin.evaluation.power import MIN_GROUPS, Power, power_of
 from twin.evaluation.resampling import CONFIDENCE, Estimate
@@ -229,38 +239,14 @@ NAMES = {
 
 
 def _gain(name: str, opponent: str, gain: Estimate, limit: float) -> Check:
-    """A comparison whose worse end must keep to a limit; where even the better end does not, the
-    candidate is measurably short of it."""
-    passed = gain.low >= limit
-    show = amount(name)
-    return Check(
-        name=f"{NAMES[name]} against {opponent}",
-        passed=passed,
-        otherwise=Verdict.REJECT if gain.high < limit else Verdict.HOLD,
-        measured=gain.value,
-        low=gain.low,
-        high=gain.high,
-        threshold=limit,
-        text=f"{_change(name, opponent, gain)}; "
-        f"the worse end must be at least {show(limit)}: {word(passed)}",
-    )
+    said = _change(name, opponent, gain)
+    return worse_end(f"{NAMES[name]} against {opponent}", gain, limit, said, amount(name))
 
 
 def _no_measured_loss(name: str, gain: Estimate, tolerance: float) -> Check:
-    """A comparison with the base, which need not be as good in everything: it is only asked whether
-    the whole interval lies beyond what is tolerated."""
-    passed = not gain.high < -tolerance
-    return Check(
-        name=f"{NAMES[name]} against {BASE}",
-        passed=passed,
-        otherwise=Verdict.REJECT,
-        measured=gain.value,
-        low=gain.low,
-        high=gain.high,
-        threshold=-tolerance,
-        text=f"{_change(name, BASE, gain)}; "
-        f"the better end must be at least {amount(name)(-tolerance)}: {word(passed)}",
-    )
+    """The candidate need not be as good as the base in everything."""
+    said = _change(name, BASE, gain)
+    return better_end(f"{NAMES[name]} against {BASE}", gain, -tolerance, said, amount(name))
 
 
 def _progress(evidence: Evidence, gate: GateSection) -> Check:
@@ -316,11 +302,7 @@ def _change(name: str, opponent: str, gain: Estimate) -> str:
 
 def amount(name: str) -> Callable[[float], str]:
     """How a change of a measure is written."""
-    return percent if name == PERPLEXITY else _points
-
-
-def _points(change: float) -> str:
-    return f"{change:+.3f}"
+    return percent if name == PERPLEXITY else signed
 
 
 def _in_brackets(names: list[str]) -> str:

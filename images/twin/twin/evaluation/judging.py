@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from twin.domain.errors import TryAgainError, TwinError
 from twin.domain.sample import InstructSample
 from twin.evaluation.calibration import SCORES, Calibration, calibrate, corrected
-from twin.evaluation.checks import Check, Verdict
+from twin.evaluation.checks import Check, better_end, interval, percent, worse_end
 from twin.evaluation.gate import BASE, CHAMPION
 from twin.evaluation.held_out import HeldOut
 from twin.evaluation.people_pairs import JudgedPair, read_pairs
@@ -142,22 +142,12 @@ def preference_checks(report: JudgeReport | None, gate: GateSection) -> tuple[Ch
 
 def _check(opponent: str, rate: Estimate, limit: float) -> Check:
     """Against the base a proven loss only counts; against the champion no loss must be proven."""
-    lost = rate.high < limit
-    passed = not lost if opponent == BASE else rate.low >= limit
-    end = "better" if opponent == BASE else "worse"
-    return Check(
-        name=f"judge against {opponent}",
-        passed=passed,
-        otherwise=Verdict.REJECT if lost else Verdict.HOLD,
-        measured=rate.value,
-        low=rate.low,
-        high=rate.high,
-        threshold=limit,
-        text=f"the judge, corrected by people's verdicts, prefers the candidate's answers to the "
-        f"{opponent}'s in {rate.value:.1%} ({rate.confidence * 100:g}% interval {rate.low:.1%} to "
-        f"{rate.high:.1%}); the {end} end must be at least {limit:.1%}: "
-        f"{'passed' if passed else 'FAILED'}",
+    said = (
+        "the judge, corrected by people's verdicts, prefers the candidate's answers to the "
+        f"{opponent}'s in {percent(rate.value)} ({interval(rate, percent)})"
     )
+    compared = better_end if opponent == BASE else worse_end
+    return compared(f"judge against {opponent}", rate, limit, said, percent)
 
 
 def comparison_of(sample: InstructSample, mine: str, theirs: str) -> Comparison:

@@ -105,11 +105,16 @@ def _draw_passages(path: Path, scored: Mapping[str, Sequence[tuple[float, int]]]
         [float(np.exp(-likelihood / tokens)) for likelihood, tokens in scored[role]]
         for role in ("base", "candidate")
     )
-    ends = [min(*base, *candidate), max(*base, *candidate)]
-    axes.plot(ends, ends, color=GREY, linewidth=0.8)
-    axes.plot(base, candidate, "o", color=_COLOURS["candidate"], markersize=4, alpha=0.7)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    # A broken model's perplexities may be no numbers, which have no place on a scale.
+    points = [pair for pair in zip(base, candidate, strict=True) if all(map(isfinite, pair))]
+    if points:
+        ends = [min(map(min, points)), max(map(max, points))]
+        axes.plot(ends, ends, color=GREY, linewidth=0.8)
+        axes.plot(
+            *zip(*points, strict=True), "o", color=_COLOURS["candidate"], markersize=4, alpha=0.7
+        )
+        axes.set_xscale("log")
+        axes.set_yscale("log")
     axes.set_xlabel("perplexity of a passage, base", fontsize=8)
     axes.set_ylabel("perplexity of a passage, candidate", fontsize=8)
     path.write_bytes(png_of(canvas))

@@ -1,6 +1,7 @@
 """Sections of a report in Markdown that are there only if something was measured for them."""
 
 from twin.evaluation.abilities import AbilitiesReport
+from twin.evaluation.checks import signed
 from twin.evaluation.figures_text import (
     ROLES,
     inline,
@@ -9,7 +10,6 @@ from twin.evaluation.figures_text import (
     pipe_table,
     share,
     shown,
-    signed,
 )
 from twin.evaluation.judged_grounding import JudgedGrounding
 from twin.evaluation.report import EvaluationReport

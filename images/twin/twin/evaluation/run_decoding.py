@@ -5,6 +5,7 @@ from rich.table import Table
 
 from twin.domain.errors import BadDataError
 from twin.domain.sample import Split
+from twin.evaluation.checks import signed
 from twin.evaluation.decoding import (
     CHOICES,
     PRESENT,
@@ -17,7 +18,7 @@ from twin.evaluation.decoding import (
     study,
 )
 from twin.evaluation.decoding_plot import draw_decoding
-from twin.evaluation.figures_text import number, shown, signed
+from twin.evaluation.figures_text import number, shown
 from twin.evaluation.prompt_arms import PROMPTS
 from twin.job import Job
 from twin.models.adapters import whole_weights
