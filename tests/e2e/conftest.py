@@ -126,6 +126,8 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "gate": {
                 "max_rouge_loss": 1.0,
                 "max_similarity_loss": 1.0,
+                "max_authorship_loss": 1.0,
+                "max_authorship_gap": 1.0,
                 "max_broken_share": 1.0,
                 "min_recall": 0.0,
             },

@@ -78,9 +78,10 @@ class Demo:
         """Wait until the endpoint answers as the champion that the registry names."""
         champion = self._champion()
         if champion is None:
+            self._show_evaluation()
             raise TwinError(
-                "no model has passed the gate yet: see the evaluation report in MLflow, "
-                f"{self.platform.addresses.mlflow}"
+                "no model has passed the gate yet: the checks above say why, the whole report is "
+                f"in MLflow, {self.platform.addresses.mlflow}"
             )
         deadline = time.monotonic() + SECONDS_FOR_ROLLOUT
         rollout: DagRun | None = None
