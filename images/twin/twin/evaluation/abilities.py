@@ -12,7 +12,6 @@ Source: Y. Luo et al., "An Empirical Study of Catastrophic Forgetting in Large L
 During Continual Fine-tuning", 2023, arXiv:2308.08747.
 """
 
-import gc
 import hashlib
 import importlib.metadata
 import tempfile
@@ -29,7 +28,7 @@ from twin.evaluation.own_tasks import tasks_digest
 from twin.evaluation.resampling import Estimate, difference, estimate, share_of
 from twin.job import Job
 from twin.models.engines.transformers_model import TransformersModel
-from twin.models.language_model import load_language_model
+from twin.models.language_model import load_language_model, release_memory
 from twin.recipes.abilities import AbilitiesSection
 from twin.settings import Settings
 from twin.stores.files import FileStore
@@ -179,7 +178,7 @@ def _made(
             raise BadDataError(f"general abilities of {model.id} can't be measured by its engine")
         made = do_tasks(model, tasks, section)
         del model
-        gc.collect()
+        release_memory()
     files.write_bytes(path, _KEPT.dump_json(made))
     return made
 

@@ -4,7 +4,6 @@ A few scores make a file, written as soon as they are there, so that a killed ev
 where it was, and several processes may score at once.
 """
 
-import gc
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from twin.models.language_model import LanguageModel, Message, load_language_model
+from twin.models.language_model import LanguageModel, Message, load_language_model, release_memory
 from twin.settings import Settings
 from twin.stores.files import FileStore
 
@@ -79,7 +78,7 @@ def score_texts(
             known |= batch
             advance(len(places))
         del model
-        gc.collect()
+        release_memory()
     return [known[key] for key in keys]
 
 

@@ -1,6 +1,9 @@
 """Language models behind one small protocol: generate, stream, and score a given answer."""
 
+import ctypes
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypedDict, runtime_checkable
@@ -168,3 +171,14 @@ def load_language_model(folder: Path, settings: Settings, name: str | None = Non
 
     check_gpus(settings, training=False)
     return TransformersModel.load(folder, name or folder.name, settings.threads)
+
+
+def release_memory() -> None:
+    """Give a model that nothing refers to any more back to the system.
+
+    The C library keeps what is freed for the process's next allocations; an engine that is loaded
+    next allocates elsewhere.
+    """
+    gc.collect()
+    with suppress(AttributeError, OSError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
