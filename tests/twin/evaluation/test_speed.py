@@ -31,13 +31,15 @@ def test_medians_of_what_the_model_has_written():
 
 def test_the_interval_is_over_groups():
     values = [1.0] * 20 + [9.0] * 20
-    together = median_of(values, ["a"] * 20 + ["b"] * 20)
+    together = median_of(values, [str(number // 5) for number in range(40)])
     apart = median_of(values, [str(number) for number in range(40)])
-    assert (together.low, together.high, together.groups) == (1, 9, 2)
+    assert (together.low, together.high, together.groups) == (1, 9, 8)
     assert apart.groups == 40
+    assert together.error > 0
     same = median_of([3.0] * 9, [str(number) for number in range(9)])
     assert (same.low, same.value, same.high) == (3, 3, 3)
-    assert median_of([1.0, 2.0], ["a", "a"]).high == float("inf")
+    few = median_of([1.0, 2.0] * 7, [str(number // 2) for number in range(14)])
+    assert (few.groups, few.high) == (7, float("inf")), "so few groups tell no interval"
 
 
 def test_the_interval_of_a_median_holds_the_truth():

@@ -22,6 +22,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from twin.domain.errors import BadDataError
+from twin.evaluation.contestants import CANDIDATE
 from twin.evaluation.gate import BASE
 from twin.evaluation.harness import PACKAGE, TaskScores, do_tasks, load_tasks, reach_harness
 from twin.evaluation.own_tasks import tasks_digest
@@ -33,7 +34,6 @@ from twin.recipes.abilities import AbilitiesSection
 from twin.settings import Settings
 from twin.stores.files import FileStore
 
-CANDIDATE = "candidate"
 CONTESTANTS = (BASE, CANDIDATE)
 FOLDER = "evaluation/abilities"
 FORMAT = 1

@@ -95,8 +95,8 @@ class Findings:
 def examine(job: Job, contest: Contest, material: Material, files: FileStore) -> Findings:
     """Measure candidate, base, champion and reference (if any) on the test samples.
 
-    One language model at a time is in memory. A champion that
-    can't be measured is a doubt, which the gate holds the candidate for.
+    One language model at a time is in memory. A champion that can't be measured is a doubt, which
+    the gate holds the candidate for.
 
     Raises:
         BadDataError: candidate or base can't be measured, or the set does not allow the measure

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from twin.evaluation.checks import Check, Verdict
+from twin.evaluation.power import MIN_GROUPS
 from twin.evaluation.resampling import CONFIDENCE, Estimate
 from twin.models.spending import Prices
 from twin.recipes import GateSection
@@ -28,7 +29,7 @@ PRICED_ANSWERS = 1_000
 
 
 class Speed(BaseModel):
-    """Medians of one model's answers, with intervals over groups of documents.
+    """Medians of one model's answers, with intervals over groups of documents from eight groups on.
 
     ``cost`` is that of a thousand answers, the mean.
     """
@@ -148,7 +149,7 @@ def _bootstrapped(
     figures = np.asarray(values, dtype=np.float64)
     names, member = np.unique(np.asarray(groups), return_inverse=True)
     value, count = of(figures), len(names)
-    if count < 2:
+    if count < MIN_GROUPS:  # too few to draw from: such an interval would be too narrow
         return Estimate(value=value, low=0.0, high=np.inf, error=np.inf, groups=count)
     parts = [figures[member == number] for number in range(count)]
     drawing = np.random.default_rng(0)
