@@ -10,7 +10,8 @@ again. With several shards the index is read by as many tasks at the same time (
 `make` joins what they have made; a shard that is done is not done again.
 
 **Reads** chunks from the index. **Writes** Parquet files, split by document, and a card, under a
-version that is a hash of everything they were made of.
+version that is a hash of everything they were made of. What callers said of answers becomes
+candidate pairs (`feedback`), which wait for a person's review and hold nothing else up.
 """
 
 from airflow.sdk import DAG, TriggerRule, chain, task_group
@@ -34,7 +35,7 @@ with DAG(
 
     @task_group
     def one_sample_set(recipe: str) -> None:
-        """Make the samples of one recipe."""
+        """Make the samples of one recipe, and candidate pairs of its callers' feedback."""
         make = JobOperator(
             task_id="make",
             job="datasets make",
@@ -47,6 +48,14 @@ with DAG(
             # Also without shards, and where these had nothing to do.
             trigger_rule=TriggerRule.NONE_FAILED,
         )
-        chain(make, publish(samples)(recipe=recipe))
+        # By the documents that the new samples may be made of.
+        feedback = JobOperator(
+            task_id="feedback",
+            job="datasets feedback",
+            recipe=recipe,
+            map_index_template=RECIPE_OF_JOB,
+            trigger_rule=TriggerRule.NONE_FAILED,
+        )
+        chain(make, [publish(samples)(recipe=recipe), feedback])
 
     prepare >> one_sample_set.expand(recipe=recipes)

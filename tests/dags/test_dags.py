@@ -18,6 +18,7 @@ import pytest
 import yaml
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.standard.exceptions import HITLTimeoutError
+from airflow.sdk import TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.serialization.serialized_objects import DagSerialization
@@ -35,6 +36,7 @@ JOBS = {
     "crawl forget",
     "features build",
     "models fetch",
+    "datasets feedback",
     "datasets make",
     "datasets prepare",
     "training sft",
@@ -106,6 +108,15 @@ def test_the_chain_hangs_together(bag: DagBag) -> None:
 
 def test_every_job_of_the_loop_is_run(bag: DagBag) -> None:
     assert {task.job for task in jobs(bag)} == JOBS
+
+
+def test_feedback_of_callers_holds_no_training_up(bag: DagBag) -> None:
+    """Its candidates wait for review, so nothing comes after them; they need the new samples."""
+    task = bag.dags["datasets"].get_task("one_sample_set.feedback")
+    assert task.upstream_task_ids >= {"one_sample_set.make"}
+    assert task.downstream_task_ids == set()
+    # Where no sample has changed as well: callers have judged answers since.
+    assert task.trigger_rule == TriggerRule.NONE_FAILED
 
 
 def test_answers_are_shared_by_as_many_pods_as_the_form_says(bag: DagBag) -> None:

@@ -67,7 +67,8 @@ def datasets() -> DAG:
 
 def of_make(datasets: DAG, **params: Any) -> list[str]:
     """Options of the joining job as Airflow renders them, those that are empty left out."""
-    [make] = [task for task in datasets.tasks if isinstance(task, JobOperator)]
+    make = datasets.get_task("one_sample_set.make")
+    assert isinstance(make, JobOperator)
     given = {**datasets.params.dump(), **params}
     template = datasets.get_template_env()
     macros = datasets.user_defined_macros
