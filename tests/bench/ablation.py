@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -34,20 +34,22 @@ from twin.evaluation.answers import copy_share
 from twin.evaluation.held_out import HeldOut, document_groups, hold_out
 from twin.evaluation.perplexity import perplexity, perplexity_gain
 from twin.evaluation.resampling import Statistic, difference, share_of
+from twin.evaluation.served_answers import Contestant
+from twin.evaluation.site import open_site
 from twin.evaluation.style import AuthorStyle, author_style
 from twin.evaluation.transcripts import Transcript, transcript_of
 from twin.features.chunker import Chunker
 from twin.job import Job
 from twin.models.adapters import merge_adapter
 from twin.models.bases.base_models import prepare_base_model
-from twin.models.embedder import load_embedder
-from twin.models.language_model import SamplingParams
-from twin.rag.prompt import END_MARKS
+from twin.models.embedder import Embedder, load_embedder
+from twin.rag.chain import Lineage
 from twin.rag.retrieve import make_retriever
 from twin.recipes import DatasetsSection, Recipe, load_recipe
 from twin.settings import Settings
 from twin.stores.files import folder_digest, open_files
 from twin.stores.index import IndexedDocument, IndexSpec, open_index
+from twin.stores.kept_answers import KeptAnswers
 from twin.stores.sample_sets import SampleSets
 from twin.training.plan import plan_training
 from twin.training.sft import run_sft
@@ -126,7 +128,7 @@ class Yardstick:
             "perplexity, answers": perplexity(of_written.scored),
             "right": share_of(right),
             "copied": copy_share(
-                of_written.answers, self.written.prompts, self.trained, self.refusal
+                of_written.answers, of_written.prompts(self.written), self.trained, self.refusal
             ),
             "style": self.style.similarity(of_passages.answers),
         }
@@ -240,31 +242,22 @@ class Ablation:
     def _transcripts(
         self, digest: str, weights: Any, settings: Settings
     ) -> tuple[Transcript, Transcript]:
-        recipe, by = self.recipe(ARMS[0]), self.yardstick
-        params = SamplingParams(
-            max_new_tokens=ANSWER_TOKENS,
-            repetition_penalty=recipe.serving.repetition_penalty,
-            stop=END_MARKS,
-        )
-        known: list[Path] = []
-
-        def once() -> Path:
-            known[:] = known or [weights()]
-            return known[0]
-
+        """By the chain that serves, whose index all arms share."""
+        by, files = self.yardstick, open_files(settings)
+        recipe = self.recipe(ARMS[0])
+        short = recipe.evaluation.model_copy(update={"max_new_tokens": ANSWER_TOKENS})
+        recipe = recipe.model_copy(update={"evaluation": short})
+        site = open_site(recipe, settings, KeptAnswers(files), lambda: self._embedder)
+        model = Contestant(digest, cache(weights), Lineage(recipe.model_name, digest))
         first, second = (
-            transcript_of(
-                digest,
-                once,
-                held,
-                params,
-                settings=settings,
-                files=open_files(settings),
-                advance=lambda _: None,
-            )
+            transcript_of(model, held, site, files, lambda _: None)
             for held in (by.passages, by.written)
         )
         return first, second
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return load_embedder(self.recipe(ARMS[0]).features.embedder, self.settings(ARMS[0]))
 
     def _index(self) -> None:
         """The handbook's chunks, as the demo cuts them."""
@@ -272,7 +265,7 @@ class Ablation:
         index = open_index(settings, recipe)
         if index.state() is not None:
             return
-        embedder = load_embedder(recipe.features.embedder, settings)
+        embedder = self._embedder
         chunker = Chunker(embedder, recipe.features.chunk_tokens, recipe.features)
         spec = IndexSpec(embedder=embedder.id, chunker=chunker.version)
         with index.write(spec, embedder.dimension) as writer:
