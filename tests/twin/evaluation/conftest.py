@@ -314,13 +314,13 @@ def unmeasured(stores_settings, mlflow_url, weights, samples, index_root) -> Wor
 
 
 @pytest.fixture(scope="session")
-def measured(tmp_path_factory, weights, samples, index_root) -> Path:
+def kept_answers(tmp_path_factory, weights, samples, index_root) -> Path:
     """What the models wrote to the world's questions, and how likely they find its passages.
 
     Made once, by what evaluations make it with: that it comes out the same each time, from the
     weights that are registered, is tested in an `unmeasured` world.
     """
-    home = tmp_path_factory.mktemp("measured")
+    home = tmp_path_factory.mktemp("kept-answers")
     settings = Settings(home=home, threads=1)
     share_converted(settings)
     recipe = _recipe("world", weights["base"])
@@ -345,7 +345,7 @@ def measured(tmp_path_factory, weights, samples, index_root) -> Path:
 
 
 @pytest.fixture
-def world(unmeasured, measured) -> World:
+def world(unmeasured, kept_answers) -> World:
     """A world in which the answers of all models are kept from an evaluation before."""
-    shutil.copytree(measured, unmeasured.settings.home / "files" / "evaluation")
+    shutil.copytree(kept_answers, unmeasured.settings.home / "files" / "evaluation")
     return unmeasured
