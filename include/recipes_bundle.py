@@ -1,14 +1,15 @@
 """The folder of DAGs for Airflow's DAG processor, which is told when the recipes change.
 
 Every form offers the recipes that there were when its file was read. To read all files every few
-seconds for that would take a processor: each reading imports the Kubernetes client. So the folder
-of recipes is looked at, and the files are read again only when it is another than before.
+seconds for that would take a processor. So the folder of recipes is looked at, and the files are
+read again only when it is another than before.
 """
 
 from typing import Any
 
 from airflow.dag_processing.bundles.local import LocalDagBundle
 
+from include.forked_imports import import_libraries
 from include.recipe_files import recipe_states
 
 
@@ -21,6 +22,11 @@ class RecipesBundle(LocalDagBundle):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._seen = recipe_states()
+
+    def initialize(self) -> None:
+        """Import what each process that reads a file would import for itself."""
+        import_libraries()
+        super().initialize()
 
     def refresh(self) -> None:
         """Have all files read again, at once, if a recipe was added, changed or removed."""

@@ -3,10 +3,7 @@
 import ast
 import datetime
 import itertools
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -215,33 +212,6 @@ def test_the_form_offers_the_recipes_that_there_are(bag: DagBag) -> None:
         param = dag.params.get_param("recipe")
         assert sorted(param.schema["enum"]) == recipes
         assert param.value == "handbook"
-
-
-def test_parsing_takes_under_two_cpu_seconds() -> None:
-    """In a process of its own, with everything that the files import beyond Airflow itself."""
-    program = (
-        "import time; from airflow.dag_processing.dagbag import DagBag; "
-        "start = time.process_time(); bag = DagBag('dags'); "
-        "print('seconds', time.process_time() - start, len(bag.dags))"
-    )
-    # The best of three, since a first run may have to compile the libraries' bytecode.
-    best = 99.0
-    for _ in range(3):
-        output = subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        _, seconds, count = output.strip().splitlines()[-1].split()
-        assert int(count) == len(ALL)
-        best = min(best, float(seconds))
-        if best < 2:
-            break
-    print(f"\nDAG parsing: {best:.2f} CPU seconds for {len(ALL)} files")
-    assert best < 2
 
 
 @pytest.mark.parametrize("folder", ["dags", "include", "plugins"])

@@ -19,15 +19,22 @@ from tests.twin.converted import share_converted
 from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.result import JobResult
 from twin.domain.sample import InstructSample, Split
+from twin.evaluation.held_out import document_groups, hold_out
+from twin.evaluation.memorised import completions_to_write
 from twin.evaluation.report import EvaluationReport, read_report
+from twin.evaluation.served_answers import Contestant
+from twin.evaluation.site import open_site
+from twin.evaluation.transcripts import transcript_of
 from twin.job import Job
 from twin.models.embedder import load_embedder
 from twin.models.formats.chat_format import ChatFormat
+from twin.rag.chain import Lineage
 from twin.rag.prompt import build_messages
 from twin.recipes import Recipe
 from twin.settings import Settings
 from twin.stores.files import folder_digest, open_files
 from twin.stores.index import IndexedDocument, IndexSpec, open_index
+from twin.stores.kept_answers import KeptAnswers
 from twin.stores.registry import ModelVersion, Registry
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 from twin.stores.tracking import tracking_run
@@ -296,10 +303,49 @@ def _recipe(name: str, base: Path) -> Recipe:
 
 
 @pytest.fixture
-def world(stores_settings, mlflow_url, weights, samples, index_root) -> World:
+def unmeasured(stores_settings, mlflow_url, weights, samples, index_root) -> World:
+    """A world in which no model has written anything yet."""
     live = stores_settings.model_copy(update={"mlflow_tracking_uri": mlflow_url, "threads": 1})
     recipe = _recipe(f"world-{uuid.uuid4().hex[:8]}", weights["base"])
     shutil.copytree(index_root / "world", live.index_root / recipe.name)
     made = World(live, recipe, weights, samples)
     made.data_set(DATASET_VERSION, {})
     return made
+
+
+@pytest.fixture(scope="session")
+def kept_answers(tmp_path_factory, weights, samples, index_root) -> Path:
+    """What the models wrote to the world's questions, and how likely they find its passages.
+
+    Made once, by what evaluations make it with: that it comes out the same each time, from the
+    weights that are registered, is tested in an `unmeasured` world.
+    """
+    home = tmp_path_factory.mktemp("kept-answers")
+    settings = Settings(home=home, threads=1)
+    share_converted(settings)
+    recipe = _recipe("world", weights["base"])
+    shutil.copytree(index_root / "world", settings.index_root / recipe.name)
+    files = open_files(settings)
+    test = [sample for sample in samples if sample.split is Split.TEST]
+    held_out = hold_out(
+        test,
+        document_groups(test),
+        AUTHOR,
+        max_samples=recipe.evaluation.max_samples,
+        seed=recipe.evaluation.seed,
+    )
+    embedder = load_embedder(recipe.features.embedder, settings)
+    site = open_site(recipe, settings, KeptAnswers(files), lambda: embedder)
+    ahead = completions_to_write([s for s in samples if s.split is Split.TRAIN], recipe)
+    for which, folder in weights.items():
+        if which != "no numbers":
+            model = Contestant(folder_digest(folder), lambda f=folder: f, Lineage("twin", which))
+            transcript_of(model, held_out, site, files, lambda _: None, ahead)
+    return home / "files" / "evaluation"
+
+
+@pytest.fixture
+def world(unmeasured, kept_answers) -> World:
+    """A world in which the answers of all models are kept from an evaluation before."""
+    shutil.copytree(kept_answers, unmeasured.settings.home / "files" / "evaluation")
+    return unmeasured

@@ -261,7 +261,9 @@ def test_no_limit_and_no_tasks_are_no_check():
     assert forgetting_checks(None, GateSection()) == ()
 
 
-def test_the_tasks_are_part_of_the_contest(world, folder, tmp_path):
+def test_the_tasks_are_part_of_the_contest(unmeasured, folder, tmp_path):
+    world = unmeasured
+
     def key(asked):
         evaluation = world.recipe.evaluation.model_copy(update={"abilities": asked})
         recipe = world.recipe.model_copy(update={"evaluation": evaluation})

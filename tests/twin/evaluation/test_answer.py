@@ -12,8 +12,9 @@ from twin.recipes.training import CanarySection
 from twin.stores.files import open_files
 
 
-def test_shares_together_are_an_evaluation(world):
+def test_shares_together_are_an_evaluation(unmeasured):
     """With all shares kept, the evaluation needs no weights of the candidate any more."""
+    world = unmeasured
     world.package("trained", **{TAG: CanarySection(count=1, repeats=2).model_dump_json()})
     first = world.job()
     answer_share(first, (1, 2))

@@ -59,7 +59,8 @@ def test_a_second_version_on_few_documents_and_a_first_one_on_the_same(world):
     assert "too few to tell one version from another" in markdown(report)
 
 
-def test_a_champion_that_cannot_be_loaded(world):
+def test_a_champion_that_cannot_be_loaded(unmeasured):
+    world = unmeasured
     made = world.serve("trained")
     folder = world.settings.home / "files/models" / world.recipe.model_name / made.weights_digest
     next(folder.glob("*.safetensors")).unlink()

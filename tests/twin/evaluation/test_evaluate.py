@@ -23,14 +23,22 @@ from twin.stores.files import open_files
 from twin.stores.registry import CHAMPION, PREVIOUS, REFERENCE, Registry
 
 
-def test_a_candidate_that_learned_is_promoted_and_the_report_says_why(world):
+def test_a_candidate_that_learned_is_promoted(unmeasured):
+    """The report says why, and is in the file store and in the run."""
+    world = unmeasured
     world.package("trained")
     job = world.job()
     evaluate(job)
     assert world.alias(CHAMPION) == "1"
     assert job.result.detail["promoted"] is True
     assert job.counts.read == 8
-    report = read_report(open_files(world.settings), world.recipe.model_name, "1")
+    says_why(world.report("1"))
+    is_published(world, job)
+    with pytest.raises(NothingToDo, match=r"version 1 of .* is champion already"):
+        evaluate(world.job())
+
+
+def says_why(report):
     assert report.decision is Decision.PROMOTED
     assert report.verdict is Verdict.PROMOTE
     assert report.reasons[0].startswith("first version: perplexity falls by")
@@ -58,10 +66,7 @@ def test_a_candidate_that_learned_is_promoted_and_the_report_says_why(world):
     assert all(set(shown.answers) == {"candidate", "base"} for shown in report.side_by_side)
 
 
-def test_the_report_is_in_the_file_store_and_in_the_run(world):
-    world.package("trained")
-    job = world.job()
-    evaluate(job)
+def is_published(world, job):
     files = open_files(world.settings)
     folder = f"reports/{world.recipe.model_name}/1"
     names = {
@@ -139,8 +144,7 @@ def test_a_report_without_others_says_so(world):
 
 
 def test_a_damaged_candidate_is_rejected_and_the_champion_stays(world):
-    world.package("trained")
-    evaluate(world.job())
+    world.serve("trained")
     world.package("damaged")
     job = world.job()
     evaluate(job)
@@ -159,8 +163,7 @@ def test_a_damaged_candidate_is_rejected_and_the_champion_stays(world):
 
 
 def test_a_better_candidate_takes_over_and_the_old_one_is_kept(world):
-    world.package("trained")
-    evaluate(world.job())
+    world.serve("trained")
     world.package("trained more")
     job = world.job()
     evaluate(job)
@@ -177,13 +180,6 @@ def test_a_report_of_another_time_is_named_as_such(world):
     files.write_json(f"reports/{name}/1/report.json", {"schema_version": 1, "model": name})
     with pytest.raises(BadDataError, match="is no report of this version of the system"):
         read_report(files, name, "1")
-
-
-def test_the_champion_itself_is_nothing_to_do(world):
-    world.package("trained")
-    evaluate(world.job())
-    with pytest.raises(NothingToDo, match=r"version 1 of .* is champion already"):
-        evaluate(world.job())
 
 
 def test_what_has_been_measured_needs_no_model_again(world):
@@ -301,8 +297,7 @@ def test_without_its_report_the_candidate_is_measured_again(world):
 def test_approval_of_what_was_measured_against_another_champion(world):
     world.package("trained")
     evaluate(world.job(require_approval=True))
-    world.package("trained more")
-    evaluate(world.job())
+    world.serve("trained more")
     with pytest.raises(TryAgainError, match="measured against champion none, which is 2 now"):
         promote(world.job(), "1")
 
@@ -331,7 +326,8 @@ def test_without_a_candidate_the_next_step_is_named(world):
         evaluate(world.job())
 
 
-def test_weights_that_are_not_those_registered_are_refused(world):
+def test_weights_that_are_not_those_registered_are_refused(unmeasured):
+    world = unmeasured
     made = world.package("trained")
     folder = (
         world.settings.home / "files" / "models" / world.recipe.model_name / made.weights_digest

@@ -26,8 +26,9 @@ def artifacts(client, run_id, folder):
     }
 
 
-def test_a_run_shows_each_question_and_forgets_a_document(world, tmp_path):
-    """One evaluation for both, since it takes seconds."""
+def test_a_run_shows_each_question_and_forgets_a_document(unmeasured, tmp_path):
+    """One evaluation for both, since it takes seconds; its answers are all that are kept."""
+    world = unmeasured
     world.package("trained")
     job = world.job()
     evaluate(job)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, PackageMetadata, distributions
 from pathlib import Path
 
 from twin.domain.errors import BadDataError
@@ -114,21 +114,25 @@ def _of_recipes(names: Iterable[str], files: FileStore, own: Recipe) -> Iterator
 def _of_packages() -> Iterator[OtherText]:
     """The prose of what installed packages say of themselves."""
     seen: set[str] = set()
-    # A package that is half removed has no name.
-    named = (each for each in distributions() if each.metadata["Name"])
-    for package in sorted(named, key=lambda each: each.name.lower()):
-        if not _is_permissive(package):
+    for name, package, about in _packages():
+        if not _is_permissive(about):
             continue
         prose = [each for each in _prose(_description(package)) if each not in seen]
         seen.update(prose)
         if prose:
-            name = package.name.lower()
             yield OtherText(name, name, "\n\n".join(prose))
 
 
-def _is_permissive(package: Distribution) -> bool:
-    """Whether the package says, in any of the places for it, that it is under such a licence."""
-    said = package.metadata
+def _packages() -> list[tuple[str, Distribution, PackageMetadata]]:
+    """Those that are installed, by name, with their metadata: each access parses it anew."""
+    about = ((package, package.metadata) for package in distributions())
+    # A package that is half removed has no name.
+    named = [(said["Name"].lower(), package, said) for package, said in about if said["Name"]]
+    return sorted(named, key=lambda each: each[0])
+
+
+def _is_permissive(said: PackageMetadata) -> bool:
+    """Whether a package says, in any of the places for it, that it is under such a licence."""
     licences = said.get_all("License-Expression", []) + said.get_all("Classifier", [])
     # Some put the licence's whole text there.
     licences += [each[:100] for each in said.get_all("License", [])]

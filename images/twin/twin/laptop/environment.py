@@ -164,7 +164,7 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "DAGS_FOLDER": str(project / "dags"),
         "PLUGINS_FOLDER": str(project / "plugins"),
         "LOAD_EXAMPLES": "False",
-        "EXECUTOR": "LocalExecutor",
+        "EXECUTOR": "include.local_executor.PreparedLocalExecutor",
         # Thirty seconds are little where training has both cores.
         "DAGBAG_IMPORT_TIMEOUT": "120",
         # Else a form that was stored half a minute ago would not learn of a recipe until its file
@@ -191,8 +191,7 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
             "TRIGGER_LOG_SERVER_PORT": str(laptop.triggerer_log_port),
         },
         # New DAG files and changes of recipes are looked for every five seconds. Known files are
-        # read every two minutes only, and when the recipes change: each reading imports the
-        # Kubernetes client, seconds of one of two cores and a tenth of a gigabyte.
+        # read every two minutes only, and when the recipes change.
         "DAG_PROCESSOR": {
             "DAG_BUNDLE_CONFIG_LIST": DAG_BUNDLES,
             "REFRESH_INTERVAL": "5",

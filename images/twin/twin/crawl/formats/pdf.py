@@ -16,8 +16,9 @@ from itertools import groupby
 from typing import Any
 
 from twin.crawl.formats.markdown import language, published, tags, title_from_url
+from twin.crawl.formats.pdf_items import Block
 from twin.crawl.formats.pdf_lines import Line, lines_of
-from twin.crawl.formats.pdf_paragraphs import Block, blocks_of, body_lines, edge_of
+from twin.crawl.formats.pdf_paragraphs import blocks_of, body_lines, edge_of
 from twin.crawl.formats.pdf_tables import markdown_of
 from twin.crawl.formats.pdf_tags import TagReader
 from twin.crawl.page import Article, Page, UnusableError

@@ -3,13 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 
+from twin.crawl.formats.pdf_items import INDENTATION, Block, Items, is_item
 from twin.crawl.formats.pdf_lines import SOFT_HYPHENS, Line
-from twin.crawl.formats.pdf_tables import Rows, cut_tables
-from twin.crawl.formats.pdf_tags import Role, Tag
+from twin.crawl.formats.pdf_tables import cut_tables
+from twin.crawl.formats.pdf_tags import Role
 from twin.crawl.formats.plain_text import SENTENCE_ENDS
 
 # Running heads and page numbers stand in these parts of a page, and on so many of the pages.
@@ -29,39 +30,11 @@ _HEADING_RATIO = 1.12
 _LONGEST_HEADING = 160
 _DEEPEST_LEVEL = 4
 
-# Distances in heights of a line: between paragraphs, and of an indented first line.
+# Distance between paragraphs, in heights of a line.
 _GAP = 0.6
-_INDENTATION = 0.7
 _SHORT_LINE = 0.85
-_BULLET = re.compile(r"[\u2022\u2023\u25aa\u25cf\u25e6\u2219\u00b7\u2013\-*\uf0b7]\s+(?=\S)")
-_NUMBERED = re.compile(r"(?:\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
-_NUMBER = re.compile(r"(?P<number>\d{1,3})[.)]\s+(?=\S)")
-_NUMBER_LABEL = re.compile(r"\(?(?P<number>\d{1,9})[.)]?")
-_LETTER_LABEL = re.compile(r"\(?(?:[a-z]{1,2}|[ivxlcdm]{1,7})[.)]", re.IGNORECASE)
 _HYPHENATED = re.compile(rf"(?P<word>[^\W\d_]+)(?P<hyphen>[-\u2010{SOFT_HYPHENS}])$")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A paragraph, a part of a list's item, a table, or a heading (whose level is 1 or more).
-
-    Attributes:
-        is_largest: its font is the largest of the first page, and larger than the text's.
-        depth: of the list that it is in; 0 outside of lists.
-        marker: of the item that it begins (``- ``, ``1. ``).
-        rows: of a table, which has no text besides.
-        continues: the tags say that its beginning is on the page before.
-    """
-
-    text: str
-    page: int
-    level: int = 0
-    is_largest: bool = False
-    depth: int = 0
-    marker: str = ""
-    rows: Rows = ()
-    continues: bool = False
 
 
 def body_lines(pages: list[list[Line]]) -> list[Line]:
@@ -112,7 +85,7 @@ def blocks_of(lines: list[Line], outline: Mapping[tuple[int, str], int]) -> list
     largest = max(line.size for line in lines if line.page == lines[0].page)
     tagged = any(_is_tagged(line, Role.HEADING) for line in lines)
     right = _right_edges(lines)
-    items = _Items()
+    items = Items()
     blocks = []
     for stretch in cut_tables(lines):
         if isinstance(stretch, tuple):
@@ -149,66 +122,6 @@ def _is_tagged(line: Line, *roles: Role) -> bool:
 
 def _unlabelled(group: list[Line]) -> list[Line]:
     return [line for line in group if not (line.tag and line.tag.label)]
-
-
-class _Items:
-    """Finds the items of lists, what marks them and how deep they are."""
-
-    def __init__(self) -> None:
-        self._lefts: list[float] = []
-        self._labels: dict[tuple[int, int], str] = {}
-        self._begun: set[tuple[int, int]] = set()
-
-    def end(self, block: Block) -> Block:
-        """A block that ends whatever list there was."""
-        self._lefts.clear()
-        return block
-
-    def found(self, block: Block, group: list[Line]) -> Block:
-        """A block as an item, or a later part of one, if that is what its lines are."""
-        tag = group[0].tag
-        if tag is None or tag.role in {Role.TEXT, Role.CELL}:
-            return self._by_look(block, group[0])
-        return self._by_tag(block, group, tag) if tag.role is Role.ITEM else self.end(block)
-
-    def _by_look(self, block: Block, line: Line) -> Block:
-        """By its bullet or number; its depth by where it stands below the item before."""
-        block = _marked(block)
-        if not block.marker:
-            return self.end(block)
-        tolerance = _INDENTATION * line.size
-        while self._lefts and line.left < self._lefts[-1] - tolerance:
-            self._lefts.pop()
-        if not self._lefts or line.left > self._lefts[-1] + tolerance:
-            self._lefts.append(line.left)
-        return replace(block, depth=len(self._lefts))
-
-    def _by_tag(self, block: Block, group: list[Line], tag: Tag) -> Block:
-        key = (block.page, tag.item)
-        said = " ".join(line.text for line in group if line.tag and line.tag.label)
-        label = self._labels[key] = f"{self._labels.get(key, '')}{said}".strip()
-        block = replace(block, depth=tag.level)
-        if not block.text or key in self._begun or tag.continues:
-            return block
-        self._begun.add(key)
-        if not label and (marked := _marked(block)).marker:
-            return marked
-        if match := _NUMBER_LABEL.fullmatch(label):
-            return replace(block, marker=f"{match['number']}. ")
-        if _LETTER_LABEL.fullmatch(label):
-            return replace(block, marker=f"{tag.index}. ")
-        if any(character.isalnum() for character in label):  # the term that an item defines
-            block = replace(block, text=f"{label} {block.text}")
-        return replace(block, marker="- ")
-
-
-def _marked(block: Block) -> Block:
-    """A block without the bullet or number that its text begins with."""
-    if match := _BULLET.match(block.text):
-        return replace(block, text=block.text[match.end() :], marker="- ")
-    if match := _NUMBER.match(block.text):
-        return replace(block, text=block.text[match.end() :], marker=f"{match['number']}. ")
-    return block
 
 
 def _body_size(lines: Iterable[Line]) -> float:
@@ -289,7 +202,7 @@ def _begins(
         return True
     if (told := _begins_by_tag(line, group)) is not None:
         return told
-    return _is_item(line) or _begins_by_look(line, group, right, body, outline)
+    return is_item(line) or _begins_by_look(line, group, right, body, outline)
 
 
 def _begins_by_tag(line: Line, group: list[Line]) -> bool | None:
@@ -347,14 +260,10 @@ def _begins_paragraph(line: Line, group: list[Line], right: float) -> bool:
     before = group[-1]
     if not SENTENCE_ENDS.search(before.text):
         return False
-    if line.left > before.left + _INDENTATION * line.size and not _is_item(group[0]):
+    if line.left > before.left + INDENTATION * line.size and not is_item(group[0]):
         return True
     was_short = before.right - before.left < _SHORT_LINE * max(right - before.left, 1.0)
     return was_short and line.left <= group[0].left + line.size and line.text[:1].isupper()
-
-
-def _is_item(line: Line) -> bool:
-    return bool(_BULLET.match(line.text) or _NUMBERED.match(line.text))
 
 
 def _joined(group: list[Line], words: Counter[str]) -> str:
