@@ -176,7 +176,12 @@ class TestRayService:
 
     def test_engines_run_in_vllm_s_image_where_its_replicas_ask_for(self, render):
         """What an engine replica reserves is found in the group's pods, and nowhere else."""
-        manifests = render(None, "serving.engines.enabled=true", "images.tag=1.2.3")
+        manifests = render(
+            None,
+            "serving.engines.enabled=true",
+            "serving.engines.replicas=2",
+            "images.tag=1.2.3",
+        )
         cluster = only(manifests, "RayService")["spec"]["rayClusterConfig"]
         replicas, engines = cluster["workerGroupSpecs"]
         assert json.loads(json.loads(engines["rayStartParams"]["resources"])) == {RESOURCE: 1}
@@ -204,14 +209,49 @@ class TestRayService:
         _, worker, engine = (pod["spec"]["containers"][0]["image"] for pod in ray_pods(manifests))
         assert engine.endswith(f"serve-vllm@{digest}") and digest not in worker
 
-    def test_disruption_budget_selects_the_workers_and_leaves_one(self, render):
-        manifests = render()
-        budget = only(manifests, "PodDisruptionBudget")["spec"]
+    @every_values_file
+    def test_disruption_budgets_are_ones_that_let_a_node_drain(self, render, values):
+        """A RayCluster has no scale subresource: of pods that nothing scales, the disruption
+        controller takes a whole number of minAvailable and nothing else."""
+        manifests = render(values)
+        groups = only(manifests, "RayService")["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+        fewest = {
+            group["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: min(
+                group["replicas"], group["minReplicas"]
+            )
+            for group in groups
+        }
+        for item in find(manifests, "PodDisruptionBudget"):
+            labels = item["spec"]["selector"]["matchLabels"]
+            if labels["app.kubernetes.io/name"] != "twin-serving":
+                continue
+            assert set(item["spec"]) == {"minAvailable", "selector"}
+            assert type(item["spec"]["minAvailable"]) is int
+            assert 1 <= item["spec"]["minAvailable"]
+            assert item["spec"]["minAvailable"] < fewest[labels["app.kubernetes.io/component"]]
+
+    @pytest.mark.parametrize(
+        ("sets", "available"),
+        [
+            ((), 1),
+            (("serving.workers.replicas=4",), 3),
+            (("serving.workers.replicas=4", "serving.autoscaling.enabled=true"), 1),
+            (("serving.workers.replicas=4", "serving.podDisruptionBudget.maxUnavailable=2"), 2),
+            # It would be broken by every drain, or not kept: there is none.
+            (("serving.podDisruptionBudget.maxUnavailable=2",), None),
+            (("serving.workers.replicas=1",), None),
+        ],
+    )
+    def test_disruption_budget_keeps_what_is_surely_there_but_one(self, render, sets, available):
+        manifests = render(None, *sets)
+        budgets = find(manifests, "PodDisruptionBudget")
+        assert [item["spec"]["minAvailable"] for item in budgets] == (
+            [] if available is None else [available]
+        )
         head, worker = (pod["metadata"]["labels"] for pod in ray_pods(manifests))
-        selector = budget["selector"]["matchLabels"].items()
-        assert selector <= worker.items() and not selector <= head.items()
-        group = only(manifests, "RayService")["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
-        assert budget["maxUnavailable"] < group["minReplicas"]
+        for item in budgets:
+            selector = item["spec"]["selector"]["matchLabels"].items()
+            assert selector <= worker.items() and not selector <= head.items()
 
     @pytest.mark.parametrize(
         ("tag", "image"),
