@@ -210,6 +210,42 @@ class TestRayService:
         assert engine.endswith(f"serve-vllm@{digest}") and digest not in worker
 
     @every_values_file
+    def test_nobody_empties_a_node_of_the_head_to_save_the_node(self, render, values):
+        """There is one head, and no budget that would hold it."""
+        cluster = only(render(values), "RayService")["spec"]["rayClusterConfig"]
+        marks = {
+            "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+            "karpenter.sh/do-not-disrupt": "true",
+        }
+        assert cluster["headGroupSpec"]["template"]["metadata"]["annotations"] == marks
+        for group in cluster["workerGroupSpecs"]:
+            assert "annotations" not in group["template"]["metadata"], "these are replaced"
+
+    def test_what_the_head_knows_is_kept_in_redis_where_there_is_one(self, render):
+        def options(*sets):
+            cluster = only(render(None, *sets), "RayService")["spec"]["rayClusterConfig"]
+            return cluster.get("gcsFaultToleranceOptions")
+
+        assert options() is None
+        there = ("serving.head.redis.address=redis:6379", "networkPolicy.enabled=false")
+        assert options(*there) == {"redisAddress": "redis:6379"}
+        assert options(
+            *there, "serving.head.redis.username=ray", "serving.head.redis.passwordSecret.name=own"
+        ) == {
+            "redisAddress": "redis:6379",
+            "redisUsername": {"value": "ray"},
+            "redisPassword": {"valueFrom": {"secretKeyRef": {"name": "own", "key": "password"}}},
+        }
+        production = only(render(PRODUCTION), "RayService")["spec"]["rayClusterConfig"]
+        redis = production["gcsFaultToleranceOptions"]
+        assert redis["redisAddress"].startswith("rediss://") and "redisPassword" in redis
+
+    def test_a_redis_that_the_head_may_not_reach_is_refused(self, run_helm, chart):
+        done = run_helm("template", "t", chart, "--set", "serving.head.redis.address=redis:6379")
+        assert done.returncode != 0
+        assert "name the egress rule to it in networkPolicy.redis" in done.stderr
+
+    @every_values_file
     def test_disruption_budgets_are_ones_that_let_a_node_drain(self, render, values):
         """A RayCluster has no scale subresource: of pods that nothing scales, the disruption
         controller takes a whole number of minAvailable and nothing else."""

@@ -8,6 +8,7 @@ import pytest
 
 from tests.helm.manifests import (
     DEV,
+    PRODUCTION,
     every_values_file,
     find,
     gpu_profiles,
@@ -189,6 +190,14 @@ class TestServing:
         assert allowed(policies, Place("kuberay-system", {"app": "operator"}), head, 8265)
         for other in (INGRESS, job("rollout"), job("cpu"), Place("twin", {"a": "b"})):
             assert not allowed(policies, other, head, 8265)
+
+    def test_the_head_alone_reaches_redis(self, render, head, worker):
+        """Of production, where it is at an address of the private network."""
+        policies = find(render(PRODUCTION), "NetworkPolicy")
+        assert allowed(policies, head, outside("10.0.16.9"), 6379)
+        assert not allowed(policies, head, outside("10.0.32.9"), 6379)
+        for other in (worker, job("cpu"), job("crawl")):
+            assert not allowed(policies, other, outside("10.0.16.9"), 6379)
 
     def test_ray_talks_to_itself_on_any_port(self, policies, head, worker):
         for port in (6379, 10002, 52365, 8265):

@@ -34,6 +34,12 @@ metadata:
     {{- include "llm-twin.servingSelector" $root | nindent 4 }}
     app.kubernetes.io/part-of: llm-twin
     app.kubernetes.io/component: {{ .component }}
+  {{- if eq .component "head" }}
+  annotations:
+    # There is one: no node is emptied of it to save the node.
+    cluster-autoscaler.kubernetes.io/safe-to-evict: "false"
+    karpenter.sh/do-not-disrupt: "true"
+  {{- end }}
 spec:
   serviceAccountName: twin-serving
   {{- if and (eq .component "head") $root.Values.serving.autoscaling.enabled }}
