@@ -193,6 +193,11 @@ images: ## Build every image as llm-twin/NAME:TAG and print their sizes (TAG=…
 	$(BUILD) --tag llm-twin/mlflow:$(TAG) --file images/mlflow/Dockerfile .
 	$(DOCKER) image ls --filter 'reference=llm-twin/*:$(TAG)' --format '{{.Repository}}\t{{.Size}}'
 
+.PHONY: images-cuda
+images-cuda: ## Build the images that use GPUs as llm-twin/NAME-cuda:TAG (TAG=…, BUILD_ARGUMENTS=…)
+	for target in train serve serve-vllm; do \
+	  $(BUILD) --build-arg ACCELERATOR=cuda --target $$target --tag llm-twin/$$target-cuda:$(TAG) --file images/twin/Dockerfile . || exit 1; done
+
 .PHONY: test-kubernetes
 test-kubernetes: setup tools ## Pods on a real cluster: every fault, then crawl and features (needs ../shared/kubernetes, root, Docker)
 	$(AIRFLOW)/bin/python -m pytest -m kubernetes tests/kubernetes
@@ -258,9 +263,12 @@ bench-vllm: setup vllm ## Endpoint on vLLM's CPU build against vLLM alone: token
 # ------------------------------------------------------------------------------------- clusters
 
 CHART := helm/llm-twin
+DIST ?= dist
 HELM := $(TOOLS)/bin/helm
 KUBECTL ?= $(TOOLS)/bin/kubectl
 TRIVY ?= aquasec/trivy:0.58.1
+COSIGN ?= gcr.io/projectsigstore/cosign:v2.4.1
+PYTHON_IMAGE ?= python:3.11-slim-bookworm
 NAMESPACE ?= twin
 RELEASE ?= twin
 ENVIRONMENT ?= dev
@@ -280,12 +288,14 @@ chart: chart-dependencies ## Lint and render the chart with every values file
 	  echo "$$values: fine"; done
 
 .PHONY: chart-package
-chart-package: chart-dependencies ## Pack the chart into dist/ (VERSION=…)
-	$(HELM) package $(CHART) --destination dist --version "$(VERSION)" --app-version "v$(VERSION)"
+chart-package: chart-dependencies ## Pack the chart into dist/, its images those of the release (VERSION=…)
+	rm -rf "$(DIST)/chart" && mkdir -p "$(DIST)/chart" && cp -R $(CHART) "$(DIST)/chart/"
+	sed -i -E 's/^(  defaultAirflowTag:).*/\1 v$(VERSION)/' "$(DIST)/chart/$(notdir $(CHART))/values.yaml"
+	$(HELM) package "$(DIST)/chart/$(notdir $(CHART))" --destination "$(DIST)" --version "$(VERSION)" --app-version "v$(VERSION)"
 
 .PHONY: chart-push
 chart-push: ## Push the packed chart (VERSION=…, REGISTRY=… without oci://)
-	$(HELM) push dist/llm-twin-$(VERSION).tgz "oci://$(REGISTRY)"
+	$(HELM) push $(DIST)/llm-twin-$(VERSION).tgz "oci://$(REGISTRY)"
 
 .PHONY: chart-test
 chart-test: tools ## Do stores and endpoint of a release answer? (RELEASE=…, NAMESPACE=…)
@@ -296,6 +306,21 @@ scan: ## Look for known holes in an image that can be closed (IMAGE=…)
 	$(DOCKER) run --rm --volume /var/run/docker.sock:/var/run/docker.sock:ro $(TRIVY) image \
 	  --scanners vuln,secret --severity HIGH,CRITICAL --ignore-unfixed --exit-code 1 "$(IMAGE)"
 
+.PHONY: base-image
+base-image: ## Print the base of every image with the digest that its tag names now
+	@digest=$$($(DOCKER) buildx imagetools inspect $(PYTHON_IMAGE) --format '{{.Manifest.Digest}}') \
+	  && echo "$(PYTHON_IMAGE)@$$digest"
+
+# Without a key: the certificate that GitHub's token is traded for names the workflow.
+.PHONY: sign
+sign: ## Sign an image in a registry, in a workflow (IMAGE=…@sha256:…)
+	$(DOCKER) run --rm --user 0 --env ACTIONS_ID_TOKEN_REQUEST_URL --env ACTIONS_ID_TOKEN_REQUEST_TOKEN \
+	  --env DOCKER_CONFIG=/docker --volume "$$HOME/.docker:/docker:ro" $(COSIGN) sign --yes "$(IMAGE)"
+
+.PHONY: tag-image
+tag-image: ## Give an image in a registry a name there or in another one, its digest kept (IMAGE=…@sha256:…, TO=…)
+	$(DOCKER) buildx imagetools create --tag "$(TO)" "$(IMAGE)"
+
 # What a tag names may change, what a digest names cannot; `deploy` rolls out these with DIGESTS=FILE.
 .PHONY: image-digests
 image-digests: ## Write what TAG names now in Amazon's registry to the values file DIGESTS
@@ -303,7 +328,7 @@ image-digests: ## Write what TAG names now in Amazon's registry to the values fi
 	  --query 'imageDetails[0].imageDigest' --output text; }; \
 	mkdir -p "$(dir $(DIGESTS))"; airflow=$$(digest_of airflow); \
 	printf 'airflowChart:\n  defaultAirflowDigest: %s\nimages:\n  digests:\n' "$$airflow" > $(DIGESTS); \
-	for image in crawl crawl-browser features train serve serve-vllm mlflow; do \
+	for image in crawl crawl-browser features train train-cuda serve serve-cuda serve-vllm serve-vllm-cuda mlflow; do \
 	  digest=$$(digest_of "$$image"); printf '    %s: %s\n' "$$image" "$$digest" >> $(DIGESTS); done
 
 .PHONY: deploy

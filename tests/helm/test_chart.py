@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import pytest
 import yaml
@@ -189,7 +190,10 @@ class TestRayService:
         images = [
             group["template"]["spec"]["containers"][0]["image"] for group in (replicas, engines)
         ]
-        assert [image.rsplit("/", 1)[1] for image in images] == ["serve:1.2.3", "serve-vllm:1.2.3"]
+        assert [image.rsplit("/", 1)[1] for image in images] == [
+            "serve:1.2.3",
+            "serve-vllm-cuda:1.2.3",
+        ]
         recipe = load_recipe("llama-3.1-8b", ROOT / "include" / "recipes")
         spec = EngineSpec(weights_uri="u", weights_digest="d", serving=recipe.serving)
         settings = Settings(ray_service="twin/twin")
@@ -204,10 +208,10 @@ class TestRayService:
     def test_engines_of_a_digest(self, render):
         digest = f"sha256:{'a' * 64}"
         manifests = render(
-            None, "serving.engines.enabled=true", f"images.digests.serve-vllm={digest}"
+            None, "serving.engines.enabled=true", f"images.digests.serve-vllm-cuda={digest}"
         )
         _, worker, engine = (pod["spec"]["containers"][0]["image"] for pod in ray_pods(manifests))
-        assert engine.endswith(f"serve-vllm@{digest}") and digest not in worker
+        assert engine.endswith(f"serve-vllm-cuda@{digest}") and digest not in worker
 
     @every_values_file
     def test_nobody_empties_a_node_of_the_head_to_save_the_node(self, render, values):
@@ -265,6 +269,19 @@ class TestRayService:
             assert type(item["spec"]["minAvailable"]) is int
             assert 1 <= item["spec"]["minAvailable"]
             assert item["spec"]["minAvailable"] < fewest[labels["app.kubernetes.io/component"]]
+
+    @every_values_file
+    def test_a_pod_with_gpus_runs_an_image_that_sees_them(self, render, values):
+        """And one without a smaller one; the digest of `serve` is never another image's."""
+        names = {"head": "serve", "worker": "serve", "engine": "serve-vllm"}
+        for pod in ray_pods(render(values)):
+            container = pod["spec"]["containers"][0]
+            name = names[pod["metadata"]["labels"]["app.kubernetes.io/component"]]
+            if "nvidia.com/gpu" in container["resources"]["limits"]:
+                name += "-cuda"
+            image = container["image"].rsplit("/", 1)[1]
+            assert re.split("[:@]", image)[0] == name
+            assert "@" not in image or name == "serve"
 
     @pytest.mark.parametrize(
         ("sets", "available"),

@@ -163,7 +163,7 @@ class TestAirflow:
         assert data["AIRFLOW__TWIN__FILES_URI"] == "s3://aws_default@twin"
         assert data["AIRFLOW__TWIN__GPUS"] == "false"
         production = only(render(PRODUCTION), "ConfigMap", "twin-airflow")["data"]
-        assert production["AIRFLOW__TWIN__IMAGE_TAG"] == "v0.1.0"
+        assert production["AIRFLOW__TWIN__IMAGE_TAG"] == "v0.2.0"
         files = "s3://aws_default@example-llm-twin/production"
         assert production["AIRFLOW__TWIN__FILES_URI"] == files
 
@@ -258,10 +258,44 @@ class TestAirflow:
                 or not (values[part]["logGroomerSidecar"]["enabled"])
             )
 
-    def test_the_pool_of_gpus_is_made_and_counts_deferred_tasks(self, render):
-        arguments = given(render(DEV), "airflowChart")["migrateDatabaseJob"]["args"][-1]
-        assert "airflow db migrate" in arguments
-        assert re.search(r"airflow pools set gpu .* --include-deferred", arguments)
+    def migrate(self, render, tmp_path, *, pool_there: bool, values=PRODUCTION) -> list[str]:
+        """Run what the migration job runs, with a stand-in for `airflow`; the commands it got."""
+        manifests = render(values)
+        told = tmp_path / "told"
+        program = tmp_path / "airflow"
+        program.write_text(
+            f'#!/bin/bash\necho "$*" >> {told}\n'
+            f'[ "$1 $2" != "pools get" ] || exit {0 if pool_there else 1}\n'
+        )
+        program.chmod(0o755)
+        command = given(manifests, "airflowChart")["migrateDatabaseJob"]["args"]
+        slots = only(manifests, "ConfigMap", "twin-airflow")["data"]["TWIN_GPU_SLOTS"]
+        subprocess.run(
+            command, check=True, timeout=60,
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin", "TWIN_GPU_SLOTS": slots},
+        )  # fmt: skip
+        return told.read_text().splitlines()
+
+    def test_the_pool_of_gpus_is_made_once_and_counts_deferred_tasks(self, render, tmp_path):
+        migrate, get, pool = self.migrate(render, tmp_path, pool_there=False)
+        assert (migrate, get) == ("db migrate", "pools get gpu")
+        assert re.fullmatch(r"pools set gpu 4 .+ --include-deferred", pool)
+
+    def test_a_pool_that_somebody_has_sized_is_left_alone(self, render, tmp_path):
+        commands = self.migrate(render, tmp_path, pool_there=True)
+        assert commands == ["db migrate", "pools get gpu"]
+
+    def test_the_pool_has_a_slot_a_gpu_of_the_queue(self, render):
+        manifests = render(PRODUCTION)
+        (group,) = only(manifests, "ClusterQueue")["spec"]["resourceGroups"]
+        gpus = sum(
+            int(item["nominalQuota"])
+            for flavor in group["flavors"]
+            for item in flavor["resources"]
+            if item["name"] == "nvidia.com/gpu"
+        )
+        slots = only(manifests, "ConfigMap", "twin-airflow")["data"]["TWIN_GPU_SLOTS"]
+        assert int(slots) == gpus
 
 
 class TestCloud:

@@ -87,7 +87,7 @@ spec:
   {{- end }}
   containers:
     - name: {{ .container }}
-      image: {{ include "llm-twin.image" (list $root (eq .component "engine" | ternary "serve-vllm" "serve") $root.Values.images.tag) }}
+      image: {{ include "llm-twin.rayImage" . }}
       imagePullPolicy: {{ $root.Values.images.pullPolicy }}
       envFrom:
         - configMapRef:
@@ -180,6 +180,15 @@ spec:
     {{- end }}
 {{- end }}
 
+
+{{/* Image of such a pod: with GPUs the one whose PyTorch sees them. `images.tag` may be a digest, which
+     names `serve` alone. */}}
+{{- define "llm-twin.rayImage" -}}
+{{- $image := eq .component "engine" | ternary "serve-vllm" "serve" -}}
+{{- if index .group.resources.limits "nvidia.com/gpu" }}{{ $image = printf "%s-cuda" $image }}{{ end -}}
+{{- $tag := eq $image "serve" | ternary .root.Values.images.tag "" -}}
+{{- include "llm-twin.image" (list .root $image ($tag | default (include "llm-twin.buildTag" .root))) -}}
+{{- end }}
 
 {{/* Kubernetes takes GPUs in limits only, and schedules nothing on a tainted pool untolerated. */}}
 {{- define "llm-twin.checkGpus" -}}
