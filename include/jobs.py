@@ -77,7 +77,7 @@ ADVICE = {
     "ErrImagePull": "is image {image} in the registry, and may the nodes pull it?",
     "ImagePullBackOff": "is image {image} in the registry, and may the nodes pull it?",
     "InvalidImageName": "do [twin] image_repository, image_tag and image_digests make a name?",
-    "CreateContainerConfigError": "the chart llm-twin makes twin-settings and twin-credentials",
+    "CreateContainerConfigError": "the chart llm-twin makes twin-settings and twin-credentials-…",
 }
 
 #: XComs under which the web UI finds a task's links (plugins/task_links.py).

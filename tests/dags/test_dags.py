@@ -311,7 +311,7 @@ def test_every_pod_is_as_restricted_as_pod_security_asks(
         assert set(mounts.values()) == {volume["name"] for volume in spec["volumes"]}
         assert container["envFrom"] == [
             {"configMapRef": {"name": "twin-settings"}},
-            {"secretRef": {"name": "twin-credentials"}},
+            {"secretRef": {"name": spec["serviceAccountName"].replace("-", "-credentials-")}},
         ]
 
 

@@ -83,6 +83,11 @@ def gpu_profiles() -> list[str]:
     ]
 
 
+def part_of(profile: str) -> str:
+    """The part of the platform, with credentials and an account of its own, that a profile is of."""
+    return profile if profile in {"crawl", "fetch", "rollout"} else "job"
+
+
 def find(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Manifest]:
     """The manifests of a kind, and of a name if one is given."""
     return [

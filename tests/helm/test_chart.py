@@ -16,6 +16,7 @@ from tests.helm.manifests import (
     find,
     gpu_profiles,
     only,
+    part_of,
     profiles,
     ray_pods,
 )
@@ -52,8 +53,12 @@ def test_pods_find_what_they_refer_to(render, values):
     for pod, namespace in referring:
         assert pod["spec"]["serviceAccountName"] in made("ServiceAccount", namespace)
         sources = pod["spec"]["containers"][0]["envFrom"]
+        profile = pod["metadata"]["labels"].get("llm-twin/profile")
+        part = part_of(profile) if profile else "serving"
+        assert pod["spec"]["serviceAccountName"] == f"twin-{part}"
         assert {"configMapRef": {"name": "twin-settings"}} in sources
-        assert {"secretRef": {"name": "twin-credentials"}} in sources
+        assert {"secretRef": {"name": f"twin-credentials-{part}"}} in sources
+        assert len(sources) == 2, "no part has the credentials of another"
         assert "twin-settings" in made("ConfigMap", namespace)
 
 
@@ -81,20 +86,22 @@ def test_addresses_follow_from_names(render):
 def test_without_serving_nothing_of_it_is_left(render):
     manifests = render(None, "serving.enabled=false")
     assert not find(manifests, "RayService") and not find(manifests, "PodDisruptionBudget")
-    assert {item["metadata"]["name"] for item in find(manifests, "ServiceAccount")} == {"twin-job"}
+    accounts = {item["metadata"]["name"] for item in find(manifests, "ServiceAccount")}
+    assert accounts == {"twin-job", "twin-crawl", "twin-fetch"}
     for config in find(manifests, "ConfigMap"):
         assert "TWIN_RAY_SERVICE" not in config["data"]
 
 
 class TestCredentials:
     SECRETS = ("example-key", "example-secret")
+    PARTS = ("crawl", "fetch", "job", "rollout")
 
     def test_none_are_made_by_default(self, render):
         assert not find(render(), "Secret")
 
     def test_given_ones_are_in_the_secret_and_nowhere_else(self, render):
         manifests = render(CHART / "ci" / "laptop-values.yaml")
-        secret = only(manifests, "Secret", "twin-credentials")
+        secret = only(manifests, "Secret", "twin-credentials-serving")
         held = {base64.b64decode(value).decode() for value in secret["data"].values()}
         assert set(self.SECRETS) <= held
         rest = yaml.safe_dump([item for item in manifests if item["kind"] != "Secret"])
@@ -109,20 +116,63 @@ class TestCredentials:
             (item["spec"]["target"]["name"], item["metadata"]["namespace"]) for item in external
         }
         assert where == {
-            ("twin-credentials", "twin"),
-            ("twin-credentials", "twin-jobs"),
+            ("twin-credentials-serving", "twin"),
+            *((f"twin-credentials-{part}", "twin-jobs") for part in self.PARTS),
             ("twin-airflow", "twin"),
             ("twin-stores", "twin"),
         }
         entries = {item["spec"]["dataFrom"][0]["extract"]["key"] for item in external}
-        assert len(entries) == 3, "each Secret has an entry of its own"
+        assert len(entries) == 7, "each Secret has an entry of its own"
 
     def test_jobs_cannot_read_what_only_servers_and_airflow_need(self, render):
         secrets = find(render(DEV), "Secret")
-        assert len(secrets) == 4
+        assert len(secrets) == 7
         among_jobs = [item for item in secrets if item["metadata"]["namespace"] == "twin-jobs"]
-        assert [item["metadata"]["name"] for item in among_jobs] == ["twin-credentials"]
-        assert not {"ADMIN_PASSWORD", "MONGO_INITDB_ROOT_PASSWORD"} & set(among_jobs[0]["data"])
+        assert {item["metadata"]["name"] for item in among_jobs} == {
+            f"twin-credentials-{part}" for part in self.PARTS
+        }
+        for item in among_jobs:
+            assert not {"ADMIN_PASSWORD", "MONGO_INITDB_ROOT_PASSWORD"} & set(item["data"])
+
+    def held(self, render, *sets):
+        """Names of the variables that each part is given of one that knows them all."""
+        names = (
+            "TWIN_MONGO_URI", "TWIN_API_KEYS", "TWIN_INDEX_API_KEY", "TWIN_MLFLOW_USERNAME",
+            "TWIN_MLFLOW_PASSWORD", "TWIN_HUB_TOKEN", "TWIN_GITHUB_TOKEN", "TWIN_REMOTE_API_KEY",
+            "TWIN_JUDGE_API_KEY", "TWIN_TEACHER_API_KEY", "TWIN_LABEL_STUDIO_TOKEN",
+            "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+        )  # fmt: skip
+        given = [f"credentials.values.{name}=of-all" for name in names]
+        manifests = render(None, "credentials.source=values", *given, *sets)
+        return {
+            item["metadata"]["name"].removeprefix("twin-credentials-"): {
+                name: base64.b64decode(value).decode() for name, value in item["data"].items()
+            }
+            for item in find(manifests, "Secret")
+        }
+
+    def test_each_part_is_given_what_it_needs_and_no_more(self, render):
+        bucket = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+        registry = {"TWIN_MLFLOW_USERNAME", "TWIN_MLFLOW_PASSWORD"}
+        remote = {"TWIN_REMOTE_API_KEY", "TWIN_JUDGE_API_KEY"}
+        index = {"TWIN_INDEX_API_KEY"}
+        held = {part: set(values) - bucket for part, values in self.held(render).items()}
+        assert held == {
+            "crawl": {"TWIN_MONGO_URI", "TWIN_GITHUB_TOKEN"},
+            "fetch": {"TWIN_HUB_TOKEN"},
+            "job": {"TWIN_MONGO_URI", "TWIN_TEACHER_API_KEY", "TWIN_LABEL_STUDIO_TOKEN"}
+            | registry | remote | index,
+            "rollout": {"TWIN_MONGO_URI", "TWIN_API_KEYS"} | registry,
+            "serving": {"TWIN_MONGO_URI", "TWIN_API_KEYS"} | registry | remote | index,
+        }  # fmt: skip
+        for values in self.held(render).values():
+            assert bucket <= set(values)
+
+    def test_a_part_may_have_a_user_of_its_own(self, render):
+        held = self.held(render, "credentials.parts.crawl.TWIN_MONGO_URI=of-the-crawl")
+        users = {part: values.get("TWIN_MONGO_URI") for part, values in held.items()}
+        assert users.pop("crawl") == "of-the-crawl"
+        assert set(users.values()) == {"of-all", None}
 
 
 class TestRayService:
@@ -360,7 +410,8 @@ def test_namespace_of_jobs_enforces_restricted_pods_and_outlives_the_release(ren
 @pytest.mark.parametrize(
     ("sets", "expected"),
     [
-        (["--set", "credentials.source=existing"], "create secret generic twin-credentials"),
+        (["--set", "credentials.source=existing"], "secret generic twin-credentials-crawl"),
+        (["--values", PRODUCTION], "entries llm-twin/production/credentials/crawl, llm-twin/"),
         (["--set", "networkPolicy.enabled=false"], "WARNING: networkPolicy.enabled is false"),
         (["--values", PRODUCTION], "https://twin.example.com/v1/models"),
         (["--values", DEV], "port-forward svc/twin-api-server 8080"),

@@ -93,7 +93,7 @@ spec:
         - configMapRef:
             name: twin-settings
         - secretRef:
-            name: twin-credentials
+            name: twin-credentials-serving
       env:
         - name: RAY_USAGE_STATS_ENABLED
           value: "0"
