@@ -177,7 +177,7 @@ test-quick: setup tools abilities ## The tests that take seconds
 
 .PHONY: test-slow
 test-slow: setup qlora vllm ## What test leaves out: more model families, then vLLM on processors
-	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -m nightly --durations=15 tests/twin tests/e2e
+	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -m nightly --durations=15 tests/twin tests/e2e tests/helm
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -s tests/vllm
 
 .PHONY: test-images

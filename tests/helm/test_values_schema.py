@@ -65,6 +65,7 @@ WRONG = {
     "mongodb.image.tag=latest": "/mongodb/image/tag",
     "mongodb.storage.size=big": "/mongodb/storage/size",
     "mlflow.autoscaling.minReplicas=1": "/mlflow/autoscaling/minReplicas",
+    "mlflow.auth.defaultPermission=ALL": "/mlflow/auth/defaultPermission",
     "mlflow.artifactsDestination=/data": "/mlflow/artifactsDestination",
     "s3.buckets={A}": "/s3/buckets/0",
 }
