@@ -51,7 +51,7 @@ class QueuedPodTrigger(KubernetesPodTrigger):
         try:
             while is_queued(await self._get_pod()):
                 await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-        except Exception as error:  # noqa: BLE001 - the operator looks at the pod itself, and tells
+        except Exception as error:
             self.log.warning("Pod %s could not be read: %s", self.pod_name, error)
         now = datetime.datetime.now(tz=datetime.UTC)
         queued = (now - self.trigger_start_time).total_seconds()

@@ -59,6 +59,9 @@ class Runtime(BaseModel):
     profiles: Path = PROJECT / "include" / "profiles"
     """Folder of the pod templates; a cluster may mount its own, changed to fit its nodes."""
 
+    recipes: Path = PROJECT / "include" / "recipes"
+    """Folder of the recipes; the same ones as in the jobs' TWIN_RECIPES. Read once a process."""
+
     gpus: bool = True
     """Whether the cluster has GPU nodes; without them, jobs that ask for GPUs take ``cpu``."""
 

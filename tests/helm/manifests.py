@@ -84,7 +84,7 @@ def gpu_profiles() -> list[str]:
 
 
 def part_of(profile: str) -> str:
-    """The part of the platform, with credentials and an account of its own, that a profile is of."""
+    """The part of the platform, with credentials and an account of its own, of a profile."""
     return profile if profile in {"crawl", "fetch", "rollout"} else "job"
 
 

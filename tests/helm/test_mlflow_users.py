@@ -1,4 +1,4 @@
-"""MLflow of the chart asks who calls: its start script, run here, and what the chart makes of it."""
+"""MLflow of the chart asks who calls: its start script, run here, and its manifests."""
 
 import configparser
 import json

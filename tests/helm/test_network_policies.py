@@ -260,7 +260,7 @@ class TestPlatform:
             assert not allowed(policies, source, self.store(name), 22)
 
     def test_a_crawl_that_is_taken_over_moves_no_model(self, policies, head, worker):
-        """Neither the registry nor its database, Airflow, Ray, the index or the metadata address."""
+        """Nor does it reach Airflow, its database, Ray, the index or the metadata address."""
         for target, port in (
             (self.store("mlflow"), 5000), (self.store("qdrant"), 6333), (self.DATABASE, 5432),
             (self.API_SERVER, 8080), (head, 8265), (worker, 8000),

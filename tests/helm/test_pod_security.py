@@ -35,7 +35,7 @@ def check(pod):
     assert spec["terminationGracePeriodSeconds"] > 0
     for volume in spec["volumes"]:
         (kind,) = set(volume) - {"name"}
-        assert kind in {"emptyDir", "persistentVolumeClaim"}
+        assert kind in {"emptyDir", "persistentVolumeClaim", "configMap"}
         if kind == "emptyDir":
             assert volume["emptyDir"]["sizeLimit"], "an unbounded emptyDir can fill the node"
     for container in [*spec["containers"], *spec.get("initContainers", [])]:

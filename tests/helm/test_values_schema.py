@@ -43,6 +43,8 @@ WRONG = {
     "credentials.parts.crwal.TWIN_MONGO_URI=x": "/credentials/parts",
     "credentials.external.keys.crawl=null": "/credentials/external/keys",
     "networkPolicy.stores.qdrant=null": "/networkPolicy/stores",
+    "recipes.Jane=x": "/recipes",
+    "recipes.jane=1": "/recipes/jane",
     "ingress.enabled=true": "/ingress/host",
     "ingress.enabled=true,ingress.host=twin.example.com": "/ingress/tlsSecretName",
     "networkPolicy.crawlerExcept.ipv4=null": "/networkPolicy/crawlerExcept",

@@ -1,8 +1,9 @@
 """Makes the users of MLflow that the platform's parts come as, then becomes the server.
 
-MLFLOW_AUTH_USERS names them with their passwords, as a JSON object; a changed password holds from the
-next start on. Users that people have made are left alone. MLFLOW_AUTH_DATABASE_URI says where users
-and permissions are kept, MLFLOW_AUTH_DEFAULT_PERMISSION what a user may do to what another one made.
+MLFLOW_AUTH_USERS names them with their passwords, as a JSON object; a changed password holds from
+the next start on. Users that people have made are left alone. MLFLOW_AUTH_DATABASE_URI says where
+users and permissions are kept, MLFLOW_AUTH_DEFAULT_PERMISSION what a user may do to what another
+one made.
 
 The arguments are the server's command.
 """

@@ -75,6 +75,9 @@ podSelector:
 {{- $_ := set $derived "TWIN_SERVE_API_URL" (printf "http://%s-head-svc.%s:8265" .Values.serving.name $host) -}}
 {{- $_ := set $derived "TWIN_ENDPOINT_URL" (printf "http://%s-serve-svc.%s:8000" .Values.serving.name $host) -}}
 {{- end -}}
+{{- if .Values.recipes -}}
+{{- $_ := set $derived "TWIN_RECIPES" "/recipes" -}}
+{{- end -}}
 {{- $installed := dict -}}
 {{- $ports := include "llm-twin.storePorts" . | fromJson -}}
 {{- range $store, $name := dict "qdrant" "TWIN_INDEX_URL" "mlflow" "TWIN_MLFLOW_TRACKING_URI" -}}
