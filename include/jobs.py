@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
+from airflow.sdk.observability import stats
 
 from include.child_process import ChildProcess
 from include.queued_pods import QUEUED_SECONDS, QueuedPodTrigger, is_queued
@@ -60,6 +61,10 @@ IMAGE_VARIANT = "llm-twin/image-variant"
 #: than labels may have. `include.orphans` reads them.
 DAG_ID, TASK_ID = "llm-twin/dag-id", "llm-twin/task-id"
 RUN_ID, MAP_INDEX = "llm-twin/run-id", "llm-twin/map-index"
+
+#: Airflow's metric of jobs that took more memory than their profile allows; the chart's alert
+#: TwinJobOutOfMemory reads it.
+OUT_OF_MEMORY = "twin.jobs_out_of_memory"
 
 #: The setting by which a job's audit log names who acts.
 ACTOR = "TWIN_ACTOR"
@@ -300,6 +305,9 @@ class JobOperator(KubernetesPodOperator):
             status = _exit_status(remote_pod, self.base_container_name)
             reason, words = _last_words(remote_pod, self.base_container_name)
             ending = self._ending(status, words or [self._seen_last], context)
+            if reason == "OOMKilled":
+                # Counted here, since metrics of a pod go with it.
+                stats.incr(OUT_OF_MEMORY)
             if advice := ADVICE.get(reason):
                 profile = read_runtime().profile(self.profile).stem
                 image = next(one.image for one in remote_pod.spec.containers)

@@ -31,6 +31,9 @@ every_values_file = pytest.mark.parametrize(
     ids=lambda path: path.stem.replace("values", "").strip("-") if path else "default",
 )
 
+#: What Airflow has no default for.
+AIRFLOW_KEYS = ("airflowChart.jwtSecretName=keys", "airflowChart.data.metadataSecretName=keys")
+
 #: Stands in for each chart that ours depends on, and shows the values that it was given.
 STAND_IN = """
 apiVersion: tests/v1

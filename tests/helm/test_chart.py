@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.helm.manifests import (
+    AIRFLOW_KEYS,
     CHART,
     DEV,
     PRODUCTION,
@@ -417,7 +418,10 @@ def test_namespace_of_jobs_enforces_restricted_pods_and_outlives_the_release(ren
         (["--values", DEV], "port-forward svc/twin-api-server 8080"),
         (["--values", DEV], "Task logs go to s3://twin/logs"),
         (["--set", "install.mlflow=true"], "-n twin create secret generic twin-stores"),
-        (["--set", "install.airflow=true"], "airflow.remoteLogs.folder is empty"),
+        (
+            ["--set", ",".join(("install.airflow=true", *AIRFLOW_KEYS))],
+            "airflow.remoteLogs.folder is empty",
+        ),
         ([], "helm test twin -n twin --logs"),
     ],
 )

@@ -15,6 +15,7 @@ import yaml
 
 from tests import servers
 from tests.helm.manifests import (
+    AIRFLOW_KEYS,
     CHART,
     DEV,
     PRODUCTION,
@@ -109,7 +110,7 @@ class TestDependencies:
         assert not find(render(), "DependencyValues", name)
         part = item["condition"]
         assert part.removeprefix("install.") in INSTALLABLE
-        assert find(render(None, f"{part}=true"), "DependencyValues", name)
+        assert find(render(None, f"{part}=true", *AIRFLOW_KEYS), "DependencyValues", name)
 
     def test_our_own_stores_are_left_out_unless_asked_for(self, render):
         assert not find(render(), "StatefulSet") and not find(render(), "Deployment")
@@ -182,7 +183,9 @@ class TestAirflow:
         folder = data["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"]
         assert folder == "s3://example-llm-twin/production/logs"
         assert data["AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID"] == "aws_default"
-        without = only(render(None, "install.airflow=true"), "ConfigMap", "twin-airflow")["data"]
+        without = only(
+            render(None, "install.airflow=true", *AIRFLOW_KEYS), "ConfigMap", "twin-airflow"
+        )["data"]
         assert not any("LOGGING" in name for name in without)
 
     def test_every_component_reads_config_map_and_secret(self, render):
@@ -257,6 +260,30 @@ class TestAirflow:
                 values[part]["logGroomerSidecar"] == {"enabled": False}
                 or not (values[part]["logGroomerSidecar"]["enabled"])
             )
+
+    @pytest.mark.parametrize(
+        ("missing", "says"),
+        [
+            (0, "airflowChart.jwtSecretName: name a Secret"),
+            (1, "give Airflow's database a password of your own"),
+        ],
+    )
+    def test_what_would_be_known_to_all_or_new_with_each_upgrade_is_refused(
+        self, run_helm, chart, missing, says
+    ):
+        kept = [item for number, item in enumerate(AIRFLOW_KEYS) if number != missing]
+        sets = ",".join(("install.airflow=true", *kept))
+        done = run_helm("template", "t", chart, "--set", sets)
+        assert done.returncode != 0 and says in done.stderr
+
+    @every_values_file
+    def test_the_password_of_airflows_database_is_the_same_on_both_ends(self, render, values):
+        for item in find(render(values), "DependencyValues", "airflowChart"):
+            own = item["values"]
+            if password := own.get("data", {}).get("metadataConnection", {}).get("pass"):
+                assert own["postgresql"]["auth"]["postgresPassword"] == password != "postgres"
+            else:
+                assert own["data"]["metadataSecretName"]
 
     def migrate(self, render, tmp_path, *, pool_there: bool, values=PRODUCTION) -> list[str]:
         """Run what the migration job runs, with a stand-in for `airflow`; the commands it got."""
@@ -483,6 +510,17 @@ class TestAlerts:
         assert used == {"ray_twin_answers_dropped_total", "ray_twin_spans_dropped_total"}
         assert used <= measured()
 
+    def test_a_job_out_of_memory_is_told_by_what_outlives_its_pod(self, rules, render):
+        """Airflow's exporter writes dots of a metric as underscores, after its own name."""
+        jobs = (ROOT / "include" / "jobs.py").read_text()
+        (metric,) = re.findall(r'^OUT_OF_MEMORY = "([a-z._]+)"', jobs, re.MULTILINE)
+        (rule,) = (rule for rule in rules if rule["alert"] == "TwinJobOutOfMemory")
+        assert f"airflow_{metric.replace('.', '_')}{{" in rule["expr"]
+        assert not any("terminated_reason" in rule["expr"] for rule in rules)
+        without = render(PRODUCTION, "serviceMonitor.enabled=false")
+        groups = only(without, "PrometheusRule")["spec"]["groups"]
+        assert "TwinJobOutOfMemory" not in str(groups)
+
     def test_each_looks_at_its_own_namespace_only(self, rules):
         for rule in rules:
             for selector in re.findall(r"\{([^}]*)\}", rule["expr"]):
@@ -499,7 +537,7 @@ class TestAlerts:
 
 class TestMonitors:
     def test_airflows_needs_its_exporter(self, run_helm, chart):
-        sets = "serviceMonitor.enabled=true,install.airflow=true"
+        sets = ",".join(("serviceMonitor.enabled=true", "install.airflow=true", *AIRFLOW_KEYS))
         done = run_helm("template", "t", chart, "--set", sets)
         assert done.returncode != 0 and "airflowChart.statsd.enabled" in done.stderr
 

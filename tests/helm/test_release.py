@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.helm.manifests import (
+    AIRFLOW_KEYS,
     CHART,
     ROOT,
     chart_to_render,
@@ -20,7 +21,11 @@ from tests.helm.manifests import (
 )
 
 ALL = ("airflow", "qdrant", "kuberayOperator", "mongodb", "mlflow", "s3")
-EVERYTHING = (*(f"install.{part}=true" for part in ALL), "serving.engines.enabled=true")
+EVERYTHING = (
+    *(f"install.{part}=true" for part in ALL),
+    "serving.engines.enabled=true",
+    *AIRFLOW_KEYS,
+)
 VARIANT = "llm-twin/image-variant"
 
 
@@ -119,7 +124,9 @@ def test_a_packed_chart_names_the_images_of_its_release(run_helm, root, helm, tm
     ],
 )
 def test_airflow_of_another_build_than_its_jobs_is_refused(run_helm, chart, sets, refused):
-    options = [word for item in ("install.airflow=true", *sets) for word in ("--set", item)]
+    options = [
+        word for item in ("install.airflow=true", *AIRFLOW_KEYS, *sets) for word in ("--set", item)
+    ]
     done = run_helm("template", "t", chart, *options)
     assert (done.returncode != 0) == refused, done.stderr
     if refused:
