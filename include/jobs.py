@@ -9,7 +9,6 @@ import datetime
 import json
 import logging
 import re
-import signal
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
-from airflow.sdk.observability import stats
 
 from include.child_process import ChildProcess
+from include.pod_endings import ADVICE, count_ending, exit_status, how, last_words
 from include.queued_pods import QUEUED_SECONDS, QueuedPodTrigger, is_queued
 from include.runtime import (
     PROJECT,
@@ -62,28 +61,11 @@ IMAGE_VARIANT = "llm-twin/image-variant"
 DAG_ID, TASK_ID = "llm-twin/dag-id", "llm-twin/task-id"
 RUN_ID, MAP_INDEX = "llm-twin/run-id", "llm-twin/map-index"
 
-#: Airflow's metric of jobs that took more memory than their profile allows; the chart's alert
-#: TwinJobOutOfMemory reads it.
-OUT_OF_MEMORY = "twin.jobs_out_of_memory"
-
 #: The setting by which a job's audit log names who acts.
 ACTOR = "TWIN_ACTOR"
 
 #: Longer than any profile's terminationGracePeriodSeconds, and what a kubelet takes beyond that.
 SECONDS_FOR_AN_OLD_POD_TO_GO = 120
-
-#: What to do about what Kubernetes says of a pod.
-ADVICE = {
-    "OOMKilled": "it took more memory than limits.memory of profile {profile} allows",
-    "Evicted": "the node needed room, or a volume outgrew its sizeLimit in profile {profile}",
-    "DeadlineExceeded": "it ran longer than activeDeadlineSeconds of profile {profile} allows",
-    "Unschedulable": "no node has room for profile {profile}, and none was added in time",
-    "ErrImageNeverPull": "is image {image} on the node?",
-    "ErrImagePull": "is image {image} in the registry, and may the nodes pull it?",
-    "ImagePullBackOff": "is image {image} in the registry, and may the nodes pull it?",
-    "InvalidImageName": "do [twin] image_repository, image_tag and image_digests make a name?",
-    "CreateContainerConfigError": "the chart llm-twin makes twin-settings and twin-credentials-…",
-}
 
 #: XComs under which the web UI finds a task's links (plugins/task_links.py).
 MLFLOW_RUN_URL, REASON_URL = "mlflow_run_url", "reason_url"
@@ -302,12 +284,10 @@ class JobOperator(KubernetesPodOperator):
         try:
             super().cleanup(pod, remote_pod, xcom_result, context)
         except AirflowException as error:
-            status = _exit_status(remote_pod, self.base_container_name)
-            reason, words = _last_words(remote_pod, self.base_container_name)
+            status = exit_status(remote_pod, self.base_container_name)
+            reason, words = last_words(remote_pod, self.base_container_name)
             ending = self._ending(status, words or [self._seen_last], context)
-            if reason == "OOMKilled":
-                # Counted here, since metrics of a pod go with it.
-                stats.incr(OUT_OF_MEMORY)
+            count_ending(reason)
             if advice := ADVICE.get(reason):
                 profile = read_runtime().profile(self.profile).stem
                 image = next(one.image for one in remote_pod.spec.containers)
@@ -378,7 +358,7 @@ class JobOperator(KubernetesPodOperator):
         if status == NOTHING_TO_DO:
             self._push_if_there(context)
             return AirflowSkipException(f"{self.job}: nothing to do: {message}")
-        text = f"{self.job} for recipe {self.recipe} {_how(status)}: {message}"
+        text = f"{self.job} for recipe {self.recipe} {how(status)}: {message}"
         if status in (BAD_DATA, BAD_CONFIGURATION):
             return AirflowFailException(text)
         return AirflowException(text)
@@ -458,52 +438,3 @@ def _actor(context: "Context") -> str:
     """The user who started the run in Airflow, or Airflow itself."""
     user = getattr(context.get("dag_run"), "triggering_user_name", None)
     return f"airflow:{user}" if user else "airflow"
-
-
-def _how(status: int | None) -> str:
-    """How a job ended: a child's negative status, or a container's above 128, is a signal."""
-    if status is None:
-        return "did not end by itself"
-    number = -status if status < 0 else status - 128
-    if number in set(signal.Signals):
-        return f"was killed by signal {number}"
-    return f"ended with status {status}"
-
-
-def _container_state(pod: "k8s.V1Pod", container: str) -> "k8s.V1ContainerState | None":
-    statuses = (pod.status.container_statuses if pod.status else None) or ()
-    return next((one.state for one in statuses if one.name == container), None)
-
-
-def _exit_status(pod: "k8s.V1Pod", container: str) -> int | None:
-    state = _container_state(pod, container)
-    return state.terminated.exit_code if state and state.terminated else None
-
-
-def _last_words(pod: "k8s.V1Pod", container: str) -> tuple[str, list[str]]:
-    """What there is to know of an ended or never started pod.
-
-    Returns:
-        Kubernetes' own word for it, such as ``OOMKilled``, or nothing; and lines to show, the most
-        telling one last.
-    """
-    words: list[str] = []
-    found: list[tuple[str, str]] = []
-    state = _container_state(pod, container)
-    if state and state.terminated:
-        words += (state.terminated.message or "").splitlines()
-        if state.terminated.reason not in (None, "Error", "Completed"):
-            found.append((state.terminated.reason, ""))
-    if state and state.waiting:
-        found.append((state.waiting.reason, state.waiting.message or "container waits"))
-    found += [
-        (condition.reason, condition.message)
-        for condition in (pod.status.conditions if pod.status else None) or ()
-        if condition.type == "PodScheduled" and condition.status == "False"
-    ]
-    if pod.status and pod.status.reason:  # such as Evicted, DeadlineExceeded
-        found.append((pod.status.reason, pod.status.message or ""))
-    elif pod.metadata.deletion_timestamp:
-        found.append(("Deleted", f"somebody or something deleted the pod {pod.metadata.name}"))
-    words += [": ".join(filter(None, pair)) for pair in found]
-    return (found[-1][0] if found else ""), words

@@ -512,8 +512,8 @@ class TestAlerts:
 
     def test_a_job_out_of_memory_is_told_by_what_outlives_its_pod(self, rules, render):
         """Airflow's exporter writes dots of a metric as underscores, after its own name."""
-        jobs = (ROOT / "include" / "jobs.py").read_text()
-        (metric,) = re.findall(r'^OUT_OF_MEMORY = "([a-z._]+)"', jobs, re.MULTILINE)
+        source = (ROOT / "include" / "pod_endings.py").read_text()
+        (metric,) = re.findall(r'^OUT_OF_MEMORY = "([a-z._]+)"', source, re.MULTILINE)
         (rule,) = (rule for rule in rules if rule["alert"] == "TwinJobOutOfMemory")
         assert f"airflow_{metric.replace('.', '_')}{{" in rule["expr"]
         assert not any("terminated_reason" in rule["expr"] for rule in rules)
