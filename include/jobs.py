@@ -233,20 +233,36 @@ class JobOperator(KubernetesPodOperator):
         self, *, trigger: Any, method_name: str, kwargs: Any = None, timeout: Any = None
     ) -> NoReturn:
         """Leave the worker: for as long as it takes while a queue of jobs holds the pod back."""
-        if is_queued(self.pod):
+        if self._is_queued():
             trigger, method_name, timeout = QueuedPodTrigger.before(trigger), "leave_queue", None
         super().defer(trigger=trigger, method_name=method_name, kwargs=kwargs, timeout=timeout)
 
-    def leave_queue(self, context: "Context", event: dict[str, Any]) -> None:
-        """Go on when the pod may be scheduled: from now on its profile's time-outs count."""
+    def _is_queued(self) -> bool:
+        """Whether a queue holds the pod back.
+
+        A new pod is known here as it was asked for, and a queue marks it when it is made.
+        """
+        pod = self.pod
+        if pod is not None and pod.status is None:
+            pod = self._read_pod(pod.metadata.name, pod.metadata.namespace)
+        return is_queued(pod)
+
+    def _read_pod(self, name: str, namespace: str) -> "k8s.V1Pod | None":
+        """The pod as it is now; None if there is none."""
         from kubernetes.client.exceptions import ApiException
 
         try:
-            self.pod = self.hook.get_pod(event["name"], event["namespace"])
+            return self.hook.get_pod(name, namespace)
         except ApiException as error:
             if error.status != 404:
                 raise
-            raise self._lost(event) from error
+            return None
+
+    def leave_queue(self, context: "Context", event: dict[str, Any]) -> None:
+        """Go on when the pod may be scheduled: from now on its profile's time-outs count."""
+        self.pod = self._read_pod(event["name"], event["namespace"])
+        if self.pod is None:
+            raise self._lost(event)
         self._remember_queue(event)
         self.invoke_defer_method(context=context)
 
