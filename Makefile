@@ -342,6 +342,9 @@ deploy: chart-dependencies ## Put a build on the current cluster (ENVIRONMENT=de
 	for component in scheduler triggerer dag-processor api-server; do \
 	  $(KUBECTL) --namespace $(NAMESPACE) rollout status --timeout 15m \
 	    "$$($(KUBECTL) --namespace $(NAMESPACE) get deployment,statefulset --output name --selector "tier=airflow,component=$$component,release=$(RELEASE)")" || exit 1; done
+	for condition in UpgradeInProgress=false Ready; do \
+	  $(KUBECTL) --namespace $(NAMESPACE) wait --for "condition=$$condition" --timeout 30m rayservice \
+	    --selector "app.kubernetes.io/instance=$(RELEASE)" || exit 1; done
 
 .PHONY: dags-imported
 dags-imported: tools ## Fail if Airflow of a release could not import a DAG

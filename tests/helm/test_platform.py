@@ -378,6 +378,19 @@ class TestMlflow:
         assert uri["valueFrom"]["secretKeyRef"]["name"] == "twin-stores"
 
 
+class TestIndex:
+    def test_production_loses_a_server_and_no_shard(self, render):
+        values = given(render(PRODUCTION), "qdrant")
+        copies = values["config"]["storage"]["collection"]["replication_factor"]
+        away = values["podDisruptionBudget"]["maxUnavailable"]
+        assert away < copies <= values["replicaCount"]
+        spread = {item["topologyKey"]: item for item in values["topologySpreadConstraints"]}
+        assert spread["kubernetes.io/hostname"]["whenUnsatisfiable"] == "DoNotSchedule"
+        assert "topology.kubernetes.io/zone" in spread
+        for item in spread.values():
+            assert item["labelSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "twin"
+
+
 class TestPriorities:
     def test_serving_outranks_stores_and_jobs_have_none(self, render):
         manifests = render(PRODUCTION)
@@ -637,11 +650,24 @@ class Endpoint(BaseHTTPRequestHandler):
     """Answers as the endpoint does to somebody with the key ``right``."""
 
     open_to_all = False
+    models = ()
+    answers = True
 
     def do_GET(self):
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
         good = self.path == "/healthz" or key == "right" or self.open_to_all
         self.send_response(200 if good else 401)
+        self.end_headers()
+        if good:
+            data = [{"id": name} for name in self.models]
+            self.wfile.write(json.dumps({"data": data}).encode())
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        right = self.headers["Authorization"] == "Bearer right"
+        asked = body["model"] in self.models and body["messages"][0]["content"]
+        good = self.path == "/v1/chat/completions" and right and asked and self.answers
+        self.send_response(200 if good else 503)
         self.end_headers()
 
     def log_message(self, *args):
@@ -703,6 +729,17 @@ class TestHelmTests:
         done = self.ask(render, endpoint.server_port, "right")
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.count(": yes") == 3
+
+    def test_each_model_is_asked_a_question(self, render, endpoint):
+        endpoint.RequestHandlerClass.models = ("twin-handbook", "twin-jane")
+        done = self.ask(render, endpoint.server_port, "right")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "twin-handbook answers: yes" in done.stdout
+        assert "twin-jane answers: yes" in done.stdout
+        endpoint.RequestHandlerClass.answers = False
+        done = self.ask(render, endpoint.server_port, "right")
+        assert done.returncode == 1
+        assert "twin-jane answers: NO: 503 instead of 200" in done.stdout
 
     def test_endpoint_with_another_key(self, render, endpoint):
         done = self.ask(render, endpoint.server_port, "wrong")
