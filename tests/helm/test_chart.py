@@ -21,6 +21,7 @@ from tests.helm.manifests import (
     profiles,
     ray_pods,
 )
+from tests.helm.test_manifests import validate
 from twin.recipes import load_recipe
 from twin.serving.vllm_engine import RESOURCE, EngineSpec, deployment_options
 from twin.settings import Settings
@@ -398,6 +399,28 @@ class TestIngress:
         )
         assert done.returncode != 0
         assert "there is nothing to reach while serving.enabled is false" in done.stderr
+
+
+class TestGateway:
+    ROUTE = (
+        "gateway.enabled=true", "gateway.host=twin.example.com",
+        "gateway.parentRefs[0].name=public", "gateway.parentRefs[0].namespace=gateways",
+    )  # fmt: skip
+
+    def test_there_is_none_by_default(self, render):
+        assert not find(render(), "HTTPRoute")
+
+    def test_it_leads_to_the_endpoint_and_waits_for_an_answer(self, render):
+        manifests = render(None, *self.ROUTE)
+        route = only(manifests, "HTTPRoute")
+        validate(route)
+        (rule,) = route["spec"]["rules"]
+        assert rule["backendRefs"] == [{"name": "twin-serve-svc", "port": 8000}]
+        assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
+        assert rule["timeouts"] == {"request": "300s"}
+        assert route["spec"]["hostnames"] == ["twin.example.com"]
+        assert route["spec"]["parentRefs"] == [{"name": "public", "namespace": "gateways"}]
+        assert not find(manifests, "Ingress")
 
 
 def test_namespace_of_jobs_enforces_restricted_pods_and_outlives_the_release(render):

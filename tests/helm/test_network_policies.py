@@ -198,6 +198,17 @@ class TestServing:
         ):
             assert not allowed(policies, other, worker, 8000)
 
+    def test_there_may_be_several_ways_in(self, render, worker):
+        selector = "namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name"
+        ways = [
+            f"networkPolicy.ingressController[{number}].{selector}={name}"
+            for number, name in enumerate(("ingress-nginx", "gateways"))
+        ]
+        policies = find(render(None, *ways), "NetworkPolicy")
+        for namespace in ("ingress-nginx", "gateways"):
+            assert allowed(policies, Place(namespace, {"app": "x"}), worker, 8000)
+        assert not allowed(policies, Place("monitoring", {"app": "x"}), worker, 8000)
+
     def test_the_dashboard_hears_the_operator_only(self, policies, head, worker):
         assert allowed(policies, Place("kuberay-system", {"app": "operator"}), head, 8265)
         for other in (INGRESS, job("rollout"), job("cpu"), Place("twin", {"a": "b"})):

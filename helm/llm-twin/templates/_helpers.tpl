@@ -53,13 +53,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
     {{- end }}
 {{- end }}
 
-{{/* The KubeRay operator as a peer of network policies. */}}
-{{- define "llm-twin.rayOperatorPeer" -}}
+{{/* The KubeRay operator as peers of network policies. */}}
+{{- define "llm-twin.rayOperatorPeers" -}}
 {{- if .Values.install.kuberayOperator -}}
-podSelector:
-  matchLabels:
-    app.kubernetes.io/name: kuberay-operator
-    app.kubernetes.io/instance: {{ .Release.Name }}
+- podSelector:
+    matchLabels:
+      app.kubernetes.io/name: kuberay-operator
+      app.kubernetes.io/instance: {{ .Release.Name }}
 {{- else -}}
 {{ toYaml .Values.networkPolicy.rayOperator }}
 {{- end -}}
