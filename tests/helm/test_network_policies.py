@@ -198,6 +198,23 @@ class TestServing:
         ):
             assert not allowed(policies, other, worker, 8000)
 
+    def test_names_and_roles_may_come_from_the_node(self, render, worker, tmp_path):
+        """NodeLocal DNSCache, and the agent of EKS Pod Identity, listen on link-local addresses."""
+        values = tmp_path / "values.yaml"
+        values.write_text(
+            "networkPolicy:\n"
+            "  dns: [{ipBlock: {cidr: 169.254.20.10/32}}]\n"
+            "  identity:\n"
+            "    - to: [{ipBlock: {cidr: 169.254.170.23/32}}]\n"
+            "      ports: [{protocol: TCP, port: 80}]\n"
+        )
+        policies = find(render(values), "NetworkPolicy")
+        for pod in (worker, *map(job, profiles())):
+            assert allowed(policies, pod, outside("169.254.20.10"), 53)
+            assert allowed(policies, pod, outside("169.254.170.23"), 80)
+            assert not allowed(policies, pod, outside("169.254.169.254"), 80)
+            assert not allowed(policies, pod, DNS, 53), "it was replaced"
+
     def test_there_may_be_several_ways_in(self, render, worker):
         selector = "namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name"
         ways = [

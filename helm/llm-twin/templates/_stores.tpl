@@ -42,6 +42,11 @@ app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
+{{- if has "files" $wanted }}
+{{- with $.Values.networkPolicy.identity }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* Who may reach a store of this release: jobs and replicas by what they are for, and Airflow, which
