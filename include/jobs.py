@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSkipException
@@ -102,6 +102,8 @@ class JobOperator(KubernetesPodOperator):
 
     template_fields: Sequence[str] = ("recipe", "options")
     ui_color = "#e8f0fe"
+    execution_timeout: datetime.timedelta | None
+    trigger_kwargs: dict[str, Any] | None
 
     def __init__(
         self,
@@ -231,7 +233,7 @@ class JobOperator(KubernetesPodOperator):
 
     def defer(
         self, *, trigger: Any, method_name: str, kwargs: Any = None, timeout: Any = None
-    ) -> NoReturn:
+    ) -> None:
         """Leave the worker: for as long as it takes while a queue of jobs holds the pod back."""
         if self._is_queued():
             trigger, method_name, timeout = QueuedPodTrigger.before(trigger), "leave_queue", None
