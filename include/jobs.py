@@ -5,11 +5,13 @@ base container's command of the very same pod runs as a child process. Which of 
 when the task runs (`include.runtime`), so the DAG is the same.
 """
 
+import datetime
 import json
 import logging
 import re
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -23,10 +25,12 @@ from include.job_endings import (
     DONE,
     NOTHING_TO_DO,
     TRY_AGAIN,
+    count_ending,
     exit_status,
     how_it_ended,
     last_words,
 )
+from include.queued_pods import QUEUED_SECONDS, QueuedPodTrigger, is_queued
 from include.runtime import (
     PROJECT,
     Mode,
@@ -56,6 +60,9 @@ IMAGE_OF_STAGE = {
 #: have to grow first), and then for its container to run (images are pulled meanwhile).
 SCHEDULE_TIMEOUT = "llm-twin/schedule-timeout-seconds"
 STARTUP_TIMEOUT = "llm-twin/startup-timeout-seconds"
+
+#: Annotation of a profile: the images are those of this kind, ``NAME-cuda`` instead of ``NAME``.
+IMAGE_VARIANT = "llm-twin/image-variant"
 
 #: Annotations that say whose pod it is: labels hold hashes where a name has other characters
 #: than labels may have. `include.orphans` reads them.
@@ -103,6 +110,8 @@ class JobOperator(KubernetesPodOperator):
 
     template_fields: Sequence[str] = ("recipe", "options")
     ui_color = "#e8f0fe"
+    execution_timeout: datetime.timedelta | None
+    trigger_kwargs: dict[str, Any] | None
 
     def __init__(
         self,
@@ -157,9 +166,10 @@ class JobOperator(KubernetesPodOperator):
         from kubernetes.client import models as k8s
 
         runtime = read_runtime()
+        profile = runtime.profile(self.profile)
         self.namespace = runtime.namespace
-        self.image = runtime.image(self.image_target)
-        self.pod_template_file = str(runtime.profile(self.profile))
+        self.image = runtime.image(self.image_target, _annotations(profile).get(IMAGE_VARIANT))
+        self.pod_template_file = str(profile)
         self.labels = {
             "app.kubernetes.io/component": self.stage,
             "llm-twin/recipe": str(self.recipe),
@@ -211,27 +221,83 @@ class JobOperator(KubernetesPodOperator):
     def invoke_defer_method(
         self, last_log_time: Any = None, context: "Context | None" = None
     ) -> None:
-        """Leave the worker until the pod has ended, as patiently as its profile says."""
+        """Leave the worker until the pod has ended, as patiently as its profile says.
+
+        What the pod waited in a queue of jobs is no time of the task.
+        """
         notes = (self.pod.metadata.annotations if self.pod else None) or {}
         if SCHEDULE_TIMEOUT in notes:
             self.schedule_timeout_seconds = int(notes[SCHEDULE_TIMEOUT])
         if STARTUP_TIMEOUT in notes:
             self.startup_timeout_seconds = int(notes[STARTUP_TIMEOUT])
-        super().invoke_defer_method(last_log_time, context)
+        limit = self.execution_timeout
+        queued = float((self.trigger_kwargs or {}).get(QUEUED_SECONDS, 0))
+        if limit is not None:
+            self.execution_timeout = limit + datetime.timedelta(seconds=queued)
+        try:
+            super().invoke_defer_method(last_log_time, context)
+        finally:
+            self.execution_timeout = limit
+
+    def defer(
+        self, *, trigger: Any, method_name: str, kwargs: Any = None, timeout: Any = None
+    ) -> None:
+        """Leave the worker: for as long as it takes while a queue of jobs holds the pod back."""
+        if self._is_queued():
+            trigger, method_name, timeout = QueuedPodTrigger.before(trigger), "leave_queue", None
+        super().defer(trigger=trigger, method_name=method_name, kwargs=kwargs, timeout=timeout)
+
+    def _is_queued(self) -> bool:
+        """Whether a queue holds the pod back.
+
+        A new pod is known here as it was asked for, and a queue marks it when it is made.
+        """
+        pod = self.pod
+        if pod is not None and pod.status is None:
+            pod = self._read_pod(pod.metadata.name, pod.metadata.namespace)
+        return is_queued(pod)
+
+    def _read_pod(self, name: str, namespace: str) -> "k8s.V1Pod | None":
+        """The pod as it is now; None if there is none."""
+        from kubernetes.client.exceptions import ApiException
+
+        try:
+            return self.hook.get_pod(name, namespace)
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            return None
+
+    def leave_queue(self, context: "Context", event: dict[str, Any]) -> None:
+        """Go on when the pod may be scheduled: from now on its profile's time-outs count."""
+        self.pod = self._read_pod(event["name"], event["namespace"])
+        if self.pod is None:
+            raise self._lost(event)
+        self._remember_queue(event)
+        self.invoke_defer_method(context=context)
 
     def trigger_reentry(self, context: "Context", event: dict[str, Any]) -> None:
         """Go on after the pod has ended (or with its logs so far)."""
         self._seen_last = str(event.get("message") or "")
+        self._remember_queue(event)
         try:
             super().trigger_reentry(context, event)
         except AirflowException as error:
             if self.pod is not None:
                 raise
-            raise AirflowException(
-                f"{self.job} for recipe {self.recipe} lost its pod {event['name']}: it was "
-                "deleted by a person, with its node, or to make room"
-            ) from error
+            raise self._lost(event) from error
         self._push(context, self._read_result(context))
+
+    def _remember_queue(self, event: dict[str, Any]) -> None:
+        """Each stay on a worker is a new object: what is remembered goes by way of the trigger."""
+        if queued := event.get(QUEUED_SECONDS):
+            self.trigger_kwargs = {**(self.trigger_kwargs or {}), QUEUED_SECONDS: queued}
+
+    def _lost(self, event: dict[str, Any]) -> AirflowException:
+        return AirflowException(
+            f"{self.job} for recipe {self.recipe} lost its pod {event['name']}: it was "
+            "deleted by a person, with its node, or to make room"
+        )
 
     def cleanup(
         self,
@@ -247,6 +313,7 @@ class JobOperator(KubernetesPodOperator):
             status = exit_status(remote_pod, self.base_container_name)
             reason, words = last_words(remote_pod, self.base_container_name)
             ending = self._ending(status, words or [self._seen_last], context)
+            count_ending(reason)
             if advice := ADVICE.get(reason):
                 profile = read_runtime().profile(self.profile).stem
                 image = next(one.image for one in remote_pod.spec.containers)
@@ -367,6 +434,14 @@ class JobOperator(KubernetesPodOperator):
         # It becomes a link in the web UI, so nothing but a web address may stand there.
         if url.startswith(("http://", "https://")):
             ti.xcom_push(key=MLFLOW_RUN_URL, value=url)
+
+
+def _annotations(profile: Path) -> dict[str, str]:
+    """Annotations of a pod template."""
+    import yaml
+
+    pod = yaml.safe_load(profile.read_text(encoding="utf-8"))
+    return dict(pod["metadata"].get("annotations") or {})
 
 
 def _push_reason(ti: Any, message: str) -> None:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from include.runtime import PROJECT
+from include.runtime import PROJECT, read_runtime
 
-RECIPES = PROJECT / "include" / "recipes"
+RECIPES = read_runtime().recipes
 #: What `twin recipe schema` prints; a test holds it to that.
 SCHEMA = PROJECT / "include" / "recipe.schema.json"
 MOST_CHARACTERS = 240

@@ -59,6 +59,9 @@ class Runtime(BaseModel):
     profiles: Path = PROJECT / "include" / "profiles"
     """Folder of the pod templates; a cluster may mount its own, changed to fit its nodes."""
 
+    recipes: Path = PROJECT / "include" / "recipes"
+    """Folder of the recipes; the same ones as in the jobs' TWIN_RECIPES. Read once a process."""
+
     gpus: bool = True
     """Whether the cluster has GPU nodes; without them, jobs that ask for GPUs take ``cpu``."""
 
@@ -101,10 +104,16 @@ class Runtime(BaseModel):
         uri = value if "://" in value else Path(value).resolve().as_uri()
         return uri.rstrip("/")
 
-    def image(self, target: str) -> str:
-        """Reference of the job image that was built from this target of the Dockerfile."""
-        name = f"{self.image_repository.rstrip('/')}/{target}"
-        digest = self.image_digests.get(target)
+    def image(self, target: str, variant: str | None = None) -> str:
+        """Reference of the job image that was built from this target of the Dockerfile.
+
+        Args:
+            target: name of the target.
+            variant: kind of the build, such as ``cuda``; None means for processors.
+        """
+        image = f"{target}-{variant}" if variant else target
+        name = f"{self.image_repository.rstrip('/')}/{image}"
+        digest = self.image_digests.get(image)
         return f"{name}@{digest}" if digest else f"{name}:{self.image_tag}"
 
     def profile(self, name: str) -> Path:

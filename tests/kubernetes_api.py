@@ -23,7 +23,10 @@ TERMINATION_MESSAGE_BYTES = 2048
 
 
 class FakeKubernetes:
-    """Pods by name; ``unschedulable`` keeps new ones pending, as a full cluster does."""
+    """Pods by name; ``unschedulable`` keeps new ones pending, as a full cluster does.
+
+    ``queued`` has new ones wait behind a gate, as Kueue does, until `admit`.
+    """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = dict(environment)
@@ -31,6 +34,8 @@ class FakeKubernetes:
         self.created: list[dict[str, Any]] = []
         self.logs: dict[str, bytes] = {}
         self.unschedulable = False
+        self.queued = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.grace_periods: dict[str, int] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -52,10 +57,17 @@ class FakeKubernetes:
         name = pod["metadata"]["name"]
         pod["metadata"] |= {"uid": name, "creationTimestamp": _now(), "resourceVersion": "1"}
         pod["status"] = {"phase": "Pending", "conditions": []}
+        if self.queued:
+            pod["spec"]["schedulingGates"] = [{"name": "kueue.x-k8s.io/admission"}]
         self.pods[name] = pod
         self.created.append(json.loads(json.dumps(pod)))
         self.logs[name] = b""
-        if self.unschedulable:
+        self._loop = asyncio.get_running_loop()
+        if self.queued:
+            pod["status"]["conditions"] = [
+                {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
+            ]
+        elif self.unschedulable:
             pod["status"]["conditions"] = [
                 {
                     "type": "PodScheduled",
@@ -65,10 +77,20 @@ class FakeKubernetes:
                 }
             ]
         else:
-            task = asyncio.create_task(self._run(name, pod))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(name, pod)
         return web.json_response(pod, status=201)
+
+    def _start(self, name: str, pod: dict[str, Any]) -> None:
+        task = asyncio.ensure_future(self._run(name, pod))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def admit(self) -> None:
+        """There is quota: the gates go, and a node takes the pods."""
+        assert self._loop is not None, "no pod was made"
+        for name, pod in self.pods.items():
+            del pod["spec"]["schedulingGates"]
+            self._loop.call_soon_threadsafe(self._start, name, pod)
 
     async def _run(self, name: str, pod: dict[str, Any]) -> None:
         (container,) = pod["spec"]["containers"]

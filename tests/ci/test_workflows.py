@@ -77,6 +77,8 @@ def test_rights_are_given_job_by_job_and_are_few(path):
         allowed = {"contents": "read"}
         if "role-to-assume" in path.read_text() and name not in {"build"}:
             allowed["id-token"] = "write"
+        if name == "push":
+            allowed["packages"] = "write"
         assert job["permissions"].items() <= allowed.items(), name
         assert "uses" in job or job["timeout-minutes"] <= 90
 
@@ -111,16 +113,52 @@ def test_every_image_is_built_scanned_and_pushed():
         targets = re.findall(
             r"^FROM .+ AS (\S+)$", (ROOT / image["file"]).read_text(), re.MULTILINE
         )
-        assert image["name"] in targets
+        assert image["target"] in targets
+        variant = {"cpu": "", "cuda": "-cuda"}[image["accelerator"]]
+        assert image["name"] == image["target"] + variant
     chart = {"serve", "crawl", "mlflow", "airflow"}
     profiles = {"crawl", "crawl-browser", "features", "train", "serve", "serve-vllm"}
-    assert {image["name"] for image in matrices[0]} == chart | profiles
+    cuda = {"train-cuda", "serve-cuda", "serve-vllm-cuda"}
+    assert {image["name"] for image in matrices[0]} == chart | profiles | cuda
     kind = re.search(
         r"kind create cluster.*?for image in ([a-z -]+);",
         (ROOT / "Makefile").read_text(),
         re.DOTALL,
     )
     assert set(kind[1].split()) == chart | profiles
+
+
+def test_an_image_is_built_as_its_entry_says_and_on_one_base():
+    for name in ("build", "push"):
+        job = jobs(ROOT / ".github" / "workflows" / "images.yaml")[name]
+        (build,) = (step for step in job["steps"] if "build-push-action" in step.get("uses", ""))
+        arguments = dict(
+            line.split("=", 1) for line in build["with"]["build-args"].splitlines() if line
+        )
+        assert arguments["ACCELERATOR"] == "${{ matrix.accelerator }}"
+        assert arguments["PYTHON_IMAGE"] == "${{ needs.base.outputs.image }}"
+        assert build["with"]["target"] == "${{ matrix.target }}"
+        assert job["needs"] == "base"
+
+
+def test_what_is_pushed_has_no_name_before_it_is_scanned_and_signed():
+    push = jobs(ROOT / ".github" / "workflows" / "images.yaml")["push"]["steps"]
+    (build,) = (step["with"] for step in push if "build-push-action" in step.get("uses", ""))
+    assert "push-by-digest=true" in build["outputs"] and "tags" not in build
+    commands = "\n".join(step.get("run", "") for step in push)
+    order = [commands.index(word) for word in ("make scan", "make sign", "make tag-image")]
+    assert order == sorted(order)
+    for step in push:
+        if "make scan" in step.get("run", ""):
+            assert step["env"]["IMAGE"].endswith("@${{ steps.push.outputs.digest }}")
+
+
+def test_the_chart_of_a_release_waits_for_its_images():
+    release = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
+    assert set(release[True]) == {"workflow_call"}
+    caller = jobs(ROOT / ".github" / "workflows" / "images.yaml")["release"]
+    assert caller["needs"] == "push" and caller["uses"].endswith("/release.yaml")
+    assert "github.ref_type == 'tag'" in caller["if"]
 
 
 def test_a_cluster_of_kind_is_never_mistaken_for_another():

@@ -31,6 +31,9 @@ every_values_file = pytest.mark.parametrize(
     ids=lambda path: path.stem.replace("values", "").strip("-") if path else "default",
 )
 
+#: What Airflow has no default for.
+AIRFLOW_KEYS = ("airflowChart.jwtSecretName=keys", "airflowChart.data.metadataSecretName=keys")
+
 #: Stands in for each chart that ours depends on, and shows the values that it was given.
 STAND_IN = """
 apiVersion: tests/v1
@@ -81,6 +84,11 @@ def gpu_profiles() -> list[str]:
         for name, pod in profiles().items()
         if "nvidia.com/gpu" in pod["spec"]["containers"][0]["resources"]["limits"]
     ]
+
+
+def part_of(profile: str) -> str:
+    """The part of the platform, with credentials and an account of its own, of a profile."""
+    return profile if profile in {"crawl", "fetch", "rollout"} else "job"
 
 
 def find(manifests: list[Manifest], kind: str, name: str | None = None) -> list[Manifest]:

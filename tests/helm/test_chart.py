@@ -2,11 +2,13 @@
 
 import base64
 import json
+import re
 
 import pytest
 import yaml
 
 from tests.helm.manifests import (
+    AIRFLOW_KEYS,
     CHART,
     DEV,
     PRODUCTION,
@@ -15,9 +17,11 @@ from tests.helm.manifests import (
     find,
     gpu_profiles,
     only,
+    part_of,
     profiles,
     ray_pods,
 )
+from tests.helm.test_manifests import validate
 from twin.recipes import load_recipe
 from twin.serving.vllm_engine import RESOURCE, EngineSpec, deployment_options
 from twin.settings import Settings
@@ -51,8 +55,12 @@ def test_pods_find_what_they_refer_to(render, values):
     for pod, namespace in referring:
         assert pod["spec"]["serviceAccountName"] in made("ServiceAccount", namespace)
         sources = pod["spec"]["containers"][0]["envFrom"]
+        profile = pod["metadata"]["labels"].get("llm-twin/profile")
+        part = part_of(profile) if profile else "serving"
+        assert pod["spec"]["serviceAccountName"] == f"twin-{part}"
         assert {"configMapRef": {"name": "twin-settings"}} in sources
-        assert {"secretRef": {"name": "twin-credentials"}} in sources
+        assert {"secretRef": {"name": f"twin-credentials-{part}"}} in sources
+        assert len(sources) == 2, "no part has the credentials of another"
         assert "twin-settings" in made("ConfigMap", namespace)
 
 
@@ -80,20 +88,22 @@ def test_addresses_follow_from_names(render):
 def test_without_serving_nothing_of_it_is_left(render):
     manifests = render(None, "serving.enabled=false")
     assert not find(manifests, "RayService") and not find(manifests, "PodDisruptionBudget")
-    assert {item["metadata"]["name"] for item in find(manifests, "ServiceAccount")} == {"twin-job"}
+    accounts = {item["metadata"]["name"] for item in find(manifests, "ServiceAccount")}
+    assert accounts == {"twin-job", "twin-crawl", "twin-fetch"}
     for config in find(manifests, "ConfigMap"):
         assert "TWIN_RAY_SERVICE" not in config["data"]
 
 
 class TestCredentials:
     SECRETS = ("example-key", "example-secret")
+    PARTS = ("crawl", "fetch", "job", "rollout")
 
     def test_none_are_made_by_default(self, render):
         assert not find(render(), "Secret")
 
     def test_given_ones_are_in_the_secret_and_nowhere_else(self, render):
         manifests = render(CHART / "ci" / "laptop-values.yaml")
-        secret = only(manifests, "Secret", "twin-credentials")
+        secret = only(manifests, "Secret", "twin-credentials-serving")
         held = {base64.b64decode(value).decode() for value in secret["data"].values()}
         assert set(self.SECRETS) <= held
         rest = yaml.safe_dump([item for item in manifests if item["kind"] != "Secret"])
@@ -108,20 +118,63 @@ class TestCredentials:
             (item["spec"]["target"]["name"], item["metadata"]["namespace"]) for item in external
         }
         assert where == {
-            ("twin-credentials", "twin"),
-            ("twin-credentials", "twin-jobs"),
+            ("twin-credentials-serving", "twin"),
+            *((f"twin-credentials-{part}", "twin-jobs") for part in self.PARTS),
             ("twin-airflow", "twin"),
             ("twin-stores", "twin"),
         }
         entries = {item["spec"]["dataFrom"][0]["extract"]["key"] for item in external}
-        assert len(entries) == 3, "each Secret has an entry of its own"
+        assert len(entries) == 7, "each Secret has an entry of its own"
 
     def test_jobs_cannot_read_what_only_servers_and_airflow_need(self, render):
         secrets = find(render(DEV), "Secret")
-        assert len(secrets) == 4
+        assert len(secrets) == 7
         among_jobs = [item for item in secrets if item["metadata"]["namespace"] == "twin-jobs"]
-        assert [item["metadata"]["name"] for item in among_jobs] == ["twin-credentials"]
-        assert not {"ADMIN_PASSWORD", "MONGO_INITDB_ROOT_PASSWORD"} & set(among_jobs[0]["data"])
+        assert {item["metadata"]["name"] for item in among_jobs} == {
+            f"twin-credentials-{part}" for part in self.PARTS
+        }
+        for item in among_jobs:
+            assert not {"ADMIN_PASSWORD", "MONGO_INITDB_ROOT_PASSWORD"} & set(item["data"])
+
+    def held(self, render, *sets):
+        """Names of the variables that each part is given of one that knows them all."""
+        names = (
+            "TWIN_MONGO_URI", "TWIN_API_KEYS", "TWIN_INDEX_API_KEY", "TWIN_MLFLOW_USERNAME",
+            "TWIN_MLFLOW_PASSWORD", "TWIN_HUB_TOKEN", "TWIN_GITHUB_TOKEN", "TWIN_REMOTE_API_KEY",
+            "TWIN_JUDGE_API_KEY", "TWIN_TEACHER_API_KEY", "TWIN_LABEL_STUDIO_TOKEN",
+            "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+        )  # fmt: skip
+        given = [f"credentials.values.{name}=of-all" for name in names]
+        manifests = render(None, "credentials.source=values", *given, *sets)
+        return {
+            item["metadata"]["name"].removeprefix("twin-credentials-"): {
+                name: base64.b64decode(value).decode() for name, value in item["data"].items()
+            }
+            for item in find(manifests, "Secret")
+        }
+
+    def test_each_part_is_given_what_it_needs_and_no_more(self, render):
+        bucket = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+        registry = {"TWIN_MLFLOW_USERNAME", "TWIN_MLFLOW_PASSWORD"}
+        remote = {"TWIN_REMOTE_API_KEY", "TWIN_JUDGE_API_KEY"}
+        index = {"TWIN_INDEX_API_KEY"}
+        held = {part: set(values) - bucket for part, values in self.held(render).items()}
+        assert held == {
+            "crawl": {"TWIN_MONGO_URI", "TWIN_GITHUB_TOKEN"},
+            "fetch": {"TWIN_HUB_TOKEN"},
+            "job": {"TWIN_MONGO_URI", "TWIN_TEACHER_API_KEY", "TWIN_LABEL_STUDIO_TOKEN"}
+            | registry | remote | index,
+            "rollout": {"TWIN_MONGO_URI", "TWIN_API_KEYS"} | registry,
+            "serving": {"TWIN_MONGO_URI", "TWIN_API_KEYS"} | registry | remote | index,
+        }  # fmt: skip
+        for values in self.held(render).values():
+            assert bucket <= set(values)
+
+    def test_a_part_may_have_a_user_of_its_own(self, render):
+        held = self.held(render, "credentials.parts.crawl.TWIN_MONGO_URI=of-the-crawl")
+        users = {part: values.get("TWIN_MONGO_URI") for part, values in held.items()}
+        assert users.pop("crawl") == "of-the-crawl"
+        assert set(users.values()) == {"of-all", None}
 
 
 class TestRayService:
@@ -176,7 +229,12 @@ class TestRayService:
 
     def test_engines_run_in_vllm_s_image_where_its_replicas_ask_for(self, render):
         """What an engine replica reserves is found in the group's pods, and nowhere else."""
-        manifests = render(None, "serving.engines.enabled=true", "images.tag=1.2.3")
+        manifests = render(
+            None,
+            "serving.engines.enabled=true",
+            "serving.engines.replicas=2",
+            "images.tag=1.2.3",
+        )
         cluster = only(manifests, "RayService")["spec"]["rayClusterConfig"]
         replicas, engines = cluster["workerGroupSpecs"]
         assert json.loads(json.loads(engines["rayStartParams"]["resources"])) == {RESOURCE: 1}
@@ -184,7 +242,10 @@ class TestRayService:
         images = [
             group["template"]["spec"]["containers"][0]["image"] for group in (replicas, engines)
         ]
-        assert [image.rsplit("/", 1)[1] for image in images] == ["serve:1.2.3", "serve-vllm:1.2.3"]
+        assert [image.rsplit("/", 1)[1] for image in images] == [
+            "serve:1.2.3",
+            "serve-vllm-cuda:1.2.3",
+        ]
         recipe = load_recipe("llama-3.1-8b", ROOT / "include" / "recipes")
         spec = EngineSpec(weights_uri="u", weights_digest="d", serving=recipe.serving)
         settings = Settings(ray_service="twin/twin")
@@ -199,19 +260,103 @@ class TestRayService:
     def test_engines_of_a_digest(self, render):
         digest = f"sha256:{'a' * 64}"
         manifests = render(
-            None, "serving.engines.enabled=true", f"images.digests.serve-vllm={digest}"
+            None, "serving.engines.enabled=true", f"images.digests.serve-vllm-cuda={digest}"
         )
         _, worker, engine = (pod["spec"]["containers"][0]["image"] for pod in ray_pods(manifests))
-        assert engine.endswith(f"serve-vllm@{digest}") and digest not in worker
+        assert engine.endswith(f"serve-vllm-cuda@{digest}") and digest not in worker
 
-    def test_disruption_budget_selects_the_workers_and_leaves_one(self, render):
-        manifests = render()
-        budget = only(manifests, "PodDisruptionBudget")["spec"]
+    @every_values_file
+    def test_nobody_empties_a_node_of_the_head_to_save_the_node(self, render, values):
+        """There is one head, and no budget that would hold it."""
+        cluster = only(render(values), "RayService")["spec"]["rayClusterConfig"]
+        marks = {
+            "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+            "karpenter.sh/do-not-disrupt": "true",
+        }
+        assert cluster["headGroupSpec"]["template"]["metadata"]["annotations"] == marks
+        for group in cluster["workerGroupSpecs"]:
+            assert "annotations" not in group["template"]["metadata"], "these are replaced"
+
+    def test_what_the_head_knows_is_kept_in_redis_where_there_is_one(self, render):
+        def options(*sets):
+            cluster = only(render(None, *sets), "RayService")["spec"]["rayClusterConfig"]
+            return cluster.get("gcsFaultToleranceOptions")
+
+        assert options() is None
+        there = ("serving.head.redis.address=redis:6379", "networkPolicy.enabled=false")
+        assert options(*there) == {"redisAddress": "redis:6379"}
+        assert options(
+            *there, "serving.head.redis.username=ray", "serving.head.redis.passwordSecret.name=own"
+        ) == {
+            "redisAddress": "redis:6379",
+            "redisUsername": {"value": "ray"},
+            "redisPassword": {"valueFrom": {"secretKeyRef": {"name": "own", "key": "password"}}},
+        }
+        production = only(render(PRODUCTION), "RayService")["spec"]["rayClusterConfig"]
+        redis = production["gcsFaultToleranceOptions"]
+        assert redis["redisAddress"].startswith("rediss://") and "redisPassword" in redis
+
+    def test_a_redis_that_the_head_may_not_reach_is_refused(self, run_helm, chart):
+        done = run_helm("template", "t", chart, "--set", "serving.head.redis.address=redis:6379")
+        assert done.returncode != 0
+        assert "name the egress rule to it in networkPolicy.redis" in done.stderr
+
+    @every_values_file
+    def test_disruption_budgets_are_ones_that_let_a_node_drain(self, render, values):
+        """A RayCluster has no scale subresource: of pods that nothing scales, the disruption
+        controller takes a whole number of minAvailable and nothing else."""
+        manifests = render(values)
+        groups = only(manifests, "RayService")["spec"]["rayClusterConfig"]["workerGroupSpecs"]
+        fewest = {
+            group["template"]["metadata"]["labels"]["app.kubernetes.io/component"]: min(
+                group["replicas"], group["minReplicas"]
+            )
+            for group in groups
+        }
+        for item in find(manifests, "PodDisruptionBudget"):
+            labels = item["spec"]["selector"]["matchLabels"]
+            if labels["app.kubernetes.io/name"] != "twin-serving":
+                continue
+            assert set(item["spec"]) == {"minAvailable", "selector"}
+            assert type(item["spec"]["minAvailable"]) is int
+            assert item["spec"]["minAvailable"] >= 1
+            assert item["spec"]["minAvailable"] < fewest[labels["app.kubernetes.io/component"]]
+
+    @every_values_file
+    def test_a_pod_with_gpus_runs_an_image_that_sees_them(self, render, values):
+        """And one without a smaller one; the digest of `serve` is never another image's."""
+        names = {"head": "serve", "worker": "serve", "engine": "serve-vllm"}
+        for pod in ray_pods(render(values)):
+            container = pod["spec"]["containers"][0]
+            name = names[pod["metadata"]["labels"]["app.kubernetes.io/component"]]
+            if "nvidia.com/gpu" in container["resources"]["limits"]:
+                name += "-cuda"
+            image = container["image"].rsplit("/", 1)[1]
+            assert re.split("[:@]", image)[0] == name
+            assert "@" not in image or name == "serve"
+
+    @pytest.mark.parametrize(
+        ("sets", "available"),
+        [
+            ((), 1),
+            (("serving.workers.replicas=4",), 3),
+            (("serving.workers.replicas=4", "serving.autoscaling.enabled=true"), 1),
+            (("serving.workers.replicas=4", "serving.podDisruptionBudget.maxUnavailable=2"), 2),
+            # It would be broken by every drain, or not kept: there is none.
+            (("serving.podDisruptionBudget.maxUnavailable=2",), None),
+            (("serving.workers.replicas=1",), None),
+        ],
+    )
+    def test_disruption_budget_keeps_what_is_surely_there_but_one(self, render, sets, available):
+        manifests = render(None, *sets)
+        budgets = find(manifests, "PodDisruptionBudget")
+        assert [item["spec"]["minAvailable"] for item in budgets] == (
+            [] if available is None else [available]
+        )
         head, worker = (pod["metadata"]["labels"] for pod in ray_pods(manifests))
-        selector = budget["selector"]["matchLabels"].items()
-        assert selector <= worker.items() and not selector <= head.items()
-        group = only(manifests, "RayService")["spec"]["rayClusterConfig"]["workerGroupSpecs"][0]
-        assert budget["maxUnavailable"] < group["minReplicas"]
+        for item in budgets:
+            selector = item["spec"]["selector"]["matchLabels"].items()
+            assert selector <= worker.items() and not selector <= head.items()
 
     @pytest.mark.parametrize(
         ("tag", "image"),
@@ -256,6 +401,28 @@ class TestIngress:
         assert "there is nothing to reach while serving.enabled is false" in done.stderr
 
 
+class TestGateway:
+    ROUTE = (
+        "gateway.enabled=true", "gateway.host=twin.example.com",
+        "gateway.parentRefs[0].name=public", "gateway.parentRefs[0].namespace=gateways",
+    )  # fmt: skip
+
+    def test_there_is_none_by_default(self, render):
+        assert not find(render(), "HTTPRoute")
+
+    def test_it_leads_to_the_endpoint_and_waits_for_an_answer(self, render):
+        manifests = render(None, *self.ROUTE)
+        route = only(manifests, "HTTPRoute")
+        validate(route)
+        (rule,) = route["spec"]["rules"]
+        assert rule["backendRefs"] == [{"name": "twin-serve-svc", "port": 8000}]
+        assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
+        assert rule["timeouts"] == {"request": "300s"}
+        assert route["spec"]["hostnames"] == ["twin.example.com"]
+        assert route["spec"]["parentRefs"] == [{"name": "public", "namespace": "gateways"}]
+        assert not find(manifests, "Ingress")
+
+
 def test_namespace_of_jobs_enforces_restricted_pods_and_outlives_the_release(render):
     metadata = only(render(), "Namespace")["metadata"]
     assert metadata["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -267,13 +434,17 @@ def test_namespace_of_jobs_enforces_restricted_pods_and_outlives_the_release(ren
 @pytest.mark.parametrize(
     ("sets", "expected"),
     [
-        (["--set", "credentials.source=existing"], "create secret generic twin-credentials"),
+        (["--set", "credentials.source=existing"], "secret generic twin-credentials-crawl"),
+        (["--values", PRODUCTION], "entries llm-twin/production/credentials/crawl, llm-twin/"),
         (["--set", "networkPolicy.enabled=false"], "WARNING: networkPolicy.enabled is false"),
         (["--values", PRODUCTION], "https://twin.example.com/v1/models"),
         (["--values", DEV], "port-forward svc/twin-api-server 8080"),
         (["--values", DEV], "Task logs go to s3://twin/logs"),
         (["--set", "install.mlflow=true"], "-n twin create secret generic twin-stores"),
-        (["--set", "install.airflow=true"], "airflow.remoteLogs.folder is empty"),
+        (
+            ["--set", ",".join(("install.airflow=true", *AIRFLOW_KEYS))],
+            "airflow.remoteLogs.folder is empty",
+        ),
         ([], "helm test twin -n twin --logs"),
     ],
 )

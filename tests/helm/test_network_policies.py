@@ -8,9 +8,11 @@ import pytest
 
 from tests.helm.manifests import (
     DEV,
+    PRODUCTION,
     every_values_file,
     find,
     gpu_profiles,
+    part_of,
     pods,
     profiles,
     ray_pods,
@@ -29,9 +31,10 @@ class Place:
 def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     assert set(selector) <= {"matchLabels", "matchExpressions"}
     expressions = selector.get("matchExpressions", [])
-    assert all(item["operator"] == "In" for item in expressions), "this test knows In alone"
+    assert {item["operator"] for item in expressions} <= {"In", "NotIn"}
     return selector.get("matchLabels", {}).items() <= labels.items() and all(
-        labels.get(item["key"]) in item["values"] for item in expressions
+        (labels.get(item["key"]) in item["values"]) == (item["operator"] == "In")
+        for item in expressions
     )
 
 
@@ -96,6 +99,15 @@ PRIVATE = [
     "0.0.0.0", "224.0.0.1", "::1", "fd00::1", "fe80::1",
 ]  # fmt: skip
 PUBLIC = ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
+#: What each part of the platform works with; who takes one over reaches no more than this.
+WORKS_WITH = {
+    "crawl": {"mongodb", "s3"},
+    "fetch": {"s3"},
+    "job": {"mongodb", "qdrant", "mlflow", "s3"},
+    "rollout": {"mongodb", "mlflow", "s3"},
+    "serving": {"mongodb", "qdrant", "mlflow", "s3"},
+    "airflow": {"mongodb", "mlflow", "s3"},
+}
 STORE_PORTS = {"mongodb": 27017, "qdrant": 6333, "mlflow": 5000, "s3": 8333}
 DNS = Place("kube-system", {"k8s-app": "kube-dns"})
 INGRESS = Place("ingress-nginx", {"app": "controller"})
@@ -140,10 +152,11 @@ class TestCrawler:
 
 class TestOtherJobs:
     @pytest.mark.parametrize("profile", sorted(profiles()))
-    def test_all_reach_names_and_stores(self, policies, profile):
+    def test_each_reaches_names_and_the_stores_that_it_works_with(self, policies, profile):
         assert allowed(policies, job(profile), DNS, 53)
-        for port in (27017, 6333, 5000):
-            assert allowed(policies, job(profile), Place("stores", {"app": "x"}), port)
+        for name, port in (("mongodb", 27017), ("qdrant", 6333), ("mlflow", 5000)):
+            reaches = allowed(policies, job(profile), Place("stores", {"app": "x"}), port)
+            assert reaches == (name in WORKS_WITH[part_of(profile)])
         assert not allowed(policies, job(profile), Place("stores", {"app": "x"}), 22)
         assert not allowed(policies, job(profile), Place("elsewhere", {"app": "x"}), 27017)
 
@@ -185,10 +198,46 @@ class TestServing:
         ):
             assert not allowed(policies, other, worker, 8000)
 
+    def test_names_and_roles_may_come_from_the_node(self, render, worker, tmp_path):
+        """NodeLocal DNSCache, and the agent of EKS Pod Identity, listen on link-local addresses."""
+        values = tmp_path / "values.yaml"
+        values.write_text(
+            "networkPolicy:\n"
+            "  dns: [{ipBlock: {cidr: 169.254.20.10/32}}]\n"
+            "  identity:\n"
+            "    - to: [{ipBlock: {cidr: 169.254.170.23/32}}]\n"
+            "      ports: [{protocol: TCP, port: 80}]\n"
+        )
+        policies = find(render(values), "NetworkPolicy")
+        for pod in (worker, *map(job, profiles())):
+            assert allowed(policies, pod, outside("169.254.20.10"), 53)
+            assert allowed(policies, pod, outside("169.254.170.23"), 80)
+            assert not allowed(policies, pod, outside("169.254.169.254"), 80)
+            assert not allowed(policies, pod, DNS, 53), "it was replaced"
+
+    def test_there_may_be_several_ways_in(self, render, worker):
+        selector = "namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name"
+        ways = [
+            f"networkPolicy.ingressController[{number}].{selector}={name}"
+            for number, name in enumerate(("ingress-nginx", "gateways"))
+        ]
+        policies = find(render(None, *ways), "NetworkPolicy")
+        for namespace in ("ingress-nginx", "gateways"):
+            assert allowed(policies, Place(namespace, {"app": "x"}), worker, 8000)
+        assert not allowed(policies, Place("monitoring", {"app": "x"}), worker, 8000)
+
     def test_the_dashboard_hears_the_operator_only(self, policies, head, worker):
         assert allowed(policies, Place("kuberay-system", {"app": "operator"}), head, 8265)
         for other in (INGRESS, job("rollout"), job("cpu"), Place("twin", {"a": "b"})):
             assert not allowed(policies, other, head, 8265)
+
+    def test_the_head_alone_reaches_redis(self, render, head, worker):
+        """Of production, where it is at an address of the private network."""
+        policies = find(render(PRODUCTION), "NetworkPolicy")
+        assert allowed(policies, head, outside("10.0.16.9"), 6379)
+        assert not allowed(policies, head, outside("10.0.32.9"), 6379)
+        for other in (worker, job("cpu"), job("crawl")):
+            assert not allowed(policies, other, outside("10.0.16.9"), 6379)
 
     def test_ray_talks_to_itself_on_any_port(self, policies, head, worker):
         for port in (6379, 10002, 52365, 8265):
@@ -229,11 +278,23 @@ class TestPlatform:
         return Place("twin", {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": "twin"})
 
     @pytest.mark.parametrize("name", STORE_PORTS)
-    def test_a_store_hears_jobs_replicas_and_airflow(self, policies, worker, name):
+    def test_a_store_hears_those_that_work_with_it(self, policies, worker, name):
         port = STORE_PORTS[name]
-        for source in (job("crawl"), job("cpu"), job(gpu_profiles()[0]), worker, self.AIRFLOW):
-            assert allowed(policies, source, self.store(name), port)
+        sources = [(part_of(profile), job(profile)) for profile in profiles()]
+        sources += [("serving", worker), ("airflow", self.AIRFLOW)]
+        for part, source in sources:
+            reaches = allowed(policies, source, self.store(name), port)
+            assert reaches == (name in WORKS_WITH[part]), part
             assert not allowed(policies, source, self.store(name), 22)
+
+    def test_a_crawl_that_is_taken_over_moves_no_model(self, policies, head, worker):
+        """Nor does it reach Airflow, its database, Ray, the index or the metadata address."""
+        for target, port in (
+            (self.store("mlflow"), 5000), (self.store("qdrant"), 6333), (self.DATABASE, 5432),
+            (self.API_SERVER, 8080), (head, 8265), (worker, 8000),
+            (outside("169.254.169.254"), 80), (outside("10.96.0.1"), 443),
+        ):  # fmt: skip
+            assert not allowed(policies, job("crawl"), target, port)
 
     @pytest.mark.parametrize("name", STORE_PORTS)
     def test_a_store_hears_nobody_else(self, policies, name):

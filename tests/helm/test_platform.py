@@ -15,6 +15,7 @@ import yaml
 
 from tests import servers
 from tests.helm.manifests import (
+    AIRFLOW_KEYS,
     CHART,
     DEV,
     PRODUCTION,
@@ -109,7 +110,7 @@ class TestDependencies:
         assert not find(render(), "DependencyValues", name)
         part = item["condition"]
         assert part.removeprefix("install.") in INSTALLABLE
-        assert find(render(None, f"{part}=true"), "DependencyValues", name)
+        assert find(render(None, f"{part}=true", *AIRFLOW_KEYS), "DependencyValues", name)
 
     def test_our_own_stores_are_left_out_unless_asked_for(self, render):
         assert not find(render(), "StatefulSet") and not find(render(), "Deployment")
@@ -163,7 +164,7 @@ class TestAirflow:
         assert data["AIRFLOW__TWIN__FILES_URI"] == "s3://aws_default@twin"
         assert data["AIRFLOW__TWIN__GPUS"] == "false"
         production = only(render(PRODUCTION), "ConfigMap", "twin-airflow")["data"]
-        assert production["AIRFLOW__TWIN__IMAGE_TAG"] == "v0.1.0"
+        assert production["AIRFLOW__TWIN__IMAGE_TAG"] == "v0.2.0"
         files = "s3://aws_default@example-llm-twin/production"
         assert production["AIRFLOW__TWIN__FILES_URI"] == files
 
@@ -182,7 +183,9 @@ class TestAirflow:
         folder = data["AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER"]
         assert folder == "s3://example-llm-twin/production/logs"
         assert data["AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID"] == "aws_default"
-        without = only(render(None, "install.airflow=true"), "ConfigMap", "twin-airflow")["data"]
+        without = only(
+            render(None, "install.airflow=true", *AIRFLOW_KEYS), "ConfigMap", "twin-airflow"
+        )["data"]
         assert not any("LOGGING" in name for name in without)
 
     def test_every_component_reads_config_map_and_secret(self, render):
@@ -258,10 +261,68 @@ class TestAirflow:
                 or not (values[part]["logGroomerSidecar"]["enabled"])
             )
 
-    def test_the_pool_of_gpus_is_made_and_counts_deferred_tasks(self, render):
-        arguments = given(render(DEV), "airflowChart")["migrateDatabaseJob"]["args"][-1]
-        assert "airflow db migrate" in arguments
-        assert re.search(r"airflow pools set gpu .* --include-deferred", arguments)
+    @pytest.mark.parametrize(
+        ("missing", "says"),
+        [
+            (0, "airflowChart.jwtSecretName: name a Secret"),
+            (1, "give Airflow's database a password of your own"),
+        ],
+    )
+    def test_what_would_be_known_to_all_or_new_with_each_upgrade_is_refused(
+        self, run_helm, chart, missing, says
+    ):
+        kept = [item for number, item in enumerate(AIRFLOW_KEYS) if number != missing]
+        sets = ",".join(("install.airflow=true", *kept))
+        done = run_helm("template", "t", chart, "--set", sets)
+        assert done.returncode != 0 and says in done.stderr
+
+    @every_values_file
+    def test_the_password_of_airflows_database_is_the_same_on_both_ends(self, render, values):
+        for item in find(render(values), "DependencyValues", "airflowChart"):
+            own = item["values"]
+            if password := own.get("data", {}).get("metadataConnection", {}).get("pass"):
+                assert own["postgresql"]["auth"]["postgresPassword"] == password != "postgres"
+            else:
+                assert own["data"]["metadataSecretName"]
+
+    def migrate(self, render, tmp_path, *, pool_there: bool, values=PRODUCTION) -> list[str]:
+        """Run what the migration job runs, with a stand-in for `airflow`; the commands it got."""
+        manifests = render(values)
+        told = tmp_path / "told"
+        program = tmp_path / "airflow"
+        program.write_text(
+            f'#!/bin/bash\necho "$*" >> {told}\n'
+            f'[ "$1 $2" != "pools get" ] || exit {0 if pool_there else 1}\n'
+        )
+        program.chmod(0o755)
+        command = given(manifests, "airflowChart")["migrateDatabaseJob"]["args"]
+        slots = only(manifests, "ConfigMap", "twin-airflow")["data"]["TWIN_GPU_SLOTS"]
+        subprocess.run(
+            command, check=True, timeout=60,
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin", "TWIN_GPU_SLOTS": slots},
+        )  # fmt: skip
+        return told.read_text().splitlines()
+
+    def test_the_pool_of_gpus_is_made_once_and_counts_deferred_tasks(self, render, tmp_path):
+        migrate, get, pool = self.migrate(render, tmp_path, pool_there=False)
+        assert (migrate, get) == ("db migrate", "pools get gpu")
+        assert re.fullmatch(r"pools set gpu 4 .+ --include-deferred", pool)
+
+    def test_a_pool_that_somebody_has_sized_is_left_alone(self, render, tmp_path):
+        commands = self.migrate(render, tmp_path, pool_there=True)
+        assert commands == ["db migrate", "pools get gpu"]
+
+    def test_the_pool_has_a_slot_a_gpu_of_the_queue(self, render):
+        manifests = render(PRODUCTION)
+        (group,) = only(manifests, "ClusterQueue")["spec"]["resourceGroups"]
+        gpus = sum(
+            int(item["nominalQuota"])
+            for flavor in group["flavors"]
+            for item in flavor["resources"]
+            if item["name"] == "nvidia.com/gpu"
+        )
+        slots = only(manifests, "ConfigMap", "twin-airflow")["data"]["TWIN_GPU_SLOTS"]
+        assert int(slots) == gpus
 
 
 class TestCloud:
@@ -315,6 +376,19 @@ class TestMlflow:
         ][0]
         (uri,) = (item for item in container["env"] if item["name"] == "MLFLOW_BACKEND_STORE_URI")
         assert uri["valueFrom"]["secretKeyRef"]["name"] == "twin-stores"
+
+
+class TestIndex:
+    def test_production_loses_a_server_and_no_shard(self, render):
+        values = given(render(PRODUCTION), "qdrant")
+        copies = values["config"]["storage"]["collection"]["replication_factor"]
+        away = values["podDisruptionBudget"]["maxUnavailable"]
+        assert away < copies <= values["replicaCount"]
+        spread = {item["topologyKey"]: item for item in values["topologySpreadConstraints"]}
+        assert spread["kubernetes.io/hostname"]["whenUnsatisfiable"] == "DoNotSchedule"
+        assert "topology.kubernetes.io/zone" in spread
+        for item in spread.values():
+            assert item["labelSelector"]["matchLabels"]["app.kubernetes.io/instance"] == "twin"
 
 
 class TestPriorities:
@@ -449,6 +523,17 @@ class TestAlerts:
         assert used == {"ray_twin_answers_dropped_total", "ray_twin_spans_dropped_total"}
         assert used <= measured()
 
+    def test_a_job_out_of_memory_is_told_by_what_outlives_its_pod(self, rules, render):
+        """Airflow's exporter writes dots of a metric as underscores, after its own name."""
+        source = (ROOT / "include" / "job_endings.py").read_text()
+        (metric,) = re.findall(r'^OUT_OF_MEMORY = "([a-z._]+)"', source, re.MULTILINE)
+        (rule,) = (rule for rule in rules if rule["alert"] == "TwinJobOutOfMemory")
+        assert f"airflow_{metric.replace('.', '_')}{{" in rule["expr"]
+        assert not any("terminated_reason" in rule["expr"] for rule in rules)
+        without = render(PRODUCTION, "serviceMonitor.enabled=false")
+        groups = only(without, "PrometheusRule")["spec"]["groups"]
+        assert "TwinJobOutOfMemory" not in str(groups)
+
     def test_each_looks_at_its_own_namespace_only(self, rules):
         for rule in rules:
             for selector in re.findall(r"\{([^}]*)\}", rule["expr"]):
@@ -465,7 +550,7 @@ class TestAlerts:
 
 class TestMonitors:
     def test_airflows_needs_its_exporter(self, run_helm, chart):
-        sets = "serviceMonitor.enabled=true,install.airflow=true"
+        sets = ",".join(("serviceMonitor.enabled=true", "install.airflow=true", *AIRFLOW_KEYS))
         done = run_helm("template", "t", chart, "--set", sets)
         assert done.returncode != 0 and "airflowChart.statsd.enabled" in done.stderr
 
@@ -565,11 +650,24 @@ class Endpoint(BaseHTTPRequestHandler):
     """Answers as the endpoint does to somebody with the key ``right``."""
 
     open_to_all = False
+    models = ()
+    answers = True
 
     def do_GET(self):
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
         good = self.path == "/healthz" or key == "right" or self.open_to_all
         self.send_response(200 if good else 401)
+        self.end_headers()
+        if good:
+            data = [{"id": name} for name in self.models]
+            self.wfile.write(json.dumps({"data": data}).encode())
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        right = self.headers["Authorization"] == "Bearer right"
+        asked = body["model"] in self.models and body["messages"][0]["content"]
+        good = self.path == "/v1/chat/completions" and right and asked and self.answers
+        self.send_response(200 if good else 503)
         self.end_headers()
 
     def log_message(self, *args):
@@ -631,6 +729,17 @@ class TestHelmTests:
         done = self.ask(render, endpoint.server_port, "right")
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.count(": yes") == 3
+
+    def test_each_model_is_asked_a_question(self, render, endpoint):
+        endpoint.RequestHandlerClass.models = ("twin-handbook", "twin-jane")
+        done = self.ask(render, endpoint.server_port, "right")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "twin-handbook answers: yes" in done.stdout
+        assert "twin-jane answers: yes" in done.stdout
+        endpoint.RequestHandlerClass.answers = False
+        done = self.ask(render, endpoint.server_port, "right")
+        assert done.returncode == 1
+        assert "twin-jane answers: NO: 503 instead of 200" in done.stdout
 
     def test_endpoint_with_another_key(self, render, endpoint):
         done = self.ask(render, endpoint.server_port, "wrong")

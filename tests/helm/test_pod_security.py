@@ -17,6 +17,7 @@ from tests.helm.manifests import (
 )
 
 USER = 10001
+JOBS_AND_SERVING = {f"twin-{part}" for part in ("crawl", "fetch", "job", "rollout", "serving")}
 #: Those of images that are not ours.
 USERS = {"mongodb": 999, "s3": 1000}
 
@@ -34,7 +35,7 @@ def check(pod):
     assert spec["terminationGracePeriodSeconds"] > 0
     for volume in spec["volumes"]:
         (kind,) = set(volume) - {"name"}
-        assert kind in {"emptyDir", "persistentVolumeClaim"}
+        assert kind in {"emptyDir", "persistentVolumeClaim", "configMap"}
         if kind == "emptyDir":
             assert volume["emptyDir"]["sizeLimit"], "an unbounded emptyDir can fill the node"
     for container in [*spec["containers"], *spec.get("initContainers", [])]:
@@ -50,7 +51,7 @@ def check(pod):
         assert resources["limits"]["memory"]
         mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
         assert "/tmp" in mounted
-        if spec.get("serviceAccountName") in {"twin-job", "twin-rollout", "twin-serving"}:
+        if spec.get("serviceAccountName") in JOBS_AND_SERVING:
             assert "/home/twin" in mounted
 
 

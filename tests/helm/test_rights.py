@@ -77,6 +77,17 @@ def test_no_account_mounts_a_token_unasked(render, values):
     assert all(account["automountServiceAccountToken"] is False for account in accounts)
 
 
+def test_pods_that_airflow_makes_may_pull_from_a_private_registry(render):
+    """Their account brings the Secrets: no profile of theirs knows the values."""
+    accounts = find(render(None, "images.pullSecrets={registry}"), "ServiceAccount")
+    named = {item["metadata"]["name"] for item in accounts if "imagePullSecrets" in item}
+    assert named == {pod["spec"]["serviceAccountName"] for pod in profiles().values()}
+    for item in accounts:
+        if item["metadata"]["name"] in named:
+            assert item["imagePullSecrets"] == [{"name": "registry"}]
+    assert not any("imagePullSecrets" in item for item in find(render(), "ServiceAccount"))
+
+
 def test_only_the_rollouts_pod_asks_for_a_token(render):
     bound = {name for item in find(render(), "RoleBinding") for _, _, name in subjects(item)}
     for name, pod in profiles().items():

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.helm.manifests import CHART
+from tests.helm.manifests import CHART, find
 
 WRONG = {
     "serving.nam=x": "/serving",
@@ -28,15 +28,29 @@ WRONG = {
     "settings.TWIN_REMOTE_API_KEY=x": "TWIN_REMOTE_API_KEY",
     "settings.TWIN_JUDGE_API_KEY=x": "TWIN_JUDGE_API_KEY",
     "settings.TWIN_TEACHER_API_KEY=x": "TWIN_TEACHER_API_KEY",
+    "settings.TWIN_HUB_TOKEN=x": "TWIN_HUB_TOKEN",
+    "settings.TWIN_GITHUB_TOKEN=x": "TWIN_GITHUB_TOKEN",
+    "settings.HF_TOKEN=x": "HF_TOKEN",
     "settings.PATH=/bin": "PATH",
     "serving.engines.replica=2": "/serving/engines",
     "serving.engines.replicas=-1": "/serving/engines/replicas",
     "serving.engines.maxReplicas=0": "/serving/engines/maxReplicas",
     "serving.engines.resources.limits.memory=8GB": "/serving/engines/resources/limits/memory",
+    "serving.head.redis.address=redis": "/serving/head/redis/address",
+    "serving.head.redis.adress=redis:1": "/serving/head/redis",
+    "serving.podDisruptionBudget.maxUnavailable=50%": "/serving/podDisruptionBudget/maxUnavailable",
     "credentials.source=plain": "/credentials/source",
     "credentials.source=external": "/credentials/external/storeName",
     "credentials.source=values": "/credentials/values",
     "credentials.values.TWIN_API_KEYS=x": "/credentials/values",
+    "credentials.parts.crwal.TWIN_MONGO_URI=x": "invalid propertyName 'crwal'",
+    "credentials.external.keys.crawl=null": "/credentials/external/keys",
+    "networkPolicy.stores.qdrant=null": "/networkPolicy/stores",
+    "gateway.enabled=true": "/gateway/host",
+    "gateway.enabled=true,gateway.host=twin.example.com": "/gateway/parentRefs",
+    "networkPolicy.monitoring.namespaceSelector=x": "/networkPolicy/monitoring",
+    "recipes.Jane=x": "invalid propertyName 'Jane'",
+    "recipes.jane=1": "/recipes/jane",
     "ingress.enabled=true": "/ingress/host",
     "ingress.enabled=true,ingress.host=twin.example.com": "/ingress/tlsSecretName",
     "networkPolicy.crawlerExcept.ipv4=null": "/networkPolicy/crawlerExcept",
@@ -59,6 +73,7 @@ WRONG = {
     "mongodb.image.tag=latest": "/mongodb/image/tag",
     "mongodb.storage.size=big": "/mongodb/storage/size",
     "mlflow.autoscaling.minReplicas=1": "/mlflow/autoscaling/minReplicas",
+    "mlflow.auth.defaultPermission=ALL": "/mlflow/auth/defaultPermission",
     "mlflow.artifactsDestination=/data": "/mlflow/artifactsDestination",
     "s3.buckets={A}": "/s3/buckets/0",
 }
@@ -70,6 +85,28 @@ def test_wrong_value_is_refused(run_helm, chart, sets):
     assert done.returncode != 0
     assert "don't meet the specifications of the schema" in done.stderr
     assert WRONG[sets] in done.stderr
+
+
+def test_every_secret_of_the_settings_is_refused_among_them():
+    """They are for a ConfigMap, which anyone may read who may look into the namespace."""
+    from pydantic import SecretStr
+
+    from twin.settings import Settings
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    refused = schema["properties"]["settings"]["propertyNames"]["not"]["enum"]
+    secret = {
+        f"TWIN_{name.upper()}"
+        for name, field in Settings.model_fields.items()
+        if SecretStr.__name__ in str(field.annotation)
+    }
+    assert len(secret) > 8
+    assert secret <= set(refused)
+
+
+def test_a_mirror_of_the_hub_may_be_named(render):
+    for item in find(render(None, "settings.HF_ENDPOINT=https://hub.example.com"), "ConfigMap"):
+        assert item["data"]["HF_ENDPOINT"] == "https://hub.example.com"
 
 
 def test_schema_is_a_schema_and_knows_every_value():

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from kubernetes.client import models as k8s
 
-from include.job_endings import exit_status, how_it_ended, last_words
+from include import job_endings
+from include.job_endings import OUT_OF_MEMORY, count_ending, exit_status, how_it_ended, last_words
 
 NOW = datetime.datetime.now(datetime.UTC)
 OTHER = k8s.V1ContainerStatus(
@@ -99,3 +100,11 @@ def test_a_pod_that_was_evicted_or_deleted() -> None:
     deleted = pod(deleted=NOW)
     words = "Deleted: somebody or something deleted the pod a-pod"
     assert last_words(deleted, "base") == ("Deleted", [words])
+
+
+def test_jobs_out_of_memory_are_counted_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(job_endings.stats, "incr", counted.append)
+    for reason in ("OOMKilled", "Evicted", ""):
+        count_ending(reason)
+    assert counted == [OUT_OF_MEMORY]

@@ -251,7 +251,8 @@ def test_the_pod_is_the_profile_completed(
     whose = owner_of(pod)
     assert whose == Owner(dag_id="tests", run_id=RUN, task_id="a_task", map_index=0)
     (container,) = pod.spec.containers
-    assert container.image == "example.com/team/train:1.2.3"
+    image = "train-cuda" if profile.startswith("gpu") else "train"
+    assert container.image == f"example.com/team/{image}:1.2.3"
     # The image's own entry point, an init that reaps, stays.
     assert not container.command
     assert container.args[:5] == [
@@ -278,6 +279,7 @@ def test_a_cluster_without_gpus(stand_in: StandIn, monkeypatch: pytest.MonkeyPat
     for profile in ("gpu-1", "gpu-n"):
         pod = operator("training sft", profile=profile).build_pod_request_obj(dry_run=True)
         assert pod.metadata.labels["llm-twin/profile"] == "cpu"
+        assert pod.spec.containers[0].image == "llm-twin/train:1.2.3"
         assert "nvidia.com/gpu" not in {one.key for one in pod.spec.tolerations}
 
 
@@ -301,6 +303,19 @@ def test_images_by_digest(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) ->
         for job in ("crawl run", "features build")
     ]
     assert images == [f"llm-twin/crawl@{digest}", "llm-twin/features:1.2.3"]
+
+
+def test_a_job_that_asks_for_gpus_gets_the_image_that_sees_them(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = "sha256:" + "0b" * 32
+    monkeypatch.setenv("AIRFLOW__TWIN__IMAGE_DIGESTS", f"train-cuda={digest}")
+    for profile in PROFILES:
+        pod = operator("training sft", profile=profile).build_pod_request_obj(dry_run=True)
+        (container,) = pod.spec.containers
+        has_gpus = "nvidia.com/gpu" in container.resources.limits
+        image = f"llm-twin/train-cuda@{digest}" if has_gpus else "llm-twin/train:1.2.3"
+        assert container.image == image
 
 
 def test_a_task_may_need_another_image_than_its_stage(stand_in: StandIn) -> None:

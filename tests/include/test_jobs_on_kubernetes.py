@@ -142,6 +142,47 @@ def test_a_pod_that_no_node_takes(
     assert cluster.pods == {}, "the pod would start later, unwatched"
 
 
+def test_a_pod_in_a_queue_waits_and_is_not_late(
+    stand_in: StandIn, cluster: FakeKubernetes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for its profile, which gives it 2 s to be scheduled, nor for its task."""
+    monkeypatch.setenv("AIRFLOW__TWIN__PROFILES", str(tmp_path))
+    for path in (ROOT / "include" / "profiles").glob("*.yaml"):
+        text = path.read_text(encoding="utf-8").replace('seconds: "900"', 'seconds: "2"')
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+    stand_in.does("features build", seconds=1, ids={"version": "7"})
+    cluster.queued = True
+
+    def admit() -> None:
+        wait_until(lambda: bool(cluster.pods), "the pod is made", 120)
+        time.sleep(12)
+        cluster.admit()
+
+    threading.Thread(target=admit, daemon=True).start()
+    state, xcoms = run(execution_timeout=datetime.timedelta(seconds=12))
+    assert state == "success"
+    assert xcoms["ids"] == {"version": "7"}
+    assert len(cluster.created) == 1, "it was given up, and tried again"
+
+
+def test_a_pod_that_is_taken_from_a_queue(
+    stand_in: StandIn, cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.queued = True
+
+    def lose() -> None:
+        wait_until(lambda: bool(cluster.pods), "the pod is made", 120)
+        time.sleep(1)
+        cluster.lose_pods()
+
+    threading.Thread(target=lose, daemon=True).start()
+    state, _ = run()
+    assert state == "failed"
+    assert "features build for recipe handbook lost its pod twin-features-build-" in (
+        capsys.readouterr().out
+    )
+
+
 def test_a_pod_that_is_taken_away(
     stand_in: StandIn, cluster: FakeKubernetes, capsys: pytest.CaptureFixture[str]
 ) -> None:

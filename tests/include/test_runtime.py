@@ -31,6 +31,7 @@ def test_every_option_can_come_from_the_environment(monkeypatch: pytest.MonkeyPa
         "IMAGE_TAG": "1.0",
         "IMAGE_DIGESTS": f"features=sha256:{'b' * 64}",
         "PROFILES": "/etc/profiles",
+        "RECIPES": "/etc/recipes",
         "GPUS": "false",
         "FILES_URI": "s3://aws_default@bucket/twin/",
         "MLFLOW_URL": "http://mlflow:5000",
@@ -43,6 +44,8 @@ def test_every_option_can_come_from_the_environment(monkeypatch: pytest.MonkeyPa
     runtime = read_runtime()
     assert runtime.runtime is Mode.KUBERNETES
     assert runtime.image("crawl") == "example.com/team/crawl:1.0"
+    assert runtime.image("features", "cuda") == "example.com/team/features-cuda:1.0"
+    assert str(runtime.recipes) == "/etc/recipes"
     assert runtime.image("features") == f"example.com/team/features@sha256:{'b' * 64}"
     assert runtime.gpus is False
     assert runtime.profile("gpu-n") == Path("/etc/profiles/cpu.yaml")

@@ -53,13 +53,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
     {{- end }}
 {{- end }}
 
-{{/* The KubeRay operator as a peer of network policies. */}}
-{{- define "llm-twin.rayOperatorPeer" -}}
+{{/* The KubeRay operator as peers of network policies. */}}
+{{- define "llm-twin.rayOperatorPeers" -}}
 {{- if .Values.install.kuberayOperator -}}
-podSelector:
-  matchLabels:
-    app.kubernetes.io/name: kuberay-operator
-    app.kubernetes.io/instance: {{ .Release.Name }}
+- podSelector:
+    matchLabels:
+      app.kubernetes.io/name: kuberay-operator
+      app.kubernetes.io/instance: {{ .Release.Name }}
 {{- else -}}
 {{ toYaml .Values.networkPolicy.rayOperator }}
 {{- end -}}
@@ -75,6 +75,9 @@ podSelector:
 {{- $_ := set $derived "TWIN_SERVE_API_URL" (printf "http://%s-head-svc.%s:8265" .Values.serving.name $host) -}}
 {{- $_ := set $derived "TWIN_ENDPOINT_URL" (printf "http://%s-serve-svc.%s:8000" .Values.serving.name $host) -}}
 {{- end -}}
+{{- if .Values.recipes -}}
+{{- $_ := set $derived "TWIN_RECIPES" "/recipes" -}}
+{{- end -}}
 {{- $installed := dict -}}
 {{- $ports := include "llm-twin.storePorts" . | fromJson -}}
 {{- range $store, $name := dict "qdrant" "TWIN_INDEX_URL" "mlflow" "TWIN_MLFLOW_TRACKING_URI" -}}
@@ -89,12 +92,7 @@ podSelector:
 
 {{- define "llm-twin.dnsEgress" -}}
 - to:
-    - namespaceSelector:
-        matchLabels:
-          kubernetes.io/metadata.name: kube-system
-      podSelector:
-        matchLabels:
-          k8s-app: kube-dns
+    {{- toYaml .Values.networkPolicy.dns | nindent 4 }}
   ports:
     - {protocol: UDP, port: 53}
     - {protocol: TCP, port: 53}

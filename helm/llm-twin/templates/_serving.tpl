@@ -34,6 +34,12 @@ metadata:
     {{- include "llm-twin.servingSelector" $root | nindent 4 }}
     app.kubernetes.io/part-of: llm-twin
     app.kubernetes.io/component: {{ .component }}
+  {{- if eq .component "head" }}
+  annotations:
+    # There is one: no node is emptied of it to save the node.
+    cluster-autoscaler.kubernetes.io/safe-to-evict: "false"
+    karpenter.sh/do-not-disrupt: "true"
+  {{- end }}
 spec:
   serviceAccountName: twin-serving
   {{- if and (eq .component "head") $root.Values.serving.autoscaling.enabled }}
@@ -81,13 +87,13 @@ spec:
   {{- end }}
   containers:
     - name: {{ .container }}
-      image: {{ include "llm-twin.image" (list $root (eq .component "engine" | ternary "serve-vllm" "serve") $root.Values.images.tag) }}
+      image: {{ include "llm-twin.rayImage" . }}
       imagePullPolicy: {{ $root.Values.images.pullPolicy }}
       envFrom:
         - configMapRef:
             name: twin-settings
         - secretRef:
-            name: twin-credentials
+            name: twin-credentials-serving
       env:
         - name: RAY_USAGE_STATS_ENABLED
           value: "0"
@@ -174,6 +180,15 @@ spec:
     {{- end }}
 {{- end }}
 
+
+{{/* Image of such a pod: with GPUs the one whose PyTorch sees them. `images.tag` may be a digest, which
+     names `serve` alone. */}}
+{{- define "llm-twin.rayImage" -}}
+{{- $image := eq .component "engine" | ternary "serve-vllm" "serve" -}}
+{{- if index .group.resources.limits "nvidia.com/gpu" }}{{ $image = printf "%s-cuda" $image }}{{ end -}}
+{{- $tag := eq $image "serve" | ternary .root.Values.images.tag "" -}}
+{{- include "llm-twin.image" (list .root $image ($tag | default (include "llm-twin.buildTag" .root))) -}}
+{{- end }}
 
 {{/* Kubernetes takes GPUs in limits only, and schedules nothing on a tainted pool untolerated. */}}
 {{- define "llm-twin.checkGpus" -}}

@@ -13,9 +13,19 @@ app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 {{ $ports | toJson }}
 {{- end }}
 
-{{/* Egress rules to the stores: those of this release, then those that the values name. */}}
+{{/* What the stores of this release are to the parts of the platform. */}}
+{{- define "llm-twin.storeKinds" -}}
+{{ dict "mongodb" "warehouse" "qdrant" "index" "mlflow" "mlflow" "s3" "files" | toJson }}
+{{- end }}
+
+{{/* Egress rules to stores: those of this release, then those that the values name; call with
+     (list . (list "warehouse" …)). */}}
 {{- define "llm-twin.storesEgress" -}}
-{{- range $name, $port := include "llm-twin.storePorts" . | fromJson }}
+{{- $ := index . 0 -}}
+{{- $wanted := index . 1 -}}
+{{- $kinds := include "llm-twin.storeKinds" $ | fromJson -}}
+{{- range $name, $port := include "llm-twin.storePorts" $ | fromJson }}
+{{- if has (index $kinds $name) $wanted }}
 - to:
     - namespaceSelector:
         matchLabels:
@@ -26,29 +36,46 @@ app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
   ports:
     - {protocol: TCP, port: {{ $port }}}
 {{- end }}
-{{- with .Values.networkPolicy.stores }}
+{{- end }}
+{{- range $wanted }}
+{{- with index $.Values.networkPolicy.stores . }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
+{{- if has "files" $wanted }}
+{{- with $.Values.networkPolicy.identity }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+{{- end }}
 
-{{/* Who may reach a store: jobs, replicas, Airflow. */}}
+{{/* Who may reach a store of this release: jobs and replicas by what they are for, and Airflow, which
+     has no business with the index; call with (list . "mongodb"). */}}
 {{- define "llm-twin.storeCallers" -}}
-- namespaceSelector:
-    matchLabels:
-      kubernetes.io/metadata.name: {{ .Values.jobs.namespace }}
-  podSelector:
-    matchLabels:
-      app.kubernetes.io/name: twin-job
-{{- if .Values.serving.enabled }}
+{{- $ := index . 0 -}}
+{{- $kind := index (include "llm-twin.storeKinds" $ | fromJson) (index . 1) -}}
+{{- range $part, $it := include "llm-twin.parts" $ | fromJson }}
+{{- if has $kind $it.stores }}
+{{- if eq $part "serving" }}
 - podSelector:
     matchLabels:
-      {{- include "llm-twin.servingSelector" . | nindent 6 }}
+      {{- include "llm-twin.servingSelector" $ | nindent 6 }}
+{{- else }}
+- namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ $.Values.jobs.namespace }}
+  podSelector:
+    {{- include "llm-twin.jobsOf" $part | nindent 4 }}
 {{- end }}
-{{- if .Values.install.airflow }}
+{{- end }}
+{{- end }}
+{{- with $ }}
+{{- if and .Values.install.airflow (ne $kind "index") }}
 - podSelector:
     matchLabels:
       tier: airflow
       release: {{ .Release.Name }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -1,5 +1,5 @@
 {{/* A pod of `helm test` that runs where jobs run, as one of them; call with
-     (list root name profile image script). */}}
+     (list root name profile part image script). */}}
 {{- define "llm-twin.testPod" -}}
 {{- $root := index . 0 -}}
 apiVersion: v1
@@ -20,7 +20,7 @@ spec:
   restartPolicy: Never
   activeDeadlineSeconds: 600
   terminationGracePeriodSeconds: 5
-  serviceAccountName: twin-job
+  serviceAccountName: twin-{{ index . 3 }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   {{- with $root.Values.images.pullSecrets }}
@@ -38,14 +38,14 @@ spec:
       type: RuntimeDefault
   containers:
     - name: test
-      image: {{ include "llm-twin.image" (list $root (index . 3) (include "llm-twin.buildTag" $root)) }}
+      image: {{ include "llm-twin.image" (list $root (index . 4) (include "llm-twin.buildTag" $root)) }}
       imagePullPolicy: {{ $root.Values.images.pullPolicy }}
-      args: [python, -c, {{ $root.Files.Get (index . 4) | toJson }}]
+      args: [python, -c, {{ $root.Files.Get (index . 5) | toJson }}]
       envFrom:
         - configMapRef:
             name: twin-settings
         - secretRef:
-            name: twin-credentials
+            name: twin-credentials-{{ index . 3 }}
       resources:
         requests: {cpu: 50m, memory: 128Mi, ephemeral-storage: 16Mi}
         limits: {cpu: "1", memory: 512Mi, ephemeral-storage: 128Mi}
