@@ -1,14 +1,11 @@
-"""What happens around training steps: progress, metrics to MLflow, checkpoints to the store."""
+"""What happens around training steps: progress, and metrics to MLflow."""
 
 import math
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback  # noqa: TID253 - imported by the training functions only
 
-from twin.stores.files import FileStore
 from twin.stores.tracking import TrackingRun
 from twin.training.lean_head import UNMEASURED
 
@@ -60,33 +57,3 @@ class Reporting(TrainerCallback):
             and name.removeprefix("eval_") not in UNMEASURED
         }
         self._run.log_metrics(metrics, step)
-
-
-class Checkpoints(TrainerCallback):
-    """Publishes each checkpoint, so that another machine may go on from it; keeps the newest."""
-
-    def __init__(self, files: FileStore, folder: str) -> None:
-        self._files = files
-        self._folder = folder
-
-    def on_save(self, args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
-        """Publish the checkpoint just saved, then drop the older ones."""
-        name = f"checkpoint-{state.global_step}"
-        self._files.publish_folder(
-            Path(args.output_dir) / name, f"{self._folder}/{name}", replace=True
-        )
-        for other in self._files.names(self._folder):
-            if other != name and other.startswith("checkpoint-"):
-                self._files.remove(f"{self._folder}/{other}")
-
-    def newest(self, cache: Path) -> Path | None:
-        """The newest whole checkpoint, on this machine's disk."""
-        steps = sorted(
-            (int(found[1]), name)
-            for name in self._files.names(self._folder)
-            if (found := re.fullmatch(r"checkpoint-(\d+)", name))
-            and self._files.is_published(f"{self._folder}/{name}")
-        )
-        if not steps:
-            return None
-        return self._files.fetch_folder(f"{self._folder}/{steps[-1][1]}", cache)

@@ -5,7 +5,8 @@ prompt's positions; elsewhere (TRL 1.16) it scores every position against all 26
 them in float32 for entropy and other metrics, recomputes the logits in the backward pass and
 multiplies the gradient in float32. Here the same interface is answered by
 `twin.models.token_log_probabilities`, which does none of that and gives the same log-probabilities
-and gradients. Entropy and mean logits are not computed (they are metrics only, and read zero).
+and gradients. Whether a token was the likeliest costs nothing there; entropy and mean logits would
+cost a pass each over all logits, are metrics only, and read zero.
 """
 
 import functools
@@ -15,9 +16,9 @@ import torch  # noqa: TID253 - imported by the training functions only
 from trl.trainer.utils import FusedCausalLMOutput  # noqa: TID253 - as torch above
 
 from twin.models.output_head import OutputHead
-from twin.models.token_log_probabilities import token_log_probabilities
+from twin.models.token_log_probabilities import scored_tokens
 
-UNMEASURED = frozenset({"entropy", "logits/chosen", "logits/rejected", "mean_token_accuracy"})
+UNMEASURED = frozenset({"entropy", "logits/chosen", "logits/rejected"})
 """Metrics of TRL that need all logits; they are not reported."""
 
 
@@ -55,15 +56,16 @@ def _answer_log_probabilities(model: Any, labels: torch.Tensor, *args: Any, **kw
     hidden = model.base_model(*args, **kwargs).last_hidden_state[:, :-1]
     targets = labels[:, 1:]
     mask = targets != -100
-    head = OutputHead.of(model)
-    found = token_log_probabilities(hidden[mask].to(head.weight.dtype), head, targets[mask])
+    # Products with the head are in bf16, the type of a base under LoRA, though it be trained itself.
+    states = hidden[mask].to(torch.bfloat16)
+    found, likeliest = scored_tokens(states, OutputHead.of(model), targets[mask])
     unmeasured = torch.zeros(mask.shape)
     return FusedCausalLMOutput(
         loss=-found.sum() / mask.sum().clamp(min=1),
         log_probs=unmeasured.masked_scatter(mask, found),
         entropy=unmeasured,
         mean_logits=unmeasured,
-        is_top1=torch.zeros_like(mask),
+        is_top1=torch.zeros_like(mask).masked_scatter(mask, likeliest),
         label_mask=mask,
     )
 

@@ -13,16 +13,11 @@ from twin.models.formats.chat_format import ChatFormat
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
 from twin.stores.tracking import TrackingRun, tracking_run
-from twin.training.engine import (
-    Rows,
-    Workshop,
-    load_for_training,
-    scratch_folder,
-    sft_trainer,
-    train,
-)
+from twin.training.engine import Rows, load_for_training, save_trained, sft_trainer
+from twin.training.loop import Workshop, train
 from twin.training.plan import TrainingPlan, plan_training
 from twin.training.planted import planted
+from twin.training.scratch import scratch_folder
 from twin.training.tokens import instruct_rows
 
 
@@ -31,8 +26,10 @@ def run_sft(job: Job) -> None:
 
     Raises:
         NothingToDo: it was.
-        BadDataError: there are no samples, or none that fits ``training.sft.max_length``.
-        TryAgainError: MLflow did not answer. What was trained is kept in checkpoints.
+        BadDataError: there are no samples, or none that fits ``training.sft.max_length``; or loss
+            or gradients are no numbers. The last good checkpoint is kept.
+        TryAgainError: MLflow did not answer, the file store was away for long, SIGTERM has come,
+            or another process trains this. What was trained is kept in checkpoints.
     """
     files = open_files(job.settings)
     plan = plan_training(job.recipe, job.settings, files)
@@ -78,20 +75,22 @@ def _train(
     trainer = sft_trainer(
         model, chat, job.recipe.training, workshop.scratch / "trainer", rows, validation
     )
-    summary = train(trainer, job, run, workshop, "fine-tuning (SFT)")
+    kept = job.recipe.training.sft.checkpoints_kept
+    summary = train(trainer, job, run, workshop, "fine-tuning (SFT)", kept=kept)
     if validation:
         job.result.detail["validation_loss"] = _validation_loss(trainer)
     _report(job, run, trainer, summary, rows)
     adapter = workshop.scratch / "adapter"
-    trainer.model.save_pretrained(adapter)
+    save_trained(trainer.model, adapter)
     record_base(adapter, plan.base)
     run.flush()  # before the adapter is published: after that, nobody would send them
-    files.publish_folder(adapter, plan.sft_adapter)
-    files.remove(workshop.checkpoints)
+    workshop.publish(adapter, plan.sft_adapter)
 
 
 def _validation_loss(trainer: Any) -> float:
-    """After the last step: measured, unless the curve ends there."""
+    """Of what the training ends with: measured, unless the curve has it."""
+    if trainer.args.load_best_model_at_end and trainer.state.best_metric is not None:
+        return float(trainer.state.best_metric)
     measured = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
     if measured and measured[-1]["step"] == trainer.state.global_step:
         return float(measured[-1]["eval_loss"])
