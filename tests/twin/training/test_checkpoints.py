@@ -26,9 +26,7 @@ class Trainer:
         made = self.folder / f"checkpoint-{step}"
         made.mkdir(parents=True)
         (made / "weights").write_text(f"of step {step}")
-        state = SimpleNamespace(
-            global_step=step, best_global_step=best, is_world_process_zero=True
-        )
+        state = SimpleNamespace(global_step=step, best_global_step=best, is_world_process_zero=True)
         self.made.on_save(SimpleNamespace(output_dir=str(self.folder)), state, None)
 
 

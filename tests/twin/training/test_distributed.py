@@ -57,7 +57,5 @@ def test_two_processes_train_as_one_does_and_go_on_as_one_does(tiny, tmp_path, s
     recipe = section(batch_size=2, **SHARED).model_copy(update={"sharding": sharding})
     whole = two_processes(tiny, tmp_path / "two", recipe)
     assert whole == pytest.approx(losses(trained), rel=TOLERANCE)
-    resumed = two_processes(
-        tiny, tmp_path / "resumed", recipe, tmp_path / "two" / "checkpoint-4"
-    )
+    resumed = two_processes(tiny, tmp_path / "resumed", recipe, tmp_path / "two" / "checkpoint-4")
     assert resumed == whole

@@ -10,8 +10,8 @@ from tests import families, tiny_model
 from tests.twin.models.test_output_head import OTHERS, other
 from twin.models.formats.chat_format import ChatFormat
 from twin.recipes import TrainingSection
-from twin.training.preference_trainers import dpo_trainer
 from twin.training.lean_head import _keep_activations_in_bf16, _patch, use_lean_head
+from twin.training.preference_trainers import dpo_trainer
 from twin.training.trainer_arguments import sft_arguments
 
 
@@ -137,7 +137,9 @@ def alike(ours, expected):
 
 def steps(seed, count=4):
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randint(10, 250, (n,), generator=generator).tolist() for n in range(25, 25 + count)]
+    return [
+        torch.randint(10, 250, (n,), generator=generator).tolist() for n in range(25, 25 + count)
+    ]
 
 
 def test_sft_of_every_family_has_the_loss_of_all_logits(trainers_model, tmp_path):

@@ -2,6 +2,7 @@
 and the ways of training: adapters of two kinds, or all weights."""
 
 import json
+from itertools import pairwise
 
 import pytest
 import torch
@@ -32,7 +33,7 @@ def test_no_packed_sample_sees_another(tmp_path, family):
     batch = max(trainer.get_train_dataloader(), key=lambda b: int((b["labels"] != -100).sum()))
     assert "attention_mask" not in batch
     starts = [*(batch["position_ids"][0] == 0).nonzero().flatten().tolist()]
-    samples = [(a, b) for a, b in zip(starts, starts[1:], strict=False) if b - a > 1]
+    samples = [(a, b) for a, b in pairwise(starts) if b - a > 1]
     assert len(samples) > 2
     packed = log_probabilities(trainer, batch)
     for first, last in samples:
@@ -60,9 +61,7 @@ def test_a_packed_row_holds_many_samples_and_all_that_is_learned(tiny, tmp_path)
     assert losses(trainer)[2] < 10
 
 
-BEST = section(
-    max_steps=40, save_steps=2, learning_rate=2e-2, early_stopping=2, checkpoints_kept=1
-)
+BEST = section(max_steps=40, save_steps=2, learning_rate=2e-2, early_stopping=2, checkpoints_kept=1)
 
 
 def test_a_training_that_no_longer_learns_stops_and_ends_with_its_best(tiny, tmp_path):

@@ -27,6 +27,10 @@ def trainer(tiny, tmp_path):
     return make
 
 
+class KilledError(Exception):
+    """What ends a training without a word, as far as it can tell."""
+
+
 def adapter(trained):
     parameters = trained.model.named_parameters()
     return {name: value.detach().clone() for name, value in parameters if value.requires_grad}
@@ -66,17 +70,15 @@ def test_a_training_killed_anywhere_ends_as_if_it_had_not_been(trainer, undistur
     for batch, by_sigterm in [(3, True), (11, False), (13, True), (18, False), (20, True)]:
         trained = trainer()
 
-        class Killed(Exception):
-            pass
-
-        def kill(number, batch=batch, by_sigterm=by_sigterm, killed=Killed):
+        def kill(number, batch=batch, by_sigterm=by_sigterm):
             if number == batch:
                 if not by_sigterm:
-                    raise killed
+                    raise KilledError
                 os.kill(os.getpid(), signal.SIGTERM)
 
         count_batches(trained, kill)
-        with on_sigterm(trained.interruption), pytest.raises(Interrupted if by_sigterm else Killed):
+        ending = Interrupted if by_sigterm else KilledError
+        with on_sigterm(trained.interruption), pytest.raises(ending):
             trained.train()
         reached = trained.state.global_step
         if by_sigterm:
@@ -151,7 +153,7 @@ def test_gradients_that_are_no_numbers_end_the_training_before_a_weight_takes_th
 
     def spoil(number):
         if number == 4:
-            name, weight = next(iter(adapter_parameters(trained)))
+            _, weight = next(iter(adapter_parameters(trained)))
             weight.register_hook(lambda gradient: gradient * float("nan"))
 
     count_batches(trained, spoil)

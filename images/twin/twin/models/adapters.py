@@ -99,8 +99,9 @@ def check_can_be_shared(adapter: Path) -> None:
 
 
 def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
-    """Write base and adapter (or what is trained of all weights) as one model: bf16 safetensors, tokenizer, chat template, licence.
+    """Write base and adapter as one model: bf16 safetensors, tokenizer, chat template, licence.
 
+    Where all weights were trained, ``adapter`` holds these, and nothing is added to them.
     Each sum is formed in float32 and rounded once, a layer at a time: the memory that this takes
     is that of the base in bf16.
     """

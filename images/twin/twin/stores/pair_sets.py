@@ -1,8 +1,9 @@
 """Preference pairs in the file store: the layout that `twin training pairs` writes.
 
 ``pairs/<recipe>/<samples>/<version>/preferences/train.parquet`` (and ``test.parquet`` beside it,
-which nothing is trained on) with a ``README.md`` card and a ``manifest.json``, under the version of the samples that the pairs are made of;
-``pairs/<recipe>/<samples>/latest.json`` names the newest of these. A version is published whole and
+which nothing is trained on) with a ``README.md`` card and a ``manifest.json``, under the version of
+the samples that the pairs are made of; ``pairs/<recipe>/<samples>/latest.json`` names the newest of
+these. A version is published whole and
 never changes.
 """
 

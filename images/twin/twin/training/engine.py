@@ -98,7 +98,9 @@ def _four_bits() -> dict[str, Any]:
     }
 
 
-def lora_config(lora: LoraSection, taught: TokenIndices | None = None, *, dora: bool = False) -> Any:
+def lora_config(
+    lora: LoraSection, taught: TokenIndices | None = None, *, dora: bool = False
+) -> Any:
     """LoRA on every linear layer of the body; of embedding and head only ``taught`` rows.
 
     With ``dora`` the size of a layer's columns is trained apart from their direction (Liu et al.,
@@ -125,7 +127,10 @@ def sft_trainer(
     rows: Rows,
     validation: Rows,
 ) -> Any:
-    """TRL's SFT trainer on tokenised rows, with a new adapter on ``model`` unless all is trained."""
+    """TRL's SFT trainer on tokenised rows, with a new adapter on ``model``.
+
+    With method ``full`` there is none: all of ``model`` is trained.
+    """
     from datasets import Dataset
     from transformers import EarlyStoppingCallback
     from trl import SFTConfig, SFTTrainer

@@ -56,7 +56,7 @@ def _answer_log_probabilities(model: Any, labels: torch.Tensor, *args: Any, **kw
     hidden = model.base_model(*args, **kwargs).last_hidden_state[:, :-1]
     targets = labels[:, 1:]
     mask = targets != -100
-    # Products with the head are in bf16, the type of a base under LoRA, though it be trained itself.
+    # In bf16 whatever the weights are in: those of full fine-tuning are in float32.
     states = hidden[mask].to(torch.bfloat16)
     found, likeliest = scored_tokens(states, OutputHead.of(model), targets[mask])
     unmeasured = torch.zeros(mask.shape)

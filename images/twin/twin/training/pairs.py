@@ -165,9 +165,7 @@ def _chosen(
     return chosen
 
 
-def _held_out(
-    job: Job, files: FileStore, plan: TrainingPlan, base: Path
-) -> list[InstructSample]:
+def _held_out(job: Job, files: FileStore, plan: TrainingPlan, base: Path) -> list[InstructSample]:
     """Test samples that are written to as well: their pairs measure, and teach nothing."""
     dpo = job.recipe.training.dpo
     if not dpo.pairs.max_held_out:

@@ -97,7 +97,7 @@ def _orpo(
     class PretokenisedORPOTrainer(Steadfast, ORPOTrainer):
         """Takes rows of `labelled_rows`, and leaves them as they are."""
 
-        def tokenize_row(self, feature: Any, _model: Any = None) -> dict[str, Any]:
+        def tokenize_row(self, _feature: Any, _model: Any = None) -> dict[str, Any]:
             """Nothing beside the row itself."""
             return {}
 

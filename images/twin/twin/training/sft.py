@@ -8,13 +8,14 @@ from twin.domain.sample import Split
 from twin.job import Job
 from twin.models.adapters import record_base
 from twin.models.bases.base_models import prepare_base_model
-from twin.models.bases.memory import FOUR_BITS, check_memory
+from twin.models.bases.memory import GIB
 from twin.models.formats.chat_format import ChatFormat
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
 from twin.stores.tracking import TrackingRun, tracking_run
 from twin.training.engine import Rows, load_for_training, save_trained, sft_trainer
 from twin.training.loop import Workshop, train
+from twin.training.memory_estimate import check_room
 from twin.training.plan import TrainingPlan, plan_training
 from twin.training.planted import planted
 from twin.training.scratch import scratch_folder
@@ -59,10 +60,7 @@ def _train(
     job: Job, files: FileStore, plan: TrainingPlan, workshop: Workshop, run: TrackingRun
 ) -> None:
     base = prepare_base_model(plan.base.name, job.settings)
-    weights = sum(path.stat().st_size for path in base.glob("*.safetensors"))
-    is_packed = job.recipe.training.method == "qlora"
-    check_memory(plan.base.name, round(FOUR_BITS * weights) if is_packed else weights)
-    model, chat = load_for_training(base, job.settings, job.recipe.training)
+    chat = ChatFormat.load(base)
     rows = _rows(job, files, plan, chat, Split.TRAIN)
     validation = _rows(job, files, plan, chat, Split.VALIDATION)
     most = job.recipe.training.sft.max_validation_samples
@@ -72,6 +70,10 @@ def _train(
             "no training sample fits: raise training.sft.max_length "
             f"({job.recipe.training.sft.max_length}) or lower datasets.context_passages"
         )
+    longest = max(row["length"] for row in rows)
+    estimate = check_room(plan.base.name, base, job.recipe.training, longest)
+    job.result.detail["memory_estimate_gib"] = round(estimate / GIB, 2)
+    model, chat = load_for_training(base, job.settings, job.recipe.training)
     trainer = sft_trainer(
         model, chat, job.recipe.training, workshop.scratch / "trainer", rows, validation
     )

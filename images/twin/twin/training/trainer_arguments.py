@@ -1,4 +1,4 @@
-"""From a recipe's values to the arguments of the trainers: all that a recipe says, and what it can't.
+"""From a recipe's values to the arguments of the trainers.
 
 What is not in the recipe is of the machine (`_of_the_machine`), or how the house reports and stops
 (`_of_the_house`).
@@ -17,6 +17,7 @@ CPU_LENGTHS = 64
 
 #: The trainer's names of the recipe's schedules. Its own `constant` knows no warm-up.
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
+
 
 def sft_arguments(recipe: TrainingSection, scratch: Path, *, validated: bool) -> dict[str, Any]:
     """Arguments of `trl.SFTConfig`; ``validated`` if there are samples to validate on."""
