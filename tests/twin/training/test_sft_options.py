@@ -73,7 +73,7 @@ def test_a_training_that_no_longer_learns_stops_and_ends_with_its_best(tiny, tmp
     assert trainer.state.global_step == best + 4 < 40, "two checkpoints later"
     assert trainer.state.best_global_step == best
     saved = load_file(tmp_path / f"checkpoint-{best}" / "adapter_model.safetensors")
-    save_trained(trainer.model, tmp_path / "ended")
+    save_trained(trainer, tmp_path / "ended")
     ended = load_file(tmp_path / "ended" / "adapter_model.safetensors")
     assert all(torch.equal(ended[name], value) for name, value in saved.items())
     assert float(trainer.evaluate()["eval_loss"]) == pytest.approx(curve[best], rel=1e-4)
@@ -101,7 +101,7 @@ def test_what_each_way_trains_and_that_it_becomes_one_model(tiny, tmp_path, meth
     assert all(p.dtype == torch.float32 for p in trainer.model.parameters() if p.requires_grad)
     trainer.train()
     assert losses(trainer)[6] < losses(trainer)[1]
-    save_trained(trainer.model, tmp_path / "trained")
+    save_trained(trainer, tmp_path / "trained")
     assert is_adapter(tmp_path / "trained") == (method != "full")
     merge_adapter(tiny, tmp_path / "trained", tmp_path / "whole")
     weights = load_file(tmp_path / "whole" / "model.safetensors")

@@ -21,11 +21,12 @@ from twin.models.formats.chat_format import ChatFormat
 from twin.recipes import DpoSection
 from twin.stores.files import FileStore, open_files
 from twin.stores.pair_sets import PairSetManifest, PairSets
-from twin.stores.tracking import TrackingRun, tracking_run
+from twin.stores.tracking import TrackingRun
 from twin.training.engine import Rows, load_for_training, save_trained
 from twin.training.loop import Workshop, train
 from twin.training.plan import TrainingPlan, plan_training
 from twin.training.preference_trainers import dpo_trainer
+from twin.training.processes import training_run
 from twin.training.scratch import scratch_folder
 from twin.training.tokens import preference_rows
 
@@ -96,17 +97,10 @@ def _pass_on(job: Job, files: FileStore, plan: TrainingPlan, why: str) -> None:
 
 
 def _run_tracked(job: Job, files: FileStore, plan: TrainingPlan, pairs: _Pairs) -> None:
-    tags = {"dataset_version": plan.manifest.version, "stage": "dpo", "run_id": job.run_id}
-    with tracking_run(
-        job.settings,
-        experiment=job.recipe.name,
-        name="dpo",
-        version=plan.manifest.version,
-        tags=tags,
-        key=plan.dpo,
-    ) as run:
-        job.result.uris["mlflow_run"] = run.url
-        job.result.ids["mlflow_run"] = run.id
+    with (
+        scratch_folder(job.settings, f"dpo-{job.recipe.name}") as scratch,
+        training_run(job, plan, "dpo", plan.dpo) as run,
+    ):
         plan.log_samples(run, files)
         run.log_dataset(f"{job.recipe.name} pairs", plan.pairs, pairs.uri, "training")
         dpo = job.recipe.training.dpo
@@ -124,9 +118,8 @@ def _run_tracked(job: Job, files: FileStore, plan: TrainingPlan, pairs: _Pairs) 
                 **{f"dpo.pairs.{key}": value for key, value in dpo.pairs.model_dump().items()},
             }
         )
-        with scratch_folder(job.settings, f"dpo-{job.recipe.name}") as scratch:
-            workshop = Workshop(files, scratch, f"{plan.dpo}/checkpoints")
-            _train(job, plan, pairs, workshop, run)
+        workshop = Workshop(files, scratch, f"{plan.dpo}/checkpoints")
+        _train(job, plan, pairs, workshop, run)
 
 
 def _train(
@@ -165,7 +158,7 @@ def _train(
     if held_out:
         _measure(job, run, trainer, held_out, scores)
     adapter = workshop.scratch / "adapter"
-    save_trained(trainer.model, adapter)
+    save_trained(trainer, adapter)
     record_base(adapter, plan.base)
     run.flush()  # before the adapter is published: after that, nobody would send them
     workshop.publish(adapter, plan.dpo_adapter)

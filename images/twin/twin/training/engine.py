@@ -171,11 +171,14 @@ def padded(chat: ChatFormat) -> Any:
     return chat.tokenizer
 
 
-def save_trained(model: Any, folder: Path) -> None:
+def save_trained(trainer: Any, folder: Path) -> None:
     """Write what has been trained: the adapter, or all weights in bf16."""
     import torch
 
-    if hasattr(model, "peft_config"):
+    model = trainer.model
+    if trainer.is_fsdp_enabled:  # all processes give their shares, the first one writes
+        trainer.save_model(str(folder))
+    elif hasattr(model, "peft_config"):
         model.save_pretrained(folder, selected_adapters=["default"])
     else:
         model.to(torch.bfloat16).save_pretrained(folder)

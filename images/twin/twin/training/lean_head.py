@@ -25,10 +25,12 @@ UNMEASURED = frozenset({"entropy", "logits/chosen", "logits/rejected"})
 def use_lean_head(trainer: Any) -> None:
     """Give a TRL trainer on the CPU the lean head; on an accelerator TRL's own is as good.
 
+    One whose weights are shared out among processes keeps TRL's too, which gathers the head's.
+
     Raises:
         BadDataError: the model scores words in a way that is not known here.
     """
-    if trainer.accelerator.device.type != "cpu":
+    if trainer.accelerator.device.type != "cpu" or trainer.is_fsdp_enabled:
         return
     for model in {trainer.model, getattr(trainer, "ref_model", None)} - {None}:
         base = model.get_base_model() if hasattr(model, "get_base_model") else model

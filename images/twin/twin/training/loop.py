@@ -9,6 +9,7 @@ import structlog
 
 from twin.domain.errors import TryAgainError
 from twin.job import Job
+from twin.models.gpus import is_first
 from twin.stores.files import FileStore
 from twin.stores.tracking import TrackingRun
 from twin.training.interruption import Interrupted, on_sigterm
@@ -35,6 +36,8 @@ class Workshop:
         Raises:
             TryAgainError: the store was away for many minutes.
         """
+        if not is_first():
+            return
         patiently(lambda: self.files.publish_folder(adapter, target))
         patiently(lambda: self.files.remove(self.checkpoints))
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from twin.domain.errors import TryAgainError
+from twin.models.gpus import is_first, process_number
 from twin.settings import Settings
 
 
@@ -14,12 +15,15 @@ from twin.settings import Settings
 def scratch_folder(settings: Settings, name: str) -> Iterator[Path]:
     """An empty folder for work in progress, under the home folder; gone afterwards.
 
-    Its name is fixed, so what a killed attempt left is cleared by the next one.
+    Its name is fixed, so what a killed attempt left is cleared by the next one. Each process of a
+    training has its own.
 
     Raises:
         TryAgainError: another process works in it.
     """
     home = settings.home.resolve()
+    if not is_first():
+        name = f"{name}-{process_number()}"
     folder = home / "work" / name
     with _alone(home / "locks" / f"{name}.lock"):
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,12 +12,13 @@ from twin.models.bases.memory import GIB
 from twin.models.formats.chat_format import ChatFormat
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
-from twin.stores.tracking import TrackingRun, tracking_run
+from twin.stores.tracking import TrackingRun
 from twin.training.engine import Rows, load_for_training, save_trained, sft_trainer
 from twin.training.loop import Workshop, train
 from twin.training.memory_estimate import check_room
 from twin.training.plan import TrainingPlan, plan_training
 from twin.training.planted import planted
+from twin.training.processes import training_run
 from twin.training.scratch import scratch_folder
 from twin.training.tokens import instruct_rows
 
@@ -38,22 +39,14 @@ def run_sft(job: Job) -> None:
     job.result.uris["adapter"] = files.uri(plan.sft_adapter)
     if files.is_published(plan.sft_adapter):
         raise NothingToDo(f"the adapter of samples {plan.manifest.version} is trained already")
-    tags = {"dataset_version": plan.manifest.version, "stage": "sft", "run_id": job.run_id}
-    with tracking_run(
-        job.settings,
-        experiment=job.recipe.name,
-        name="sft",
-        version=plan.manifest.version,
-        tags=tags,
-        key=plan.sft,
-    ) as run:
-        job.result.uris["mlflow_run"] = run.url
-        job.result.ids["mlflow_run"] = run.id
+    with (
+        scratch_folder(job.settings, f"sft-{job.recipe.name}") as scratch,
+        training_run(job, plan, "sft", plan.sft) as run,
+    ):
         run.log_params({**_parameters(job, plan), "base_digest": plan.base.digest})
         plan.log_samples(run, files)
-        with scratch_folder(job.settings, f"sft-{job.recipe.name}") as scratch:
-            workshop = Workshop(files, scratch, f"{plan.sft}/checkpoints")
-            _train(job, files, plan, workshop, run)
+        workshop = Workshop(files, scratch, f"{plan.sft}/checkpoints")
+        _train(job, files, plan, workshop, run)
 
 
 def _train(
@@ -83,7 +76,7 @@ def _train(
         job.result.detail["validation_loss"] = _validation_loss(trainer)
     _report(job, run, trainer, summary, rows)
     adapter = workshop.scratch / "adapter"
-    save_trained(trainer.model, adapter)
+    save_trained(trainer, adapter)
     record_base(adapter, plan.base)
     run.flush()  # before the adapter is published: after that, nobody would send them
     workshop.publish(adapter, plan.sft_adapter)
