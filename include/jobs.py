@@ -59,7 +59,7 @@ RUN_ID, MAP_INDEX = "llm-twin/run-id", "llm-twin/map-index"
 ACTOR = "TWIN_ACTOR"
 
 #: Longer than any profile's terminationGracePeriodSeconds, and what a kubelet takes beyond that.
-SECONDS_FOR_AN_OLD_POD_TO_GO = 120
+SECONDS_FOR_AN_OLD_POD_TO_GO = 180
 
 #: What to do about what Kubernetes says of a pod.
 ADVICE = {

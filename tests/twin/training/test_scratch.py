@@ -1,8 +1,12 @@
 """The folder of a job's work: empty, gone afterwards, and one process's at a time."""
 
+import re
+
 import pytest
+import yaml
 
 from twin.domain.errors import TryAgainError
+from twin.training.loop import SECONDS_TO_LEAVE
 from twin.training.scratch import scratch_folder
 
 
@@ -36,3 +40,14 @@ def test_a_failed_job_leaves_neither_folder_nor_lock(settings):
     assert not folder.exists()
     with scratch_folder(settings, "sft-ann"):
         pass
+
+
+@pytest.mark.parametrize("profile", ["gpu-1", "gpu-n"])
+def test_pods_have_the_time_that_an_interrupted_training_takes(root, profile):
+    """To end a batch and save, then to upload; and Airflow waits longer than they may take."""
+    pod = yaml.safe_load((root / "include" / "profiles" / f"{profile}.yaml").read_text("utf-8"))
+    grace = pod["spec"]["terminationGracePeriodSeconds"]
+    assert grace >= SECONDS_TO_LEAVE + 30
+    operator = (root / "include" / "jobs.py").read_text("utf-8")
+    (waited,) = re.findall(r"^SECONDS_FOR_AN_OLD_POD_TO_GO = (\d+)$", operator, re.MULTILINE)
+    assert int(waited) > grace

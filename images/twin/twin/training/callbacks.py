@@ -1,13 +1,26 @@
 """What happens around training steps: progress, and metrics to MLflow."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
 from transformers import TrainerCallback  # noqa: TID253 - imported by the training functions only
 
+from twin.models.bases.memory import GIB
 from twin.stores.tracking import TrackingRun
 from twin.training.lean_head import UNMEASURED
+
+
+def memory_measures() -> dict[str, float]:
+    """GiB that this process has in memory now, and the most that it has had of its GPU's."""
+    import psutil
+    import torch
+
+    found = {"memory_gib": psutil.Process().memory_info().rss / GIB}
+    if torch.cuda.is_available():
+        found["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / GIB
+    return found
 
 
 class Reporting(TrainerCallback):
@@ -17,6 +30,7 @@ class Reporting(TrainerCallback):
         self._run = run
         self._advance = advance
         self._shown = 0
+        self._counted: tuple[float, float] | None = None
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
         """Start where an earlier attempt ended."""
@@ -40,8 +54,19 @@ class Reporting(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **_kwargs: Any,
     ) -> None:
-        """Send what the trainer logs."""
-        self._send(logs or {}, state.global_step)
+        """Send what the trainer logs, and in training how fast and large it is."""
+        entry = dict(logs or {})
+        if "loss" in entry:
+            entry |= {**self._speed(entry), **memory_measures()}
+        self._send(entry, state.global_step)
+
+    def _speed(self, entry: dict[str, Any]) -> dict[str, float]:
+        """Tokens a second since the point before, padding aside."""
+        now, tokens = time.monotonic(), entry.get("num_tokens")
+        before, self._counted = self._counted, None if tokens is None else (now, float(tokens))
+        if before is None or tokens is None or now <= before[0]:
+            return {}
+        return {"tokens_per_second": (float(tokens) - before[1]) / (now - before[0])}
 
     def _move(self, step: int) -> None:
         self._advance(step - self._shown)

@@ -18,8 +18,9 @@ from twin.training.patience import patiently
 
 log = structlog.get_logger("twin")
 
-SECONDS_TO_LEAVE = 20.0
-"""That an interrupted training waits for the file store: pods are killed in half a minute."""
+SECONDS_TO_LEAVE = 90.0
+"""That an interrupted training waits for the file store: half a minute less than the profiles with
+a GPU give its pod (``terminationGracePeriodSeconds``)."""
 
 
 @dataclass(frozen=True)

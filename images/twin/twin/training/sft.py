@@ -74,7 +74,7 @@ def _train(
     summary = train(trainer, job, run, workshop, "fine-tuning (SFT)", kept=kept)
     if validation:
         job.result.detail["validation_loss"] = _validation_loss(trainer)
-    _report(job, run, trainer, summary, rows)
+    _report(job, trainer, summary, rows)
     adapter = workshop.scratch / "adapter"
     save_trained(trainer, adapter)
     record_base(adapter, plan.base)
@@ -92,9 +92,7 @@ def _validation_loss(trainer: Any) -> float:
     return float(trainer.evaluate()["eval_loss"])
 
 
-def _report(
-    job: Job, run: TrackingRun, trainer: Any, summary: dict[str, float], rows: Rows
-) -> None:
+def _report(job: Job, trainer: Any, summary: dict[str, float], rows: Rows) -> None:
     """Speed of this attempt, in tokens of prompt and answer a second."""
     seconds = summary["train_runtime"]
     epochs = trainer.state.epoch or 0.0
@@ -105,7 +103,6 @@ def _report(
     )
     if "resumed_from" not in job.result.detail:
         job.result.detail["tokens_per_second"] = round(tokens / max(seconds, 1e-9), 1)
-        run.log_metrics({"tokens_per_second": tokens / max(seconds, 1e-9)})
 
 
 def _rows(job: Job, files: FileStore, plan: TrainingPlan, chat: ChatFormat, split: Split) -> Rows:
