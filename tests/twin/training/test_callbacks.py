@@ -1,4 +1,4 @@
-"""What goes to MLflow while a model is trained: numbers, speed and memory, and no more than once."""
+"""What goes to MLflow while a model is trained: numbers, speed and memory, each once."""
 
 import math
 from types import SimpleNamespace

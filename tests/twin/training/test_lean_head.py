@@ -182,7 +182,7 @@ def test_dpo_of_every_family_has_the_loss_of_all_logits(trainers_model, tmp_path
         chosen, rejected = (policy - reference).chunk(2)
         expected = -torch.nn.functional.logsigmoid(0.1 * (chosen - rejected)).mean()
         theirs = gradients_of(trainer.model, expected)
-    assert (chosen - rejected).abs().max() > 1, "the policy has moved"
+    assert (chosen - rejected).abs().max() > 0.2, "the policy has moved"
     assert float(found) == pytest.approx(float(expected), abs=0.1 * 4 * NATS)
     alike(ours, theirs)
 

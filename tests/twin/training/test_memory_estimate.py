@@ -89,7 +89,7 @@ def test_a_refusal_names_the_smallest_change_that_fits():
     """From what alters no result to what alters most."""
     sft = {"batch_size": 6, "max_length": 1024}
     said = refusal(40, sft=sft)
-    assert "weights 15.1, optimizer and gradients 0.5, activations 33.4" in said
+    assert "weights 15.1, optimizer and gradients 0.5, activations 33.8" in said
     assert "batch_size to 3 with gradient_accumulation 2" in said
     assert "batch_size to 1 with gradient_accumulation 6" in refusal(23, sft=sft)
     assert "gradient_checkpointing of training.sft and training.dpo to true" in refusal(18, sft=sft)
@@ -97,12 +97,13 @@ def test_a_refusal_names_the_smallest_change_that_fits():
     assert "set training.method to lora" in refusal(20, method="full", sft=sft)
     assert "take a smaller base model, or a machine with more memory" in refusal(3, sft=sft)
     long = {"batch_size": 1, "max_length": 32_768}
-    assert "max_length of training.sft and training.dpo to" in refusal(15, sft=long)
+    said = refusal(15, sft=long)
+    assert "method qlora set max_length of training.sft and training.dpo to 16384" in said
 
 
 def test_batches_of_kto_stay_two():
     dpo = {"enabled": True, "method": "kto", "batch_size": 4, "max_length": 1024}
-    said = refusal(24, sft={"batch_size": 1, "max_length": 100}, dpo=dpo)
+    said = refusal(28, sft={"batch_size": 1, "max_length": 100}, dpo=dpo)
     assert "training.dpo.batch_size to 2 with 2" in said
 
 

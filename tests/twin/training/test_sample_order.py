@@ -6,7 +6,7 @@ import torch
 
 from twin.training.sample_order import SampleOrder
 
-LENGTHS = [random.Random(7).randrange(5, 500) for _ in range(96)]
+LENGTHS = random.Random(7).choices(range(5, 500), k=96)
 
 
 def order(epoch=0, seed=3, group=None):

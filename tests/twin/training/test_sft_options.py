@@ -93,14 +93,17 @@ def test_noise_is_on_the_embeddings_in_training_only(tiny, tmp_path):
 
 @pytest.mark.parametrize("method", ["lora", "dora", "full"])
 def test_what_each_way_trains_and_that_it_becomes_one_model(tiny, tmp_path, method):
-    recipe = section(max_steps=6, learning_rate=1e-3).model_copy(update={"method": method})
+    rate = 1e-3 if method == "full" else 1e-2
+    recipe = section(max_steps=14, learning_rate=rate, epochs=2)
+    recipe = recipe.model_copy(update={"method": method})
     trainer = tiny_trainer(tiny, tmp_path / "trainer", recipe)
     trained = [name for name, p in trainer.model.named_parameters() if p.requires_grad]
     assert any("magnitude" in name for name in trained) == (method == "dora")
     assert any("embed_tokens" in name for name in trained) == (method == "full")
     assert all(p.dtype == torch.float32 for p in trainer.model.parameters() if p.requires_grad)
     trainer.train()
-    assert losses(trainer)[6] < losses(trainer)[1]
+    curve = list(losses(trainer).values())
+    assert sum(curve[-4:]) < sum(curve[:4])
     save_trained(trainer, tmp_path / "trained")
     assert is_adapter(tmp_path / "trained") == (method != "full")
     merge_adapter(tiny, tmp_path / "trained", tmp_path / "whole")

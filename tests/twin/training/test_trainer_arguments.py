@@ -50,7 +50,7 @@ DPO_ARGUMENTS = {"beta": ("beta", 0.3)}
 
 TESTED_APART = {
     "max_length", "max_validation_samples", "packing", "best_checkpoint", "early_stopping",
-    "enabled", "pairs",
+    "enabled", "pairs", "method", "max_drift",
 }  # fmt: skip
 """Values that are no argument by themselves."""
 
@@ -112,7 +112,7 @@ def test_nothing_differs_from_trls_defaults_but_what_is_accounted_for(
     from trl import DPOConfig, SFTConfig
 
     ours = {"sft": sft, "dpo": dpo}[stage](loaded, tmp_path, TrainingSection()).args
-    theirs = {"sft": SFTConfig, "dpo": DPOConfig}[stage](str(tmp_path), report_to=[])
+    theirs = {"sft": SFTConfig, "dpo": DPOConfig}[stage](str(tmp_path), use_cpu=True, report_to=[])
     before, after = theirs.to_dict(), ours.to_dict()
     differing = {name for name in after if after[name] != before.get(name)} - VARIES
     known = {name for name, _ in {**ARGUMENTS, **arguments}.values()} | NOT_THE_RECIPES

@@ -30,6 +30,9 @@ _OPTIMIZED = 12
 HEAD_BLOCK = 256
 """Positions that are scored at once (`twin.models.token_log_probabilities.BLOCK`)."""
 
+SHORTEST = 128
+"""Tokens of a sample, below which hardly a question with its passages fits."""
+
 HEAD_COPIES = 3
 """Of a block's logits in bf16: scores, probabilities, and one on the way from one to the other."""
 
@@ -176,25 +179,26 @@ def _changes(recipe: TrainingSection) -> Iterator[tuple[str, TrainingSection]]:
             "same",
             recipe,
         )
+    done = f"with batches of {recipe.sft.batch_size}"
     recipe = _both(recipe, gradient_checkpointing=True)
-    done = f"with batches of {recipe.sft.batch_size} "
     yield (
-        f"{done}set gradient_checkpointing of training.sft and training.dpo to true, which trains "
+        f"{done} set gradient_checkpointing of training.sft and training.dpo to true, which trains "
         "the same in a third more time",
         recipe,
     )
-    if recipe.method in {"full", "dora"}:
-        recipe = recipe.model_copy(update={"method": "lora"})
-        yield f"{done}and gradient_checkpointing set training.method to lora", recipe
-    if recipe.method == "lora":
-        packed = recipe.model_copy(update={"method": "qlora"})
-        yield f"{done}and gradient_checkpointing set training.method to qlora", packed
+    done += ", gradient_checkpointing"
+    for method in {"full": ("lora", "qlora"), "dora": ("lora", "qlora"), "lora": ("qlora",)}.get(
+        recipe.method, ()
+    ):
+        recipe = recipe.model_copy(update={"method": method})
+        yield f"{done} set training.method to {method}", recipe
+    done += f" and method {recipe.method}"
     length = max(recipe.sft.max_length, recipe.dpo.max_length) // 2
-    while length >= 128:
+    while length >= SHORTEST:
         recipe = _both(recipe, max_length=length)
         yield (
-            f"{done}and gradient_checkpointing set max_length of training.sft and training.dpo to "
-            f"{length}, which leaves longer samples out",
+            f"{done} set max_length of training.sft and training.dpo to {length}, which leaves "
+            "longer samples out",
             recipe,
         )
         length //= 2
