@@ -62,7 +62,8 @@ def test_the_same_inputs_are_the_same_training(plan):
         {"sft": {"adam_beta2": 0.9}}, {"sft": {"adam_epsilon": 1e-6}},
         {"sft": {"group_by_length": False}}, {"sft": {"packing": True}}, {"sft": {"noise": 5.0}},
         {"sft": {"evaluations": 2}}, {"sft": {"best_checkpoint": True}},
-        {"sft": {"early_stopping": 2}}, {"method": "dora"}, {"method": "full"},
+        {"pretraining": {"epochs": 1.0}}, {"sft": {"early_stopping": 2}},
+        {"method": "dora"}, {"method": "full"},
     ],
     ids=str,
 )  # fmt: skip

@@ -70,6 +70,20 @@ class StepsSection(Section):
     )
 
 
+class PretrainingSection(StepsSection):
+    """Continued pretraining on the author's passages as plain text, before fine-tuning."""
+
+    epochs: float = Field(
+        default=0.0,
+        ge=0,
+        description="0: none. It pays with much text and a base that knows little of its kind; "
+        "with a few articles, fine-tuning alone learns the manner",
+    )
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_size: PositiveInt = 4
+    warmup_share: Fraction = 0.05
+
+
 class SftSection(StepsSection):
     """Supervised fine-tuning."""
 
@@ -203,5 +217,6 @@ class TrainingSection(Section):
     seed: int = 13
     canaries: CanarySection = CanarySection()
     lora: LoraSection = LoraSection()
+    pretraining: PretrainingSection = PretrainingSection()
     sft: SftSection = SftSection()
     dpo: DpoSection = DpoSection()

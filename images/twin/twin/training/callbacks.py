@@ -26,7 +26,8 @@ def memory_measures() -> dict[str, float]:
 class Reporting(TrainerCallback):
     """Moves the progress bar and sends every logged number to the tracking run."""
 
-    def __init__(self, run: TrackingRun, advance: Callable[[int], None]) -> None:
+    def __init__(self, run: TrackingRun, advance: Callable[[int], None], prefix: str = "") -> None:
+        self._prefix = prefix
         self._run = run
         self._advance = advance
         self._shown = 0
@@ -74,7 +75,7 @@ class Reporting(TrainerCallback):
 
     def _send(self, entry: dict[str, Any], step: int) -> None:
         metrics = {
-            "validation_loss" if name == "eval_loss" else name: float(value)
+            self._prefix + ("validation_loss" if name == "eval_loss" else name): float(value)
             for name, value in entry.items()
             if isinstance(value, int | float)
             and math.isfinite(value)

@@ -127,7 +127,7 @@ def sft_trainer(
     rows: Rows,
     validation: Rows,
 ) -> Any:
-    """TRL's SFT trainer on tokenised rows, with a new adapter on ``model``.
+    """TRL's SFT trainer on tokenised rows, with a new adapter on ``model`` if it has none.
 
     With method ``full`` there is none: all of ``model`` is trained.
     """
@@ -142,7 +142,7 @@ def sft_trainer(
         """TRL's, with what the house adds."""
 
     knobs = recipe.sft
-    whole = recipe.method == "full"
+    whole = recipe.method == "full" or hasattr(model, "peft_config")
     taught = token_indices(model, chat) if recipe.teach_end and not whole else None
     trainer = SteadfastSFTTrainer(
         model=model,

@@ -31,20 +31,35 @@ class Workshop:
     scratch: Path
     checkpoints: str
 
+    def apart(self, checkpoints: str) -> "Workshop":
+        """A workshop of another stage of the same job, with a scratch folder of its own."""
+        scratch = self.scratch / "apart"
+        scratch.mkdir(exist_ok=True)
+        return Workshop(self.files, scratch, checkpoints)
+
     def publish(self, adapter: Path, target: str) -> None:
         """Publish what has been trained, however long the store takes, and drop the checkpoints.
 
         Raises:
             TryAgainError: the store was away for many minutes.
         """
-        if not is_first():
-            return
-        patiently(lambda: self.files.publish_folder(adapter, target))
-        patiently(lambda: self.files.remove(self.checkpoints))
+        from accelerate import PartialState
+
+        if is_first():
+            patiently(lambda: self.files.publish_folder(adapter, target))
+            patiently(lambda: self.files.remove(self.checkpoints))
+        PartialState().wait_for_everyone()
 
 
 def train(
-    trainer: Any, job: Job, run: TrackingRun, workshop: Workshop, what: str, *, kept: int
+    trainer: Any,
+    job: Job,
+    run: TrackingRun,
+    workshop: Workshop,
+    what: str,
+    *,
+    kept: int,
+    prefix: str = "",
 ) -> dict[str, float]:
     """Train to the end, from the newest checkpoint if there is one; returns the trainer's summary.
 
@@ -58,6 +73,7 @@ def train(
         workshop: where checkpoints are.
         what: the stage in words, for the progress.
         kept: checkpoints that the store keeps.
+        prefix: of the metrics' names, where a run has those of several stages.
 
     Raises:
         BadDataError: loss or gradients are no numbers; the last checkpoint stays.
@@ -77,10 +93,10 @@ def train(
     if newest is not None:
         job.result.detail["resumed_from"] = newest.name
         _bring_best(trainer, checkpoints, newest, workshop.scratch / "fetched")
-    run.log_text(trainer.args.to_json_string(), "trainer-arguments.json")
+    run.log_text(trainer.args.to_json_string(), f"{prefix}trainer-arguments.json")
     total = _total_steps(trainer)
     with job.progress(what, total) as advance:
-        reporting = Reporting(run, advance)
+        reporting = Reporting(run, advance, prefix)
         trainer.add_callback(reporting)
         if newest is not None and _take_over_finished(trainer, newest, total):
             reporting.catch_up(trainer.state)

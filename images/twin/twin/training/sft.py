@@ -18,6 +18,7 @@ from twin.training.loop import Workshop, train
 from twin.training.memory_estimate import check_room
 from twin.training.plan import TrainingPlan, plan_training
 from twin.training.planted import planted
+from twin.training.pretraining import load_pretrained, pretrain
 from twin.training.processes import training_run
 from twin.training.scratch import scratch_folder
 from twin.training.tokens import instruct_rows
@@ -66,7 +67,12 @@ def _train(
     longest = max(row["length"] for row in rows)
     estimate = check_room(plan.base.name, base, job.recipe.training, longest)
     job.result.detail["memory_estimate_gib"] = round(estimate / GIB, 2)
-    model, chat = load_for_training(base, job.settings, job.recipe.training)
+    if job.recipe.training.pretraining.epochs:
+        samples = SampleSets(files, job.recipe.name).instruct(plan.manifest.version, Split.TRAIN)
+        pretrain(job, plan, base, samples, workshop, run)
+        model, chat = load_pretrained(job, plan, base, workshop)
+    else:
+        model, chat = load_for_training(base, job.settings, job.recipe.training)
     trainer = sft_trainer(
         model, chat, job.recipe.training, workshop.scratch / "trainer", rows, validation
     )
@@ -80,6 +86,7 @@ def _train(
     record_base(adapter, plan.base)
     run.flush()  # before the adapter is published: after that, nobody would send them
     workshop.publish(adapter, plan.sft_adapter)
+    files.remove(plan.pretrained)
 
 
 def _validation_loss(trainer: Any) -> float:
@@ -129,5 +136,6 @@ def _parameters(job: Job, plan: TrainingPlan) -> dict[str, object]:
         "teach_end": training.teach_end,
         **{f"canaries.{key}": value for key, value in training.canaries.model_dump().items()},
         **{f"lora.{key}": value for key, value in training.lora.model_dump().items()},
+        **{f"pretraining.{key}": v for key, v in training.pretraining.model_dump().items()},
         **{f"sft.{key}": value for key, value in training.sft.model_dump().items()},
     }
