@@ -21,10 +21,10 @@ from twin.training.scratch import scratch_folder
 from twin.training.sft import run_sft
 
 
-def curve(world, result):
-    """Step to loss, as MLflow has it."""
+def curve(world, result, name="loss"):
+    """Step to loss or another metric, as MLflow has it."""
     client = mlflow.MlflowClient(world.settings.mlflow_tracking_uri)
-    return {p.step: p.value for p in client.get_metric_history(result.ids["mlflow_run"], "loss")}
+    return {p.step: p.value for p in client.get_metric_history(result.ids["mlflow_run"], name)}
 
 
 def plan_of(world):
@@ -73,12 +73,13 @@ def test_sigterm_saves_and_the_next_attempt_ends_as_if_nothing_had_been(
     monkeypatch.undo()
     result = world.run(run_sft)
     assert result.detail["resumed_from"] == "checkpoint-3"
-    resumed = curve(world, result)
+    resumed, tokens = curve(world, result), curve(world, result, "num_tokens")
     digest = world.files.published_digest(plan.sft_adapter)
     world.files.remove(plan.sft)
     again = world.run(run_sft)
     assert "resumed_from" not in again.detail
     assert curve(world, again) == resumed
+    assert curve(world, again, "num_tokens") == tokens
     assert list(resumed) == [1, 2, 3, 4, 5, 6]
     assert world.files.published_digest(plan.sft_adapter) == digest
 

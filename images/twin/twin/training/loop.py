@@ -92,7 +92,7 @@ def train(
     trainer.add_callback(checkpoints)
     if newest is not None:
         job.result.detail["resumed_from"] = newest.name
-        _bring_best(trainer, checkpoints, newest, workshop.scratch / "fetched")
+        _go_on_from(trainer, checkpoints, newest, workshop.scratch / "fetched")
     run.log_text(trainer.args.to_json_string(), f"{prefix}trainer-arguments.json")
     total = _total_steps(trainer)
     with job.progress(what, total) as advance:
@@ -129,10 +129,14 @@ def _train(trainer: Any, checkpoints: Any, newest: Path | None) -> float:
     return float(summary.metrics["train_runtime"])
 
 
-def _bring_best(trainer: Any, checkpoints: Any, newest: Path, cache: Path) -> None:
-    best = _state_of(newest).best_global_step
-    if best:
-        checkpoints.fetch_best(best, Path(trainer.args.output_dir), cache)
+def _go_on_from(trainer: Any, checkpoints: Any, newest: Path, cache: Path) -> None:
+    """Restore what the trainer's own resumption leaves out: best checkpoint and count of tokens."""
+    state = _state_of(newest)
+    if state.best_global_step:
+        checkpoints.fetch_best(state.best_global_step, Path(trainer.args.output_dir), cache)
+    counts = [entry["num_tokens"] for entry in state.log_history if "num_tokens" in entry]
+    if counts:
+        trainer._total_train_tokens = counts[-1]
 
 
 def _take_over_finished(trainer: Any, checkpoint: Path, total: int) -> bool:
