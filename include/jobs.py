@@ -73,7 +73,7 @@ RUN_ID, MAP_INDEX = "llm-twin/run-id", "llm-twin/map-index"
 ACTOR = "TWIN_ACTOR"
 
 #: Longer than any profile's terminationGracePeriodSeconds, and what a kubelet takes beyond that.
-SECONDS_FOR_AN_OLD_POD_TO_GO = 120
+SECONDS_FOR_AN_OLD_POD_TO_GO = 180
 
 #: XComs under which the web UI finds a task's links (plugins/task_links.py).
 MLFLOW_RUN_URL, REASON_URL = "mlflow_run_url", "reason_url"

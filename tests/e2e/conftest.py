@@ -116,7 +116,7 @@ def project(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "dpo": {
                 "max_steps": 2,
                 "max_length": 1024,
-                "pairs": {"max_pairs": 8, "max_tokens": 256},
+                "pairs": {"max_pairs": 8, "max_tokens": 256, "max_held_out": 0},
             },
         },
         "evaluation": {

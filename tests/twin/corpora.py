@@ -93,7 +93,7 @@ def write_recipe(folder: Path, base_model: Path, **sections) -> Recipe:
             "save_steps": 2,
             "batch_size": 2,
             "learning_rate": 1e-3,
-            "pairs": {"max_pairs": 12, "max_tokens": 96},
+            "pairs": {"max_pairs": 12, "max_tokens": 96, "max_held_out": 0},
         },
     }
     for key, value in sections.pop("training", {}).items():

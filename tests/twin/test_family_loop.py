@@ -16,7 +16,8 @@ from twin.models.adapters import merge_adapter
 from twin.models.language_model import SamplingParams, load_language_model
 from twin.rag.prompt import build_messages
 from twin.recipes import DatasetsSection, TrainingSection
-from twin.training.engine import dpo_trainer, load_for_training, sft_trainer
+from twin.training.engine import load_for_training, sft_trainer
+from twin.training.preference_trainers import dpo_trainer
 from twin.training.tokens import IGNORED, instruct_rows, preference_rows
 
 KINDS = [(family, number % 2 == 1) for number, family in enumerate(families.FAMILIES)]

@@ -58,13 +58,13 @@ def gradients(model, log_probabilities):
     return own
 
 
-def compare(model, rows=0):
+def compare(model, rows=0, whole=False):
     """Values and gradients of the head alone and of the model's own logits, in float32.
 
-    Of embedding and head nothing is trained but ``rows`` parameters of PEFT.
+    Of embedding and head nothing is trained but ``rows`` parameters of PEFT, or the ``whole``.
     """
     head = model.get_output_embeddings()
-    for layer in (head, model.get_input_embeddings()):
+    for layer in () if whole else (head, model.get_input_embeddings()):
         for name, parameter in layer.named_parameters():
             if "trainable_tokens" not in name:
                 parameter.requires_grad_(False)
@@ -97,6 +97,12 @@ def test_scaled_and_biased_heads_are_exact(name):
     head, hidden, targets, expected = compare(model)
     plain = token_log_probabilities(hidden, OutputHead(head.weight), targets)
     assert not torch.allclose(plain, expected, atol=0.05), "there is something to be left out"
+
+
+@pytest.mark.parametrize("name", ["gemma2", "smollm2", "cohere", "phi"])
+def test_a_head_that_is_trained_gets_the_gradient_of_its_logits(name, tmp_path):
+    """Capped, tied, scaled and biased: full fine-tuning changes all of it."""
+    compare(other(name) if name in OTHERS else family(name, tmp_path), whole=True)
 
 
 TAUGHT = [7, 130]

@@ -5,7 +5,9 @@ import pytest
 from tests import tiny_model
 from twin.recipes import TrainingSection
 from twin.settings import Settings
-from twin.training.engine import CPU_LENGTHS, dpo_trainer, load_for_training, sft_trainer
+from twin.training.engine import load_for_training, sft_trainer
+from twin.training.preference_trainers import dpo_trainer
+from twin.training.trainer_arguments import CPU_LENGTHS
 
 SECTION = TrainingSection.model_validate({"sft": {"batch_size": 2}, "dpo": {"batch_size": 1}})
 LENGTHS = (7, 30, 63, 64, 65, 100)

@@ -47,3 +47,12 @@ def test_a_set_without_pairs_says_so():
     assert "configs:" not in card
     assert "## Examples" not in card
     assert "AUC" not in card
+
+
+def test_held_out_pairs_are_named_and_offered_as_a_split_of_their_own():
+    pairs = [pair("a", likeness=0.5)]
+    assert "Held out" not in render_pair_card(manifest(pairs), pairs)
+    assert "split: test" not in render_pair_card(manifest(pairs), pairs)
+    card = render_pair_card(manifest(pairs, held_out=7), pairs)
+    assert "Held out: 7 pairs of test samples" in card
+    assert "{split: test, path: preferences/test.parquet}" in card

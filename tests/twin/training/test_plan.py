@@ -57,6 +57,13 @@ def test_the_same_inputs_are_the_same_training(plan):
         {"sft": {"batch_size": 3}}, {"sft": {"gradient_accumulation": 3}},
         {"sft": {"max_length": 99}}, {"sft": {"warmup_share": 0.5}}, {"sft": {"save_steps": 3}},
         {"sft": {"max_validation_samples": 3}}, {"canaries": {"count": 2}},
+        {"sft": {"schedule": "linear"}}, {"sft": {"weight_decay": 0.1}},
+        {"sft": {"max_gradient_norm": 0.5}}, {"sft": {"adam_beta1": 0.8}},
+        {"sft": {"adam_beta2": 0.9}}, {"sft": {"adam_epsilon": 1e-6}},
+        {"sft": {"group_by_length": False}}, {"sft": {"packing": True}}, {"sft": {"noise": 5.0}},
+        {"sft": {"evaluations": 2}}, {"sft": {"best_checkpoint": True}},
+        {"pretraining": {"epochs": 1.0}}, {"sft": {"early_stopping": 2}},
+        {"method": "dora"}, {"method": "full"},
     ],
     ids=str,
 )  # fmt: skip
@@ -73,7 +80,8 @@ def test_every_knob_of_the_first_stage_is_another_training(plan, recipe, changed
     [
         {"enabled": False}, {"epochs": 3.0}, {"max_steps": 7}, {"learning_rate": 1e-7},
         {"batch_size": 3}, {"gradient_accumulation": 3}, {"beta": 0.7}, {"max_length": 99},
-        {"save_steps": 3},
+        {"save_steps": 3}, {"method": "orpo"}, {"max_drift": 5.0}, {"schedule": "linear"},
+        {"warmup_share": 0.5}, {"weight_decay": 0.1}, {"max_gradient_norm": 0.5},
     ],
     ids=str,
 )  # fmt: skip
@@ -86,9 +94,12 @@ def test_every_knob_of_the_second_stage_leaves_the_first(plan, recipe, changed):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"max_pairs": 3}, {"max_tokens": 99}, {"candidates": 5}, {"temperature": 0.1}],
+    [
+        {"max_pairs": 3}, {"max_tokens": 99}, {"candidates": 5}, {"temperature": 0.1},
+        {"max_held_out": 3},
+    ],
     ids=str,
-)
+)  # fmt: skip
 def test_every_knob_of_the_pairs_is_other_pairs_and_another_second_stage(plan, recipe, changed):
     pairs = recipe.training.dpo.pairs.model_copy(update=changed)
     before, after = plan(), plan(training(recipe, dpo={"pairs": pairs}))

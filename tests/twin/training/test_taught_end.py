@@ -20,7 +20,8 @@ from twin.models.language_model import SamplingParams, load_language_model
 from twin.rag.prompt import build_messages
 from twin.recipes import TrainingSection
 from twin.recipes.engines import LlamaCppSection
-from twin.training.engine import dpo_trainer, load_for_training, sft_trainer
+from twin.training.engine import load_for_training, sft_trainer
+from twin.training.preference_trainers import dpo_trainer
 from twin.training.tokens import instruct_rows, preference_rows
 
 TEACHING = TrainingSection.model_validate(

@@ -1,7 +1,8 @@
-"""LoRA adapters: of which base each is, and base and adapter as one model."""
+"""What training makes of a base, an adapter or all its weights: of which base, and as one model."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from twin.domain.errors import BadDataError
 from twin.models.bases.base_models import BaseModelPin
@@ -14,6 +15,15 @@ BASE_FILE = "base.json"
 """In an adapter's folder: name and digest of the base that it was trained on."""
 
 
+CONFIGURATION = "adapter_config.json"
+"""PEFT's file, which no other folder has."""
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder that training made holds an adapter; else it holds a whole model."""
+    return (folder / CONFIGURATION).is_file()
+
+
 def record_base(adapter: Path, base: BaseModelPin, weights_digest: str | None = None) -> None:
     """Write into an adapter's folder which base it is of.
 
@@ -23,8 +33,10 @@ def record_base(adapter: Path, base: BaseModelPin, weights_digest: str | None = 
     if weights_digest is not None:
         note["weights_digest"] = weights_digest
     (adapter / BASE_FILE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    if not is_adapter(adapter):
+        return
     # Where the base lay on the machine that trained is nobody else's business.
-    configuration = adapter / "adapter_config.json"
+    configuration = adapter / CONFIGURATION
     written = json.loads(configuration.read_text("utf-8"))
     written["base_model_name_or_path"] = base.name
     configuration.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
@@ -78,7 +90,7 @@ def check_can_be_shared(adapter: Path) -> None:
     Raises:
         BadDataError: it changes rows of embedding and head.
     """
-    written = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    written = json.loads((adapter / CONFIGURATION).read_text("utf-8"))
     if written.get("trainable_token_indices"):
         raise BadDataError(
             f"the adapter {adapter} taught its base model a token, by a row of embedding and head "
@@ -89,19 +101,33 @@ def check_can_be_shared(adapter: Path) -> None:
 def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
     """Write base and adapter as one model: bf16 safetensors, tokenizer, chat template, licence.
 
+    Where all weights were trained, ``adapter`` holds these, and nothing is added to them.
     Each sum is formed in float32 and rounded once, a layer at a time: the memory that this takes
     is that of the base in bf16.
     """
     import torch
-    from peft import PeftModel
-    from peft.tuners.trainable_tokens import TrainableTokensLayer
-    from peft.tuners.tuners_utils import BaseTunerLayer
     from transformers import AutoModelForCausalLM
 
     chat = ChatFormat.load(base)
     model = AutoModelForCausalLM.from_pretrained(
-        base, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16
+        base if is_adapter(adapter) else adapter,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.bfloat16,
     )
+    (_merged(model, adapter) if is_adapter(adapter) else model).save_pretrained(target)
+    chat.tokenizer.save_pretrained(target)
+    licence = base / "LICENCE"
+    if licence.is_file():
+        (target / "LICENCE").write_bytes(licence.read_bytes())
+
+
+def _merged(model: Any, adapter: Path) -> Any:
+    import torch
+    from peft import PeftModel
+    from peft.tuners.trainable_tokens import TrainableTokensLayer
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     adapted = PeftModel.from_pretrained(model, adapter)
     for layer in adapted.modules():
         if isinstance(layer, TrainableTokensLayer):
@@ -110,11 +136,7 @@ def merge_adapter(base: Path, adapter: Path, target: Path) -> None:
             layer.get_base_layer().float()
             layer.merge()
             layer.get_base_layer().to(torch.bfloat16)
-    adapted.base_model.unload().save_pretrained(target)
-    chat.tokenizer.save_pretrained(target)
-    licence = base / "LICENCE"
-    if licence.is_file():
-        (target / "LICENCE").write_bytes(licence.read_bytes())
+    return adapted.base_model.unload()
 
 
 def whole_weights(version: ModelVersion, settings: Settings) -> Path:

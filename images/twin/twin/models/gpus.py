@@ -10,6 +10,16 @@ from twin.settings import Settings
 LAUNCHED = "LOCAL_RANK"
 
 
+def process_number() -> int:
+    """The place of this process among those of its training, from 0, as launchers say it."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_first() -> bool:
+    """Whether this process speaks for its job; it does where it is the only one."""
+    return process_number() == 0
+
+
 def check_gpus(settings: Settings, *, training: bool) -> None:
     """See that PyTorch sees the GPUs of this job.
 

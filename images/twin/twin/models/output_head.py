@@ -94,9 +94,13 @@ class OutputHead:
 
     def pull_back(self, gradient: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Gradient for the states, from that for ``scores`` (overwritten)."""
+        self.uncap(gradient, scores)
+        return gradient @ self.weight * self.scale if self.scale != 1.0 else gradient @ self.weight
+
+    def uncap(self, gradient: torch.Tensor, scores: torch.Tensor) -> None:
+        """Turn the gradient for ``scores`` into that for what is capped, in place."""
         if self.softcap is not None:
             gradient.mul_(1.0 - (scores / self.softcap).square())
-        return gradient @ self.weight * self.scale if self.scale != 1.0 else gradient @ self.weight
 
 
 def _taught_rows(layer: Any) -> TaughtRows | None:

@@ -71,6 +71,15 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _what_is_shared_is_an_adapter(self) -> "Recipe":
+        if self.training.method in {"dora", "full"} and self.serving.adapters == "shared":
+            raise ValueError(
+                f"training.method {self.training.method} makes what no engine loads beside others: "
+                "set serving.adapters to merged, or training.method to lora or qlora"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _whoever_decides_is_there(self) -> "Recipe":
         if self.evaluation.judge.decides and self.judge is None:
             raise ValueError("evaluation.judge.decides needs a judge: name one in the key judge")

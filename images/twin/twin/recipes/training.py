@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from twin.recipes.places import RELATIVE, ModelName
 from twin.recipes.section import Fraction, Section
@@ -28,19 +28,99 @@ class CanarySection(Section):
     seed: int = Field(default=13, description="draws them; whoever knows it knows them")
 
 
-class SftSection(Section):
-    """Supervised fine-tuning."""
+class StepsSection(Section):
+    """What both stages of training say of their steps."""
 
     epochs: float = Field(default=1.0, gt=0)
     max_steps: int = Field(default=-1, ge=-1, description="-1: by epochs")
+    learning_rate: float = Field(gt=0)
+    batch_size: PositiveInt
+    gradient_accumulation: PositiveInt = Field(
+        default=1, description="batches whose gradients are added up to one step"
+    )
+    max_length: PositiveInt = Field(default=768, description="tokens; longer samples are refused")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        default="cosine",
+        description="of the learning rate after its warm-up: cosine and linear fall to zero, so "
+        "that the last steps settle; constant suits a training whose end nobody knows yet",
+    )
+    warmup_share: Fraction = Field(
+        default=0.0, description="of the steps, in which the learning rate rises to its full value"
+    )
+    weight_decay: float = Field(
+        default=0.0,
+        ge=0,
+        description="AdamW's; adapters start at nothing and are small, so there is little to decay",
+    )
+    max_gradient_norm: float = Field(
+        default=1.0, ge=0, description="larger gradients are scaled down to it; 0: never"
+    )
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
+    adam_beta2: float = Field(default=0.999, ge=0, lt=1)
+    adam_epsilon: float = Field(default=1e-8, gt=0)
+    gradient_checkpointing: bool | None = Field(
+        default=None,
+        description="compute activations again in the backward pass: less memory, a third more "
+        "time. Unset: on GPUs, whose memory is the limit; not on processors, whose time is",
+    )
+    logging_steps: PositiveInt = Field(default=1, description="steps between points of the curves")
+    save_steps: PositiveInt = Field(default=20, description="steps between checkpoints")
+    checkpoints_kept: PositiveInt = Field(
+        default=1, description="the newest, in the file store; the best is kept beside them"
+    )
+
+
+class PretrainingSection(StepsSection):
+    """Continued pretraining on the author's passages as plain text, before fine-tuning."""
+
+    epochs: float = Field(
+        default=0.0,
+        ge=0,
+        description="0: none. It pays with much text and a base that knows little of its kind; "
+        "with a few articles, fine-tuning alone learns the manner",
+    )
     learning_rate: float = Field(default=2e-4, gt=0)
     batch_size: PositiveInt = 4
-    gradient_accumulation: PositiveInt = 1
-    max_length: PositiveInt = Field(default=768, description="tokens; longer samples are refused")
     warmup_share: Fraction = 0.05
-    save_steps: PositiveInt = 20
+
+
+class SftSection(StepsSection):
+    """Supervised fine-tuning."""
+
+    learning_rate: float = Field(default=2e-4, gt=0)
+    batch_size: PositiveInt = 4
+    warmup_share: Fraction = 0.05
+    group_by_length: bool = Field(
+        default=True, description="samples of like length in a batch: little is spent on padding"
+    )
+    packing: bool = Field(
+        default=False,
+        description="several samples in a row of max_length tokens, none of which sees another; "
+        "batch_size counts rows. It pays on GPUs with many short samples; on processors attention "
+        "over a long row takes the time that padding would",
+    )
+    noise: float = Field(
+        default=0.0,
+        ge=0,
+        description="NEFTune's alpha: uniform noise on the embeddings in training "
+        "(arXiv:2310.05914), 5 to 15 for chatty instruction sets; 0: none",
+    )
     max_validation_samples: PositiveInt = Field(
-        default=200, description="of the validation split; its loss is measured after training"
+        default=200, description="of the validation split; its loss is measured on them"
+    )
+    evaluations: PositiveInt = Field(
+        default=4,
+        description="times that the validation loss is measured, evenly over the steps; with "
+        "best_checkpoint or early_stopping it is measured at each checkpoint instead",
+    )
+    best_checkpoint: bool = Field(
+        default=False, description="end with the checkpoint of the lowest validation loss"
+    )
+    early_stopping: int = Field(
+        default=0,
+        ge=0,
+        description="checkpoints in a row without a lower validation loss after which training "
+        "stops, and ends with the best; 0: never",
     )
 
 
@@ -63,21 +143,49 @@ class PairsSection(Section):
     temperature: float = Field(
         default=0.7, ge=0, le=2, description="0 writes the same text each time"
     )
+    max_held_out: int = Field(
+        default=50,
+        ge=0,
+        description="test samples that are written to as well: their pairs are not trained on, and "
+        "measure what preference training does. 0: none",
+    )
 
 
-class DpoSection(Section):
-    """Direct preference optimisation."""
+class DpoSection(StepsSection):
+    """Preference training, by default direct preference optimisation (DPO)."""
 
     enabled: bool = True
     pairs: PairsSection = PairsSection()
-    epochs: float = Field(default=1.0, gt=0)
-    max_steps: int = Field(default=-1, ge=-1)
+    method: Literal["dpo", "kto", "orpo"] = Field(
+        default="dpo",
+        description="dpo (arXiv:2305.18290); kto: each text judged by itself (arXiv:2402.01306), "
+        "batch_size counts texts, two at least; orpo: learns the chosen text too and needs no "
+        "reference (arXiv:2403.07691), but all logits at once",
+    )
     learning_rate: float = Field(default=5e-6, gt=0)
     batch_size: PositiveInt = 2
-    gradient_accumulation: PositiveInt = 1
-    beta: float = Field(default=0.1, gt=0)
-    max_length: PositiveInt = 768
-    save_steps: PositiveInt = 20
+    beta: float = Field(
+        default=0.1,
+        gt=0,
+        description="what leaving the model of the first stage costs; for orpo, the weight of the "
+        "preference beside the chosen text's own loss",
+    )
+    max_drift: float | None = Field(
+        default=100.0,
+        gt=0,
+        description="nats: training stops when the model finds its own former texts (the rejected) "
+        "so much less likely, on average of ten steps. It is an estimate of the KL divergence; 100 "
+        "is about a nat a token, by which the manner is another. Unset: no limit",
+    )
+
+    @model_validator(mode="after")
+    def _kto_compares_texts(self) -> "DpoSection":
+        if self.method == "kto" and self.batch_size < 2:
+            raise ValueError(
+                "method kto estimates the divergence by the other texts of a batch: set batch_size "
+                "to 2 or more"
+            )
+        return self
 
 
 class TrainingSection(Section):
@@ -88,18 +196,27 @@ class TrainingSection(Section):
         description=f"a packaged model, a folder ({RELATIVE}) or a hub id; a decoder with a chat "
         "template, or a pretrained base model without one",
     )
-    method: Literal["lora", "qlora"] = Field(
+    method: Literal["lora", "dora", "qlora", "full"] = Field(
         default="lora",
-        description="lora: adapters on the base in bf16; qlora: on the base in four bits (NF4), "
-        "which takes about a third of the memory and somewhat more time",
+        description="lora: adapters on the base in bf16; dora: adapters that learn size and "
+        "direction apart, which helps at small ranks and takes more time; qlora: lora on the base "
+        "in four bits (NF4), which takes about a third of the memory and somewhat more time; full: "
+        "every weight, which takes some sixteen bytes a parameter and a tenth of the learning rate",
     )
     teach_end: bool = Field(
         default=False,
         description="teach a base model the token that ends its answers, where it never was: "
         "trains a row of embedding and head, so it needs serving.adapters: merged",
     )
+    sharding: Literal["none", "fsdp"] = Field(
+        default="none",
+        description="of a training in several processes, one a GPU. none: each holds the whole "
+        "model and takes a share of each batch; fsdp: each holds a share of the weights too "
+        "(FSDP2), for what one GPU can't hold",
+    )
     seed: int = 13
     canaries: CanarySection = CanarySection()
     lora: LoraSection = LoraSection()
+    pretraining: PretrainingSection = PretrainingSection()
     sft: SftSection = SftSection()
     dpo: DpoSection = DpoSection()

@@ -1,8 +1,9 @@
 """Preference pairs in the file store: the layout that `twin training pairs` writes.
 
-``pairs/<recipe>/<samples>/<version>/preferences/train.parquet`` with a ``README.md`` card and a
-``manifest.json``, under the version of the samples that the pairs are made of;
-``pairs/<recipe>/<samples>/latest.json`` names the newest of these. A version is published whole and
+``pairs/<recipe>/<samples>/<version>/preferences/train.parquet`` (and ``test.parquet`` beside it,
+which nothing is trained on) with a ``README.md`` card and a ``manifest.json``, under the version of
+the samples that the pairs are made of; ``pairs/<recipe>/<samples>/latest.json`` names the newest of
+these. A version is published whole and
 never changes.
 """
 
@@ -50,6 +51,7 @@ class PairSetManifest(BaseModel):
     made: str | None = Field(
         default=None, description="version of the model's own pairs, before people's verdicts"
     )
+    held_out: int = Field(default=0, description="pairs of test samples, to measure training on")
     pairs: int
     length_auc: float | None = Field(
         description="chance that the chosen text is the longer one; None without pairs"
@@ -107,15 +109,36 @@ class PairSets:
         Raises:
             BadDataError: their file is damaged.
         """
-        name = f"{self.folder(dataset_version, version)}/{PREFERENCES}/{Split.TRAIN.value}.parquet"
+        return self._read(dataset_version, version, Split.TRAIN)
+
+    def held_out(self, dataset_version: str, version: str) -> list[PreferencePair]:
+        """The pairs of test samples of a set; none where none were made.
+
+        Raises:
+            BadDataError: their file is damaged.
+        """
+        if not self.manifest(dataset_version, version).held_out:
+            return []
+        return self._read(dataset_version, version, Split.TEST)
+
+    def _read(self, dataset_version: str, version: str, split: Split) -> list[PreferencePair]:
+        name = f"{self.folder(dataset_version, version)}/{PREFERENCES}/{split.value}.parquet"
         return read_samples(self._files, name, PreferencePair)
 
-    def publish(self, manifest: PairSetManifest, pairs: Sequence[PreferencePair], card: str) -> str:
+    def publish(
+        self,
+        manifest: PairSetManifest,
+        pairs: Sequence[PreferencePair],
+        card: str,
+        held_out: Sequence[PreferencePair] = (),
+    ) -> str:
         """Write a pair set and make it the newest of its samples; returns its URI."""
         with tempfile.TemporaryDirectory(prefix="pairs-") as scratch:
             folder = Path(scratch)
-            path = folder / PREFERENCES / f"{Split.TRAIN.value}.parquet"
-            write_samples(path, pairs, PreferencePair)
+            parts = {Split.TRAIN: pairs, **({Split.TEST: held_out} if held_out else {})}
+            for split, rows in parts.items():
+                path = folder / PREFERENCES / f"{split.value}.parquet"
+                write_samples(path, rows, PreferencePair)
             (folder / "README.md").write_text(card, encoding="utf-8")
             (folder / "manifest.json").write_text(
                 manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"

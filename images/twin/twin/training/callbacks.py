@@ -1,25 +1,37 @@
-"""What happens around training steps: progress, metrics to MLflow, checkpoints to the store."""
+"""What happens around training steps: progress, and metrics to MLflow."""
 
 import math
-import re
+import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback  # noqa: TID253 - imported by the training functions only
 
-from twin.stores.files import FileStore
+from twin.models.bases.memory import GIB
 from twin.stores.tracking import TrackingRun
 from twin.training.lean_head import UNMEASURED
+
+
+def memory_measures() -> dict[str, float]:
+    """GiB that this process has in memory now, and the most that it has had of its GPU's."""
+    import psutil
+    import torch
+
+    found = {"memory_gib": psutil.Process().memory_info().rss / GIB}
+    if torch.cuda.is_available():
+        found["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / GIB
+    return found
 
 
 class Reporting(TrainerCallback):
     """Moves the progress bar and sends every logged number to the tracking run."""
 
-    def __init__(self, run: TrackingRun, advance: Callable[[int], None]) -> None:
+    def __init__(self, run: TrackingRun, advance: Callable[[int], None], prefix: str = "") -> None:
+        self._prefix = prefix
         self._run = run
         self._advance = advance
         self._shown = 0
+        self._counted: tuple[float, float] | None = None
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
         """Start where an earlier attempt ended."""
@@ -43,8 +55,19 @@ class Reporting(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **_kwargs: Any,
     ) -> None:
-        """Send what the trainer logs."""
-        self._send(logs or {}, state.global_step)
+        """Send what the trainer logs, and in training how fast and large it is."""
+        entry = dict(logs or {})
+        if "loss" in entry:
+            entry |= {**self._speed(entry), **memory_measures()}
+        self._send(entry, state.global_step)
+
+    def _speed(self, entry: dict[str, Any]) -> dict[str, float]:
+        """Tokens a second since the point before, padding aside."""
+        now, tokens = time.monotonic(), entry.get("num_tokens")
+        before, self._counted = self._counted, None if tokens is None else (now, float(tokens))
+        if before is None or tokens is None or now <= before[0]:
+            return {}
+        return {"tokens_per_second": (float(tokens) - before[1]) / (now - before[0])}
 
     def _move(self, step: int) -> None:
         self._advance(step - self._shown)
@@ -52,7 +75,7 @@ class Reporting(TrainerCallback):
 
     def _send(self, entry: dict[str, Any], step: int) -> None:
         metrics = {
-            "validation_loss" if name == "eval_loss" else name: float(value)
+            self._prefix + ("validation_loss" if name == "eval_loss" else name): float(value)
             for name, value in entry.items()
             if isinstance(value, int | float)
             and math.isfinite(value)
@@ -60,33 +83,3 @@ class Reporting(TrainerCallback):
             and name.removeprefix("eval_") not in UNMEASURED
         }
         self._run.log_metrics(metrics, step)
-
-
-class Checkpoints(TrainerCallback):
-    """Publishes each checkpoint, so that another machine may go on from it; keeps the newest."""
-
-    def __init__(self, files: FileStore, folder: str) -> None:
-        self._files = files
-        self._folder = folder
-
-    def on_save(self, args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
-        """Publish the checkpoint just saved, then drop the older ones."""
-        name = f"checkpoint-{state.global_step}"
-        self._files.publish_folder(
-            Path(args.output_dir) / name, f"{self._folder}/{name}", replace=True
-        )
-        for other in self._files.names(self._folder):
-            if other != name and other.startswith("checkpoint-"):
-                self._files.remove(f"{self._folder}/{other}")
-
-    def newest(self, cache: Path) -> Path | None:
-        """The newest whole checkpoint, on this machine's disk."""
-        steps = sorted(
-            (int(found[1]), name)
-            for name in self._files.names(self._folder)
-            if (found := re.fullmatch(r"checkpoint-(\d+)", name))
-            and self._files.is_published(f"{self._folder}/{name}")
-        )
-        if not steps:
-            return None
-        return self._files.fetch_folder(f"{self._folder}/{steps[-1][1]}", cache)

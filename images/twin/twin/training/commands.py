@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from twin.job import RecipeOption, ResultOption, RunIdOption, run_job
+from twin.models.gpus import is_first
 
 app = typer.Typer(help="Fine-tune the base model on the samples.", no_args_is_help=True)
 
@@ -41,7 +42,7 @@ def sft(
         run_sft,
         recipe=recipe,
         run_id=run_id,
-        result=result,
+        result=result if is_first() else None,
         changes=changes or (),
     )
 
@@ -68,7 +69,7 @@ def pairs(
         run_pairs,
         recipe=recipe,
         run_id=run_id,
-        result=result,
+        result=result if is_first() else None,
         changes=changes or (),
     )
 
@@ -94,7 +95,7 @@ def dpo(
         run_dpo,
         recipe=recipe,
         run_id=run_id,
-        result=result,
+        result=result if is_first() else None,
         changes=changes or (),
     )
 
@@ -120,6 +121,6 @@ def package(
         run_package,
         recipe=recipe,
         run_id=run_id,
-        result=result,
+        result=result if is_first() else None,
         changes=changes or (),
     )

@@ -1,11 +1,16 @@
-"""`twin training dpo`: the SFT adapter, moved from what its model writes to the author's answers.
+"""`twin training dpo`: what SFT made, moved from what its model writes to the author's answers.
 
-Direct preference optimisation (Rafailov et al., 2023, arXiv:2305.18290).
+By direct preference optimisation (Rafailov et al., 2023, arXiv:2305.18290) or another method that
+learns from the same pairs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.sample import PreferencePair
@@ -13,19 +18,22 @@ from twin.job import Job
 from twin.models.adapters import check_base, record_base
 from twin.models.bases.base_models import prepare_base_model
 from twin.models.formats.chat_format import ChatFormat
+from twin.recipes import DpoSection
 from twin.stores.files import FileStore, open_files
 from twin.stores.pair_sets import PairSetManifest, PairSets
-from twin.stores.tracking import TrackingRun, tracking_run
-from twin.training.engine import (
-    Rows,
-    Workshop,
-    dpo_trainer,
-    load_for_training,
-    scratch_folder,
-    train,
-)
+from twin.stores.tracking import TrackingRun
+from twin.training.engine import Rows, load_for_training, save_trained
+from twin.training.loop import Workshop, train
 from twin.training.plan import TrainingPlan, plan_training
+from twin.training.preference_trainers import dpo_trainer
+from twin.training.processes import training_run
+from twin.training.scratch import scratch_folder
 from twin.training.tokens import preference_rows
+
+if TYPE_CHECKING:
+    from twin.training.preference_measures import PairScores
+
+log = structlog.get_logger("twin")
 
 
 def run_dpo(job: Job) -> None:
@@ -64,6 +72,7 @@ class _Pairs:
     manifest: PairSetManifest
     uri: str
     pairs: list[PreferencePair]
+    held_out: list[PreferencePair]
 
 
 def _pairs(job: Job, files: FileStore, plan: TrainingPlan) -> _Pairs:
@@ -77,6 +86,7 @@ def _pairs(job: Job, files: FileStore, plan: TrainingPlan) -> _Pairs:
         sets.manifest(samples, plan.pairs),
         sets.uri(samples, plan.pairs),
         sets.pairs(samples, plan.pairs),
+        sets.held_out(samples, plan.pairs),
     )
 
 
@@ -87,17 +97,10 @@ def _pass_on(job: Job, files: FileStore, plan: TrainingPlan, why: str) -> None:
 
 
 def _run_tracked(job: Job, files: FileStore, plan: TrainingPlan, pairs: _Pairs) -> None:
-    tags = {"dataset_version": plan.manifest.version, "stage": "dpo", "run_id": job.run_id}
-    with tracking_run(
-        job.settings,
-        experiment=job.recipe.name,
-        name="dpo",
-        version=plan.manifest.version,
-        tags=tags,
-        key=plan.dpo,
-    ) as run:
-        job.result.uris["mlflow_run"] = run.url
-        job.result.ids["mlflow_run"] = run.id
+    with (
+        scratch_folder(job.settings, f"dpo-{job.recipe.name}") as scratch,
+        training_run(job, plan, "dpo", plan.dpo) as run,
+    ):
         plan.log_samples(run, files)
         run.log_dataset(f"{job.recipe.name} pairs", plan.pairs, pairs.uri, "training")
         dpo = job.recipe.training.dpo
@@ -115,64 +118,121 @@ def _run_tracked(job: Job, files: FileStore, plan: TrainingPlan, pairs: _Pairs) 
                 **{f"dpo.pairs.{key}": value for key, value in dpo.pairs.model_dump().items()},
             }
         )
-        with scratch_folder(job.settings, f"dpo-{job.recipe.name}") as scratch:
-            workshop = Workshop(files, scratch, f"{plan.dpo}/checkpoints")
-            _train(job, plan, pairs.pairs, workshop, run)
+        workshop = Workshop(files, scratch, f"{plan.dpo}/checkpoints")
+        _train(job, plan, pairs, workshop, run)
 
 
 def _train(
-    job: Job,
-    plan: TrainingPlan,
-    pairs: Sequence[PreferencePair],
-    workshop: Workshop,
-    run: TrackingRun,
+    job: Job, plan: TrainingPlan, pairs: _Pairs, workshop: Workshop, run: TrackingRun
 ) -> None:
-    from peft import PeftModel
+    from twin.training.preference_measures import length_measures, score_pairs
 
+    knobs = job.recipe.training.dpo
     folder = prepare_base_model(plan.base.name, job.settings)
-    base, chat = load_for_training(folder, job.settings, job.recipe.training)
-    files = workshop.files
-    rows = _rows(job, pairs, chat)
+    before = workshop.files.fetch_folder(plan.sft_adapter, workshop.scratch / "sft")
+    check_base(before, plan.base)
+    model, reference, chat = _load(job, folder, before)
+    rows = _rows(job, pairs.pairs, chat)
     if not rows:
         raise BadDataError(
             "no preference pair fits: raise training.dpo.max_length "
-            f"({job.recipe.training.dpo.max_length}), or set training.dpo.enabled to false"
+            f"({knobs.max_length}), or set training.dpo.enabled to false"
         )
-    before = files.fetch_folder(plan.sft_adapter, workshop.scratch / "sft")
-    check_base(before, plan.base)
-    model = PeftModel.from_pretrained(base, before, is_trainable=True)
-    scratch = workshop.scratch / "trainer"
-    trainer = dpo_trainer(model, chat, job.recipe.training, scratch, rows)
-    summary = train(trainer, job, run, workshop, "preference training (DPO)")
+    held_out = _rows(job, pairs.held_out, chat)
+    trainer = dpo_trainer(
+        model, chat, job.recipe.training, workshop.scratch / "trainer", rows, reference
+    )
+    scores = score_pairs(trainer.model, held_out, knobs.batch_size)
+    limit = _limit_drift(trainer, knobs)
+    kept = knobs.checkpoints_kept
+    summary = train(trainer, job, run, workshop, "preference training", kept=kept)
     job.counts.written = trainer.state.global_step
     job.result.detail.update(
         steps=trainer.state.global_step,
         train_loss=summary["train_loss"],
         train_seconds=summary["train_runtime"],
+        lengths=length_measures(rows),
         **_last_rewards(trainer),
+        **limit(),
     )
+    if held_out:
+        _measure(job, run, trainer, held_out, scores)
     adapter = workshop.scratch / "adapter"
-    trainer.model.save_pretrained(adapter, selected_adapters=["default"])
+    save_trained(trainer, adapter)
     record_base(adapter, plan.base)
     run.flush()  # before the adapter is published: after that, nobody would send them
-    files.publish_folder(adapter, plan.dpo_adapter)
-    files.remove(workshop.checkpoints)
+    workshop.publish(adapter, plan.dpo_adapter)
+
+
+def _load(job: Job, folder: Path, before: Path) -> tuple[Any, Any, ChatFormat]:
+    """What is trained further, its reference where that is a model of its own, and the chat format.
+
+    With ``training.dpo.method: orpo`` there is no reference.
+    """
+    training = job.recipe.training
+    if training.method != "full":
+        from peft import PeftModel
+
+        base, chat = load_for_training(folder, job.settings, training)
+        return PeftModel.from_pretrained(base, before, is_trainable=True), None, chat
+    model, chat = load_for_training(folder, job.settings, training, before)
+    if training.dpo.method == "orpo":
+        return model, None, chat
+    frozen = training.model_copy(update={"method": "lora"})  # read only, so in bf16
+    reference, _ = load_for_training(folder, job.settings, frozen, before)
+    return model, reference.requires_grad_(False), chat
+
+
+def _limit_drift(trainer: Any, knobs: DpoSection) -> Callable[[], dict[str, object]]:
+    """Have the training stop at the recipe's drift; what is returned says how far it has come."""
+    from twin.training.preference_measures import DriftLimit, drift_of
+
+    if knobs.method == "orpo":  # which has no reference to drift from
+        return dict
+    trainer.add_callback(DriftLimit(knobs.beta, knobs.max_drift))
+
+    def reached() -> dict[str, object]:
+        drift = drift_of(trainer.state.log_history, knobs.beta)
+        if drift is None:
+            return {}
+        if knobs.max_drift is None or drift <= knobs.max_drift:
+            return {"drift": drift}
+        warning = (
+            f"stopped after {trainer.state.global_step} steps: the model finds its own former "
+            f"texts {drift:.1f} nats less likely, more than training.dpo.max_drift "
+            f"({knobs.max_drift}). Lower training.dpo.learning_rate, or raise beta"
+        )
+        log.warning("drift", reason=warning)
+        return {"drift": drift, "stopped": warning}
+
+    return reached
+
+
+def _measure(
+    job: Job, run: TrackingRun, trainer: Any, held_out: Rows, before: "PairScores"
+) -> None:
+    """What the training does to pairs of test samples, for the result and MLflow."""
+    from twin.training.preference_measures import held_out_measures, score_pairs
+
+    knobs = job.recipe.training.dpo
+    after = score_pairs(trainer.model, held_out, knobs.batch_size)
+    measures = held_out_measures(held_out, before, after, knobs.beta)
+    job.result.detail["held_out"] = measures
+    run.log_metrics({f"held_out.{name}": value for name, value in measures.items()})
 
 
 def _last_rewards(trainer: Any) -> dict[str, float]:
     """How the policy judged the last pairs: margin of the chosen, and how often it won."""
-    entries = [entry for entry in trainer.state.log_history if "rewards/margins" in entry]
-    if not entries:
-        return {}
-    tail = entries[-10:]
-    return {
-        name: sum(entry[f"rewards/{name}"] for entry in tail) / len(tail)
-        for name in ("margins", "accuracies")
-    }
+    found = {}
+    for name in ("margins", "accuracies"):
+        logged = [e[f"rewards/{name}"] for e in trainer.state.log_history if f"rewards/{name}" in e]
+        if logged:
+            found[name] = fmean(logged[-10:])
+    return found
 
 
 def _rows(job: Job, pairs: Sequence[PreferencePair], chat: ChatFormat) -> Rows:
-    job.counts.read = len(pairs)
+    job.counts.read += len(pairs)
 
     def too_long(pair_id: str, length: int) -> None:
         job.skip_item(pair_id, f"{length} tokens, more than training.dpo.max_length")

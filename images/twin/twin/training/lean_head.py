@@ -5,7 +5,8 @@ prompt's positions; elsewhere (TRL 1.16) it scores every position against all 26
 them in float32 for entropy and other metrics, recomputes the logits in the backward pass and
 multiplies the gradient in float32. Here the same interface is answered by
 `twin.models.token_log_probabilities`, which does none of that and gives the same log-probabilities
-and gradients. Entropy and mean logits are not computed (they are metrics only, and read zero).
+and gradients. Whether a token was the likeliest costs nothing there; entropy and mean logits would
+cost a pass each over all logits, are metrics only, and read zero.
 """
 
 import functools
@@ -15,19 +16,21 @@ import torch  # noqa: TID253 - imported by the training functions only
 from trl.trainer.utils import FusedCausalLMOutput  # noqa: TID253 - as torch above
 
 from twin.models.output_head import OutputHead
-from twin.models.token_log_probabilities import token_log_probabilities
+from twin.models.token_log_probabilities import scored_tokens
 
-UNMEASURED = frozenset({"entropy", "logits/chosen", "logits/rejected", "mean_token_accuracy"})
+UNMEASURED = frozenset({"entropy", "logits/chosen", "logits/rejected"})
 """Metrics of TRL that need all logits; they are not reported."""
 
 
 def use_lean_head(trainer: Any) -> None:
     """Give a TRL trainer on the CPU the lean head; on an accelerator TRL's own is as good.
 
+    One whose weights are shared out among processes keeps TRL's too, which gathers the head's.
+
     Raises:
         BadDataError: the model scores words in a way that is not known here.
     """
-    if trainer.accelerator.device.type != "cpu":
+    if trainer.accelerator.device.type != "cpu" or trainer.is_fsdp_enabled:
         return
     for model in {trainer.model, getattr(trainer, "ref_model", None)} - {None}:
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
@@ -55,15 +58,16 @@ def _answer_log_probabilities(model: Any, labels: torch.Tensor, *args: Any, **kw
     hidden = model.base_model(*args, **kwargs).last_hidden_state[:, :-1]
     targets = labels[:, 1:]
     mask = targets != -100
-    head = OutputHead.of(model)
-    found = token_log_probabilities(hidden[mask].to(head.weight.dtype), head, targets[mask])
+    # In bf16 whatever the weights are in: those of full fine-tuning are in float32.
+    states = hidden[mask].to(torch.bfloat16)
+    found, likeliest = scored_tokens(states, OutputHead.of(model), targets[mask])
     unmeasured = torch.zeros(mask.shape)
     return FusedCausalLMOutput(
         loss=-found.sum() / mask.sum().clamp(min=1),
         log_probs=unmeasured.masked_scatter(mask, found),
         entropy=unmeasured,
         mean_logits=unmeasured,
-        is_top1=torch.zeros_like(mask),
+        is_top1=torch.zeros_like(mask).masked_scatter(mask, likeliest),
         label_mask=mask,
     )
 

@@ -17,8 +17,8 @@ from twin.rag.prompt import PROMPT_VERSION
 from twin.stores.files import FileStore, folder_digest, open_files
 from twin.stores.registry import TRIAL, ModelVersion, Registry
 from twin.stores.tracking import tracking_run
-from twin.training.engine import scratch_folder
 from twin.training.plan import TrainingPlan, plan_training
+from twin.training.scratch import scratch_folder
 
 
 def run_package(job: Job) -> None:

@@ -27,6 +27,11 @@ def render_pair_card(manifest: PairSetManifest, pairs: Sequence[PreferencePair])
             "",
             f"Pairs: {manifest.pairs}, of {manifest.samples} training samples and "
             f"{manifest.candidates} texts that the model wrote to them.",
+            *(
+                [f"Held out: {manifest.held_out} pairs of test samples, to measure training on."]
+                if manifest.held_out
+                else []
+            ),
             "",
             *_people(manifest),
             *_figures(manifest),
@@ -41,11 +46,11 @@ def _front_matter(manifest: PairSetManifest) -> list[str]:
     # `datasets` cannot read a Parquet file without rows, so an empty set is not offered.
     if not manifest.pairs:
         return []
-    name = f"{PREFERENCES}/train.parquet"
+    splits = ("train", "test") if manifest.held_out else ("train",)
     lines = [
         f"- config_name: {PREFERENCES}",
         "  data_files:",
-        f"  - {{split: train, path: {name}}}",
+        *(f"  - {{split: {split}, path: {PREFERENCES}/{split}.parquet}}" for split in splits),
     ]
     return ["---", "configs:", *lines, "---", ""]
 

@@ -33,12 +33,12 @@ from twin.training.candidates import (
     sampling,
     write_candidates,
 )
-from twin.training.engine import scratch_folder
 from twin.training.pair_card import render_pair_card
 from twin.training.pair_choice import Choice, Reason, auc_of, balanced, choice_of
 from twin.training.pair_judge import worse_only
 from twin.training.pair_reviews import review
 from twin.training.plan import TrainingPlan, plan_training
+from twin.training.scratch import scratch_folder
 
 log = structlog.get_logger("twin")
 
@@ -76,7 +76,8 @@ def _make(job: Job, files: FileStore, plan: TrainingPlan) -> None:
     base = prepare_base_model(plan.base.name, job.settings)
     passed_over: Counter[str] = Counter()
     chosen = _chosen(job, files, plan, base, passed_over)
-    written = _written(job, files, plan, base, chosen)
+    held_out = _held_out(job, files, plan, base)
+    written = _written(job, files, plan, base, [*chosen, *held_out])
     dropped: Counter[Reason] = Counter()
     choices = _choices(job, chosen, written, dropped)
     if (judge := job.recipe.judge) is not None:
@@ -91,6 +92,7 @@ def _make(job: Job, files: FileStore, plan: TrainingPlan) -> None:
             "otherwise (training.sft), or set training.dpo.enabled to false"
         )
     pairs = [_pair(job, choice) for choice in choices]
+    measured = [_pair(job, choice) for choice in _choices(job, held_out, written, Counter())]
     manifest = PairSetManifest(
         version=plan.made,
         recipe=job.recipe.name,
@@ -104,11 +106,13 @@ def _make(job: Job, files: FileStore, plan: TrainingPlan) -> None:
         passed_over=dict(sorted(passed_over.items())),
         candidates=texts,
         dropped={reason.value: dropped[reason] for reason in Reason if dropped[reason]},
+        held_out=len(measured),
         pairs=len(pairs),
         length_auc=auc_of(choices),
         likeness=round(fmean(c.rejected.likeness for c in choices), 4) if choices else None,
     )
-    PairSets(files, job.recipe.name).publish(manifest, pairs, render_pair_card(manifest, pairs))
+    card = render_pair_card(manifest, pairs)
+    PairSets(files, job.recipe.name).publish(manifest, pairs, card, measured)
     for unfinished in (plan.candidates, plan.replies):
         files.remove(unfinished)
 
@@ -132,7 +136,8 @@ def _review(job: Job, files: FileStore, plan: TrainingPlan) -> None:
             "likeness": round(fmean(likenesses), 4) if likenesses else None,
         }
     )
-    sets.publish(manifest, reviewed.pairs, render_pair_card(manifest, reviewed.pairs))
+    card = render_pair_card(manifest, reviewed.pairs)
+    sets.publish(manifest, reviewed.pairs, card, sets.held_out(samples, plan.made))
 
 
 def _chosen(
@@ -158,6 +163,23 @@ def _chosen(
             f"({dpo.max_length}), or set training.dpo.enabled to false"
         )
     return chosen
+
+
+def _held_out(job: Job, files: FileStore, plan: TrainingPlan, base: Path) -> list[InstructSample]:
+    """Test samples that are written to as well: their pairs measure, and teach nothing."""
+    dpo = job.recipe.training.dpo
+    if not dpo.pairs.max_held_out:
+        return []
+    samples = SampleSets(files, job.recipe.name).instruct(plan.manifest.version, Split.TEST)
+    knobs = dpo.pairs.model_copy(update={"max_pairs": dpo.pairs.max_held_out})
+    return choose_samples(
+        draw_order(samples, job.recipe.training.seed),
+        ChatFormat.load(base),
+        job.recipe.author.name,
+        knobs,
+        dpo.max_length,
+        lambda _reason: None,
+    )
 
 
 def _written(
@@ -247,6 +269,7 @@ def _report(job: Job, manifest: PairSetManifest) -> None:
         likeness=manifest.likeness,
         reviewed=manifest.reviewed,
         feedback=manifest.feedback,
+        held_out=manifest.held_out,
     )
     log.info(
         "preference pairs",

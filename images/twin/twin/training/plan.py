@@ -50,6 +50,11 @@ class TrainingPlan:
         return f"{self.sft}/adapter"
 
     @property
+    def pretrained(self) -> str:
+        """Folder of what continued pretraining has made, while SFT is unfinished."""
+        return f"{self.sft}/pretrained"
+
+    @property
     def candidates(self) -> str:
         """File of what the model has written so far, while the pairs are unfinished."""
         return f"{self.sft.removesuffix('/sft')}/candidates-{self.made}.json"
@@ -101,6 +106,7 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         training.lora.model_dump_json(),
         training.sft.model_dump_json(),
         *([training.canaries.model_dump_json()] if training.canaries.count else []),
+        *([training.pretraining.model_dump_json()] if training.pretraining.epochs else []),
     )
     root = f"training/{recipe.name}/{sft}"
     made = _fingerprint(

@@ -8,21 +8,19 @@ from twin.domain.sample import Split
 from twin.job import Job
 from twin.models.adapters import record_base
 from twin.models.bases.base_models import prepare_base_model
-from twin.models.bases.memory import FOUR_BITS, check_memory
+from twin.models.bases.memory import GIB
 from twin.models.formats.chat_format import ChatFormat
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
-from twin.stores.tracking import TrackingRun, tracking_run
-from twin.training.engine import (
-    Rows,
-    Workshop,
-    load_for_training,
-    scratch_folder,
-    sft_trainer,
-    train,
-)
+from twin.stores.tracking import TrackingRun
+from twin.training.engine import Rows, load_for_training, save_trained, sft_trainer
+from twin.training.loop import Workshop, train
+from twin.training.memory_estimate import check_room
 from twin.training.plan import TrainingPlan, plan_training
 from twin.training.planted import planted
+from twin.training.pretraining import load_pretrained, pretrain
+from twin.training.processes import training_run
+from twin.training.scratch import scratch_folder
 from twin.training.tokens import instruct_rows
 
 
@@ -31,8 +29,10 @@ def run_sft(job: Job) -> None:
 
     Raises:
         NothingToDo: it was.
-        BadDataError: there are no samples, or none that fits ``training.sft.max_length``.
-        TryAgainError: MLflow did not answer. What was trained is kept in checkpoints.
+        BadDataError: there are no samples, or none that fits ``training.sft.max_length``; or loss
+            or gradients are no numbers. The last good checkpoint is kept.
+        TryAgainError: MLflow did not answer, the file store was away for long, SIGTERM has come,
+            or another process trains this. What was trained is kept in checkpoints.
     """
     files = open_files(job.settings)
     plan = plan_training(job.recipe, job.settings, files)
@@ -40,32 +40,21 @@ def run_sft(job: Job) -> None:
     job.result.uris["adapter"] = files.uri(plan.sft_adapter)
     if files.is_published(plan.sft_adapter):
         raise NothingToDo(f"the adapter of samples {plan.manifest.version} is trained already")
-    tags = {"dataset_version": plan.manifest.version, "stage": "sft", "run_id": job.run_id}
-    with tracking_run(
-        job.settings,
-        experiment=job.recipe.name,
-        name="sft",
-        version=plan.manifest.version,
-        tags=tags,
-        key=plan.sft,
-    ) as run:
-        job.result.uris["mlflow_run"] = run.url
-        job.result.ids["mlflow_run"] = run.id
+    with (
+        scratch_folder(job.settings, f"sft-{job.recipe.name}") as scratch,
+        training_run(job, plan, "sft", plan.sft) as run,
+    ):
         run.log_params({**_parameters(job, plan), "base_digest": plan.base.digest})
         plan.log_samples(run, files)
-        with scratch_folder(job.settings, f"sft-{job.recipe.name}") as scratch:
-            workshop = Workshop(files, scratch, f"{plan.sft}/checkpoints")
-            _train(job, files, plan, workshop, run)
+        workshop = Workshop(files, scratch, f"{plan.sft}/checkpoints")
+        _train(job, files, plan, workshop, run)
 
 
 def _train(
     job: Job, files: FileStore, plan: TrainingPlan, workshop: Workshop, run: TrackingRun
 ) -> None:
     base = prepare_base_model(plan.base.name, job.settings)
-    weights = sum(path.stat().st_size for path in base.glob("*.safetensors"))
-    is_packed = job.recipe.training.method == "qlora"
-    check_memory(plan.base.name, round(FOUR_BITS * weights) if is_packed else weights)
-    model, chat = load_for_training(base, job.settings, job.recipe.training)
+    chat = ChatFormat.load(base)
     rows = _rows(job, files, plan, chat, Split.TRAIN)
     validation = _rows(job, files, plan, chat, Split.VALIDATION)
     most = job.recipe.training.sft.max_validation_samples
@@ -75,32 +64,42 @@ def _train(
             "no training sample fits: raise training.sft.max_length "
             f"({job.recipe.training.sft.max_length}) or lower datasets.context_passages"
         )
+    longest = max(row["length"] for row in rows)
+    estimate = check_room(plan.base.name, base, job.recipe.training, longest)
+    job.result.detail["memory_estimate_gib"] = round(estimate / GIB, 2)
+    if job.recipe.training.pretraining.epochs:
+        samples = SampleSets(files, job.recipe.name).instruct(plan.manifest.version, Split.TRAIN)
+        pretrain(job, plan, base, samples, workshop, run)
+        model, chat = load_pretrained(job, plan, base, workshop)
+    else:
+        model, chat = load_for_training(base, job.settings, job.recipe.training)
     trainer = sft_trainer(
         model, chat, job.recipe.training, workshop.scratch / "trainer", rows, validation
     )
-    summary = train(trainer, job, run, workshop, "fine-tuning (SFT)")
+    kept = job.recipe.training.sft.checkpoints_kept
+    summary = train(trainer, job, run, workshop, "fine-tuning (SFT)", kept=kept)
     if validation:
         job.result.detail["validation_loss"] = _validation_loss(trainer)
-    _report(job, run, trainer, summary, rows)
+    _report(job, trainer, summary, rows)
     adapter = workshop.scratch / "adapter"
-    trainer.model.save_pretrained(adapter)
+    save_trained(trainer, adapter)
     record_base(adapter, plan.base)
     run.flush()  # before the adapter is published: after that, nobody would send them
-    files.publish_folder(adapter, plan.sft_adapter)
-    files.remove(workshop.checkpoints)
+    workshop.publish(adapter, plan.sft_adapter)
+    files.remove(plan.pretrained)
 
 
 def _validation_loss(trainer: Any) -> float:
-    """After the last step: measured, unless the curve ends there."""
+    """Of what the training ends with: measured, unless the curve has it."""
+    if trainer.args.load_best_model_at_end and trainer.state.best_metric is not None:
+        return float(trainer.state.best_metric)
     measured = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
     if measured and measured[-1]["step"] == trainer.state.global_step:
         return float(measured[-1]["eval_loss"])
     return float(trainer.evaluate()["eval_loss"])
 
 
-def _report(
-    job: Job, run: TrackingRun, trainer: Any, summary: dict[str, float], rows: Rows
-) -> None:
+def _report(job: Job, trainer: Any, summary: dict[str, float], rows: Rows) -> None:
     """Speed of this attempt, in tokens of prompt and answer a second."""
     seconds = summary["train_runtime"]
     epochs = trainer.state.epoch or 0.0
@@ -111,7 +110,6 @@ def _report(
     )
     if "resumed_from" not in job.result.detail:
         job.result.detail["tokens_per_second"] = round(tokens / max(seconds, 1e-9), 1)
-        run.log_metrics({"tokens_per_second": tokens / max(seconds, 1e-9)})
 
 
 def _rows(job: Job, files: FileStore, plan: TrainingPlan, chat: ChatFormat, split: Split) -> Rows:
@@ -138,5 +136,6 @@ def _parameters(job: Job, plan: TrainingPlan) -> dict[str, object]:
         "teach_end": training.teach_end,
         **{f"canaries.{key}": value for key, value in training.canaries.model_dump().items()},
         **{f"lora.{key}": value for key, value in training.lora.model_dump().items()},
+        **{f"pretraining.{key}": v for key, v in training.pretraining.model_dump().items()},
         **{f"sft.{key}": value for key, value in training.sft.model_dump().items()},
     }

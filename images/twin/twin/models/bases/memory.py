@@ -79,15 +79,27 @@ def training_memory(config: dict[str, Any], parameters: int, rank: int, tokens: 
         rank: of the adapter, on all linear layers of the body.
         tokens: of a batch, padding included.
     """
+    adapter = adapter_parameters(config, rank) * _TRAINED
+    kept = kept_of_a_layer(config) * int(config["num_hidden_layers"])
+    return round(LIBRARIES + BF16 * parameters + adapter + kept * tokens)
+
+
+def adapter_parameters(config: dict[str, Any], rank: int) -> int:
+    """Numbers of an adapter on all linear layers of the body."""
     hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
-    layers = int(config["num_hidden_layers"])
     query, key = _widths(config)
     linear = 2 * (hidden + query) + 2 * (hidden + key) + 3 * (hidden + inner)
-    adapter = layers * rank * linear * _TRAINED
-    # What a layer keeps of a token for the backward pass, in bf16: inputs and outputs of its
-    # linear layers and norms, and the gated product.
-    kept = 2 * (6 * hidden + 2 * query + 2 * key + 4 * inner)
-    return round(LIBRARIES + BF16 * parameters + adapter + layers * kept * tokens)
+    return int(config["num_hidden_layers"]) * rank * linear
+
+
+def kept_of_a_layer(config: dict[str, Any]) -> int:
+    """Bytes that a layer keeps of a token for the backward pass.
+
+    In bf16: inputs and outputs of its linear layers and norms, and the gated product.
+    """
+    hidden, inner = int(config["hidden_size"]), int(config["intermediate_size"])
+    query, key = _widths(config)
+    return 2 * (6 * hidden + 2 * query + 2 * key + 4 * inner)
 
 
 def serving_memory(config: dict[str, Any], parameters: int, tokens: int) -> int:
