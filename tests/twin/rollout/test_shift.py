@@ -55,7 +55,9 @@ def test_what_is_bad_at_once_gets_no_traffic(make_stage, kind):
         stage.roll(stage.two)
     assert "version 1 serves on" in str(error.value)
     assert stage.weights == {"1": 100}
-    assert events(stage)[-1] == "2 failed"
+    # A version that does not answer may do so later; what it answers will not change.
+    ending = "interrupted" if kind == "fails" else "failed"
+    assert events(stage)[-1] == f"2 {ending}"
     assert reason in stage.state().history[-1].message
     assert not [item for item in events(stage) if item.startswith("2 5")]
     assert stage.serve.config == render([stage.state()], stage.settings)

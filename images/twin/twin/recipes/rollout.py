@@ -92,10 +92,10 @@ class RolloutSection(Section):
     )
     analysis: tuple[AnalysisSection, ...] = DEFAULT_ANALYSIS
     analysis_seconds: float = Field(
-        default=120.0,
+        default=60.0,
         ge=0,
         description="how long a step waits, at most, for metrics that are undecided; where nobody "
-        "has asked anything during step_seconds, it does not wait",
+        "has asked the new version anything during step_seconds, it does not wait",
     )
     warm_seconds: int = Field(
         default=0,

@@ -1,13 +1,15 @@
 """Registry, wanted state and what serves are compared; what differs is repaired, or told."""
 
-from twin.domain.errors import BadDataError, NothingToDo, TwinError
+from datetime import UTC, datetime
+
+from twin.domain.errors import BadDataError, NothingToDo, TryAgainError, TwinError
 from twin.domain.rollout import RolloutState, application_name
 from twin.job import Job, log
 from twin.rollout.endpoint import Endpoint
 from twin.rollout.running import champion_of, holding, switch
 from twin.rollout.shift import Shift
 from twin.rollout.steering import is_under_way
-from twin.rollout.transitions import baseline
+from twin.rollout.transitions import baseline, retired
 from twin.rollout.waiting import runs
 from twin.stores.deployments import open_deployments
 from twin.stores.registry import ModelVersion
@@ -53,8 +55,8 @@ def _agrees(job: Job, state: RolloutState) -> bool:
     """Whether what should serve does, and nothing is half done."""
     if not baseline(state).serves_as(state):
         return False
-    if state.warm is not None:
-        return False  # whether its time is over is looked at by who holds the lease
+    if retired(state, datetime.now(UTC)) != state:
+        return False
     if not state.versions:
         return True
     found = open_deployments(job.settings).applications()
@@ -63,17 +65,18 @@ def _agrees(job: Job, state: RolloutState) -> bool:
     }
     if not all(runs(found.get(name)) for name in wanted):
         return False
-    return Endpoint(job.settings).weights(state.model) == state.weights
+    shares = {item.version: state.weights.get(item.version, 0) for item in state.running}
+    return Endpoint(job.settings).weights(state.model) == shares
 
 
 def _repair(job: Job, shift: Shift, state: RolloutState) -> None:
     repaired = []
     if not baseline(state).serves_as(state):
-        shift.back_out("its job has ended in the middle")
+        shift.back_out(TryAgainError("its job has ended in the middle"))
         repaired.append("weights put back")
     elif shift.retire_warm():
         repaired.append("warm version retired")
-    elif not _agrees(job, state) and state.warm is None:
+    elif not _agrees(job, state):
         shift.repair()
         repaired.append("Serve told anew")
     if repaired:

@@ -102,7 +102,7 @@ def abort(job: Job) -> None:
         raise NothingToDo(f"no rollout of {model} is under way")
     brought = state.versions[-1].version
     with holding(job, ends_others=True) as shift:
-        serving = shift.back_out(f"ended by hand (run {job.run_id})")
+        serving = shift.back_out(BadDataError(f"ended by hand (run {job.run_id})"))
         job.counts.written += 1
     job.result.ids.update(model=model, model_version=serving.version if serving else "")
     if serving is not None:

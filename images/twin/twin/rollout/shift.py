@@ -133,12 +133,12 @@ class Shift:
             raise _with_outcome(error, self.model, new, base) from None
         self._retire(before, new, serving)
 
-    def back_out(self, reason: str) -> ServedVersion | None:
+    def back_out(self, reason: TwinError) -> ServedVersion | None:
         """Put back what was settled, after a rollout that is no more; returns what serves."""
         state = self._owner.state()
         brought = state.versions[-1] if state.versions else None
         if brought is not None:
-            self._back_out(brought, BadDataError(reason))
+            self._back_out(brought, reason)
         return baseline(state).serving
 
     def retire_warm(self) -> bool:
@@ -223,7 +223,9 @@ class Shift:
 
         wait_for_weights(self._make_so(f"{share}%", new, given), self._endpoint)
         at_least = serving.step_seconds
-        at_most = max(at_least, serving.rollout.analysis_seconds)
+        # With all the traffic there is nothing left to compare with.
+        more = serving.rollout.analysis_seconds if share < ALL else 0
+        at_most = max(at_least, more)
         self._watch(new, evidence, at_least, at_most)
 
     def _watch(
@@ -246,12 +248,15 @@ class Shift:
             figures = evidence.look()
             if failed := named(figures, "failed"):
                 raise BadDataError(f"answers are worse than those before: {as_words(failed)}")
-            undecided = named(figures, "undecided")
             seconds = time.monotonic() - begun
-            quiet = at_least > 0 and not evidence.answers
-            if seconds >= at_least and (not undecided or quiet or seconds >= at_most):
+            if seconds >= at_least and (
+                not figures
+                or seconds >= at_most
+                or _are_clear(figures)
+                or (at_least > 0 and not evidence.answers)
+            ):
                 self._note_figures(figures)
-                self._leave_undecided(undecided)
+                self._leave_undecided(named(figures, "undecided"))
                 return
             if time.monotonic() - written > FIGURES_SECONDS:
                 self._note_figures(figures)
@@ -307,8 +312,10 @@ class Shift:
         """Put back what served before; its own failure must not hide the first."""
         log.warning("backing out", model=self.model, version=new.version, reason=str(error))
         begun = time.monotonic()
+        # What is no fault of the version may be tried again.
+        name = "failed" if isinstance(error, BadDataError) else "interrupted"
         try:
-            state = self._make_so("failed", new, baseline, str(error))
+            state = self._make_so(name, new, baseline, str(error))
             if state.versions:
                 wait_for_weights(state, self._endpoint)
         except TwinError as second:
@@ -346,6 +353,12 @@ class Shift:
 
     def _apply(self) -> None:
         self._deployments.apply(lambda: render(self._owner.states.all(), self._settings))
+
+
+def _are_clear(figures: Sequence[Measured]) -> bool:
+    """Whether what has come in is decided; a metric of which nothing comes in holds up nobody."""
+    seen = [figure for figure in figures if figure.pairs]
+    return bool(seen) and not named(seen, "undecided")
 
 
 def _check_version(name: str, answer: Answer, new: ServedVersion) -> None:

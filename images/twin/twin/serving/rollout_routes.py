@@ -9,7 +9,7 @@ from twin.domain.feedback import KeptAnswer
 from twin.domain.observation import RouterReports, Verdict
 from twin.serving.access import ROLLOUTS
 from twin.serving.observing import Observations, ObservedBackend
-from twin.serving.openapi import READING
+from twin.serving.openapi import refusals
 from twin.serving.sticky import unit_of
 
 #: A score below this is a thumb down.
@@ -19,7 +19,7 @@ GOOD_SCORE = 0.5
 def add_rollouts(app: FastAPI, backend: ObservedBackend) -> None:
     """Add ``/v1/rollouts/{model}``."""
 
-    @app.get(ROLLOUTS + "/{model}", responses=READING)
+    @app.get(ROLLOUTS + "/{model}", responses=refusals(400, 401, 403, 429, 500, 503))
     async def rollout(
         model: str,
         since: Annotated[
