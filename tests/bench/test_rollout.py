@@ -2,12 +2,12 @@
 
 In this process the router is the real one, and versions answer as is written down for them
 (tests/twin/rollout/serve_in_process.py): what is measured is whether the weights, the analysis and
-the way back do what they promise, rollout after rollout. Rollouts of real models on a real Ray, with
-callers, are tests of `make test` (tests/twin/rollout/test_rollout.py).
+the way back do what they promise, rollout after rollout. Rollouts of real models on a real Ray,
+with callers, are tests of `make test` (tests/twin/rollout/test_rollout.py).
 
 Resumable: each rollout is a line of the file TWIN_BENCH_ROLLOUTS names (build/rollouts.jsonl), and
-those that are there already are not run again. TWIN_BENCH_GOOD and TWIN_BENCH_BAD say how many there
-are to be in all.
+those that are there already are not run again. TWIN_BENCH_GOOD and TWIN_BENCH_BAD say how many
+there are to be in all.
 """
 
 import collections

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 import uvicorn
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from tests import servers
@@ -33,6 +34,7 @@ from twin.serving.routing import RoutingTable, Target
 from twin.settings import Settings
 from twin.stores.deployments import Application, ApplicationStatus
 from twin.stores.files import open_files
+from twin.stores.ray_serve import PATH
 from twin.stores.rollout_states import RolloutStates
 from twin.stores.serve_config import ROUTER, recipe_of
 
@@ -158,16 +160,39 @@ def client_of(serve: ServeInProcess, settings: Settings) -> TestClient:
 
 @contextlib.contextmanager
 def listening(serve: ServeInProcess, settings: Settings) -> Iterator[Settings]:
-    """The router on a port, until the block ends; yields settings that name it."""
+    """The router on a port, until the block ends; yields settings that name it.
+
+    Serve's REST API is there too, so that the commands of `twin rollout` work as they are.
+    """
     port = servers.free_port()
-    config = uvicorn.Config(app_of(serve, settings), port=port, log_level="warning")
+    app = app_of(serve, settings)
+    _add_control(app, serve)
+    config = uvicorn.Config(app, port=port, log_level="warning")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     servers.wait_until(lambda: server.started, "the router", 20)
-    yield settings.model_copy(update={"endpoint_url": f"http://127.0.0.1:{port}"})
+    url = f"http://127.0.0.1:{port}"
+    yield settings.model_copy(update={"endpoint_url": url, "serve_api_url": url})
     server.should_exit = True
     thread.join(20)
+
+
+def _add_control(app: FastAPI, serve: ServeInProcess) -> None:
+    """Serve's REST API, as far as `twin.stores.ray_serve` asks for it."""
+
+    @app.put(PATH)
+    def apply(config: dict) -> None:
+        serve.apply(lambda: config)
+
+    @app.get(PATH)
+    def applications() -> dict:
+        return {
+            "applications": {
+                name: {"status": found.status, "message": found.message}
+                for name, found in serve.applications().items()
+            }
+        }
 
 
 def versions(settings: Settings, *numbers: str) -> list[ServedVersion]:

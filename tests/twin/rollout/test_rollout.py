@@ -163,30 +163,6 @@ def test_a_caller_who_leaves_stops_the_generation(serving_platform, bring):
     servers.wait_until(stopped, "the trace of a stopped generation", 30)
 
 
-def test_without_a_champion_there_is_nothing_to_roll_out(serving_platform):
-    recipes = serving_platform.settings.recipes
-    text = (recipes / "tiny.yaml").read_text().replace("name: tiny", "name: other")
-    (recipes / "other.yaml").write_text(text)
-    done = serving_platform.twin("rollout", "start", "--recipe", "other")
-    assert done.returncode == ExitCode.BAD_DATA
-    assert "twin-other has no champion yet" in done.stderr
-    back = serving_platform.twin("rollout", "rollback", "--recipe", "other")
-    assert back.returncode == ExitCode.BAD_DATA
-    assert "no version served before" in back.stderr
-
-
-def test_a_serve_or_a_registry_that_is_down_is_tried_again(serving_platform, bring):
-    bring("1")
-    nowhere = f"http://127.0.0.1:{servers.free_port()}"
-    start = ("rollout", "start", "--recipe", "tiny")
-    done = serving_platform.twin(*start, TWIN_SERVE_API_URL=nowhere)
-    assert done.returncode == ExitCode.TRY_AGAIN
-    assert "twin serving start" in done.stderr
-    done = serving_platform.twin(*start, TWIN_MLFLOW_TRACKING_URI=nowhere)
-    assert done.returncode == ExitCode.TRY_AGAIN
-    assert weights(serving_platform) == {"1": 100}
-
-
 def test_no_request_is_lost_while_versions_change(serving_platform, bring, registry):
     bring("1")
     with asking(serving_platform) as load:
@@ -246,29 +222,6 @@ def test_a_rollout_that_is_told_to_end_puts_the_old_weights_back(serving_platfor
     assert weights(serving_platform) == {"1": 100}
 
 
-def test_what_a_killed_rollout_and_a_lost_configuration_leave_is_repaired(
-    serving_platform, bring, registry
-):
-    bring("1")
-    nothing = serving_platform.twin("rollout", "reconcile", "--recipe", "tiny")
-    registry.promote("twin-tiny", "2")
-    states = RolloutStates(serving_platform.settings)
-    process = serving_platform.start_twin("rollout", "start", "--recipe", "tiny")
-    servers.wait_until(lambda: len(states.load("twin-tiny").weights) == 2, "shared traffic")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    registry.promote("twin-tiny", "1")
-    done = serving_platform.twin("rollout", "reconcile", "--recipe", "tiny")
-    assert done.returncode == ExitCode.DONE, done.stderr
-    assert "weights put back" in done.stderr
-    assert weights(serving_platform) == {"1": 100}
-    assert nothing.returncode in (ExitCode.DONE, ExitCode.NOTHING_TO_DO)
-    registry.promote("twin-tiny", "2")
-    missed = serving_platform.twin("rollout", "reconcile", "--recipe", "tiny")
-    assert missed.returncode == ExitCode.DONE, missed.stderr
-    assert weights(serving_platform) == {"2": 100}
-
-
 def test_a_rollout_that_is_killed_is_run_again(serving_platform, bring, registry):
     bring("1")
     registry.promote("twin-tiny", "2")
@@ -281,42 +234,6 @@ def test_a_rollout_that_is_killed_is_run_again(serving_platform, bring, registry
     bring("2")
     assert weights(serving_platform) == {"2": 100}
     assert states.load("twin-tiny").previous.version == "1"
-
-
-def test_a_rollback_after_a_kill_goes_to_what_was_settled(serving_platform, bring, registry):
-    bring("2")
-    bring("1")
-    registry.promote("twin-tiny", "2")
-    states = RolloutStates(serving_platform.settings)
-    process = serving_platform.start_twin("rollout", "start", "--recipe", "tiny")
-    servers.wait_until(lambda: len(states.load("twin-tiny").weights) == 2, "shared traffic")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    # Version 2 served before version 1, so the state also remembers it as `previous`.
-    back = serving_platform.twin("rollout", "rollback", "--recipe", "tiny")
-    assert back.returncode == ExitCode.DONE, back.stderr
-    assert weights(serving_platform) == {"1": 100}
-    assert registry.by_alias("twin-tiny", CHAMPION).version == "1"
-
-
-def test_a_rollback_works_while_mlflow_is_down(serving_platform, bring, registry):
-    bring("2")
-    nowhere = f"http://127.0.0.1:{servers.free_port()}"
-    back = serving_platform.twin(
-        "rollout", "rollback", "--recipe", "tiny", TWIN_MLFLOW_TRACKING_URI=nowhere
-    )
-    assert back.returncode == 0, back.stderr
-    assert "alias champion is not moved" in back.stderr
-    assert weights(serving_platform) == {"1": 100}
-    assert registry.by_alias("twin-tiny", CHAMPION).version == "2"
-
-
-def test_a_rollback_may_name_its_version(serving_platform, bring, registry):
-    bring("1")
-    named = serving_platform.twin("rollout", "rollback", "--recipe", "tiny", "--to", "2")
-    assert named.returncode == 0, named.stderr
-    assert registry.by_alias("twin-tiny", CHAMPION).version == "2"
-    assert weights(serving_platform) == {"2": 100}
 
 
 def test_another_recipe_changes_the_replicas_in_their_place(serving_platform, bring):

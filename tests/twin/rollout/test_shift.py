@@ -16,7 +16,7 @@ from twin.stores.serve_config import render
 @pytest.fixture(autouse=True)
 def close_looks(monkeypatch):
     for module in (shift_module, waiting):
-        monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
+        monkeypatch.setattr(module, "POLL_SECONDS", 0.1)
 
 
 def events(stage):
@@ -123,7 +123,7 @@ def under_load(make_stage):
 
 CANARY = {
     "traffic_steps": [20, 100],
-    "step_seconds": 0.05,
+    "step_seconds": 0.5,
     "rollout": {"analysis_seconds": 30, "analysis": [{"metric": "errors"}]},
 }
 WORSE = {

@@ -256,7 +256,8 @@ class Shift:
                 or (at_least > 0 and not evidence.answers)
             ):
                 self._note_figures(figures)
-                self._leave_undecided(named(figures, "undecided"))
+                if evidence.old is not None:
+                    self._leave_undecided(named(figures, "undecided"))
                 return
             if time.monotonic() - written > FIGURES_SECONDS:
                 self._note_figures(figures)
