@@ -157,8 +157,8 @@ def test_rollouts_under_load(make_stage, monkeypatch):  # noqa: F811
         stage.back_at = 0.0
         waited = serve_in_process.shift_module.wait_for_weights
 
-        def noting(state, endpoint, stage=stage, waited=waited):
-            waited(state, endpoint)
+        def noting(*given, stage=stage, waited=waited):
+            waited(*given)
             stage.back_at = time.time()
 
         with monkeypatch.context() as patch:

@@ -109,10 +109,9 @@ def all_points(make_stage):
 
 
 def test_two_who_hold_no_lease_wait_for_one_another(make_stage):
-    for point in range(all_points(make_stage)):
-        name = list(LIVE)[point % len(LIVE)]
+    for point, name in itertools.product(range(all_points(make_stage)), LIVE):
         act, expected = LIVE[name]
-        stage = make_stage(f"live-{point}")
+        stage = make_stage(f"{name}-{point}")
         plain = stage.states
         _, error = meet(stage, point, lambda act=act, s=stage, p=plain: act(s, p))
         served = check_legal(stage)
@@ -123,9 +122,8 @@ def test_two_who_hold_no_lease_wait_for_one_another(make_stage):
 
 
 def test_who_was_away_too_long_changes_nothing_any_more(make_stage):
-    for point in range(all_points(make_stage)):
-        name = list(TAKEN)[point % len(TAKEN)]
-        stage = make_stage(f"taken-{point}")
+    for point, name in itertools.product(range(all_points(make_stage)), TAKEN):
+        stage = make_stage(f"{name}-{point}")
         plain = stage.states
         target = {"3": stage.three, "2": stage.two, "1": stage.one}[TAKEN[name]]
         leases = []

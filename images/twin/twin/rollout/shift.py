@@ -208,8 +208,8 @@ class Shift:
             state = self._make_so(
                 "shadow", new, lambda state: mirrored(state, rollout.shadow_percent)
             )
-            wait_for_weights(state, self._endpoint)
-            self._watch(new, evidence, 0, rollout.shadow_seconds)
+            self._wait_for_weights(state)
+            self._watch(new, evidence, 0, rollout.shadow_seconds, patient=True)
         for share in shares(self._owner.state(), new, serving.traffic_steps):
             if not self._hurried or share == ALL:
                 self._give(new, share, evidence, serving)
@@ -221,7 +221,7 @@ class Shift:
         def given(state: RolloutState) -> RolloutState:
             return shifted(state, new, share)
 
-        wait_for_weights(self._make_so(f"{share}%", new, given), self._endpoint)
+        self._wait_for_weights(self._make_so(f"{share}%", new, given))
         at_least = serving.step_seconds
         # With all the traffic there is nothing left to compare with.
         more = serving.rollout.analysis_seconds if share < ALL else 0
@@ -234,11 +234,13 @@ class Shift:
         evidence: Evidence,
         at_least: float,
         at_most: float,
+        *,
+        patient: bool = False,
     ) -> None:
         """Look at the version's replicas and answers until they are clear, or the time is over.
 
-        Where nobody has asked it anything in the least time, more of it would show nothing. That
-        does not hold while questions are mirrored, where waiting costs nobody anything.
+        Where nobody has asked it anything in the least time, more of it would show nothing; who is
+        ``patient``, since questions are mirrored and waiting costs nobody anything, waits on.
         """
         names = applications_of(self.model, new)
         begun = written = time.monotonic()
@@ -253,7 +255,7 @@ class Shift:
                 not figures
                 or seconds >= at_most
                 or _are_clear(figures)
-                or (at_least > 0 and not evidence.answers)
+                or not (patient or evidence.answers)
             ):
                 self._note_figures(figures)
                 if evidence.old is not None:
@@ -291,7 +293,7 @@ class Shift:
     def _retire(self, before: RolloutState, new: ServedVersion, serving: ServingSection) -> None:
         now, seconds = datetime.now(UTC), serving.rollout.warm_seconds
         state = self._make_so("serving", new, lambda state: settled(state, new, now, seconds))
-        wait_for_weights(state, self._endpoint)
+        self._wait_for_weights(state)
         old = self._no_longer_needed(before)
         if not wait_until_gone(old, RETIRE_SECONDS, self._deployments, lambda: None):
             log.warning("old version is still ending", applications=sorted(old))
@@ -318,7 +320,7 @@ class Shift:
         try:
             state = self._make_so(name, new, baseline, str(error))
             if state.versions:
-                wait_for_weights(state, self._endpoint)
+                self._wait_for_weights(state)
         except TwinError as second:
             log.error("backing out failed too: run this again", reason=str(second))
             return
@@ -339,6 +341,9 @@ class Shift:
         state = self._owner.change(step)
         self._apply()
         return state
+
+    def _wait_for_weights(self, state: RolloutState) -> None:
+        wait_for_weights(state, self._endpoint, self._owner.state)
 
     def _note_figures(self, figures: Sequence[Measured]) -> None:
         lines = tuple(map(str, figures))

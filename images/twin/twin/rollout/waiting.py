@@ -59,8 +59,13 @@ def wait_for_applications(
         time.sleep(POLL_SECONDS)
 
 
-def wait_for_weights(state: RolloutState, endpoint: Endpoint) -> None:
+def wait_for_weights(state: RolloutState, endpoint: Endpoint, attend: Callable[[], object]) -> None:
     """Wait until every replica of the router, on whichever node, routes by this state.
+
+    Args:
+        state: with the generation that its change has got.
+        endpoint: of the router.
+        attend: called at each look; raises where the weights are another's to change.
 
     Raises:
         TryAgainError: one does not in time.
@@ -68,6 +73,7 @@ def wait_for_weights(state: RolloutState, endpoint: Endpoint) -> None:
     wanted = {item.version: state.weights.get(item.version, 0) for item in state.running}
     deadline = time.monotonic() + WEIGHTS_SECONDS
     while True:
+        attend()
         late = [
             report.replica
             for report in endpoint.reports(state.model)
