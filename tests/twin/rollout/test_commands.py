@@ -92,7 +92,7 @@ def make_platform(settings, mlflow_url):
                 "mlflow_tracking_uri": mlflow_url,
             }
         )
-        twins.write_recipe(own.recipes, **{**KNOBS, **serving})
+        twins.write_recipe(own.recipes, **KNOBS)
         serve = ServeInProcess()
         registry = Registry(own)
         reset(registry)
@@ -121,6 +121,7 @@ def make_platform(settings, mlflow_url):
             "applications": [{"name": "router", "deployments": [{"user_config": {"models": {}}}]}]
         }
         platform.twin("start")
+        twins.write_recipe(own.recipes, **{**KNOBS, **serving})
         return platform
 
     yield make
