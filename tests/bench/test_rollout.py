@@ -26,6 +26,7 @@ from tests.twin.rollout import serve_in_process
 from tests.twin.rollout.conftest import make_stage  # noqa: F401 - a fixture
 from tests.twin.rollout.serve_in_process import UNANSWERABLE, Manner, listening
 from twin.domain.errors import TwinError
+from twin.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7_200)]
 
@@ -33,6 +34,8 @@ GOOD = int(os.environ.get("TWIN_BENCH_GOOD", "50"))
 BAD = int(os.environ.get("TWIN_BENCH_BAD", "50"))
 FILE = Path(os.environ.get("TWIN_BENCH_ROLLOUTS", "build/rollouts.jsonl"))
 CALLERS = 4
+PAUSE = 0.02
+"""Of a caller between two questions, lest the callers' processor be what is measured."""
 LATE = 5.0
 """Longer than any answer here takes: a request that hangs is lost too."""
 
@@ -52,7 +55,7 @@ KINDS = {
 USUAL = {"first_seconds": 0.01}
 RECIPE = {
     "traffic_steps": [20, 50, 100],
-    "step_seconds": 0.5,
+    "step_seconds": 4,  # long enough for what shows after a hundred answers
     "rollout": {
         "smoke": [{"question": UNANSWERABLE, "expect": "refusal"}],
         "shadow_percent": 50,
@@ -62,8 +65,13 @@ RECIPE = {
 }
 
 
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(home=tmp_path)
+
+
 class Callers:
-    """Threads that ask without a pause, half of them by streams, each question a conversation."""
+    """Threads that ask all the time, half of them by streams, each question a conversation."""
 
     def __init__(self, url: str) -> None:
         self.phase = "before"
@@ -89,6 +97,7 @@ class Callers:
                 number += 1
                 question, stream = f"Question {caller}-{number}?", bool(caller % 2)
                 self._one(client, {"question": question, "stream": stream})
+                time.sleep(PAUSE)
 
     def _one(self, client: httpx.Client, body: dict[str, object]) -> None:
         phase, begun = self.phase, time.perf_counter()

@@ -136,6 +136,21 @@ def test_the_version_that_is_brought_in_is_not_mirrored_to_itself(router):
     assert (serve.manners["1"].asked, serve.manners["2"].asked) == (0, 1)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_version_on_trial_fails_the_settled_one_answers(router, stream):
+    serve, client = router(weights={"1": 0, "2": 100})
+    serve.manners["2"] = Manner(fails_after=0)
+    answered = ask(client, stream=stream)
+    assert answered.is_success
+    assert '"model_version":"1"' in answered.text.replace('": "', '":"')
+    [seen] = report(client).observations
+    assert (seen.version, seen.failed) == ("2", True), "and is seen to have failed"
+    pinned = ask(client, model="twin-tiny-v2", stream=stream)
+    assert pinned.status_code == 503, "who pins it is told"
+    serve.manners["1"] = Manner(fails_after=0)
+    assert ask(client, stream=stream).status_code == 503
+
+
 def test_the_newest_are_kept_and_told_from_a_moment_on():
     observations = Observations()
     for _ in range(KEPT + 5):

@@ -108,21 +108,33 @@ class ObservedBackend:
             answer = await self._backend.answer(target, query)
         except BaseException as error:
             watch.broke(error)
-            raise
+            spare = self._spare(target, error)
+            if spare is None:
+                raise
+            return await self._backend.answer(spare, query)
         watch.ended(answer)
         return answer
 
     async def stream(self, target: Target, query: Query) -> AsyncIterator[AnswerPart]:
         """See `Backend.stream`."""
         watch = self._watch(target, query)
+        spare, begun = None, False
         try:
             async with aclosing(self._backend.stream(target, query)) as parts:  # type: ignore[type-var]
                 async for part in parts:
+                    begun = True
                     watch.passed(part)
                     yield part
         except BaseException as error:
             watch.broke(error)
-            raise
+            # What its caller has begun to read can't be begun again.
+            spare = None if begun else self._spare(target, error)
+            if spare is None:
+                raise
+        if spare is not None:
+            async with aclosing(self._backend.stream(spare, query)) as parts:  # type: ignore[type-var]
+                async for part in parts:
+                    yield part
 
     async def search(self, target: Target, query: Query) -> FoundPassages:
         """See `Backend.search`."""
@@ -155,6 +167,12 @@ class ObservedBackend:
         self._mirrored.add(task)
         task.add_done_callback(self._mirrored.discard)
         return _Watch(self.observations, target, unit, pair)
+
+    def _spare(self, target: Target, error: BaseException) -> Target | None:
+        """Who is asked instead of a version that is on trial, and has failed a question."""
+        if not _is_failure(error) or (isinstance(error, ApiError) and error.code == "overloaded"):
+            return None
+        return self.table.spare(target)
 
     async def _ask_mirror(self, target: Target, query: Query, unit: str, pair: str) -> None:
         """Ask a version what another one is asked too; its answer is measured and thrown away."""
@@ -198,12 +216,9 @@ class _Watch:
         )
 
     def broke(self, error: BaseException) -> None:
-        """A failure, unless the caller has left or is to blame, or nothing was asked at all."""
-        if isinstance(error, (asyncio.CancelledError, GeneratorExit, BadDataError)):
-            return
-        if isinstance(error, ApiError) and error.status < 500:
-            return
-        self._keep(self.target.version, failed=True)
+        """What came in the answer's place."""
+        if _is_failure(error):
+            self._keep(self.target.version, failed=True)
 
     def _speed(self, answer: Answer) -> dict[str, float]:
         """Of a streamed answer; one in a piece shows neither its first word nor its pace."""
@@ -220,3 +235,10 @@ class _Watch:
             return
         self.kept = True
         self.observations.add(self.target.model, version, self.unit, mirrored=self.pair, **seen)
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether it is the version's: not where the caller has left, or is to blame."""
+    if isinstance(error, (asyncio.CancelledError, GeneratorExit, BadDataError)):
+        return False
+    return not (isinstance(error, ApiError) and error.status < 500)

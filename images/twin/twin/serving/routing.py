@@ -24,7 +24,8 @@ class ModelRoute(BaseModel):
 
     ``notice`` is what the page says of who answers. ``generation`` is of the rollout's state that
     the weights come from, ``sticky`` what stays with one version while several have weights.
-    ``shadow`` percent of the questions are asked of ``mirror`` too.
+    ``mirror`` is the version that is being brought in, if one is: ``shadow`` percent of the
+    questions are asked of it too, and where it fails a question the settled one is asked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -160,6 +161,14 @@ class RoutingTable(BaseModel):
         return Target(
             model, version, route.max_question_characters, route.answers_kept_days, pinned
         )
+
+    def spare(self, target: Target) -> Target | None:
+        """The settled version, for a question that the one that is brought in has failed."""
+        route = self.models.get(target.model)
+        if route is None or target.pinned or target.version != route.mirror:
+            return None
+        settled = next((version for version in route.versions if version != route.mirror), None)
+        return self._target(target.model, settled, pinned=True) if settled else None
 
     def mirror(self, target: Target, draw: float) -> Target | None:
         """The version that is asked the same question, if ``draw`` in [0, 1) says so."""
