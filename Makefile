@@ -261,6 +261,10 @@ $(CORPORA)/.ready: $(UV) tests/bench/corpora/corpora.txt
 bench-training: setup ## Training against TRL's defaults: tokens/s, memory, both losses in a plot; estimates of memory
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_training_speed.py tests/bench/test_training_memory.py
 
+.PHONY: bench-rollout
+bench-rollout: setup ## Rollouts under constant load, good ones and bad ones of ten kinds: requests lost (resumable; TWIN_BENCH_GOOD, TWIN_BENCH_BAD)
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_rollout.py
+
 .PHONY: bench-vllm
 bench-vllm: setup vllm ## Endpoint on vLLM's CPU build against vLLM alone: tokens/s, first token
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_vllm_speed.py

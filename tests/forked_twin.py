@@ -46,6 +46,7 @@ INDEXING = (
     "twin.cli", "twin.features.commands", "twin.features.build", "twin.features.verify",
     "twin.datasets.commands", "twin.datasets.make", "twin.training.commands",
     "twin.evaluation.commands", "twin.evaluation.evaluate", "twin.models.openvino_encoder", "numpy",
+    "twin.rollout.commands", "twin.rollout.reconciling", "twin.rollout.standing",
     "openvino", "pymongo", "qdrant_edge", "tokenizers",
 )  # fmt: skip
 OF_CRAWLING = {"author", "backup", "crawl", "recipe", "warehouse"}

@@ -8,8 +8,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.twin.evaluation.likings import means, verdicts
 from tests.twin.evaluation.planted import GATE, coverage, promoted, ratchet, smallest_effect
+from twin.domain.sequential import running
 from twin.evaluation.resampling import estimate, mean_of
-from twin.evaluation.sequential import running
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 

@@ -26,7 +26,7 @@ from include.jobs import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT, JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
-ALL = [*CHAIN, "backup", "restore", "forget", "models", "cleanup"]
+ALL = [*CHAIN, "backup", "restore", "forget", "models", "cleanup", "reconcile"]
 #: Commands of `twin` that the pipelines may call; issue and CLI name them.
 JOBS = {
     "crawl run",
@@ -45,6 +45,7 @@ JOBS = {
     "evaluation promote",
     "evaluation reject",
     "rollout start",
+    "rollout reconcile",
     "backup create",
     "backup restore",
 }

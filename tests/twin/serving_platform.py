@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from tests import servers
+from tests.forked_twin import TwinProcess, run_twin
 from twin.serving.local_ray import ray_folder
 from twin.settings import Settings
 
@@ -40,14 +41,13 @@ class Platform:
 
     def twin(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run a job against it; ``changes`` are of its environment variables."""
-        return subprocess.run(
-            [TWIN, *arguments],
-            env={**os.environ, **self.environment, **changes},
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        environment = {**os.environ, **self.environment, **changes}
+        return run_twin(*arguments, env=environment, timeout=240)
+
+    def start_twin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a job, whose process a test stops."""
+        environment = {**os.environ, **self.environment}
+        return TwinProcess(arguments, env=environment, stderr=subprocess.DEVNULL)
 
 
 def settings_of(home: Path, mlflow_url: str) -> tuple[Settings, dict[str, str]]:

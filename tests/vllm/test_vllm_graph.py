@@ -21,6 +21,8 @@ from tests.vllm_models import adapter
 from tests.vllm_platform import PYTHON, all_run
 from twin.domain.rollout import RolloutState, ServedVersion
 from twin.recipes import Recipe
+from twin.rollout.endpoint import Endpoint
+from twin.rollout.lease import Owner
 from twin.rollout.shift import Shift
 from twin.settings import Settings
 from twin.stores.deployments import open_deployments
@@ -139,11 +141,10 @@ def test_what_no_engine_can_do_is_the_caller_s_fault(platform):
 def test_a_second_version_comes_into_the_same_engine_while_callers_ask(platform, recipe, versions):
     settings, before = platform.settings, engines(platform)
     assert len(before) > 1
-    steps: list[int] = []
-    shift = Shift(MODEL, settings, open_deployments(settings), run_id="test", advance=steps.append)
+    states, endpoint = RolloutStates(settings), Endpoint(settings)
     started = time.monotonic()
-    with asking(platform) as load:
-        shift.to(versions[1], recipe.serving)
+    with asking(platform) as load, Owner(states, MODEL, "test") as owner:
+        Shift(owner, settings, open_deployments(settings), endpoint).to(versions[1], recipe.serving)
     shifted = time.monotonic() - started
     assert load.failures == []
     assert load.texts("1") and load.texts("2") and not load.texts("1") & load.texts("2")

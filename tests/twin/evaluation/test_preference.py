@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from twin.cli import app
 from twin.domain.errors import BadDataError
+from twin.domain.sequential import running
 from twin.evaluation.people_pairs import task_of
 from twin.evaluation.preference import standings
-from twin.evaluation.sequential import running
 from twin.evaluation.show_preference import show_preference
 from twin.rag.judge import Comparison
 

@@ -32,7 +32,7 @@ def test_an_endpoint_that_is_down_is_tried_again(endpoint):
 
 def test_another_server_at_its_place_is_no_endpoint(endpoint, tmp_path):
     with servers.web_server(tmp_path) as url:
-        with pytest.raises(BadDataError, match="refused /v1/models: HTTP 404"):
+        with pytest.raises(BadDataError, match="refused /v1/rollouts/twin-a: HTTP 404"):
             endpoint(url).weights("twin-a")
         with pytest.raises(BadDataError, match="refused /v1/answers: HTTP 501"):
             endpoint(url).ask("twin-a", "Why?", 5)

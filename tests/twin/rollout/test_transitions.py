@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,9 @@ from twin.rollout.transitions import (
     baseline,
     dark,
     event,
+    mirrored,
     noted,
+    retired,
     settled,
     shares,
     shifted,
@@ -25,6 +27,7 @@ def version(number, replicas=2):
     )
 
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = RolloutState(model="twin-a")
 SEVEN = RolloutState(model="twin-a", versions=(version(7),), weights={"7": 100})
 
@@ -42,7 +45,7 @@ def test_traffic_is_shared_between_the_two():
 
 
 def test_at_the_end_the_new_one_runs_alone_and_the_old_one_is_remembered():
-    state = settled(shifted(dark(SEVEN, version(8)), version(8), 100), version(8))
+    state = settled(shifted(dark(SEVEN, version(8)), version(8), 100), version(8), NOW)
     assert state.versions == (version(8),)
     assert state.weights == {"8": 100}
     assert state.previous == version(7)
@@ -54,7 +57,7 @@ def test_the_first_version_has_nobody_to_share_with_and_nothing_to_go_back_to():
     assert state.weights == {}
     state = shifted(state, version(1), 100)
     assert state.weights == {"1": 100}
-    assert settled(state, version(1)).previous is None
+    assert settled(state, version(1), NOW).previous is None
     assert baseline(dark(NOTHING, version(1))).versions == ()
     assert dark(dark(NOTHING, version(1)), version(2)).versions == (version(2),)
 
@@ -66,7 +69,7 @@ def test_the_same_version_with_another_recipe_takes_its_own_place():
     assert state.weights == {"7": 100}
     assert baseline(SEVEN) == SEVEN
     assert shares(state, wider, (10, 100)) == (100,)
-    assert settled(state, wider).previous is None
+    assert settled(state, wider, NOW).previous is None
 
 
 def test_a_rollout_that_was_killed_has_a_baseline_too():
@@ -87,7 +90,7 @@ def test_after_a_kill_one_goes_back_to_what_is_proven_and_at_once(share):
         assert (state.versions, state.weights) == ((seven,), {"7": 100})
         assert shares(state, seven, (10, 100)) == (100,)
         assert baseline(killed).versions == (version(7),)
-        end = settled(shifted(state, seven, 100), seven)
+        end = settled(shifted(state, seven, 100), seven, NOW)
         assert (end.versions, end.weights) == ((seven,), {"7": 100})
         assert end.rollback_target == version(6)
 
@@ -98,7 +101,7 @@ def test_whenever_it_is_killed_running_it_again_ends_the_same(first, second):
     killed = shifted(dark(SEVEN, new), new, first)
     again = shifted(dark(killed, new), new, second)
     assert baseline(again).versions == (version(7),)
-    end = settled(again, new)
+    end = settled(again, new, NOW)
     assert (end.versions, end.weights, end.previous) == ((new,), {"8": 100}, version(7))
 
 
@@ -134,3 +137,47 @@ def test_an_adapter_names_its_base():
 def test_an_event_keeps_its_reason():
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert event(now, "run", "failed", "7", "no memory").message == "no memory"
+
+
+def test_the_version_before_is_warm_until_its_time_is_over():
+    at_the_end = shifted(dark(SEVEN, version(8)), version(8), 100)
+    state = settled(at_the_end, version(8), NOW, warm_seconds=60)
+    assert [item.version for item in state.running] == ["8", "7"]
+    assert state.versions == (version(8),)
+    assert retired(state, NOW + timedelta(seconds=59)) == state
+    cold = retired(state, NOW + timedelta(seconds=60))
+    assert (cold.running, cold.warm, cold.previous) == ((version(8),), None, version(7))
+    assert retired(cold, NOW) == cold
+    assert settled(at_the_end, version(8), NOW).running == (version(8),)
+    # Another recipe for what serves takes nothing from what is warm.
+    again = settled(dark(state, version(8, replicas=4)), version(8, replicas=4), NOW)
+    assert again.warm == version(7)
+    nine = settled(dark(state, version(9)), version(9), NOW)
+    assert nine.running == (version(9),)
+
+
+def test_going_back_to_what_is_warm_runs_it_once():
+    state = settled(shifted(dark(SEVEN, version(8)), version(8), 100), version(8), NOW, 60)
+    back = dark(state, version(7))
+    assert [item.version for item in back.running] == ["8", "7"]
+    end = settled(back, version(7), NOW, 60)
+    assert [item.version for item in end.running] == ["7", "8"]
+
+
+def test_questions_are_mirrored_until_traffic_is_shared():
+    state = mirrored(dark(SEVEN, version(8)), 30)
+    assert state.shadow == 30
+    assert shifted(state, version(8), 10).shadow == 0
+    assert baseline(state).shadow == 0
+    assert settled(state, version(8), NOW).shadow == 0
+    assert not state.serves_as(dark(SEVEN, version(8)))
+
+
+def test_what_only_a_rollout_reads_is_no_other_service():
+    knobs = {"max_new_tokens": 9, "step_seconds": 2, "rollout": {"shadow_percent": 5}}
+    one = version(7).model_copy(update={"recipe": {"serving": knobs}})
+    for key in ("step_seconds", "rollout", "traffic_steps", "start_timeout_seconds"):
+        other = one.model_copy(update={"recipe": {"serving": {**knobs, key: 7}}})
+        assert one.serves_like(other), key
+    longer = one.model_copy(update={"recipe": {"serving": {**knobs, "max_new_tokens": 10}}})
+    assert not one.serves_like(longer)

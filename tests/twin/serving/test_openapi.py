@@ -132,6 +132,7 @@ def test_every_path_is_described_and_says_how_it_refuses(document):
         "GET /healthz",
         "GET /v1/models",
         "GET /v1/models/{name}",
+        "GET /v1/rollouts/{model}",
         "POST /v1/answers",
         "GET /v1/answers/{answer_id}",
         "POST /v1/answers/{answer_id}/feedback",

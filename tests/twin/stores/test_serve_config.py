@@ -68,7 +68,11 @@ def test_the_router_knows_versions_weights_and_limits(state):
     assert routes([state(v7=90, v8=10)]) == {
         "models": {
             "twin-handbook": {
+                "generation": 0,
                 "versions": {"7": 90, "8": 10},
+                "sticky": "conversation",
+                "shadow": 0,
+                "mirror": "8",
                 "max_question_characters": 4000,
                 "answers_kept_days": 30,
                 "author": "The Keeper of the Handbook",
@@ -78,6 +82,16 @@ def test_the_router_knows_versions_weights_and_limits(state):
         }
     }
     assert routes([state(v7=0)])["models"]["twin-handbook"]["versions"] == {"7": 0}
+
+
+def test_a_warm_version_runs_without_traffic(state, settings):
+    warm = state(v6=100).versions[0]
+    kept = state(v7=100).model_copy(update={"warm": warm, "generation": 9, "shadow": 3})
+    config = render([kept], settings)
+    assert {"twin-handbook-v6", "twin-handbook-v6-engine"} <= applications(config).keys()
+    route = routes([kept])["models"]["twin-handbook"]
+    assert route["versions"] == {"7": 100, "6": 0}
+    assert (route["generation"], route["shadow"], route["mirror"]) == (9, 3, None)
 
 
 def test_a_change_of_weights_changes_nothing_but_the_routers_user_config(state, settings):

@@ -12,6 +12,8 @@ MAX_EVENTS = 50
 
 #: Sections of a recipe that a replica reads; a change of others is no reason to restart it.
 SERVED_SECTIONS = ("name", "author", "features", "retrieval", "serving")
+#: Of `serving`, what only a rollout reads.
+ROLLOUT_KEYS = frozenset({"rollout", "traffic_steps", "step_seconds", "start_timeout_seconds"})
 
 
 class ServedVersion(BaseModel):
@@ -46,10 +48,7 @@ class ServedVersion(BaseModel):
 
     def serves_like(self, other: Self) -> bool:
         """Whether replicas of both would answer alike: same weights, same sections."""
-        mine, others = (
-            {section: item.recipe.get(section) for section in SERVED_SECTIONS}
-            for item in (self, other)
-        )
+        mine, others = (_served_sections(item.recipe) for item in (self, other))
         return (self.version, self.weights_digest, self.base_digest, mine) == (
             other.version,
             other.weights_digest,
@@ -70,20 +69,63 @@ class RolloutEvent(BaseModel):
     message: str = ""
 
 
+class Lease(BaseModel):
+    """Who may change what is in service of a model, and until when unless it is renewed.
+
+    ``place`` names the machine, and there the namespace, in which ``pid`` is the holder's process.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    token: str
+    run_id: str
+    place: str
+    pid: int
+    expires: datetime
+
+
+class Progress(BaseModel):
+    """Where a rollout is; ``figures`` are those of its last analysis, as a person reads them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    step: str
+    since: datetime
+    figures: tuple[str, ...] = ()
+
+
+#: What a person asks of the rollout that is under way.
+Wish = Literal["pause", "promote", "abort"]
+
+
 class RolloutState(BaseModel):
     """What should be in service for one registered model.
 
     ``versions`` should run, the settled one first and one that is being brought in after it;
     ``weights`` (version to percent) says who answers callers that do not pin a version;
-    ``previous`` is what was settled before.
+    ``previous`` is what was settled before. ``warm`` runs on without traffic until ``warm_until``,
+    so that going back to it is a change of weights. ``shadow`` percent of the questions are asked
+    of the version that is being brought in too, whose answers nobody gets. ``generation`` grows
+    with each change of what should be in service; each replica of the router tells which it has.
+
+    Who holds the ``lease`` alone changes what is in service; anybody may leave a ``wish``, and
+    ``progress`` is for whoever looks on.
     """
 
     model_config = ConfigDict(frozen=True)
 
     model: str
+    generation: int = 0
     versions: tuple[ServedVersion, ...] = ()
     weights: dict[str, int] = Field(default_factory=dict)
+    shadow: int = Field(default=0, ge=0, le=ALL)
     previous: ServedVersion | None = None
+    warm: ServedVersion | None = None
+    warm_until: datetime | None = None
+    lease: Lease | None = None
+    wish: Wish | None = None
+    progress: Progress | None = None
     history: tuple[RolloutEvent, ...] = ()
 
     @model_validator(mode="after")
@@ -108,6 +150,20 @@ class RolloutState(BaseModel):
         """What a rollback goes back to: of two that run the settled one, else ``previous``."""
         return self.versions[0] if len(self.versions) > 1 else self.previous
 
+    @property
+    def running(self) -> tuple[ServedVersion, ...]:
+        """All versions that should run: those of ``versions``, and the warm one."""
+        known = {item.version for item in self.versions}
+        kept = (self.warm,) if self.warm and self.warm.version not in known else ()
+        return (*self.versions, *kept)
+
+    def serves_as(self, other: Self) -> bool:
+        """Whether the same is in service by both: versions, weights and what is mirrored."""
+        mine, others = (
+            (item.versions, item.weights, item.shadow, item.running) for item in (self, other)
+        )
+        return mine == others
+
     def version(self, version: str) -> ServedVersion | None:
         """One of the versions that should run."""
         return next((item for item in self.versions if item.version == version), None)
@@ -116,3 +172,10 @@ class RolloutState(BaseModel):
 def application_name(model: str, version: str) -> str:
     """Name of the Serve application of a model version; also how a caller pins it."""
     return f"{model}-v{version}"
+
+
+def _served_sections(recipe: dict[str, Any]) -> dict[str, Any]:
+    sections = {name: recipe.get(name) for name in SERVED_SECTIONS}
+    serving = sections["serving"] or {}
+    kept = {key: value for key, value in serving.items() if key not in ROLLOUT_KEYS}
+    return {**sections, "serving": kept}

@@ -1,6 +1,6 @@
-"""What people's verdicts on pairs show so far, and whether they may stop: `sequential` on a file.
+"""What people's verdicts on pairs show so far, and whether they may stop.
 
-One may ask as often as one likes, after every verdict; see `twin.evaluation.sequential` for why.
+One may ask as often as one likes, after every verdict; see `twin.domain.sequential` for why.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from twin.domain.errors import BadDataError
+from twin.domain.sequential import EVEN, Running, running
 from twin.evaluation.calibration import SCORES
 from twin.evaluation.people_pairs import ExportedTask, read_tasks
-from twin.evaluation.sequential import EVEN, Running, running
 from twin.rag.judge import Winner
 
 

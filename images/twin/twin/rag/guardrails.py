@@ -124,5 +124,10 @@ async def guarded(
         log.warning("guardrails have cleaned an answer", **found)
 
 
+def was_cleaned(text: str) -> bool:
+    """Whether a guard has taken a key or an address out of an answer, by what it leaves there."""
+    return any(mark in text for mark in (REDACTED, "[:]", "[.]"))
+
+
 def _text(passage: Passage) -> str:
     return "\n".join((passage.title, *passage.headings, passage.text))

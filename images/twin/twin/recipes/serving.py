@@ -11,6 +11,7 @@ from twin.recipes.engines import (
     RunningEngine,
     VllmSection,
 )
+from twin.recipes.rollout import RolloutSection
 from twin.recipes.section import Section
 
 _SHAPING = {
@@ -160,6 +161,7 @@ class ServingSection(Section):
         default=2.0, ge=0, description="how long each share is watched before the next"
     )
     start_timeout_seconds: PositiveInt = 300
+    rollout: RolloutSection = RolloutSection()
 
     @model_validator(mode="after")
     def _traffic_rises_to_all(self) -> "ServingSection":

@@ -5,11 +5,8 @@ from typing import Annotated
 
 import typer
 
-from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
-from twin.domain.rollout import ServedVersion
+from twin.domain.rollout import Wish
 from twin.job import Job, RecipeOption, ResultOption, RunIdOption, log, run_job
-from twin.recipes import Recipe
-from twin.settings import Settings
 
 app = typer.Typer(help="Bring the promoted model into service, or back out.", no_args_is_help=True)
 
@@ -25,11 +22,19 @@ def start(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption
     """Bring the champion into service, without losing a request.
 
     Reads the alias `champion` from the registry, once. Starts that version beside what serves,
-    asks it a real question, shifts the traffic to it by the recipe's steps, and retires the old
-    version; whatever fails puts the old weights back. Writes `rollouts/<model>.json` to the file
-    store and the configuration to Ray Serve (or KubeRay's RayService).
+    asks it real questions, mirrors callers' questions to it if the recipe says so, and shifts the
+    traffic to it by the recipe's steps while its answers are compared with the running version's;
+    whatever fails puts the old weights back and, by recipe, the alias. Waits for another rollout of
+    this model. Writes `rollouts/<model>.json` to the file store and the configuration to Ray Serve
+    (or KubeRay's RayService).
     """
-    run_job("rollout start", _start, recipe=recipe, run_id=run_id, result=result)
+
+    def body(job: Job) -> None:
+        from twin.rollout.running import start as start_rollout
+
+        start_rollout(job)
+
+    run_job("rollout start", body, recipe=recipe, run_id=run_id, result=result)
 
 
 @app.command()
@@ -41,17 +46,81 @@ def rollback(
 ) -> None:
     """Bring the version that served before back into service, and make it champion again.
 
-    After a rollout that was killed half-way, that is the version from which it started. Reads
-    `rollouts/<model>.json`, so it works while MLflow is down; the alias `champion` is then left
-    to be moved by hand. Goes through the same steps as `start`.
+    A rollout that is under way is ended first. After one that was killed half-way, the version
+    from which it started is meant. Reads `rollouts/<model>.json`, so it works while MLflow is down;
+    the alias `champion` is then left to be moved by hand. Goes through the same steps as `start`.
     """
-    run_job(
-        "rollout rollback",
-        lambda job: _rollback(job, to),
-        recipe=recipe,
-        run_id=run_id,
-        result=result,
-    )
+
+    def body(job: Job) -> None:
+        from twin.rollout.running import rollback as roll_back
+
+        roll_back(job, to)
+
+    run_job("rollout rollback", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def pause(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """Keep the rollout that is under way at its share of traffic, until `resume`."""
+    _wish("pause", recipe, run_id, result)
+
+
+@app.command()
+def resume(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """Let a rollout that is paused go on."""
+
+    def body(job: Job) -> None:
+        from twin.rollout.steering import resume as resume_rollout
+        from twin.stores.rollout_states import RolloutStates
+
+        resume_rollout(RolloutStates(job.settings), job.recipe.model_name)
+        job.counts.written += 1
+
+    run_job("rollout resume", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def promote(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """Give the version that is being brought in all the traffic, without its further steps.
+
+    Its answers are not compared any more; that its replicas run and that it answers is still seen
+    to.
+    """
+    _wish("promote", recipe, run_id, result)
+
+
+@app.command()
+def abort(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """End the rollout that is under way, or was killed: what served before serves on.
+
+    Waits until the old weights are in force again.
+    """
+
+    def body(job: Job) -> None:
+        from twin.rollout.running import abort as abort_rollout
+
+        abort_rollout(job)
+
+    run_job("rollout abort", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def reconcile(
+    recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None
+) -> None:
+    """Compare registry, wanted state and what serves; repair what differs.
+
+    A rollout that was killed is backed out, Serve is told anew what it has lost, a warm version
+    whose time is over is retired, and a champion that never was rolled out is. One whose rollout
+    has failed is told of (exit code 65). Ends with 99 where all agree.
+    """
+
+    def body(job: Job) -> None:
+        from twin.rollout.reconciling import reconcile as reconcile_model
+
+        reconcile_model(job)
+
+    run_job("rollout reconcile", body, recipe=recipe, run_id=run_id, result=result)
 
 
 @app.command()
@@ -61,151 +130,52 @@ def status(
     run_id: RunIdOption = None,
     result: ResultOption = None,
 ) -> None:
-    """Show what should serve, what does, and the last rollouts.
+    """Show what should serve, what does, what is being brought in, and the last steps.
 
     Reads `rollouts/<model>.json`, Ray Serve and the endpoint; writes nothing.
     """
-    run_job(
-        "rollout status",
-        lambda job: _status(job, as_json=as_json),
-        recipe=recipe,
-        run_id=run_id,
-        result=result,
-    )
+
+    def body(job: Job) -> None:
+        from twin.rollout.standing import standing, table
+
+        found = standing(job.recipe.model_name, job.settings)
+        job.result.detail.update(found)
+        typer.echo(json.dumps(found, indent=2) if as_json else table(found))
+
+    run_job("rollout status", body, recipe=recipe, run_id=run_id, result=result)
 
 
-def _start(job: Job) -> None:
-    from twin.stores.registry import CHAMPION, Registry
-    from twin.stores.serve_config import served_version
+@app.command()
+def history(
+    recipe: RecipeOption,
+    as_json: JsonOption = False,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Show every step of the last rollouts, with the reasons of those that failed.
 
-    model = job.recipe.model_name
-    with Registry(job.settings) as registry:
-        champion = registry.by_alias(model, CHAMPION)
-    if champion is None:
-        raise BadDataError(
-            f"{model} has no champion yet: run `twin evaluation run --recipe {job.recipe.name}`, "
-            "or set the alias in MLflow"
-        )
-    _switch(job, served_version(champion, job.recipe), job.recipe)
+    Reads `rollouts/<model>.json` alone.
+    """
 
+    def body(job: Job) -> None:
+        from twin.rollout.standing import history as events_of
+        from twin.rollout.standing import history_lines
+        from twin.stores.rollout_states import RolloutStates
 
-def _rollback(job: Job, to: str | None) -> None:
-    from twin.stores.audit import note_action
-    from twin.stores.rollout_states import RolloutStates
-    from twin.stores.serve_config import recipe_of
+        events = events_of(RolloutStates(job.settings).load(job.recipe.model_name).history)
+        job.result.detail["history"] = events
+        typer.echo(json.dumps(events, indent=2) if as_json else "\n".join(history_lines(events)))
 
-    state = RolloutStates(job.settings).load(job.recipe.model_name)
-    version = _registered(job, to) if to else state.rollback_target
-    if version is None:
-        raise BadDataError(f"{state.model}: no version served before this one; name one by --to")
-    recipe = recipe_of(version)
-    _move_champion(job, version)
-    _switch(job, version, recipe)
-    what = f"{state.model} version {version.version}"
-    note_action(
-        job.settings, "rolled back", what, job.run_id, {"alias": job.result.detail["alias"]}
-    )
+    run_job("rollout history", body, recipe=recipe, run_id=run_id, result=result)
 
 
-def _registered(job: Job, version: str) -> ServedVersion:
-    from twin.stores.registry import Registry
-    from twin.stores.serve_config import served_version
+def _wish(what: Wish, recipe: str, run_id: str | None, result: str | None) -> None:
+    def body(job: Job) -> None:
+        from twin.rollout.steering import wish
+        from twin.stores.rollout_states import RolloutStates
 
-    with Registry(job.settings) as registry:
-        found = registry.version(job.recipe.model_name, version)
-    if found is None:
-        raise BadDataError(f"{job.recipe.model_name} has no version {version}")
-    return served_version(found, job.recipe)
+        wish(RolloutStates(job.settings), job.recipe.model_name, what)
+        job.counts.written += 1
+        log.info("asked for", what=what, model=job.recipe.model_name)
 
-
-def _move_champion(job: Job, version: ServedVersion) -> None:
-    """Move the alias back too, or the next look at the registry would roll forward again."""
-    from twin.stores.registry import Registry
-
-    try:
-        with Registry(job.settings) as registry:
-            registry.promote(job.recipe.model_name, version.version)
-        job.result.detail["alias"] = "moved"
-    except TryAgainError as error:
-        job.result.detail["alias"] = "not moved"
-        log.warning(
-            "alias champion is not moved: move it when MLflow answers, or the next rollout "
-            "brings the other version back",
-            version=version.version,
-            reason=str(error),
-        )
-
-
-def _switch(job: Job, version: ServedVersion, recipe: Recipe) -> None:
-    from twin.rollout.lock import one_rollout
-    from twin.rollout.shift import Shift
-    from twin.stores.deployments import open_deployments
-    from twin.stores.files import open_files
-
-    name = f"{recipe.model_name} version {version.version}"
-    job.result.ids.update(model=recipe.model_name, model_version=version.version)
-    job.result.uris.update(endpoint=job.settings.endpoint_url, weights=version.weights_uri)
-    job.counts.read += 1
-    files = open_files(job.settings)
-    steps = len(recipe.serving.traffic_steps) + 4
-    with one_rollout(job.settings), job.progress(f"rollout of {name}", steps) as advance:
-        deployments = open_deployments(job.settings)
-        shift = Shift(
-            recipe.model_name, job.settings, deployments, run_id=job.run_id, advance=advance
-        )
-        if shift.is_serving(version):
-            job.counts.skipped += 1
-            raise NothingToDo(f"{name} is in service")
-        for uri in filter(None, (version.weights_uri, version.base_uri)):
-            if not files.is_published(files.relative(uri)):
-                raise BadDataError(f"{name}: no weights at {uri}")
-        shift.to(version, recipe.serving)
-    job.counts.written += 1
-
-
-def _status(job: Job, *, as_json: bool) -> None:
-    found = _report(job.recipe.model_name, job.settings)
-    job.result.detail.update(found)
-    typer.echo(json.dumps(found, indent=2) if as_json else _table(found))
-
-
-def _report(model: str, settings: Settings) -> dict[str, object]:
-    from twin.domain.rollout import application_name
-    from twin.rollout.endpoint import Endpoint
-    from twin.stores.deployments import open_deployments
-    from twin.stores.rollout_states import RolloutStates
-
-    state = RolloutStates(settings).load(model)
-    previous = state.rollback_target
-    found = open_deployments(settings).applications()
-    versions = {}
-    for item in state.versions:
-        application = found.get(application_name(model, item.version))
-        versions[item.version] = {
-            "weight": state.weights.get(item.version, 0),
-            "status": application.status if application else "not there",
-            "message": application.message if application else "",
-            "weights": item.weights_uri,
-        }
-    return {
-        "model": model,
-        "versions": versions,
-        "previous": previous.version if previous else None,
-        "router": Endpoint(settings).weights(model),
-        "history": [item.model_dump(mode="json") for item in state.history[-10:]],
-    }
-
-
-def _table(found: dict[str, object]) -> str:
-    lines = [f"{found['model']}   (rollback goes to version {found['previous'] or '-'})"]
-    versions = found["versions"]
-    assert isinstance(versions, dict)  # noqa: S101 - made in _report
-    for version, item in versions.items():
-        lines.append(f"  v{version:<5} {item['weight']:>4}%  {item['status']}  {item['message']}")
-    history = found["history"]
-    assert isinstance(history, list)  # noqa: S101
-    lines += [
-        f"  {item['time'][:19]}  v{item['version']:<5} {item['event']}  {item['message']}"
-        for item in history
-    ]
-    return "\n".join(lines)
+    run_job(f"rollout {what}", body, recipe=recipe, run_id=run_id, result=result)

@@ -1,5 +1,6 @@
 """The endpoint as a rollout sees it: which weights are in force, and how a version answers."""
 
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -7,48 +8,68 @@ from pydantic import ValidationError
 
 from twin.domain.answer import Answer
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
+from twin.domain.observation import RouterReport, RouterReports
 from twin.settings import Settings
 
 CONNECT_SECONDS = 5.0
+#: The router asks all its replicas.
+REPORT_SECONDS = 15.0
 
 #: The status of an answer that may be another one a moment later.
 PASSING = frozenset({502, 503, 504})
 
 
 class Endpoint:
-    """Asks the endpoint, as any caller does."""
+    """Asks the endpoint, as any caller does.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: the endpoint's address, and the first of its keys.
+        http: a client of that endpoint; None: one of its own.
+    """
+
+    def __init__(self, settings: Settings, http: httpx.Client | None = None) -> None:
         if not settings.api_keys:
             raise BadConfigurationError(
                 "a rollout asks the endpoint before it trusts it: set TWIN_API_KEYS"
             )
         self._url = settings.endpoint_url
         key = settings.api_keys[0].get_secret_value()
-        self._http = httpx.Client(
-            base_url=self._url, headers={"Authorization": f"Bearer {key}"}, timeout=CONNECT_SECONDS
-        )
+        self._http = http or httpx.Client(base_url=self._url, timeout=CONNECT_SECONDS)
+        self._http.headers["Authorization"] = f"Bearer {key}"
+
+    def reports(self, model: str, since: datetime | None = None) -> tuple[RouterReport, ...]:
+        """What every replica of the router knows of a model.
+
+        Args:
+            model: registered model.
+            since: from when on answers are told of; None: the weights alone.
+
+        Raises:
+            BadDataError: what comes back is none of that.
+            TryAgainError: nothing comes back, or a replica does not answer.
+        """
+        asked = {"since": since.isoformat()} if since else {}
+        response = self._call("GET", f"/v1/rollouts/{model}", timeout=REPORT_SECONDS, params=asked)
+        try:
+            return RouterReports.model_validate(response.json()).replicas
+        except (ValueError, ValidationError):
+            raise BadDataError(f"{self._url}/v1/rollouts/{model} gave no reports") from None
 
     def weights(self, model: str) -> dict[str, int] | None:
-        """Version to percent, as one router replica has it; None if it knows no such model."""
-        response = self._call("GET", "/v1/models", timeout=CONNECT_SECONDS)
-        models = {item["id"]: item for item in response.json()["data"]}
-        found: dict[str, int] | None = models.get(model, {}).get("versions")
-        return found
+        """Version to percent, if all replicas of the router agree; None if not, or if none knows
+        the model.
+        """
+        found = [report.weights for report in self.reports(model)]
+        return found[0] if found and all(item == found[0] for item in found) else None
 
     def ask(self, name: str, question: str, seconds: float) -> Answer:
         """Ask a model, or a version by its pinned name, for at most so many seconds.
 
         Raises:
-            BadDataError: what comes back is no answer.
+            BadDataError: what comes back is no answer, or says that the author's texts have none.
             TryAgainError: nothing comes back.
         """
-        body = {"model": name, "question": question, "temperature": 0}
-        response = self._call("POST", "/v1/answers", timeout=seconds, json=body)
-        try:
-            answer = Answer.model_validate(response.json())
-        except (ValueError, ValidationError):
-            raise BadDataError(f"{name}: {self._url}/v1/answers gave no answer") from None
+        answer = self.ask_anything(name, question, seconds)
         if not answer.grounded and not answer.completion_tokens:
             raise BadDataError(
                 f"{name} finds nothing about the probe {question!r} in the author's texts: set "
@@ -57,6 +78,20 @@ class Endpoint:
         if not answer.completion_tokens or not answer.answer.strip():
             raise BadDataError(f"{name} answered {question!r} with nothing")
         return answer
+
+    def ask_anything(self, name: str, question: str, seconds: float) -> Answer:
+        """Ask as `ask` does; that the author has not written about it is an answer too.
+
+        Raises:
+            BadDataError: what comes back is no answer.
+            TryAgainError: nothing comes back.
+        """
+        body = {"model": name, "question": question, "temperature": 0}
+        response = self._call("POST", "/v1/answers", timeout=seconds, json=body)
+        try:
+            return Answer.model_validate(response.json())
+        except (ValueError, ValidationError):
+            raise BadDataError(f"{name}: {self._url}/v1/answers gave no answer") from None
 
     def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:

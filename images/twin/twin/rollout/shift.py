@@ -1,245 +1,387 @@
 """Bringing a version into service without losing a request, and taking it out again.
 
-Beside what serves, the new version is started, asked a real question, and given traffic step by
-step; whatever goes wrong before the end puts the old weights back. Every step is written to the
-file store first and then made so, which is why a rollout that is killed is simply run again.
+Beside what serves, the new version is started, asked real questions, asked what callers ask, and
+given traffic step by step, while its answers are compared with the running version's; whatever goes
+wrong before the end puts the old weights back. Every step is written to the file store first and
+then made so, which is why a rollout that is killed is simply run again.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
 
-from twin.domain.errors import BadDataError, TryAgainError, TwinError
-from twin.domain.rollout import ALL, RolloutState, ServedVersion, application_name
+from twin.domain.answer import Answer
+from twin.domain.errors import BadDataError, TwinError
+from twin.domain.rollout import (
+    ALL,
+    Progress,
+    RolloutState,
+    ServedVersion,
+    application_name,
+)
 from twin.recipes import ServingSection
+from twin.recipes.rollout import SmokeQuestion
+from twin.rollout.analysis import Measured
 from twin.rollout.endpoint import Endpoint
+from twin.rollout.evidence import Evidence, as_words, named
+from twin.rollout.lease import LostLeaseError, Owner
 from twin.rollout.transitions import (
     baseline,
     dark,
     event,
+    mirrored,
     noted,
+    retired,
     settled,
     shares,
     shifted,
 )
+from twin.rollout.waiting import (
+    POLL_SECONDS,
+    check_applications,
+    runs,
+    wait_for_applications,
+    wait_for_weights,
+    wait_until_gone,
+)
 from twin.settings import Settings
-from twin.stores.deployments import Application, ApplicationStatus, Deployments, explain
-from twin.stores.rollout_states import RolloutStates
+from twin.stores.deployments import Deployments
+from twin.stores.files import open_files
 from twin.stores.serve_config import ROUTER, applications_of, render
 
-POLL_SECONDS = 0.5
-#: A change of weights was measured to take under a second; a cluster's operator looks now and then.
-WEIGHTS_SECONDS = 120.0
 #: How long an old version's last answers are waited for; it ends by itself in any case.
 RETIRE_SECONDS = 150.0
-#: An application missing this long after it was asked for was undone by another rollout's config.
-MISSING_SECONDS = 5.0
+#: Figures are written down for whoever looks on, this often at most.
+FIGURES_SECONDS = 5.0
 
-BROKEN = frozenset({ApplicationStatus.DEPLOY_FAILED, ApplicationStatus.UNHEALTHY})
+Change = Callable[[RolloutState], RolloutState]
 
 log = structlog.get_logger("twin")
 
 
 class Shift:
-    """Moves one model's traffic. ``advance`` is told of every step done."""
+    """Moves one model's traffic, for who holds the lease on its state.
+
+    Args:
+        owner: of the model's state.
+        settings: of the platform.
+        deployments: where applications run.
+        endpoint: what callers reach.
+
+    Attributes:
+        advance: told of every step done.
+    """
 
     def __init__(
         self,
-        model: str,
+        owner: Owner,
         settings: Settings,
         deployments: Deployments,
-        *,
-        run_id: str,
-        advance: Callable[[int], None],
+        endpoint: Endpoint,
     ) -> None:
-        self.model = model
+        self.model = owner.model
+        self.advance: Callable[[int], None] = lambda _: None
+        self._owner = owner
         self._settings = settings
         self._deployments = deployments
-        self._endpoint = Endpoint(settings)
-        self._states = RolloutStates(settings)
-        self._run_id = run_id
-        self._advance = advance
+        self._endpoint = endpoint
+        self._hurried = False
+
+    @property
+    def serving(self) -> ServedVersion | None:
+        """The settled version, which a rollout that fails goes back to."""
+        return baseline(self._owner.state()).serving
 
     def is_serving(self, version: ServedVersion) -> bool:
         """Whether ``version`` alone should serve, and does."""
-        state = self._states.load(self.model)
+        state = self._owner.state()
         if len(state.versions) != 1 or not state.versions[0].serves_like(version):
             return False
-        if state.weights != {version.version: ALL}:
+        if state.weights != {version.version: ALL} or state.shadow:
             return False
         found = self._deployments.applications()
-        running = {name for name, app in found.items() if app.status is ApplicationStatus.RUNNING}
+        running = {name for name, app in found.items() if runs(app)}
         if not {ROUTER, *applications_of(self.model, version)} <= running:
             return False
-        return self._endpoint.weights(self.model) == state.weights
+        wanted = {item.version: state.weights.get(item.version, 0) for item in state.running}
+        return self._endpoint.weights(self.model) == wanted
 
     def to(self, new: ServedVersion, serving: ServingSection) -> None:
         """Make ``new`` what serves.
 
         Raises:
-            BadDataError: it can't load, or does not answer; what served before serves on.
+            BadDataError: it can't load, does not answer, answers worse than what serves, or a
+                person has ended the rollout; what served before serves on.
             TryAgainError: it did not start in time, or a store failed; likewise.
+            LostLeaseError: another rollout has taken over, and decides what serves.
         """
-        before = self._states.load(self.model)
-        beside = dark(before, new)
+        before = self._owner.state()
+        base = baseline(before)
         try:
-            self._start_beside(beside, new, serving)
-            self._probe(application_name(self.model, new.version), new, serving)
-            for share in shares(beside, new, serving.traffic_steps):
-                self._give(new, share, serving)
+            self._preflight(new)
+            self._start_beside(new, serving)
+            self._ask(application_name(self.model, new.version), new, serving)
+            self._shift(new, base, serving)
             self._probe(self.model, new, serving)
+        except LostLeaseError:
+            raise
         except BaseException as error:
             # Whatever it is, a signal or a defect of ours: traffic must not stay half moved.
-            self._back_out(baseline(before), new, error)
-            raise _with_outcome(error, self.model, new, baseline(before)) from None
-        self._retire(before, new)
+            self._back_out(new, error)
+            raise _with_outcome(error, self.model, new, base) from None
+        self._retire(before, new, serving)
 
-    def _start_beside(
-        self, beside: RolloutState, new: ServedVersion, serving: ServingSection
-    ) -> None:
-        self._make_so(self._noted(beside, "starting", new))
-        names = {ROUTER, *applications_of(self.model, new)}
-        self._wait_for(names, serving.start_timeout_seconds)
-        self._advance(1)
+    def back_out(self, reason: TwinError) -> ServedVersion | None:
+        """Put back what was settled, after a rollout that is no more; returns what serves."""
+        state = self._owner.state()
+        brought = state.versions[-1] if state.versions else None
+        if brought is not None:
+            self._back_out(brought, reason)
+        return baseline(state).serving
+
+    def retire_warm(self) -> bool:
+        """End the warm version if its time is over; returns whether it was."""
+        now = datetime.now(UTC)
+        before = self._owner.state()
+        after = self._owner.change(lambda state: retired(state, now))
+        if after.warm == before.warm:
+            return False
+        self._apply()
+        return True
+
+    def repair(self) -> None:
+        """Tell Serve anew what should run."""
+        self._apply()
+
+    def _preflight(self, new: ServedVersion) -> None:
+        """What can be known before anything is started."""
+        files = open_files(self._settings)
+        places = [(new.weights_uri, new.weights_digest)]
+        if new.base_uri and new.base_digest:
+            places.append((new.base_uri, new.base_digest))
+        for uri, digest in places:
+            relative = files.relative(uri)
+            if not files.is_published(relative):
+                raise BadDataError(f"no weights at {uri}")
+            if files.published_digest(relative) != digest:
+                raise BadDataError(
+                    f"{uri} holds not the weights that were registered: run `twin training "
+                    "package` again"
+                )
+
+    def _start_beside(self, new: ServedVersion, serving: ServingSection) -> None:
+        self._make_so("starting", new, lambda state: dark(state, new))
+        wait_for_applications(
+            {ROUTER, *applications_of(self.model, new)},
+            serving.start_timeout_seconds,
+            self._deployments,
+            again=self._apply,
+            attend=self._attend,
+        )
+        self.advance(1)
+
+    def _ask(self, name: str, new: ServedVersion, serving: ServingSection) -> None:
+        """Real questions, of which the first also warms it up."""
+        self._probe(name, new, serving)
+        for smoke in serving.rollout.smoke:
+            seconds = serving.answer_timeout_seconds
+            answer = self._endpoint.ask_anything(name, smoke.question, seconds)
+            _check_version(name, answer, new)
+            _check_smoke(name, answer, smoke)
 
     def _probe(self, name: str, new: ServedVersion, serving: ServingSection) -> None:
         started = time.monotonic()
         answer = self._endpoint.ask(name, serving.probe_question, serving.answer_timeout_seconds)
-        if answer.model_version != new.version:
-            raise BadDataError(
-                f"{name} answered as version {answer.model_version}, not {new.version}"
-            )
+        _check_version(name, answer, new)
         seconds = round(time.monotonic() - started, 2)
         log.info("asked", model=name, seconds=seconds, sources=len(answer.sources))
-        self._advance(1)
+        self.advance(1)
 
-    def _give(self, new: ServedVersion, share: int, serving: ServingSection) -> None:
-        state = shifted(self._states.load(self.model), new, share)
-        self._make_so(self._noted(state, f"{share}%", new))
-        self._wait_for_weights(state)
-        self._watch(new, serving.step_seconds)
-        self._advance(1)
+    def _shift(self, new: ServedVersion, base: RolloutState, serving: ServingSection) -> None:
+        old = base.serving.version if base.serving else None
+        old = None if old == new.version else old
+        rollout = serving.rollout
+        evidence = Evidence(self._endpoint, self.model, new.version, old, rollout.analysis)
+        if old is not None and rollout.shadow_percent and rollout.shadow_seconds:
+            state = self._make_so(
+                "shadow", new, lambda state: mirrored(state, rollout.shadow_percent)
+            )
+            self._wait_for_weights(state)
+            self._watch(new, evidence, 0, rollout.shadow_seconds, patient=True)
+        for share in shares(self._owner.state(), new, serving.traffic_steps):
+            if not self._hurried or share == ALL:
+                self._give(new, share, evidence, serving)
+            self.advance(1)
 
-    def _watch(self, new: ServedVersion, seconds: float) -> None:
-        """Look at the version for a while; a replica that dies under traffic ends the rollout."""
+    def _give(
+        self, new: ServedVersion, share: int, evidence: Evidence, serving: ServingSection
+    ) -> None:
+        def given(state: RolloutState) -> RolloutState:
+            return shifted(state, new, share)
+
+        self._wait_for_weights(self._make_so(f"{share}%", new, given))
+        at_least = serving.step_seconds
+        # With all the traffic there is nothing left to compare with.
+        more = serving.rollout.analysis_seconds if share < ALL else 0
+        at_most = max(at_least, more)
+        self._watch(new, evidence, at_least, at_most)
+
+    def _watch(
+        self,
+        new: ServedVersion,
+        evidence: Evidence,
+        at_least: float,
+        at_most: float,
+        *,
+        patient: bool = False,
+    ) -> None:
+        """Look at the version's replicas and answers until they are clear, or the time is over.
+
+        Where nobody has asked it anything in the least time, more of it would show nothing; who is
+        ``patient``, since questions are mirrored and waiting costs nobody anything, waits on.
+        """
         names = applications_of(self.model, new)
-        deadline = time.monotonic() + seconds
+        begun = written = time.monotonic()
+        while not self._hurried:
+            self._attend()
+            check_applications(names, self._deployments.applications())
+            figures = evidence.look()
+            if failed := named(figures, "failed"):
+                raise BadDataError(f"answers are worse than those before: {as_words(failed)}")
+            seconds = time.monotonic() - begun
+            if seconds >= at_least and (
+                not figures
+                or seconds >= at_most
+                or _are_clear(figures)
+                or not (patient or evidence.answers)
+            ):
+                self._note_figures(figures)
+                if evidence.old is not None:
+                    self._leave_undecided(named(figures, "undecided"))
+                return
+            if time.monotonic() - written > FIGURES_SECONDS:
+                self._note_figures(figures)
+                written = time.monotonic()
+            time.sleep(POLL_SECONDS)
+
+    def _leave_undecided(self, undecided: Sequence[Measured]) -> None:
+        """Do as the recipe says with metrics that a step could not decide."""
+        aborting = [item for item in undecided if item.section.inconclusive == "abort"]
+        if aborting:
+            raise BadDataError(f"undecided, and the recipe says abort: {as_words(aborting)}")
+        pausing = [item for item in undecided if item.section.inconclusive == "pause"]
+        if pausing:
+            log.warning("paused: go on by `twin rollout resume`", figures=as_words(pausing))
+            self._owner.change(lambda state: state.model_copy(update={"wish": "pause"}))
+            self._attend()
+
+    def _attend(self) -> None:
+        """Do as a person wishes, and notice where another rollout has taken over."""
         while True:
-            running = self._deployments.applications()
-            for name in names:
-                _check(name, running)
-            if time.monotonic() >= deadline:
+            wish = self._owner.state().wish
+            if wish == "abort":
+                raise BadDataError("ended by hand (twin rollout abort)")
+            if wish == "promote":
+                self._hurried = True
+                self._owner.change(lambda state: state.model_copy(update={"wish": None}))
+            if wish != "pause":
                 return
             time.sleep(POLL_SECONDS)
 
-    def _retire(self, before: RolloutState, new: ServedVersion) -> None:
-        self._make_so(self._noted(settled(self._states.load(self.model), new), "serving", new))
+    def _retire(self, before: RolloutState, new: ServedVersion, serving: ServingSection) -> None:
+        now, seconds = datetime.now(UTC), serving.rollout.warm_seconds
+        state = self._make_so("serving", new, lambda state: settled(state, new, now, seconds))
+        self._wait_for_weights(state)
         old = self._no_longer_needed(before)
-        deadline = time.monotonic() + RETIRE_SECONDS
-        while old & set(self._deployments.applications()):
-            if time.monotonic() > deadline:
-                log.warning("old version is still ending", applications=sorted(old))
-                return
-            time.sleep(POLL_SECONDS)
-        self._advance(1)
+        if not wait_until_gone(old, RETIRE_SECONDS, self._deployments, lambda: None):
+            log.warning("old version is still ending", applications=sorted(old))
+        self.advance(1)
 
     def _no_longer_needed(self, before: RolloutState) -> set[str]:
         """Applications of what served before, without those that anything still answers by."""
         needed = {
             name
-            for state in self._states.all()
-            for item in state.versions
+            for state in self._owner.states.all()
+            for item in state.running
             for name in applications_of(state.model, item)
         }
         return {
-            name for item in before.versions for name in applications_of(self.model, item)
+            name for item in before.running for name in applications_of(self.model, item)
         } - needed
 
-    def _back_out(self, base: RolloutState, new: ServedVersion, error: BaseException) -> None:
+    def _back_out(self, new: ServedVersion, error: BaseException) -> None:
         """Put back what served before; its own failure must not hide the first."""
         log.warning("backing out", model=self.model, version=new.version, reason=str(error))
+        begun = time.monotonic()
+        # What is no fault of the version may be tried again.
+        name = "failed" if isinstance(error, BadDataError) else "interrupted"
         try:
-            latest = self._states.load(self.model).history
-            base = base.model_copy(update={"history": latest})
-            self._make_so(self._noted(base, "failed", new, str(error)))
-            if base.versions:
-                self._wait_for_weights(base)
+            state = self._make_so(name, new, baseline, str(error))
+            if state.versions:
+                self._wait_for_weights(state)
         except TwinError as second:
             log.error("backing out failed too: run this again", reason=str(second))
+            return
+        log.info("backed out", model=self.model, seconds=round(time.monotonic() - begun, 2))
 
-    def _make_so(self, state: RolloutState) -> None:
-        self._states.save(state)
-        self._apply()
-
-    def _apply(self) -> None:
-        self._deployments.apply(lambda: render(self._states.all(), self._settings))
-
-    def _noted(
-        self, state: RolloutState, name: str, version: ServedVersion, message: str = ""
+    def _make_so(
+        self, name: str, version: ServedVersion, change: Change, message: str = ""
     ) -> RolloutState:
+        """Write down a step and tell Serve; returns the state with the generation that it got."""
         log.info("rollout", model=self.model, version=version.version, step=name)
         now = datetime.now(UTC)
-        return noted(state, event(now, self._run_id, name, version.version, message))
+        line = event(now, self._owner.run_id, name, version.version, message)
+        progress = Progress(version=version.version, step=name, since=now)
 
-    def _wait_for(self, names: set[str], seconds: float) -> None:
-        """Wait until applications run.
+        def step(state: RolloutState) -> RolloutState:
+            return noted(change(state), line).model_copy(update={"progress": progress})
 
-        Raises:
-            BadDataError: one can't.
-            TryAgainError: one does not in time.
-        """
-        deadline = time.monotonic() + seconds
-        missing_since = time.monotonic()
-        while True:
-            found = self._deployments.applications()
-            for name in names:
-                _check(name, found)
-            waiting = {name for name in names if not _runs(found.get(name))}
-            if not waiting:
-                return
-            if names <= set(found):
-                missing_since = time.monotonic()
-            elif time.monotonic() - missing_since > MISSING_SECONDS:
-                self._apply()
-                missing_since = time.monotonic()
-            if time.monotonic() > deadline:
-                raise TryAgainError(_late(sorted(waiting), found, seconds))
-            time.sleep(POLL_SECONDS)
+        state = self._owner.change(step)
+        self._apply()
+        return state
 
     def _wait_for_weights(self, state: RolloutState) -> None:
-        """Wait until every router replica has the weights.
+        wait_for_weights(state, self._endpoint, self._owner.state)
 
-        Each request is answered by any one of them: as many agreeing answers in a row as make a
-        replica that was never asked unlikely.
-        """
-        wanted = {item.version: state.weights.get(item.version, 0) for item in state.versions}
-        deadline = time.monotonic() + WEIGHTS_SECONDS
-        agreeing = 0
-        while agreeing < 4 * self._settings.router_replicas:
-            agreeing = agreeing + 1 if self._endpoint.weights(self.model) == wanted else 0
-            if agreeing:
-                continue
-            if time.monotonic() > deadline:
-                raise TryAgainError(f"the router has not taken over the weights {wanted}")
-            time.sleep(POLL_SECONDS)
+    def _note_figures(self, figures: Sequence[Measured]) -> None:
+        lines = tuple(map(str, figures))
+        log.info("figures", model=self.model, figures=lines)
 
+        def with_figures(state: RolloutState) -> RolloutState:
+            if state.progress is None:
+                return state
+            progress = state.progress.model_copy(update={"figures": lines})
+            return state.model_copy(update={"progress": progress})
 
-def _runs(application: Application | None) -> bool:
-    return application is not None and application.status is ApplicationStatus.RUNNING
+        self._owner.change(with_figures)
+
+    def _apply(self) -> None:
+        self._deployments.apply(lambda: render(self._owner.states.all(), self._settings))
 
 
-def _check(name: str, found: dict[str, Application]) -> None:
-    application = found.get(name)
-    if application is not None and application.status in BROKEN:
-        raise BadDataError(f"{name} is {application.status}: {explain(application.message)}")
+def _are_clear(figures: Sequence[Measured]) -> bool:
+    """Whether what has come in is decided; a metric of which nothing comes in holds up nobody."""
+    seen = [figure for figure in figures if figure.pairs]
+    return bool(seen) and not named(seen, "undecided")
 
 
-def _late(waiting: list[str], found: dict[str, Application], seconds: float) -> str:
-    first = found.get(waiting[0])
-    reason = f": {explain(first.message)}" if first and first.message else ""
-    return f"{', '.join(waiting)} did not start within {seconds:.0f} s{reason}"
+def _check_version(name: str, answer: Answer, new: ServedVersion) -> None:
+    if answer.model_version != new.version:
+        raise BadDataError(f"{name} answered as version {answer.model_version}, not {new.version}")
+
+
+def _check_smoke(name: str, answer: Answer, smoke: SmokeQuestion) -> None:
+    asked = f"{name} was asked {smoke.question!r} (serving.rollout.smoke)"
+    if smoke.expect == "refusal":
+        if not answer.refused:
+            raise BadDataError(f"{asked} and should have refused: it answered")
+        return
+    if answer.refused or not answer.answer.strip():
+        raise BadDataError(f"{asked} and gave no answer")
+    if smoke.expect == "sources" and not any(each.supported for each in answer.sentences):
+        raise BadDataError(f"{asked}, and no source supports a sentence of its answer")
 
 
 def _with_outcome(

@@ -1,38 +1,45 @@
 """The states that a rollout goes through. Pure: each function gives the next state.
 
-    settled (v7: 100) → dark (v7: 100, v8 runs) → shifting (v7: 90, v8: 10) … → settled (v8: 100)
+    settled (v7: 100) → dark (v7: 100, v8 runs) → mirrored (v8 is asked too) → shifted (v7: 90,
+    v8: 10) … → settled (v8: 100, v7 warm) → retired (v8 alone)
 
 and from anywhere back to the baseline, where what served before serves alone.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from twin.domain.rollout import ALL, MAX_EVENTS, RolloutEvent, RolloutState, ServedVersion
 
 
 def baseline(state: RolloutState) -> RolloutState:
-    """What to come back to if a rollout fails: the settled version, alone.
+    """What to come back to if a rollout fails: the settled version, without traffic for any other.
 
     Taken from what is there rather than remembered, so that a rollout that was killed half-way
     has one too: `dark` puts the settled version first, whatever is brought in after it. At a
     first rollout it is nothing.
     """
     if not (state.versions and state.weights):
-        return state.model_copy(update={"versions": (), "weights": {}})
+        return state.model_copy(update={"versions": (), "weights": {}, "shadow": 0})
     first = state.versions[0]
-    return state.model_copy(update={"versions": (first,), "weights": {first.version: ALL}})
+    update = {"versions": (first,), "weights": {first.version: ALL}, "shadow": 0}
+    return state.model_copy(update=update)
 
 
 def dark(state: RolloutState, new: ServedVersion) -> RolloutState:
     """``new`` runs beside what serves, and only those who pin it reach it.
 
     Where it is the version that serves, with another recipe, it takes its own place, and Serve
-    replaces the replicas one after the other.
+    replaces the replicas one after the other. One that is still warm goes on running.
     """
     base = baseline(state)
     before = _before(base, new)
     return base.model_copy(update={"versions": (before, new) if before else (new,)})
+
+
+def mirrored(state: RolloutState, percent: int) -> RolloutState:
+    """The version that is brought in is asked ``percent`` of what the other one is asked."""
+    return state.model_copy(update={"shadow": percent})
 
 
 def shares(state: RolloutState, new: ServedVersion, steps: Sequence[int]) -> Sequence[int]:
@@ -44,20 +51,34 @@ def shifted(state: RolloutState, new: ServedVersion, share: int) -> RolloutState
     """``new`` takes ``share`` percent of the traffic, the one before it the rest."""
     before = _before(state, new)
     if before is None:
-        return state.model_copy(update={"weights": {new.version: ALL}})
+        return state.model_copy(update={"weights": {new.version: ALL}, "shadow": 0})
     weights = {before.version: ALL - share, new.version: share}
-    return state.model_copy(update={"weights": weights})
+    return state.model_copy(update={"weights": weights, "shadow": 0})
 
 
-def settled(state: RolloutState, new: ServedVersion) -> RolloutState:
-    """``new`` alone runs; the one before it is what a rollback goes back to."""
-    return state.model_copy(
-        update={
-            "versions": (new,),
-            "weights": {new.version: ALL},
-            "previous": _before(state, new) or state.previous,
-        }
+def settled(
+    state: RolloutState, new: ServedVersion, now: datetime, warm_seconds: int = 0
+) -> RolloutState:
+    """``new`` alone serves; the one before it is what a rollback goes back to.
+
+    It runs on for ``warm_seconds``, without traffic.
+    """
+    after = state.model_copy(
+        update={"versions": (new,), "weights": {new.version: ALL}, "shadow": 0}
     )
+    before = _before(state, new)
+    if before is None:
+        return after
+    warm = {"warm": before, "warm_until": now + timedelta(seconds=warm_seconds)}
+    none = {"warm": None, "warm_until": None}
+    return after.model_copy(update={"previous": before, **(warm if warm_seconds else none)})
+
+
+def retired(state: RolloutState, now: datetime) -> RolloutState:
+    """The warm version runs no more, once its time is over."""
+    if state.warm is None or (state.warm_until is not None and now < state.warm_until):
+        return state
+    return state.model_copy(update={"warm": None, "warm_until": None})
 
 
 def noted(state: RolloutState, event: RolloutEvent) -> RolloutState:

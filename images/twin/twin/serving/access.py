@@ -23,6 +23,8 @@ METRICS = "/metrics"
 #: The models that a key may ask for, any key may list.
 MODELS = "/v1/models"
 FEEDBACK = "/feedback"
+#: What the platform's own keys may read of a rollout.
+ROLLOUTS = "/v1/rollouts"
 
 NO_LIMITS = KeyLimits()
 
@@ -180,7 +182,7 @@ def right_for(path: str) -> Right | None:
     """What a path takes; None: any key. One that is not known here takes the right to ask."""
     if path == MODELS or path.startswith(f"{MODELS}/"):
         return None
-    if path == METRICS:
+    if path == METRICS or path.startswith(f"{ROLLOUTS}/"):
         return Right.ADMIN
     return Right.FEEDBACK if path.rstrip("/").endswith(FEEDBACK) else Right.ASK
 

@@ -21,6 +21,7 @@ from twin.serving.limits import BodyLimit
 from twin.serving.measuring import MeasuredBackend, add_metrics
 from twin.serving.metering import CallerLimiting, CallersBackend
 from twin.serving.metrics import Metrics, ProcessMetrics
+from twin.serving.observing import ObservedBackend
 from twin.serving.openapi import ASKING, DOCUMENT, READING, describe, refusals
 from twin.serving.page import add_page
 from twin.serving.requests_log import HEADER, HEALTH, RequestsLog
@@ -32,6 +33,7 @@ from twin.serving.response_schema import (
     ModelList,
 )
 from twin.serving.responses_routes import add_responses
+from twin.serving.rollout_routes import add_rollouts
 from twin.serving.schema import ChatCompletionRequest
 
 #: What the scripts of a web page may read of a response's headers, beside its id.
@@ -81,7 +83,8 @@ def create_app(
     caller's limits, the limit on its size. Its route sees the twins of its key alone.
 
     Args:
-        backend: answers.
+        backend: answers; what is seen of them is told to rollouts by this process alone, unless it
+            is an `ObservedBackend` already.
         keys: of those who may ask.
         max_body_bytes: largest body that is read.
         book: keeps answers, for feedback; without one none is kept.
@@ -107,7 +110,9 @@ def create_app(
         )
     app.add_middleware(RequestsLog, names_responses=names_responses)
     install(app)
-    backend = CallersBackend(MeasuredBackend(backend, metrics))
+    observed = backend if isinstance(backend, ObservedBackend) else ObservedBackend(backend)
+    add_rollouts(app, observed)
+    backend = CallersBackend(MeasuredBackend(observed, metrics))
     _add_reads(app, backend)
     asking = Asking(backend, book)
     add_answers(app, asking)
@@ -115,7 +120,7 @@ def create_app(
     add_text_completions(app, asking)
     add_embeddings(app, asking)
     add_responses(app, asking)
-    add_feedback(app, book)
+    add_feedback(app, book, observed.observations)
     add_metrics(app, metrics)
     add_page(app)
     return app

@@ -13,6 +13,7 @@ from twin.serving.backend import Backend
 from twin.serving.callers import caller_of
 from twin.serving.errors import ApiError
 from twin.serving.routing import Target
+from twin.serving.sticky import UNIT, draw_of, unit_of
 
 #: Proxies that buffer would turn a stream into one late piece.
 STREAM_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -54,10 +55,13 @@ class Asking:
         Raises:
             ApiError: no such model, or more to read than its recipe allows.
         """
-        target = self.backend.table.target(model)
+        table, caller = self.backend.table, caller_of(http)
+        unit = unit_of(table.sticky(model), caller, query.history, query.question)
+        target = table.target(model, draw=draw_of(unit))
         check_length(query.question, target)
         check_length(query.system or "", target, what="the system text")
-        return Asked(caller_of(http), target, query)
+        UNIT.set(unit)
+        return Asked(caller, target, query)
 
     async def search(self, model: str | None, query: Query) -> FoundPassages:
         """The passages that an answer would be written from.

@@ -8,7 +8,9 @@ from twin.domain.feedback import Feedback, KeptAnswer
 from twin.serving.answer_book import AnswerBook
 from twin.serving.callers import caller_of
 from twin.serving.errors import ApiError
+from twin.serving.observing import Observations
 from twin.serving.openapi import ASKING, READING
+from twin.serving.rollout_routes import note_verdict
 from twin.serving.schema import FeedbackRequest
 
 AnswerId = Annotated[
@@ -30,7 +32,7 @@ EXAMPLES = {
 }
 
 
-def add_feedback(app: FastAPI, book: AnswerBook | None) -> None:
+def add_feedback(app: FastAPI, book: AnswerBook | None, observations: Observations) -> None:
     """Add the paths; without a book no answer is kept."""
 
     @app.get("/v1/answers/{answer_id}", responses=READING)
@@ -49,7 +51,10 @@ def add_feedback(app: FastAPI, book: AnswerBook | None) -> None:
         Sent again, it takes the place of what was sent before.
         """
         judged = Feedback.model_validate(given.model_dump())
-        return await _kept(book).judge(answer_id, caller_of(request), judged)
+        caller = caller_of(request)
+        kept = await _kept(book).judge(answer_id, caller, judged)
+        note_verdict(observations, caller, kept)
+        return kept
 
 
 def _kept(book: AnswerBook | None) -> AnswerBook:

@@ -24,15 +24,18 @@ def states_to_serve(settings: Settings) -> list[RolloutState]:
     """
     states = RolloutStates(settings)
     models = states.models()
-    if not models:
+    found = [state for model in models if (state := _readable(states, model))]
+    # A rollout that was refused before it began leaves a state of nothing.
+    untouched = all(not (state.versions or state.history) for state in found)
+    if untouched and len(found) == len(models):
         return list(_champions(settings, states))
-    return [state for model in models if (state := _readable(states, model))]
+    return found
 
 
 def _readable(states: RolloutStates, model: str) -> RolloutState | None:
     try:
         state = states.load(model)
-        for served in state.versions:
+        for served in state.running:
             recipe_of(served)
     except BadDataError as error:
         log.warning("model is left out", model=model, reason=str(error))

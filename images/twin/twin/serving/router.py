@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from grpc import RpcError
@@ -15,6 +16,7 @@ from ray.serve.exceptions import (  # noqa: TID253
 
 from twin.domain.answer import Answer
 from twin.domain.errors import BadDataError, OverloadedError, TryAgainError, TwinError
+from twin.domain.observation import RouterReports
 from twin.job import configure_logging
 from twin.rag.query import AnswerPart, EmbeddedTexts, FoundPassages, Query, TextsQuery
 from twin.serving.access import Keys, default_limits
@@ -24,11 +26,14 @@ from twin.serving.caller_limits import CallerLimits
 from twin.serving.errors import ApiError
 from twin.serving.handles import local_handle
 from twin.serving.key_follower import KeyFollower
+from twin.serving.observing import Observations, ObservedBackend
 from twin.serving.ray_metrics import RayMetrics
 from twin.serving.replica_process import keep_to_loopback
 from twin.serving.routing import RoutingTable, Target
+from twin.serving.sticky import UNIT, draw_of
 from twin.settings import get_settings
 from twin.stores.caller_counts import SharedCounts
+from twin.stores.serve_config import ROUTER
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -44,6 +49,8 @@ NEVER_BEGUN = (DeploymentUnavailableError, RayServeException)
 BROKEN_OFF = (RayError, RpcError)
 ATTEMPTS = 3
 SECONDS_BETWEEN_ATTEMPTS = 0.3
+#: A replica tells what it knows in milliseconds.
+REPORT_SECONDS = 10.0
 
 
 class RayBackend:
@@ -129,7 +136,7 @@ class RayBackend:
         """The same version if it is still in service, else what its model's traffic goes to."""
         if target.application in self.table.applications():
             return target
-        return self.table.target(target.model)
+        return self.table.target(target.model, draw=draw_of(UNIT.get()) if UNIT.get() else None)
 
     def _handle(self, target: Target) -> "DeploymentHandle":
         name = target.application
@@ -163,10 +170,16 @@ class Router:
         configure_logging()
         keep_to_loopback(get_settings())
         self._backend = RayBackend()
+        self._observations = Observations()
 
     def reconfigure(self, config: dict[str, Any]) -> None:
         """Take over a new routing table; Serve calls this at the start and at each change."""
         self._backend.follow(RoutingTable.model_validate(config))
+
+    def report(self, model: str, since: datetime | None) -> dict[str, Any]:
+        """This replica's `RouterReport`, as JSON-like data."""
+        found = self._observations.report(self._backend.table, model, since)
+        return found.model_dump(mode="json")
 
     def __serve_build_asgi_app__(self) -> "FastAPI":
         """The HTTP interface; Serve calls this once."""
@@ -175,7 +188,7 @@ class Router:
         KeyFollower(keys, settings).start()
         metrics = RayMetrics()
         return create_app(
-            self._backend,
+            ObservedBackend(self._backend, self._observations, _report_of_all),
             keys,
             settings.max_body_bytes,
             book=AnswerBook(settings, metrics=metrics),
@@ -184,6 +197,16 @@ class Router:
             cors_origins=settings.cors_origins,
             names_responses=False,  # Serve's own middleware does
         )
+
+
+async def _report_of_all(model: str, since: datetime | None) -> RouterReports:
+    """What every replica of the router tells, on whichever node it runs."""
+    try:
+        asked = serve.get_app_handle(ROUTER).broadcast("report", model, since)
+        found = await asked.results_async(timeout_s=REPORT_SECONDS)
+    except (*BROKEN_OFF, *NEVER_BEGUN, TimeoutError) as error:
+        raise ApiError.unavailable(ROUTER) from error
+    return RouterReports.model_validate({"replicas": found})
 
 
 def build(_: dict[str, Any]) -> "Application":

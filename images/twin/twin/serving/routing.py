@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from twin.domain.rollout import application_name
 from twin.serving.errors import ApiError
+from twin.serving.sticky import Sticky
 
 PINNED = re.compile(r"(?P<model>.+)-v(?P<version>[0-9]+)")
 
@@ -21,7 +22,10 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 class ModelRoute(BaseModel):
     """A model's running versions with their weights (0: answers only those who pin it).
 
-    ``notice`` is what the page says of who answers.
+    ``notice`` is what the page says of who answers. ``generation`` is of the rollout's state that
+    the weights come from, ``sticky`` what stays with one version while several have weights.
+    ``mirror`` is the version that is being brought in, if one is: ``shadow`` percent of the
+    questions are asked of it too, and where it fails a question the settled one is asked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,16 +35,21 @@ class ModelRoute(BaseModel):
     answers_kept_days: int = DAYS_KEPT
     author: str = ""
     notice: str = ""
+    generation: int = 0
+    sticky: Sticky = "conversation"
+    shadow: Percent = 0
+    mirror: str | None = None
 
 
 @dataclass(frozen=True)
 class Target:
-    """The application that a request goes to."""
+    """The application that a request goes to; ``pinned``: its caller has named the version."""
 
     model: str
     version: str
     max_question_characters: int
     answers_kept_days: int = DAYS_KEPT
+    pinned: bool = False
 
     @property
     def application(self) -> str:
@@ -79,8 +88,13 @@ class RoutingTable(BaseModel):
             return self._target(name, version)
         pinned = PINNED.fullmatch(name)
         if pinned and pinned["version"] in self._versions(pinned["model"]):
-            return self._target(pinned["model"], pinned["version"])
+            return self._target(pinned["model"], pinned["version"], pinned=True)
         raise ApiError.unknown_model(name, sorted(self._served()))
+
+    def sticky(self, name: str | None) -> Sticky:
+        """What stays with one version of the model of this name."""
+        route = self.models.get(name or next(iter(self._served()), ""))
+        return route.sticky if route else "conversation"
 
     def only(self, models: frozenset[str] | None) -> "RoutingTable":
         """The table as one sees it who may ask for these models alone; None: for all."""
@@ -142,6 +156,25 @@ class RoutingTable(BaseModel):
             point -= weight
         raise ApiError.unknown_model(model, sorted(self._served()))
 
-    def _target(self, model: str, version: str) -> Target:
+    def _target(self, model: str, version: str, *, pinned: bool = False) -> Target:
         route = self.models[model]
-        return Target(model, version, route.max_question_characters, route.answers_kept_days)
+        return Target(
+            model, version, route.max_question_characters, route.answers_kept_days, pinned
+        )
+
+    def spare(self, target: Target) -> Target | None:
+        """The settled version, for a question that the one that is brought in has failed."""
+        route = self.models.get(target.model)
+        if route is None or target.pinned or target.version != route.mirror:
+            return None
+        settled = next((version for version in route.versions if version != route.mirror), None)
+        return self._target(target.model, settled, pinned=True) if settled else None
+
+    def mirror(self, target: Target, draw: float) -> Target | None:
+        """The version that is asked the same question, if ``draw`` in [0, 1) says so."""
+        route = self.models.get(target.model)
+        if route is None or route.mirror is None or target.pinned:
+            return None
+        if target.version == route.mirror or draw * 100 >= route.shadow:
+            return None
+        return self._target(target.model, route.mirror, pinned=True)

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -289,6 +289,9 @@ class FileStore:
         if ".." in parts or relative.startswith("/"):
             raise BadDataError(f"{relative!r} is not a path inside the file store")
         return "/".join((self._base, *parts))
+
+    def _errors(self, relative: str) -> AbstractContextManager[None]:
+        return _plainly(self.uri(relative))
 
 
 def open_files(settings: Settings) -> FileStore:

@@ -12,6 +12,7 @@ from twin.stores.deployments import Application, explain, parse_status
 
 PATH = "/api/serve/applications/"
 
+APPLY_ATTEMPTS = 10
 #: The first PUT after Ray's start also starts Serve's controller and proxy.
 TIMEOUT = httpx.Timeout(90.0, connect=3.0)
 
@@ -24,8 +25,19 @@ class RayServe:
         self._http = httpx.Client(base_url=self._url, timeout=TIMEOUT)
 
     def apply(self, render: Callable[[], dict[str, Any]]) -> None:
-        """Make what ``render`` gives what should run; see `Deployments.apply`."""
-        self._call("PUT", json=render())
+        """Make what ``render`` gives what should run; see `Deployments.apply`.
+
+        Serve takes each configuration as a whole and compares nothing. So what should run is read
+        again afterwards: whoever is last to tell Serve sees what others have written down before
+        that, and tells it too.
+        """
+        config = render()
+        for _ in range(APPLY_ATTEMPTS):
+            self._call("PUT", json=config)
+            told, config = config, render()
+            if config == told:
+                return
+        raise TryAgainError("what should run keeps being changed by others: try again")
 
     def applications(self) -> dict[str, Application]:
         """The applications as they are now; see `Deployments.applications`."""

@@ -132,6 +132,21 @@ class Registry(MlflowRest):
         self._set_alias(name, CHAMPION, version)
         log.info("promoted", model=name, version=version)
 
+    def restore_champion(self, name: str, version: str, *, failed: str) -> bool:
+        """Make ``version`` the champion again if ``failed`` still is; returns whether it was.
+
+        ``previous`` stays: nothing was promoted.
+
+        Raises:
+            BadDataError: there is no such version.
+        """
+        champion = self.by_alias(name, CHAMPION)
+        if champion is None or champion.version != failed:
+            return False
+        self._set_alias(name, CHAMPION, version)
+        log.info("champion restored", model=name, version=version, failed=failed)
+        return True
+
     def refer_to(self, name: str, version: str) -> None:
         """Make ``version`` the reference champion.
 

@@ -54,7 +54,7 @@ def render(states: Iterable[RolloutState], settings: Settings) -> Config:
             *(
                 _version_application(state.model, served, settings)
                 for state in ordered
-                for served in state.versions
+                for served in state.running
             ),
         ],
     }
@@ -68,7 +68,7 @@ def applications_of(model: str, served: ServedVersion) -> set[str]:
 
 def routes(states: Iterable[RolloutState]) -> Config:
     """What the router is told: every model's running versions, weights and limits."""
-    return {"models": {state.model: _route(state) for state in states if state.versions}}
+    return {"models": {state.model: _route(state) for state in states if state.running}}
 
 
 def _http(settings: Settings) -> Config:
@@ -102,14 +102,14 @@ def _router(states: list[RolloutState], settings: Settings) -> Config:
 
 
 def _longest_answer(states: list[RolloutState]) -> int:
-    recipes = [recipe_of(served) for state in states for served in state.versions]
+    recipes = [recipe_of(served) for state in states for served in state.running]
     return max((recipe.serving.answer_timeout_seconds for recipe in recipes), default=60)
 
 
 def _engines(states: list[RolloutState], settings: Settings) -> list[Config]:
     """Each engine once, with the adapters of all versions that share it."""
     engines: dict[str, Config] = {}
-    for model, served in ((state.model, item) for state in states for item in state.versions):
+    for model, served in ((state.model, item) for state in states for item in state.running):
         serving = recipe_of(served).serving
         name = engine_name(model, served, serving)
         if name is None:
@@ -151,9 +151,14 @@ def _version_application(model: str, served: ServedVersion, settings: Settings) 
 
 
 def _route(state: RolloutState) -> Config:
-    recipe = recipe_of(state.serving or state.versions[-1])
+    recipe = recipe_of(state.serving or state.running[-1])
+    brought = state.versions[-1].version if len(state.versions) > 1 else None
     return {
-        "versions": {item.version: state.weights.get(item.version, 0) for item in state.versions},
+        "generation": state.generation,
+        "versions": {item.version: state.weights.get(item.version, 0) for item in state.running},
+        "sticky": recipe.serving.rollout.sticky,
+        "shadow": state.shadow,
+        "mirror": brought,
         "max_question_characters": recipe.serving.max_question_characters,
         "answers_kept_days": recipe.serving.answers_kept_days,
         "author": recipe.author.name,

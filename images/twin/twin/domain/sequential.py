@@ -27,12 +27,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from twin.evaluation.resampling import CONFIDENCE
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+CONFIDENCE = 0.95
 EVEN = 0.5
 STEP = 0.005
 """Between the means that are tried; the ends of an interval are moved outwards by so much."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.twin.evaluation.likings import means, verdicts
+from twin.domain.sequential import STEP, running
 from twin.evaluation.resampling import estimate, mean_of
-from twin.evaluation.sequential import STEP, running
 
 ROWS = 200
 GROUPS = 60

@@ -1,0 +1,43 @@
+"""
+# Reconcile
+
+Compares what the model registry says, what should be in service and what is, and repairs what
+differs: a rollout that was killed is backed out, Ray Serve is told anew what it has lost, a
+champion that was never rolled out is, and a version that was kept warm long enough is retired. A
+champion whose rollout has failed is told of, as a failure of this DAG.
+
+Promotions themselves start the DAG *rollout* within seconds. This one is for what went wrong.
+
+**Reads** the model registry, the rollouts' states, Ray Serve and the endpoint. **Writes** the
+configuration of Ray Serve, where it differs.
+"""
+
+import datetime
+
+from airflow.sdk import DAG, CronTriggerTimetable, task_group
+
+from include.jobs import JobOperator
+from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
+
+with DAG(
+    "reconcile",
+    description="Compare the registry with what serves, and repair what differs.",
+    # On a cluster each look is a pod of some seconds.
+    schedule=CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
+    **pipeline(__doc__, tags=["monitoring"]),
+) as dag:
+
+    @task_group
+    def one_twin(recipe: str) -> None:
+        """Compare and repair what serves for one recipe."""
+        JobOperator(
+            task_id="reconcile",
+            job="rollout reconcile",
+            profile="rollout",
+            recipe=recipe,
+            map_index_template=RECIPE_OF_JOB,
+            execution_timeout=datetime.timedelta(hours=1),
+            retries=1,  # the next look comes soon enough
+        )
+
+    one_twin.expand(recipe=which_recipes())

@@ -1,0 +1,102 @@
+"""Registry, wanted state and what serves are compared; what differs is repaired, or told."""
+
+from datetime import UTC, datetime
+
+from twin.domain.errors import BadDataError, NothingToDo, TryAgainError, TwinError
+from twin.domain.rollout import RolloutState, application_name
+from twin.job import Job, log
+from twin.rollout.endpoint import Endpoint
+from twin.rollout.running import champion_of, holding, switch
+from twin.rollout.shift import Shift
+from twin.rollout.steering import is_under_way
+from twin.rollout.transitions import baseline, retired
+from twin.rollout.waiting import runs
+from twin.stores.deployments import open_deployments
+from twin.stores.registry import ModelVersion
+from twin.stores.rollout_states import RolloutStates
+from twin.stores.serve_config import ROUTER, applications_of, served_version
+
+
+def reconcile(job: Job) -> None:
+    """Bring a model's registry, state and Serve together; see `twin rollout reconcile`.
+
+    Raises:
+        NothingToDo: they agree, or a rollout is under way, which brings them together itself.
+        BadDataError: the champion is a version whose rollout has failed: a person decides.
+        TryAgainError: Serve or the endpoint is away.
+    """
+    model = job.recipe.model_name
+    state = RolloutStates(job.settings).load(model)
+    job.result.ids.update(model=model)
+    job.counts.read += 1
+    if is_under_way(state):
+        raise NothingToDo(f"a rollout of {model} is under way")
+    champion = _champion(job)
+    served = state.serving.version if state.serving else None
+    if _agrees(job, state) and (champion is None or champion.version == served):
+        job.counts.skipped += 1
+        raise NothingToDo(f"{model}: version {served or 'none'} is champion and serves")
+    with holding(job, wait_seconds=0) as shift:
+        _repair(job, shift, state)
+        _follow(job, shift, champion)
+    job.counts.written += 1
+
+
+def _champion(job: Job) -> ModelVersion | None:
+    """The champion, if the registry says; what serves is looked after without it."""
+    try:
+        return champion_of(job)
+    except TwinError as error:
+        log.warning("what serves is not compared with the registry", reason=str(error))
+        return None
+
+
+def _agrees(job: Job, state: RolloutState) -> bool:
+    """Whether what should serve does, and nothing is half done."""
+    if not baseline(state).serves_as(state):
+        return False
+    if retired(state, datetime.now(UTC)) != state:
+        return False
+    if not state.versions:
+        return True
+    found = open_deployments(job.settings).applications()
+    wanted = {ROUTER} | {
+        name for item in state.running for name in applications_of(state.model, item)
+    }
+    if not all(runs(found.get(name)) for name in wanted):
+        return False
+    shares = {item.version: state.weights.get(item.version, 0) for item in state.running}
+    return Endpoint(job.settings).weights(state.model) == shares
+
+
+def _repair(job: Job, shift: Shift, state: RolloutState) -> None:
+    repaired = []
+    if not baseline(state).serves_as(state):
+        shift.back_out(TryAgainError("its job has ended in the middle"))
+        repaired.append("weights put back")
+    elif shift.retire_warm():
+        repaired.append("warm version retired")
+    elif not _agrees(job, state):
+        shift.repair()
+        repaired.append("Serve told anew")
+    if repaired:
+        log.warning("repaired", model=state.model, what=repaired)
+    job.result.detail["repaired"] = repaired
+
+
+def _follow(job: Job, shift: Shift, champion: ModelVersion | None) -> None:
+    """Roll the champion out if that was missed; a rollout that failed is not begun again."""
+    state = RolloutStates(job.settings).load(job.recipe.model_name)
+    served = state.serving.version if state.serving else None
+    if champion is None or champion.version == served:
+        return
+    last = [item for item in state.history if item.version == champion.version][-1:]
+    if last and last[0].event == "failed":
+        raise BadDataError(
+            f"champion of {state.model} is version {champion.version}, whose rollout has failed "
+            f"({last[0].message}), and version {served or 'none'} serves: move the alias, or run "
+            f"`twin rollout start --recipe {job.recipe.name}` once what failed is mended"
+        )
+    name = application_name(state.model, champion.version)
+    log.warning("the champion is not in service: rolling it out", champion=name)
+    switch(job, shift, served_version(champion, job.recipe), job.recipe)

@@ -1,0 +1,205 @@
+"""A rollout as a job: who holds the state, which version, and what the registry is told of it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from twin.domain.errors import BadDataError, NothingToDo, TryAgainError, TwinError
+from twin.domain.rollout import ServedVersion
+from twin.job import Job, log
+from twin.recipes import Recipe
+from twin.rollout.endpoint import Endpoint
+from twin.rollout.lease import WAIT_SECONDS, LostLeaseError, Owner
+from twin.rollout.shift import Shift
+from twin.rollout.steering import ask_to_end
+from twin.rollout.transitions import baseline
+from twin.stores.deployments import open_deployments
+from twin.stores.registry import CHAMPION, ModelVersion, Registry
+from twin.stores.rollout_states import RolloutStates
+from twin.stores.serve_config import recipe_of, served_version
+
+#: Tag of a model version that says how its last rollout ended.
+OUTCOME = "rollout"
+#: MLflow takes 5,000 characters, and a person reads fewer.
+LONGEST_REASON = 1_000
+
+
+@contextmanager
+def holding(
+    job: Job, *, wait_seconds: float = WAIT_SECONDS, ends_others: bool = False
+) -> Iterator[Shift]:
+    """The state of the recipe's model, for this job alone, and what moves its traffic.
+
+    Args:
+        job: that changes it.
+        wait_seconds: how long another rollout is waited for.
+        ends_others: whether it is asked to end.
+
+    Raises:
+        TryAgainError: another rollout is under way for too long.
+    """
+    model = job.recipe.model_name
+    states = RolloutStates(job.settings)
+
+    def waiting() -> None:
+        if ends_others:
+            ask_to_end(states, model)
+
+    # Before the lease: who can't ask the endpoint begins nothing.
+    endpoint = Endpoint(job.settings)
+    owner = Owner(states, model, job.run_id, wait_seconds=wait_seconds, waiting=waiting)
+    with owner:
+        yield Shift(owner, job.settings, open_deployments(job.settings), endpoint)
+
+
+def champion_of(job: Job) -> ModelVersion:
+    """The registered champion of the recipe's model.
+
+    Raises:
+        BadDataError: there is none.
+        TryAgainError: the registry is away.
+    """
+    model = job.recipe.model_name
+    with Registry(job.settings) as registry:
+        champion = registry.by_alias(model, CHAMPION)
+    if champion is None:
+        raise BadDataError(
+            f"{model} has no champion yet: run `twin evaluation run --recipe {job.recipe.name}`, "
+            "or set the alias in MLflow"
+        )
+    return champion
+
+
+def start(job: Job) -> None:
+    """Bring the champion into service; see `twin rollout start`.
+
+    The alias is read when no other rollout is under way any more: of two quick promotions the last
+    one ends in service.
+    """
+    champion_of(job)
+    with holding(job) as shift:
+        switch(job, shift, served_version(champion_of(job), job.recipe), job.recipe)
+
+
+def rollback(job: Job, to: str | None) -> None:
+    """Bring the version that served before back; see `twin rollout rollback`."""
+    from twin.stores.audit import note_action
+
+    rollback_target(job, to)
+    with holding(job, ends_others=True) as shift:
+        version = rollback_target(job, to)
+        _move_champion(job, version)
+        switch(job, shift, version, recipe_of(version))
+    what = f"{job.recipe.model_name} version {version.version}"
+    detail = {"alias": job.result.detail["alias"]}
+    note_action(job.settings, "rolled back", what, job.run_id, detail)
+
+
+def abort(job: Job) -> None:
+    """End the rollout that is under way, or undo one that was killed; see `twin rollout abort`."""
+    model = job.recipe.model_name
+    state = RolloutStates(job.settings).load(model)
+    if baseline(state).serves_as(state):
+        raise NothingToDo(f"no rollout of {model} is under way")
+    brought = state.versions[-1].version
+    with holding(job, ends_others=True) as shift:
+        serving = shift.back_out(BadDataError(f"ended by hand (run {job.run_id})"))
+        job.counts.written += 1
+    job.result.ids.update(model=model, model_version=serving.version if serving else "")
+    if serving is not None:
+        restore_champion(job, serving.version, failed=brought)
+
+
+def rollback_target(job: Job, to: str | None) -> ServedVersion:
+    """The version that a rollback goes to.
+
+    Raises:
+        BadDataError: there is none.
+    """
+    model = job.recipe.model_name
+    if to is None:
+        target = RolloutStates(job.settings).load(model).rollback_target
+        if target is None:
+            raise BadDataError(f"{model}: no version served before this one; name one by --to")
+        return target
+    with Registry(job.settings) as registry:
+        registered = registry.version(model, to)
+    if registered is None:
+        raise BadDataError(f"{model} has no version {to}")
+    return served_version(registered, job.recipe)
+
+
+def switch(job: Job, shift: Shift, version: ServedVersion, recipe: Recipe) -> None:
+    """Make a version what serves, and tell the registry how that went.
+
+    Raises:
+        NothingToDo: it does already.
+        BadDataError: it was not taken, see `Shift.to`; the champion is what the recipe says.
+        TryAgainError: a store failed.
+    """
+    name = f"{recipe.model_name} version {version.version}"
+    job.result.ids.update(model=recipe.model_name, model_version=version.version)
+    job.result.uris.update(endpoint=job.settings.endpoint_url, weights=version.weights_uri)
+    job.counts.read += 1
+    steps = len(recipe.serving.traffic_steps) + 4
+    with job.progress(f"rollout of {name}", steps) as advance:
+        shift.advance = advance
+        if shift.is_serving(version):
+            job.counts.skipped += 1
+            raise NothingToDo(f"{name} is in service")
+        serving = shift.serving
+        try:
+            shift.to(version, recipe.serving)
+        except LostLeaseError:
+            raise
+        except BadDataError as error:
+            _note_outcome(job, version.version, f"failed: {error}")
+            restores = recipe.serving.rollout.failed_champion == "restore"
+            if restores and serving is not None and serving.version != version.version:
+                restore_champion(job, serving.version, failed=version.version)
+            raise
+    _note_outcome(job, version.version, "serving")
+    job.counts.written += 1
+
+
+def restore_champion(job: Job, version: str, *, failed: str) -> None:
+    """Point the alias back at what serves, if it still is where the failed rollout began."""
+    model = job.recipe.model_name
+
+    def restore(registry: Registry) -> None:
+        registry.restore_champion(model, version, failed=failed)
+
+    _tell_registry(job, "the alias champion is not restored", restore)
+
+
+def _note_outcome(job: Job, version: str, outcome: str) -> None:
+    model = job.recipe.model_name
+
+    def note(registry: Registry) -> None:
+        registry.tag(model, version, OUTCOME, outcome[:LONGEST_REASON])
+
+    _tell_registry(job, "the model version does not say how its rollout ended", note)
+
+
+def _tell_registry(job: Job, lacking: str, tell: Callable[[Registry], None]) -> None:
+    """What the registry should know; that it is away changes nothing of what serves."""
+    try:
+        with Registry(job.settings) as registry:
+            tell(registry)
+    except TwinError as error:
+        log.warning(lacking, reason=str(error))
+
+
+def _move_champion(job: Job, version: ServedVersion) -> None:
+    """Move the alias back too, or the next look at the registry would roll forward again."""
+    try:
+        with Registry(job.settings) as registry:
+            registry.promote(job.recipe.model_name, version.version)
+        job.result.detail["alias"] = "moved"
+    except TryAgainError as error:
+        job.result.detail["alias"] = "not moved"
+        log.warning(
+            "alias champion is not moved: move it when MLflow answers, or the next rollout "
+            "brings the other version back",
+            version=version.version,
+            reason=str(error),
+        )
