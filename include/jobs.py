@@ -40,6 +40,7 @@ IMAGE_OF_STAGE = {
     "training": "train",
     "evaluation": "train",
     "rollout": "serve",
+    "serving": "serve",
 }
 
 #: Exit statuses of `twin.domain.errors`.

@@ -24,12 +24,17 @@ ToOption = Annotated[
 def start(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
     """Bring the champion into service, without losing a request.
 
-    Reads the alias `champion` from the registry, once. Starts that version beside what serves,
-    asks it a real question, shifts the traffic to it by the recipe's steps, and retires the old
-    version; whatever fails puts the old weights back. Writes `rollouts/<model>.json` to the file
-    store and the configuration to Ray Serve (or KubeRay's RayService).
+    Reads the alias `champion` of the model, and that of its prompt, from the registry, once. Starts
+    that version beside what serves, asks it a real question, shifts the traffic to it by the
+    recipe's steps, and retires the old version; whatever fails puts the old weights back. Writes
+    `rollouts/<model>.json` to the file store and the configuration to Ray Serve (or KubeRay's
+    RayService).
     """
-    run_job("rollout start", _start, recipe=recipe, run_id=run_id, result=result)
+    from twin.stores.champion_prompt import by_champion_prompt
+
+    run_job(
+        "rollout start", by_champion_prompt(_start), recipe=recipe, run_id=run_id, result=result
+    )
 
 
 @app.command()
@@ -45,9 +50,11 @@ def rollback(
     `rollouts/<model>.json`, so it works while MLflow is down; the alias `champion` is then left
     to be moved by hand. Goes through the same steps as `start`.
     """
+    from twin.stores.champion_prompt import by_champion_prompt
+
     run_job(
         "rollout rollback",
-        lambda job: _rollback(job, to),
+        by_champion_prompt(lambda job: _rollback(job, to)),
         recipe=recipe,
         run_id=run_id,
         result=result,
@@ -125,6 +132,7 @@ def _move_champion(job: Job, version: ServedVersion) -> None:
     try:
         with Registry(job.settings) as registry:
             registry.promote(job.recipe.model_name, version.version)
+        _move_prompt(job, version)
         job.result.detail["alias"] = "moved"
     except TryAgainError as error:
         job.result.detail["alias"] = "not moved"
@@ -134,6 +142,21 @@ def _move_champion(job: Job, version: ServedVersion) -> None:
             version=version.version,
             reason=str(error),
         )
+
+
+def _move_prompt(job: Job, version: ServedVersion) -> None:
+    """Move the prompt's alias to what the version was asked by, if that was a registered one."""
+    from twin.stores.prompts import Prompts, prompt_name
+    from twin.stores.serve_config import recipe_of
+
+    prompt = recipe_of(version).prompt
+    if prompt.version is None:
+        return
+    try:
+        with Prompts(job.settings) as prompts:
+            prompts.promote(prompt_name(job.recipe.model_name), str(prompt.version))
+    except BadDataError as error:
+        log.warning("the prompt's alias champion is not moved", reason=str(error))
 
 
 def _switch(job: Job, version: ServedVersion, recipe: Recipe) -> None:

@@ -23,6 +23,7 @@ from twin.serving.metering import CallerLimiting, CallersBackend
 from twin.serving.metrics import Metrics, ProcessMetrics
 from twin.serving.openapi import ASKING, DOCUMENT, READING, describe, refusals
 from twin.serving.page import add_page
+from twin.serving.readiness import Readiness, add_readiness
 from twin.serving.requests_log import HEADER, HEALTH, RequestsLog
 from twin.serving.response_schema import (
     EVENT_STREAM,
@@ -107,6 +108,7 @@ def create_app(
         )
     app.add_middleware(RequestsLog, names_responses=names_responses)
     install(app)
+    add_readiness(app, Readiness(backend))
     backend = CallersBackend(MeasuredBackend(backend, metrics))
     _add_reads(app, backend)
     asking = Asking(backend, book)

@@ -21,7 +21,8 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 class ModelRoute(BaseModel):
     """A model's running versions with their weights (0: answers only those who pin it).
 
-    ``notice`` is what the page says of who answers.
+    ``prompts`` names the prompt that each version is asked by; ``probe_question`` is what a version
+    is tried with; ``notice`` is what the page says of who answers.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,6 +31,8 @@ class ModelRoute(BaseModel):
     max_question_characters: int
     answers_kept_days: int = DAYS_KEPT
     author: str = ""
+    prompts: dict[str, str] = Field(default_factory=dict)
+    probe_question: str = ""
     notice: str = ""
 
 
@@ -41,6 +44,7 @@ class Target:
     version: str
     max_question_characters: int
     answers_kept_days: int = DAYS_KEPT
+    prompt: str = ""
 
     @property
     def application(self) -> str:
@@ -144,4 +148,10 @@ class RoutingTable(BaseModel):
 
     def _target(self, model: str, version: str) -> Target:
         route = self.models[model]
-        return Target(model, version, route.max_question_characters, route.answers_kept_days)
+        return Target(
+            model,
+            version,
+            route.max_question_characters,
+            route.answers_kept_days,
+            route.prompts.get(version, ""),
+        )
