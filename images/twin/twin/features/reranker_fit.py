@@ -92,7 +92,8 @@ def fit(
         )
     partial = work / "saving"
     shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(str(partial), safe_serialization=True)
+    # A card would quote what it was trained on.
+    model.save_pretrained(str(partial), create_model_card=False, safe_serialization=True)
     partial.rename(made)
     shutil.rmtree(work / "trainer", ignore_errors=True)
     return made
@@ -111,7 +112,7 @@ def _arguments(knobs: RerankerSection, work: Path) -> Any:
         num_train_epochs=knobs.epochs,
         per_device_train_batch_size=knobs.batch_size,
         learning_rate=knobs.learning_rate,
-        warmup_ratio=0.1,
+        warmup_steps=0.1,  # a share
         save_strategy="steps",
         save_steps=knobs.save_steps,
         save_total_limit=1,
