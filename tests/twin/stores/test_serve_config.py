@@ -74,7 +74,7 @@ def test_the_router_knows_versions_weights_and_limits(state):
                 "answers_kept_days": 30,
                 "author": "The Keeper of the Handbook",
                 "prompts": {"7": "3", "8": "3"},
-                "probe_question": "What do you write about?",
+                "probe_question": "Why is every job a pod?",
                 "notice": "An AI answers here in the manner of The Keeper of the Handbook, from "
                 "The Keeper of the Handbook's texts. It can be wrong: check the sources.",
             }

@@ -127,7 +127,7 @@ def _arguments(knobs: RerankerSection, work: Path) -> Any:
 def _progress(advance: Callable[[int], None]) -> Any:
     from transformers import TrainerCallback
 
-    class Progress(TrainerCallback):
+    class Progress(TrainerCallback):  # type: ignore[misc]
         """Tells each step."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002

@@ -19,7 +19,8 @@ AS_JSON = ("mlflow.spanInputs", "mlflow.spanOutputs")
 
 def is_sent(trace_id: int, share: float) -> bool:
     """Whether a trace is among the share that is sent: all of its spans, or none."""
-    return (trace_id & (2**BITS - 1)) < share * 2**BITS
+    within: int = trace_id & ((1 << BITS) - 1)
+    return within < share * (1 << BITS)
 
 
 class RedactedSpans(SpanExporter):

@@ -9,7 +9,7 @@ from typing import Any
 
 from twin.stores.mlflow_rest import MlflowRest
 
-#: Name of an answer's first span, which is what MLflow calls its trace.
+#: Name of an answer's first span, which no other trace has.
 NAME = "answer"
 
 _SEARCH = "/api/3.0/mlflow/traces/search"
@@ -41,7 +41,7 @@ class AnswerTraces(MlflowRest):
         place = {"experiment_id": experiment_id}
         body: dict[str, Any] = {
             "locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": place}],
-            "filter": f"trace.timestamp_ms < {moment} AND trace.name = '{NAME}'",
+            "filter": f"trace.timestamp_ms < {moment} AND span.name = '{NAME}'",
             "max_results": _SOME,
         }
         return [str(each["trace_id"]) for each in self._post(_SEARCH, body).get("traces", [])]
