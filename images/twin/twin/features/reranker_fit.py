@@ -17,6 +17,10 @@ from twin.recipes.reranker import RerankerSection
 NEEDED = ("sentence_transformers", "datasets", "accelerate")
 CHECKPOINT = "checkpoint-*"
 
+RIGHT = 10.0
+"""Label of the passage that answers, beside 0 for others: ListNet learns the softmax of the labels,
+which of 1 and 0 is hardly more than an even share, and of this nearly all."""
+
 
 def check_installed() -> None:
     """Refuse to begin what could not be trained.
@@ -73,7 +77,7 @@ def fit(
         {
             "query": each.question,
             "docs": list(each.passages),
-            "labels": [1.0] + [0.0] * (len(each.passages) - 1),
+            "labels": [RIGHT] + [0.0] * (len(each.passages) - 1),
         }
         for each in candidates
     ]

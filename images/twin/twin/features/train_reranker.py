@@ -35,7 +35,7 @@ from twin.stores.index import IndexReader, open_index
 from twin.stores.rerankers import RerankerReport, Rerankers
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 
-TRAINER = "1"
+TRAINER = "2"
 """Version of this code, part of a reranker's: raise it when the same inputs give another one."""
 
 LEAST_QUESTIONS = 30
