@@ -54,6 +54,7 @@ IMAGE_OF_STAGE = {
     "training": "train",
     "evaluation": "train",
     "rollout": "serve",
+    "serving": "serve",
 }
 
 #: Annotations of a profile: how long Airflow waits for a node to take the pod (a node pool may

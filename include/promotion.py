@@ -1,7 +1,8 @@
 """Notices that a model has been promoted, whoever did it: evaluation's gate or a person.
 
 The model registry is the truth: the alias ``champion`` of every registered model ``twin-*`` is
-looked at again and again, and each change is told once to the asset `include.assets.champion`.
+looked at again and again, and each change is told once to the asset `include.assets.champion`. So
+is the alias of every prompt ``twin-*_prompt``: another prompt is rolled out like another model.
 """
 
 import asyncio
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import aiohttp
 
 MODEL_PREFIX = "twin-"
+#: After a registered model's name: the prompt that it is asked by.
+PROMPT_SUFFIX = "_prompt"
 ALIAS = "champion"
 REQUEST_SECONDS = 10
 LONGEST_PAUSE_SECONDS = 300.0
@@ -37,10 +40,31 @@ async def champions(session: "aiohttp.ClientSession", url: str) -> dict[str, str
     Raises:
         RegistryError: in one line, without the credentials that the URL may carry.
     """
+    return await _aliased(session, url, f"name LIKE '{MODEL_PREFIX}%'")
+
+
+async def prompt_champions(session: "aiohttp.ClientSession", url: str) -> dict[str, str]:
+    """Version that bears the alias ``champion``, by the registered model that the prompt is for.
+
+    Raises:
+        RegistryError: as `champions`.
+    """
+    # MLflow lists prompts where the filter names their tag, and nowhere else.
+    prompts = f"name LIKE '{MODEL_PREFIX}%' AND tags.`mlflow.prompt.is_prompt` = 'true'"
+    found = await _aliased(session, url, prompts)
+    return {
+        name.removesuffix(PROMPT_SUFFIX): version
+        for name, version in found.items()
+        if name.endswith(PROMPT_SUFFIX)
+    }
+
+
+async def _aliased(session: "aiohttp.ClientSession", url: str, wanted: str) -> dict[str, str]:
+    """Version that bears the alias, by name, of all that a filter of MLflow's selects."""
     found: dict[str, str] = {}
     page: str | None = None
     while True:
-        query = {"filter": f"name LIKE '{MODEL_PREFIX}%'", "max_results": MODELS_A_PAGE}
+        query = {"filter": wanted, "max_results": MODELS_A_PAGE}
         answer = await _search(session, url, {**query, **({"page_token": page} if page else {})})
         for model in answer.get("registered_models", ()):
             for alias in model.get("aliases", ()):
@@ -96,6 +120,9 @@ def champion_of(model: str) -> str | None:
 class ChampionTrigger(BaseEventTrigger):
     """Fires ``{"recipe", "model", "version"}`` once for each change of a champion.
 
+    Where it is the model's prompt that has changed, ``prompt`` names the prompt's version. A prompt
+    whose model has no champion yet is for the first rollout to take.
+
     What has been told is kept in the asset's state store, so that a restarted triggerer tells
     only what changed meanwhile. It is kept after the event has gone out: if the triggerer dies
     in between, a change is told twice, and the second rollout finds nothing to do. While the
@@ -122,7 +149,7 @@ class ChampionTrigger(BaseEventTrigger):
         async with aiohttp.ClientSession() as session:
             while True:
                 try:
-                    now = await champions(session, read_runtime().mlflow_url)
+                    now = await _now(session, read_runtime().mlflow_url)
                 except RegistryError as error:
                     pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                     self.log.warning(
@@ -131,10 +158,11 @@ class ChampionTrigger(BaseEventTrigger):
                     await asyncio.sleep(pause)
                     continue
                 pause = self.poll_seconds
-                for model in sorted(now):
-                    if seen.get(model) != now[model]:
-                        self.log.info("%s: version %s is champion", model, now[model])
-                        yield TriggerEvent(_event(model, now[model]))
+                for name in sorted(now):
+                    if seen.get(name) != now[name]:
+                        self.log.info("%s: version %s is champion", name, now[name])
+                        if event := _event(name, now):
+                            yield TriggerEvent(event)
                 if now != seen:
                     await self._remember(now)
                     seen = now
@@ -151,5 +179,18 @@ class ChampionTrigger(BaseEventTrigger):
             await self.asset_state_store.aset(SEEN, champions_now)
 
 
-def _event(model: str, version: str) -> dict[str, str]:
-    return {"recipe": model.removeprefix(MODEL_PREFIX), "model": model, "version": version}
+async def _now(session: "aiohttp.ClientSession", url: str) -> dict[str, str]:
+    """The champions of models and, by their own names, of prompts."""
+    prompts = await prompt_champions(session, url)
+    named = {f"{model}{PROMPT_SUFFIX}": version for model, version in prompts.items()}
+    return {**await champions(session, url), **named}
+
+
+def _event(name: str, now: dict[str, str]) -> dict[str, str] | None:
+    """What is told of a champion; None of a prompt whose model has none."""
+    model = name.removesuffix(PROMPT_SUFFIX)
+    if model not in now:
+        return None
+    prompt = {} if name == model else {"prompt": now[name]}
+    recipe = model.removeprefix(MODEL_PREFIX)
+    return {"recipe": recipe, "model": model, "version": now[model], **prompt}

@@ -22,11 +22,11 @@ from tests.bench.retrieval.questions import BLOG, Question, blog, chunks_of, han
 from tests.conftest import ROOT
 from twin.domain.chunk import Chunk
 from twin.evaluation.resampling import difference, estimate, mean_of
-from twin.evaluation.retrieval import first_relevant, ndcg
 from twin.features.chunker import Chunker
 from twin.models.embedder import INT8, load_embedder
 from twin.models.language_model import load_language_model
 from twin.rag.dont_know import calibrate, curve, separation
+from twin.rag.ranking import first_relevant, ndcg
 from twin.rag.rerank import MaxSim, load_reranker
 from twin.rag.retrieve import Retriever
 from twin.rag.threshold import find_threshold, foreign_questions

@@ -26,7 +26,7 @@ from include.jobs import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT, JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
-ALL = [*CHAIN, "backup", "restore", "forget", "models", "cleanup", "reconcile"]
+ALL = [*CHAIN, "backup", "restore", "forget", "models", "cleanup", "reconcile", "retention"]
 #: Commands of `twin` that the pipelines may call; issue and CLI name them.
 JOBS = {
     "crawl run",
@@ -48,6 +48,7 @@ JOBS = {
     "rollout reconcile",
     "backup create",
     "backup restore",
+    "serving prune-traces",
 }
 PROFILES = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -348,7 +349,7 @@ def test_jobs_that_may_go_again_do_so_with_growing_pauses(bag: DagBag) -> None:
         assert task.max_retry_delay < datetime.timedelta(hours=1)
 
 
-@pytest.mark.parametrize(("name", "at"), [("crawl", 3), ("backup", 1)])
+@pytest.mark.parametrize(("name", "at"), [("crawl", 3), ("backup", 1), ("retention", 2)])
 def test_a_new_installation_waits_for_its_first_night(
     bag: DagBag, monkeypatch: pytest.MonkeyPatch, name: str, at: int
 ) -> None:

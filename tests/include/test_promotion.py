@@ -1,6 +1,7 @@
 """Promotions are noticed, on a real model registry that may go away and come back."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,19 @@ class Store(dict[str, Any]):
         self[key] = value
 
 
-async def promote(url: str, model: str, version: int) -> None:
-    """Make the version if need be, and move the alias to it, as a person does in the UI."""
+async def promote(url: str, model: str, version: int, prompt: str = "") -> None:
+    """Make the version if need be, and move the alias to it, as a person does in the UI.
+
+    With a ``prompt`` it is a version of a prompt, and no model.
+    """
+    marks = {"mlflow.prompt.is_prompt": "true", "mlflow.prompt.text": prompt} if prompt else {}
+    tags = [{"key": key, "value": value} for key, value in marks.items()]
+    source = "prompt-template" if prompt else "s3://b/weights"
     api = f"{url}/api/2.0/mlflow"
     async with aiohttp.ClientSession() as session:
-        await session.post(f"{api}/registered-models/create", json={"name": model})
+        await session.post(
+            f"{api}/registered-models/create", json={"name": model, "tags": tags[:1]}
+        )
         for _ in range(version):
             answer = await session.get(
                 f"{api}/model-versions/get", params={"name": model, "version": str(version)}
@@ -40,7 +49,8 @@ async def promote(url: str, model: str, version: int) -> None:
             if answer.status == 200:
                 break
             answer = await session.post(
-                f"{api}/model-versions/create", json={"name": model, "source": "s3://b/weights"}
+                f"{api}/model-versions/create",
+                json={"name": model, "source": source, "tags": tags},
             )
             assert answer.status == 200, await answer.text()
         answer = await session.post(
@@ -93,6 +103,54 @@ def test_each_change_is_told_once(trigger: ChampionTrigger, registry: str) -> No
         await nothing_comes(events)
 
     asyncio.run(scenario())
+
+
+def test_another_prompt_is_told_as_another_model_is(
+    trigger: ChampionTrigger, registry: str
+) -> None:
+    async def scenario() -> None:
+        await promote(registry, "twin-asked_prompt", 1, "early")
+        events = trigger.run()
+        await promote(registry, "twin-asked", 1)
+        first = await next_event(events)
+        while first["model"] != "twin-asked" or "prompt" in first:  # those of other tests
+            first = await next_event(events)
+        assert first == {"recipe": "asked", "model": "twin-asked", "version": "1"}
+        await promote(registry, "twin-asked_prompt", 2, "late")
+        told = await next_event(events)
+        while told.get("prompt") == "1":
+            told = await next_event(events)
+        assert told == {
+            "recipe": "asked",
+            "model": "twin-asked",
+            "version": "1",
+            "prompt": "2",
+        }
+        await nothing_comes(events)
+
+    asyncio.run(scenario())
+
+
+def test_a_prompt_of_no_champion_is_not_told(trigger: ChampionTrigger, registry: str) -> None:
+    async def scenario() -> None:
+        async with aiohttp.ClientSession() as session:
+            seen = await champions(session, registry)
+            await trigger.asset_state_store.aset(SEEN, seen)
+            await promote(registry, "twin-lonely_prompt", 1, "lonely")
+            assert "twin-lonely_prompt" not in await champions(session, registry)
+        events = trigger.run()
+        async for event in _within(events, 1.0):
+            assert event["model"] != "twin-lonely"
+
+    asyncio.run(scenario())
+
+
+async def _within(events: AsyncIterator[Any], seconds: float) -> AsyncIterator[dict[str, str]]:
+    """What is told within so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            async for event in events:
+                yield dict(event.payload)
 
 
 def test_a_restarted_triggerer_tells_only_what_changed(

@@ -40,6 +40,7 @@ def answer(
         grounded=bool(found),
         model="twin-tiny",
         model_version="1",
+        prompt_version="registry-7",
         trace_id="tr-1",
         prompt_tokens=7,
         completion_tokens=3,

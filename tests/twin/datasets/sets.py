@@ -81,7 +81,7 @@ SECOND = [
 
 
 def publish(settings, version, samples, pairs=(), **fields):
-    sets = SampleSets(open_files(settings), "ann")
+    sets = SampleSets(open_files(settings), fields.get("recipe", "ann"))
     manifest = SampleSetManifest(
         **{
             "version": version,

@@ -10,6 +10,7 @@ from twin.datasets.export import Form, export
 from twin.domain.errors import BadDataError
 from twin.domain.sample import Split
 from twin.rag.prompt import build_messages
+from twin.recipes.prompt import PromptSection
 from twin.stores.files import open_files
 from twin.stores.pair_sets import PairSets
 
@@ -41,6 +42,16 @@ def test_a_file_for_each_split_that_has_samples(sets, tmp_path):
     deep = tmp_path / "deep"
     files = {str(path.relative_to(deep)) for path in deep.rglob("*") if path.is_file()}
     assert files == {f"out/{name}" for name in written}, "no scratch is left"
+
+
+def test_prompts_are_written_by_the_template_that_is_given(sets, tmp_path):
+    prompt = PromptSection(template="{{ author }}? {{ passages }} {{ question }}")
+    export(*sets, "v1", Form.COMPLETION, tmp_path / "own", prompt=prompt)
+    lines = (tmp_path / "own" / "instruct" / "train.jsonl").read_text().splitlines()
+    assert len(lines) == 3
+    assert all(json.loads(line)["prompt"].count("Ann? ") == 1 for line in lines)
+    pairs = json.loads((tmp_path / "own" / "preferences" / "train.jsonl").read_text())
+    assert "Ann? " in pairs["prompt"]
 
 
 def test_openai(sets, tmp_path):

@@ -44,6 +44,7 @@ def test_an_answer_carries_its_lineage(chain):
     answer = answered(chain, Query(question="What does every job run in?"))
     assert answer.answer
     assert (answer.model, answer.model_version) == ("twin-tiny", "1")
+    assert answer.prompt_version == "3"
     assert answer.sources[0].document_id == "pods"
     assert answer.sources[0].url == "https://ann.example/pods"
     assert len(answer.sources) == 2

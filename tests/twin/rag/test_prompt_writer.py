@@ -9,6 +9,7 @@ from twin.domain.errors import BadDataError
 from twin.models.formats.chat_format import ChatFormat
 from twin.rag.prompt_writer import CHARACTERS_PER_TOKEN, PROMPT_OVERHEAD_TOKENS
 from twin.rag.query import Query, Turn
+from twin.recipes.prompt import BUILT_IN_TEMPLATE, PromptSection
 from twin.settings import Settings
 
 MOST = 300
@@ -60,6 +61,24 @@ def test_the_longest_text_is_read_and_one_token_more_is_refused(prepared, chat, 
     assert len(prepared(**{part: words(chat, room), **other}).ids) <= MOST
     with pytest.raises(BadDataError, match=rf"{MOST + 1} tokens .* at most {MOST} are read"):
         prepared(**{part: words(chat, room + 1), **other})
+
+
+def test_a_longer_template_takes_its_own_room(home, chat):
+    """What is refused is what would not fit, however long the template is."""
+    settings = Settings(home=home / "home", recipes=home / "recipes")
+    words_of_it = words(chat, 60)
+    template = f"{BUILT_IN_TEMPLATE}\n\n{words_of_it}"
+    recipe = twins.write_recipe(home / "framed", max_prompt_tokens=MOST)
+    recipe = recipe.model_copy(update={"prompt": PromptSection(template=template)})
+    chain = twins.open_chain(recipe, home / "weights", settings)
+    more = chat.count_tokens(template) - chat.count_tokens(BUILT_IN_TEMPLATE)
+    assert more >= 60
+    room = MOST - PROMPT_OVERHEAD_TOKENS - more
+    prompt = asyncio.run(chain.prepare(Query(question=words(chat, room))))
+    assert len(prompt.ids) <= MOST
+    assert prompt.messages[-1]["content"].endswith(words_of_it)
+    with pytest.raises(BadDataError, match=rf"{MOST + 1} tokens"):
+        asyncio.run(chain.prepare(Query(question=words(chat, room + 1))))
 
 
 def test_text_is_bounded_in_characters_before_it_is_tokenized(prepared):

@@ -240,5 +240,7 @@ def test_a_search_varies_from_the_recipe_without_changing_it(index, embedder, mo
 class Backwards:
     """A reranker to which the last is the best."""
 
+    weight = 1.0
+
     def score(self, question, chunks):
         return list(range(len(chunks)))

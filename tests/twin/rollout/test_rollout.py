@@ -21,6 +21,7 @@ from tests.twin.serving_platform import KEY
 from twin.domain.errors import ExitCode
 from twin.recipes import load_recipe
 from twin.stores.files import open_files
+from twin.stores.prompts import Prompts, prompt_name
 from twin.stores.registry import CHAMPION, Registry
 from twin.stores.rollout_states import RolloutStates
 
@@ -246,3 +247,28 @@ def test_another_recipe_changes_the_replicas_in_their_place(serving_platform, br
     response = serving_platform.client().post("/v1/answers", json={"question": "x" * 60})
     assert response.status_code == 400
     assert load.failures == []
+
+
+def test_another_prompt_is_rolled_out_as_another_model_is(serving_platform, bring):
+    """Up and back, by the alias alone; every answer says which prompt it was asked by."""
+    bring("1")
+    start = ("rollout", "start", "--recipe", "tiny")
+    with Prompts(serving_platform.settings) as prompts:
+        name = prompt_name("twin-tiny")
+        for number in (1, 2):
+            template = f"{number}. {{{{ author }}}} {{{{ passages }}}} {{{{ question }}}}"
+            prompts.register(name, template)
+            prompts.promote(name, str(number))
+            done = serving_platform.twin(*start)
+            assert done.returncode == ExitCode.DONE, done.stderr
+            assert answered(serving_platform) == f"registry-{number}"
+        assert serving_platform.twin(*start).returncode == ExitCode.NOTHING_TO_DO
+        prompts.promote(name, "1")
+        assert serving_platform.twin(*start).returncode == ExitCode.DONE
+        assert answered(serving_platform) == "registry-1"
+
+
+def answered(platform) -> str:
+    """The prompt's version that an answer tells."""
+    response = platform.client().post("/v1/answers", json={"question": "Why pods?"})
+    return response.raise_for_status().json()["prompt_version"]

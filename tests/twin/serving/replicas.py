@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from tests import servers
 from twin.domain.answer import Answer
-from twin.rag.query import AnswerPart
+from twin.rag.query import AnswerPart, Query
 from twin.serving.access import Keys, default_limits
 from twin.serving.api import create_app
 from twin.serving.caller_limits import CallerLimits
@@ -38,6 +38,7 @@ class Scribe:
         seconds: before the first word.
         may_end: cleared, answers stop after their first piece until it is set.
         streams_left: pieces of each stream that has ended.
+        queries: what was asked, in order.
     """
 
     table: RoutingTable = field(
@@ -48,16 +49,19 @@ class Scribe:
     seconds: float = 0
     may_end: threading.Event = field(default_factory=threading.Event)
     streams_left: list[int] = field(default_factory=list)
+    queries: list[Query] = field(default_factory=list)
 
     def __post_init__(self):
         self.may_end.set()
 
     async def answer(self, target, query):
+        self.queries.append(query)
         await asyncio.sleep(self.seconds)
         await self._wait()
         return self._answer(target, query)
 
     async def stream(self, target, query):
+        self.queries.append(query)
         sent = 0
         try:
             await asyncio.sleep(self.seconds)

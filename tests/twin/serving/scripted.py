@@ -24,6 +24,7 @@ TABLE = {
             "versions": {"1": 90, "2": 10},
             "max_question_characters": 4_000,
             "author": "Ann",
+            "prompts": {"1": "registry-7", "2": "3"},
             "notice": NOTICE,
         }
     }

@@ -28,6 +28,9 @@ from twin.serving.span_metrics import SpanMetrics
 from twin.serving.traces import CountedBatches
 
 TINY = {"model": "twin-tiny", "version": "1"}
+#: Of the scripted answers, and of the real chain's.
+SCRIPTED = {**TINY, "prompt": "registry-7"}
+BUILT_IN = {**TINY, "prompt": "3"}
 
 
 def values(text: str) -> dict[tuple[str, frozenset], float]:
@@ -61,7 +64,7 @@ def address(scripted):
 
 
 def outcome(url: str, name: str, version: str = "1") -> float:
-    labels = {"model": "twin-tiny", "version": version, "outcome": name}
+    labels = {**SCRIPTED, "version": version, "outcome": name}
     return value(read(url), "twin_answers_total", **labels)
 
 
@@ -94,10 +97,10 @@ def test_answers_are_counted_by_how_they_end(address):
     assert outcome(address, "grounded") == 2
     assert outcome(address, "failed") == 2
     text = read(address)
-    assert value(text, "twin_sentences_total", **TINY, supported="true") == 4
-    assert value(text, "twin_sentences_total", **TINY, supported="false") == 4
-    assert value(text, "twin_tokens_total", **TINY, kind="prompt") == 14
-    assert value(text, "twin_tokens_total", **TINY, kind="completion") == 6
+    assert value(text, "twin_sentences_total", **SCRIPTED, supported="true") == 4
+    assert value(text, "twin_sentences_total", **SCRIPTED, supported="false") == 4
+    assert value(text, "twin_tokens_total", **SCRIPTED, kind="prompt") == 14
+    assert value(text, "twin_tokens_total", **SCRIPTED, kind="completion") == 6
 
 
 def test_a_caller_who_leaves_is_no_failure(address, scripted):
@@ -177,16 +180,16 @@ def test_a_version_measures_its_answers(chain, measured):
     seconds = time.monotonic() - started
     text = measured()
     for name in ("first_word_seconds", "engine_wait_seconds", "tokens_per_second"):
-        assert value(text, f"twin_{name}_count", **TINY) == 2
-    first = value(text, "twin_first_word_seconds_sum", **TINY)
-    wait = value(text, "twin_engine_wait_seconds_sum", **TINY)
+        assert value(text, f"twin_{name}_count", **BUILT_IN) == 2
+    first = value(text, "twin_first_word_seconds_sum", **BUILT_IN)
+    wait = value(text, "twin_engine_wait_seconds_sum", **BUILT_IN)
     assert 0 < wait < first < seconds
 
 
 def test_an_answer_without_a_model_waits_for_none(chain, measured):
     asyncio.run(chain.answer(Query(question="???")))
-    assert value(measured(), "twin_first_word_seconds_count", **TINY) == 1
-    assert value(measured(), "twin_engine_wait_seconds_count", **TINY) == 0
+    assert value(measured(), "twin_first_word_seconds_count", **BUILT_IN) == 1
+    assert value(measured(), "twin_engine_wait_seconds_count", **BUILT_IN) == 0
 
 
 def test_guardrails_are_counted_by_where_they_hit(chain, measured):
@@ -251,7 +254,7 @@ def test_both_ends_of_a_real_replica_count(stores_settings):
     with replica(stores_settings, Scribe()) as url, client(url) as caller:
         assert ask(caller).status_code == 200
         text = caller.get("/metrics").text
-    labels = {"model": "twin-a", "version": "1", "outcome": "ungrounded"}
+    labels = {"model": "twin-a", "version": "1", "prompt": "", "outcome": "ungrounded"}
     assert value(text, "twin_answers_total", **labels) == 0
     labels["outcome"] = "grounded"
     assert value(text, "twin_answers_total", **labels) == 1

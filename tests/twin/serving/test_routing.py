@@ -135,3 +135,16 @@ def test_what_may_be_asked_for_and_is_not_in_service_is_a_404():
     with pytest.raises(ApiError) as error:
         table(twin_a={"1": 100}).only(frozenset({"twin-z"})).target("twin-z")
     assert error.value.status == 404
+
+
+def test_a_version_is_known_with_the_prompt_that_it_is_asked_by():
+    route = {
+        "versions": {"1": 90, "2": 10},
+        "max_question_characters": 9,
+        "prompts": {"1": "3", "2": "registry-7"},
+    }
+    routes = RoutingTable.model_validate({"models": {"twin-a": route}})
+    assert routes.target("twin-a", draw=0).prompt == "3"
+    assert routes.target("twin-a-v2").prompt == "registry-7"
+    # Of a table that older code has written nobody knows.
+    assert table(twin_a={"1": 100}).target("twin-a").prompt == ""

@@ -43,6 +43,7 @@ def test_an_answer_is_one_trace_in_mlflow_with_what_was_retrieved(
     assert spans["answer"].inputs == {"question": "Why pods?"}
     assert spans["answer"].outputs["sources"] == [source.chunk_id for source in answer.sources]
     assert spans["retrieve"].span_type == "RETRIEVER"
+    assert {span.attributes["twin.prompt_version"] for span in spans.values()} == {"3"}
     assert found.info.token_usage["output_tokens"] == answer.completion_tokens
     provider.shutdown()
 

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ServeDeploySchema
 
 from twin.domain.errors import BadDataError
@@ -76,6 +77,8 @@ def test_the_router_knows_versions_weights_and_limits(state):
                 "max_question_characters": 4000,
                 "answers_kept_days": 30,
                 "author": "The Keeper of the Handbook",
+                "prompts": {"7": "3", "8": "3"},
+                "probe_question": "Why is every job a pod?",
                 "notice": "An AI answers here in the manner of The Keeper of the Handbook, from "
                 "The Keeper of the Handbook's texts. It can be wrong: check the sources.",
             }
@@ -306,3 +309,52 @@ def test_an_adapter_is_not_given_to_an_engine_that_takes_none(root):
             registered(weights="adapter", base_uri="/b", base_digest="b" * 64),
             recipe.model_copy(update={"serving": serving}),
         )
+
+
+def test_replicas_come_and_go_where_the_recipe_says_so(state, settings):
+    scaled = with_serving(
+        state(v7=100), replicas=None, autoscaling={"least": 0, "most": 3, "idle_seconds": 60}
+    )
+    engine = deployment(render([scaled], settings), "twin-handbook-v7-engine")
+    assert "num_replicas" not in engine
+    parsed = ServeDeploySchema.model_validate(render([scaled], settings))
+    [ours] = [app for app in parsed.applications if app.name == "twin-handbook-v7-engine"]
+    scaling = ours.deployments[0].autoscaling_config
+    parallel = recipe_of(scaled.versions[0]).serving.llama_cpp.parallel
+    assert scaling == {
+        "min_replicas": 0,
+        "initial_replicas": 1,
+        "max_replicas": 3,
+        "target_ongoing_requests": parallel,
+        "upscale_delay_s": 5,
+        "downscale_delay_s": 60,
+    }
+    AutoscalingConfig.model_validate(scaling)
+    busier = with_serving(
+        state(v7=100),
+        replicas=None,
+        autoscaling={"least": 2, "most": 3, "ongoing_requests": 9},
+    )
+    scaling = deployment(render([busier], settings), "twin-handbook-v7-engine")[
+        "autoscaling_config"
+    ]
+    assert (scaling["min_replicas"], scaling["initial_replicas"]) == (2, 2)
+    assert scaling["target_ongoing_requests"] == 9
+
+
+def test_replicas_are_said_once_and_the_least_is_least(state):
+    for serving, why in (
+        ({"replicas": 2, "autoscaling": {"most": 3}}, "leave out one"),
+        ({"replicas": None, "autoscaling": {"least": 4, "most": 3}}, "more than most"),
+        ({"replicas": None, "autoscaling": {"most": 0}}, "greater than 0"),
+    ):
+        with pytest.raises(BadDataError, match=why):
+            recipe_of(with_serving(state(v7=100), **serving).versions[0])
+
+
+def test_adapters_of_other_scaling_are_in_another_engine(state, settings):
+    names = set()
+    for serving in ({}, {"autoscaling": {"most": 2}}, {"autoscaling": {"most": 3}}):
+        scaled = with_serving(shared(state(v7=100)), replicas=None, **serving)
+        names |= {name for name in applications(render([scaled], settings)) if "engine" in name}
+    assert len(names) == 3

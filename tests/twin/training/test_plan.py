@@ -5,6 +5,7 @@ import pytest
 from tests import tiny_model
 from tests.twin import corpora
 from twin.domain.verdict import Decision, Opinion, Verdict
+from twin.recipes.prompt import PromptSection
 from twin.stores.files import open_files
 from twin.stores.sample_sets import SampleSetManifest, SampleSets
 from twin.stores.verdicts import Verdicts
@@ -153,6 +154,18 @@ def test_another_name_of_the_author_is_another_training(plan, recipe):
     """It stands in every prompt."""
     author = recipe.author.model_copy(update={"name": "Anne"})
     assert plan(recipe.model_copy(update={"author": author})).sft != plan().sft
+
+
+def test_another_template_around_the_question_is_another_training(plan, recipe):
+    template = "{{ author }} {{ passages }} {{ question }}"
+    before = plan()
+    after = plan(recipe.model_copy(update={"prompt": PromptSection(template=template)}))
+    assert after.sft != before.sft
+    assert after.dpo.rpartition("/")[2] != before.dpo.rpartition("/")[2]
+    registered = PromptSection(template=template, version=4)
+    assert plan(recipe.model_copy(update={"prompt": registered})) == after
+    same = recipe.prompt.model_copy(update={"version": 4})
+    assert plan(recipe.model_copy(update={"prompt": same})) == before
 
 
 @pytest.mark.parametrize("name", ["TRAINER", "PROMPT_VERSION"])

@@ -11,6 +11,7 @@ from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import build_messages
 from twin.recipes import DatasetsSection, TrainingSection
+from twin.recipes.prompt import PromptSection
 from twin.settings import Settings
 from twin.training.engine import load_for_training, sft_trainer
 from twin.training.tokens import IGNORED, instruct_rows, preference_rows
@@ -48,6 +49,20 @@ def test_a_row_is_what_serving_shows_then_the_answer_then_the_end(chat, tiny, sa
         assert row["length"] == len(row["input_ids"])
 
 
+def test_another_template_is_trained_on_as_it_is_served(chat, samples):
+    """Of both kinds of rows, token by token."""
+    prompt = PromptSection(template="As {{ author }}. {{ passages }}\nAsked: {{ question }}")
+    sample = next(sample for sample in samples if sample.context)
+    pair = preference_pair(sample, context=sample.context)
+    asked = build_messages("Ann", sample.instruction, sample.context, prompt=prompt)
+    served = chat.prompt_ids(asked)
+    assert served != chat.prompt_ids(build_messages("Ann", sample.instruction, sample.context))
+    [row] = instruct_rows(chat, "Ann", [sample], 10_000, pytest.fail, prompt)
+    assert row["input_ids"][: len(served)] == served
+    [row] = preference_rows(chat, "Ann", [pair], 10_000, pytest.fail, prompt)
+    assert row["prompt_ids"] == served
+
+
 def test_earlier_turns_are_read_and_not_learned(chat, tiny, samples, settings):
     history = (Turn(role="user", content="Is it so?"), Turn(role="assistant", content="It is."))
     sample = samples[0].model_copy(update={"history": history})
@@ -69,9 +84,8 @@ def test_a_long_sample_is_reported_and_left_out(chat, samples):
     assert all(length > 300 for length in reported.values())
 
 
-def test_a_rejected_text_is_not_taught_to_end(chat, samples):
-    sample = samples[0]
-    pair = PreferencePair(
+def preference_pair(sample, **more):
+    return PreferencePair(
         id="p",
         split=Split.TRAIN,
         instruction=sample.instruction,
@@ -81,7 +95,12 @@ def test_a_rejected_text_is_not_taught_to_end(chat, samples):
         document_id="d",
         revision="r",
         chunk_id="c",
+        **more,
     )
+
+
+def test_a_rejected_text_is_not_taught_to_end(chat, samples):
+    pair = preference_pair(samples[0])
     (row,) = preference_rows(chat, "Ann", [pair], 10_000, pytest.fail)
     end = chat.tokenizer.eos_token_id
     assert row["chosen_ids"][-1] == end

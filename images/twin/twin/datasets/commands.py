@@ -229,7 +229,8 @@ def export(
 ) -> None:
     """Write samples and pairs as JSON Lines, in the form of another trainer.
 
-    Prompts are those that serving shows. Reads: the recipe's samples and pairs. Writes: the folder.
+    Prompts are those that serving shows, by the champion of the prompt registry if there is one.
+    Reads: the recipe's samples and pairs, the prompt registry. Writes: the folder.
     """
     from twin.datasets.general import Mix
     from twin.datasets.read_version import export_version

@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from twin.datasets.general import GeneralSample, Mix, mixed_in
 from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample, Maker, PreferencePair, Split, draw_key
 from twin.models.language_model import Message
-from twin.rag.prompt import build_messages
+from twin.rag.prompt import BUILT_IN, build_messages
+from twin.recipes.prompt import PromptSection
 from twin.stores.pair_sets import PREFERENCES, PairSets
 from twin.stores.sample_sets import INSTRUCT, SampleSets
 
@@ -36,6 +37,13 @@ class Form(StrEnum):
     """The author's passages alone, each once: for continued pretraining. No pairs."""
 
 
+class Asking(NamedTuple):
+    """What prompts are written with: whose name, and which words around question and passages."""
+
+    author: str
+    prompt: PromptSection
+
+
 _SPEAKERS = {"user": "human", "assistant": "gpt", "system": "system"}
 
 
@@ -46,6 +54,7 @@ def export(
     form: Form,
     folder: Path,
     mix: Mix | None = None,
+    prompt: PromptSection = BUILT_IN,
 ) -> dict[str, int]:
     """Write a version's samples, and its newest pairs, to a folder; returns each file's rows.
 
@@ -57,6 +66,7 @@ def export(
             mixed in has too few rows.
     """
     manifest = sets.manifest(version)
+    asking = Asking(manifest.author_name, prompt)
     if mix is not None and form is Form.TEXT:
         raise BadDataError("text is the author's passages alone: leave out --mix")
     if folder.exists():
@@ -66,8 +76,8 @@ def export(
         made = Path(scratch) / "made"
         written: dict[str, int] = {}
         for name, rows in (
-            *_sample_files(sets, version, form, manifest.author_name, mix),
-            *_pair_files(pairs, version, form, manifest.author_name),
+            *_sample_files(sets, version, form, asking, mix),
+            *_pair_files(pairs, version, form, asking),
         ):
             target = made / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +91,7 @@ def export(
 
 
 def _sample_files(
-    sets: SampleSets, version: str, form: Form, author: str, mix: Mix | None
+    sets: SampleSets, version: str, form: Form, asking: Asking, mix: Mix | None
 ) -> Iterator[tuple[str, list[Fields]]]:
     for split in Split:
         samples = sets.instruct(version, split)
@@ -90,17 +100,17 @@ def _sample_files(
         if form is Form.TEXT:
             rows = _texts(samples)
         else:
-            rows = [_INSTRUCT[form](author, sample) for sample in samples]
+            rows = [_INSTRUCT[form](asking, sample) for sample in samples]
         if rows:
             yield f"{INSTRUCT}/{split.value}.jsonl", rows
 
 
 def _pair_files(
-    pairs: PairSets, version: str, form: Form, author: str
+    pairs: PairSets, version: str, form: Form, asking: Asking
 ) -> Iterator[tuple[str, list[Fields]]]:
     made = [] if form is Form.TEXT else pairs.newest_pairs(version)
     for split in Split:
-        rows = [_PAIRS[form](author, pair) for pair in made if pair.split is split]
+        rows = [_PAIRS[form](asking, pair) for pair in made if pair.split is split]
         if rows:
             yield f"{PREFERENCES}/{split.value}.jsonl", rows
 
@@ -131,24 +141,26 @@ def _texts(samples: Sequence[InstructSample]) -> list[Fields]:
     return [{"text": text, "source": url} for text, url in sources.items()]
 
 
-def _messages(author: str, sample: InstructSample | PreferencePair) -> list[Message]:
+def _messages(asking: Asking, sample: InstructSample | PreferencePair) -> list[Message]:
     if isinstance(sample, GeneralSample):
         return [Message(role="user", content=sample.instruction)]
-    return build_messages(author, sample.instruction, sample.context, sample.history)
+    return build_messages(
+        asking.author, sample.instruction, sample.context, sample.history, asking.prompt
+    )
 
 
 def _said(text: str) -> Message:
     return Message(role="assistant", content=text)
 
 
-def _openai(author: str, sample: InstructSample) -> Fields:
+def _openai(asking: Asking, sample: InstructSample) -> Fields:
     """OpenAI refuses any other field, so no id stands beside the messages."""
-    return {"messages": [*_messages(author, sample), _said(sample.answer)]}
+    return {"messages": [*_messages(asking, sample), _said(sample.answer)]}
 
 
-def _openai_pair(author: str, pair: PreferencePair) -> Fields:
+def _openai_pair(asking: Asking, pair: PreferencePair) -> Fields:
     return {
-        "input": {"messages": _messages(author, pair)},
+        "input": {"messages": _messages(asking, pair)},
         "preferred_output": [_said(pair.chosen)],
         "non_preferred_output": [_said(pair.rejected)],
     }
@@ -158,22 +170,22 @@ def _turn(message: Message) -> Fields:
     return {"from": _SPEAKERS[message["role"]], "value": message["content"]}
 
 
-def _sharegpt(author: str, sample: InstructSample) -> Fields:
-    turns = [*_messages(author, sample), _said(sample.answer)]
+def _sharegpt(asking: Asking, sample: InstructSample) -> Fields:
+    turns = [*_messages(asking, sample), _said(sample.answer)]
     return {"id": sample.id, "conversations": [_turn(turn) for turn in turns]}
 
 
-def _sharegpt_pair(author: str, pair: PreferencePair) -> Fields:
+def _sharegpt_pair(asking: Asking, pair: PreferencePair) -> Fields:
     return {
         "id": pair.id,
-        "conversations": [_turn(turn) for turn in _messages(author, pair)],
+        "conversations": [_turn(turn) for turn in _messages(asking, pair)],
         "chosen": _turn(_said(pair.chosen)),
         "rejected": _turn(_said(pair.rejected)),
     }
 
 
-def _alpaca_prompt(author: str, sample: InstructSample | PreferencePair) -> Fields:
-    *earlier, asked = _messages(author, sample)
+def _alpaca_prompt(asking: Asking, sample: InstructSample | PreferencePair) -> Fields:
+    *earlier, asked = _messages(asking, sample)
     said = [message["content"] for message in earlier]
     return {
         "id": sample.id,
@@ -183,61 +195,61 @@ def _alpaca_prompt(author: str, sample: InstructSample | PreferencePair) -> Fiel
     }
 
 
-def _alpaca(author: str, sample: InstructSample) -> Fields:
-    return {**_alpaca_prompt(author, sample), "output": sample.answer}
+def _alpaca(asking: Asking, sample: InstructSample) -> Fields:
+    return {**_alpaca_prompt(asking, sample), "output": sample.answer}
 
 
-def _alpaca_pair(author: str, pair: PreferencePair) -> Fields:
-    return {**_alpaca_prompt(author, pair), "chosen": pair.chosen, "rejected": pair.rejected}
+def _alpaca_pair(asking: Asking, pair: PreferencePair) -> Fields:
+    return {**_alpaca_prompt(asking, pair), "chosen": pair.chosen, "rejected": pair.rejected}
 
 
-def _trl(author: str, sample: InstructSample) -> Fields:
+def _trl(asking: Asking, sample: InstructSample) -> Fields:
     return {
         "id": sample.id,
-        "prompt": _messages(author, sample),
+        "prompt": _messages(asking, sample),
         "completion": [_said(sample.answer)],
     }
 
 
-def _trl_pair(author: str, pair: PreferencePair) -> Fields:
+def _trl_pair(asking: Asking, pair: PreferencePair) -> Fields:
     return {
         "id": pair.id,
-        "prompt": _messages(author, pair),
+        "prompt": _messages(asking, pair),
         "chosen": [_said(pair.chosen)],
         "rejected": [_said(pair.rejected)],
     }
 
 
-def _plain(author: str, sample: InstructSample | PreferencePair) -> str:
+def _plain(asking: Asking, sample: InstructSample | PreferencePair) -> str:
     """The turns as one text; of a single one nobody has to say whose it is."""
-    turns = _messages(author, sample)
+    turns = _messages(asking, sample)
     if len(turns) == 1:
         return turns[0]["content"]
     said = [f"{turn['role'].capitalize()}: {turn['content']}" for turn in turns]
     return "\n\n".join([*said, "Assistant:"])
 
 
-def _completion(author: str, sample: InstructSample) -> Fields:
-    return {"id": sample.id, "prompt": _plain(author, sample), "completion": sample.answer}
+def _completion(asking: Asking, sample: InstructSample) -> Fields:
+    return {"id": sample.id, "prompt": _plain(asking, sample), "completion": sample.answer}
 
 
-def _completion_pair(author: str, pair: PreferencePair) -> Fields:
+def _completion_pair(asking: Asking, pair: PreferencePair) -> Fields:
     return {
         "id": pair.id,
-        "prompt": _plain(author, pair),
+        "prompt": _plain(asking, pair),
         "chosen": pair.chosen,
         "rejected": pair.rejected,
     }
 
 
-_INSTRUCT: dict[Form, Callable[[str, InstructSample], Fields]] = {
+_INSTRUCT: dict[Form, Callable[[Asking, InstructSample], Fields]] = {
     Form.OPENAI: _openai,
     Form.SHAREGPT: _sharegpt,
     Form.ALPACA: _alpaca,
     Form.TRL: _trl,
     Form.COMPLETION: _completion,
 }
-_PAIRS: dict[Form, Callable[[str, PreferencePair], Fields]] = {
+_PAIRS: dict[Form, Callable[[Asking, PreferencePair], Fields]] = {
     Form.OPENAI: _openai_pair,
     Form.SHAREGPT: _sharegpt_pair,
     Form.ALPACA: _alpaca_pair,

@@ -14,7 +14,7 @@ from functools import cached_property
 
 from twin.domain.chunk import Chunk
 from twin.recipes import PersonalDataSection
-from twin.text.personal_data import PersonalDataDetector
+from twin.text.personal_data import PersonalDataDetector, redacted
 
 
 @dataclass
@@ -40,13 +40,9 @@ class Redactor:
         """The text with ``[EMAIL_ADDRESS]`` and the like in place of personal data."""
         if not self.knobs.redact:
             return text
-        parts, position = [], 0
-        for find in self._detector.finds(text, language):
-            if find.kind in self.knobs.kinds:
-                parts += [text[position : find.start], f"[{find.kind}]"]
-                position = find.end
-                self.counts[find.kind] += 1
-        return "".join([*parts, text[position:]])
+        without, counts = redacted(text, self._detector, self.knobs.kinds, language)
+        self.counts.update(counts)
+        return without
 
     @cached_property
     def _detector(self) -> PersonalDataDetector:

@@ -14,6 +14,7 @@ from twin.rag.retrieve import make_retriever
 from twin.recipes import Recipe
 from twin.settings import Settings
 from twin.stores.index import ChunkFilter, IndexReader
+from twin.stores.rerankers import TRAINED
 
 
 def written_inputs(recipe: Recipe) -> tuple[str, ...]:
@@ -81,6 +82,10 @@ def open_retrieve(
     Their tokens are counted by the embedder's tokenizer, which is near enough to the language
     model's, and is loaded.
     """
+    # A trained reranker learns from these samples, so it can't be what they are made by.
+    if recipe.retrieval.rerank == TRAINED:
+        plain = recipe.retrieval.model_copy(update={"rerank": "off"})
+        recipe = recipe.model_copy(update={"retrieval": plain})
     retriever = make_retriever(recipe, reader, embedder)
     serving = recipe.serving
 

@@ -13,6 +13,7 @@ from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample, PreferencePair, Split
 from twin.recipes import load_recipe
 from twin.settings import get_settings
+from twin.stores.champion_prompt import with_champion_prompt
 from twin.stores.files import open_files
 from twin.stores.pair_sets import PairSets
 from twin.stores.sample_sets import SampleSets
@@ -103,4 +104,6 @@ def export_version(
 ) -> dict[str, int]:
     """Write a version in another form; see `export`."""
     sets, pairs, name = open_version(recipe, version)
-    return export(sets, pairs, name, form, folder, mix)
+    settings = get_settings()
+    shown = with_champion_prompt(load_recipe(recipe, settings.recipes), settings)
+    return export(sets, pairs, name, form, folder, mix, shown.prompt)

@@ -66,6 +66,11 @@ class Answer(BaseModel):
     )
     model: str = Field(description="registered model, e.g. twin-handbook")
     model_version: str
+    prompt_version: str = Field(
+        default="",
+        description="of the words around the question: registry-7 is version 7 in the prompt "
+        "registry; empty in answers kept by older code",
+    )
     trace_id: str
     finish_reason: str = "stop"
     prompt_tokens: int

@@ -15,6 +15,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from twin.domain.profile import Profile
+
 #: What scanners for secrets in repositories look for.
 PREFIX = "twin_"
 ALPHABET = string.digits + string.ascii_letters
@@ -76,6 +78,8 @@ class ApiKey(BaseModel):
     """Registered models that it opens; None: all."""
     rights: tuple[Right, ...]
     limits: KeyLimits = KeyLimits()
+    profile: Profile | None = None
+    """How whoever has the key likes to be answered."""
     created: datetime
     created_by: str
     expires: datetime | None = None

@@ -11,7 +11,7 @@ ALL = 100
 MAX_EVENTS = 50
 
 #: Sections of a recipe that a replica reads; a change of others is no reason to restart it.
-SERVED_SECTIONS = ("name", "author", "features", "retrieval", "serving")
+SERVED_SECTIONS = ("name", "author", "features", "prompt", "retrieval", "serving")
 #: Of `serving`, what only a rollout reads.
 ROLLOUT_KEYS = frozenset({"rollout", "traffic_steps", "step_seconds", "start_timeout_seconds"})
 

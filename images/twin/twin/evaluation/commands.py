@@ -46,7 +46,9 @@ def run(
 
         evaluate(job, again=again)
 
-    run_job("evaluation run", body, recipe=recipe, run_id=run_id, result=result)
+    from twin.stores.champion_prompt import by_champion_prompt
+
+    run_job("evaluation run", by_champion_prompt(body), recipe=recipe, run_id=run_id, result=result)
 
 
 @app.command()
@@ -78,7 +80,11 @@ def answer(
         answer_share(job, share)
 
     share = _share(shard)
-    run_job("evaluation answer", body, recipe=recipe, run_id=run_id, result=result)
+    from twin.stores.champion_prompt import by_champion_prompt
+
+    run_job(
+        "evaluation answer", by_champion_prompt(body), recipe=recipe, run_id=run_id, result=result
+    )
 
 
 def _share(shard: str) -> tuple[int, int]:
@@ -286,4 +292,8 @@ def decoding(
 
         choose_decoding(job, model_version, questions, prompts=prompts, apply=apply)
 
-    run_job("evaluation decoding", body, recipe=recipe, run_id=run_id, result=result)
+    from twin.stores.champion_prompt import by_champion_prompt
+
+    run_job(
+        "evaluation decoding", by_champion_prompt(body), recipe=recipe, run_id=run_id, result=result
+    )

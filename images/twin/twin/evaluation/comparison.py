@@ -89,7 +89,7 @@ def compare(
             f"{other.sheet.dataset_version}): have both measured on one data set, or make one of "
             "them champion and the other candidate and run twin evaluation run"
         )
-    held_out = _held_out(shared, by_id, recipe.author.name)
+    held_out = _held_out(shared, by_id, recipe)
     paired = (shared, [theirs[row.asked] for row in shared])
     answers = KeptAnswers(open_files(settings))
     made = {name: _transcript(rows, answers) for name, rows in zip(names, paired, strict=True)}
@@ -134,13 +134,16 @@ def _names(one: Contender, other: Contender) -> tuple[str, str]:
 
 
 def _held_out(
-    rows: Sequence[SheetRow], by_id: Mapping[str, InstructSample], author: str
+    rows: Sequence[SheetRow], by_id: Mapping[str, InstructSample], recipe: Recipe
 ) -> HeldOut:
     samples = tuple(by_id[row.sample] for row in rows)
     return HeldOut(
         samples=samples,
         conversations=tuple(
-            build_messages(author, each.instruction, each.context, each.history) for each in samples
+            build_messages(
+                recipe.author.name, each.instruction, each.context, each.history, recipe.prompt
+            )
+            for each in samples
         ),
         groups=tuple(row.group for row in rows),
     )

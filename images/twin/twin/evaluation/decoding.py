@@ -262,7 +262,7 @@ def study(
     rows = [bench.write(name, each, validation).row for name, each in choices.items()]
     best = chosen(rows, recipe.evaluation.gate.max_broken_share).name
     for name, arm in PROMPTS.items() if train else ():
-        shown = asked(arm, validation, recipe.author.name, train)
+        shown = asked(arm, validation, recipe.author.name, train, recipe.prompt)
         rows.append(bench.write(name, Decoding(), shown, arm).row)
     names = dict.fromkeys((best, PRESENT))
     told = {name: bench.write(name, choices[name], test) for name in names}
@@ -306,7 +306,7 @@ def questions_of(
     groups = document_groups(samples)
     return hold_out(
         samples, groups, recipe.author.name, max_samples=most, seed=recipe.evaluation.seed,
-        split=split,
+        split=split, prompt=recipe.prompt,
     )  # fmt: skip
 
 

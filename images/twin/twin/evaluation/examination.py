@@ -307,7 +307,7 @@ def _retrieval(job: Job, embedder: Embedder, material: Material) -> Retrieval:
     """
     k = job.recipe.evaluation.recall_k
     with closing(open_index(job.settings, job.recipe).read()) as reader:
-        retriever = make_retriever(job.recipe, reader, embedder)
+        retriever = make_retriever(job.recipe, reader, embedder, settings=job.settings)
         indexed = {chunk.id for chunk in reader.chunks()}
         asked = sorted(
             {

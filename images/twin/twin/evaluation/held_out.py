@@ -9,7 +9,8 @@ from twin.domain.errors import BadDataError
 from twin.domain.groups import grouped
 from twin.domain.sample import InstructSample, Split, draw_key
 from twin.models.language_model import Message
-from twin.rag.prompt import build_messages
+from twin.rag.prompt import BUILT_IN, build_messages
+from twin.recipes.prompt import PromptSection
 from twin.text.shingles import alike
 
 
@@ -55,6 +56,7 @@ def hold_out(
     max_samples: int,
     seed: int,
     split: Split = Split.TEST,
+    prompt: PromptSection = BUILT_IN,
 ) -> HeldOut:
     """Choose at most ``max_samples`` samples, as evenly over the groups as can be.
 
@@ -67,6 +69,7 @@ def hold_out(
         max_samples: how many at most.
         seed: of the draw.
         split: that all samples must be of.
+        prompt: the words around question and passages.
 
     Raises:
         BadDataError: there is nothing to measure on, or a sample is of another split.
@@ -82,7 +85,7 @@ def hold_out(
         )
     chosen = tuple(_spread(samples, groups, seed)[:max_samples])
     conversations = tuple(
-        build_messages(author_name, sample.instruction, sample.context, sample.history)
+        build_messages(author_name, sample.instruction, sample.context, sample.history, prompt)
         for sample in chosen
     )
     return HeldOut(chosen, conversations, tuple(groups[sample.document_id] for sample in chosen))

@@ -76,6 +76,7 @@ def held_out_of(material: Material, recipe: Recipe) -> HeldOut:
         recipe.author.name,
         max_samples=recipe.evaluation.max_samples,
         seed=recipe.evaluation.seed,
+        prompt=recipe.prompt,
     )
 
 

@@ -157,6 +157,7 @@ def drawn_passages(train: Sequence[InstructSample], recipe: Recipe) -> HeldOut |
         max_samples=memory.passages,
         seed=recipe.evaluation.seed,
         split=Split.TRAIN,
+        prompt=recipe.prompt,
     )
 
 
@@ -247,7 +248,11 @@ def _canaries(
     author = site.recipe.author.name
     planted = canaries(section.count, section.seed)
     names = [str(canary.number) for canary in planted]
-    asked = {canary: tuple(build_messages(author, canary.instruction, ())) for canary in planted}
+    prompt = site.recipe.prompt
+    asked = {
+        canary: tuple(build_messages(author, canary.instruction, (), prompt=prompt))
+        for canary in planted
+    }
     texts = [
         (asked[canary], canary.answer(secret))
         for canary in planted

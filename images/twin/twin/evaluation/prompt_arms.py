@@ -15,7 +15,8 @@ from twin.domain.conversation import Turn
 from twin.domain.sample import InstructSample
 from twin.evaluation.held_out import HeldOut
 from twin.models.language_model import Message
-from twin.rag.prompt import build_messages, harmless
+from twin.rag.prompt import BUILT_IN, build_messages, harmless
+from twin.recipes.prompt import PromptSection
 
 ANSWER_MARK = "Answer:"
 """After it, where a model thinks aloud, the answer begins."""
@@ -35,18 +36,25 @@ class PromptArm:
     """A way to ask.
 
     Attributes:
-        conversation: from a sample, the author's name and worked examples to messages.
+        conversation: from a sample, the author's name, worked examples and the recipe's prompt to
+            messages.
         answer: what of the text counts as the answer.
         longer: by how much more tokens may be written than for an answer alone.
     """
 
-    conversation: Callable[[InstructSample, str, Sequence[InstructSample]], list[Message]]
+    conversation: Callable[
+        [InstructSample, str, Sequence[InstructSample], PromptSection], list[Message]
+    ]
     answer: Callable[[str], str] = str.strip
     longer: int = 1
 
 
 def asked(
-    arm: PromptArm, held_out: HeldOut, author: str, train: Sequence[InstructSample]
+    arm: PromptArm,
+    held_out: HeldOut,
+    author: str,
+    train: Sequence[InstructSample],
+    prompt: PromptSection = BUILT_IN,
 ) -> HeldOut:
     """The same samples, asked in another way.
 
@@ -55,12 +63,13 @@ def asked(
         held_out: the samples.
         author: whose voice.
         train: samples of the training split, from which worked examples are drawn.
+        prompt: the recipe's.
     """
     examples = draw_examples(train)
     return replace(
         held_out,
         conversations=tuple(
-            arm.conversation(sample, author, examples) for sample in held_out.samples
+            arm.conversation(sample, author, examples, prompt) for sample in held_out.samples
         ),
     )
 
@@ -79,14 +88,20 @@ def after_mark(text: str) -> str:
 
 
 def _bare(
-    sample: InstructSample, _author: str, _examples: Sequence[InstructSample]
+    sample: InstructSample,
+    _author: str,
+    _examples: Sequence[InstructSample],
+    _prompt: PromptSection,
 ) -> list[Message]:
     """Passages and question, and not a word about whose voice it is."""
     return [Message(role="user", content=_joined(*sample.context, sample.instruction))]
 
 
 def _persona(
-    sample: InstructSample, author: str, _examples: Sequence[InstructSample]
+    sample: InstructSample,
+    author: str,
+    _examples: Sequence[InstructSample],
+    _prompt: PromptSection,
 ) -> list[Message]:
     """As models are told who they are, in a system text before the question."""
     head = (
@@ -98,7 +113,10 @@ def _persona(
 
 
 def _few_shot(
-    sample: InstructSample, author: str, examples: Sequence[InstructSample]
+    sample: InstructSample,
+    author: str,
+    examples: Sequence[InstructSample],
+    prompt: PromptSection,
 ) -> list[Message]:
     """The house's prompt after worked examples, as earlier turns of the conversation."""
     turns = [
@@ -109,14 +127,19 @@ def _few_shot(
             Turn(role="assistant", content=each.answer),
         )
     ]
-    return build_messages(author, sample.instruction, sample.context, [*turns, *sample.history])
+    return build_messages(
+        author, sample.instruction, sample.context, [*turns, *sample.history], prompt
+    )
 
 
 def _think(
-    sample: InstructSample, author: str, _examples: Sequence[InstructSample]
+    sample: InstructSample,
+    author: str,
+    _examples: Sequence[InstructSample],
+    prompt: PromptSection,
 ) -> list[Message]:
     instruction = f"{sample.instruction}\n\n{THINK}"
-    return build_messages(author, instruction, sample.context, sample.history)
+    return build_messages(author, instruction, sample.context, sample.history, prompt)
 
 
 def _joined(*parts: str) -> str:

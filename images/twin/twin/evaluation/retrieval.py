@@ -1,7 +1,6 @@
 """Whether the index finds the passage that a test instruction was made from."""
 
-import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 from twin.evaluation.resampling import Statistic, share_of
 
@@ -26,21 +25,3 @@ def recall(found: Sequence[int]) -> Statistic:
 def reciprocal_rank(found: Sequence[int]) -> Statistic:
     """Mean of 1/rank, with 0 for a passage not found (MRR@k)."""
     return share_of([1.0 / rank if rank else 0.0 for rank in found])
-
-
-def ndcg(found: Sequence[str], relevant: Collection[str], k: int) -> float:
-    """nDCG@k with binary relevance: 1 when all that is relevant stands first.
-
-    Source: K. Järvelin and J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques",
-    ACM TOIS 2002.
-    """
-    gained = sum(
-        1 / math.log2(place + 1) for place, id_ in enumerate(found[:k], 1) if id_ in relevant
-    )
-    best = sum(1 / math.log2(place + 1) for place in range(1, min(k, len(relevant)) + 1))
-    return gained / best
-
-
-def first_relevant(found: Sequence[str], relevant: Collection[str], k: int) -> int:
-    """Rank (from 1) of the first relevant one among the first ``k``; 0 if there is none."""
-    return next((place for place, id_ in enumerate(found[:k], 1) if id_ in relevant), 0)

@@ -100,7 +100,7 @@ class Question:
         shaped = {
             "query": self.query.model_dump(mode="json"),
             "author": recipe.author.model_dump(mode="json"),
-            "prompt": PROMPT_VERSION,
+            "prompt": [PROMPT_VERSION, recipe.prompt.template],
             "serving": recipe.serving.shaping,
             "params": asdict(sampling_params(self.query, recipe.serving)),
             "dont_know": recipe.retrieval.dont_know,

@@ -136,5 +136,29 @@ def restore(
     run_job("features restore", body, recipe=recipe, run_id=run_id, result=result)
 
 
+@app.command()
+def train_reranker(
+    recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None
+) -> None:
+    """Train a cross-encoder from the embedder's weights, and offer it where it wins.
+
+    It learns from the questions of the data set's training split, against passages that the search
+    finds and that do not answer; its weight beside the search's scores is chosen on the validation
+    split, and what it gains is told of the test split too. `retrieval.rerank: trained` uses the
+    newest that has won. Minutes on two cores; a killed training goes on from its last checkpoint.
+
+    Reads: the recipe's index, the newest samples, the embedder.
+    Writes: rerankers/RECIPE/VERSION in the file store, with report.json, and if it wins
+    rerankers/RECIPE/latest.json. Ends with 99, nothing to do, when that version is there.
+    """
+
+    def body(job: Job) -> None:
+        from twin.features.train_reranker import train_reranker as train
+
+        train(job)
+
+    run_job("features train-reranker", body, recipe=recipe, run_id=run_id, result=result)
+
+
 def _counted(items: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in sorted(items.items()))

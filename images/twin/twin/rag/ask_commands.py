@@ -49,7 +49,9 @@ def ask(
         job.result.ids.update(model=answer.model, model_version=answer.model_version)
         typer.echo(answer.model_dump_json(indent=2) if as_json else _readable(answer))
 
-    run_job("rag ask", body, recipe=recipe, run_id=run_id, result=result)
+    from twin.stores.champion_prompt import by_champion_prompt
+
+    run_job("rag ask", by_champion_prompt(body), recipe=recipe, run_id=run_id, result=result)
 
 
 async def _answer(job: Job, version: str | None, query: Query, *, base: bool) -> Answer:

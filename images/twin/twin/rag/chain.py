@@ -88,8 +88,8 @@ def load_chain(
     writer = EngineWriter(engine, chat, lineage.adapter)
     finder: Finder = FromMemory()
     if reader is not None:
-        finder = make_retriever(recipe, reader, embedder, writer=writer)
-    spans = AnswerSpans(lineage.model, lineage.version)
+        finder = make_retriever(recipe, reader, embedder, writer=writer, settings=settings)
+    spans = AnswerSpans(lineage.model, lineage.version, recipe.prompt.label)
     prompts = PromptWriter(
         recipe,
         chat,
@@ -121,6 +121,7 @@ class Chain:
     ) -> None:
         self._serving = recipe.serving
         self._dont_know = recipe.retrieval.dont_know
+        self._prompt_version = recipe.prompt.label
         self._engine = engine
         self._prompts = prompts
         self._chat = chat
@@ -308,6 +309,7 @@ class Chain:
             refused=not prompt.answerable or text == self._dont_know.strip(),
             model=self._lineage.model,
             model_version=self._lineage.version,
+            prompt_version=self._prompt_version,
             trace_id=trace,
             finish_reason=generation.finish_reason,
             prompt_tokens=generation.prompt_tokens,

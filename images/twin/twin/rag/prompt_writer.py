@@ -17,14 +17,17 @@ from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Message, SamplingParams
 from twin.rag.context import fit_context
 from twin.rag.guardrails import mark
-from twin.rag.prompt import END_MARKS, build_messages, format_passage
+from twin.rag.manner import manner_of
+from twin.rag.prompt import BUILT_IN, END_MARKS, build_messages, format_passage
 from twin.rag.query import Query
 from twin.rag.retrieve import Found
 from twin.rag.spans import AnswerSpans, record_found, record_passages
 from twin.recipes import Recipe, ServingSection
+from twin.recipes.prompt import PromptSection
 
 #: Tokens of the prompt that are neither question, history nor passages: its fixed words, marks of
-#: turns and numbers of passages, generously.
+#: turns and numbers of passages, generously. A template that is longer than the built-in one takes
+#: so many more.
 PROMPT_OVERHEAD_TOKENS = 120
 
 #: Text of more characters than this for each token of its budget is not even tokenized: prose has
@@ -82,6 +85,8 @@ class PromptWriter:
         spans: AnswerSpans,
     ) -> None:
         self._author = recipe.author.name
+        self._prompt = recipe.prompt
+        self._overhead = _overhead(recipe.prompt, chat)
         self._limits = recipe.serving
         # What a rollout asks any author ("What do you write about?") is near no passage, so that
         # a threshold that nobody has looked at must not refuse it.
@@ -105,8 +110,9 @@ class PromptWriter:
         limits = self._limits
         params = sampling_params(query, limits)
         most = min(limits.max_prompt_tokens, self._context_tokens - params.max_new_tokens)
-        instruction = "\n\n".join(text for text in (query.system, query.question) if text)
-        asked = self._tokens_asked(instruction, most) + PROMPT_OVERHEAD_TOKENS
+        parts = (query.system, manner_of(query.profile), query.question)
+        instruction = "\n\n".join(text for text in parts if text)
+        asked = self._tokens_asked(instruction, most) + self._overhead
         if asked > most:
             raise _too_long(asked, most)
         room = most - asked
@@ -154,7 +160,7 @@ class PromptWriter:
         self, history: list[Turn], instruction: str, passages: list[Passage]
     ) -> list[Message]:
         quoted = [format_passage(passage) for passage in passages]
-        return build_messages(self._author, instruction, quoted, history)
+        return build_messages(self._author, instruction, quoted, history, self._prompt)
 
     def _recent(self, history: Sequence[Turn], budget: int) -> list[Turn]:
         """The newest turns that fit, from a user's turn on and alternating, as templates ask."""
@@ -191,6 +197,11 @@ def sampling_params(query: Query, limits: ServingSection) -> SamplingParams:
         stop=(*query.stop, *END_MARKS) if free else query.stop,
         json_schema=query.json_schema,
     )
+
+
+def _overhead(prompt: PromptSection, chat: ChatFormat) -> int:
+    more = chat.count_tokens(prompt.template) - chat.count_tokens(BUILT_IN.template)
+    return PROMPT_OVERHEAD_TOKENS + max(0, more)
 
 
 def _too_long(tokens: int, most: int) -> BadDataError:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from twin.domain.answer import Answer, Passage
 from twin.domain.conversation import Turn
+from twin.domain.profile import Profile
 from twin.rag.expansion import Expansion
 from twin.stores.index import ChunkFilter
 
@@ -79,6 +80,7 @@ class Query(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = None
+    profile: Profile | None = Field(default=None, description="the manner of the answer")
     stop: tuple[str, ...] = ()
     json_schema: str | None = Field(
         default=None, description="text of a JSON schema that the answer has to fit"

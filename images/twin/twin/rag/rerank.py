@@ -7,6 +7,7 @@ comes as a package (`make bench-retrieval` measures whichever a folder holds).
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twin.domain.chunk import Chunk
@@ -15,10 +16,14 @@ from twin.models.embedder import Embedder
 from twin.models.language_model import LanguageModel, Message
 from twin.rag.prompt import format_passage, harmless
 from twin.stores.index import Hit
+from twin.stores.rerankers import RerankerReport
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+TrainedReranker = tuple[Path, RerankerReport]
+"""Where a trained one lies, and what its training says of it."""
 
 OFF = "off"
 MAXSIM = "maxsim"
@@ -32,18 +37,36 @@ SCALE = 127.0
 
 
 class Reranker(Protocol):
-    """Says how well passages answer a question."""
+    """Says how well passages answer a question.
+
+    ``weight`` is what its scores count for beside the search's own, from 0 to 1.
+    """
+
+    weight: float
 
     def score(self, question: str, chunks: Sequence[Chunk]) -> list[float]:
         """A score for each chunk, higher is better; comparable within one question only."""
 
 
-def load_reranker(name: str, embedder: Embedder, model: LanguageModel | None) -> Reranker | None:
+def load_reranker(
+    name: str,
+    embedder: Embedder,
+    model: LanguageModel | None,
+    trained: TrainedReranker | None = None,
+) -> Reranker | None:
     """The reranker of a recipe; None if it is off, or asks for a language model and there is none.
 
+    Args:
+        name: ``retrieval.rerank`` of the recipe.
+        embedder: of the index.
+        model: scores questions, where that is asked for.
+        trained: folder and report of the recipe's trained one, where that is asked for.
+
     Raises:
-        BadDataError: no such cross-encoder on this disk.
+        BadDataError: no such cross-encoder on this disk, or it was trained from another embedder.
     """
+    if trained is not None:
+        return _open_trained(*trained, embedder)
     if name == OFF or (name == LANGUAGE_MODEL and model is None):
         return None
     if name == MAXSIM:
@@ -53,12 +76,41 @@ def load_reranker(name: str, embedder: Embedder, model: LanguageModel | None) ->
     return CrossEncoderReranker(name)
 
 
+def _open_trained(folder: Path, report: RerankerReport, embedder: Embedder) -> Reranker:
+    if report.embedder != embedder.id:
+        raise BadDataError(
+            f"the trained reranker {report.version} began as {report.embedder}, and the index is "
+            f"of {embedder.id}: run `twin features train-reranker` with this recipe"
+        )
+    return CrossEncoderReranker(str(folder), weight=report.weight, max_length=report.max_length)
+
+
 def reranked(question: str, hits: Sequence[Hit], reranker: Reranker, count: int) -> list[Hit]:
     """The first ``count`` hits in the reranker's order and under its scores; no others."""
     first = list(hits[:count])
-    scores = reranker.score(question, [hit.chunk for hit in first])
+    own = reranker.score(question, [hit.chunk for hit in first])
+    scores = mixed([hit.score for hit in first], own, reranker.weight)
     scored = [Hit(hit.chunk, score, hit.vector) for hit, score in zip(first, scores, strict=True)]
     return sorted(scored, key=lambda hit: -hit.score)
+
+
+def mixed(before: Sequence[float], scores: Sequence[float], weight: float) -> list[float]:
+    """Scores of a search and of a reranker as one, each scaled to 0..1; all weight: the latter's.
+
+    Args:
+        before: the search's.
+        scores: the reranker's, of the same passages.
+        weight: of the reranker's.
+    """
+    if weight == 1:
+        return list(scores)
+    pairs = zip(_scaled(before), _scaled(scores), strict=True)
+    return [(1 - weight) * first + weight * second for first, second in pairs]
+
+
+def _scaled(scores: Sequence[float]) -> list[float]:
+    low, high = min(scores, default=0.0), max(scores, default=0.0)
+    return [(score - low) / (high - low) if high > low else 1.0 for score in scores]
 
 
 class MaxSim:
@@ -74,6 +126,8 @@ class MaxSim:
         embedder: whose vectors these are.
         kept_bytes: that the vectors kept may take.
     """
+
+    weight = 1.0
 
     def __init__(self, embedder: Embedder, kept_bytes: int = KEPT_BYTES) -> None:
         self._embedder = embedder
@@ -119,13 +173,20 @@ def _small(vectors: "NDArray[np.float32]") -> "NDArray[np.int8]":
 
 
 class CrossEncoderReranker:
-    """Any cross-encoder that `sentence_transformers` loads from this disk."""
+    """Any cross-encoder that `sentence_transformers` loads from this disk.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: folder or hub id.
+        weight: what its scores count for beside the search's.
+        max_length: tokens of question and passage that it reads; None: what its folder says.
+    """
+
+    def __init__(self, name: str, weight: float = 1.0, max_length: int | None = None) -> None:
         from sentence_transformers import CrossEncoder
 
+        self.weight = weight
         try:
-            self._model: Any = CrossEncoder(name, local_files_only=True)
+            self._model: Any = CrossEncoder(name, local_files_only=True, max_length=max_length)
         except (OSError, ValueError) as error:
             raise BadDataError(
                 f"retrieval.rerank {name!r}: neither {OFF}, {MAXSIM}, {LANGUAGE_MODEL} nor a "
@@ -145,6 +206,8 @@ class QuestionLikelihood:
     Sachan et al., "Improving Passage Retrieval with Zero-Shot Question Generation", EMNLP 2022.
     Nothing is written, so there is no reply that might not parse.
     """
+
+    weight = 1.0
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model

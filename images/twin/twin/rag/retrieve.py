@@ -24,8 +24,9 @@ from twin.rag.rerank import Reranker, load_reranker, reranked
 from twin.rag.self_query import Understood, understand
 from twin.recipes import Recipe
 from twin.recipes.retrieval import RetrievalSection
-from twin.settings import Settings
+from twin.settings import Settings, get_settings
 from twin.stores.index import ChunkFilter, Hit, IndexReader, open_index
+from twin.stores.rerankers import PINNED, TRAINED, fetch_reranker
 
 _WORD = re.compile(r"[^\W_]")
 
@@ -108,6 +109,14 @@ class Retriever:
         """
         hits, _, _ = self._search(question, k, filter)
         return [_passage(rank, _alone(hit)) for rank, hit in enumerate(hits, start=1)]
+
+    def hits(self, question: str, k: int) -> list[Hit]:
+        """As `search`, with the chunks themselves and the scores that they are ordered by.
+
+        Raises:
+            BadDataError: the question is empty.
+        """
+        return self._search(question, k, None)[0]
 
     def find(self, question: str, k: int, filter: ChunkFilter | None = None) -> Found:
         """The passages to answer from, in the context that the recipe wants, and how near they are.
@@ -246,7 +255,7 @@ def open_retriever(recipe: Recipe, settings: Settings) -> Retriever:
     # Its model is loaded at the first question: an error about the index does not wait for it.
     embedder = load_embedder(recipe.features.embedder, settings)
     reader = open_index(settings, recipe).read(embedder.id)
-    return make_retriever(recipe, reader, embedder)
+    return make_retriever(recipe, reader, embedder, settings=settings)
 
 
 def make_retriever(
@@ -255,19 +264,26 @@ def make_retriever(
     embedder: Embedder,
     language_model: LanguageModel | None = None,
     writer: Writer | None = None,
+    *,
+    settings: Settings | None = None,
 ) -> Retriever:
     """The retriever of a recipe over an index and an embedder that are open already.
 
-    Expansion is written by ``writer``, else by ``language_model``, which also reranks.
+    Expansion is written by ``writer``, else by ``language_model``, which also reranks. Where the
+    reranker is a trained one, ``settings`` say where the file store is.
 
     Raises:
         BadDataError: the two don't fit, or there is no such reranker.
     """
+    name = recipe.retrieval.rerank
+    trained = None
+    if name == TRAINED or name.startswith(PINNED):
+        trained = fetch_reranker(name, recipe.name, settings or get_settings())
     return Retriever(
         reader,
         embedder,
         recipe.retrieval,
-        reranker=load_reranker(recipe.retrieval.rerank, embedder, language_model),
+        reranker=load_reranker(name, embedder, language_model, trained),
         writer=writer or language_model,
         authors=dict.fromkeys((recipe.author.name, *recipe.author.aliases), recipe.author.id),
     )

@@ -25,11 +25,12 @@ USAGE = "mlflow.chat.tokenUsage"
 
 
 class AnswerSpans:
-    """Begins the spans of one model version's answers."""
+    """Begins the spans of one model version's answers, asked by one version of the prompt."""
 
-    def __init__(self, model: str, version: str) -> None:
+    def __init__(self, model: str, version: str, prompt: str) -> None:
         self._model = model
         self._version = version
+        self._prompt = prompt
         self._tracer = trace.get_tracer("twin.rag")
 
     @contextmanager
@@ -44,6 +45,7 @@ class AnswerSpans:
         span.set_attribute("mlflow.spanInputs", _json(inputs))
         span.set_attribute("twin.model", self._model)
         span.set_attribute("twin.model_version", self._version)
+        span.set_attribute("twin.prompt_version", self._prompt)
         try:
             yield span
         except Exception as error:

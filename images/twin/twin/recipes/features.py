@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from twin.recipes.places import RELATIVE, ModelName
+from twin.recipes.reranker import RerankerSection
 from twin.recipes.section import Fraction, Section
 
 
@@ -84,6 +85,7 @@ class FeaturesSection(Section):
     duplicates: DuplicatesSection = DuplicatesSection()
     quality: QualitySection = QualitySection()
     batch_size: PositiveInt = 32
+    reranker: RerankerSection = RerankerSection()
     workers: PositiveInt = Field(
         default=1, description="processes that chunk and embed, by Ray Data; 1: this one"
     )
@@ -109,7 +111,7 @@ class FeaturesSection(Section):
     @property
     def cut_otherwise(self) -> str:
         """Digest of what shapes chunks besides budget and embedder; "" if all is default."""
-        own = {"embedder", "chunk_tokens", "batch_size", "workers"}
+        own = {"embedder", "chunk_tokens", "batch_size", "workers", "reranker"}
         data = self.model_dump(mode="json", exclude=own, exclude_defaults=True)
         if not data:
             return ""

@@ -12,6 +12,7 @@ from twin.recipes.datasets import AuditSection, DatasetsSection
 from twin.recipes.engines import JudgeSection
 from twin.recipes.evaluation import EvaluationSection
 from twin.recipes.features import FeaturesSection
+from twin.recipes.prompt import PromptSection
 from twin.recipes.retrieval import RetrievalSection
 from twin.recipes.section import RecipeName, Section
 from twin.recipes.serving import ServingSection
@@ -32,6 +33,7 @@ class Recipe(Section):
     audit: AuditSection = AuditSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
+    prompt: PromptSection = PromptSection()
     retrieval: RetrievalSection = RetrievalSection()
     serving: ServingSection = ServingSection()
     judge: JudgeSection | None = Field(

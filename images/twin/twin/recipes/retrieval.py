@@ -57,8 +57,9 @@ class RetrievalSection(Section):
     rerank: ModelName = Field(
         default="off",
         min_length=1,
-        description="off, maxsim (the embedder's own token vectors), language-model, or a "
-        f"sentence-transformers cross-encoder: a folder ({RELATIVE}) or hub id",
+        description="off, maxsim (the embedder's own token vectors), trained (what `twin features "
+        "train-reranker` has made, where it wins), language-model, or a sentence-transformers "
+        f"cross-encoder: a folder ({RELATIVE}) or hub id",
     )
     rerank_candidates: PositiveInt = Field(default=20, description="best chunks that are reranked")
     mmr_lambda: Fraction = Field(

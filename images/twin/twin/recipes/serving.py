@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from twin.recipes.autoscaling import AutoscalingSection
 from twin.recipes.engines import (
     EngineKind,
     LlamaCppSection,
@@ -13,6 +14,7 @@ from twin.recipes.engines import (
 )
 from twin.recipes.rollout import RolloutSection
 from twin.recipes.section import Section
+from twin.recipes.traces import TracesSection
 
 _SHAPING = {
     "max_prompt_tokens",
@@ -51,6 +53,9 @@ class ServingSection(Section):
         "since one with all cores is faster than two with half, and 2 on a cluster. With one, a "
         "crash loses the answers under way and lets others wait until it is back; a rollout and "
         "the draining of a node lose none, since the next one starts before it ends",
+    )
+    autoscaling: AutoscalingSection | None = Field(
+        default=None, description="of the engine; unset: as many replicas as `replicas` says"
     )
     version_replicas: PositiveInt | None = Field(
         default=None,
@@ -136,6 +141,7 @@ class ServingSection(Section):
         description="asked of a version before it gets traffic; answered however near it is, "
         "unless retrieval.min_score is set",
     )
+    traces: TracesSection = TracesSection()
     citations: bool = Field(
         default=True,
         description="whether each sentence of an answer is checked against its sources",
@@ -176,6 +182,25 @@ class ServingSection(Section):
         if self.engine == "remote" and self.remote is None:
             raise ValueError("engine: remote needs serving.remote with base_url and model")
         return self
+
+    @model_validator(mode="after")
+    def _replicas_are_given_once(self) -> "ServingSection":
+        if self.autoscaling and self.replicas:
+            raise ValueError(
+                "replicas and autoscaling both say how many replicas the engine has: leave out one"
+            )
+        return self
+
+    def scale(self, replicas: int, at_once: int) -> dict[str, Any]:
+        """How many replicas the engine has, as options of Serve.
+
+        Args:
+            replicas: where nothing scales.
+            at_once: answers that a replica writes at the same time.
+        """
+        if self.autoscaling is None:
+            return {"num_replicas": replicas}
+        return {"autoscaling_config": self.autoscaling.options(at_once)}
 
     @model_validator(mode="after")
     def _engine_can_do_what_is_asked(self) -> "ServingSection":

@@ -21,18 +21,19 @@ ToOption = Annotated[
 def start(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
     """Bring the champion into service, without losing a request.
 
-    Reads the alias `champion` from the registry, once. Starts that version beside what serves,
-    asks it real questions, mirrors callers' questions to it if the recipe says so, and shifts the
-    traffic to it by the recipe's steps while its answers are compared with the running version's;
-    whatever fails puts the old weights back and, by recipe, the alias. Waits for another rollout of
-    this model. Writes `rollouts/<model>.json` to the file store and the configuration to Ray Serve
-    (or KubeRay's RayService).
+    Reads the alias `champion` of the model, and that of its prompt, from the registry, once. Starts
+    that version beside what serves, asks it real questions, mirrors callers' questions to it if the
+    recipe says so, and shifts the traffic to it by the recipe's steps while its answers are compared
+    with the running version's; whatever fails puts the old weights back and, by recipe, the alias.
+    Waits for another rollout of this model. Writes `rollouts/<model>.json` to the file store and the
+    configuration to Ray Serve (or KubeRay's RayService).
     """
 
     def body(job: Job) -> None:
         from twin.rollout.running import start as start_rollout
+        from twin.stores.champion_prompt import by_champion_prompt
 
-        start_rollout(job)
+        by_champion_prompt(start_rollout)(job)
 
     run_job("rollout start", body, recipe=recipe, run_id=run_id, result=result)
 
@@ -53,8 +54,9 @@ def rollback(
 
     def body(job: Job) -> None:
         from twin.rollout.running import rollback as roll_back
+        from twin.stores.champion_prompt import by_champion_prompt
 
-        roll_back(job, to)
+        by_champion_prompt(lambda job: roll_back(job, to))(job)
 
     run_job("rollout rollback", body, recipe=recipe, run_id=run_id, result=result)
 
@@ -117,8 +119,9 @@ def reconcile(
 
     def body(job: Job) -> None:
         from twin.rollout.reconciling import reconcile as reconcile_model
+        from twin.stores.champion_prompt import by_champion_prompt
 
-        reconcile_model(job)
+        by_champion_prompt(reconcile_model)(job)
 
     run_job("rollout reconcile", body, recipe=recipe, run_id=run_id, result=result)
 

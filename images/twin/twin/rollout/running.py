@@ -13,6 +13,7 @@ from twin.rollout.shift import Shift
 from twin.rollout.steering import ask_to_end
 from twin.rollout.transitions import baseline
 from twin.stores.deployments import open_deployments
+from twin.stores.prompts import Prompts, prompt_name
 from twin.stores.registry import CHAMPION, ModelVersion, Registry
 from twin.stores.rollout_states import RolloutStates
 from twin.stores.serve_config import recipe_of, served_version
@@ -194,6 +195,7 @@ def _move_champion(job: Job, version: ServedVersion) -> None:
     try:
         with Registry(job.settings) as registry:
             registry.promote(job.recipe.model_name, version.version)
+        _move_prompt(job, version)
         job.result.detail["alias"] = "moved"
     except TryAgainError as error:
         job.result.detail["alias"] = "not moved"
@@ -203,3 +205,15 @@ def _move_champion(job: Job, version: ServedVersion) -> None:
             version=version.version,
             reason=str(error),
         )
+
+
+def _move_prompt(job: Job, version: ServedVersion) -> None:
+    """Move the prompt's alias to what the version was asked by, if that was a registered one."""
+    prompt = recipe_of(version).prompt
+    if prompt.version is None:
+        return
+    try:
+        with Prompts(job.settings) as prompts:
+            prompts.promote(prompt_name(job.recipe.model_name), str(prompt.version))
+    except BadDataError as error:
+        log.warning("the prompt's alias champion is not moved", reason=str(error))

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from twin.domain.api_key import ApiKey, KeyLimits, Right, Secret, is_mistyped, key_digest
 from twin.domain.errors import BadConfigurationError
+from twin.domain.profile import Profile
 from twin.serving.errors import RETRY_AFTER_SECONDS, ApiError
 from twin.settings import Settings
 
@@ -39,6 +40,7 @@ class Caller:
         rights: what the key may do.
         twins: models that it may ask; None: all.
         limits: how much it may ask, with the deployment's defaults filled in.
+        profile: the manner that it is answered in, where a request names none.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Caller:
     rights: frozenset[Right]
     twins: frozenset[str] | None = None
     limits: KeyLimits = NO_LIMITS
+    profile: Profile | None = None
 
 
 #: The caller of the request that is being answered; None where no key is needed.
@@ -132,7 +135,7 @@ class Keys:
     def _caller(self, key: ApiKey) -> Caller:
         twins = None if key.twins is None else frozenset(key.twins)
         limits = key.limits.over(self._defaults)
-        return Caller(key.id, key.name, frozenset(key.rights), twins, limits)
+        return Caller(key.id, key.name, frozenset(key.rights), twins, limits, key.profile)
 
 
 class BearerAccess:

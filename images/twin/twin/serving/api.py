@@ -24,6 +24,7 @@ from twin.serving.metrics import Metrics, ProcessMetrics
 from twin.serving.observing import ObservedBackend
 from twin.serving.openapi import ASKING, DOCUMENT, READING, describe, refusals
 from twin.serving.page import add_page
+from twin.serving.readiness import Readiness, add_readiness
 from twin.serving.requests_log import HEADER, HEALTH, RequestsLog
 from twin.serving.response_schema import (
     EVENT_STREAM,
@@ -112,6 +113,7 @@ def create_app(
     install(app)
     observed = backend if isinstance(backend, ObservedBackend) else ObservedBackend(backend)
     add_rollouts(app, observed)
+    add_readiness(app, Readiness(backend))
     backend = CallersBackend(MeasuredBackend(observed, metrics))
     _add_reads(app, backend)
     asking = Asking(backend, book)

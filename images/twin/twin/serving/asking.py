@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from twin.domain.answer import Answer
+from twin.domain.profile import Profile
 from twin.rag.query import AnswerPart, FoundPassages, Query
 from twin.serving.answer_book import NOTHING_EARLIER, AnswerBook, Earlier
 from twin.serving.backend import Backend
@@ -61,7 +62,7 @@ class Asking:
         check_length(query.question, target)
         check_length(query.system or "", target, what="the system text")
         UNIT.set(unit)
-        return Asked(caller, target, query)
+        return Asked(caller, target, _in_manner(query, http))
 
     async def search(self, model: str | None, query: Query) -> FoundPassages:
         """The passages that an answer would be written from.
@@ -103,6 +104,16 @@ class Asking:
             days = asked.target.answers_kept_days
             self.book.keep(asked.caller, answer, days, asked.earlier)
         return answer
+
+
+def _in_manner(query: Query, http: Request) -> Query:
+    """The question with what its key's profile says and the request's own leaves open."""
+    caller = http.scope.get("state", {}).get("caller")
+    given = caller.profile if caller is not None else None
+    if given is None:
+        return query
+    profile = (query.profile or Profile()).over(given)
+    return query.model_copy(update={"profile": profile})
 
 
 def check_length(text: str, target: Target, *, what: str = "the question") -> None:

@@ -9,14 +9,22 @@ from types import FrameType
 import typer
 
 from twin.domain.errors import TryAgainError, TwinError
-from twin.job import configure_logging, log
-from twin.serving import feedback_commands, keys_commands
+from twin.job import (
+    RecipeOption,
+    ResultOption,
+    RunIdOption,
+    configure_logging,
+    log,
+    run_job,
+)
+from twin.serving import feedback_commands, keys_commands, prompts_commands
 from twin.settings import Settings, get_settings
 
 app = typer.Typer(help="The HTTP endpoint that answers.", no_args_is_help=True)
 app.add_typer(feedback_commands.app, name="feedback")
 
 app.add_typer(keys_commands.app, name="keys")
+app.add_typer(prompts_commands.app, name="prompts")
 
 START_SECONDS = 180.0
 
@@ -36,6 +44,20 @@ def start() -> None:
     except TwinError as error:
         print(f"twin serving start: error: {error}", file=sys.stderr, flush=True)
         raise typer.Exit(error.exit_code) from None
+
+
+@app.command()
+def prune_traces(
+    recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None
+) -> None:
+    """Delete traces of answers that are older than the recipe's `serving.traces.kept_days`.
+
+    Traces of evaluations stay. Reads and writes: the recipe's experiment in MLflow. Ends with 99,
+    nothing to do, where none is so old.
+    """
+    from twin.serving.prune import prune_traces as prune
+
+    run_job("serving prune-traces", prune, recipe=recipe, run_id=run_id, result=result)
 
 
 def _serve(settings: Settings) -> None:

@@ -50,5 +50,6 @@ def _line(kept: KeptAnswer) -> dict[str, Any]:
         "documents": sorted({source.document_id for source in answer.sources}),
         "model": answer.model,
         "model_version": answer.model_version,
+        "prompt_version": answer.prompt_version,
         "trace_id": answer.trace_id,
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from twin.domain.api_key import ApiKey, KeyLimits, Right, Secret, key_digest, new_key_text
+from twin.domain.profile import Length, Profile
 from twin.domain.terminal import printable
 from twin.job import plain_errors
 from twin.settings import get_settings
@@ -21,6 +22,14 @@ app = typer.Typer(help="Who may ask the endpoint, what, and how much.", no_args_
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 WhichArgument = Annotated[str, typer.Argument(metavar="KEY", help="Its id or its name.")]
+ToneOption = Annotated[
+    str | None,
+    typer.Option("--tone", help="Of its answers, in words, as in: warm, for beginners."),
+]
+LengthOption = Annotated[Length | None, typer.Option("--length", help="Of its answers.")]
+LanguageOption = Annotated[
+    str | None, typer.Option("--language", help="Of its answers: ISO 639-1, as in de.")
+]
 COLUMNS_OF_A_FILE = 200
 
 
@@ -122,6 +131,29 @@ def rotate(
 
 
 @app.command()
+def profile(
+    key: WhichArgument,
+    tone: ToneOption = None,
+    length: LengthOption = None,
+    language: LanguageOption = None,
+) -> None:
+    """Set the manner in which a key's callers are answered; without an option, clear it.
+
+    It changes how an answer is written: what it says, the passages and the citations come from the
+    author's texts all the same. A request may bring a `profile` of its own, which goes before.
+
+    Reads and writes: the warehouse, with an entry in the audit log. Replicas know it within a few
+    seconds.
+    """
+    with plain_errors("serving keys profile"), _keys() as (keys, actor):
+        found = keys.find(key)
+        wished = _profile(tone, length, language)
+        keys.set_profile(found, wished, actor)
+    told = _manner(wished) or "as the author writes"
+    typer.echo(printable(f"{found.id} ({found.name}): {told}"))
+
+
+@app.command()
 def revoke(key: WhichArgument) -> None:
     """Let a key open nothing any more, in any of its texts.
 
@@ -143,6 +175,32 @@ def _keys() -> "Iterator[tuple[ApiKeys, Actor]]":
     settings = get_settings()
     with open_warehouse(settings) as warehouse:
         yield ApiKeys(warehouse), Actor.of(settings)
+
+
+def _profile(tone: str | None, length: Length | None, language: str | None) -> Profile | None:
+    """The profile of these options; None without any.
+
+    Raises:
+        BadDataError: it can't be taken; says why.
+    """
+    from pydantic import ValidationError
+
+    from twin.domain.errors import BadDataError
+    from twin.rag.manner import check_profile
+
+    if tone is None and length is None and language is None:
+        return None
+    try:
+        return check_profile(Profile(tone=tone, length=length, language=language))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadDataError(f"--{first['loc'][0]}: {first['msg']}") from None
+    except ValueError as error:
+        raise BadDataError(str(error)) from None
+
+
+def _manner(wished: Profile | None) -> str:
+    return ", ".join(wished.model_dump(mode="json", exclude_none=True).values()) if wished else ""
 
 
 def _name(name: str) -> str:
@@ -191,7 +249,7 @@ def _print_table(keys: list[ApiKey]) -> None:
     from rich.text import Text
 
     table = Table(box=None, header_style="bold")
-    for name in ("id", "name", "twins", "rights", "until", "limits", "by"):
+    for name in ("id", "name", "twins", "rights", "until", "limits", "profile", "by"):
         table.add_column(name, overflow="fold", no_wrap=name == "id")
     for key in keys:
         cells = (
@@ -201,6 +259,7 @@ def _print_table(keys: list[ApiKey]) -> None:
             ", ".join(key.rights),
             _until(key),
             _limits(key.limits),
+            _manner(key.profile),
             key.created_by,
         )
         table.add_row(*(Text(printable(cell)) for cell in cells))

@@ -81,7 +81,11 @@ class MeasuredBackend:
             raise
 
     def _ended(self, target: Target, answer: Answer) -> None:
-        labels = {"model": target.model, "version": answer.model_version}
+        labels = {
+            "model": target.model,
+            "version": answer.model_version,
+            "prompt": answer.prompt_version,
+        }
         answered = "grounded" if answer.grounded else "ungrounded"
         outcome = "refused" if answer.refused else answered
         self._metrics.count(ANSWERS, 1, outcome=outcome, **labels)
@@ -93,7 +97,7 @@ class MeasuredBackend:
         self._metrics.count(SENTENCES, unsupported, supported="false", **labels)
 
     def _count(self, target: Target, outcome: str) -> None:
-        labels = {"model": target.model, "version": target.version}
+        labels = {"model": target.model, "version": target.version, "prompt": target.prompt}
         self._metrics.count(ANSWERS, 1, outcome=outcome, **labels)
 
 

@@ -17,6 +17,8 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3.0, 6.0, 12.0, 25.0, 60.0)
 SPEEDS = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 OF_VERSION = ("model", "version")
+#: And by which version of the prompt it was asked.
+OF_PROMPT = (*OF_VERSION, "prompt")
 
 
 @dataclass(frozen=True)
@@ -37,29 +39,29 @@ ANSWERS = Measure(
     "twin_answers", "counter",
     "Answers by outcome: grounded, ungrounded (from no passage), refused (the author has not "
     "written about it), failed, left (by its caller)",
-    (*OF_VERSION, "outcome"),
+    (*OF_PROMPT, "outcome"),
 )  # fmt: skip
 SENTENCES = Measure(
     "twin_sentences", "counter",
     "Sentences of answers that were checked, by whether a source supports them",
-    (*OF_VERSION, "supported"),
+    (*OF_PROMPT, "supported"),
 )  # fmt: skip
 TOKENS = Measure(
-    "twin_tokens", "counter", "Tokens read (prompt) and written (completion)", (*OF_VERSION, "kind")
+    "twin_tokens", "counter", "Tokens read (prompt) and written (completion)", (*OF_PROMPT, "kind")
 )
 FIRST_WORD = Measure(
     "twin_first_word_seconds", "histogram",
     "From a version's taking a question to the first word of its answer",
-    OF_VERSION, SECONDS,
+    OF_PROMPT, SECONDS,
 )  # fmt: skip
 ENGINE_WAIT = Measure(
     "twin_engine_wait_seconds", "histogram",
     "From asking the engine to its first word: the queue before it, and the prompt's reading",
-    OF_VERSION, SECONDS,
+    OF_PROMPT, SECONDS,
 )  # fmt: skip
 SPEED = Measure(
     "twin_tokens_per_second", "histogram",
-    "Tokens a second of an answer, from its first word to its last", OF_VERSION, SPEEDS,
+    "Tokens a second of an answer, from its first word to its last", OF_PROMPT, SPEEDS,
 )  # fmt: skip
 GUARDRAIL_HITS = Measure(
     "twin_guardrail_hits", "counter",

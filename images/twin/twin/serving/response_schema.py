@@ -105,6 +105,7 @@ class AnswerLineage(BaseModel):
     grounded: bool
     refused: bool
     model_version: str
+    prompt_version: str
     trace_id: str
 
 

@@ -9,6 +9,7 @@ from twin.domain.errors import BadDataError, TwinError
 from twin.domain.rollout import ALL, RolloutEvent, RolloutState
 from twin.recipes import load_recipe
 from twin.settings import Settings
+from twin.stores.champion_prompt import with_champion_prompt
 from twin.stores.registry import CHAMPION, MODEL_PREFIX, Registry
 from twin.stores.rollout_states import RolloutStates
 from twin.stores.serve_config import recipe_of, served_version
@@ -66,6 +67,7 @@ def _champion(registry: Registry, model: str, settings: Settings) -> RolloutStat
     if found is None:
         return None
     recipe = load_recipe(model.removeprefix(MODEL_PREFIX), settings.recipes)
+    recipe = with_champion_prompt(recipe, settings)
     served = served_version(found, recipe)
     event = RolloutEvent(
         time=datetime.now(UTC), run_id="serving", event="restored", version=found.version

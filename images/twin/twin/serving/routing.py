@@ -22,10 +22,11 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 class ModelRoute(BaseModel):
     """A model's running versions with their weights (0: answers only those who pin it).
 
-    ``notice`` is what the page says of who answers. ``generation`` is of the rollout's state that
-    the weights come from, ``sticky`` what stays with one version while several have weights.
-    ``mirror`` is the version that is being brought in, if one is: ``shadow`` percent of the
-    questions are asked of it too, and where it fails a question the settled one is asked.
+    ``prompts`` names the prompt that each version is asked by; ``probe_question`` is what a version
+    is tried with; ``notice`` is what the page says of who answers. ``generation`` is of the
+    rollout's state that the weights come from, ``sticky`` what stays with one version while several
+    have weights. ``mirror`` is the version that is being brought in, if one is: ``shadow`` percent
+    of the questions are asked of it too, and where it fails a question the settled one is asked.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +35,8 @@ class ModelRoute(BaseModel):
     max_question_characters: int
     answers_kept_days: int = DAYS_KEPT
     author: str = ""
+    prompts: dict[str, str] = Field(default_factory=dict)
+    probe_question: str = ""
     notice: str = ""
     generation: int = 0
     sticky: Sticky = "conversation"
@@ -50,6 +53,7 @@ class Target:
     max_question_characters: int
     answers_kept_days: int = DAYS_KEPT
     pinned: bool = False
+    prompt: str = ""
 
     @property
     def application(self) -> str:
@@ -159,7 +163,12 @@ class RoutingTable(BaseModel):
     def _target(self, model: str, version: str, *, pinned: bool = False) -> Target:
         route = self.models[model]
         return Target(
-            model, version, route.max_question_characters, route.answers_kept_days, pinned
+            model,
+            version,
+            route.max_question_characters,
+            route.answers_kept_days,
+            pinned,
+            route.prompts.get(version, ""),
         )
 
     def spare(self, target: Target) -> Target | None:

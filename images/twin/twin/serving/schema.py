@@ -23,7 +23,9 @@ from pydantic import (
 
 from twin.domain.conversation import Turn
 from twin.domain.feedback import Feedback
+from twin.domain.profile import Profile
 from twin.rag.expansion import Expansion
+from twin.rag.manner import check_profile
 from twin.rag.query import Query, TextsFilter
 from twin.serving.answer_form import DESCRIPTION, FormKind, form_schema
 
@@ -191,6 +193,10 @@ class Drawing(Given):
 
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
+    profile: Annotated[Profile, AfterValidator(check_profile)] | None = Field(
+        default=None,
+        description="the manner of the answer, over that of the key; it changes no passage",
+    )
 
     #: Names of parameters that are refused, each with the test of a value that asks for nothing.
     unsupported: ClassVar[Refused] = UNSUPPORTED
@@ -210,6 +216,7 @@ class Drawing(Given):
         return {
             "temperature": 0.0 if greedy else self.temperature,
             "top_p": None if greedy else self.top_p,
+            "profile": self.profile,
         }
 
 

@@ -36,12 +36,13 @@ class SpanMetrics(SpanProcessor):
             "model": str(attributes.get("twin.model", "")),
             "version": str(attributes.get("twin.model_version", "")),
         }
+        prompt = str(attributes.get("twin.prompt_version", ""))
         if span.name == "answer":
-            self._first_word(span, labels)
+            self._first_word(span, {**labels, "prompt": prompt})
         elif span.name == "retrieve":
             self._marked(attributes, labels)
         elif span.name == "generate":
-            self._generated(span, attributes, labels)
+            self._generated(span, attributes, labels, prompt)
 
     def _first_word(self, span: ReadableSpan, labels: dict[str, str]) -> None:
         begun = _first_word(span)
@@ -57,12 +58,17 @@ class SpanMetrics(SpanProcessor):
             self._metrics.count(GUARDRAIL_HITS, passages, where="passage", **labels)
 
     def _generated(
-        self, span: ReadableSpan, attributes: Mapping[str, Any], labels: dict[str, str]
+        self,
+        span: ReadableSpan,
+        attributes: Mapping[str, Any],
+        labels: dict[str, str],
+        prompt: str,
     ) -> None:
         for name, number in json.loads(attributes.get(CLEANED, "{}")).items():
             if number:
                 self._metrics.count(GUARDRAIL_HITS, number, where=name.removesuffix("s"), **labels)
         begun = _first_word(span)
+        labels = {**labels, "prompt": prompt}
         if begun is None or span.start_time is None or span.end_time is None:
             return
         self._metrics.observe(ENGINE_WAIT, (begun - span.start_time) / NANOSECONDS, **labels)

@@ -16,7 +16,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from twin.recipes import Recipe
 from twin.serving.metrics import SPANS_DROPPED, Metrics
+from twin.serving.sent_spans import RedactedSpans, is_sent
 from twin.serving.span_metrics import SpanMetrics
 from twin.settings import Settings
 from twin.stores.mlflow_connection import shown_url
@@ -30,21 +32,40 @@ AT_ONCE = 512
 log = structlog.get_logger("twin.serving")
 
 
-def send_traces(settings: Settings, experiment: str, metrics: Metrics) -> TracerProvider:
-    """Send the spans of this process to an experiment of MLflow from now on, and measure them."""
+def send_traces(settings: Settings, recipe: Recipe, metrics: Metrics) -> TracerProvider:
+    """Send the spans of this process to MLflow from now on, and measure them.
+
+    They go to the recipe's experiment: a share of the traces, and those without personal data, as
+    its section `serving.traces` says.
+    """
     provider = TracerProvider(resource=Resource.create({"service.name": "llm-twin"}))
     provider.add_span_processor(SpanMetrics(metrics))
-    provider.add_span_processor(CountedBatches(MlflowSpans(settings, experiment), metrics))
+    exporter = RedactedSpans(MlflowSpans(settings, recipe.name), recipe)
+    share = recipe.serving.traces.share
+    provider.add_span_processor(CountedBatches(exporter, metrics, share=share))
     trace.set_tracer_provider(provider)
     return provider
 
 
 class CountedBatches(BatchSpanProcessor):
-    """Sends spans in batches, and counts those that are not: the queue is full, or MLflow away."""
+    """Sends spans in batches, and counts those that are not: the queue is full, or MLflow away.
+
+    Args:
+        exporter: takes them.
+        metrics: counts those that are lost; what the share leaves out is not lost.
+        most_waiting: spans that may wait.
+        share: of traces that are sent.
+    """
 
     def __init__(
-        self, exporter: SpanExporter, metrics: Metrics, most_waiting: int = MOST_WAITING
+        self,
+        exporter: SpanExporter,
+        metrics: Metrics,
+        most_waiting: int = MOST_WAITING,
+        *,
+        share: float = 1.0,
     ) -> None:
+        self._share = share
         self._counts = _Counts(exporter, metrics)
         self._most_waiting = most_waiting
         super().__init__(
@@ -54,7 +75,9 @@ class CountedBatches(BatchSpanProcessor):
         )
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Queue a span, if there is room."""
+        """Queue a span, if its trace is sent and there is room."""
+        if not is_sent(span.context.trace_id, self._share):
+            return
         if self._counts.take(self._most_waiting):
             super().on_end(span)
 

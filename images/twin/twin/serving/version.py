@@ -64,7 +64,7 @@ class Version:
         recipe = recipe_of(arguments.served)
         settings = get_settings().model_copy(update={"threads": THREADS})
         keep_to_loopback(settings)
-        send_traces(settings, recipe.name, RayMetrics())
+        send_traces(settings, recipe, RayMetrics())
         engine = await _engine(arguments, recipe)
         embedder = await asyncio.to_thread(_load_embedder, recipe, settings)
         self._embedding = TextEmbedding(embedder)

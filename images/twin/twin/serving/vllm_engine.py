@@ -24,6 +24,9 @@ RESOURCE = "vllm"
 #: Requests that a replica takes; vLLM batches as many as fit and queues the rest itself.
 ONGOING_REQUESTS = 512
 
+#: Answers that a replica writes at a good speed each, from which autoscaling starts another.
+ANSWERS_AT_ONCE = 32
+
 #: Beyond the longest answer, what a replica that is told to stop may take.
 SHUTDOWN_MARGIN_SECONDS = 15
 
@@ -92,7 +95,7 @@ def deployment_options(spec: EngineSpec, settings: Settings) -> dict[str, Any]:
     replica = {"CPU": spec.cpus, **where}
     gpus = {"GPU": spec.gpus_per_device} if spec.gpus_per_device else {}
     return {
-        "num_replicas": spec.serving.replicas or 1,
+        **spec.serving.scale(spec.serving.replicas or 1, ANSWERS_AT_ONCE),
         "max_ongoing_requests": ONGOING_REQUESTS,
         "graceful_shutdown_timeout_s": (
             spec.serving.answer_timeout_seconds + SHUTDOWN_MARGIN_SECONDS

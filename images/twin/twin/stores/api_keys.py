@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from twin.domain.api_key import ApiKey, Secret, key_digest, new_key_text
 from twin.domain.errors import BadDataError
+from twin.domain.profile import Profile
 from twin.stores.audit import Actor, Audit
 from twin.stores.warehouse import Record, Warehouse
 
@@ -91,6 +92,17 @@ class ApiKeys:
         if not done.matched_count:
             raise BadDataError(f"key {key.name!r} was changed meanwhile: list the keys again")
         return text
+
+    def set_profile(self, key: ApiKey, profile: Profile | None, actor: Actor) -> None:
+        """Have a key's callers answered in a manner; None: as the author writes.
+
+        What the profile says stands in no log: it is somebody's own.
+        """
+        detail = {"name": key.name, "profile": profile is not None}
+        self._audit.record("key profile set", key.id, actor, detail)
+        kept = None if profile is None else profile.model_dump(mode="json")
+        with self._warehouse.plain_errors():
+            self._keys.update_one({"_id": key.id}, {"$set": {"profile": kept}})
 
     def revoke(self, key: ApiKey, actor: Actor) -> None:
         """Let a key open nothing any more."""

@@ -73,8 +73,10 @@ def _decided(serving: ServingSection, settings: Settings) -> ServingSection:
     """The section with what it leaves open decided for the place where the engine runs."""
     on_cluster = bool(settings.ray_service)
     cpus = serving.cpus_per_replica or (CLUSTER_CPUS if on_cluster else os.cpu_count() or 1)
-    replicas = serving.replicas or (2 if on_cluster else 1)
-    return serving.model_copy(update={"cpus_per_replica": cpus, "replicas": replicas})
+    decided = {"cpus_per_replica": cpus}
+    if serving.autoscaling is None:
+        decided["replicas"] = serving.replicas or (2 if on_cluster else 1)
+    return serving.model_copy(update=decided)
 
 
 def requests_at_once(serving: ServingSection) -> int:
@@ -82,7 +84,14 @@ def requests_at_once(serving: ServingSection) -> int:
     that the next prompt is at hand when an answer ends."""
     if serving.engine_kind == "transformers":
         return serving.answers_at_once
-    return 2 * serving.llama_cpp.parallel
+    return 2 * answers_at_once(serving)
+
+
+def answers_at_once(serving: ServingSection) -> int:
+    """Answers that a replica of an engine in this environment writes at the same time."""
+    if serving.engine_kind == "transformers":
+        return serving.answers_at_once
+    return serving.llama_cpp.parallel
 
 
 def _knobs(serving: ServingSection) -> Config:
@@ -94,6 +103,7 @@ def _knobs(serving: ServingSection) -> Config:
         "cpus": serving.cpus_per_replica,
         "gpus": serving.gpus_per_replica,
         "replicas": serving.replicas,
+        **({"autoscaling": serving.autoscaling.model_dump()} if serving.autoscaling else {}),
     }
 
 
@@ -102,7 +112,7 @@ def _reserved(serving: ServingSection) -> Config:
     if serving.engine_kind == "vllm":
         return {}
     return {
-        "num_replicas": serving.replicas,
+        **serving.scale(serving.replicas or 1, answers_at_once(serving)),
         "max_ongoing_requests": requests_at_once(serving),
         "graceful_shutdown_timeout_s": serving.answer_timeout_seconds + SHUTDOWN_MARGIN_SECONDS,
         "ray_actor_options": {

@@ -16,6 +16,7 @@ from twin.domain.errors import BadDataError
 from twin.domain.rollout import RolloutState, ServedVersion, application_name
 from twin.recipes import Recipe
 from twin.settings import Settings
+from twin.stores.champion_prompt import warn_of_another_prompt
 from twin.stores.chosen_decoding import with_chosen_decoding
 from twin.stores.engine_config import (
     SHUTDOWN_MARGIN_SECONDS,
@@ -162,6 +163,8 @@ def _route(state: RolloutState) -> Config:
         "max_question_characters": recipe.serving.max_question_characters,
         "answers_kept_days": recipe.serving.answers_kept_days,
         "author": recipe.author.name,
+        "probe_question": recipe.serving.probe_question,
+        "prompts": {item.version: recipe_of(item).prompt.label for item in state.versions},
         "notice": recipe.serving.notice.replace("{author}", recipe.author.name),
     }
 
@@ -175,6 +178,7 @@ def served_version(found: ModelVersion, recipe: Recipe) -> ServedVersion:
             that this engine has.
     """
     recipe = with_chosen_decoding(recipe, found.version, found.tags)
+    warn_of_another_prompt(found, recipe.prompt)
     adapter = found.tags.get("weights") == "adapter"
     kind = recipe.serving.engine_kind
     if adapter and kind not in ("llama.cpp", "vllm"):

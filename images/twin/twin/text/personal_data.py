@@ -13,7 +13,7 @@ import hashlib
 import re
 from bisect import bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -250,3 +250,29 @@ class PersonalDataDetector:
         """Short name (8 hex digits) of all that decides what is found."""
         text = "\n".join((str(VERSION), self.author_name, *sorted(self.names)))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def redacted(
+    text: str,
+    detector: PersonalDataDetector,
+    kinds: Collection[str],
+    language: str | None = None,
+) -> tuple[str, Counter[str]]:
+    """A text with ``[EMAIL_ADDRESS]`` and the like in place of personal data.
+
+    Args:
+        text: to look in.
+        detector: finds it.
+        kinds: of it that are replaced.
+        language: the text's (ISO 639-1), which tells how phone numbers are written.
+
+    Returns:
+        The text, and how many items of each kind were replaced.
+    """
+    parts, position, counts = [], 0, Counter[str]()
+    for find in detector.finds(text, language):
+        if find.kind in kinds:
+            parts += [text[position : find.start], f"[{find.kind}]"]
+            position = find.end
+            counts[find.kind] += 1
+    return "".join([*parts, text[position:]]), counts

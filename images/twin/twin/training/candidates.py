@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from twin.domain.sample import InstructSample, Maker, draw_key
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import LanguageModel, SamplingParams
-from twin.rag.prompt import END_MARKS, build_messages
+from twin.rag.prompt import BUILT_IN, END_MARKS, build_messages
 from twin.recipes import PairsSection
+from twin.recipes.prompt import PromptSection
 from twin.training.tokens import prompt_tokens
 
 GROUP = 16
@@ -67,6 +68,7 @@ def choose_samples(
     knobs: PairsSection,
     max_length: int,
     passed_over: Callable[[str], None],
+    prompt: PromptSection = BUILT_IN,
 ) -> list[InstructSample]:
     """The first samples that fit, at most ``max_pairs`` of them.
 
@@ -77,6 +79,7 @@ def choose_samples(
         knobs: of the recipe.
         max_length: tokens of prompt and answer that preference training takes.
         passed_over: told why a sample before the last one chosen is not.
+        prompt: the words around question and passages.
     """
     chosen: list[InstructSample] = []
     for sample in samples:
@@ -86,7 +89,7 @@ def choose_samples(
             passed_over("its answer is a teacher's, not the author's")
         elif len(chat.unended_answer_ids(sample.answer)) > knobs.max_tokens:
             passed_over("answer longer than training.dpo.pairs.max_tokens")
-        elif len(prompt_tokens(chat, author, sample)) + knobs.max_tokens + 1 > max_length:
+        elif len(prompt_tokens(chat, author, sample, prompt)) + knobs.max_tokens + 1 > max_length:
             passed_over("prompt too long for training.dpo.max_length")
         else:
             chosen.append(sample)
@@ -100,6 +103,7 @@ def write_candidates(
     knobs: PairsSection,
     seed: int,
     known: Candidates,
+    prompt: PromptSection = BUILT_IN,
 ) -> Iterator[tuple[Candidates, int]]:
     """Write what is not known yet; yields all that is known, group by group, and how many came."""
     params = sampling(knobs, seed)
@@ -108,7 +112,7 @@ def write_candidates(
         if all(sample.id in written for sample in group):
             continue
         prompts = [
-            build_messages(author, each.instruction, each.context, each.history)
+            build_messages(author, each.instruction, each.context, each.history, prompt)
             for each in group
             for _ in range(knobs.candidates)
         ]

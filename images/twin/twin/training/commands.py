@@ -35,11 +35,12 @@ def sft(
     parameters and metrics to an MLflow run. A killed or interrupted training goes on from its
     last checkpoint.
     """
+    from twin.stores.champion_prompt import by_champion_prompt
     from twin.training.sft import run_sft
 
     run_job(
         "training sft",
-        run_sft,
+        by_champion_prompt(run_sft),
         recipe=recipe,
         run_id=run_id,
         result=result if is_first() else None,
@@ -62,11 +63,12 @@ def pairs(
     (README.md) and manifest.json. A killed run goes on where it was. With
     training.dpo.enabled: false there is nothing to do.
     """
+    from twin.stores.champion_prompt import by_champion_prompt
     from twin.training.pairs import run_pairs
 
     run_job(
         "training pairs",
-        run_pairs,
+        by_champion_prompt(run_pairs),
         recipe=recipe,
         run_id=run_id,
         result=result if is_first() else None,
@@ -88,11 +90,12 @@ def dpo(
     an MLflow run. With training.dpo.enabled: false, or without a pair, it passes the SFT adapter
     on.
     """
+    from twin.stores.champion_prompt import by_champion_prompt
     from twin.training.dpo import run_dpo
 
     run_job(
         "training dpo",
-        run_dpo,
+        by_champion_prompt(run_dpo),
         recipe=recipe,
         run_id=run_id,
         result=result if is_first() else None,
@@ -114,11 +117,12 @@ def package(
     adapter alone and the base to bases/; and a version of the registered model twin-RECIPE with
     its lineage and the alias `candidate` to MLflow.
     """
+    from twin.stores.champion_prompt import by_champion_prompt
     from twin.training.package import run_package
 
     run_job(
         "training package",
-        run_package,
+        by_champion_prompt(run_package),
         recipe=recipe,
         run_id=run_id,
         result=result if is_first() else None,

@@ -238,4 +238,5 @@ def _rows(job: Job, pairs: Sequence[PreferencePair], chat: ChatFormat) -> Rows:
         job.skip_item(pair_id, f"{length} tokens, more than training.dpo.max_length")
 
     most = job.recipe.training.dpo.max_length
-    return preference_rows(chat, job.recipe.author.name, pairs, most, too_long)
+    recipe = job.recipe
+    return preference_rows(chat, recipe.author.name, pairs, most, too_long, recipe.prompt)

@@ -13,7 +13,7 @@ from twin.models.adapters import (
     record_base,
 )
 from twin.models.bases.base_models import BaseModelPin, keep_base_model, prepare_base_model
-from twin.rag.prompt import PROMPT_VERSION
+from twin.stores.champion_prompt import PROMPT_DIGEST, PROMPT_VERSION
 from twin.stores.files import FileStore, folder_digest, open_files
 from twin.stores.registry import TRIAL, ModelVersion, Registry
 from twin.stores.tracking import tracking_run
@@ -159,7 +159,8 @@ def _lineage(job: Job, files: FileStore, plan: TrainingPlan) -> dict[str, str]:
         "recipe_digest": job.recipe.digest(),
         "code_version": job.settings.code_version,
         **_weights_tags(job, files, plan),
-        "prompt_version": PROMPT_VERSION,
+        PROMPT_VERSION: job.recipe.prompt.label,
+        PROMPT_DIGEST: job.recipe.prompt.digest,
         "adapter": plan.dpo_adapter,
         **_canaries(job),
         **({TRIAL: ", ".join(job.changes)} if job.changes else {}),

@@ -21,7 +21,6 @@ from twin.models.adapters import check_base, merge_adapter
 from twin.models.bases.base_models import prepare_base_model
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import LanguageModel, load_language_model
-from twin.rag.prompt import PROMPT_VERSION
 from twin.stores.files import FileStore, open_files
 from twin.stores.pair_sets import PairSetManifest, PairSets
 from twin.stores.sample_sets import SampleSets
@@ -153,6 +152,7 @@ def _chosen(
         dpo.pairs,
         dpo.max_length,
         lambda reason: passed_over.update([reason]),
+        job.recipe.prompt,
     )
     job.counts.read = len(chosen)
     if not chosen:
@@ -197,8 +197,9 @@ def _written(
         model = _fine_tuned(job, files, plan, base, scratch)
         with job.progress("writing candidates", missing) as advance:
             for known, done in write_candidates(
-                chosen, model, author, training.dpo.pairs, training.seed, written
-            ):
+                chosen, model, author, training.dpo.pairs, training.seed, written,
+                job.recipe.prompt,
+            ):  # fmt: skip
                 files.write_bytes(plan.candidates, KEPT.dump_json(dict(known)))
                 written = known
                 advance(done)
@@ -255,7 +256,8 @@ def _writer(job: Job) -> str:
     return (
         f"{training.base_model} after SFT, at most {params.max_new_tokens} tokens at temperature "
         f"{params.temperature}, top-p {params.top_p}, repetition penalty "
-        f"{params.repetition_penalty} on its own words, seed {params.seed}, prompt {PROMPT_VERSION}"
+        f"{params.repetition_penalty} on its own words, seed {params.seed}, prompt "
+        f"{job.recipe.prompt.label}"
     )
 
 

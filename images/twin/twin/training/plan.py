@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from twin.domain.errors import BadDataError
 from twin.models.bases.base_models import BaseModelPin, pin_base_model
 from twin.rag.judge import JUDGE_VERSION
-from twin.rag.prompt import PROMPT_VERSION
+from twin.rag.prompt import BUILT_IN, PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.settings import Settings
 from twin.stores.files import FileStore
@@ -103,6 +103,7 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         str(training.seed),
         training.method,
         str(training.teach_end),
+        *([] if recipe.prompt.digest == BUILT_IN.digest else [recipe.prompt.digest]),
         training.lora.model_dump_json(),
         training.sft.model_dump_json(),
         *([training.canaries.model_dump_json()] if training.canaries.count else []),

@@ -122,7 +122,8 @@ def _rows(job: Job, files: FileStore, plan: TrainingPlan, chat: ChatFormat, spli
     def too_long(sample_id: str, length: int) -> None:
         job.skip_item(sample_id, f"{length} tokens, more than training.sft.max_length")
 
-    return instruct_rows(chat, job.recipe.author.name, samples, most, too_long)
+    recipe = job.recipe
+    return instruct_rows(chat, recipe.author.name, samples, most, too_long, recipe.prompt)
 
 
 def _parameters(job: Job, plan: TrainingPlan) -> dict[str, object]:

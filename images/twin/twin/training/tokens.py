@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 from twin.domain.conversation import Turn
 from twin.models.formats.chat_format import ChatFormat
-from twin.rag.prompt import build_messages
+from twin.rag.prompt import BUILT_IN, build_messages
+from twin.recipes.prompt import PromptSection
 
 IGNORED = -100
 """Label of a token that is read and not learned (PyTorch's convention)."""
@@ -31,10 +32,12 @@ class Prompted(Protocol):
         """Earlier turns."""
 
 
-def prompt_tokens(chat: ChatFormat, author: str, sample: Prompted) -> list[int]:
+def prompt_tokens(
+    chat: ChatFormat, author: str, sample: Prompted, prompt: PromptSection = BUILT_IN
+) -> list[int]:
     """The prompt exactly as it is shown when serving."""
     return chat.prompt_ids(
-        build_messages(author, sample.instruction, sample.context, sample.history)
+        build_messages(author, sample.instruction, sample.context, sample.history, prompt)
     )
 
 
@@ -44,6 +47,7 @@ def instruct_rows(
     samples: Sequence[Any],
     max_length: int,
     too_long: Callable[[str, int], None],
+    template: PromptSection = BUILT_IN,
 ) -> list[dict[str, Any]]:
     """Rows with ``input_ids``, ``labels`` (the answer's tokens only) and ``length``.
 
@@ -52,7 +56,7 @@ def instruct_rows(
     """
     rows = []
     for sample in samples:
-        prompt = prompt_tokens(chat, author, sample)
+        prompt = prompt_tokens(chat, author, sample, template)
         answer = chat.answer_ids(sample.answer)
         length = len(prompt) + len(answer)
         if length > max_length:
@@ -69,6 +73,7 @@ def preference_rows(
     pairs: Sequence[Any],
     max_length: int,
     too_long: Callable[[str, int], None],
+    template: PromptSection = BUILT_IN,
 ) -> list[dict[str, Any]]:
     """Rows with ``prompt_ids``, ``chosen_ids`` and ``rejected_ids``.
 
@@ -77,7 +82,7 @@ def preference_rows(
     """
     rows = []
     for pair in pairs:
-        prompt = prompt_tokens(chat, author, pair)
+        prompt = prompt_tokens(chat, author, pair, template)
         chosen = chat.answer_ids(pair.chosen)
         rejected = chat.unended_answer_ids(pair.rejected)
         length = len(prompt) + max(len(chosen), len(rejected))
