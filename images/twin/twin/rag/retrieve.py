@@ -313,4 +313,5 @@ def _passage(rank: int, shown: Shown) -> Passage:
         headings=chunk.headings,
         text=chunk.text,
         joined=shown.joined,
+        published=chunk.published,
     )
