@@ -1,11 +1,16 @@
-"""The points of a draft, without a model: from a list in the notes, or from passages' headings."""
+"""The points of a draft: from a list in the notes, from passages' headings, from a model's JSON.
+
+A point stands in the instruction that a section is written by. What comes from passages is data, so
+a heading that talks to the model is no point; a caller's own words are an instruction anyway.
+"""
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from twin.domain.answer import Passage
 from twin.domain.draft import LONGEST_POINT
+from twin.text.injection import injections
 
 FEWEST_POINTS = 2
 """Items that make a list of points; a single one may be any line that begins with a dash."""
@@ -21,9 +26,8 @@ def points_of_notes(notes: str, most: int) -> tuple[str, ...]:
 
 def points_of_passages(passages: Sequence[Passage], most: int) -> tuple[str, ...]:
     """The innermost headings of passages, best first; of one without any its title."""
-    return _distinct(
-        (each.headings[-1] if each.headings else each.title for each in passages), most
-    )
+    innermost = ((each.title, *each.headings)[-1] for each in passages)
+    return _distinct(_harmless(innermost), most)
 
 
 def points_of_json(text: str, most: int) -> tuple[str, ...]:
@@ -33,13 +37,17 @@ def points_of_json(text: str, most: int) -> tuple[str, ...]:
     except (ValueError, KeyError, TypeError):
         return ()
     texts = points if isinstance(points, list) else ()
-    return _distinct((text for text in texts if isinstance(text, str)), most)
+    return _distinct(_harmless(text for text in texts if isinstance(text, str)), most)
 
 
 def one_line(text: str) -> str:
     """A text as a heading can be: on one line, not too long, without marks of headings."""
     line = " ".join(text.split()).lstrip("# ")
     return line if len(line) <= LONGEST_POINT else f"{line[: LONGEST_POINT - 1].rstrip()}…"
+
+
+def _harmless(texts: Iterable[str]) -> Iterator[str]:
+    return (text for text in texts if not injections(text))
 
 
 def _distinct(texts: Iterable[str], most: int) -> tuple[str, ...]:
