@@ -162,8 +162,8 @@ def test_a_vote_on_drafts_that_were_forgotten_is_a_404(client, settings):
     ("more", "says"),
     [
         ({"arms": [{}, {}]}, "both are the same"),
-        ({"arms": [{"seed": 1}]}, "arms"),
-        ({"arms": [{"seed": 1}, {"seed": 2}, {"seed": 3}]}, "arms"),
+        ({"arms": [{"seed": 1}]}, "arms: there must be 2, not 1"),
+        ({"arms": [{"seed": 1}, {"seed": 2}, {"seed": 3}]}, "arms: there must be 2, not 3"),
         ({"topic": " "}, "must not be blank"),
         ({"notes": "n" * 5_000}, "notes has 5,000 characters"),
         ({"arms": [{"temperature": 3}, {}]}, "must be at most 2"),

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests import servers
-from tests.twin.drafts import TEXTS, WHALES, ScriptedWriting, verifier
+from tests.twin.drafts import TEXTS, WHALES, ScriptedWriting, dated, verifier
 from tests.twin.serving.conftest import KEY, served
 from tests.twin.serving.drafting import DraftingBackend
 from twin.rag.query import TextsFilter
@@ -187,6 +187,19 @@ def test_to_forget_a_document_erases_the_draft_and_its_revisions(client, setting
         assert AnswerRecords(warehouse).forget(documents) >= 2
     for each in (first, second):
         assert refused(client.get(f"/v1/drafts/{each['id']}"), 404)["code"] == "draft_not_found"
+
+
+def test_to_forget_an_older_view_erases_the_draft_that_quotes_it(client, backend, settings):
+    waits = "A job waits {} seconds for the warehouse before it gives up."
+    old, new = dated("old-view", waits.format(90), 2020), dated("new-view", waits.format(30), 2024)
+    backend.writing = ScriptedWriting(corpus=(old, new), texts={"Waiting": "It gives up at last."})
+    draft = written(client, outline=["Waiting"])
+    assert {source["document_id"] for source in draft["sources"]} == {"new-view"}
+    assert [each["quote"] for each in draft["draft"]["contradictions"]] == [old.text]
+    client.get(f"/v1/drafts/{draft['id']}").raise_for_status()
+    with open_warehouse(settings) as warehouse:
+        assert AnswerRecords(warehouse).forget({"old-view"}) == 1
+    refused(client.get(f"/v1/drafts/{draft['id']}"), 404)
 
 
 def test_another_key_reads_and_revises_nothing_of_this_one(client, backend, settings):

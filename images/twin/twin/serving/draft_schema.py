@@ -22,9 +22,10 @@ from twin.rag.query import Query
 from twin.serving.schema import SEEDS, Drawing, FilterRequest, Given, Text, is_not_blank
 
 Model = Annotated[
-    Text | None,
-    Field(max_length=200, description="may be left out while one model is in service"),
+    Annotated[Text, Field(max_length=200)] | None,
+    Field(description="may be left out while one model is in service"),
 ]
+ARMS = 2
 Said = Annotated[Text, AfterValidator(is_not_blank)]
 
 
@@ -51,8 +52,8 @@ class DraftWish(Given):
     topic: Said = Field(description="what to write about, in a few words or sentences")
     kind: DraftKind = DraftKind.POST
     length: Length = "medium"
-    language: Said | None = Field(
-        default=None, max_length=40, description="by its name, as in German; unset: the model's way"
+    language: Annotated[Said, Field(max_length=40)] | None = Field(
+        default=None, description="by its name, as in German; unset: the model's way"
     )
     notes: Text = Field(
         default="",
@@ -103,12 +104,15 @@ class ComparisonRequest(DraftWish):
     """``POST /v1/drafts/comparisons``: a topic, and the two that write about it."""
 
     arms: list[ArmRequest] = Field(
-        min_length=2, max_length=2, description="they differ: in model, seed or another setting"
+        description="two that differ: in model, seed or another setting",
+        json_schema_extra={"minItems": ARMS, "maxItems": ARMS},
     )
     max_tokens: int | None = Field(default=None, ge=1, description="of each section, of both")
 
     @model_validator(mode="after")
-    def _arms_differ(self) -> Self:
+    def _two_arms_differ(self) -> Self:
+        if len(self.arms) != ARMS:
+            raise ValueError(f"arms: there must be {ARMS}, not {len(self.arms)}")
         if self.arms[0] == self.arms[1]:
             raise ValueError("arms: both are the same, so that there is nothing to compare")
         return self
