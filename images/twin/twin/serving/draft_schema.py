@@ -52,8 +52,8 @@ class DraftWish(Given):
     topic: Said = Field(description="what to write about, in a few words or sentences")
     kind: DraftKind = DraftKind.POST
     length: Length = "medium"
-    language: Annotated[Said, Field(max_length=40)] | None = Field(
-        default=None, description="by its name, as in German; unset: the model's way"
+    language: Text = Field(
+        default="", max_length=40, description="by its name, as in German; unset: the model's way"
     )
     notes: Text = Field(
         default="",
@@ -72,7 +72,7 @@ class DraftWish(Given):
             topic=self.topic,
             kind=self.kind,
             length=self.length,
-            language=self.language,
+            language=self.language.strip() or None,
             notes=self.notes,
             outline=tuple(self.outline),
         )

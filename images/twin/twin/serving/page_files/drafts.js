@@ -38,7 +38,7 @@ export class Drafts {
   #asked() {
     const given = Object.fromEntries(FIELDS.map((name) => [name, this.fields[name].value.trim()]));
     const outline = given.outline.split("\n").map((line) => line.trim()).filter(Boolean);
-    return { ...given, outline, language: given.language || null, model: this.page.model() };
+    return { ...given, outline, model: this.page.model() };
   }
 
   /** Write a draft, or a revision at `path`, into a view of its own. */
