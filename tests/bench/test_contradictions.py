@@ -21,7 +21,8 @@ from twin.recipes import load_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-LEVELS = (0.5, 0.6, 0.66, ALIKE, 0.8, 0.9)
+LEVELS = (0.5, 0.6, ALIKE, 0.85)
+SAMPLED = 150
 VERB = re.compile(r"\b(is|are|does|do|can|will|was|has)\b(?! not)")
 NEGATED = re.compile(r"\b(is|are|does|do|can|will|was|has) not\b|\bnever\b")
 NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.]*\d)")
@@ -75,6 +76,7 @@ def test_contradictions(articles, answers):
     for part, chosen in (("two thirds", set(names) - held), ("the others", held)):
         own = [(name, each) for name in chosen for each in articles[name]]
         said = [(name, each) for name, each in answers if name in chosen]
+        sampled = draw.sample(own, min(SAMPLED, len(own)))
         print(f"\narticles: {part}; {len(own)} sentences, {len(said)} of written answers")
         copies = [(kind, text, each) for _, each in own for kind, text in altered(each, draw)]
         words = [(kind, text, name) for name, each in said for kind, text in altered(each, draw)]
@@ -87,7 +89,7 @@ def test_contradictions(articles, answers):
             errs = [found(text, articles[name], alike) for name, text in said]
             within = [
                 found(text, [o for n, o in own if (n, o) != (name, text)], alike)
-                for name, text in own
+                for name, text in sampled
             ]
             print(f"    wrongly: of answers {share(errs)}, of the articles' own {share(within)}")
             if alike == ALIKE:

@@ -69,7 +69,8 @@ def difference(sentence: str, other: str, alike: float = ALIKE) -> Difference | 
     if min(len(first), len(second)) < FEWEST_WORDS:
         return None
     matcher = SequenceMatcher(None, first, second, autojunk=False)
-    if matcher.ratio() < alike:
+    # The quick ratios are upper bounds, and tell nearly all sentences apart.
+    if min(matcher.real_quick_ratio(), matcher.quick_ratio()) < alike or matcher.ratio() < alike:
         return None
     parts = [
         (first[begin:end], second[start:stop])
