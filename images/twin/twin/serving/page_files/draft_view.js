@@ -27,8 +27,8 @@ export class DraftView {
   }
 
   section({ heading, sources }) {
-    this.text = "";
     this.#paint();
+    this.text = "";
     this.current = element("div", { class: "text" });
     const own = new Sources(sources, []);
     this.body.append(
@@ -56,7 +56,7 @@ export class DraftView {
     if (!parts.length) parts.push(element("div", { class: "text" }, plain(answer.answer)));
     const marks = new Set(sentences.map((sentence) => sentence.mark).filter(Boolean));
     this.body.replaceChildren(
-      ...parts, ...[...marks].sort().map(legend), found(draft),
+      ...parts, ...[...marks].sort().map(legend), ...(draft.sections.length ? [found(draft)] : []),
       element("p", { class: "lineage" }, `${answer.model}, version ${answer.model_version}.`),
     );
     if (draft.sections.length) this.body.append(this.#deedsOf(answer));
