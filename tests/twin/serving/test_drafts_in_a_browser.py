@@ -114,10 +114,7 @@ def test_a_slow_draft_is_shown_as_it_comes_and_can_be_stopped(page, backend):
     backend.holds.clear()
     write(page)
     draft = page.locator(".draft")
-    assert draft.locator(".outline li").all_text_contents() == [
-        "What a pod states",
-        "What it costs",
-    ]
+    expect(draft.locator(".outline li")).to_have_text(["What a pod states", "What it costs"])
     expect(draft.locator(".text")).to_have_text("Every")
     expect(draft.locator(".said")).to_have_attribute("aria-busy", "true")
     expect(page.get_by_role("button", name="Write the draft")).to_be_hidden()
