@@ -15,7 +15,7 @@ def test_counts_have_their_limits(knob, least, most):
 
 @pytest.mark.parametrize("knob", ["outline", "contradictions"])
 def test_ways_are_known_by_name(knob):
-    with pytest.raises(ValidationError, match="headings|rules"):
+    with pytest.raises(ValidationError, match=r"headings|rules"):
         DraftsSection(**{knob: "oracle"})
 
 
