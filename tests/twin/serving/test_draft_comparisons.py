@@ -175,6 +175,15 @@ def test_what_cannot_be_compared_is_refused(client, more, says):
     assert says in refused.json()["error"]["message"]
 
 
+def test_where_one_fails_the_other_is_ended(client, backend):
+    backend.breaks, before = 0, backend.left
+    refused = client.post(PATH, json=ASKED)
+    backend.breaks = None
+    assert refused.status_code == 503
+    assert refused.json()["error"]["code"] == "model_unavailable"
+    assert backend.left == before + 2
+
+
 def test_nothing_is_compared_where_no_vote_could_be_kept(backend):
     route = backend.table.models["twin-tiny"].model_copy(update={"answers_kept_days": 0})
     table = backend.table.model_copy(update={"models": {"twin-tiny": route}})

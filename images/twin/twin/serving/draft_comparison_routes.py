@@ -8,6 +8,7 @@ pair in them.
 import asyncio
 import secrets
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -70,7 +71,7 @@ def add_draft_comparisons(app: FastAPI, asking: Asking) -> None:
         for each in asked:
             check_lengths(request, each.target)
             _check_kept(each)
-        answers = await asyncio.gather(*map(asking.answer, asked))
+        answers = await _both(asking, asked)
         arms = [_arm(*each) for each in zip(request.arms, answers, strict=True)]
         drawn = _drawn(list(zip(arms, answers, strict=True)))
         comparison = DraftComparison(
@@ -94,6 +95,16 @@ def add_draft_comparisons(app: FastAPI, asking: Asking) -> None:
         The first vote stands. It becomes feedback on both drafts.
         """
         return await _decided(_book(asking.book), comparison, given.preferred, caller_of(http))
+
+
+async def _both(asking: Asking, asked: Sequence[Asked]) -> list[Answer]:
+    """The drafts of both, written at the same time; where one fails the other is ended."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(asking.answer(each)) for each in asked]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 async def _decided(
