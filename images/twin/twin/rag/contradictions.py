@@ -16,7 +16,8 @@ from twin.domain.draft import Difference
 
 ALIKE = 0.72
 """Share of two sentences' words that stand in both in the same order, from which they count as
-nearly the same (`make bench-contradictions`)."""
+nearly the same: one word in four may differ. A choice, not a measurement; `make
+bench-contradictions` shows what other shares find, and how often they err."""
 
 FEWEST_WORDS = 5
 """Words below which sentences are the same by chance ("It takes 3 s.")."""
