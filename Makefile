@@ -239,6 +239,10 @@ bench-answers: setup ## What the running demo answers to the written questions o
 bench-support: setup ## The verifier of support on the handbook's written answers: AUC, shares accepted, cost an answer
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_support.py tests/bench/test_citing_speed.py
 
+.PHONY: bench-contradictions
+bench-contradictions: setup ## The rules for contradictions: what they find of altered sentences, and how often they err
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_contradictions.py
+
 .PHONY: bench-datasets
 bench-datasets: setup ## Samples: passages/s, growth to 100,000, and a teacher that fails through a hundred kills
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_datasets.py

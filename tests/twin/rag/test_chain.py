@@ -5,8 +5,10 @@ import pytest
 
 from tests.twin import twins
 from twin.domain.conversation import Turn
-from twin.domain.errors import BadDataError
+from twin.domain.draft import DraftTask
+from twin.domain.errors import BadDataError, OverloadedError
 from twin.models.language_model import Generation
+from twin.rag.prompt_drafts import request_in_words
 from twin.rag.query import Query
 from twin.rag.support import tells
 from twin.recipes import Recipe
@@ -241,3 +243,40 @@ def test_a_later_turn_of_a_conversation_is_always_answered(careful):
 def test_an_answer_without_passages_is_not_grounded(chain):
     answer = answered(chain, Query(question="?!"))
     assert (answer.grounded, answer.sources) == (False, ())
+
+
+def test_a_draft_is_written_by_index_model_and_verifier(chain):
+    task = DraftTask(topic="Why every job runs in a pod", length="short", kind="section")
+    query = Query(question=request_in_words(task), draft=task)
+    *parts, last = streamed(chain, query)
+    answer, draft = last.answer, last.answer.draft
+    assert parts[0].outline == draft.outline
+    assert set(draft.outline) <= {"On pods", "On revisions", "On rollback"}
+    assert [part.section.heading for part in parts if part.section] == list(draft.outline)
+    assert [each.heading for each in draft.sections] == list(draft.outline)
+    for section in draft.sections:
+        assert answer.answer[section.start : section.end] == section.text
+    assert answer.sources[0].published is not None
+    assert (answer.model, answer.model_version) == ("twin-tiny", "1")
+    assert answer.completion_tokens > 24  # of several sections
+    assert answer.trace_id.startswith("tr-")
+    assert answered(chain, query).answer == answer.answer
+
+
+def test_an_answer_from_given_passages_searches_for_none(chain):
+    [pods] = (
+        source for source in answered(chain, Query(question="Why pods?")).sources
+        if source.document_id == "pods"
+    )  # fmt: skip
+    prompt = prepared(chain, Query(question="How do I roll back?", given=(pods,)))
+    assert prompt.passages == (pods,)
+    assert prompt.answerable
+
+
+def test_a_part_of_a_draft_has_no_more_time_than_is_left(chain):
+    async def late():
+        async with aclosing(chain.stream_part(Query(question="Why pods?"), seconds=0)) as parts:
+            return [part async for part in parts]
+
+    with pytest.raises(OverloadedError):
+        asyncio.run(late())

@@ -42,7 +42,7 @@ CASES = settings(
 MANY_CASES = settings(CASES, max_examples=1_000, derandomize=False)
 
 #: What a body that asks for an answer has, and how it bounds the answer's length.
-ASKS = {"question", "messages", "prompt", "input"}
+ASKS = {"question", "messages", "prompt", "input", "topic", "instruction"}
 LENGTHS = {"max_tokens", "max_completion_tokens", "max_output_tokens"}
 
 #: Responses by status.
@@ -143,6 +143,11 @@ def test_every_path_is_described_and_says_how_it_refuses(document):
         "POST /v1/responses",
         "GET /v1/responses/{response}",
         "DELETE /v1/responses/{response}",
+        "POST /v1/drafts",
+        "GET /v1/drafts/{draft}",
+        "POST /v1/drafts/{draft}/revisions",
+        "POST /v1/drafts/comparisons",
+        "POST /v1/drafts/comparisons/{comparison}/feedback",
         "GET /metrics",
     }
     for name, operation in found.items():
@@ -171,7 +176,16 @@ def test_every_body_has_examples_that_are_answered(document, address):
             assert answered.status_code == 200, answered.text
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/drafts",
+        "/v1/drafts/{draft}/revisions",
+    ],
+)
 def test_a_stream_is_described_beside_the_whole_answer(document, path):
     responses = document["paths"][path]["post"]["responses"]
     assert responses["200"]["content"].keys() == {"application/json", "text/event-stream"}

@@ -1,35 +1,27 @@
 """The page in a real Chromium: what a person sees, does, and is kept from."""
 
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests import servers
 from tests.twin.serving.conftest import KEY, served
+from tests.twin.serving.page_browser import launched, needs_chromium, opened
 from tests.twin.serving.scripted import NOTICE, ScriptedBackend
 from twin.domain.feedback import Feedback
 from twin.serving.answer_book import AnswerBook
 from twin.serving.routing import RoutingTable
 
-CHROMIUM = Path(os.environ.get("TWIN_CHROMIUM", "/usr/bin/chromium"))
-pytestmark = pytest.mark.skipif(
-    not CHROMIUM.is_file(), reason=f"no Chromium at {CHROMIUM} (TWIN_CHROMIUM names another)"
-)
+pytestmark = needs_chromium
 PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -46,22 +38,8 @@ def address(backend) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser, address) -> Iterator[Page]:
-    """The page, opened with the key; nothing of it may have failed or asked elsewhere."""
-    context = browser.new_context()
-    page = context.new_page()
-    faults: list[str] = []
-    elsewhere: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda line: faults.append(line.text) if "Policy" in line.text else None)
-    page.on("request", lambda r: None if r.url.startswith(address) else elsewhere.append(r.url))
-    page.goto(address)
-    page.get_by_label("API key").fill(KEY)
-    page.get_by_role("button", name="Use this key").click()
-    expect(page.get_by_role("dialog")).to_be_hidden()
-    yield page
-    assert faults == []
-    assert elsewhere == []
-    context.close()
+    with opened(browser, address) as page:
+        yield page
 
 
 def ask(page: Page, question: str) -> None:

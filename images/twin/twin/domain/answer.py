@@ -1,6 +1,10 @@
 """What the endpoint gives back."""
 
+from datetime import datetime
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from twin.domain.draft import Draft
 
 
 class Passage(BaseModel):
@@ -20,6 +24,7 @@ class Passage(BaseModel):
     joined: tuple[str, ...] = Field(
         default=(), description="ids of the chunks around it whose text is shown with it"
     )
+    published: datetime | None = Field(default=None, description="null where it is not known")
 
 
 class Citation(BaseModel):
@@ -75,3 +80,4 @@ class Answer(BaseModel):
     finish_reason: str = "stop"
     prompt_tokens: int
     completion_tokens: int
+    draft: Draft | None = Field(default=None, description="how it is made up, if it is a draft")

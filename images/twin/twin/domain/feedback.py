@@ -59,4 +59,5 @@ class KeptAnswer(BaseModel):
     def documents(self) -> tuple[str, ...]:
         """Ids of all documents that the conversation comes from."""
         own = {source.document_id for source in self.answer.sources}
-        return tuple(sorted(own.union(self.earlier_documents)))
+        drafted = self.answer.draft.documents if self.answer.draft else frozenset[str]()
+        return tuple(sorted(own.union(drafted, self.earlier_documents)))

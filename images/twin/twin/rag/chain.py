@@ -5,6 +5,7 @@ in a few threads, so that hundreds of waiting callers cost no thread.
 """
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -22,7 +23,9 @@ from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.engines.json_form import kept_to_schema
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
-from twin.rag.citations import Citer, Citing
+from twin.rag.citations import Citing
+from twin.rag.contradiction_judge import open_conflicts
+from twin.rag.drafting import Drafter
 from twin.rag.engine_writer import EngineWriter
 from twin.rag.guardrails import AnswerGuard, allowed_hosts, guarded
 from twin.rag.prompt_writer import Finder, FromMemory, Prompt, PromptWriter
@@ -97,10 +100,11 @@ def load_chain(
         context_tokens=engine.context_tokens,
         spans=spans,
     )
-    citer = Citer(SupportVerifier(embedder)) if recipe.serving.citations else None
+    verifier = SupportVerifier(embedder)
+    drafter = Drafter(recipe, verifier, spans, open_conflicts(recipe, verifier, settings))
     return Chain(
         recipe, engine, prompts,
-        chat=chat, writer=writer, lineage=lineage, spans=spans, citer=citer,
+        chat=chat, writer=writer, lineage=lineage, spans=spans, drafter=drafter,
     )  # fmt: skip
 
 
@@ -117,7 +121,7 @@ class Chain:
         writer: EngineWriter,
         lineage: Lineage,
         spans: AnswerSpans,
-        citer: Citer | None = None,
+        drafter: Drafter,
     ) -> None:
         self._serving = recipe.serving
         self._dont_know = recipe.retrieval.dont_know
@@ -128,7 +132,8 @@ class Chain:
         self._writer = writer
         self._lineage = lineage
         self._spans = spans
-        self._citer = citer
+        self._citer = drafter.checks.citer if recipe.serving.citations else None
+        self._drafter = drafter
         self._threads = ThreadPoolExecutor(PROMPT_THREADS, thread_name_prefix="prompt")
 
     def close(self) -> None:
@@ -151,20 +156,38 @@ class Chain:
         """Parts of text as they are written, then one part that holds the whole `Answer`.
 
         From this call on the answer has ``serving.answer_timeout_seconds``, waiting and prefill
-        included. Closing the iterator ends the generation.
+        included. Closing the iterator ends the generation. A query with a ``draft`` gets one.
 
         Raises:
             BadDataError: what was asked does not fit into the prompt.
             TryAgainError: the time was over before the first word, or the engine failed.
         """
-        deadline = time.monotonic() + self._serving.answer_timeout_seconds
-        with self._spans.span("answer", "CHAIN", inputs={"question": query.question}) as span:
+        drafts = query.draft is not None
+        parts = self._drafter.stream(query, self) if drafts else self.stream_part(query)
+        async with aclosing(parts):
+            async for part in parts:
+                yield part
+
+    async def stream_part(
+        self, query: Query, *, parent: Span | None = None, seconds: float = math.inf
+    ) -> AsyncGenerator[AnswerPart, None]:
+        """An answer that stands alone, or as part of a draft; see `stream`.
+
+        Args:
+            query: what is asked.
+            parent: the draft's span.
+            seconds: that are left, if fewer than an answer has.
+        """
+        asked = time.monotonic()
+        deadline = asked + min(self._serving.answer_timeout_seconds, seconds)
+        name, inputs = "section" if parent else "answer", {"question": query.question}
+        with self._spans.span(name, "CHAIN", inputs, parent) as span:
             prompt = await self.prepare(query, span)
             citing, begun = self._citing(prompt), False
             if query.sources_first:
                 yield AnswerPart(sources=prompt.passages)
             if prompt.answerable:
-                async with aclosing(self._written(prompt, deadline, span)) as pieces:
+                async with aclosing(self._written(prompt, asked, deadline, span)) as pieces:
                     async for piece in pieces:
                         if isinstance(piece, Generation):
                             generation = piece
@@ -203,7 +226,7 @@ class Chain:
         return await loop.run_in_executor(self._threads, self._prompts.write, query, parent)
 
     async def _written(
-        self, prompt: Prompt, deadline: float, parent: Span
+        self, prompt: Prompt, asked: float, deadline: float, parent: Span
     ) -> AsyncGenerator[str | Generation, None]:
         """Pieces of text, then what was written; at the deadline it ends with what there is."""
         left = deadline - time.monotonic()
@@ -217,7 +240,7 @@ class Chain:
             timeout_seconds=left,
         )
         with self._spans.span("generate", "LLM", inputs=prompt.messages, parent=parent) as span:
-            written, until = "", self._begins_by(deadline)
+            written, until = "", self._begins_by(asked, deadline)
             guard = AnswerGuard(allowed_hosts(prompt.passages, self._serving.link_hosts))
             async with (
                 aclosing(self._stream(request)) as raw,  # type: ignore[type-var]
@@ -262,9 +285,8 @@ class Chain:
             )
         return rest if written.strip() else rest.lstrip()
 
-    def _begins_by(self, deadline: float) -> float:
+    def _begins_by(self, asked: float, deadline: float) -> float:
         """Until when the first word must have come."""
-        asked = deadline - self._serving.answer_timeout_seconds
         return min(asked + self._serving.max_wait_seconds, deadline + GRACE_SECONDS)
 
     async def _next(

@@ -55,16 +55,16 @@ def _cut(passage: Passage, words: Sequence[str]) -> Passage:
     """
     text = " ".join(words)
     lines = text.split("\n")
-    fence = _open_fence(lines)
+    fence = open_fence(lines)
     if (fence or _is_row(lines[-1])) and not passage.text.startswith("\n", len(text)):
         lines.pop()
-        fence = _open_fence(lines)
+        fence = open_fence(lines)
     shown = "\n".join(lines).rstrip()
     mark = f"\n…\n{fence}" if fence else ("\n…" if lines and _is_row(lines[-1]) else " …")
     return passage.model_copy(update={"text": shown + mark})
 
 
-def _open_fence(lines: Sequence[str]) -> str:
+def open_fence(lines: Sequence[str]) -> str:
     """The fence that is open after these lines; "" if none is."""
     fence = ""
     for line in lines:

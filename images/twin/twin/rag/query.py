@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from twin.domain.answer import Answer, Passage
 from twin.domain.conversation import Turn
+from twin.domain.draft import DraftTask
 from twin.domain.profile import Profile
 from twin.rag.expansion import Expansion
 from twin.stores.index import ChunkFilter
@@ -85,17 +86,34 @@ class Query(BaseModel):
     json_schema: str | None = Field(
         default=None, description="text of a JSON schema that the answer has to fit"
     )
+    given: tuple[Passage, ...] | None = Field(
+        default=None, description="passages to answer from, in place of a search"
+    )
+    draft: DraftTask | None = Field(
+        default=None, description="asks for a draft; the question says so in words"
+    )
+
+
+class SectionBegins(BaseModel):
+    """A section of a draft that is about to be written."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int = Field(ge=1, description="from 1")
+    heading: str
 
 
 class AnswerPart(BaseModel):
     """A part of an answer that is streamed: text, or at the end the whole `Answer`.
 
     ``refused`` text says that the author has not written about it. ``sources`` come first, if the
-    query asks for that.
+    query asks for that. A draft begins with its ``outline``, and each ``section`` with its sources.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    outline: tuple[str, ...] | None = None
+    section: SectionBegins | None = None
     sources: tuple[Passage, ...] | None = None
     text: str = ""
     refused: bool = False

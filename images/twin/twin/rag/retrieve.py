@@ -329,4 +329,5 @@ def _passage(rank: int, shown: Shown) -> Passage:
         headings=chunk.headings,
         text=chunk.text,
         joined=shown.joined,
+        published=chunk.published,
     )

@@ -28,8 +28,8 @@ class AnswerSpans:
     """Begins the spans of one model version's answers, asked by one version of the prompt."""
 
     def __init__(self, model: str, version: str, prompt: str) -> None:
-        self._model = model
-        self._version = version
+        self.model = model
+        self.version = version
         self._prompt = prompt
         self._tracer = trace.get_tracer("twin.rag")
 
@@ -43,8 +43,8 @@ class AnswerSpans:
         span = self._tracer.start_span(name, context=context)
         span.set_attribute("mlflow.spanType", kind)
         span.set_attribute("mlflow.spanInputs", _json(inputs))
-        span.set_attribute("twin.model", self._model)
-        span.set_attribute("twin.model_version", self._version)
+        span.set_attribute("twin.model", self.model)
+        span.set_attribute("twin.model_version", self.version)
         span.set_attribute("twin.prompt_version", self._prompt)
         try:
             yield span

@@ -57,6 +57,12 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _judged_drafts_need_a_judge(self) -> "Recipe":
+        if self.serving.drafts.contradictions == "judge" and self.judge is None:
+            raise ValueError("serving.drafts.contradictions: judge needs one: name it in judge")
+        return self
+
+    @model_validator(mode="after")
     def _marks_need_a_judge(self) -> "Recipe":
         if self.datasets.gates.quality is not None and self.judge is None:
             raise ValueError("datasets.gates.quality is given by the judge: name one in judge")

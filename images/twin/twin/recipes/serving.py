@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from twin.recipes.autoscaling import AutoscalingSection
+from twin.recipes.drafts import DraftsSection
 from twin.recipes.engines import (
     EngineKind,
     LlamaCppSection,
@@ -160,6 +161,7 @@ class ServingSection(Section):
         max_length=1_000,
         description="what the page says of who answers; {author} stands for the author's name",
     )
+    drafts: DraftsSection = DraftsSection()
     traffic_steps: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
         default=(10, 50, 100), description="shares of traffic, in percent, that a rollout goes by"
     )

@@ -23,10 +23,10 @@ def start(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption
 
     Reads the alias `champion` of the model, and that of its prompt, from the registry, once. Starts
     that version beside what serves, asks it real questions, mirrors callers' questions to it if the
-    recipe says so, and shifts the traffic to it by the recipe's steps while its answers are compared
-    with the running version's; whatever fails puts the old weights back and, by recipe, the alias.
-    Waits for another rollout of this model. Writes `rollouts/<model>.json` to the file store and the
-    configuration to Ray Serve (or KubeRay's RayService).
+    recipe says so, and shifts the traffic to it by the recipe's steps while its answers are
+    compared with the running version's; whatever fails puts the old weights back and, by recipe,
+    the alias. Waits for another rollout of this model. Writes `rollouts/<model>.json` to the file
+    store and the configuration to Ray Serve (or KubeRay's RayService).
     """
 
     def body(job: Job) -> None:

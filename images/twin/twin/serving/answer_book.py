@@ -17,12 +17,14 @@ import structlog
 
 from twin.domain.answer import Answer
 from twin.domain.conversation import Turn
+from twin.domain.draft_comparison import DraftComparison, Preferred
 from twin.domain.errors import TwinError
 from twin.domain.feedback import Feedback, KeptAnswer
 from twin.serving.errors import RETRY_AFTER_SECONDS, ApiError
 from twin.serving.metrics import ANSWERS_DROPPED, Metrics
 from twin.settings import Settings
 from twin.stores.answer_records import AnswerRecords
+from twin.stores.draft_comparisons import DraftComparisons
 from twin.stores.warehouse import lasting_warehouse
 
 #: Answers that wait to be written.
@@ -146,6 +148,27 @@ class AnswerBook:
         return await self._found(
             lambda records, now: records.judge(answer_id, caller, feedback, now)
         )
+
+    async def compare(self, caller: str, comparison: DraftComparison) -> None:
+        """Keep a blind comparison of drafts; its drafts are kept like all answers.
+
+        Raises:
+            ApiError: 503 if the store is away.
+        """
+        await asyncio.to_thread(self._asked, lambda _, __: self._compared().add(caller, comparison))
+
+    async def decide(self, identity: str, caller: str, preferred: Preferred) -> DraftComparison:
+        """Take a vote on a comparison of this caller; the first one stands.
+
+        Raises:
+            ApiError: 404 if there is no such comparison, 503 if the store is away.
+        """
+        return await self._found(
+            lambda _, now: self._compared().decide(identity, caller, preferred, now)
+        )
+
+    def _compared(self) -> DraftComparisons:
+        return DraftComparisons(lasting_warehouse(self._settings))
 
     async def delete(self, answer_id: str, caller: str) -> None:
         """Erase an answer to this caller.

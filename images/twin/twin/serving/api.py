@@ -15,6 +15,8 @@ from twin.serving.backend import Backend
 from twin.serving.caller_limits import CallerLimits
 from twin.serving.completion_routes import add_embeddings, add_text_completions
 from twin.serving.completions import ChatCompletion
+from twin.serving.draft_comparison_routes import add_draft_comparisons
+from twin.serving.draft_routes import add_drafts
 from twin.serving.errors import install
 from twin.serving.feedback_routes import add_feedback
 from twin.serving.limits import BodyLimit
@@ -122,6 +124,8 @@ def create_app(
     add_text_completions(app, asking)
     add_embeddings(app, asking)
     add_responses(app, asking)
+    add_draft_comparisons(app, asking)
+    add_drafts(app, asking)
     add_feedback(app, book, observed.observations)
     add_metrics(app, metrics)
     add_page(app)

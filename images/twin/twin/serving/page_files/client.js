@@ -2,6 +2,7 @@
 
 const MODELS = "/v1/models";
 const CHAT = "/v1/chat/completions";
+const DRAFTS = "/v1/drafts";
 const DONE = "[DONE]";
 
 /** A request that was refused, or an answer that broke off. `status` 0: the connection is lost. */
@@ -51,7 +52,7 @@ export async function models(key) {
 export async function* chat(key, model, messages, signal) {
   const body = JSON.stringify({ model, messages, stream: true });
   const response = await request(CHAT, key, { method: "POST", body, signal });
-  for await (const data of events(response.body, signal)) {
+  for await (const { data } of events(response.body, signal, " in the middle of the answer")) {
     if (data === DONE) return;
     const chunk = JSON.parse(data);
     if (chunk.error) throw new Refused(500, chunk.error.message);
@@ -60,7 +61,28 @@ export async function* chat(key, model, messages, signal) {
   throw lost(" in the middle of the answer");
 }
 
-async function* events(stream, signal) {
+/** The events of a draft, `{ name, data }`, up to the one named draft; `path` of a revision. */
+export async function* draft(key, asked, signal, path = "") {
+  const body = JSON.stringify({ ...asked, stream: true });
+  const response = await request(DRAFTS + path, key, { method: "POST", body, signal });
+  for await (const { name, data } of events(response.body, signal, MIDDLE)) {
+    const event = { name, data: JSON.parse(data) };
+    if (name === "error") throw new Refused(500, event.data.error.message);
+    yield event;
+    if (name === "draft") return;
+  }
+  throw lost(MIDDLE);
+}
+
+const MIDDLE = " in the middle of the draft";
+
+/** A path of drafts, below `/v1/drafts`; with a body it is sent. */
+export async function drafts(key, path, body, signal) {
+  const options = body ? { method: "POST", body: JSON.stringify(body), signal } : {};
+  return request(DRAFTS + path, key, options);
+}
+
+async function* events(stream, signal, where) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
@@ -70,12 +92,13 @@ async function* events(stream, signal) {
       const parts = (rest + value).split(/\r?\n\r?\n/);
       rest = parts.pop();
       for (const part of parts) {
-        if (part.startsWith("data: ")) yield part.slice(6);
+        const found = /^(?:event: ([^\r\n]*)\r?\n)?data: (.*)$/.exec(part);
+        if (found) yield { name: found[1], data: found[2] };
       }
     }
   } catch (error) {
     if (signal.aborted) throw new DOMException("stopped", "AbortError");
-    throw error instanceof TypeError ? lost(" in the middle of the answer") : error;
+    throw error instanceof TypeError ? lost(where) : error;
   } finally {
     reader.cancel().catch(() => {});
   }

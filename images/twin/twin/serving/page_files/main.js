@@ -1,7 +1,9 @@
 // The page: key, models, turns.
 
 import { Refused, chat, judge, models } from "./client.js";
+import { Drafts } from "./drafts.js";
 import { byId, element } from "./elements.js";
+import { tabs } from "./tabs.js";
 import { Turn } from "./turn.js";
 
 const KEY = "twin.key";
@@ -228,6 +230,23 @@ page.theme.addEventListener("click", () => {
   showTheme(theme);
 });
 prefersDark.addEventListener("change", () => showTheme(null));
+
+// Tabs
+
+const drafts = new Drafts({
+  key,
+  model: () => page.model.value,
+  askForKey,
+  say: (text) => (page.status.textContent = text),
+});
+tabs(byId("tab-talk").parentElement, (chosen) => {
+  const talks = chosen === "panel-talk";
+  page.ask.hidden = !talks;
+  page.fresh.hidden = !talks;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !dialog.box.open) drafts.stop();
+});
 
 showTheme(localStorage.getItem(THEME));
 if (key()) loadModels();

@@ -52,10 +52,18 @@ export function plain(text) {
   return html(text);
 }
 
+// What a marked sentence is, in words for those who do not see the mark.
+const SAID = {
+  unsupported: " (no source supports this)",
+  copied: " (stands in the author's texts)",
+  contradicts: " (contradicts a text of the author's)",
+};
+
 /**
- * An answer whose unsupported sentences are marked and whose others lead to their sources.
+ * An answer whose doubtful sentences are marked and whose others lead to their sources.
  *
- * `cite(citation)` makes the button of a citation.
+ * `cite(citation)` makes the button of a citation. A sentence may name its `mark`, one of `SAID` or
+ * null; else it is marked if no source supports it.
  */
 export function checked(text, sentences, cite) {
   const fragment = html(withMarks(text, sentences));
@@ -108,17 +116,25 @@ function withMarks(text, sentences) {
 
 function piece(text, sentence) {
   if (!text) return [];
-  if (!sentence || sentence.supported) return [document.createTextNode(text)];
+  const name = sentence && markOf(sentence);
+  if (!name) return [document.createTextNode(text)];
   const mark = document.createElement("mark");
-  mark.className = "unsupported";
+  mark.className = name;
   mark.textContent = text;
   return [mark];
 }
 
 function ending(sentence, cite) {
-  if (sentence.supported) return sentence.citations.map(cite);
+  const parts = sentence.citations.map(cite);
+  const mark = markOf(sentence);
+  if (!mark) return parts;
   const said = document.createElement("span");
   said.className = "hidden";
-  said.textContent = " (no source supports this)";
-  return [said];
+  said.textContent = SAID[mark];
+  return [...parts, said];
+}
+
+function markOf(sentence) {
+  if (sentence.mark !== undefined) return sentence.mark;
+  return sentence.supported ? null : "unsupported";
 }

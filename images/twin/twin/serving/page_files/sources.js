@@ -5,19 +5,24 @@ import { characters } from "./markdown.js";
 
 /** The list of sources, and the buttons that lead from a sentence into it. */
 export class Sources {
-  constructor(sources, sentences) {
+  /** `numbers` are those of the sources that are shown; unset: all, from 1. */
+  constructor(sources, sentences, numbers = sources.map((_, place) => place + 1)) {
     this.sources = sources;
     this.quotes = new Map();
     const citations = sentences.flatMap((sentence) => sentence.citations);
-    this.items = sources.map((source, place) =>
-      this.#item(source, citations.filter((citation) => citation.source === place + 1), place + 1),
+    this.byNumber = new Map(
+      numbers.map((number) => {
+        const own = citations.filter((citation) => citation.source === number);
+        return [number, this.#item(sources[number - 1], own, number)];
+      }),
     );
+    this.items = [...this.byNumber.values()];
   }
 
-  element() {
+  element(label = "Sources of this answer") {
     return element(
-      "aside", { class: "sources", "aria-label": "Sources of this answer" },
-      element("h3", {}, this.sources.length === 1 ? "1 source" : `${this.sources.length} sources`),
+      "aside", { class: "sources", "aria-label": label },
+      element("h3", {}, this.items.length === 1 ? "1 source" : `${this.items.length} sources`),
       element("ol", {}, ...this.items.map((item) => element("li", {}, item))),
     );
   }
@@ -34,9 +39,9 @@ export class Sources {
   };
 
   #show(citation) {
-    this.items[citation.source - 1].open = true;
-    const quote = this.quotes.get(place(citation));
-    const target = quote ?? this.items[citation.source - 1].firstChild;
+    const item = this.byNumber.get(citation.source);
+    item.open = true;
+    const target = this.quotes.get(place(citation)) ?? item.firstChild;
     target.focus({ preventScroll: true });
     target.scrollIntoView({ block: "nearest" });
   }

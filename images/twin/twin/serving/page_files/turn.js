@@ -70,7 +70,7 @@ export class Turn {
 }
 
 /** Thumbs, and a form for a better answer. What is sent last counts, so each sends all of it. */
-class Judgement {
+export class Judgement {
   constructor(judge) {
     this.judge = judge;
     this.given = {};
