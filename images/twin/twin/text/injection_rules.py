@@ -1,0 +1,406 @@
+# ruff: noqa: RUF001 - letters of many alphabets
+"""Words by which texts talk to the model: the patterns of `twin.text.injection`, by language.
+
+An order is told from a question about such orders by what it waves aside or asks for: the model's
+own rules ("your", "previous", "all of the above"), not a rule ("ignore a rule of the linter").
+"""
+
+import re
+
+#: Verbs that wave something aside, then what is waved aside, by language; in between at most some
+#: words. Both orders, since languages differ.
+WAVED = {
+    "de": (
+        r"ignorier\w*|vergiss|vergessen sie|missachte\w*|umgeh\w*|befolge .{0,20}nicht|"
+        r"setze? dich [uü]ber|halte dich nicht|beachte .{0,30}nicht|streich\w*",
+        r"(?:deine|alle|bisherige|vorherige|obige|frühere|ursprüngliche|die|gegebene)\w* "
+        r"(?:\w+ )?(?:anweisung\w*|regeln?|vorgaben?|instruktion\w*|richtlinien?|systemprompt)|"
+        r"(?:was|alles).{0,20}(?:davor|vorher|oben)",
+    ),
+    "fr": (
+        r"ignor(?:e|ez|er)|oubli(?:e|ez|er)|ne (?:suis|suivez|tiens|tenez)|contourne\w*|"
+        r"fais abstraction|faites abstraction|laisse tomber|moque-toi",
+        r"(?:tes|vos|toutes|ces|les) (?:\w+ )?(?:instructions?|consignes?|r[eè]gles?|directives?)|"
+        r"(?:instructions?|consignes?|r[eè]gles?|directives?) (?:pr[eé]c[eé]dent|ci-dessus)|"
+        r"invite syst[eè]me|ce qui pr[eé]c[eè]de",
+    ),
+    "es": (
+        r"ignor(?:a|e|en|ar)|olvid(?:a|e|en|ar|ate)|omit(?:e|a|ir)|hagas caso|haz caso omiso|"
+        r"no sigas|descarta|pasa por alto",
+        r"(?:tus|sus|todas|las|los|estas|esas) (?:\w+ )?(?:instrucci[oó]n(?:es)?|reglas?|"
+        r"indicaciones|directrices|[oó]rdenes|normas)|lo anterior",
+    ),
+    "it": (
+        r"ignor(?:a|ate|are)|dimentica\w*|non seguire|trascura|lascia perdere|non tenere conto",
+        r"(?:tue|tutte|le|queste) (?:\w+ )?(?:istruzion[ei]|regol[ae]|direttive|indicazioni)|"
+        r"quanto sopra",
+    ),
+    "pt": (
+        r"ignor(?:e|a|em|ar)|esque[çc]a\w*|desconsidere|n[aã]o siga|n[aã]o leve em conta|"
+        r"deixe de lado",
+        r"(?:suas|tuas|todas|as|essas|estas) (?:\w+ )?(?:instru[çc](?:[aã]o|[oõ]es)|regras?|"
+        r"diretrizes|orienta[çc][oõ]es)",
+    ),
+    "nl": (
+        r"negeer|vergeet|volg .{0,20}niet|trek je niets aan|lap .{0,20}aan je laars",
+        r"(?:je|jouw|alle|de|deze) (?:\w+ )?(?:instructies?|regels?|richtlijnen|aanwijzingen)",
+    ),
+    "pl": (
+        r"zignoruj|ignoruj|zapomnij|pomi[nń]|nie zwracaj uwagi|nie przestrzegaj",
+        r"(?:wszystki\w+|swoi\w+|wcze[sś]niejsz\w+|poprzedni\w+|twoi\w+|o|na) (?:\w+ )?"
+        r"(?:instrukcj\w+|polece\w+|zasad\w*|regu[lł]\w*|wskaz[oó]w\w*)|"
+        r"(?:instrukcj\w+|polece\w+|zasad\w*) (?:wcze|poprz|powy)",
+    ),
+    "cs": (r"zapome[nň]|ignoruj|nedbej", r"pravid\w+|pokyn\w*|instrukc\w+"),
+    "ru": (
+        r"игнорируй\w*|проигнорируй\w*|забудь\w*|не обращай внимания|отбрось|не учитывай|"
+        r"не следуй|наплюй",
+        r"инструкци\w+|указани\w+|правил\w*|предписани\w+",
+    ),
+    "uk": (r"ігноруй\w*|проігноруй\w*|забудь\w*|не зважай", r"інструкці\w+|вказів\w+|правил\w*"),
+    "tr": (
+        r"yok say(?!ar)|g[oö]rmezden gel|unut|dikkate alma|uymadan|umursama",
+        r"talimat\w*|kural\w*|y[oö]nerge\w*|komut\w*",
+    ),
+    "sv": (
+        r"ignorera|gl[oö]m|strunta i|bortse fr[aå]n",
+        r"(?:dina|alla|tidigare|de) (?:\w+ )?(?:instruktioner\w*|regler\w*|anvisningar\w*)",
+    ),
+    "da": (
+        r"ignor[ée]r|glem|se bort fra",
+        r"(?:dine|alle|tidligere|de) (?:\w+ )?(?:instruktioner\w*|regler\w*|instrukser\w*)",
+    ),
+    "fi": (r"unohda|ohita|j[aä]t[aä] huomiotta|[aä]l[aä] v[aä]lit[aä]", r"ohje\w*|s[aä][aä]nn\w*"),
+    "ro": (r"ignor[aă]|uit[aă]|nu ține cont", r"instruc[tț]iuni\w*|regul\w+"),
+    "hu": (r"figyelmen k[ií]v[uü]l|felejts\w*|hagyd", r"utas[ií]t[aá]s\w*|szab[aá]ly\w*"),
+    "el": (r"αγν[οό]ησ\w+|ξ[εέ]χασ\w+|παρ[αά]βλεψ\w+", r"οδηγ[ιί]ες|καν[οό]νες|εντολ[εέ]ς"),
+    "he": (r"תתעלם|התעלם|תשכח|שכח", r"ההוראות|הוראות|הכללים|כללים|ההנחיות"),
+    "zh": (
+        r"忽略|无视|忘记|忘掉|不要遵守|不要理会|别管|忽視|無視|忘記",
+        r"指令|指示|规则|規則|提示词|提示詞|设定",
+    ),
+    "ja": (r"無視し|無視す|忘れて|忘れろ|従わない|従うな", r"指示|命令|ルール|規則|プロンプト"),
+    "ko": (r"무시해|무시하고|무시하라|잊어|잊으|따르지 마", r"지시|명령|규칙|지침|프롬프트"),
+    "ar": (r"تجاهل|انس[َى]?|لا تتبع", r"التعليمات|تعليماتك|القواعد|الأوامر|التوجيهات"),
+    "hi": (r"अनदेखा|नज़रअंदाज़|भूल जा", r"निर्देश\w*|नियम\w*|आदेश\w*"),
+    "vi": (r"bỏ qua|quên|phớt lờ", r"hướng dẫn|chỉ thị|quy tắc|chỉ dẫn|lệnh trước"),
+    "id": (r"abaikan|lupakan|jangan ikuti", r"instruksi|perintah|aturan|petunjuk"),
+}
+#: What is waved aside begins with one of these, by language: quick to look for.
+STEMS = {
+    "de": ("anweis", "regel", "vorgab", "instruk", "richtlin", "systempr", "davor", "vorher", "oben"),
+    "fr": ("instruct", "consigne", "regle", "règle", "directive", "invite", "ce qui"),
+    "es": ("instruc", "regla", "indicac", "directri", "orden", "órden", "norma", "anterior"),
+    "it": ("istruz", "regol", "direttiv", "indicaz", "sopra"),
+    "pt": ("instru", "regra", "diretriz", "orienta"),
+    "nl": ("instruct", "regel", "richtlijn", "aanwijz"),
+    "pl": ("instruk", "polece", "zasad", "regu", "wskaz"),
+    "cs": ("pravid", "pokyn", "instrukc"),
+    "ru": ("инструк", "указан", "правил", "предпис"),
+    "uk": ("інструк", "вказів", "правил"),
+    "tr": ("talimat", "kural", "yönerge", "yonerge", "komut"),
+    "sv": ("instruk", "regler", "anvis"),
+    "da": ("instruk", "regler"),
+    "fi": ("ohje", "sään", "saan"),
+    "ro": ("instruc", "regul"),
+    "hu": ("utas", "szab"),
+    "el": ("οδηγ", "κανό", "καν", "εντολ"),
+    "he": ("הורא", "כללי", "ההנחיות"),
+    "zh": ("指", "规", "規", "提示", "设定"),
+    "ja": ("指示", "命令", "ルール", "規則", "プロンプト"),
+    "ko": ("지시", "명령", "규칙", "지침", "프롬프트"),
+    "ar": ("تعليمات", "القواعد", "الأوامر", "التوجيهات"),
+    "hi": ("निर्देश", "नियम", "आदेश"),
+    "vi": ("hướng dẫn", "chỉ", "quy tắc", "lệnh"),
+    "id": ("instruksi", "perintah", "aturan", "petunjuk"),
+}
+#: Scripts that set no blanks between words, or none that a word border would be seen at.
+UNSPACED = ("zh", "ja", "ko", "ar", "hi", "he")
+GAP = r"[^.!?\n]{0,50}?"
+
+#: The model's own instructions, in English: by whose they are or where they stand.
+_OWN = (
+    r"(?:(?:all|any|every|each|the|your|its|his|these|those|this|of|and|previous|prior|earlier|"
+    r"preceding|above|former|initial|original|given|system|safety|hidden|other|old|that) )*"
+    r"(?:all|any|your|its|these|those|previous|prior|earlier|preceding|above|former|initial|"
+    r"original|system|safety|hidden|developer|author'?s?)(?:'s)? (?:\w+ )?"
+    r"(?:instructions?|rules?|guidelines?|guidance|directives?|directions?|prompts?|restrictions?|"
+    r"polic(?:y|ies)|constraints?|guardrails?|filters?|training|programming|persona|limits|"
+    r"orders?)"
+)
+_GIVEN = (
+    rf"(?:{_OWN}|(?:the )?(?:instructions?|rules?|guidelines?|restrictions?|directives?)"
+    r"(?: (?:that )?(?:you (?:were|have been|got|mentioned|received|follow)|above|below|before|"
+    r"about them))|(?:everything|whatever|anything|all|what) (?:\w+ ){0,3}?"
+    r"(?:above|before|said|told|written|earlier)|system (?:message|prompt)|what you were told|"
+    r"the (?:above|foregoing|passages?|other passages|user'?s? (?:request|question)|question)|"
+    r"all other passages|what the (?:other )?passages say|earlier instructions|(?:the )?rules and)"
+)
+_ASIDE = (
+    r"(?:ignor(?:e[ds]?|ing)|disregard(?:ing|s|ed)?|forget|overrid(?:e[sn]?|ing)|bypass|"
+    r"discard(?:ed|s)?|do not (?:follow|obey|answer|use)|don'?t (?:follow|obey)|stop (?:following|"
+    r"obeying)|pay no attention to|set aside|neglect|never mind|drop|violate|break|abandon|"
+    r"do the opposite of|switch off|turn off|disable|deactivate|remove|lift|cancel)"
+)
+_FREE = (
+    r"(?:unrestricted|uncensored|unfiltered|jailbroken|no (?:\w+ )?(?:rules?|limits?|restrictions?|"
+    r"filters?|guidelines|constraints)|without (?:\w+ )?(?:rules?|limits?|restrictions?|filters?|"
+    r"guidelines|constraints)|evil|dan\b|do anything now|anything goes)"
+)
+_RULES = (
+    r"(?:rules?|guidance|guidelines?|instructions?|restrictions?|constraints?|directives?|"
+    r"polic(?:y|ies)|filters|(?:safety|system) \w+)"
+)
+
+_SHOW = (
+    r"(?:\b(?:reveal|print|show|repeat|output|display|tell me|give me|leak|recite|dump|write out|copy(?!_)|"
+    r"translate|summari[sz]e|encode|spell out|return|quote|list|put|send me|read aloud|reads aloud|"
+    r"paste|disclose|what (?:is|are|was|were)(?= (?:your|the (?:exact|full|hidden|initial|original|value))\b)|"
+    r"begin|start|continue with|complete|"
+    r"zeig\w*|gib|verrate\w*|nenne\w*|wie lautet|was (?:steht|ist)|"
+    r"montre\w*|r[eé]v[eè]le\w*|affiche\w*|donne|quel(?:le)? est|muestra\w*|revela\w*|dime|"
+    r"cu[aá]l es|mostr[ae]\w*|qual [eèé]|rivela\w*|dimmi|diga|wat is|toon|geef|"
+    r"покажи|выведи|раскрой|назови|напиши|poka[zż]|ujawnij|podaj|göster|yaz)|"
+    r"显示|输出|告诉我|发给我|表示|見せて|教えて|보여|출력|알려|اعرض|اكشف|اكتب|ما هي|दिखा|बता)"
+)
+_HIDDEN = (
+    r"(?:(?:your|the) (?:(?:exact|full|raw|whole|complete|hidden|secret|initial|original|"
+    r"confidential|text of|contents? of|first|last|second|half|sentence|part|words?|of|your|the|"
+    r"assistant'?s?) )*(?:system ?)?(?:prompt|system message|instructions|directives|context window|"
+    r"memory)\b|"
+    r"(?:hidden|secret|confidential|original|initial) (?:instructions|prompt)|"
+    r"(?:text|words|everything|anything|all|line) (?:\w+ )?(?:above|before (?:this|the|it))|"
+    r"dein\w* (?:\w+ )?(?:anweisungen|systemprompt|prompt)|"
+    r"(?:vos|tes) (?:instructions|consignes)|(?:ton|votre) (?:prompt|invite)|"
+    r"tus instrucciones|tu prompt|(?:le tue|tue) istruzioni|(?:il )?tuo prompt|"
+    r"seu prompt|suas instru[çc][oõ]es|je (?:systeem)?prompt|systeemprompt|"
+    r"sw[oó]j\w* (?:prompt|instrukcj\w+)|(?:свои|твои|системн\w+|сво[йе]) (?:\w+ )?(?:инструкции|промпт)|"
+    r"systemprompt|prompt (?:de |di )?sist?t?[eè]m\w*|"
+    r"系统提示|系統提示|提示词|システムプロンプト|시스템 프롬프트|sistem (?:istemi\w*|promptu\w*)|"
+    r"تعليماتك|सिस्टम प्रॉम्प्ट)"
+)
+_SECRETS = (
+    r"(?:api[ _-]?keys?|passwords?|credentials|secret (?:keys?|tokens?)|tokens?|secrets|senha|"
+    r"api-?schlüssel|passw[oö]rter|schlüssel|cl[eé]s d['e]?api|mots de passe|contrase[nñ]as|claves|"
+    r"senhas|chiavi|wachtwoorden|has[lł]a|парол\w+|ключи|şifreler\w*|密码|密钥|パスワード|비밀번호|"
+    r"كلمات المرور|पासवर्ड)"
+)
+_ORDER = (
+    r"(?:(?:must|shall|should|have to|has to|needs? to|(?:is|are) required to) (?:not |now |also |"
+    r"first |all |then )*)(?:say|ignore|answer|reply|tell|print|reveal|include|add|load|send|praise|"
+    r"claim|disregard|refuse|treat|end|list|recommend|respond|discard|apply|stop|forget|obey|write|"
+    r"instruct|show|repeat|encode|append|use only|switch|mention)"
+)
+_MODEL = (
+    r"(?:a\.?i\.?s?|llms?|(?:large )?language models?|(?:ai |any |the )?assistants?|chat ?bots?|"
+    r"ai (?:models?|agents?|readers?|systems?|summari[sz]ers?)|models?|bots?)"
+)
+_DO = (
+    r"(?:ignore|disregard|forget|say|tell|reply|answer only|respond|reveal|print|claim|praise|ask the|"
+    r"add|include|append|encode|list|do not|never|always|stop|drop|please|when|whenever|your|send|"
+    r"use only|instruct|i will|sure|end|show|write|refuse|call|forward|obey|switch)"
+)
+_OTHERS = (
+    r"(?:(?:previous|other|another|earlier|last|different) (?:users?|people|person|customers?|"
+    r"callers?|visitors?|readers?)|(?:user|person|customer|caller) before|everyone who (?:asked|"
+    r"talked)|people who (?:asked|talked)|user \d+)"
+)
+_THEIRS = (
+    r"(?:asked|ask|said|say|sent|typed|wrote|questions?|conversations?|chat|history|data|e-?mails?|"
+    r"names?|answers?|talked|quote)"
+)
+_SENSITIVE = (
+    r"(?:(?:user|reader)(?:'?s)?|conversation|prompt|secret|key|password|context|passages?|everything|"
+    r"answer|(?:the|all) questions?|above|sources|name|data|chat|session)"
+)
+_PLACE = r"(?:(?:https?|ftp)://|www\.|!\[|\burl\b|\bwebhook\b|\bquery string\b|\blink\b|\S@\S)"
+
+RULES: dict[str, re.Pattern[str]] = {
+    name: re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+    for name, pattern in {
+        "marks of a chat format": (
+            r"<\|[a-z_]+\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|"
+            r"</?(?:system|instructions?|passage)>|"
+            r"^[ \t]*#{2,}[ \t]*(?:new |updated )?(?:system|instructions?)\b|"
+            r"#{2,} {0,3}(?:system|instructions?) {0,3}:|"
+            r"^[ \t]*(?:system|assistant) {0,3}:(?! (?:unit|linux|windows|macos|darwin)\b)|"
+            r"\[(?:system|ai instructions?)\]|"
+            r"\b(?:begin|end|start) (?:system )?override\b|\bsystem override\b|"
+            r"\bignore_rules\b"
+        ),
+        "another role": (
+            r"\byou are (?:now|no longer)\b|\byou have been (?:jailbroken|freed|unlocked)|"
+            r"\bfrom (?:now|here) on,? (?:in \w+ \w+ \w+, )?(?:you|act|respond|reply|speak)\b|"
+            rf"\b(?:act|behave|respond|pretend|answer|speak|imagine|you are|you have|be|are|play|as|"
+            rf"like|with|there are|i have|an ai)\b[^.\n]{{0,60}}\b{_FREE}|"
+            r"\bact (?:like|as) (?:a|an|my|if) (?:terminal|shell|linux|interpreter|different|new|"
+            r"personal|unaligned)|"
+            r"\b(?:enter|switch (?:in)?to|activate|enable|continue in|now in|this is an?|in the) "
+            r"(?:\w+ )?(?:developer|debug|god|admin|maintenance|dan|unrestricted|jailbreak) mode\b|"
+            r"\bdo anything now\b|\bdan (?:enabled|mode)\b|\bstop being the author\b|"
+            r"\b(?:new|updated|real|actual|your new) (?:instructions?|system prompt|task|orders?|"
+            r"polic(?:y|ies))\s{0,3}(?::|are\b|follow|is ?:|is to\b)(?! move)|"
+            r"\bas (?:your|the) (?:developer|administrator|creator|owner|admin)\b|"
+            r"\bi am (?:the|your) (?:administrator|developer|creator|owner|admin)\b|"
+            r"\b(?:comply with|obey) (?:all |me\b|the user|my )|\byou obey\b|"
+            r"\bdu bist (?:jetzt|ab sofort|nun)\b|\btu es (?:maintenant|d[eé]sormais)\b|"
+            r"\bvous [eê]tes (?:maintenant|d[eé]sormais)\b|\bahora eres\b|\bora sei\b|"
+            r"\bagora voc[eê] [eé]\b|\bтеперь ты\b|\bjeste[sś] teraz\b|\bartık sen\b|"
+            r"你现在是|你現在是|あなたは今から|이제부터 너는|أنت الآن"
+        ),
+        "lifts rules": (
+            rf"\b(?:your|the|all|previous|prior|earlier|these|our|of|and) (?:\w+ ){{0,3}}?{_RULES} "
+            r"(?:\w+ ){0,4}?(?:(?:is|are|was|were|no longer|now|have been|has been) )+"
+            r"(?:void|lifted|cancell?ed|suspended|a mistake|outdated|updated|appl(?:y|ies)|gone|"
+            r"disabled|removed|revoked|over)|"
+            r"\bnothing (?:the system|you were|that you were)\b|"
+            r"\b(?:over|instead of) the system (?:message|prompt)\b|"
+            r"\bdo not apply\b[^\n]{0,40}\bobey\b|"
+            r"\bdoes not apply in this (?:chat|conversation)"
+        ),
+        "free of rules, in other languages": (
+            r"ohne (?:jed\w+ |jeglich\w+ )?(?:einschränkung|regel|beschränkung)|keine(?:rlei)? regeln|"
+            r"regeln gelten .{0,20}nicht|"
+            r"sans (?:aucune )?(?:restriction|r[eè]gle|limite|filtre)|plus (?:aucune|de) r[eè]gle|"
+            r"sin (?:ning\w+ )?(?:restricci|regla|l[ií]mite|filtro)|no tuvieras reglas|"
+            r"senza (?:alcun\w+ |nessun\w+ )?(?:restrizion|regol|limit|filtr)|"
+            r"sem (?:nenhum\w+ |quaisquer )?(?:restri|regra|limite|filtro)|"
+            r"zonder (?:enige )?(?:beperking|regels)|geen regels|"
+            r"bez (?:[zż]adnych )?(?:ogranicze|zasad|filtr|pravidel|omezen)|"
+            r"без (?:каких-либо |всяких )?(?:ограничен|правил|фильтр)|нет (?:никаких )?правил|"
+            r"kural\w* yok|hi[cç]bir kural|s[ıi]n[ıi]rs[ıi]z|k[ıi]s[ıi]tlama olmadan|"
+            r"没有(?:任何)?(?:限制|规则)|不受限制|无限制地|制限(?:なし|のない)|ルール(?:なし|のない)|"
+            r"제한 ?없|규칙 ?없|(?:بدون|بلا) (?:أي )?(?:قيود|قواعد)|बिना किसी (?:नियम|प्रतिबंध)|"
+            r"không (?:có )?(?:quy tắc|giới hạn|hạn chế)|tanpa (?:batasan|aturan)|"
+            r"utan (?:regler|begr[aä]nsning)|uden (?:regler|begr[aæ]nsning)|ilman (?:s[aä][aä]nt|rajoit)|"
+            r"f[aă]r[aă] (?:restric|reguli|limite)|χωρίς (?:κανόν|περιορισμ)|"
+            r"(?:ללא|בלי) (?:הגבלות|כללים)|n[eé]lk[uü]l (?:szab[aá]ly|korl[aá]t)"
+        ),
+        "asks for what is hidden": (
+            rf"{_SHOW}{GAP}{_HIDDEN}|{_HIDDEN}{GAP}"
+            r"(?:显示|输出|告诉|发给|表示して|見せて|教えて|보여|출력|알려|zeigen|ausgeben|anzeigen|yaz|"
+            r"göster|दिखा|اكتب)|"
+            r"\b(?:prompt|instructions|context|system message)\b[^.,\n]{0,60}\b(?:verbatim|word for "
+            r"word|word by word|in full|letter by letter)\b|"
+            r"\bwhat were you told\b|\binstructions did (?:the|your) developers? give you\b|"
+            r"\b(?:stands?|is|written) in your (?:system )?prompt\b|\byour hidden \w+|"
+            r"\b(?:raw|whole|entire) prompt\b"
+        ),
+        "asks for secrets": (
+            rf"\b{_SHOW}[^.!?\n]{{0,40}}?\b(?:all|every|any|the|your|those|of)\b[^.!?\n]{{0,20}}?"
+            rf"{_SECRETS}[^.!?\n]{{0,40}}?\b(?:you|your|context|server|configuration|setup|used to|"
+            r"memory|debugging|seen)\b|"
+            rf"(?:{_SHOW}|keep going|donne-moi|gib mir|dime|diga)[^.!?\n]{{0,40}}?{_SECRETS}"
+            r"[^.!?\n]{0,40}?(?:kontext|kennst|conna[iî]s|conoces|conhece|conosci|kent|znasz|"
+            r"знаешь|in the context|you (?:know|started|were given|have seen)|biliyorsun)|"
+            rf"\b(?:keep going|go on|continue|show|print|output|dump|put|give)\b[^.\n]{{0,30}}"
+            rf"\b(?:with|the|any|rest of)\b[^.\n]{{0,30}}{_SECRETS}[^.\n]{{0,20}}"
+            r"(?:you (?:started|had)|in (?:the|your) context|$)|"
+            r"\benvironment variables? [A-Z_]{3,}[^.\n]{0,20}your server|"
+            rf"\bthe rest of the {_SECRETS}|\b{_SECRETS} in (?:your|the) context\b|"
+            r"(?:知道|know).{0,6}(?:密码|密钥)|e diga a senha"
+        ),
+        "asks for what is another's": (
+            rf"(?:\b(?:show|list|tell|give|print|repeat|quote|go back|reveal|add|dump|"
+            r"(?:which|what)[^.!?\n]{0,25}\bdid)\b)"
+            rf"[^.!?\n]{{0,60}}?{_OTHERS}[^.!?\n]{{0,30}}?\b{_THEIRS}|"
+            rf"\b(?:show|list|tell|give|print|repeat|quote|go back|reveal|add|dump)\b[^.!?\n]{{0,60}}?"
+            rf"\b{_THEIRS}[^.!?\n]{{0,40}}?{_OTHERS}|"
+            r"\bconversations? (?:that )?you had before\b|\bwith the other user\b|"
+            r"\b(?:person|user|one) before me\b|\bkey of another\b|"
+            r"nutzer vor mir|anderen? nutzer\w* .{0,20}(?:gefragt|fragen)|fragen der anderen|"
+            r"(?:questions|conversations?) des autres|autres utilisateurs|usuario anterior|"
+            r"otros usuarios|utenti? precedent|altri utenti|usu[aá]rio anterior|outros usu[aá]rios|"
+            r"vorige gebruiker|andere gebruikers|innych u[zż]ytkownik|других пользовател|"
+            r"предыдущ\w+ пользовател|其他用户|上一个用户|前のユーザー|他のユーザー|다른 사용자|이전 사용자|"
+            r"المستخدمين الآخرين|दूसरे उपयोगकर्ता"
+        ),
+        "sends something away": (
+            rf"\b(?:send|post|append|attach|forward|exfiltrate|upload|include|embed|put|leak|add|"
+            rf"e-?mail|transmit|deliver|write|show|load|encode|render|end)\b[^.\n]{{0,80}}?"
+            rf"\b{_SENSITIVE}s?\b[^.\n]{{0,60}}?{_PLACE}|"
+            rf"\b(?:append|embed|render|load|show|include|end every answer with)\b[^.\n]{{0,40}}"
+            r"(?:\[|!\[|https?://)[^\n]{0,120}(?:[?&]\w*=|/n\b|link|image|evil)|"
+            r"\[[^\]\n]{0,80}\]\([^)\s]{0,100}[?&][^)\s]{0,100}=\s{0,3}(?:\{|<|\[|\$|%7b|[A-Z_]{4,})|"
+            r"!\[[^\]\n]{0,80}\]\((?:https?:)?//[^)\s]{0,100}[?&]|"
+            r"https?://\S{1,200}[?&]\w{1,20}= ?(?:followed|with|and|$)"
+        ),
+        "speaks to the model": (
+            r"\b(?:note|message|instructions?|attention|important|reminder|notice|order)\b[^.\n]{0,20}"
+            r"\b(?:to|for) (?:the |any |all )?(?:ai|llms?|language models?|assistants?|chatbots?|"
+            r"models? (?:being|reading)|model:|bots?)\b(?! in the registry)|"
+            r"\b(?:if|when) you(?:'re| are) (?:an? )?(?:ai|llm|language model|assistant|chatbot|bot)\b"
+            r"(?=,[^?\n]{0,200}(?:[.!]|$))|"
+            r"\b(?:dear|hey|hello|attention),? (?:ai|llm|language model|assistant|chatbot)s?\b|"
+            r"\b(?:ai|llm|assistant|language model)s? (?:reading|processing|summari[sz]ing|answering "
+            r"from) this\b|"
+            rf"\b{_MODEL}\b[^.!?\n]{{0,80}}?\b{_ORDER}\b|"
+            rf"(?:^|[.!?\n(<>\-]\s*){_MODEL}\s*[,:] *{_DO}\b|"
+            r"\bto the (?:language )?model (?:reading|that reads|answering)\b|"
+            r"\b(?:whoever|any\w*|you)[^.\n]{0,30}(?:answers?|reads?|process\w*|summari[sz]\w+)[^.\n]"
+            r"{0,20}\bthis (?:passage|page|text)\b[^.\n]{0,30}\b(?:must|should)|"
+            r"\byou, the ai\b|\bas an ai model you\b|\bwhen this passage is retrieved\b|"
+            r"\bthe (?:assistant|model) shall\b"
+        ),
+    }.items()
+}
+
+#: Without any of these a rule is not met: quick to look for in a text in lower case.
+CUES: dict[str, tuple[str, ...]] = {
+    "marks of a chat format": ("<", "[", "#", "system", "assistant", "override", "ignore_"),
+    "lifts rules": (
+        *("rules", "guid", "instruc", "restric", "constrain", "direct", "polic", "filters"),
+        *("safety", "system", "nothing", "apply"),
+    ),
+    "asks for what is hidden": (
+        *("prompt", "instruc", "system", "context", "memory", "above", "before", "hidden", "told"),
+        *("directiv", "anweis", "consigne", "invite", "instru", "istruz", "инструк", "промпт"),
+        *("提示", "プロンプト", "프롬프트", "istem", "تعليمات", "प्रॉम्प्ट"),
+    ),
+    "asks for secrets": (
+        *("key", "passw", "credential", "token", "secret", "senha", "schlüssel", "clés", "passe"),
+        *("contrase", "clave", "chiav", "wachtw", "hasł", "hasl", "парол", "ключ", "şifre", "密"),
+        *("パスワード", "비밀번호", "كلمات", "पासवर्ड", "environment"),
+    ),
+    "sends something away": ("http", "ftp:", "www.", "![", "](", "url", "webhook", "link", "@",
+                             "query"),
+    "asks for what is another's": (
+        *("user", "people", "person", "customer", "caller", "visitor", "reader", "everyone", "utente"),
+        *("before", "another", "nutzer", "fragen", "autres", "usuari", "utent", "usuári", "gebruik"),
+        *("użytk", "uzytk", "пользов", "用户", "ユーザー", "사용자", "المستخدم", "उपयोगकर्ता"),
+    ),
+    "speaks to the model": ("ai", "llm", "model", "assistant", "bot", "this pa", "this text"),
+}  # fmt: skip
+
+#: Only in what is quoted (pages, titles, feedback): in a question these are fair wishes.
+QUOTED: dict[str, re.Pattern[str]] = {
+    "orders an answer": re.compile(
+        r"\b(?:reply|respond|answer) (?:only )?with (?:only )?the word|\b(?:answer|reply) only with\b|"
+        r"\b(?:reply|respond) only\b|"
+        r"\bthe (?:right|correct) answer is to (?:send|reveal|ignore)|"
+        r"\bi am dan\b|\byou must (?:disregard|ignore|say)\b|"
+        r"\banswer (?:everything|with insults|without sources)\b",
+        re.IGNORECASE,
+    ),
+}
+
+#: An order in English to wave the model's rules aside, and the same asked about ("how do I …").
+ASIDE = re.compile(
+    rf"\b{_ASIDE}\b[^.!?\n]{{0,25}}?\b{_GIVEN}|\b{_OWN} [^.!?\n]{{0,20}}?(?:to one side|aside)\b|"
+    rf"\b(?:ignore|disregard|forget) (?:the )?(?:rules|instructions|passages|question)\b(?! of| for)|"
+    r"\bdrop (?:every|any|all|your) \w+|\bforget everything\b",
+    re.IGNORECASE,
+)
+#: The same where no blank parts words.
+SQUEEZED = re.compile(
+    r"(?:ignore|disregard|forget|override)[a-z]{0,20}(?:instructions|rules|guidelines|prompt)|"
+    r"(?:reveal|print|show|repeat)[a-z]{0,20}(?:instructions|prompt|passwords?|apikeys?)",
+    re.IGNORECASE,
+)
+#: Who asks how to do something orders nothing.
+ASKING = re.compile(
+    r"\s*(?:and |so |but )?(?:how|when|why|where|which|should|can|could|may|must|does|do(?! not)|did|is|are|"
+    r"who|what (?:happens|is))\b[^.!?\n]{0,25}?\b(?:i|we|the(?! (?:assistant|model))|an?|one|it|they|"
+    r"there|somebody|users?|debug|developer|(?:other|previous) users?)\b",
+    re.IGNORECASE,
+)
