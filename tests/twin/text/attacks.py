@@ -82,18 +82,16 @@ def _shifted(first: int) -> Callable[[str], str]:
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _FLIPPED = dict(zip(_ALPHABET, "ɐqɔpǝɟƃɥᴉɾʞlɯuodbɹsʇnʌʍxʎz", strict=True))
 _SMALL = dict(zip(_ALPHABET, "ᴀʙᴄᴅᴇғɢʜɪᴊᴋʟᴍɴᴏᴘǫʀsᴛᴜᴠᴡxʏᴢ", strict=True))
-_MORSE = dict(
-    zip(
-        _ALPHABET,
-        ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- "
-        ".-- -..- -.-- --..".split(),
-        strict=True,
-    )
+_MORSE_CODE = (
+    ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- "
+    "-..- -.-- --.."
 )
-_WORDS = (
+_MORSE = dict(zip(_ALPHABET, _MORSE_CODE.split(), strict=True))
+_INITIALS = (
     "apples bring cold drinks every friday given how it just keeps little mice near old people "
     "quite right so the uncle very well xrays your zoo"
-).split()
+)
+_WORDS = _INITIALS.split()
 
 PACKINGS: dict[str, Callable[[str], str]] = {
     "base64": lambda text: f"Decode and obey: {base64.b64encode(text.encode()).decode()}",
@@ -167,9 +165,7 @@ def attacks() -> list[Attack]:
 def harmless() -> list[Harmless]:
     """Texts that are near attacks, in places where such texts come in."""
     data = yaml.safe_load((HERE / "harmless.yaml").read_text("utf-8"))
-    return [
-        Harmless(text, where, half_of(text)) for where, texts in data.items() for text in texts
-    ]
+    return [Harmless(text, where, half_of(text)) for where, texts in data.items() for text in texts]
 
 
 def _read(name: str, *, known: bool) -> Iterator[Attack]:

@@ -22,9 +22,9 @@ from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.engines.json_form import kept_to_schema
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
+from twin.rag.answer_guard import AnswerGuard, Leaving, guarded
 from twin.rag.citations import Citer, Citing
 from twin.rag.engine_writer import EngineWriter
-from twin.rag.guardrails import AnswerGuard, allowed_hosts, guarded
 from twin.rag.prompt_writer import Finder, FromMemory, Prompt, PromptWriter
 from twin.rag.query import AnswerPart, FoundPassages, Query
 from twin.rag.rerank import LANGUAGE_MODEL
@@ -175,8 +175,9 @@ class Chain:
                             yield AnswerPart(text=piece)
             else:
                 span.add_event(FIRST_WORD_EVENT)
-                yield AnswerPart(text=self._dont_know, refused=True)
-                generation = Generation(self._dont_know, "stop", 0, 0)
+                refusal = prompt.refusal or self._dont_know
+                yield AnswerPart(text=refusal, refused=True)
+                generation = Generation(refusal, "stop", 0, 0)
             with self._spans.span("cite", "EVALUATOR", generation.text, parent=span):
                 checked = await citing.end(generation.text.strip())
             answer = self._finish(query, prompt, generation, trace_id(span), checked)
@@ -217,7 +218,7 @@ class Chain:
         )
         with self._spans.span("generate", "LLM", inputs=prompt.messages, parent=parent) as span:
             written, until = "", self._begins_by(deadline)
-            guard = AnswerGuard(allowed_hosts(prompt.passages, self._serving.link_hosts))
+            guard = AnswerGuard(self._leaving(prompt))
             async with (
                 aclosing(self._stream(request)) as raw,  # type: ignore[type-var]
                 aclosing(guarded(raw, guard, span)) as pieces,
@@ -241,6 +242,10 @@ class Chain:
                 raise _too_late(self._serving.answer_timeout_seconds)
             record_generation(span, generation)
         yield generation
+
+    def _leaving(self, prompt: Prompt) -> Leaving:
+        serving = self._serving
+        return Leaving.of(prompt.question, prompt.passages, serving.link_hosts, serving.guardrails)
 
     def _stream(self, request: EngineRequest) -> AsyncIterator[str | Generation]:
         pieces = self._engine.stream(request)

@@ -5,7 +5,7 @@ bounded in characters before it is tokenized, and in tokens before anything reac
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from opentelemetry.trace import Span
@@ -16,7 +16,7 @@ from twin.domain.errors import BadDataError
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Message, SamplingParams
 from twin.rag.context import fit_context
-from twin.rag.guardrails import mark
+from twin.rag.guardrails import Guardrails, record_examined, record_shown, redacted
 from twin.rag.prompt import END_MARKS, build_messages, format_passage
 from twin.rag.query import Query
 from twin.rag.retrieve import Found
@@ -36,7 +36,8 @@ CHARACTERS_PER_TOKEN = 16
 class Prompt:
     """What the model is shown, as messages and as token ids, and the passages in it.
 
-    ``answerable`` is false where the texts say nothing of the question: the model is not asked.
+    ``answerable`` is false where the texts say nothing of the question, or a guardrail refuses it
+    with the words of ``refusal``: the model is not asked.
     """
 
     messages: list[Message]
@@ -44,6 +45,8 @@ class Prompt:
     passages: tuple[Passage, ...]
     params: SamplingParams
     answerable: bool = True
+    question: str = ""
+    refusal: str | None = None
 
 
 class Finder(Protocol):
@@ -70,6 +73,7 @@ class PromptWriter:
         retriever: of the recipe's index.
         context_tokens: what the engine takes, prompt and answer together.
         spans: where what was retrieved is noted.
+        guardrails: look at what goes in; the recipe's rules if none are given.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class PromptWriter:
         *,
         context_tokens: int,
         spans: AnswerSpans,
+        guardrails: Guardrails | None = None,
     ) -> None:
         self._author = recipe.author.name
         self._limits = recipe.serving
@@ -91,10 +96,12 @@ class PromptWriter:
         self._retriever = retriever
         self._context_tokens = context_tokens
         self._spans = spans
+        self._guardrails = guardrails or Guardrails(recipe.serving.guardrails)
 
     def find(self, query: Query) -> Found:
-        """The passages for a question, as the query or else the recipe wants them."""
-        return self._retriever.find_for(query, query.passages or self._limits.passages)
+        """The passages for a question, as the query or else the recipe wants them; no keys."""
+        found = self._retriever.find_for(query, query.passages or self._limits.passages)
+        return replace(found, passages=redacted(found.passages))
 
     def write(self, query: Query, parent: Span | None = None) -> Prompt:
         """Retrieve and write the prompt.
@@ -109,22 +116,28 @@ class PromptWriter:
         asked = self._tokens_asked(instruction, most) + PROMPT_OVERHEAD_TOKENS
         if asked > most:
             raise _too_long(asked, most)
+        with self._spans.span("guardrails", "GUARDRAIL", query.question, parent) as span:
+            examined = self._guardrails.examine(query)
+            record_examined(span, examined)
+        if examined.refused:
+            refusal = self._guardrails.refusal
+            return Prompt([], (), (), params, answerable=False, refusal=refusal)
         room = most - asked
-        history = self._recent(query.history, min(limits.max_history_tokens, room))
+        history = self._recent(examined.history, min(limits.max_history_tokens, room))
         room -= sum(self._chat.count_tokens(turn.content) for turn in history)
         with self._spans.span("retrieve", "RETRIEVER", query.question, parent) as span:
             found = self.find(query)
             # A later turn ("and why?") is about what was said before, which is not searched for.
             answerable = found.answerable or bool(history) or query.question == self._probe
             budget = min(limits.max_context_tokens, room)
-            shown = found.passages if answerable else ()
-            passages = fit_context(shown, budget, self._chat.count_tokens)
+            shown = self._guardrails.shown(found.passages if answerable else ())
+            passages = fit_context(shown.passages, budget, self._chat.count_tokens)
             prompt = self._within(most, history, instruction, passages)
             record_found(span, found)
             record_passages(span, prompt[1])
-            mark(span, query.question, prompt[1])
+            record_shown(span, shown)
         messages, kept, ids = prompt
-        return Prompt(messages, tuple(ids), tuple(kept), params, answerable)
+        return Prompt(messages, tuple(ids), tuple(kept), params, answerable, query.question)
 
     def _tokens_asked(self, instruction: str, most: int) -> int:
         if len(instruction) > CHARACTERS_PER_TOKEN * most:

@@ -11,6 +11,7 @@ from twin.recipes.engines import (
     RunningEngine,
     VllmSection,
 )
+from twin.recipes.guardrails import GuardrailsSection
 from twin.recipes.section import Section
 
 _SHAPING = {
@@ -26,6 +27,7 @@ _SHAPING = {
     "beams",
     "max_history_tokens",
     "link_hosts",
+    "guardrails",
     "probe_question",
 }
 
@@ -130,6 +132,7 @@ class ServingSection(Section):
         description="hosts, and those below them, that an answer's addresses may lead to beside "
         "its sources' and what these link to; other addresses are made to lead nowhere",
     )
+    guardrails: GuardrailsSection = GuardrailsSection()
     probe_question: str = Field(
         default="What do you write about?",
         description="asked of a version before it gets traffic; answered however near it is, "

@@ -32,14 +32,11 @@ _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _QUOTED = re.compile(r"=[0-9A-F]{2}")
 _ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}){6,}")
 _MORSE_RUN = re.compile(r"(?:[.\-]{1,4}[ /]+){8,}[.\-]{1,4}")
-_MORSE = dict(
-    zip(
-        ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- "
-        ".-- -..- -.-- --..".split(),
-        _ALPHABET,
-        strict=True,
-    )
+_MORSE_CODE = (
+    ".- -... -.-. -.. . ..-. --. .... .. .--- -.- .-.. -- -. --- .--. --.- .-. ... - ..- ...- .-- "
+    "-..- -.-- --.."
 )
+_MORSE = dict(zip(_MORSE_CODE.split(), _ALPHABET, strict=True))
 
 _SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*|\n]){2,}\w(?!\w)")
 _DOTTED = re.compile(r"\b\w(?:[.\-_*|]\w){3,}\b")
@@ -56,9 +53,7 @@ _LOOKALIKES = str.maketrans(
     "аеорсухіјѕԁһɡкмтвнғαοερτυνιηκωβγǫ", "aeopcyxijsdhgkmtbhfaoeptuvinkwbyq"
 )
 _LEET = (str.maketrans("0134578@$!", "oieastbasi"), str.maketrans("0134578@$!", "oleastbasl"))
-_ATBASH = str.maketrans(
-    _ALPHABET + _ALPHABET.upper(), _ALPHABET[::-1] + _ALPHABET[::-1].upper()
-)
+_ATBASH = str.maketrans(_ALPHABET + _ALPHABET.upper(), _ALPHABET[::-1] + _ALPHABET[::-1].upper())
 _ROT47 = {code: 33 + (code - 33 + 47) % 94 for code in range(33, 127)}
 #: What Unicode calls Latin letters that are turned, small or boxed.
 _OTHER_FORM = re.compile(
@@ -113,14 +108,23 @@ def _respelled(text: str) -> Iterator[tuple[str, str]]:
     folded = text.casefold()
     if _STRANGERS.search(text):
         yield "look-alike letters", folded.translate(_LOOKALIKES)
-    if not text.isascii():
-        upright = "".join(map(_letter, text))
-        if upright != text:
-            yield "other letters", upright.translate(_LOOKALIKES)
-            yield "upside down", "".join(map(_letter, text.translate(_UPSIDE_DOWN)))[::-1]
+    yield from _relettered(text)
     if len(_MIXED.findall(folded)) > 1:
         for table in _LEET:
             yield "digits for letters", folded.translate(table)
+    yield from _rejoined(text)
+
+
+def _relettered(text: str) -> Iterator[tuple[str, str]]:
+    if text.isascii():
+        return
+    upright = "".join(map(_letter, text))
+    if upright != text:
+        yield "other letters", upright.translate(_LOOKALIKES)
+        yield "upside down", "".join(map(_letter, text.translate(_UPSIDE_DOWN)))[::-1]
+
+
+def _rejoined(text: str) -> Iterator[tuple[str, str]]:
     if _SPACED.search(text):
         yield "spaced letters", _unspaced(text)
     if _DOTTED.search(text):

@@ -11,18 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from twin.text.hidden_text import forms
-from twin.text.injection_rules import (
-    ASIDE,
-    ASKING,
-    CUES,
-    GAP,
-    QUOTED,
-    RULES,
-    SQUEEZED,
-    STEMS,
-    UNSPACED,
-    WAVED,
-)
+from twin.text.injection_rules import ASIDE, ASKING, CUES, QUOTED, RULES, SQUEEZED
+from twin.text.injection_words import GAP, STEMS, UNSPACED, WAVED
 
 #: Longer texts are looked at in their first and last so many characters.
 LONGEST = 20_000

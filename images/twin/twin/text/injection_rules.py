@@ -7,116 +7,7 @@ own rules ("your", "previous", "all of the above"), not a rule ("ignore a rule o
 
 import re
 
-#: Verbs that wave something aside, then what is waved aside, by language; in between at most some
-#: words. Both orders, since languages differ.
-WAVED = {
-    "de": (
-        r"ignorier\w*|vergiss|vergessen sie|missachte\w*|umgeh\w*|befolge .{0,20}nicht|"
-        r"setze? dich [uü]ber|halte dich nicht|beachte .{0,30}nicht|streich\w*",
-        r"(?:deine|alle|bisherige|vorherige|obige|frühere|ursprüngliche|die|gegebene)\w* "
-        r"(?:\w+ )?(?:anweisung\w*|regeln?|vorgaben?|instruktion\w*|richtlinien?|systemprompt)|"
-        r"(?:was|alles).{0,20}(?:davor|vorher|oben)",
-    ),
-    "fr": (
-        r"ignor(?:e|ez|er)|oubli(?:e|ez|er)|ne (?:suis|suivez|tiens|tenez)|contourne\w*|"
-        r"fais abstraction|faites abstraction|laisse tomber|moque-toi",
-        r"(?:tes|vos|toutes|ces|les) (?:\w+ )?(?:instructions?|consignes?|r[eè]gles?|directives?)|"
-        r"(?:instructions?|consignes?|r[eè]gles?|directives?) (?:pr[eé]c[eé]dent|ci-dessus)|"
-        r"invite syst[eè]me|ce qui pr[eé]c[eè]de",
-    ),
-    "es": (
-        r"ignor(?:a|e|en|ar)|olvid(?:a|e|en|ar|ate)|omit(?:e|a|ir)|hagas caso|haz caso omiso|"
-        r"no sigas|descarta|pasa por alto",
-        r"(?:tus|sus|todas|las|los|estas|esas) (?:\w+ )?(?:instrucci[oó]n(?:es)?|reglas?|"
-        r"indicaciones|directrices|[oó]rdenes|normas)|lo anterior",
-    ),
-    "it": (
-        r"ignor(?:a|ate|are)|dimentica\w*|non seguire|trascura|lascia perdere|non tenere conto",
-        r"(?:tue|tutte|le|queste) (?:\w+ )?(?:istruzion[ei]|regol[ae]|direttive|indicazioni)|"
-        r"quanto sopra",
-    ),
-    "pt": (
-        r"ignor(?:e|a|em|ar)|esque[çc]a\w*|desconsidere|n[aã]o siga|n[aã]o leve em conta|"
-        r"deixe de lado",
-        r"(?:suas|tuas|todas|as|essas|estas) (?:\w+ )?(?:instru[çc](?:[aã]o|[oõ]es)|regras?|"
-        r"diretrizes|orienta[çc][oõ]es)",
-    ),
-    "nl": (
-        r"negeer|vergeet|volg .{0,20}niet|trek je niets aan|lap .{0,20}aan je laars",
-        r"(?:je|jouw|alle|de|deze) (?:\w+ )?(?:instructies?|regels?|richtlijnen|aanwijzingen)",
-    ),
-    "pl": (
-        r"zignoruj|ignoruj|zapomnij|pomi[nń]|nie zwracaj uwagi|nie przestrzegaj",
-        r"(?:wszystki\w+|swoi\w+|wcze[sś]niejsz\w+|poprzedni\w+|twoi\w+|o|na) (?:\w+ )?"
-        r"(?:instrukcj\w+|polece\w+|zasad\w*|regu[lł]\w*|wskaz[oó]w\w*)|"
-        r"(?:instrukcj\w+|polece\w+|zasad\w*) (?:wcze|poprz|powy)",
-    ),
-    "cs": (r"zapome[nň]|ignoruj|nedbej", r"pravid\w+|pokyn\w*|instrukc\w+"),
-    "ru": (
-        r"игнорируй\w*|проигнорируй\w*|забудь\w*|не обращай внимания|отбрось|не учитывай|"
-        r"не следуй|наплюй",
-        r"инструкци\w+|указани\w+|правил\w*|предписани\w+",
-    ),
-    "uk": (r"ігноруй\w*|проігноруй\w*|забудь\w*|не зважай", r"інструкці\w+|вказів\w+|правил\w*"),
-    "tr": (
-        r"yok say(?!ar)|g[oö]rmezden gel|unut|dikkate alma|uymadan|umursama",
-        r"talimat\w*|kural\w*|y[oö]nerge\w*|komut\w*",
-    ),
-    "sv": (
-        r"ignorera|gl[oö]m|strunta i|bortse fr[aå]n",
-        r"(?:dina|alla|tidigare|de) (?:\w+ )?(?:instruktioner\w*|regler\w*|anvisningar\w*)",
-    ),
-    "da": (
-        r"ignor[ée]r|glem|se bort fra",
-        r"(?:dine|alle|tidligere|de) (?:\w+ )?(?:instruktioner\w*|regler\w*|instrukser\w*)",
-    ),
-    "fi": (r"unohda|ohita|j[aä]t[aä] huomiotta|[aä]l[aä] v[aä]lit[aä]", r"ohje\w*|s[aä][aä]nn\w*"),
-    "ro": (r"ignor[aă]|uit[aă]|nu ține cont", r"instruc[tț]iuni\w*|regul\w+"),
-    "hu": (r"figyelmen k[ií]v[uü]l|felejts\w*|hagyd", r"utas[ií]t[aá]s\w*|szab[aá]ly\w*"),
-    "el": (r"αγν[οό]ησ\w+|ξ[εέ]χασ\w+|παρ[αά]βλεψ\w+", r"οδηγ[ιί]ες|καν[οό]νες|εντολ[εέ]ς"),
-    "he": (r"תתעלם|התעלם|תשכח|שכח", r"ההוראות|הוראות|הכללים|כללים|ההנחיות"),
-    "zh": (
-        r"忽略|无视|忘记|忘掉|不要遵守|不要理会|别管|忽視|無視|忘記",
-        r"指令|指示|规则|規則|提示词|提示詞|设定",
-    ),
-    "ja": (r"無視し|無視す|忘れて|忘れろ|従わない|従うな", r"指示|命令|ルール|規則|プロンプト"),
-    "ko": (r"무시해|무시하고|무시하라|잊어|잊으|따르지 마", r"지시|명령|규칙|지침|프롬프트"),
-    "ar": (r"تجاهل|انس[َى]?|لا تتبع", r"التعليمات|تعليماتك|القواعد|الأوامر|التوجيهات"),
-    "hi": (r"अनदेखा|नज़रअंदाज़|भूल जा", r"निर्देश\w*|नियम\w*|आदेश\w*"),
-    "vi": (r"bỏ qua|quên|phớt lờ", r"hướng dẫn|chỉ thị|quy tắc|chỉ dẫn|lệnh trước"),
-    "id": (r"abaikan|lupakan|jangan ikuti", r"instruksi|perintah|aturan|petunjuk"),
-}
-#: What is waved aside begins with one of these, by language: quick to look for.
-STEMS = {
-    "de": ("anweis", "regel", "vorgab", "instruk", "richtlin", "systempr", "davor", "vorher", "oben"),
-    "fr": ("instruct", "consigne", "regle", "règle", "directive", "invite", "ce qui"),
-    "es": ("instruc", "regla", "indicac", "directri", "orden", "órden", "norma", "anterior"),
-    "it": ("istruz", "regol", "direttiv", "indicaz", "sopra"),
-    "pt": ("instru", "regra", "diretriz", "orienta"),
-    "nl": ("instruct", "regel", "richtlijn", "aanwijz"),
-    "pl": ("instruk", "polece", "zasad", "regu", "wskaz"),
-    "cs": ("pravid", "pokyn", "instrukc"),
-    "ru": ("инструк", "указан", "правил", "предпис"),
-    "uk": ("інструк", "вказів", "правил"),
-    "tr": ("talimat", "kural", "yönerge", "yonerge", "komut"),
-    "sv": ("instruk", "regler", "anvis"),
-    "da": ("instruk", "regler"),
-    "fi": ("ohje", "sään", "saan"),
-    "ro": ("instruc", "regul"),
-    "hu": ("utas", "szab"),
-    "el": ("οδηγ", "κανό", "καν", "εντολ"),
-    "he": ("הורא", "כללי", "ההנחיות"),
-    "zh": ("指", "规", "規", "提示", "设定"),
-    "ja": ("指示", "命令", "ルール", "規則", "プロンプト"),
-    "ko": ("지시", "명령", "규칙", "지침", "프롬프트"),
-    "ar": ("تعليمات", "القواعد", "الأوامر", "التوجيهات"),
-    "hi": ("निर्देश", "नियम", "आदेश"),
-    "vi": ("hướng dẫn", "chỉ", "quy tắc", "lệnh"),
-    "id": ("instruksi", "perintah", "aturan", "petunjuk"),
-}
-#: Scripts that set no blanks between words, or none that a word border would be seen at.
-UNSPACED = ("zh", "ja", "ko", "ar", "hi", "he")
-GAP = r"[^.!?\n]{0,50}?"
+from twin.text.injection_words import GAP
 
 #: The model's own instructions, in English: by whose they are or where they stand.
 _OWN = (
@@ -153,9 +44,11 @@ _RULES = (
 )
 
 _SHOW = (
-    r"(?:\b(?:reveal|print|show|repeat|output|display|tell me|give me|leak|recite|dump|write out|copy(?!_)|"
+    r"(?:\b(?:reveal|print|show|repeat|output|display|tell me|give me|leak|recite|dump|write out|"
+    r"copy(?!_)|"
     r"translate|summari[sz]e|encode|spell out|return|quote|list|put|send me|read aloud|reads aloud|"
-    r"paste|disclose|what (?:is|are|was|were)(?= (?:your|the (?:exact|full|hidden|initial|original|value))\b)|"
+    r"paste|disclose|what (?:is|are|was|were)(?= (?:your|the (?:exact|full|hidden|initial|"
+    r"original|value))\b)|"
     r"begin|start|continue with|complete|"
     r"zeig\w*|gib|verrate\w*|nenne\w*|wie lautet|was (?:steht|ist)|"
     r"montre\w*|r[eé]v[eè]le\w*|affiche\w*|donne|quel(?:le)? est|muestra\w*|revela\w*|dime|"
@@ -166,7 +59,8 @@ _SHOW = (
 _HIDDEN = (
     r"(?:(?:your|the) (?:(?:exact|full|raw|whole|complete|hidden|secret|initial|original|"
     r"confidential|text of|contents? of|first|last|second|half|sentence|part|words?|of|your|the|"
-    r"assistant'?s?) )*(?:system ?)?(?:prompt|system message|instructions|directives|context window|"
+    r"assistant'?s?) )*(?:system ?)?(?:prompt|system message|instructions|directives|"
+    r"context window|"
     r"memory)\b|"
     r"(?:hidden|secret|confidential|original|initial) (?:instructions|prompt)|"
     r"(?:text|words|everything|anything|all|line) (?:\w+ )?(?:above|before (?:this|the|it))|"
@@ -174,7 +68,8 @@ _HIDDEN = (
     r"(?:vos|tes) (?:instructions|consignes)|(?:ton|votre) (?:prompt|invite)|"
     r"tus instrucciones|tu prompt|(?:le tue|tue) istruzioni|(?:il )?tuo prompt|"
     r"seu prompt|suas instru[çc][oõ]es|je (?:systeem)?prompt|systeemprompt|"
-    r"sw[oó]j\w* (?:prompt|instrukcj\w+)|(?:свои|твои|системн\w+|сво[йе]) (?:\w+ )?(?:инструкции|промпт)|"
+    r"sw[oó]j\w* (?:prompt|instrukcj\w+)|(?:свои|твои|системн\w+|сво[йе]) (?:\w+ )?(?:инструкции|"
+    r"промпт)|"
     r"systemprompt|prompt (?:de |di )?sist?t?[eè]m\w*|"
     r"系统提示|系統提示|提示词|システムプロンプト|시스템 프롬프트|sistem (?:istemi\w*|promptu\w*)|"
     r"تعليماتك|सिस्टम प्रॉम्प्ट)"
@@ -187,7 +82,8 @@ _SECRETS = (
 )
 _ORDER = (
     r"(?:(?:must|shall|should|have to|has to|needs? to|(?:is|are) required to) (?:not |now |also |"
-    r"first |all |then )*)(?:say|ignore|answer|reply|tell|print|reveal|include|add|load|send|praise|"
+    r"first |all |then )*)(?:say|ignore|answer|reply|tell|print|reveal|include|add|load|send|"
+    r"praise|"
     r"claim|disregard|refuse|treat|end|list|recommend|respond|discard|apply|stop|forget|obey|write|"
     r"instruct|show|repeat|encode|append|use only|switch|mention)"
 )
@@ -196,7 +92,8 @@ _MODEL = (
     r"ai (?:models?|agents?|readers?|systems?|summari[sz]ers?)|models?|bots?)"
 )
 _DO = (
-    r"(?:ignore|disregard|forget|say|tell|reply|answer only|respond|reveal|print|claim|praise|ask the|"
+    r"(?:ignore|disregard|forget|say|tell|reply|answer only|respond|reveal|print|claim|praise|"
+    r"ask the|"
     r"add|include|append|encode|list|do not|never|always|stop|drop|please|when|whenever|your|send|"
     r"use only|instruct|i will|sure|end|show|write|refuse|call|forward|obey|switch)"
 )
@@ -210,7 +107,8 @@ _THEIRS = (
     r"names?|answers?|talked|quote)"
 )
 _SENSITIVE = (
-    r"(?:(?:user|reader)(?:'?s)?|conversation|prompt|secret|key|password|context|passages?|everything|"
+    r"(?:(?:user|reader)(?:'?s)?|conversation|prompt|secret|key|password|context|passages?|"
+    r"everything|"
     r"answer|(?:the|all) questions?|above|sources|name|data|chat|session)"
 )
 _PLACE = r"(?:(?:https?|ftp)://|www\.|!\[|\burl\b|\bwebhook\b|\bquery string\b|\blink\b|\S@\S)"
@@ -223,7 +121,7 @@ RULES: dict[str, re.Pattern[str]] = {
             r"</?(?:system|instructions?|passage)>|"
             r"^[ \t]*#{2,}[ \t]*(?:new |updated )?(?:system|instructions?)\b|"
             r"#{2,} {0,3}(?:system|instructions?) {0,3}:|"
-            r"^[ \t]*(?:system|assistant) {0,3}:(?! (?:unit|linux|windows|macos|darwin)\b)|"
+            r"(?:^[ \t]*|[.!?>]\s+)(?:system|assistant) {0,3}:(?! (?:unit|linux|windows|macos|darwin)\b)|"
             r"\[(?:system|ai instructions?)\]|"
             r"\b(?:begin|end|start) (?:system )?override\b|\bsystem override\b|"
             r"\bignore_rules\b"
@@ -231,7 +129,8 @@ RULES: dict[str, re.Pattern[str]] = {
         "another role": (
             r"\byou are (?:now|no longer)\b|\byou have been (?:jailbroken|freed|unlocked)|"
             r"\bfrom (?:now|here) on,? (?:in \w+ \w+ \w+, )?(?:you|act|respond|reply|speak)\b|"
-            rf"\b(?:act|behave|respond|pretend|answer|speak|imagine|you are|you have|be|are|play|as|"
+            rf"\b(?:act|behave|respond|pretend|answer|speak|imagine|you are|you have|be|are|play|"
+            rf"as|"
             rf"like|with|there are|i have|an ai)\b[^.\n]{{0,60}}\b{_FREE}|"
             r"\bact (?:like|as) (?:a|an|my|if) (?:terminal|shell|linux|interpreter|different|new|"
             r"personal|unaligned)|"
@@ -259,7 +158,8 @@ RULES: dict[str, re.Pattern[str]] = {
             r"\bdoes not apply in this (?:chat|conversation)"
         ),
         "free of rules, in other languages": (
-            r"ohne (?:jed\w+ |jeglich\w+ )?(?:einschränkung|regel|beschränkung)|keine(?:rlei)? regeln|"
+            r"ohne (?:jed\w+ |jeglich\w+ )?(?:einschränkung|regel|beschränkung)|"
+            r"keine(?:rlei)? regeln|"
             r"regeln gelten .{0,20}nicht|"
             r"sans (?:aucune )?(?:restriction|r[eè]gle|limite|filtre)|plus (?:aucune|de) r[eè]gle|"
             r"sin (?:ning\w+ )?(?:restricci|regla|l[ií]mite|filtro)|no tuvieras reglas|"
@@ -272,7 +172,8 @@ RULES: dict[str, re.Pattern[str]] = {
             r"没有(?:任何)?(?:限制|规则)|不受限制|无限制地|制限(?:なし|のない)|ルール(?:なし|のない)|"
             r"제한 ?없|규칙 ?없|(?:بدون|بلا) (?:أي )?(?:قيود|قواعد)|बिना किसी (?:नियम|प्रतिबंध)|"
             r"không (?:có )?(?:quy tắc|giới hạn|hạn chế)|tanpa (?:batasan|aturan)|"
-            r"utan (?:regler|begr[aä]nsning)|uden (?:regler|begr[aæ]nsning)|ilman (?:s[aä][aä]nt|rajoit)|"
+            r"utan (?:regler|begr[aä]nsning)|uden (?:regler|begr[aæ]nsning)|ilman (?:s[aä][aä]nt|"
+            r"rajoit)|"
             r"f[aă]r[aă] (?:restric|reguli|limite)|χωρίς (?:κανόν|περιορισμ)|"
             r"(?:ללא|בלי) (?:הגבלות|כללים)|n[eé]lk[uü]l (?:szab[aá]ly|korl[aá]t)"
         ),
@@ -280,7 +181,8 @@ RULES: dict[str, re.Pattern[str]] = {
             rf"{_SHOW}{GAP}{_HIDDEN}|{_HIDDEN}{GAP}"
             r"(?:显示|输出|告诉|发给|表示して|見せて|教えて|보여|출력|알려|zeigen|ausgeben|anzeigen|yaz|"
             r"göster|दिखा|اكتب)|"
-            r"\b(?:prompt|instructions|context|system message)\b[^.,\n]{0,60}\b(?:verbatim|word for "
+            r"\b(?:prompt|instructions|context|system message)\b[^.,\n]{0,60}\b(?:verbatim|"
+            r"word for "
             r"word|word by word|in full|letter by letter)\b|"
             r"\bwhat were you told\b|\binstructions did (?:the|your) developers? give you\b|"
             r"\b(?:stands?|is|written) in your (?:system )?prompt\b|\byour hidden \w+|"
@@ -304,7 +206,8 @@ RULES: dict[str, re.Pattern[str]] = {
             rf"(?:\b(?:show|list|tell|give|print|repeat|quote|go back|reveal|add|dump|"
             r"(?:which|what)[^.!?\n]{0,25}\bdid)\b)"
             rf"[^.!?\n]{{0,60}}?{_OTHERS}[^.!?\n]{{0,30}}?\b{_THEIRS}|"
-            rf"\b(?:show|list|tell|give|print|repeat|quote|go back|reveal|add|dump)\b[^.!?\n]{{0,60}}?"
+            rf"\b(?:show|list|tell|give|print|repeat|quote|go back|reveal|add|"
+            rf"dump)\b[^.!?\n]{{0,60}}?"
             rf"\b{_THEIRS}[^.!?\n]{{0,40}}?{_OTHERS}|"
             r"\bconversations? (?:that )?you had before\b|\bwith the other user\b|"
             r"\b(?:person|user|one) before me\b|\bkey of another\b|"
@@ -312,7 +215,8 @@ RULES: dict[str, re.Pattern[str]] = {
             r"(?:questions|conversations?) des autres|autres utilisateurs|usuario anterior|"
             r"otros usuarios|utenti? precedent|altri utenti|usu[aá]rio anterior|outros usu[aá]rios|"
             r"vorige gebruiker|andere gebruikers|innych u[zż]ytkownik|других пользовател|"
-            r"предыдущ\w+ пользовател|其他用户|上一个用户|前のユーザー|他のユーザー|다른 사용자|이전 사용자|"
+            r"предыдущ\w+ пользовател|其他用户|上一个用户|前のユーザー|他のユーザー|"
+            r"다른 사용자|이전 사용자|"
             r"المستخدمين الآخرين|दूसरे उपयोगकर्ता"
         ),
         "sends something away": (
@@ -321,23 +225,28 @@ RULES: dict[str, re.Pattern[str]] = {
             rf"\b{_SENSITIVE}s?\b[^.\n]{{0,60}}?{_PLACE}|"
             rf"\b(?:append|embed|render|load|show|include|end every answer with)\b[^.\n]{{0,40}}"
             r"(?:\[|!\[|https?://)[^\n]{0,120}(?:[?&]\w*=|/n\b|link|image|evil)|"
-            r"\[[^\]\n]{0,80}\]\([^)\s]{0,100}[?&][^)\s]{0,100}=\s{0,3}(?:\{|<|\[|\$|%7b|[A-Z_]{4,})|"
+            r"\[[^\]\n]{0,80}\]\([^)\s]{0,100}[?&][^)\s]{0,100}=\s{0,3}(?:\{|<|\[|\$|%7b|"
+            r"[A-Z_]{4,})|"
             r"!\[[^\]\n]{0,80}\]\((?:https?:)?//[^)\s]{0,100}[?&]|"
             r"https?://\S{1,200}[?&]\w{1,20}= ?(?:followed|with|and|$)"
         ),
         "speaks to the model": (
-            r"\b(?:note|message|instructions?|attention|important|reminder|notice|order)\b[^.\n]{0,20}"
+            r"\b(?:note|message|instructions?|attention|important|reminder|notice|"
+            r"order)\b[^.\n]{0,20}"
             r"\b(?:to|for) (?:the |any |all )?(?:ai|llms?|language models?|assistants?|chatbots?|"
             r"models? (?:being|reading)|model:|bots?)\b(?! in the registry)|"
-            r"\b(?:if|when) you(?:'re| are) (?:an? )?(?:ai|llm|language model|assistant|chatbot|bot)\b"
+            r"\b(?:if|when) you(?:'re| are) (?:an? )?(?:ai|llm|language model|assistant|chatbot|"
+            r"bot)\b"
             r"(?=,[^?\n]{0,200}(?:[.!]|$))|"
             r"\b(?:dear|hey|hello|attention),? (?:ai|llm|language model|assistant|chatbot)s?\b|"
-            r"\b(?:ai|llm|assistant|language model)s? (?:reading|processing|summari[sz]ing|answering "
+            r"\b(?:ai|llm|assistant|language model)s? (?:reading|processing|summari[sz]ing|"
+            r"answering "
             r"from) this\b|"
             rf"\b{_MODEL}\b[^.!?\n]{{0,80}}?\b{_ORDER}\b|"
             rf"(?:^|[.!?\n(<>\-]\s*){_MODEL}\s*[,:] *{_DO}\b|"
             r"\bto the (?:language )?model (?:reading|that reads|answering)\b|"
-            r"\b(?:whoever|any\w*|you)[^.\n]{0,30}(?:answers?|reads?|process\w*|summari[sz]\w+)[^.\n]"
+            r"\b(?:whoever|any\w*|you)[^.\n]{0,30}(?:answers?|reads?|process\w*|"
+            r"summari[sz]\w+)[^.\n]"
             r"{0,20}\bthis (?:passage|page|text)\b[^.\n]{0,30}\b(?:must|should)|"
             r"\byou, the ai\b|\bas an ai model you\b|\bwhen this passage is retrieved\b|"
             r"\bthe (?:assistant|model) shall\b"
@@ -365,8 +274,9 @@ CUES: dict[str, tuple[str, ...]] = {
     "sends something away": ("http", "ftp:", "www.", "![", "](", "url", "webhook", "link", "@",
                              "query"),
     "asks for what is another's": (
-        *("user", "people", "person", "customer", "caller", "visitor", "reader", "everyone", "utente"),
-        *("before", "another", "nutzer", "fragen", "autres", "usuari", "utent", "usuári", "gebruik"),
+        *("user", "people", "person", "customer", "caller", "visitor", "reader", "everyone"),
+        *("before", "another", "nutzer", "fragen", "autres", "usuari", "utent", "usuári"),
+        *("gebruik",),
         *("użytk", "uzytk", "пользов", "用户", "ユーザー", "사용자", "المستخدم", "उपयोगकर्ता"),
     ),
     "speaks to the model": ("ai", "llm", "model", "assistant", "bot", "this pa", "this text"),
@@ -375,7 +285,8 @@ CUES: dict[str, tuple[str, ...]] = {
 #: Only in what is quoted (pages, titles, feedback): in a question these are fair wishes.
 QUOTED: dict[str, re.Pattern[str]] = {
     "orders an answer": re.compile(
-        r"\b(?:reply|respond|answer) (?:only )?with (?:only )?the word|\b(?:answer|reply) only with\b|"
+        r"\b(?:reply|respond|answer) (?:only )?with (?:only )?the word|\b(?:answer|"
+        r"reply) only with\b|"
         r"\b(?:reply|respond) only\b|"
         r"\bthe (?:right|correct) answer is to (?:send|reveal|ignore)|"
         r"\bi am dan\b|\byou must (?:disregard|ignore|say)\b|"
@@ -387,7 +298,8 @@ QUOTED: dict[str, re.Pattern[str]] = {
 #: An order in English to wave the model's rules aside, and the same asked about ("how do I …").
 ASIDE = re.compile(
     rf"\b{_ASIDE}\b[^.!?\n]{{0,25}}?\b{_GIVEN}|\b{_OWN} [^.!?\n]{{0,20}}?(?:to one side|aside)\b|"
-    rf"\b(?:ignore|disregard|forget) (?:the )?(?:rules|instructions|passages|question)\b(?! of| for)|"
+    rf"\b(?:ignore|disregard|forget) (?:the )?(?:rules|instructions|passages|question)\b(?! of|"
+    rf" for)|"
     r"\bdrop (?:every|any|all|your) \w+|\bforget everything\b",
     re.IGNORECASE,
 )
@@ -399,8 +311,10 @@ SQUEEZED = re.compile(
 )
 #: Who asks how to do something orders nothing.
 ASKING = re.compile(
-    r"\s*(?:and |so |but )?(?:how|when|why|where|which|should|can|could|may|must|does|do(?! not)|did|is|are|"
-    r"who|what (?:happens|is))\b[^.!?\n]{0,25}?\b(?:i|we|the(?! (?:assistant|model))|an?|one|it|they|"
+    r"\s*(?:and |so |but )?(?:how|when|why|where|which|should|can|could|may|must|does|do(?! not)|"
+    r"did|is|are|"
+    r"who|what (?:happens|is))\b[^.!?\n]{0,25}?\b(?:i|we|the(?! (?:assistant|model))|an?|one|it|"
+    r"they|"
     r"there|somebody|users?|debug|developer|(?:other|previous) users?)\b",
     re.IGNORECASE,
 )
