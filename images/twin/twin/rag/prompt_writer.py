@@ -17,6 +17,7 @@ from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Message, SamplingParams
 from twin.rag.context import fit_context
 from twin.rag.guardrails import Guardrails, record_examined, record_shown, redacted
+from twin.rag.parts import standalone
 from twin.rag.prompt import END_MARKS, build_messages, format_passage
 from twin.rag.query import Query
 from twin.rag.retrieve import Found
@@ -30,6 +31,11 @@ PROMPT_OVERHEAD_TOKENS = 120
 #: Text of more characters than this for each token of its budget is not even tokenized: prose has
 #: about four a token, and code with its indents fewer than ten.
 CHARACTERS_PER_TOKEN = 16
+
+#: Attribute of the span of a retrieval: the question that was searched for.
+SEARCHED = "twin.searched"
+#: Turns before the question that it may go on from, and characters of both that are searched for.
+FOLLOWED_TURNS, LONGEST_SEARCHED = 6, 2_000
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ class PromptWriter:
         # a threshold that nobody has looked at must not refuse it.
         found_by_itself = recipe.retrieval.min_score is None
         self._probe = recipe.serving.probe_question if found_by_itself else None
+        self._follow_ups = recipe.retrieval.follow_ups
         self._chat = chat
         self._retriever = retriever
         self._context_tokens = context_tokens
@@ -126,9 +133,12 @@ class PromptWriter:
         history = self._recent(examined.history, min(limits.max_history_tokens, room))
         room -= sum(self._chat.count_tokens(turn.content) for turn in history)
         with self._spans.span("retrieve", "RETRIEVER", query.question, parent) as span:
-            found = self.find(query)
-            # A later turn ("and why?") is about what was said before, which is not searched for.
-            answerable = found.answerable or bool(history) or query.question == self._probe
+            searched = self._searched(query, examined.history)
+            span.set_attribute(SEARCHED, searched.question)
+            found = self.find(searched)
+            # A later turn may be about what was said and not about what was written.
+            goes_on = bool(history) and (not self._follow_ups or searched != query)
+            answerable = found.answerable or goes_on or query.question == self._probe
             budget = min(limits.max_context_tokens, room)
             shown = self._guardrails.shown(found.passages if answerable else ())
             passages = fit_context(shown.passages, budget, self._chat.count_tokens)
@@ -138,6 +148,13 @@ class PromptWriter:
             record_shown(span, shown)
         messages, kept, ids = prompt
         return Prompt(messages, tuple(ids), tuple(kept), params, answerable, query.question)
+
+    def _searched(self, query: Query, history: Sequence[Turn]) -> Query:
+        """What is searched for: a later turn as a question that stands alone."""
+        if not self._follow_ups:
+            return query
+        question = standalone(query.question, history[-FOLLOWED_TURNS:])
+        return query.model_copy(update={"question": question[-LONGEST_SEARCHED:]})
 
     def _tokens_asked(self, instruction: str, most: int) -> int:
         if len(instruction) > CHARACTERS_PER_TOKEN * most:

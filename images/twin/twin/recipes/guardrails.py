@@ -22,8 +22,8 @@ class ClassifierSection(Section):
     name: Slug = Field(description="in metrics and traces")
     model: ModelName = Field(
         min_length=1,
-        description="a folder: a transformers sequence classifier, or a head over an embedder "
-        f"made by `twin rag train-guardrail` ({RELATIVE})",
+        description="folder of a transformers sequence classifier with weights in safetensors "
+        f"({RELATIVE})",
     )
     labels: tuple[str, ...] = Field(
         min_length=1, description="labels of the model that count as a hit, e.g. INJECTION"

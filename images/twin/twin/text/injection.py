@@ -69,6 +69,7 @@ def injections(text: str, *, quoted: bool = False) -> tuple[Injection, ...]:
     """
     found: dict[str, Injection] = {}
     for packed, form in forms(_ends(text)):
+        matches: Iterator[tuple[str, re.Match[str]]]
         if packed == "first letters":
             matches = ((WAVES, match) for match in SQUEEZED.finditer(form))
         elif packed and not _holds(form.lower(), _HIDDEN_CUES):
