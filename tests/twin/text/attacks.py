@@ -21,6 +21,7 @@ import yaml
 
 HERE = Path(__file__).parent
 DEVELOPMENT, REPORT = "development", "report"
+_FORCED = {"known": DEVELOPMENT, "kept": REPORT}
 
 
 @dataclass(frozen=True)
@@ -168,14 +169,29 @@ def harmless() -> list[Harmless]:
     return [Harmless(text, where, half_of(text)) for where, texts in data.items() for text in texts]
 
 
+def training_texts(questions: list[str]) -> dict[str, list[str]]:
+    """What a guardrail is trained on (`twin rag train-guardrail`): the half for development.
+
+    Args:
+        questions: that callers do ask, of which those of this half are taken.
+    """
+    honest = [*(each.text for each in harmless() if each.half == DEVELOPMENT), *questions]
+    return {
+        "attacks": [
+            each.text for each in attacks() if each.half == DEVELOPMENT and not each.packed
+        ],
+        "harmless": [text for text in honest if text not in questions or half_of(text) != REPORT],
+    }
+
+
 def _read(name: str, *, known: bool) -> Iterator[Attack]:
     data = yaml.safe_load((HERE / name).read_text("utf-8"))
     for kind, given in data.items():
         for harm, texts in given.items():
-            if harm == "where":
+            if harm in ("where", "half"):
                 continue
             for packed, text in _packed(kind, texts):
-                half = DEVELOPMENT if known else half_of(text)
+                half = DEVELOPMENT if known else given.get("half") or half_of(text)
                 yield Attack(text, kind, given["where"], harm, half, packed)
 
 

@@ -25,6 +25,7 @@ from twin.models.language_model import Generation
 from twin.rag.answer_guard import AnswerGuard, Leaving, guarded
 from twin.rag.citations import Citer, Citing
 from twin.rag.engine_writer import EngineWriter
+from twin.rag.guardrails import Guardrails
 from twin.rag.prompt_writer import Finder, FromMemory, Prompt, PromptWriter
 from twin.rag.query import AnswerPart, FoundPassages, Query
 from twin.rag.rerank import LANGUAGE_MODEL
@@ -38,6 +39,7 @@ from twin.rag.spans import (
     trace_id,
 )
 from twin.rag.support import SupportVerifier
+from twin.rag.text_classifiers import load_classifiers
 from twin.recipes import Recipe
 from twin.settings import Settings
 from twin.stores.index import open_index
@@ -90,12 +92,14 @@ def load_chain(
     if reader is not None:
         finder = make_retriever(recipe, reader, embedder, writer=writer)
     spans = AnswerSpans(lineage.model, lineage.version)
+    rails = recipe.serving.guardrails
     prompts = PromptWriter(
         recipe,
         chat,
         finder,
         context_tokens=engine.context_tokens,
         spans=spans,
+        guardrails=Guardrails(rails, load_classifiers(rails.classifiers, embedder)),
     )
     citer = Citer(SupportVerifier(embedder)) if recipe.serving.citations else None
     return Chain(

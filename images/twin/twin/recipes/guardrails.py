@@ -22,8 +22,8 @@ class ClassifierSection(Section):
     name: Slug = Field(description="in metrics and traces")
     model: ModelName = Field(
         min_length=1,
-        description="folder of a transformers sequence classifier with weights in safetensors "
-        f"({RELATIVE})",
+        description="folder of a transformers sequence classifier, or of a head over the recipe's "
+        f"embedder that `twin rag train-guardrail` has made ({RELATIVE})",
     )
     labels: tuple[str, ...] = Field(
         min_length=1, description="labels of the model that count as a hit, e.g. INJECTION"
