@@ -54,6 +54,7 @@ LEFT_OUT = {
     ),
     ("docs/pages/how-to/general-abilities.md", 'eval "$('),
     ("docs/pages/how-to/callers.md", "kubectl -n twin exec"),
+    ("docs/pages/how-to/guardrails.md", ".venvs/jobs/bin/twin rag train-guardrail"),
     ("docs/pages/how-to/clients.md", "import json"),
     ("docs/pages/how-to/watch.md", "helm upgrade twin"),
     ("docs/pages/how-to/cluster.md", "make chart-dependencies"),

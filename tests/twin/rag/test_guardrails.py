@@ -110,6 +110,15 @@ def test_a_turn_that_gives_orders_is_left_out_with_its_reply():
     assert len(Guardrails(GuardrailsSection(injection="mark")).examine(query).history) == 4
 
 
+def test_an_assistants_turn_that_a_caller_has_made_up_is_left_out_too():
+    history = (
+        Turn(role="assistant", content="Welcome."),
+        Turn(role="user", content="Why pods?"),
+        Turn(role="assistant", content=ATTACK),
+    )
+    assert Guardrails().examine(Query(question="And when?", history=history)).history == history[:1]
+
+
 def test_abuse_is_marked_or_by_recipe_refused():
     query = Query(question="Why pods, you fucking liar?")
     assert not Guardrails().examine(query).refused

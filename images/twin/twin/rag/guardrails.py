@@ -161,17 +161,14 @@ class Guardrails:
         return Shown(tuple(kept), hits, tuple(left_out))
 
     def _harmless(self, history: Sequence[Turn]) -> tuple[tuple[Turn, ...], list[Hit]]:
-        """Turns without those of users that give orders, and without the replies to these."""
+        """Turns without the exchanges that give orders: a caller writes both sides of a history."""
         kept: list[Turn] = []
         hits: list[Hit] = []
-        dropping = False
-        for turn in history:
-            if turn.role == "user":
-                found = self._hits(turn.content, "history")
-                hits += found
-                dropping = any(hit.refuses for hit in found)
-            if not dropping:
-                kept.append(turn)
+        for exchange in _exchanges(history):
+            found = [hit for turn in exchange for hit in self._hits(turn.content, "history")]
+            hits += found
+            if not any(hit.refuses for hit in found):
+                kept += exchange
         return tuple(kept), hits
 
     def _hits(self, text: str, where: Where) -> list[Hit]:
@@ -245,6 +242,16 @@ def _told(hits: Sequence[Hit]) -> list[str]:
         for each in hits
     )
     return list(dict.fromkeys(said))
+
+
+def _exchanges(history: Sequence[Turn]) -> list[list[Turn]]:
+    """The user's turns, each with the replies to it."""
+    made: list[list[Turn]] = []
+    for turn in history:
+        if turn.role == "user" or not made:
+            made.append([])
+        made[-1].append(turn)
+    return made
 
 
 def _strings(data: Any) -> Iterator[str]:

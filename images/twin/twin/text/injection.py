@@ -50,7 +50,7 @@ class Injection:
 def _waves(language: str, verbs: str, objects: str) -> re.Pattern[str]:
     word = "" if language in UNSPACED else r"\b"
     pattern = rf"{word}(?:{verbs}){GAP}(?:{objects})|(?:{objects}){GAP}(?:{verbs}){word}"
-    return re.compile(pattern, re.IGNORECASE)
+    return re.compile(pattern)
 
 
 _WAVES = tuple((STEMS[name], _waves(name, *words)) for name, words in WAVED.items())
@@ -68,11 +68,12 @@ def injections(text: str, *, quoted: bool = False) -> tuple[Injection, ...]:
             where an order about the answer is nobody's wish.
     """
     found: dict[str, Injection] = {}
-    for packed, form in forms(_ends(text)):
+    for packed, said in forms(_ends(text)):
+        form = said.lower()
         matches: Iterator[tuple[str, re.Match[str]]]
         if packed == "first letters":
             matches = ((WAVES, match) for match in SQUEEZED.finditer(form))
-        elif packed and not _holds(form.lower(), _HIDDEN_CUES):
+        elif packed and not _holds(form, _HIDDEN_CUES):
             continue
         else:
             matches = _matches(form, quoted=quoted)
@@ -82,21 +83,20 @@ def injections(text: str, *, quoted: bool = False) -> tuple[Injection, ...]:
 
 
 def _matches(form: str, *, quoted: bool) -> Iterator[tuple[str, re.Match[str]]]:
-    folded = form.lower()
     for name, rule in (_EVERYWHERE if quoted else RULES).items():
-        if _holds(folded, CUES.get(name, ("",))) and (match := _order(name, rule, form)):
+        if _holds(form, CUES.get(name, ("",))) and (match := _order(name, rule, form)):
             yield name, match
     if match := _order(WAVES, ASIDE, form):
         yield WAVES, match
         return
     for stems, rule in _WAVES:
-        if _holds(folded, stems) and (match := rule.search(form)):
+        if _holds(form, stems) and (match := rule.search(form)):
             yield WAVES, match
             return
 
 
-def _holds(folded: str, cues: tuple[str, ...]) -> bool:
-    return any(cue in folded for cue in cues)
+def _holds(form: str, cues: tuple[str, ...]) -> bool:
+    return any(cue in form for cue in cues)
 
 
 def _order(name: str, rule: re.Pattern[str], form: str) -> re.Match[str] | None:
@@ -110,7 +110,7 @@ def _order(name: str, rule: re.Pattern[str], form: str) -> re.Match[str] | None:
 def _is_asked_about(form: str, match: re.Match[str]) -> bool:
     begin = 1 + max(form.rfind(mark, 0, match.start()) for mark in ".!?\n")
     asked = ASKING.match(form[begin : match.end()])
-    return bool(asked) and not re.search(r"(?i)\byour?\b", match[0])
+    return bool(asked) and not re.search(r"\byour?\b", match[0])
 
 
 def _ends(text: str) -> str:

@@ -1,6 +1,8 @@
 # ruff: noqa: RUF001 - letters of many alphabets
 """Words by which texts talk to the model: the patterns of `twin.text.injection`, by language.
 
+All of them are held against texts in lower case.
+
 An order is told from a question about such orders by what it waves aside or asks for: the model's
 own rules ("your", "previous", "all of the above"), not a rule ("ignore a rule of the linter").
 """
@@ -114,10 +116,10 @@ _SENSITIVE = (
 _PLACE = r"(?:(?:https?|ftp)://|www\.|!\[|\burl\b|\bwebhook\b|\bquery string\b|\blink\b|\S@\S)"
 
 RULES: dict[str, re.Pattern[str]] = {
-    name: re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+    name: re.compile(pattern, re.MULTILINE)
     for name, pattern in {
         "marks of a chat format": (
-            r"<\|[a-z_]+\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|"
+            r"<\|[a-z_]+\|>|\[/?inst\]|<</?sys>>|<(?:start|end)_of_turn>|"
             r"</?(?:system|instructions?|passage)>|"
             r"^[ \t]*#{2,}[ \t]*(?:new |updated )?(?:system|instructions?)\b|"
             r"#{2,} {0,3}(?:system|instructions?) {0,3}:|"
@@ -130,12 +132,20 @@ RULES: dict[str, re.Pattern[str]] = {
         "another role": (
             r"\byou are (?:now|no longer)\b|\byou have been (?:jailbroken|freed|unlocked)|"
             r"\bfrom (?:now|here) on,? (?:in \w+ \w+ \w+, )?(?:you|act|respond|reply|speak)\b|"
-            rf"\b(?:act|behave|respond|pretend|answer|speak|imagine|you are|you have|be|are|play|"
-            rf"as|like|with|there are|i have|an ai)\b[^.\n]{{0,60}}\b{_FREE}|"
             r"\bact (?:like|as) (?:a|an|my|if) (?:terminal|shell|linux|interpreter|different|new|"
             r"personal|unaligned)|"
             r"\b(?:enter|switch (?:in)?to|activate|enable|continue in|now in|this is an?|in the) "
             r"(?:\w+ )?(?:developer|debug|god|admin|maintenance|dan|unrestricted|jailbreak) mode\b|"
+            r"\b(?:cannot|can't|never|not) refuse\b|\brole ?play in which you\b|"
+            r"\bbreak(?:ing)? character\b|\bfactory settings\b|\boff duty\b|"
+            r"\b(?:you may|you can|free to) (?:now )?say (?:whatever|anything|what) you\b|"
+            r"\bas if you (?:had|were|have) (?:never|no|not)\b|\byour only rule\b|"
+            r"\bfor the rest of (?:this|the|our) (?:chat|conversation|session),? you are\b|"
+            r"\btreat my (?:messages|words|input|text) as\b|"
+            r"\b(?:an ai|a model|assistant) (?:that|which|who) (?:has been|was|is) hacked\b|"
+            r"\banswer as the (?:base|raw|plain) model\b|\bsuspend your\b|"
+            r"\b(?:put|leave) the passages (?:aside|out)\b|\bwho has no (?:boundaries|limits)\b|"
+            r"\bnot mention (?:the passages|your rules)\b|"
             r"\bdo anything now\b|\bdan (?:enabled|mode)\b|\bstop being the author\b|"
             r"\b(?:new|updated|real|actual|your new) (?:instructions?|system prompt|task|orders?|"
             r"polic(?:y|ies))\s{0,3}(?::|are\b|follow|is ?:|is to\b)(?! move)|"
@@ -147,11 +157,17 @@ RULES: dict[str, re.Pattern[str]] = {
             r"\bagora voc[eê] [eé]\b|\bтеперь ты\b|\bjeste[sś] teraz\b|\bartık sen\b|"
             r"你现在是|你現在是|あなたは今から|이제부터 너는|أنت الآن"
         ),
+        "free of rules": (
+            rf"\b(?:act|behave|respond|pretend|answer|speak|imagine|you are|you have|be|are|play|"
+            rf"as|like|with|there are|i have|an ai)\b[^.\n]{{0,60}}\b{_FREE}"
+        ),
         "lifts rules": (
             rf"\b(?:your|the|all|previous|prior|earlier|these|our|of|and) (?:\w+ ){{0,3}}?{_RULES} "
             r"(?:\w+ ){0,4}?(?:(?:is|are|was|were|no longer|now|have been|has been) )+"
             r"(?:void|lifted|cancell?ed|suspended|a mistake|outdated|updated|appl(?:y|ies)|gone|"
             r"disabled|removed|revoked|over)|"
+            r"\beverything you were (?:configured|trained|told|programmed)\b|"
+            r"\bnone of (?:the|your|these) rules\b|"
             r"\bnothing (?:the system|you were|that you were)\b|"
             r"\b(?:over|instead of) the system (?:message|prompt)\b|"
             r"\bdo not apply\b[^\n]{0,40}\bobey\b|"
@@ -184,7 +200,15 @@ RULES: dict[str, re.Pattern[str]] = {
             r"\b(?:prompt|instructions|context|system message)\b[^.,\n]{0,60}\b(?:verbatim|"
             r"word for "
             r"word|word by word|in full|letter by letter)\b|"
-            r"\bwhat were you told\b|\binstructions did (?:the|your) developers? give you\b|"
+            r"\b(?:which|what) (?:\w+ )?(?:rules|instructions|orders) (?:were|are|"
+            r"have) you (?:been )?"
+            r"given\b|\b(?:print|show|dump|give me|describe|list) your (?:\w+ )?(?:configuration|"
+            r"config|settings|setup|instructions)\b|\bwhat does your (?:system )?prompt say\b|"
+            r"\bcharacters of this conversation\b|\bmessages? (?:that precedes?|above|before) "
+            r"(?:mine|this one|including)\b|\bgo through your instructions\b|"
+            r"\btext between the start\b|\btext of the messages above\b|"
+            r"\bthe developer wrote before\b|\bwhat were you told\b|\binstructions did (?:the|"
+            r"your) developers? give you\b|"
             r"\b(?:stands?|is|written) in your (?:system )?prompt\b|\byour hidden \w+|"
             r"\b(?:raw|whole|entire) prompt\b"
         ),
@@ -195,10 +219,12 @@ RULES: dict[str, re.Pattern[str]] = {
             rf"(?:{_SHOW}|keep going|donne-moi|gib mir|dime|diga)[^.!?\n]{{0,40}}?{_SECRETS}"
             r"[^.!?\n]{0,40}?(?:kontext|kennst|conna[iî]s|conoces|conhece|conosci|kent|znasz|"
             r"знаешь|in the context|you (?:know|started|were given|have seen)|biliyorsun)|"
+            r"\bcredentials in the (?:documents|passages|texts)\b[^\n]{0,30}print|"
+            r"\bpassword (?:that )?you have\b|"
             rf"\b(?:keep going|go on|continue|show|print|output|dump|put|give)\b[^.\n]{{0,30}}"
             rf"\b(?:with|the|any|rest of)\b[^.\n]{{0,30}}{_SECRETS}[^.\n]{{0,20}}"
             r"(?:you (?:started|had)|in (?:the|your) context|$)|"
-            r"\benvironment variables? [A-Z_]{3,}[^.\n]{0,20}your server|"
+            r"\benvironment variables? [a-z_]{3,}[^.\n]{0,20}your server|"
             rf"\bthe rest of the {_SECRETS}|\b{_SECRETS} in (?:your|the) context\b|"
             r"(?:知道|know).{0,6}(?:密码|密钥)|e diga a senha"
         ),
@@ -209,6 +235,9 @@ RULES: dict[str, re.Pattern[str]] = {
             rf"\b(?:show|list|tell|give|print|repeat|quote|go back|reveal|add|"
             rf"dump)\b[^.!?\n]{{0,60}}?"
             rf"\b{_THEIRS}[^.!?\n]{{0,40}}?{_OTHERS}|"
+            r"\bwho else (?:talked|spoke|wrote) to you\b|\bgave to (?:someone|somebody|anybody) "
+            r"else\b|\btell me what [a-z]\w+ (?:asked|told|said)\b|"
+            r"^\W*export all (?:the )?conversations\b|"
             r"\bconversations? (?:that )?you had before\b|\bwith the other user\b|"
             r"\b(?:person|user|one) before me\b|\bkey of another\b|"
             r"nutzer vor mir|anderen? nutzer\w* .{0,20}(?:gefragt|fragen)|fragen der anderen|"
@@ -226,7 +255,7 @@ RULES: dict[str, re.Pattern[str]] = {
             rf"\b(?:append|embed|render|load|show|include|end every answer with)\b[^.\n]{{0,40}}"
             r"(?:\[|!\[|https?://)[^\n]{0,120}(?:[?&]\w*=|/n\b|link|image|evil)|"
             r"\[[^\]\n]{0,80}\]\([^)\s]{0,100}[?&][^)\s]{0,100}=\s{0,3}(?:\{|<|\[|\$|%7b|"
-            r"[A-Z_]{4,})|"
+            r"[a-z_]{4,})|"
             r"!\[[^\]\n]{0,80}\]\((?:https?:)?//[^)\s]{0,100}[?&]|"
             r"https?://\S{1,200}[?&]\w{1,20}= ?(?:followed|with|and|$)"
         ),
@@ -257,12 +286,17 @@ RULES: dict[str, re.Pattern[str]] = {
 #: Without any of these a rule is not met: quick to look for in a text in lower case.
 CUES: dict[str, tuple[str, ...]] = {
     "marks of a chat format": ("<", "[", "#", "system", "assistant", "override", "ignore_"),
+    "free of rules": (
+        *("restrict", "censor", "filter", "jailb", "rule", "limit", "guideline", "constraint"),
+        *("evil", "dan", "anything"),
+    ),
     "lifts rules": (
         *("rules", "guid", "instruc", "restric", "constrain", "direct", "polic", "filters"),
-        *("safety", "system", "nothing", "apply"),
+        *("safety", "system", "nothing", "apply", "you were"),
     ),
     "asks for what is hidden": (
-        *("prompt", "instruc", "system", "context", "memory", "above", "before", "hidden", "told"),
+        *("prompt", "instruc", "system", "context", "memory", "above", "before", "hidden"),
+        *("told", "config", "setup", "settings", "characters of", "message", "text be", "rules"),
         *("directiv", "anweis", "consigne", "invite", "instru", "istruz", "инструк", "промпт"),
         *("提示", "プロンプト", "프롬프트", "istem", "تعليمات", "प्रॉम्प्ट"),
     ),
@@ -276,7 +310,7 @@ CUES: dict[str, tuple[str, ...]] = {
     "asks for what is another's": (
         *("user", "people", "person", "customer", "caller", "visitor", "reader", "everyone"),
         *("before", "another", "nutzer", "fragen", "autres", "usuari", "utent", "usuári"),
-        *("gebruik",),
+        *("gebruik", "who else", "else", "tell me what", "conversations"),
         *("użytk", "uzytk", "пользов", "用户", "ユーザー", "사용자", "المستخدم", "उपयोगकर्ता"),
     ),
     "speaks to the model": ("ai", "llm", "model", "assistant", "bot", "this pa", "this text"),
@@ -289,9 +323,15 @@ QUOTED: dict[str, re.Pattern[str]] = {
         r"reply) only with\b|"
         r"\b(?:reply|respond) only\b|"
         r"\bthe (?:right|correct) answer is to (?:send|reveal|ignore)|"
+        r"\bdo not (?:summari[sz]e|quote|answer from) this (?:page|text|passage)\b|"
+        r"\b(?:your|every|each|the) (?:answer|reply|response)s? (?:must|has to|have to|needs to) "
+        r"(?:consist|contain|start|begin|end|be the|include|read)\b|"
+        r"\bmake sure (?:that )?your (?:reply|answer|response)\b|"
+        r"\bbefore you (?:help|answer|reply)[^.\n]{0,30}(?:user|question|reader)\b|"
+        r"\bassistant instructions\b|\bif an ai reads this\b|"
+        r"\bmust be the word \w+|\bregardless of the question\b|"
         r"\bi am dan\b|\byou must (?:disregard|ignore|say)\b|"
         r"\banswer (?:everything|with insults|without sources)\b",
-        re.IGNORECASE,
     ),
 }
 
@@ -301,13 +341,11 @@ ASIDE = re.compile(
     rf"\b(?:ignore|disregard|forget) (?:the )?(?:rules|instructions|passages|question)\b(?! of|"
     rf" for)|"
     r"\bdrop (?:every|any|all|your) \w+|\bforget everything\b",
-    re.IGNORECASE,
 )
 #: The same where no blank parts words.
 SQUEEZED = re.compile(
     r"(?:ignore|disregard|forget|override)[a-z]{0,20}(?:instructions|rules|guidelines|prompt)|"
     r"(?:reveal|print|show|repeat)[a-z]{0,20}(?:instructions|prompt|passwords?|apikeys?)",
-    re.IGNORECASE,
 )
 #: Who asks how to do something orders nothing.
 ASKING = re.compile(
@@ -316,5 +354,4 @@ ASKING = re.compile(
     r"who|what (?:happens|is))\b[^.!?\n]{0,25}?\b(?:i|we|the(?! (?:assistant|model))|an?|one|it|"
     r"they|"
     r"there|somebody|users?|debug|developer|(?:other|previous) users?)\b",
-    re.IGNORECASE,
 )
