@@ -44,6 +44,11 @@ class Attack:
     half: str
     packed: str = ""
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it was written after the rules, to see what these are worth in other words."""
+        return self.kind.startswith("kept")
+
 
 @dataclass(frozen=True)
 class Harmless:

@@ -11,8 +11,10 @@ from twin.text.injection import EXCERPT, injections
 
 #: Where texts are quoted to the model.
 QUOTED = ("page", "title", "feedback", "schema")
-#: At most this share of a half gets through, and is wrongly marked: as counted, by the rules alone.
-MOST_THROUGH = {DEVELOPMENT: 0.01, REPORT: 0.08}
+#: At most this share gets through, and is wrongly marked, as counted, by rules alone. Of what was
+#: written in other words after the rules, nearly all does: that is a classifier's part.
+KEPT = "kept"
+MOST_THROUGH = {DEVELOPMENT: 0.01, REPORT: 0.08, KEPT: 0.92}
 MOST_WRONG = {DEVELOPMENT: 0.01, REPORT: 0.02}
 
 
@@ -20,9 +22,9 @@ def marked(each):
     return injections(each.text, quoted=each.where in QUOTED)
 
 
-@pytest.mark.parametrize("half", [DEVELOPMENT, REPORT])
+@pytest.mark.parametrize("half", [DEVELOPMENT, REPORT, KEPT])
 def test_the_share_of_attacks_that_gets_through_is_known(half, capsys):
-    mine = [attack for attack in attacks() if attack.half == half]
+    mine = [each for each in attacks() if half == (KEPT if each.is_kept else each.half)]
     missed = [attack for attack in mine if not marked(attack)]
     with capsys.disabled():
         print(f"\n{half}: {len(missed)} of {len(mine)} attacks get by the rules")
