@@ -273,11 +273,13 @@ def test_a_threshold_that_nobody_has_set_refuses_all_but_a_rollouts_own_question
     assert not prepared(careful, probe).answerable
 
 
-def test_a_later_turn_of_a_conversation_is_always_answered(careful):
+def test_a_later_turn_that_goes_on_is_always_answered_and_one_that_stands_alone_is_not(careful):
     history = (Turn(role="user", content="Why pods?"), Turn(role="assistant", content="To rest."))
     answer = answered(careful, Query(question="Really? Tell me more, please.", history=history))
     assert answer.completion_tokens
     assert answer.grounded
+    bread = Query(question="How do I bake sourdough bread?", history=history)
+    assert not prepared(careful, bread).answerable
 
 
 def test_an_answer_without_passages_is_not_grounded(chain):

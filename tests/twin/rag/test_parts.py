@@ -57,7 +57,8 @@ HISTORY = (
 @pytest.mark.parametrize(
     "question",
     ["And why?", "Why?", "How long is it kept?", "und warum?", "What about backups?", "为什么？",
-     "Tell me more", "Where do they lie?"],
+     "Tell me more", "Where do they lie?", "Really? Tell me more, please.", "In German, please",
+     "Thanks. Shorter, please!", "Repeat your last answer"],
 )  # fmt: skip
 def test_a_turn_that_leans_is_searched_with_the_question_before_it(question):
     assert leans(question)

@@ -35,8 +35,11 @@ _LEANS = re.compile(
     r"\s*(?:and|but|so|also|then|or|und|aber|et|mais|y|pero|e|ma|а|и|но)\b(?!\s*$)|"
     r"\s*(?:why|how so|how|when|where|since when|what else|really|warum|wieso|pourquoi|por qu[eé]|"
     r"perch[eé]|почему|为什么|なぜ|왜)\s*(?:not|nicht|pas|no)?\s*[?？]*\s*$|"
-    r"\s*(?:tell me more|more|go on|continue|explain|an example|for example|what about|how about|"
-    r"und|mehr|weiter|et pour|y para)\b",
+    r"\s*(?:(?:please )?(?:tell me more|more|go on|continue|explain|an example|for example|shorter|"
+    r"simpler|longer|again|rephrase|repeat|translate|summari[sz]e)|what about|how about|"
+    r"in (?:german|french|english|spanish|italian|other words|simple\w* words|short|detail)|"
+    r"thanks?|thank you|ok(?:ay)?|yes|no|und|mehr|weiter|et pour|y para)\b|"
+    r".*\b(?:last|previous|your) (?:answer|reply)\b",
     re.IGNORECASE,
 )
 _POINTS = re.compile(
@@ -93,7 +96,7 @@ def standalone(question: str, history: Sequence[Turn]) -> str:
 
 def leans(question: str) -> bool:
     """Whether a question needs an earlier one to be understood."""
-    if _LEANS.match(question):
+    if any(_LEANS.match(said) for said in re.split(r"(?<=[.!?？])\s+", question)):
         return True
     return _length(question) <= LEANING_WORDS and bool(_POINTS.search(question))
 
