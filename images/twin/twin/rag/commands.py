@@ -99,7 +99,7 @@ def train_guardrail(
     out: Annotated[Path, typer.Option(help="Folder that the guardrail is written to.")],
     wrongly: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the harmless texts that it may meet.")
-    ] = 0.01,
+    ] = 0.005,
 ) -> None:
     """Train a guardrail over the recipe's embedder that tells attacks from harmless texts.
 

@@ -26,7 +26,7 @@ FILE = "head.safetensors"
 LABEL = "INJECTION"
 FOLDS, SEED = 5, 0
 #: Strength of the regularisation (inverse), chosen by cross-validation among 1, 10 and 100.
-INVERSE_REGULARISATION = 10.0
+INVERSE_REGULARISATION = 1.0
 #: Characters of a text that are read: what an embedder sees of it.
 LONGEST = 2_000
 
