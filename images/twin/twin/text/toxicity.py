@@ -32,6 +32,13 @@ _PHRASES = (
 WORD = re.compile(rf"(?<!\w)(?:{_WORDS})(?!\w)", re.IGNORECASE)
 PHRASE = re.compile(rf"(?<![A-Za-z])(?:{_PHRASES})", re.IGNORECASE)
 
+#: The end of a text that may go on to such a phrase.
+PHRASE_GOES_ON = re.compile(
+    r"(?i)(?:^|\b)(?:(?:go )?(?:kill|hang|shoot)(?: your)?|i(?:'ll| will)(?: kill| hurt| rape)?|"
+    r"you(?: (?:should|deserve to|deserve|must))?|you(?:'re| are)(?: an?)?|shut(?: up,?)?|"
+    r"drop(?: dead,?)?|bring(?: dich)?|du(?: bist)?(?: ein)?|va(?: te)?) ?\Z"
+)
+
 
 def is_toxic(text: str) -> bool:
     """Whether a text holds an insult, a slur or a threat."""
