@@ -55,10 +55,11 @@ class RetrievalSection(Section):
     )
     expansion_queries: PositiveInt = Field(default=3, description="other wordings asked for")
     parts: PositiveInt = Field(
-        default=3,
+        default=1,
         le=8,
         description="questions that a question in several parts is searched by, at most; each part "
-        "by itself, told by rules. 1: it is searched as a whole",
+        "by itself, told by rules. 1: it is searched as a whole, since what parts gain is not "
+        "proven: tests/bench/test_parts.py measures it",
     )
     follow_ups: bool = Field(
         default=True,
