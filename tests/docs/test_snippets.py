@@ -56,6 +56,7 @@ LEFT_OUT = {
     ("docs/pages/how-to/general-abilities.md", 'eval "$('),
     ("docs/pages/how-to/callers.md", "kubectl -n twin exec"),
     ("docs/pages/how-to/prompts.md", ".venvs/jobs/bin/twin serving prompts register shorter.txt"),
+    ("docs/pages/how-to/guardrails.md", ".venvs/jobs/bin/twin rag train-guardrail"),
     ("docs/pages/how-to/clients.md", "import json"),
     ("docs/pages/how-to/rerank.md", ".venvs/jobs/bin/twin features train-reranker"),
     ("docs/pages/how-to/watch.md", "helm upgrade twin"),

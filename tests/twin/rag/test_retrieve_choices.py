@@ -244,3 +244,16 @@ class Backwards:
 
     def score(self, question, chunks):
         return list(range(len(chunks)))
+
+
+def test_a_question_in_parts_is_answered_from_the_best_of_each_part_in_turn(index, embedder):
+    parts = [f"What is said about {title}?" for title in list(TEXTS)[:2]]
+    alone = [asking(index, embedder)[0].find(part, 1) for part in parts]
+    by_part = asking(index, embedder, parts=2)[0].find(" ".join(parts), 2)
+    best = [found.passages[0].chunk_id for found in alone]
+    assert best[0] != best[1]
+    assert [passage.chunk_id for passage in by_part.passages] == best
+    assert [passage.rank for passage in by_part.passages] == [1, 2]
+    assert by_part.similarity == max(found.similarity for found in alone)
+    assert by_part.notes[0] == f"searched part by part: {' | '.join(parts)}"
+    assert asking(index, embedder)[0].find(" ".join(parts), 2).notes == ()

@@ -183,7 +183,7 @@ def _fault(pair: PreferencePair) -> str:
         return EMPTY
     if is_same_but_for_ending(pair.chosen, pair.rejected):
         return ALIKE
-    return INJECTION if injections(pair.chosen) else ""
+    return INJECTION if injections(pair.chosen, quoted=True) else ""
 
 
 def _told(rejected: Rejected) -> str:

@@ -23,11 +23,12 @@ from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.engines.json_form import kept_to_schema
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
+from twin.rag.answer_guard import AnswerGuard, Leaving, guarded
 from twin.rag.citations import Citing
 from twin.rag.contradiction_judge import open_conflicts
 from twin.rag.drafting import Drafter
 from twin.rag.engine_writer import EngineWriter
-from twin.rag.guardrails import AnswerGuard, allowed_hosts, guarded
+from twin.rag.guardrails import Guardrails
 from twin.rag.prompt_writer import Finder, FromMemory, Prompt, PromptWriter
 from twin.rag.query import AnswerPart, FoundPassages, Query
 from twin.rag.rerank import LANGUAGE_MODEL
@@ -41,6 +42,7 @@ from twin.rag.spans import (
     trace_id,
 )
 from twin.rag.support import SupportVerifier
+from twin.rag.text_classifiers import load_classifiers
 from twin.recipes import Recipe
 from twin.settings import Settings
 from twin.stores.index import open_index
@@ -93,12 +95,14 @@ def load_chain(
     if reader is not None:
         finder = make_retriever(recipe, reader, embedder, writer=writer, settings=settings)
     spans = AnswerSpans(lineage.model, lineage.version, recipe.prompt.label)
+    rails = recipe.serving.guardrails
     prompts = PromptWriter(
         recipe,
         chat,
         finder,
         context_tokens=engine.context_tokens,
         spans=spans,
+        guardrails=Guardrails(rails, load_classifiers(rails.classifiers, embedder)),
     )
     verifier = SupportVerifier(embedder)
     drafter = Drafter(recipe, verifier, spans, open_conflicts(recipe, verifier, settings))
@@ -199,8 +203,9 @@ class Chain:
                             yield AnswerPart(text=piece)
             else:
                 span.add_event(FIRST_WORD_EVENT)
-                yield AnswerPart(text=self._dont_know, refused=True)
-                generation = Generation(self._dont_know, "stop", 0, 0)
+                refusal = prompt.refusal or self._dont_know
+                yield AnswerPart(text=refusal, refused=True)
+                generation = Generation(refusal, "stop", 0, 0)
             with self._spans.span("cite", "EVALUATOR", generation.text, parent=span):
                 checked = await citing.end(generation.text.strip())
             answer = self._finish(query, prompt, generation, trace_id(span), checked)
@@ -241,7 +246,7 @@ class Chain:
         )
         with self._spans.span("generate", "LLM", inputs=prompt.messages, parent=parent) as span:
             written, until = "", self._begins_by(asked, deadline)
-            guard = AnswerGuard(allowed_hosts(prompt.passages, self._serving.link_hosts))
+            guard = AnswerGuard(self._leaving(prompt))
             async with (
                 aclosing(self._stream(request)) as raw,  # type: ignore[type-var]
                 aclosing(guarded(raw, guard, span)) as pieces,
@@ -265,6 +270,10 @@ class Chain:
                 raise _too_late(self._serving.answer_timeout_seconds)
             record_generation(span, generation)
         yield generation
+
+    def _leaving(self, prompt: Prompt) -> Leaving:
+        serving = self._serving
+        return Leaving.of(prompt.question, prompt.passages, serving.link_hosts, serving.guardrails)
 
     def _stream(self, request: EngineRequest) -> AsyncIterator[str | Generation]:
         pieces = self._engine.stream(request)

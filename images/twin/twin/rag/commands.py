@@ -92,6 +92,39 @@ def calibrate(
         _print_point(dont_know.calibrate(points, false_refusals))
 
 
+@app.command("train-guardrail")
+def train_guardrail(
+    texts: Annotated[Path, typer.Argument(help="YAML: lists of texts, `attacks` and `harmless`.")],
+    recipe: RecipeOption,
+    out: Annotated[Path, typer.Option(help="Folder that the guardrail is written to.")],
+    wrongly: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the harmless texts that it may meet.")
+    ] = 0.005,
+) -> None:
+    """Train a guardrail over the recipe's embedder that tells attacks from harmless texts.
+
+    Name its folder as `model` of one of `serving.guardrails.classifiers`, with the label INJECTION.
+    The harmless texts should be near the attacks (questions about keys, prompts and rules), and
+    some questions that callers do ask; keep texts of both kinds back to see what it is worth.
+
+    Reads: the texts. Writes: `head.safetensors` in the folder; prints what it meets of texts that
+    it was not fitted to (cross-validation).
+    """
+    from twin.models.embedder import load_embedder
+    from twin.rag.guardrail_head import FILE, read_texts, train_head
+
+    with plain_errors("rag train-guardrail"):
+        given = read_texts(texts)
+        settings = get_settings()
+        embedder = load_embedder(load_recipe(recipe, settings.recipes).features.embedder, settings)
+        trained = train_head(given["attacks"], given["harmless"], embedder, wrongly)
+        trained.save(out)
+    print(
+        f"{len(given['attacks'])} attacks, {len(given['harmless'])} harmless texts: meets "
+        f"{trained.caught:.1%} of attacks and {trained.wrongly:.1%} of harmless texts\n{out / FILE}"
+    )
+
+
 def _print_point(point: "Point") -> None:
     print(f"{point.threshold:9.3f}  {point.refused:21.1%}  {point.wrongly:19.1%}")
 

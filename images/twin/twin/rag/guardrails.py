@@ -1,133 +1,267 @@
-"""Rules on what goes into an answer and on what comes out of it.
+"""What is looked at before a model reads it: questions, earlier turns, schemas and passages.
 
-Questions and passages that talk to the model are marked on the answer's trace and in the log, by
-the rule that found it; what they say stays data. Of an answer, addresses that lead where neither
-its sources nor the recipe do are made harmless, and keys and tokens are left out that are known by
-their own letters.
+Every rail has one protocol: rules always, classifier models where the recipe names them
+(`twin.rag.text_classifiers`). What they find decides by the recipe's `serving.guardrails`, and is
+written on the answer's trace and into the log, by the rule's name and never by its words.
 """
 
 import json
-import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal, Protocol
 
 import structlog
 from opentelemetry.trace import Span
 
 from twin.domain.answer import Passage
-from twin.models.language_model import Generation
+from twin.domain.conversation import Turn
+from twin.rag.answer_guard import without_keys
+from twin.rag.query import Query
+from twin.recipes.guardrails import GuardrailsSection
 from twin.text.injection import injections
-from twin.text.links import defang, host_of, hosts_in
-from twin.text.personal_data import KEY, RULES
+from twin.text.sentences import sentence_spans
+from twin.text.toxicity import is_toxic
 
-#: Attributes of an answer's spans, each a JSON object of what was found.
-MARKED, CLEANED = "twin.guardrails.marked", "twin.guardrails.cleaned"
-REDACTED = "[removed]"
-#: Where an address or key surely ends: before and after a blank, or a letter that neither may hold.
-#: So it is the same, however an engine cuts its text into pieces.
-_BORDER = re.compile(r"(?<=[^\x21-\x7e])|(?=[^\x21-\x7e])")
-#: Shorter than any address or key.
-SHORTEST = 5
-KEY_RULES = tuple(rule for rule in RULES if rule.kind == KEY)
-#: No address is longer; a text without any border is looked at in such parts.
-LONGEST_PART = 2_000
+#: Attribute of a span: a JSON object of what was met, by where it stands.
+MARKED = "twin.guardrails.marked"
+
+Where = Literal["question", "system", "history", "schema", "passage"]
+INJECTION, TOXICITY, TOPIC = "injection", "toxicity", "topic"
+#: Shown to the model as quotations: there nobody's wish is an order about the answer.
+QUOTED = ("passage", "schema")
 
 log = structlog.get_logger("twin.rag")
 
 
-def mark(span: Span, question: str, passages: Sequence[Passage]) -> None:
-    """Write down which rules a question and its passages meet, if any."""
-    in_question = [one.rule for one in injections(question)]
-    in_passages = {
-        passage.chunk_id: rules
-        for passage in passages
-        if (rules := [one.rule for one in injections(_text(passage))])
-    }
-    if not in_question and not in_passages:
-        return
-    found = {"question": in_question, "passages": in_passages}
-    span.set_attribute(MARKED, json.dumps(found))
-    log.warning("guardrails have marked a prompt", question=in_question, passages=in_passages)
-
-
-def allowed_hosts(passages: Sequence[Passage], others: Iterable[str]) -> frozenset[str]:
-    """Hosts that an answer may lead to: of its sources, of what they link to, and these others.
-
-    A passage that talks to the model has no say in where the answer leads.
-    """
-    hosts = {host.lower() for host in others}
-    for passage in passages:
-        hosts.add(host_of(passage.url))
-        if not injections(_text(passage)):
-            hosts |= hosts_in(passage.text)
-    return frozenset(hosts - {""})
-
-
-@dataclass
-class AnswerGuard:
-    """Cleans an answer piece by piece; what is not complete yet is held back.
+@dataclass(frozen=True)
+class Hit:
+    """What a rail has found in a text.
 
     Attributes:
-        hosts: that it may lead to.
-        links: addresses made harmless so far.
-        keys: keys and tokens left out so far.
+        rail: injection, toxicity, topic, or a classifier's name.
+        rule: which of the rail's.
+        refuses: whether the text must not reach the model.
+        score: how sure, 0 to 1; rules are.
     """
 
-    hosts: frozenset[str]
-    links: int = 0
-    keys: int = 0
-    _held: str = field(default="", repr=False)
-
-    def feed(self, piece: str) -> str:
-        """What may be shown now."""
-        *ready, self._held = _BORDER.split(self._held + piece)
-        if len(self._held) > LONGEST_PART:
-            ready, self._held = [*ready, self._held], ""
-        return "".join(map(self._clean, ready))
-
-    def end(self) -> str:
-        """What was held back, complete now."""
-        ready, self._held = self._held, ""
-        return self._clean(ready)
-
-    def _clean(self, part: str) -> str:
-        if len(part) < SHORTEST:
-            return part
-        cleaned, links = defang(part, self.hosts)
-        self.links += links
-        for rule in KEY_RULES:
-            for match in reversed(list(rule.looks(cleaned))):
-                cleaned = cleaned[: match.start()] + REDACTED + cleaned[match.end() :]
-                self.keys += 1
-        return cleaned
+    rail: str
+    rule: str
+    refuses: bool
+    score: float = 1.0
 
 
-async def guarded(
-    pieces: AsyncIterator[str | Generation], guard: AnswerGuard, span: Span
-) -> AsyncGenerator[str | Generation, None]:
-    """An engine's pieces of text and its whole answer, both cleaned in the same way.
+class Guardrail(Protocol):
+    """Looks at texts; safe to share between threads."""
 
-    Of an engine that is cut short, the guard has the last word still.
+    def hits(self, text: str, where: Where, /) -> Sequence[Hit]:
+        """What it finds in a text that stands there; none is the rule."""
+
+
+class Rules:
+    """The deterministic rails: injection, toxicity, topics."""
+
+    def __init__(self, section: GuardrailsSection) -> None:
+        self._section = section
+        self._topics = tuple(topic.casefold() for topic in section.refused_topics)
+
+    def hits(self, text: str, where: Where) -> list[Hit]:
+        """What the rules find; passages are not held against topics and toxicity."""
+        refuses = self._section.injection == "refuse" or where == "passage"
+        found = [
+            Hit(INJECTION, each.rule, refuses) for each in injections(text, quoted=where in QUOTED)
+        ]
+        if where == "question":
+            if is_toxic(text):
+                found.append(Hit(TOXICITY, TOXICITY, self._section.toxicity == "refuse"))
+            folded = text.casefold()
+            found += [Hit(TOPIC, TOPIC, refuses=True) for each in self._topics if each in folded][
+                :1
+            ]
+        return found
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What of a question may reach the model.
+
+    Attributes:
+        history: the earlier turns that may.
+        refused: whether the question may not.
+        hits: what was found, by where.
     """
-    async for piece in pieces:
-        if isinstance(piece, str):
-            if shown := guard.feed(piece):
-                yield shown
-            continue
-        if shown := guard.end():
-            yield shown
-        whole = AnswerGuard(guard.hosts)
-        yield replace(piece, text=whole.feed(piece.text) + whole.end())
-    if guard.links or guard.keys:
-        found = {"links": guard.links, "keys": guard.keys}
-        span.set_attribute(CLEANED, json.dumps(found))
-        log.warning("guardrails have cleaned an answer", **found)
+
+    history: tuple[Turn, ...]
+    refused: bool = False
+    hits: dict[str, list[Hit]] = field(default_factory=dict)
 
 
-def was_cleaned(text: str) -> bool:
-    """Whether a guard has taken a key or an address out of an answer, by what it leaves there."""
-    return any(mark in text for mark in (REDACTED, "[:]", "[.]"))
+@dataclass(frozen=True)
+class Shown:
+    """Passages that may reach the model.
+
+    Attributes:
+        passages: best first, without what was cut.
+        hits: what was found, by the passage's chunk id.
+        left_out: chunk ids of passages that may not.
+    """
+
+    passages: tuple[Passage, ...]
+    hits: dict[str, list[Hit]] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
-def _text(passage: Passage) -> str:
+class Guardrails:
+    """All rails of a recipe.
+
+    Args:
+        section: what is done with what they find.
+        classifiers: models beside the rules.
+    """
+
+    def __init__(
+        self, section: GuardrailsSection | None = None, classifiers: Sequence[Guardrail] = ()
+    ) -> None:
+        self._section = section or GuardrailsSection()
+        self._rails: tuple[Guardrail, ...] = (Rules(self._section), *classifiers)
+        self.refusal = self._section.refusal
+
+    def examine(self, query: Query) -> Examined:
+        """Look at everything that a caller sends."""
+        hits: dict[str, list[Hit]] = {}
+        schema = "\n".join(_strings(json.loads(query.json_schema))) if query.json_schema else ""
+        texts: tuple[tuple[Where, str], ...] = (
+            ("question", query.question),
+            ("system", query.system or ""),
+            ("schema", schema),
+        )
+        for where, text in texts:
+            if text and (found := self._hits(text, where)):
+                hits[where] = found
+        refused = any(hit.refuses for found in hits.values() for hit in found)
+        history, in_history = self._harmless(query.history)
+        if in_history:
+            hits["history"] = in_history
+        return Examined(history, refused, hits)
+
+    def shown(self, passages: Sequence[Passage]) -> Shown:
+        """Passages as the model may read them: without keys, and without orders to it."""
+        kept: list[Passage] = []
+        hits: dict[str, list[Hit]] = {}
+        left_out: list[str] = []
+        for passage in passages:
+            found = self._hits(text_of(passage), "passage")
+            if found:
+                hits[passage.chunk_id] = found
+            harmless = self._cut(passage) if found else passage
+            if harmless is None:
+                left_out.append(passage.chunk_id)
+            else:
+                kept.append(harmless)
+        return Shown(tuple(kept), hits, tuple(left_out))
+
+    def _harmless(self, history: Sequence[Turn]) -> tuple[tuple[Turn, ...], list[Hit]]:
+        """Turns without the exchanges that give orders: a caller writes both sides of a history."""
+        kept: list[Turn] = []
+        hits: list[Hit] = []
+        for exchange in _exchanges(history):
+            found = [hit for turn in exchange for hit in self._hits(turn.content, "history")]
+            hits += found
+            if not any(hit.refuses for hit in found):
+                kept += exchange
+        return tuple(kept), hits
+
+    def _hits(self, text: str, where: Where) -> list[Hit]:
+        return [hit for rail in self._rails for hit in rail.hits(text, where)]
+
+    def _cut(self, passage: Passage) -> Passage | None:
+        """What is left of a passage; None: nothing may be shown."""
+        found = self._hits(text_of(passage), "passage")
+        if self._section.passages == "mark" or not any(hit.refuses for hit in found):
+            return passage
+        if self._section.passages == "leave_out":
+            return None
+        path = "\n".join((passage.title, *passage.headings))
+        if self._refuses(path):
+            passage = passage.model_copy(update={"title": passage.url, "headings": ()})
+        if self._refuses(passage.text):
+            parts = [passage.text[start:end] for start, end in sentence_spans(passage.text)]
+            text = "\n".join(part for part in parts if not self._refuses(part))
+            passage = passage.model_copy(update={"text": text})
+        if not passage.text.strip() or self._refuses(text_of(passage)):
+            return None
+        return passage
+
+    def _refuses(self, text: str) -> bool:
+        return any(hit.refuses for hit in self._hits(text, "passage"))
+
+
+def redacted(passages: Sequence[Passage]) -> tuple[Passage, ...]:
+    """Passages without keys and tokens: what no model reads, none can be made to say."""
+    return tuple(
+        passage.model_copy(update={"text": text})
+        if (text := _without_keys(passage.text)) != passage.text
+        else passage
+        for passage in passages
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _without_keys(text: str) -> str:
+    return without_keys(text)[0]
+
+
+def record_examined(span: Span, examined: Examined) -> None:
+    """Write down what a question has met, if anything."""
+    if not examined.hits:
+        return
+    found = {where: _told(hits) for where, hits in examined.hits.items()}
+    span.set_attribute(MARKED, json.dumps({**found, "refused": examined.refused}))
+    log.warning("guardrails have marked a question", refused=examined.refused, **found)
+
+
+def record_shown(span: Span, shown: Shown) -> None:
+    """Write down what retrieved passages have met, if anything."""
+    if not shown.hits:
+        return
+    passages = {chunk_id: _told(hits) for chunk_id, hits in shown.hits.items()}
+    left_out = list(shown.left_out)
+    span.set_attribute(MARKED, json.dumps({"passages": passages, "left_out": left_out}))
+    log.warning("guardrails have marked passages", passages=passages, left_out=left_out)
+
+
+def text_of(passage: Passage) -> str:
+    """All of a passage that a model is shown."""
     return "\n".join((passage.title, *passage.headings, passage.text))
+
+
+def _told(hits: Sequence[Hit]) -> list[str]:
+    """Names of rules; with the score where one was given by a model."""
+    said = (
+        each.rule if each.score == 1.0 else f"{each.rail}: {each.rule} ({each.score:.2f})"
+        for each in hits
+    )
+    return list(dict.fromkeys(said))
+
+
+def _exchanges(history: Sequence[Turn]) -> list[list[Turn]]:
+    """The user's turns, each with the replies to it."""
+    made: list[list[Turn]] = []
+    for turn in history:
+        if turn.role == "user" or not made:
+            made.append([])
+        made[-1].append(turn)
+    return made
+
+
+def _strings(data: Any) -> Iterator[str]:
+    """All texts in a JSON value, its keys too."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict):
+        for key, value in data.items():
+            yield str(key)
+            yield from _strings(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _strings(value)

@@ -5,7 +5,7 @@ bounded in characters before it is tokenized, and in tokens before anything reac
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from opentelemetry.trace import Span
@@ -16,8 +16,9 @@ from twin.domain.errors import BadDataError
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Message, SamplingParams
 from twin.rag.context import fit_context
-from twin.rag.guardrails import mark
+from twin.rag.guardrails import Guardrails, record_examined, record_shown, redacted
 from twin.rag.manner import manner_of
+from twin.rag.parts import standalone
 from twin.rag.prompt import BUILT_IN, END_MARKS, build_messages, format_passage
 from twin.rag.query import Query
 from twin.rag.retrieve import Found
@@ -34,12 +35,18 @@ PROMPT_OVERHEAD_TOKENS = 120
 #: about four a token, and code with its indents fewer than ten.
 CHARACTERS_PER_TOKEN = 16
 
+#: Attribute of the span of a retrieval: the question that was searched for.
+SEARCHED = "twin.searched"
+#: Turns before the question that it may go on from, and characters of both that are searched for.
+FOLLOWED_TURNS, LONGEST_SEARCHED = 6, 2_000
+
 
 @dataclass(frozen=True)
 class Prompt:
     """What the model is shown, as messages and as token ids, and the passages in it.
 
-    ``answerable`` is false where the texts say nothing of the question: the model is not asked.
+    ``answerable`` is false where the texts say nothing of the question, or a guardrail refuses it
+    with the words of ``refusal``: the model is not asked.
     """
 
     messages: list[Message]
@@ -47,6 +54,8 @@ class Prompt:
     passages: tuple[Passage, ...]
     params: SamplingParams
     answerable: bool = True
+    question: str = ""
+    refusal: str | None = None
 
 
 class Finder(Protocol):
@@ -73,6 +82,7 @@ class PromptWriter:
         retriever: of the recipe's index.
         context_tokens: what the engine takes, prompt and answer together.
         spans: where what was retrieved is noted.
+        guardrails: look at what goes in; the recipe's rules if none are given.
     """
 
     def __init__(
@@ -83,6 +93,7 @@ class PromptWriter:
         *,
         context_tokens: int,
         spans: AnswerSpans,
+        guardrails: Guardrails | None = None,
     ) -> None:
         self._author = recipe.author.name
         self._prompt = recipe.prompt
@@ -92,16 +103,19 @@ class PromptWriter:
         # a threshold that nobody has looked at must not refuse it.
         found_by_itself = recipe.retrieval.min_score is None
         self._probe = recipe.serving.probe_question if found_by_itself else None
+        self._follow_ups = recipe.retrieval.follow_ups
         self._chat = chat
         self._retriever = retriever
         self._context_tokens = context_tokens
         self._spans = spans
+        self._guardrails = guardrails or Guardrails(recipe.serving.guardrails)
 
     def find(self, query: Query) -> Found:
-        """The passages for a question, as the query or else the recipe wants them."""
+        """The passages for a question, as the query or else the recipe wants them; no keys."""
         if query.given is not None:
-            return Found(query.given)
-        return self._retriever.find_for(query, query.passages or self._limits.passages)
+            return Found(redacted(query.given))
+        found = self._retriever.find_for(query, query.passages or self._limits.passages)
+        return replace(found, passages=redacted(found.passages))
 
     def write(self, query: Query, parent: Span | None = None) -> Prompt:
         """Retrieve and write the prompt.
@@ -117,22 +131,38 @@ class PromptWriter:
         asked = self._tokens_asked(instruction, most) + self._overhead
         if asked > most:
             raise _too_long(asked, most)
+        with self._spans.span("guardrails", "GUARDRAIL", query.question, parent) as span:
+            examined = self._guardrails.examine(query)
+            record_examined(span, examined)
+        if examined.refused:
+            refusal = self._guardrails.refusal
+            return Prompt([], (), (), params, answerable=False, refusal=refusal)
         room = most - asked
-        history = self._recent(query.history, min(limits.max_history_tokens, room))
+        history = self._recent(examined.history, min(limits.max_history_tokens, room))
         room -= sum(self._chat.count_tokens(turn.content) for turn in history)
         with self._spans.span("retrieve", "RETRIEVER", query.question, parent) as span:
-            found = self.find(query)
-            # A later turn ("and why?") is about what was said before, which is not searched for.
-            answerable = found.answerable or bool(history) or query.question == self._probe
+            searched = self._searched(query, examined.history)
+            span.set_attribute(SEARCHED, searched.question)
+            found = self.find(searched)
+            # A later turn may be about what was said and not about what was written.
+            goes_on = bool(history) and (not self._follow_ups or searched != query)
+            answerable = found.answerable or goes_on or query.question == self._probe
             budget = min(limits.max_context_tokens, room)
-            shown = found.passages if answerable else ()
-            passages = fit_context(shown, budget, self._chat.count_tokens)
+            shown = self._guardrails.shown(found.passages if answerable else ())
+            passages = fit_context(shown.passages, budget, self._chat.count_tokens)
             prompt = self._within(most, history, instruction, passages)
             record_found(span, found)
             record_passages(span, prompt[1])
-            mark(span, query.question, prompt[1])
+            record_shown(span, shown)
         messages, kept, ids = prompt
-        return Prompt(messages, tuple(ids), tuple(kept), params, answerable)
+        return Prompt(messages, tuple(ids), tuple(kept), params, answerable, query.question)
+
+    def _searched(self, query: Query, history: Sequence[Turn]) -> Query:
+        """What is searched for: a later turn as a question that stands alone."""
+        if not self._follow_ups:
+            return query
+        question = standalone(query.question, history[-FOLLOWED_TURNS:])
+        return query.model_copy(update={"question": question[-LONGEST_SEARCHED:]})
 
     def _tokens_asked(self, instruction: str, most: int) -> int:
         if len(instruction) > CHARACTERS_PER_TOKEN * most:

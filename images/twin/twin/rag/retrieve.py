@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from twin.domain.answer import Passage
 from twin.domain.chunk import Chunk
@@ -19,6 +20,7 @@ from twin.rag.diversity import diverse
 from twin.rag.expansion import Expansion, Writer, expand
 from twin.rag.fusion import by_reciprocal_rank, by_weighted_scores, held
 from twin.rag.neighbours import Shown, widened
+from twin.rag.parts import parts_of
 from twin.rag.query import Query
 from twin.rag.rerank import Reranker, load_reranker, reranked
 from twin.rag.self_query import Understood, understand
@@ -124,12 +126,28 @@ class Retriever:
         Raises:
             BadDataError: the question is empty.
         """
-        hits, similarity, notes = self._search(question, k, filter)
+        hits, similarity, notes = self._search_parts(question, k, filter)
         known = self._is_known(question, similarity)
         if filter is not None and not hits:
             known, notes = False, [*notes, f"nothing is {_told(filter)}"]
         shown = [_passage(rank, one) for rank, one in enumerate(self._widened(hits), start=1)]
         return Found(tuple(shown), similarity, known, tuple(notes))
+
+    def _search_parts(
+        self, question: str, k: int, filter: ChunkFilter | None
+    ) -> tuple[list[Hit], float | None, list[str]]:
+        """As `_search`; of a question in several parts each part's best in turn.
+
+        It is as near as the nearest of its parts, since that can be answered.
+        """
+        parts = parts_of(_plain(question), self._knobs.parts)
+        if not parts:
+            return self._search(question, k, filter)
+        searched = [self._search(part, k, filter) for part in parts]
+        near = [similarity for _, similarity, _ in searched if similarity is not None]
+        notes = [f"searched part by part: {' | '.join(parts)}"]
+        notes += [note for _, _, said in searched for note in said]
+        return _in_turn([hits for hits, _, _ in searched], k), max(near, default=None), notes
 
     def _is_known(self, question: str, similarity: float | None) -> bool:
         """Whether the texts may answer: never where nothing is asked, as by "???" or an emoji."""
@@ -300,6 +318,12 @@ def _said_once(hits: list[Hit]) -> list[Hit]:
     for hit in hits:
         first.setdefault((hit.chunk.document_id, hit.chunk.text), hit)
     return list(first.values())
+
+
+def _in_turn(lists: Sequence[list[Hit]], k: int) -> list[Hit]:
+    """The best of each list, then the second best of each, each chunk once; ``k`` in all."""
+    dealt = (hit for row in zip_longest(*lists) for hit in row if hit is not None)
+    return _said_once(list(dealt))[:k]
 
 
 def _told(filter: ChunkFilter) -> str:

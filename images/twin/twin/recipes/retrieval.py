@@ -54,6 +54,18 @@ class RetrievalSection(Section):
         default="off", description="ask a language model for other wordings, or for a likely answer"
     )
     expansion_queries: PositiveInt = Field(default=3, description="other wordings asked for")
+    parts: PositiveInt = Field(
+        default=1,
+        le=8,
+        description="questions that a question in several parts is searched by, at most; each part "
+        "by itself, told by rules. 1: it is searched as a whole, since what parts gain is not "
+        "proven: tests/bench/test_parts.py measures it",
+    )
+    follow_ups: bool = Field(
+        default=True,
+        description='search a later turn that does not stand alone ("and why?") with the question '
+        "that it goes on from; otherwise by its own words, and it is always answered",
+    )
     rerank: ModelName = Field(
         default="off",
         min_length=1,

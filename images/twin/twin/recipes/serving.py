@@ -13,6 +13,7 @@ from twin.recipes.engines import (
     RunningEngine,
     VllmSection,
 )
+from twin.recipes.guardrails import GuardrailsSection
 from twin.recipes.rollout import RolloutSection
 from twin.recipes.section import Section
 from twin.recipes.traces import TracesSection
@@ -30,6 +31,7 @@ _SHAPING = {
     "beams",
     "max_history_tokens",
     "link_hosts",
+    "guardrails",
     "probe_question",
 }
 
@@ -137,6 +139,7 @@ class ServingSection(Section):
         description="hosts, and those below them, that an answer's addresses may lead to beside "
         "its sources' and what these link to; other addresses are made to lead nowhere",
     )
+    guardrails: GuardrailsSection = GuardrailsSection()
     probe_question: str = Field(
         default="What do you write about?",
         description="asked of a version before it gets traffic; answered however near it is, "

@@ -65,7 +65,8 @@ SPEED = Measure(
 )  # fmt: skip
 GUARDRAIL_HITS = Measure(
     "twin_guardrail_hits", "counter",
-    "What guardrails have found, by where: question, passage, link or key (of an answer)",
+    "What guardrails have found, by where: question, system, schema, history, passage; link, key, "
+    "personal or toxic (of an answer)",
     (*OF_VERSION, "where"),
 )  # fmt: skip
 LIMITED = Measure(

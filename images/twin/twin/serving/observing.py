@@ -20,7 +20,7 @@ import structlog
 from twin.domain.answer import Answer
 from twin.domain.errors import BadDataError
 from twin.domain.observation import Observation, RouterReport, RouterReports, Verdict
-from twin.rag.guardrails import was_cleaned
+from twin.rag.answer_guard import was_cleaned
 from twin.rag.query import AnswerPart, EmbeddedTexts, FoundPassages, Query, TextsQuery
 from twin.serving.backend import Backend
 from twin.serving.errors import ApiError

@@ -10,7 +10,8 @@ from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-from twin.rag.guardrails import CLEANED, MARKED
+from twin.rag.answer_guard import CLEANED
+from twin.rag.guardrails import MARKED
 from twin.rag.spans import FIRST_WORD_EVENT, USAGE
 from twin.serving.metrics import (
     ENGINE_WAIT,
@@ -24,7 +25,7 @@ NANOSECONDS = 1e9
 
 
 class SpanMetrics(SpanProcessor):
-    """Measures the spans ``answer``, ``retrieve`` and ``generate``."""
+    """Measures the spans ``answer``, ``guardrails``, ``retrieve`` and ``generate``."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -39,7 +40,7 @@ class SpanMetrics(SpanProcessor):
         prompt = str(attributes.get("twin.prompt_version", ""))
         if span.name == "answer":
             self._first_word(span, {**labels, "prompt": prompt})
-        elif span.name == "retrieve":
+        elif span.name in ("guardrails", "retrieve"):
             self._marked(attributes, labels)
         elif span.name == "generate":
             self._generated(span, attributes, labels, prompt)
@@ -52,8 +53,9 @@ class SpanMetrics(SpanProcessor):
 
     def _marked(self, attributes: Mapping[str, Any], labels: dict[str, str]) -> None:
         found = json.loads(attributes.get(MARKED, "{}"))
-        if questions := len(found.get("question", ())):
-            self._metrics.count(GUARDRAIL_HITS, questions, where="question", **labels)
+        for where in ("question", "system", "schema", "history"):
+            if hits := len(found.get(where, ())):
+                self._metrics.count(GUARDRAIL_HITS, hits, where=where, **labels)
         if passages := sum(map(len, found.get("passages", {}).values())):
             self._metrics.count(GUARDRAIL_HITS, passages, where="passage", **labels)
 
