@@ -70,3 +70,8 @@ class Answer(BaseModel):
     finish_reason: str = "stop"
     prompt_tokens: int
     completion_tokens: int
+    again: str | None = Field(
+        default=None,
+        description="id of the earlier answer that this is, given again to a question that asks "
+        "the same",
+    )
