@@ -55,11 +55,17 @@ LEFT_OUT = {
     ("docs/pages/how-to/general-abilities.md", 'eval "$('),
     ("docs/pages/how-to/callers.md", "kubectl -n twin exec"),
     ("docs/pages/how-to/clients.md", "import json"),
+    ("docs/pages/how-to/clients.md", ".venvs/jobs/bin/twin serving batch"),
     ("docs/pages/how-to/watch.md", "helm upgrade twin"),
     ("docs/pages/how-to/cluster.md", "make chart-dependencies"),
     ("docs/pages/how-to/open-webui.md", "docker run"),
     ("docs/pages/how-to/langchain.md", "pip install langchain-openai"),
-    ("docs/pages/how-to/langchain.md", "import json"),
+    (
+        "docs/pages/how-to/langchain.md",
+        "import json\nfrom pathlib import Path\n\nfrom llama_index",
+    ),
+    ("docs/pages/how-to/langchain.md", "import json\nfrom pathlib import Path\n\nimport litellm"),
+    ("docs/pages/how-to/langchain.md", "model_list"),
 }
 DRY = 'command make --dry-run --silent "$@" > /dev/null'
 ALL = snippets()
