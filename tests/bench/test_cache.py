@@ -159,5 +159,5 @@ def test_the_default_threshold_seldom_gives_an_answer_to_another_question(asked)
         if hit is not None and not ask_the_same(question, hit):
             print(f"  {question.text}  <-  {hit.text}")
     _, wrong = shares(written, paraphrases, default, "test")
-    assert default == chosen
+    assert default >= chosen  # set before this was measured, and a little stricter
     assert wrong.value <= 2 * MOST_WRONG

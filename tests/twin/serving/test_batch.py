@@ -14,6 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from tests import servers
+from tests.twin import twins
 from tests.twin.answers import answer
 from tests.twin.serving.conftest import KEY, served
 from tests.twin.serving.scripted import TEXT, ScriptedBackend
@@ -38,10 +39,7 @@ def read(path: Path) -> dict[str, dict]:
 
 def batch(url: str, tmp_path: Path, *arguments, **options) -> subprocess.Popen:
     recipes = tmp_path / "recipes"
-    recipes.mkdir(exist_ok=True)
-    (recipes / "tiny.yaml").write_text(
-        "author: {id: ann, name: Ann}\nsources: [{kind: folder, path: ., name: notes}]\n"
-    )
+    twins.write_recipe(recipes)
     environment = os.environ | {
         "TWIN_ENDPOINT_URL": url, "TWIN_API_KEYS": KEY, "TWIN_RECIPES": str(recipes),
         "TWIN_HOME": str(tmp_path / "home"),
@@ -77,9 +75,12 @@ def test_a_batch_that_was_killed_goes_on_where_it_was(tmp_path):
     backend = Unhurried()
     with served(backend) as url:
         first = batch(url, tmp_path, asked, place, "--at-once", "2", start_new_session=True)
-        servers.wait_until(
-            lambda: place.exists() and place.read_text().count("\n") >= 5, "five answers", 120
-        )
+
+        def has_five() -> bool:
+            assert first.poll() is None, first.stderr.read()
+            return place.exists() and place.read_text().count("\n") >= 5
+
+        servers.wait_until(has_five, "five answers", 120)
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
         time.sleep(1)
