@@ -38,7 +38,14 @@ class Asked:
 
 
 class BadRowError(Exception):
-    """A row that can't be asked, or that the endpoint refuses; the text says why."""
+    """A row that can't be asked, or that the endpoint refuses; the text says why.
+
+    ``row`` is its id, if it could be read.
+    """
+
+    def __init__(self, reason: str, row: str | None = None) -> None:
+        super().__init__(reason)
+        self.row = row
 
 
 def asked_of(row: Mapping[str, Any], model: str) -> Asked:
@@ -53,15 +60,16 @@ def asked_of(row: Mapping[str, Any], model: str) -> Asked:
     """
     given = _parsed(row["line"]) if set(row) == {"line"} else dict(row)
     identity = given.pop("id", None)
+    identity = digest_of(given) if identity is None else str(identity)
     try:
         asked = AnswerRequest.model_validate(given | {"model": model, "stream": False})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         reason = str(first["msg"]).removeprefix("Value error, ")
-        raise BadRowError(f"{where}: {reason}" if where else reason) from None
+        raise BadRowError(f"{where}: {reason}" if where else reason, identity) from None
     body = asked.model_dump(mode="json", exclude_unset=True)
-    return Asked(str(identity) if identity is not None else digest_of(given), body)
+    return Asked(identity, body)
 
 
 def digest_of(row: Mapping[str, Any]) -> str:
@@ -101,7 +109,7 @@ class Asker:
         try:
             asked = asked_of(row, self.model)
         except BadRowError as error:
-            return [_outcome(str(row.get("id") or digest_of(row)), error=str(error))]
+            return [_outcome(error.row or digest_of(row), error=str(error))]
         if asked.id in self.done:
             return [_outcome(asked.id)]
         try:
