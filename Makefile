@@ -13,6 +13,7 @@ VLLM := .venvs/vllm
 CONVERT := .venvs/convert
 QLORA := .venvs/qlora
 ABILITIES := .venvs/abilities
+CLIENTS := .venvs/clients
 CORPORA := .venvs/corpora
 TOOLS := .venvs/tools
 DOCS := .venvs/docs
@@ -98,6 +99,14 @@ $(ABILITIES)/.ready: $(UV) $(REQUIREMENTS)/abilities.txt
 	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(ABILITIES) -r $(REQUIREMENTS)/abilities.txt
 	touch $@
 
+.PHONY: clients
+clients: $(CLIENTS)/.ready ## Make the environment of LangChain, LlamaIndex and LiteLLM, for their tests (500 MB)
+
+$(CLIENTS)/.ready: $(UV) tests/clients/clients.txt
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(CLIENTS)
+	$(UV) pip install --quiet --require-hashes --python $(CLIENTS)/bin/python -r tests/clients/clients.txt
+	touch $@
+
 # Compiled at once, since eight processes of Airflow import the same at the same time.
 $(AIRFLOW)/.ready: $(UV) requirements.txt images/airflow/requirements-dev.txt
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(AIRFLOW)
@@ -177,7 +186,7 @@ test-quick: setup tools abilities ## The tests that take seconds
 	$(JOBS)/bin/python -m pytest -m "not slow and not nightly and not e2e and not images" tests/twin tests/docs tests/helm tests/images tests/ci
 
 .PHONY: test-slow
-test-slow: setup qlora vllm ## What test leaves out: more model families, then vLLM on processors
+test-slow: setup qlora vllm clients ## What test leaves out: more model families, then vLLM on processors
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -m nightly --durations=15 tests/twin tests/e2e tests/helm
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -s tests/vllm
 
@@ -230,6 +239,14 @@ bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and laten
 .PHONY: bench-serving
 bench-serving: setup ## Engine against raw llama.cpp, endpoint against the engine: tokens/s, first token, requests/s
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_ingress_speed.py tests/bench/test_engine_speed.py tests/bench/test_serving_speed.py tests/bench/test_limits_cost.py
+
+.PHONY: bench-cache
+bench-cache: setup ## The semantic cache: paraphrases that get their answer, questions that get another's
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_cache.py
+
+.PHONY: bench-soak
+bench-soak: setup ## Mixed load on a tiny model for TWIN_SOAK_MINUTES (30): errors, memory
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_soak.py
 
 .PHONY: bench-answers
 bench-answers: setup ## What the running demo answers to the written questions of held-out documents
@@ -409,6 +426,7 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/convert.txt $(REQUIREMENTS)/convert.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/qlora.txt $(REQUIREMENTS)/qlora.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/abilities.txt $(REQUIREMENTS)/abilities.in
+	$(COMPILE) --no-header --output-file tests/clients/clients.txt tests/clients/clients.in
 	$(COMPILE) --no-header --no-deps --output-file tests/bench/corpora/corpora.txt tests/bench/corpora/corpora.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/build.in
 	$(COMPILE) --no-header --output-file $(REQUIREMENTS)/sbom.txt $(REQUIREMENTS)/sbom.in

@@ -59,12 +59,18 @@ LEFT_OUT = {
     ("docs/pages/how-to/guardrails.md", ".venvs/jobs/bin/twin rag train-guardrail"),
     ("docs/pages/how-to/clients.md", "import json"),
     ("docs/pages/how-to/rerank.md", ".venvs/jobs/bin/twin features train-reranker"),
+    ("docs/pages/how-to/clients.md", ".venvs/jobs/bin/twin serving batch"),
     ("docs/pages/how-to/watch.md", "helm upgrade twin"),
     ("docs/pages/how-to/cluster.md", "make chart-dependencies"),
     ("docs/pages/how-to/cluster.md", "twin recipe check jane.yaml"),
     ("docs/pages/how-to/open-webui.md", "docker run"),
     ("docs/pages/how-to/langchain.md", "pip install langchain-openai"),
-    ("docs/pages/how-to/langchain.md", "import json"),
+    (
+        "docs/pages/how-to/langchain.md",
+        "import json\nfrom pathlib import Path\n\nfrom llama_index",
+    ),
+    ("docs/pages/how-to/langchain.md", "import json\nfrom pathlib import Path\n\nimport litellm"),
+    ("docs/pages/how-to/langchain.md", "model_list"),
 }
 DRY = 'command make --dry-run --silent "$@" > /dev/null'
 ALL = snippets()

@@ -113,7 +113,10 @@ def served(recipe: Recipe, version: str, uri: str, digest: str) -> ServedVersion
     )
 
 
-def open_chain(recipe: Recipe, weights: Path, settings: Settings, *, at_once: int = 1) -> Chain:
+def open_chain(
+    recipe: Recipe, weights: Path, settings: Settings, *, at_once: int = 1, caches: bool = False
+) -> Chain:
     """The chain of these weights as version 1, over an engine in this process."""
     engine = TransformersEngine.load(weights, threads=2, at_once=at_once)
-    return load_chain(recipe, engine, weights, settings, Lineage("twin-tiny", "1"))
+    lineage = Lineage("twin-tiny", "1")
+    return load_chain(recipe, engine, weights, settings, lineage, caches=caches)

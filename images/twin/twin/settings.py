@@ -88,6 +88,18 @@ class Settings(BaseSettings):
     """Tokens a day (UTC), read and written, of such a key; 0 means any number."""
     key_concurrent_requests: int = Field(default=16, ge=0)
     """Answers that are written for such a key at the same time; 0 means any number."""
+    key_background_answers: int = Field(default=100, ge=1)
+    """Answers in the background of one key that wait or are under way at the same time."""
+    background_at_once: int = Field(default=2, ge=1)
+    """Answers in the background that one router replica has written at the same time, so that
+    they leave room for callers who wait."""
+    webhook_secret: SecretStr | None = Field(default=None, min_length=32)
+    """What the secrets of webhooks are made from, one a key (``twin serving keys
+    webhook-secret``); unset means that no webhook is taken. At least 32 random characters, the
+    same for all replicas."""
+    webhook_private: Annotated[tuple[str, ...], NoDecode] = ()
+    """Private addresses that webhooks may reach, and by http too: ``host:port``,
+    comma-separated."""
     actor: str | None = None
     """Who acts, for the audit log; unset means the user of the operating system."""
     max_body_bytes: int = 1_048_576
@@ -179,11 +191,11 @@ class Settings(BaseSettings):
             return tuple(SecretStr(key.strip()) for key in value.split(",") if key.strip())
         return value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "webhook_private", mode="before")
     @classmethod
-    def _split_origins(cls, value: object) -> object:
+    def _split_texts(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+            return tuple(text.strip() for text in value.split(",") if text.strip())
         return value
 
     @property

@@ -18,6 +18,7 @@ import pytest
 
 from tests import servers
 from tests.twin import twins
+from tests.twin.serving.test_mcp import called
 from tests.twin.serving_platform import running, settings_of
 from twin.domain.rollout import RolloutState
 from twin.stores.rollout_states import RolloutStates
@@ -97,6 +98,12 @@ def ask(platform, body):
     with platform.client() as client:
         started = time.monotonic()
         return client.post("/v1/answers", json=body), time.monotonic() - started
+
+
+def test_assistants_ask_through_ray(platform):
+    """The router's ASGI lifespan runs there, without which the protocol takes no request."""
+    found = called(platform.settings.endpoint_url, "search", {"question": SHORT["question"]})
+    assert found.structured_content["sources"]
 
 
 def test_a_question_that_ends_its_engine_is_not_asked_again(platform):

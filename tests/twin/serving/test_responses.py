@@ -230,7 +230,6 @@ def test_without_a_store_only_what_needs_it_fails(scripted):
         ({"instructions": "x" * 5_000}, "the system text has 5,000 characters"),
         ({"tools": [{"type": "web_search"}]}, "tools is not supported"),
         ({"reasoning": {"effort": "high"}}, "reasoning is not supported"),
-        ({"background": True}, "background is not supported"),
         ({"conversation": "conv_1"}, "conversation is not supported"),
         ({"include": ["message.output_text.logprobs"]}, "include is not supported"),
         ({"text": {"verbosity": "high"}}, "must be 'medium'"),

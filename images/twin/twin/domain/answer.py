@@ -81,3 +81,8 @@ class Answer(BaseModel):
     prompt_tokens: int
     completion_tokens: int
     draft: Draft | None = Field(default=None, description="how it is made up, if it is a draft")
+    again: str | None = Field(
+        default=None,
+        description="id of the earlier answer that this is, given again to a question that asks "
+        "the same",
+    )

@@ -137,6 +137,7 @@ def _twin(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "TWIN_SERVE_API_URL": settings.serve_api_url,
         "TWIN_ENDPOINT_URL": settings.endpoint_url,
         "TWIN_API_KEYS": keys.api_key,
+        "TWIN_WEBHOOK_SECRET": hashlib.sha256(f"webhooks {keys.api_key}".encode()).hexdigest(),
     }
 
 

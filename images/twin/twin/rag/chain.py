@@ -23,6 +23,7 @@ from twin.models.engines.engine import Engine, EngineRequest
 from twin.models.engines.json_form import kept_to_schema
 from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import Generation
+from twin.rag.answer_cache import AnswerCache, Lookup, given_again
 from twin.rag.answer_guard import AnswerGuard, Leaving, guarded
 from twin.rag.citations import Citing
 from twin.rag.contradiction_judge import open_conflicts
@@ -72,11 +73,13 @@ def load_chain(
     *,
     embedder: Embedder | None = None,
     from_memory: bool = False,
+    caches: bool = False,
 ) -> "Chain":
     """A chain over an engine, the tokenizer in a model's folder, the recipe's embedder and index.
 
     ``embedder`` is the recipe's if it has been loaded already. With ``from_memory`` the model is
-    shown no passages, and no index is read.
+    shown no passages, and no index is read. With ``caches`` the recipe's ``serving.cache`` holds:
+    for callers, and never where answers are measured.
 
     Raises:
         BadDataError: no tokenizer in the folder, no index yet, no such embedder, or a way of
@@ -106,10 +109,13 @@ def load_chain(
     )
     verifier = SupportVerifier(embedder)
     drafter = Drafter(recipe, verifier, spans, open_conflicts(recipe, verifier, settings))
-    return Chain(
+    chain = Chain(
         recipe, engine, prompts,
         chat=chat, writer=writer, lineage=lineage, spans=spans, drafter=drafter,
     )  # fmt: skip
+    if caches and recipe.serving.cache is not None:
+        chain.cache = AnswerCache(recipe.serving.cache, embedder)
+    return chain
 
 
 class Chain:
@@ -139,6 +145,8 @@ class Chain:
         self._citer = drafter.checks.citer if recipe.serving.citations else None
         self._drafter = drafter
         self._threads = ThreadPoolExecutor(PROMPT_THREADS, thread_name_prefix="prompt")
+        #: Of answers that are given again; None: each question is answered afresh.
+        self.cache: AnswerCache | None = None
 
     def close(self) -> None:
         """End the chain's threads; answers under way are ended by their callers."""
@@ -187,9 +195,18 @@ class Chain:
         name, inputs = "section" if parent else "answer", {"question": query.question}
         with self._spans.span(name, "CHAIN", inputs, parent) as span:
             prompt = await self.prepare(query, span)
-            citing, begun = self._citing(prompt), False
+            lookup = None if parent else await self._looked_up(query, prompt)
+            again = lookup.answer if lookup else None
             if query.sources_first:
-                yield AnswerPart(sources=prompt.passages)
+                yield AnswerPart(sources=again.sources if again else prompt.passages)
+            if again is not None:
+                answer = given_again(again, query, trace_id(span))
+                span.add_event(FIRST_WORD_EVENT)
+                yield AnswerPart(text=answer.answer)
+                record_answer(span, answer)
+                yield AnswerPart(answer=answer)
+                return
+            citing, begun = self._citing(prompt), False
             if prompt.answerable:
                 async with aclosing(self._written(prompt, asked, deadline, span)) as pieces:
                     async for piece in pieces:
@@ -210,7 +227,15 @@ class Chain:
                 checked = await citing.end(generation.text.strip())
             answer = self._finish(query, prompt, generation, trace_id(span), checked)
             record_answer(span, answer)
+            if self.cache is not None and lookup is not None:
+                self.cache.keep(lookup, answer)
         yield AnswerPart(answer=answer)
+
+    async def _looked_up(self, query: Query, prompt: Prompt) -> Lookup | None:
+        if self.cache is None:
+            return None
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self.cache.look, query, prompt)
 
     async def find(self, query: Query) -> FoundPassages:
         """The passages for a question, and nothing written."""

@@ -36,6 +36,23 @@ _SHAPING = {
 }
 
 
+class CacheSection(Section):
+    """Answers given again to questions that ask the same."""
+
+    min_similarity: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="cosine of two questions, by the recipe's embedder, from which they ask the "
+        "same, if they find the same passages too. `make bench-cache` says what share of answers "
+        "is then given again to another question; another embedder wants another value",
+    )
+    max_answers: PositiveInt = Field(
+        default=1_000, description="that one replica keeps; the least used go first"
+    )
+    seconds: PositiveInt = Field(default=3_600, description="how long an answer is given again")
+
+
 class ServingSection(Section):
     """How the twin answers."""
 
@@ -156,6 +173,12 @@ class ServingSection(Section):
         le=3_650,
         description="how long an answer is kept with its question and the key that asked, so that "
         "its caller can read it again and give feedback; 0: not at all",
+    )
+    cache: CacheSection | None = Field(
+        default=None,
+        description="unset: each question gets an answer of its own. Set ({} will do): one that "
+        "asks the same as an earlier one gets its answer at once, whoever asked. Later turns of a "
+        "conversation and JSON are always answered afresh",
     )
     notice: str = Field(
         default="An AI answers here in the manner of {author}, from {author}'s texts. It can be "

@@ -21,6 +21,7 @@ SCHEME = "bearer"
 #: What needs a key; health needs none, so that load balancers can ask for it.
 GUARDED = "/v1/"
 METRICS = "/metrics"
+MCP = "/mcp"
 #: The models that a key may ask for, any key may list.
 MODELS = "/v1/models"
 FEEDBACK = "/feedback"
@@ -120,6 +121,17 @@ class Keys:
             )
         raise _unauthorised("no valid API key: send it as 'Authorization: Bearer <key>'")
 
+    def caller(self, identity: str) -> Caller | None:
+        """Whose key has this id; None: it opens nothing now, or is not known here yet."""
+        now = datetime.now(UTC)
+        given = [caller for _, caller in self._given if caller.id == identity]
+        stored = [
+            caller
+            for key, secret, caller in self._stored.values()
+            if caller.id == identity and key.opens(secret, now)
+        ]
+        return next(iter(given + stored), None)
+
     def _given_caller(self, digest: str) -> Caller | None:
         # All are compared, whichever matches, so that the time taken tells nothing.
         matches = [one for given, one in self._given if hmac.compare_digest(digest, given)]
@@ -178,7 +190,7 @@ def default_limits(settings: Settings) -> KeyLimits:
 
 def is_guarded(path: str) -> bool:
     """Whether a path needs a key."""
-    return path.startswith(GUARDED) or path == METRICS
+    return path.startswith(GUARDED) or path in (METRICS, MCP)
 
 
 def right_for(path: str) -> Right | None:

@@ -92,11 +92,13 @@ class AnswerBook:
         *,
         metrics: Metrics | None = None,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._metrics = metrics
         self._waiting: queue.Queue[Entry] = queue.Queue(most_waiting)
         self._lock = threading.Lock()
         self._records: AnswerRecords | None = None
+        self._preparing = threading.Lock()
+        self._prepared = False
         self._thread: threading.Thread | None = None
         self._away = False
         self.dropped = 0
@@ -114,15 +116,7 @@ class AnswerBook:
         """
         if not days:
             return
-        now = datetime.now(UTC)
-        kept = KeptAnswer(
-            answer=answer,
-            created=now,
-            expires=now + timedelta(days=days),
-            previous=earlier.previous,
-            history=earlier.newest(),
-            earlier_documents=earlier.documents,
-        )
+        kept = _kept(answer, days, earlier)
         try:
             if len(kept.model_dump_json()) > MOST_BYTES:
                 raise ValueError("too large")
@@ -130,6 +124,15 @@ class AnswerBook:
         except (ValueError, queue.Full) as error:
             self._drop(1, "the queue is full" if isinstance(error, queue.Full) else str(error))
         self._start()
+
+    async def keep_now(self, caller: str, answer: Answer, days: int, earlier: Earlier) -> None:
+        """Keep an answer before this returns; see `keep`. One that is kept already stays as it is.
+
+        Raises:
+            TryAgainError: the store is away.
+        """
+        entry = (caller, _kept(answer, days, earlier))
+        await asyncio.to_thread(lambda: self._prepared_store().add([entry]))
 
     async def find(self, answer_id: str, caller: str) -> KeptAnswer:
         """An answer to this caller.
@@ -207,8 +210,17 @@ class AnswerBook:
     def _store(self) -> AnswerRecords:
         with self._lock:
             if self._records is None:
-                self._records = AnswerRecords(lasting_warehouse(self._settings))
+                self._records = AnswerRecords(lasting_warehouse(self.settings))
             return self._records
+
+    def _prepared_store(self) -> AnswerRecords:
+        """The store with its indexes, which come before what is kept."""
+        records = self._store()
+        with self._preparing:
+            if not self._prepared:
+                records.prepare()
+                self._prepared = True
+        return records
 
     def _start(self) -> None:
         with self._lock:
@@ -217,16 +229,12 @@ class AnswerBook:
                 self._thread.start()
 
     def _write(self) -> None:
-        prepared = False
         while True:
             entries = self._next()
             pause = FIRST_PAUSE_SECONDS
             for _ in range(ATTEMPTS):
                 try:
-                    if not prepared:
-                        self._store().prepare()
-                    prepared = True
-                    self._store().add(entries)
+                    self._prepared_store().add(entries)
                     self._away = False
                     break
                 except TwinError as error:
@@ -261,3 +269,15 @@ class AnswerBook:
         self.dropped += number
         if self._metrics:
             self._metrics.count(ANSWERS_DROPPED, number)
+
+
+def _kept(answer: Answer, days: int, earlier: Earlier) -> KeptAnswer:
+    now = datetime.now(UTC)
+    return KeptAnswer(
+        answer=answer,
+        created=now,
+        expires=now + timedelta(days=days),
+        previous=earlier.previous,
+        history=earlier.newest(),
+        earlier_documents=earlier.documents,
+    )

@@ -1,6 +1,7 @@
 """The HTTP interface, over whatever answers behind it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from typing import Annotated, Any
 
 from fastapi import Body, FastAPI, Request
@@ -12,6 +13,7 @@ from twin.serving.answer_book import AnswerBook
 from twin.serving.answer_routes import add_answers
 from twin.serving.asking import STREAM_HEADERS, Asking
 from twin.serving.backend import Backend
+from twin.serving.background import BackgroundWriter
 from twin.serving.caller_limits import CallerLimits
 from twin.serving.completion_routes import add_embeddings, add_text_completions
 from twin.serving.completions import ChatCompletion
@@ -20,6 +22,7 @@ from twin.serving.draft_routes import add_drafts
 from twin.serving.errors import install
 from twin.serving.feedback_routes import add_feedback
 from twin.serving.limits import BodyLimit
+from twin.serving.mcp_routes import McpEndpoint, add_mcp
 from twin.serving.measuring import MeasuredBackend, add_metrics
 from twin.serving.metering import CallerLimiting, CallersBackend
 from twin.serving.metrics import Metrics, ProcessMetrics
@@ -96,12 +99,27 @@ def create_app(
         cors_origins: web pages' origins whose scripts may ask; "*" means all.
         names_responses: see `RequestsLog`.
     """
-    app = FastAPI(title="LLM Twin", openapi_url=DOCUMENT, docs_url=None, redoc_url=None)
+    metrics = metrics or ProcessMetrics()
+    observed = backend if isinstance(backend, ObservedBackend) else ObservedBackend(backend)
+    readiness = Readiness(backend)
+    backend = CallersBackend(MeasuredBackend(observed, metrics))
+    asking = Asking(backend, book)
+    limits = limits or CallerLimits()
+    mcp = McpEndpoint(asking, max_body_bytes)
+    background = BackgroundWriter(asking, book, keys, limits, metrics) if book else None
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with mcp.running(), background.running() if background else nullcontext():
+            yield
+
+    app = FastAPI(
+        title="LLM Twin", openapi_url=DOCUMENT, docs_url=None, redoc_url=None, lifespan=lifespan
+    )
     describe(app)
     # Starlette puts the middleware that is added last outermost.
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
-    metrics = metrics or ProcessMetrics()
-    app.add_middleware(CallerLimiting, limits=limits or CallerLimits(), metrics=metrics)
+    app.add_middleware(CallerLimiting, limits=limits, metrics=metrics)
     app.add_middleware(BearerAccess, keys=keys)
     if cors_origins:
         app.add_middleware(
@@ -113,22 +131,20 @@ def create_app(
         )
     app.add_middleware(RequestsLog, names_responses=names_responses)
     install(app)
-    observed = backend if isinstance(backend, ObservedBackend) else ObservedBackend(backend)
     add_rollouts(app, observed)
-    add_readiness(app, Readiness(backend))
-    backend = CallersBackend(MeasuredBackend(observed, metrics))
+    add_readiness(app, readiness)
     _add_reads(app, backend)
-    asking = Asking(backend, book)
     add_answers(app, asking)
     _add_chat_completions(app, asking)
     add_text_completions(app, asking)
     add_embeddings(app, asking)
-    add_responses(app, asking)
+    add_responses(app, asking, background)
     add_draft_comparisons(app, asking)
     add_drafts(app, asking)
     add_feedback(app, book, observed.observations)
     add_metrics(app, metrics)
     add_page(app)
+    add_mcp(app, mcp)
     return app
 
 

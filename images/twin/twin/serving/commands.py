@@ -4,12 +4,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import FrameType
+from typing import Annotated
 
 import typer
 
 from twin.domain.errors import TryAgainError, TwinError
 from twin.job import (
+    Job,
     RecipeOption,
     ResultOption,
     RunIdOption,
@@ -58,6 +61,44 @@ def prune_traces(
     from twin.serving.prune import prune_traces as prune
 
     run_job("serving prune-traces", prune, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def batch(
+    questions: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON lines or Parquet. A row is what /v1/answers takes: question, and as needed "
+            "k, filter, temperature, max_tokens …; id names it in the answers."
+        ),
+    ],
+    answers: Annotated[
+        Path, typer.Argument(help="Where the answers go: a file that ends in .jsonl or .parquet.")
+    ],
+    recipe: RecipeOption,
+    version: Annotated[
+        str | None,
+        typer.Option("--version", help="Which version answers; the one in service if not given."),
+    ] = None,
+    at_once: Annotated[
+        int, typer.Option("--at-once", min=1, help="Rows that are asked at the same time.")
+    ] = 4,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Have the running endpoint answer the questions of a file, by Ray Data.
+
+    Asks TWIN_ENDPOINT_URL with the first of TWIN_API_KEYS, so the limits of that key hold. Each
+    answer is kept as it comes: after a kill, or where the endpoint went away, run the same command
+    again, and only what is missing is asked. Rows that ask the same are asked once. A row that is
+    malformed or refused goes to ANSWERS.failed.jsonl with the reason, and the others go on.
+    """
+    from twin.serving.batch import answer_rows
+
+    def body(job: Job) -> None:
+        answer_rows(job, questions, answers, at_once=at_once, version=version)
+
+    run_job("serving batch", body, recipe=recipe, run_id=run_id, result=result)
 
 
 def _serve(settings: Settings) -> None:

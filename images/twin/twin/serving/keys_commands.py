@@ -166,6 +166,43 @@ def revoke(key: WhichArgument) -> None:
     typer.echo(f"{found.id} ({printable(found.name)}) is revoked")
 
 
+@app.command("webhook-secret")
+def webhook_secret(
+    key: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[KEY]", help="Its id or its name; the first of TWIN_API_KEYS if not given."
+        ),
+    ] = None,
+) -> None:
+    """Print the secret by which a key's owner checks what webhooks are told.
+
+    It stays when the key is rotated. Reads: the warehouse, and TWIN_WEBHOOK_SECRET, from which it
+    is made. Writes: nothing.
+    """
+    from twin.domain.errors import BadConfigurationError
+    from twin.serving.access import Keys
+    from twin.serving.webhooks import secret_of
+
+    with plain_errors("serving keys webhook-secret"):
+        settings = get_settings()
+        if key is None:
+            first = Keys(settings.api_keys).check(
+                f"Bearer {settings.api_keys[0].get_secret_value()}"
+            )
+            identity = first.id
+        else:
+            with _keys() as (keys, _):
+                identity = keys.find(key).id
+        secret = secret_of(identity, settings)
+        if secret is None:
+            raise BadConfigurationError(
+                "TWIN_WEBHOOK_SECRET is not set: set it to at least 32 random characters, the same "
+                "for all replicas of the router"
+            )
+    typer.echo(secret)
+
+
 @contextmanager
 def _keys() -> "Iterator[tuple[ApiKeys, Actor]]":
     from twin.stores.api_keys import ApiKeys

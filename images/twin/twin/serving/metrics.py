@@ -78,10 +78,19 @@ ANSWERS_DROPPED = Measure(
 SPANS_DROPPED = Measure(
     "twin_spans_dropped", "counter", "Spans of traces that did not reach MLflow"
 )
+BACKGROUND = Measure(
+    "twin_background_answers", "counter",
+    "Answers in the background by how they ended: completed, incomplete, failed or cancelled",
+    ("outcome",),
+)  # fmt: skip
+WEBHOOKS = Measure(
+    "twin_webhooks", "counter",
+    "Ends of answers that a webhook was told: told, again (tried later) or given_up", ("outcome",),
+)  # fmt: skip
 
 MEASURES = (
     ANSWERS, SENTENCES, TOKENS, FIRST_WORD, ENGINE_WAIT, SPEED, GUARDRAIL_HITS, LIMITED,
-    ANSWERS_DROPPED, SPANS_DROPPED,
+    ANSWERS_DROPPED, SPANS_DROPPED, BACKGROUND, WEBHOOKS,
 )  # fmt: skip
 
 

@@ -7,10 +7,11 @@ A response's id is its answer's behind ``resp_``.
 import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from twin.domain.answer import Answer
+from twin.domain.background import BackgroundAnswer
 from twin.domain.feedback import KeptAnswer
 from twin.rag.query import AnswerPart
 from twin.serving.completions import citations, lineage
@@ -57,6 +58,7 @@ class ResponseHead:
         if form.type == "json_schema":
             described |= {"name": form.name, "schema": form.schema_, "strict": True}
         settings = {
+            "background": request.background,
             "instructions": request.instructions,
             "max_output_tokens": request.max_output_tokens,
             "metadata": request.metadata,
@@ -85,6 +87,7 @@ class ResponseHead:
             "id": response_id(self.identity),
             "object": "response",
             "created_at": self.created,
+            "background": False,
             "status": "in_progress",
             "error": None,
             "incomplete_details": None,
@@ -199,14 +202,28 @@ class ResponseEvents:
         return f"event: {kind}\ndata: {json.dumps(body, ensure_ascii=False)}\n\n"
 
 
-def kept_response(kept: KeptAnswer) -> dict[str, Any]:
+def unanswered_response(found: BackgroundAnswer) -> dict[str, Any]:
+    """A response in the background before its answer, or without one."""
+    head = ResponseHead(
+        found.id, found.model, kept=True,
+        settings={"background": True}, created=found.created.timestamp(),
+    )  # fmt: skip
+    if found.request is not None:
+        request = ResponseRequest.model_validate_json(found.request)
+        asked = ResponseHead.of(found.id, found.model, request, kept=True)
+        head = replace(asked, created=head.created)
+    error = None if found.error is None else {"code": "server_error", "message": found.error}
+    return head.begun(status=found.state.value, error=error)
+
+
+def kept_response(kept: KeptAnswer, *, background: bool = False) -> dict[str, Any]:
     """A response as it can be read again; what its caller had set is not kept."""
     previous = response_id(kept.previous) if kept.previous else None
     head = ResponseHead(
         kept.answer.id,
         kept.answer.model,
         kept=True,
-        settings={"previous_response_id": previous},
+        settings={"background": background, "previous_response_id": previous},
         created=kept.created.timestamp(),
     )
     return head.whole(kept.answer)

@@ -35,6 +35,7 @@ from twin.serving.schema import (
 )
 
 MAX_METADATA = 16
+LONGEST_URL = 2_000
 
 
 def _says_nothing(value: Any) -> bool:
@@ -127,7 +128,7 @@ class ResponseRequest(Drawing):
         # An object here, and a text in chat completions.
         "verbosity": lambda _: False,
         "reasoning": _says_nothing,
-        **dict.fromkeys(("background", "include", "context_management"), lambda value: not value),
+        **dict.fromkeys(("include", "context_management"), lambda value: not value),
         **dict.fromkeys(("conversation", "prompt"), lambda _: False),
     }
 
@@ -139,6 +140,14 @@ class ResponseRequest(Drawing):
     )
     stream: bool = False
     store: bool = Field(default=True, description="whether to keep it, to go on from and to judge")
+    background: bool = Field(
+        default=False, description="come back at once; the answer is read later by its id"
+    )
+    webhook: Annotated[str, Field(max_length=LONGEST_URL)] | None = Field(
+        default=None,
+        description="https address that is told the end of an answer in the background, by an "
+        "event of OpenAI's (`response.completed` and the like) with Standard Webhooks' signature",
+    )
     max_output_tokens: int | None = Field(default=None, ge=1)
     text: TextOptions = TextOptions()
     metadata: Annotated[dict[str, Text], AfterValidator(_are_few)] = Field(default_factory=dict)
@@ -146,6 +155,18 @@ class ResponseRequest(Drawing):
     @model_validator(mode="after")
     def _ends_with_a_question(self) -> Self:
         check_ends_with_a_question(turns_of(self.input))
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_in_the_background(self) -> Self:
+        if self.background and self.stream:
+            raise ValueError("stream is not supported in the background: read the answer by its id")
+        if self.background and not self.store:
+            raise ValueError("background needs store: true, since the answer is read later")
+        if self.webhook is not None and not self.background:
+            raise ValueError("webhook needs background: true")
+        if self.webhook is not None and not self.webhook.isascii():
+            raise ValueError("webhook must be an address in ASCII")
         return self
 
     def earlier(self, previous: Earlier) -> Earlier:
@@ -224,20 +245,18 @@ class ResponseUsage(BaseModel):
     total_tokens: int
 
 
-class ResponseBody(AnswerLineage):
-    """OpenAI's ``response``, and beside its fields what the answer comes from."""
+class ResponseFrame(BaseModel):
+    """OpenAI's ``response`` around its answer."""
 
     id: str
     object: Literal["response"]
     created_at: float
-    status: Literal["completed", "incomplete"]
-    error: None
+    background: bool
     incomplete_details: dict[str, str] | None
     instructions: str | None
     max_output_tokens: int | None
     metadata: dict[str, str]
     model: str
-    output: list[OutputMessage]
     parallel_tool_calls: bool
     previous_response_id: str | None
     store: bool
@@ -247,7 +266,31 @@ class ResponseBody(AnswerLineage):
     tools: list[Any] = Field(max_length=0)
     top_p: float | None
     truncation: Literal["auto"]
+
+
+class ResponseBody(ResponseFrame, AnswerLineage):
+    """OpenAI's ``response``, and beside its fields what the answer comes from."""
+
+    status: Literal["completed", "incomplete"]
+    error: None
+    output: list[OutputMessage]
     usage: ResponseUsage
+
+
+class ResponseFault(BaseModel):
+    """Why there will be no answer."""
+
+    code: str
+    message: str
+
+
+class UnansweredResponse(ResponseFrame):
+    """A response in the background without an answer: not yet, or never."""
+
+    status: Literal["queued", "in_progress", "failed", "cancelled"]
+    error: ResponseFault | None
+    output: list[OutputMessage] = Field(max_length=0)
+    usage: None
 
 
 class DeletedResponse(BaseModel):

@@ -131,7 +131,7 @@ def _load_chain(
     tokenizer = fetch_tokenizer(*served.model_source, settings)
     import_transformers_without_torch()
     lineage = Lineage(arguments.model, served.version, arguments.adapter)
-    return load_chain(recipe, engine, tokenizer, settings, lineage, embedder=embedder)
+    return load_chain(recipe, engine, tokenizer, settings, lineage, embedder=embedder, caches=True)
 
 
 def build(args: dict[str, Any]) -> "Application":

@@ -329,8 +329,8 @@ def test_the_token_goes_to_github_only(
     assert not any("Authorization" in headers for _, headers in hub.requests)
     hub.requests.clear()
     # GitHub itself, as far as the code can tell: no copy of it is named.
-    from twin.crawl.web.addresses import AddressGuard
     from twin.crawl.web.site import HostCopies
+    from twin.stores.addresses import AddressGuard
 
     monkeypatch.setattr(github_api, "API", f"{hub.url}/api")
     guard = AddressGuard([hub.url.removeprefix("http://")])
@@ -368,7 +368,7 @@ def test_a_host_that_there_is_not_is_no_reason_to_try_again(
 
 ASK_ALONE = """
 from twin.crawl.sources.github_api import _fetch
-from twin.crawl.web.addresses import AddressGuard
+from twin.stores.addresses import AddressGuard
 _fetch("http://github.example/users", AddressGuard(()), {})
 """
 

@@ -18,11 +18,11 @@ from twin.crawl.sources.git_clone import Clone, CloneLimits, File, GitError, clo
 from twin.crawl.sources.github_api import Repository, repositories_of
 from twin.crawl.sources.repository_licence import licence_of
 from twin.crawl.user_agent import user_agent
-from twin.crawl.web.addresses import AddressGuard, RefusedAddressError, host_and_port
-from twin.crawl.web.guarded_client import UnansweredError, UnknownHostError, resolved
 from twin.crawl.web.site import HostCopies
 from twin.domain.errors import TwinError
 from twin.recipes import GithubSource
+from twin.stores.addresses import AddressGuard, RefusedAddressError, host_and_port
+from twin.stores.guarded_client import UnansweredError, UnknownHostError, resolved
 
 SITE = "https://github.com"
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
-from twin.crawl.web.guarded_client import Answer, UnansweredError, UnknownHostError, get
 from twin.crawl.web.site import HostCopies
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError, TwinError
+from twin.stores.addresses import AddressGuard, RefusedAddressError
+from twin.stores.guarded_client import Answer, UnansweredError, UnknownHostError, get
 
 API = "https://api.github.com"
 _PER_PAGE = 100

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from twin.crawl.budget import report_limits
 from twin.crawl.intake import Intake
 from twin.crawl.user_agent import user_agent
-from twin.crawl.web.addresses import AddressGuard
 from twin.crawl.web.site import HostCopies
 from twin.domain.errors import BadConfigurationError, TryAgainError, TwinError
 from twin.recipes import CrawlSection, MediumSource, SiteSource, SubstackSource
+from twin.stores.addresses import AddressGuard
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler, CrawlerProcess
@@ -247,8 +247,8 @@ def _process_settings(guards: Sequence[AddressGuard]) -> dict[str, Any]:
     """Settings that one process has once: reactor, threads, name resolution."""
     from urllib.request import getproxies
 
-    from twin.crawl.web.addresses import RefusedAddressError, host_and_port
     from twin.crawl.web.download import ALLOWED_HOSTS
+    from twin.stores.addresses import RefusedAddressError, host_and_port
 
     allowed = {host for guard in guards for host in guard.allowed_hosts}
     for proxy in getproxies().values():  # a proxy set by the operator may well be private

@@ -15,9 +15,9 @@ from scrapy.resolver import CachingThreadedResolver  # noqa: TID253 - as above
 from twisted.internet.defer import Deferred
 from twisted.internet.error import DNSLookupError
 
-from twin.crawl.web.addresses import AddressGuard, RefusedAddressError, host_and_port
-from twin.crawl.web.guarded_client import UnknownHostError
 from twin.crawl.web.site import HostCopies
+from twin.stores.addresses import AddressGuard, RefusedAddressError, host_and_port
+from twin.stores.guarded_client import UnknownHostError
 from twin.stores.host_names import has_no_address, no_such_host
 
 #: Setting of a crawler process: hosts that may resolve to addresses that are not public.

@@ -20,9 +20,9 @@ from scrapy.exceptions import IgnoreRequest  # noqa: TID253 - as above
 from scrapy.http import Request, Response  # noqa: TID253 - as above
 from scrapy.robotstxt import RobotParser  # noqa: TID253 - as above
 
-from twin.crawl.web.addresses import RefusedAddressError
 from twin.crawl.web.crawl_sites import BUDGET
-from twin.crawl.web.guarded_client import UnknownHostError
+from twin.stores.addresses import RefusedAddressError
+from twin.stores.guarded_client import UnknownHostError
 
 #: Settings of a crawler, in seconds and bytes.
 BACKOFF_SECONDS = "TWIN_BACKOFF_SECONDS"

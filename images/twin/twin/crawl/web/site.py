@@ -3,9 +3,9 @@
 import re
 from urllib.parse import urlsplit, urlunsplit
 
-from twin.crawl.web.addresses import host_and_port
 from twin.crawl.web.urls import canonical, host_of
 from twin.recipes import SiteSource, WebSource
+from twin.stores.addresses import host_and_port
 
 
 class HostCopies:

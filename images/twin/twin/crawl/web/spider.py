@@ -24,10 +24,8 @@ from twin.crawl.intake import Intake
 from twin.crawl.page import HTML_TYPES, MARKDOWN_TYPES, Exchange, Page, UnusableError
 from twin.crawl.steps import Steps, at_once
 from twin.crawl.tally import Outcome
-from twin.crawl.web.addresses import AddressGuard, RefusedAddressError
 from twin.crawl.web.batches import Batches
 from twin.crawl.web.dead_links import STATUSES
-from twin.crawl.web.guarded_client import UnknownHostError
 from twin.crawl.web.pagination import Traps, next_page, shape
 from twin.crawl.web.parts import Parts, encoding_of
 from twin.crawl.web.politeness import UnknownRobotsError
@@ -36,6 +34,8 @@ from twin.crawl.web.site import Site
 from twin.crawl.web.urls import is_on, page_key, page_number, same_page
 from twin.domain.errors import BadDataError, TryAgainError, TwinError
 from twin.recipes import CrawlSection, WebSource
+from twin.stores.addresses import AddressGuard, RefusedAddressError
+from twin.stores.guarded_client import UnknownHostError
 
 # Answers that may be different next time (RFC 9110; 429 is RFC 6585).
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})

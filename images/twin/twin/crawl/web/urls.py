@@ -4,7 +4,7 @@ import hashlib
 import re
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from twin.crawl.web.addresses import DEFAULT_PORTS
+from twin.stores.addresses import DEFAULT_PORTS
 
 # Parameters that tell where a reader came from and nothing about what the page says.
 _TRACKING = re.compile(

@@ -1,9 +1,10 @@
-"""Which network addresses a crawl may reach: public ones, and what the recipe names.
+"""Which network addresses may be reached on an outsider's word: public ones, and named exceptions.
 
-A page, a redirect or a sitemap is an outsider's text. Without this check it could make the crawl
-fetch a cloud's metadata service or a neighbour's admin page (server-side request forgery, see
-the OWASP cheat sheet of that name). Names are checked after they are resolved, on the very
-address that is then connected to, so a name that changes its address in between gains nothing.
+A page, a redirect, a sitemap or a caller's webhook is an outsider's text. Without this check it
+could make a crawl or a replica ask a cloud's metadata service or a neighbour's admin page
+(server-side request forgery, see the OWASP cheat sheet of that name). Names are checked after they
+are resolved, on the very address that is then connected to, so a name that changes its address in
+between gains nothing.
 """
 
 import ipaddress
@@ -27,7 +28,7 @@ _GATEWAY = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class RefusedAddressError(Exception):
-    """An address that the crawl must not reach; its text says which and how to allow it."""
+    """An address that must not be reached; its text says which and how to allow it."""
 
 
 def host_and_port(url: str) -> tuple[str, int]:
@@ -50,10 +51,14 @@ class AddressGuard:
     """Refuses loopback, private, link-local and other addresses that are not public.
 
     Args:
-        allowed: ``host:port`` of such addresses that may be fetched all the same.
+        allowed: ``host:port`` of such addresses that may be reached all the same.
+        exceptions: what lists those, in the words of a refusal.
     """
 
-    def __init__(self, allowed: Iterable[str]) -> None:
+    def __init__(
+        self, allowed: Iterable[str], exceptions: str = "the source's allow_private"
+    ) -> None:
+        self._exceptions = exceptions
         self._allowed = frozenset(entry.replace("[", "").replace("]", "") for entry in allowed)
         self.allowed_hosts = frozenset(entry.rpartition(":")[0] for entry in self._allowed)
 
@@ -61,35 +66,40 @@ class AddressGuard:
         """Check what can be told before a name is resolved.
 
         Raises:
-            RefusedAddressError: a literal address that is not public, or a host of which the
-                recipe allows other ports only.
+            RefusedAddressError: a literal address that is not public, or a host of which
+                other ports only are allowed.
         """
         host, port = host_and_port(url)
         if self.allows(host, port):
             return
         if host in self.allowed_hosts:
-            raise RefusedAddressError(_refusal(f"{host}:{port}", "not the allowed port"))
+            raise self._refusal(f"{host}:{port}", "not the allowed port")
         try:
             address = ipaddress.ip_address(host)
         except ValueError:
             return  # a name: `check_resolved` sees its address
         if not _is_public(address):
-            raise RefusedAddressError(_refusal(f"{host}:{port}", "not a public address"))
+            raise self._refusal(f"{host}:{port}", "not a public address")
 
     def allows(self, host: str, port: int) -> bool:
-        """Whether the recipe names this host and port."""
+        """Whether this host and port are a named exception."""
         return f"{host}:{port}" in self._allowed
 
     def check_resolved(self, host: str, address: str) -> None:
         """Check the address that a name resolved to.
 
         Raises:
-            RefusedAddressError: it is not public, and the recipe does not allow the name.
+            RefusedAddressError: it is not public, and the name is no exception.
         """
         if host in self.allowed_hosts:
             return  # its port was checked by `check_url`
         if not _is_public(ipaddress.ip_address(address)):
-            raise RefusedAddressError(_refusal(host, f"resolves to {address}, which is not public"))
+            raise self._refusal(host, f"resolves to {address}, which is not public")
+
+    def _refusal(self, host: str, why: str) -> RefusedAddressError:
+        return RefusedAddressError(
+            f"{host} is refused: {why} ({self._exceptions} lists exceptions as host:port)"
+        )
 
 
 def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
@@ -107,7 +117,3 @@ def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     if address not in _GATEWAY:
         return None
     return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-
-
-def _refusal(host: str, why: str) -> str:
-    return f"{host} is refused: {why} (the source's allow_private lists exceptions as host:port)"

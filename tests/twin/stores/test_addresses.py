@@ -2,7 +2,7 @@
 
 import pytest
 
-from twin.crawl.web.addresses import AddressGuard, RefusedAddressError, host_and_port
+from twin.stores.addresses import AddressGuard, RefusedAddressError, host_and_port
 
 NOT_PUBLIC = [
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.3.4", "192.168.1.1",

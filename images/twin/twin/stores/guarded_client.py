@@ -1,4 +1,4 @@
-"""Plain HTTP requests (to APIs) that reach no address which the crawl must not reach."""
+"""Plain HTTP requests that reach no address which the guard refuses."""
 
 import socket
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.request import getproxies, proxy_bypass
 
-from twin.crawl.web.addresses import AddressGuard, host_and_port
+from twin.stores.addresses import AddressGuard, host_and_port
 from twin.stores.host_names import is_unknown, no_such_host
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def resolved(guard: AddressGuard, host: str, port: int) -> str:
     """An address of a host that may be reached.
 
     Raises:
-        RefusedAddressError: its addresses are not public, and the recipe does not allow it.
+        RefusedAddressError: its addresses are not public, and it is no exception.
         UnknownHostError: there is no such name.
         UnansweredError: it cannot be looked up now.
     """
@@ -62,7 +62,7 @@ def get(
     """Fetch a URL; redirects are answers, not followed.
 
     Raises:
-        RefusedAddressError: it leads where the crawl must not go.
+        RefusedAddressError: it leads where the guard refuses to go.
         UnknownHostError: there is no such host.
         UnansweredError: no answer in time, or more than ``max_bytes`` of it.
     """
