@@ -171,7 +171,7 @@ class AnswerBook:
         )
 
     def _compared(self) -> DraftComparisons:
-        return DraftComparisons(lasting_warehouse(self._settings))
+        return DraftComparisons(lasting_warehouse(self.settings))
 
     async def delete(self, answer_id: str, caller: str) -> None:
         """Erase an answer to this caller.
