@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from tests.conftest import ROOT
-from tests.twin.training.rows import losses, section, tiny_trainer
+from tests.twin.training.distributed import ROWS
+from tests.twin.training.rows import instruct_rows, losses, section, tiny_trainer
 
 TOLERANCE = 2e-3
 """Of a loss: two halves of a batch are padded otherwise than the whole, and each of their sums is
@@ -52,7 +53,8 @@ def two_processes(base, scratch, recipe, checkpoint=None):
 @pytest.mark.parametrize("sharding", ["none", "fsdp"])
 def test_two_processes_train_as_one_does_and_go_on_as_one_does(tiny, tmp_path, sharding):
     """Four processes, each with its imports. Buys: several GPUs take the same steps as one."""
-    trained = tiny_trainer(tiny, tmp_path / "one", section(batch_size=4, **SHARED))
+    rows = instruct_rows(ROWS)
+    trained = tiny_trainer(tiny, tmp_path / "one", section(batch_size=4, **SHARED), rows)
     trained.train()
     recipe = section(batch_size=2, **SHARED).model_copy(update={"sharding": sharding})
     whole = two_processes(tiny, tmp_path / "two", recipe)

@@ -36,4 +36,4 @@ def test_groups_are_of_like_length():
         groups = [[LENGTHS[i] for i in indices[n : n + 8]] for n in range(0, len(indices), 8)]
         return sum(max(group) - min(group) for group in groups)
 
-    assert spread(order(group=8)) < spread(order()) / 3
+    assert spread(order(group=8)) < spread(order()) / 2

@@ -64,7 +64,16 @@ NOT_THE_RECIPES = {
 }  # fmt: skip
 """Arguments that may differ from TRL's defaults beside those above."""
 
-VARIES = {"run_name", "logging_dir", "deepspeed_plugin", "distributed_state", "project"}
+# What transformers derives from others, or calls by a second name.
+VARIES = {
+    "do_eval",
+    "activation_checkpointing",
+    "run_name",
+    "logging_dir",
+    "deepspeed_plugin",
+    "distributed_state",
+    "project",
+}
 
 
 @pytest.fixture(scope="module")

@@ -129,9 +129,7 @@ def _train(
 
     knobs = job.recipe.training.dpo
     folder = prepare_base_model(plan.base.name, job.settings)
-    before = workshop.files.fetch_folder(plan.sft_adapter, workshop.scratch / "sft")
-    check_base(before, plan.base)
-    model, reference, chat = _load(job, folder, before)
+    chat = ChatFormat.load(folder)
     rows = _rows(job, pairs.pairs, chat)
     if not rows:
         raise BadDataError(
@@ -139,6 +137,9 @@ def _train(
             f"({knobs.max_length}), or set training.dpo.enabled to false"
         )
     held_out = _rows(job, pairs.held_out, chat)
+    before = workshop.files.fetch_folder(plan.sft_adapter, workshop.scratch / "sft")
+    check_base(before, plan.base)
+    model, reference = _load(job, folder, before)
     trainer = dpo_trainer(
         model, chat, job.recipe.training, workshop.scratch / "trainer", rows, reference
     )
@@ -164,8 +165,8 @@ def _train(
     workshop.publish(adapter, plan.dpo_adapter)
 
 
-def _load(job: Job, folder: Path, before: Path) -> tuple[Any, Any, ChatFormat]:
-    """What is trained further, its reference where that is a model of its own, and the chat format.
+def _load(job: Job, folder: Path, before: Path) -> tuple[Any, Any]:
+    """What is trained further, and its reference where that is a model of its own.
 
     With ``training.dpo.method: orpo`` there is no reference.
     """
@@ -173,14 +174,14 @@ def _load(job: Job, folder: Path, before: Path) -> tuple[Any, Any, ChatFormat]:
     if training.method != "full":
         from peft import PeftModel
 
-        base, chat = load_for_training(folder, job.settings, training)
-        return PeftModel.from_pretrained(base, before, is_trainable=True), None, chat
-    model, chat = load_for_training(folder, job.settings, training, before)
+        base, _ = load_for_training(folder, job.settings, training)
+        return PeftModel.from_pretrained(base, before, is_trainable=True), None
+    model, _ = load_for_training(folder, job.settings, training, before)
     if training.dpo.method == "orpo":
-        return model, None, chat
+        return model, None
     frozen = training.model_copy(update={"method": "lora"})  # read only, so in bf16
     reference, _ = load_for_training(folder, job.settings, frozen, before)
-    return model, reference.requires_grad_(False), chat
+    return model, reference.requires_grad_(False)
 
 
 def _limit_drift(trainer: Any, knobs: DpoSection) -> Callable[[], dict[str, object]]:

@@ -29,16 +29,11 @@ def passage_rows(chat: ChatFormat, samples: Sequence[InstructSample], max_length
     texts = dict.fromkeys(sample.answer for sample in samples if sample.is_verbatim)
     rows = []
     for text in texts:
-        ids = [*chat.tokenizer.encode(text), *_end_of_text(chat)]
+        ids = [*chat.tokenizer.encode(text), chat.tokenizer.eos_token_id]
         for start in range(0, len(ids), max_length):
             part = ids[start : start + max_length]
             rows.append({"input_ids": part, "labels": list(part), "length": len(part)})
     return rows
-
-
-def _end_of_text(chat: ChatFormat) -> list[int]:
-    """The token that ends a document, where the model has one apart from the end of an answer."""
-    return sorted(chat.end_ids - {chat.end_id})[:1]
 
 
 def pretrain(
