@@ -40,6 +40,6 @@ def draw_of(unit: str) -> float:
     """A number in [0, 1) that is always the same for a unit, and evenly spread over units.
 
     The version that is being brought in has the upper end of the range, so that its share grows by
-    those who were with the old version, and nobody goes to and fro.
+    those who were with the old version, and nobody goes back and forth.
     """
     return int.from_bytes(hashlib.sha256(unit.encode()).digest()[:6]) / 2**48
