@@ -116,7 +116,7 @@ class ScriptedWriting:
 
 
 def drafter(known: SupportVerifier, **drafts: object) -> Drafter:
-    return Drafter(recipe(**drafts), known, AnswerSpans("twin-tiny", "1"), RuleConflicts())
+    return Drafter(recipe(**drafts), known, AnswerSpans("twin-tiny", "1", "1"), RuleConflicts())
 
 
 def streamed(writer: Drafter, writing: ScriptedWriting, query: Query) -> list[AnswerPart]:
