@@ -15,7 +15,7 @@ from tests.twin.training.rows import instruct_rows, losses, section, tiny_traine
 TOLERANCE = 2e-3
 """Of a loss: two halves of a batch are padded otherwise than the whole, and each of their sums is
 rounded to bf16 by itself."""
-SHARED = {"max_steps": 8, "save_steps": 4, "epochs": 3}
+SHARED = {"max_steps": 8, "save_steps": 4, "epochs": 3, "checkpoints_kept": 2}
 
 
 def two_processes(base, scratch, recipe, checkpoint=None):
