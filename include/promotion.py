@@ -149,7 +149,7 @@ class ChampionTrigger(BaseEventTrigger):
         async with aiohttp.ClientSession() as session:
             while True:
                 try:
-                    now = await _now(session, read_runtime().mlflow_url)
+                    now = await champions_and_prompts(session, read_runtime().mlflow_url)
                 except RegistryError as error:
                     pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
                     self.log.warning(
@@ -179,8 +179,12 @@ class ChampionTrigger(BaseEventTrigger):
             await self.asset_state_store.aset(SEEN, champions_now)
 
 
-async def _now(session: "aiohttp.ClientSession", url: str) -> dict[str, str]:
-    """The champions of models and, by their own names, of prompts."""
+async def champions_and_prompts(session: "aiohttp.ClientSession", url: str) -> dict[str, str]:
+    """Version of the champions of models and, by their own names, of prompts.
+
+    Raises:
+        RegistryError: as `champions`.
+    """
     prompts = await prompt_champions(session, url)
     named = {f"{model}{PROMPT_SUFFIX}": version for model, version in prompts.items()}
     return {**await champions(session, url), **named}
