@@ -38,7 +38,7 @@ def test_an_answer_is_one_trace_in_mlflow_with_what_was_retrieved(
     mlflow.set_tracking_uri(mlflow_url)
     found = mlflow.get_trace(answer.trace_id)
     spans = {span.name: span for span in found.data.spans}
-    assert set(spans) == {"answer", "retrieve", "generate", "cite"}
+    assert set(spans) == {"answer", "guardrails", "retrieve", "generate", "cite"}
     assert spans["retrieve"].parent_id == spans["answer"].span_id
     assert spans["answer"].inputs == {"question": "Why pods?"}
     assert spans["answer"].outputs["sources"] == [source.chunk_id for source in answer.sources]
