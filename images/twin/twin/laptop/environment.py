@@ -120,7 +120,13 @@ def jobs_settings(laptop: LaptopSettings, keys: Secrets) -> Settings:
         serve_api_url=f"http://127.0.0.1:{laptop.ray_dashboard_port}",
         endpoint_url=f"http://127.0.0.1:{laptop.endpoint_port}",
         api_keys=(SecretStr(keys.api_key),),
+        webhook_secret=SecretStr(_webhook_secret(keys)),
     )
+
+
+def _webhook_secret(keys: Secrets) -> str:
+    """Of the endpoint's key, so that older platforms have one without a new file of secrets."""
+    return hashlib.sha256(f"webhooks {keys.api_key}".encode()).hexdigest()
 
 
 def _twin(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
@@ -137,7 +143,7 @@ def _twin(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "TWIN_SERVE_API_URL": settings.serve_api_url,
         "TWIN_ENDPOINT_URL": settings.endpoint_url,
         "TWIN_API_KEYS": keys.api_key,
-        "TWIN_WEBHOOK_SECRET": hashlib.sha256(f"webhooks {keys.api_key}".encode()).hexdigest(),
+        "TWIN_WEBHOOK_SECRET": _webhook_secret(keys),
     }
 
 
