@@ -4,6 +4,7 @@ Slow (minutes): the only test in which the DAGs, the assets that connect them, t
 watcher, the real scheduler and the endpoint meet.
 """
 
+import re
 import time
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,9 @@ def test_a_second_demo_changes_nothing_and_is_quick(
     started = time.monotonic()
     again = stage.twin("laptop", "demo", "--recipe", "tiny", seconds=600)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert again.stdout.count("unchanged") == len(STAGES), again.stdout
+    unchanged = {stage for stage in STAGES if re.search(rf"{stage} +unchanged", again.stdout)}
+    # What a caller has said of an answer meanwhile becomes a candidate pair, after the samples.
+    assert unchanged >= set(STAGES) - {"datasets"}, again.stdout
     assert served_version(client) == "1"
     assert time.monotonic() - started < first_seconds
 
