@@ -229,8 +229,10 @@ def test_a_refused_draft_is_an_answer_that_cannot_be_revised(client):
 def test_drafts_are_counted_as_answers_are(client, metrics):
     written(client, topic="Paris", model="twin-tiny-v1")
     counted = httpx.get(f"{client.base_url}/metrics", headers=HEADERS).text
-    assert 'twin_answers_total{model="twin-tiny",outcome="refused",version="1"}' in counted
-    assert 'twin_sentences_total{model="twin-tiny",supported="false"' in counted
+    assert (
+        'twin_answers_total{model="twin-tiny",outcome="refused",prompt="",version="1"}' in counted
+    )
+    assert 'twin_sentences_total{model="twin-tiny",prompt="",supported="false"' in counted
 
 
 @pytest.mark.parametrize(
