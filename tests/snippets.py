@@ -76,7 +76,9 @@ def _of_page(page: Path) -> Iterator[Snippet]:
 
 
 def fresh_checkout(folder: Path) -> Path:
-    """A copy of what git knows, without tests, and with this environment as its `.venvs/jobs`.
+    """A copy of what git knows, with this environment as its `.venvs/jobs`.
+
+    Of the tests it has what `make` reads of them, their requirements.
 
     What a block deletes or overwrites there is gone there only.
     """
@@ -84,7 +86,8 @@ def fresh_checkout(folder: Path) -> Path:
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split("\0")
     for name in listed:
-        if name and not name.startswith("tests/") and (ROOT / name).is_file():
+        is_test = name.startswith("tests/") and not name.endswith(".txt")
+        if name and not is_test and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
     for name in ("jobs", "airflow", "convert"):
