@@ -301,7 +301,7 @@ def test_samples_that_do_not_fit_are_refused_with_what_to_raise(world):
 @pytest.mark.slow
 def test_kill_9_while_writing_loses_a_group_at_most(world):
     """Three processes. Buys: what was written before is not written again."""
-    dpo = {"pairs": {"max_pairs": 96, "max_tokens": 96}}
+    dpo = {"pairs": {"max_pairs": 96, "max_tokens": 96, "max_held_out": 0}}
     base = Path(world.recipe.training.base_model)
     world.recipe = corpora.write_recipe(world.settings.recipes, base, training={"dpo": dpo})
     world.run(run_sft)
