@@ -1,6 +1,7 @@
 """Checkpoints in the store: whole, few, the newest and the best, and patient while it is away."""
 
 import shutil
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -137,7 +138,8 @@ def test_at_the_end_an_outage_is_waited_out(make, store, tmp_path, monkeypatch):
     def come_back(_seconds):
         store.error = None
 
-    monkeypatch.setattr("twin.training.patience.time.sleep", come_back)
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=come_back)
+    monkeypatch.setattr("twin.training.patience.time", clock)
     checkpoints.finish(patience=60)
     assert kept(store) == ["checkpoint-2"]
 

@@ -1,5 +1,7 @@
 """Waiting for a store that is away: again and again, for a while, and for nothing else."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from twin.domain.errors import BadConfigurationError, TryAgainError
@@ -11,8 +13,9 @@ from twin.training.patience import patiently
 def pauses(monkeypatch):
     """What was waited for, in seconds; no time passes but by waiting."""
     waited = []
-    monkeypatch.setattr(patience.time, "sleep", waited.append)
-    monkeypatch.setattr(patience.time, "monotonic", lambda: float(sum(waited)))
+    # Of that module alone: other threads of this process sleep, too.
+    clock = SimpleNamespace(sleep=waited.append, monotonic=lambda: float(sum(waited)))
+    monkeypatch.setattr(patience, "time", clock)
     return waited
 
 
