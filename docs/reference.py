@@ -54,10 +54,11 @@ def _recipes() -> Iterator[str]:
     yield "A recipe is one YAML file per twin. `twin recipe check NAME` checks it,"
     yield "`twin recipe schema` prints the JSON schema for editors."
     schema = Recipe.model_json_schema()
-    yield from section("recipe", schema)
-    for name, part in sorted(schema["$defs"].items()):
+    parts = schema["$defs"]
+    yield from section("recipe", schema, parts)
+    for name, part in sorted(parts.items()):
         if "properties" in part:
-            yield from section(name, part)
+            yield from section(name, part, parts)
 
 
 def _settings() -> Iterator[str]:

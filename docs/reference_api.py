@@ -36,9 +36,10 @@ def api() -> Iterator[str]:
             response = _link(operation["responses"]["200"]["content"])
             text = cell(operation.get("description", ""))
             yield f"| `{method.upper()} {path}` | {request} | {response} | {text} |"
-    for name, part in sorted(schema["components"]["schemas"].items()):
+    parts = schema["components"]["schemas"]
+    for name, part in sorted(parts.items()):
         if "properties" in part and "Validation" not in name:
-            yield from section(name, part)
+            yield from section(name, part, parts)
 
 
 def _link(content: dict[str, Any]) -> str:
