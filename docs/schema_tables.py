@@ -26,7 +26,8 @@ def section(name: str, part: dict[str, Any], parts: Parts) -> Iterator[str]:
     required = part.get("required", [])
     for key, field in part["properties"].items():
         default = "required" if key in required else f"`{_shown(field.get('default'))}`"
-        yield f"| `{key}` | {_type(field, parts)} | {default} | {cell(field.get('description', ''))} |"
+        text = cell(field.get("description", ""))
+        yield f"| `{key}` | {_type(field, parts)} | {default} | {text} |"
 
 
 def one_line(text: str) -> str:
