@@ -6,7 +6,8 @@ differs: a rollout that was killed is backed out, Ray Serve is told anew what it
 champion that was never rolled out is, and a version that was kept warm long enough is retired. A
 champion whose rollout has failed is told of, as a failure of this DAG.
 
-Promotions themselves start the DAG *rollout* within seconds. This one is for what went wrong.
+Promotions themselves start the DAG *rollout* within seconds. This one is for what went wrong. On a
+laptop it runs when a person starts it: each look would be a process more beside a training.
 
 **Reads** the model registry, the rollouts' states, Ray Serve and the endpoint. **Writes** the
 configuration of Ray Serve, where it differs.
@@ -18,12 +19,15 @@ from airflow.sdk import DAG, CronTriggerTimetable, task_group
 
 from include.jobs import JobOperator
 from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
+from include.runtime import Mode, read_runtime
+
+# On a cluster each look is a pod of some seconds.
+EVERY_FIVE_MINUTES = CronTriggerTimetable("*/5 * * * *", timezone="UTC")
 
 with DAG(
     "reconcile",
     description="Compare the registry with what serves, and repair what differs.",
-    # On a cluster each look is a pod of some seconds.
-    schedule=CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
+    schedule=None if read_runtime().runtime is Mode.LOCAL else EVERY_FIVE_MINUTES,
     **pipeline(__doc__, tags=["monitoring"]),
 ) as dag:
 

@@ -367,6 +367,17 @@ def test_a_new_installation_waits_for_its_first_night(
         assert (info.run_after.hour, info.run_after.minute) == (at, 0)
 
 
+@pytest.mark.parametrize(("runtime", "summary"), [("local", "None"), ("kubernetes", "*/5 * * * *")])
+def test_what_serves_is_looked_after_where_nobody_sits_beside_it(
+    monkeypatch: pytest.MonkeyPatch, runtime: str, summary: str
+) -> None:
+    """On a laptop each look would be a process beside a training that needs the memory."""
+    monkeypatch.setenv("AIRFLOW__TWIN__RUNTIME", runtime)
+    dag = DagBag(ROOT / "dags" / "reconcile.py").dags["reconcile"]
+    kept = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    assert kept.timetable.summary == summary
+
+
 def test_base_models_are_fetched_by_the_job_that_reaches_the_web(bag: DagBag) -> None:
     dag = bag.dags["models"]
     (fetch,) = (task for task in jobs(bag) if task.dag_id == "models")
