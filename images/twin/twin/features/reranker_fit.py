@@ -4,13 +4,14 @@ Listwise: of a question's passages the one that answers is to score highest (Cao
 to Rank: From Pairwise Approach to Listwise Approach", ICML 2007).
 """
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from twin.domain.errors import BadConfigurationError, TryAgainError
+from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.features.reranker_questions import Candidates
 from twin.recipes.reranker import RerankerSection
 
@@ -56,7 +57,7 @@ def fit(
         threads: that a processor runs it by; None: as torch likes.
 
     Raises:
-        TryAgainError: the training has diverged.
+        BadDataError: the training has diverged, which another attempt would too.
     """
     import torch
     from datasets import Dataset
@@ -90,8 +91,9 @@ def fit(
     )
     checkpoints = list((work / "trainer").glob(CHECKPOINT))
     trained = trainer.train(resume_from_checkpoint=True if checkpoints else None)
-    if not trained.training_loss == trained.training_loss:  # is no number
-        raise TryAgainError(
+    if not math.isfinite(trained.training_loss):
+        shutil.rmtree(work / "trainer", ignore_errors=True)  # or the next attempt goes on from it
+        raise BadDataError(
             "training the reranker has diverged: lower features.reranker.learning_rate"
         )
     partial = work / "saving"
