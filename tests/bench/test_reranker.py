@@ -24,6 +24,7 @@ from twin.features.reranker_questions import (
     AskedQuestion,
     candidates_of,
 )
+from twin.features.train_reranker import scored
 from twin.models.embedder import load_embedder
 from twin.rag.ranking import first_relevant
 from twin.rag.rerank import CrossEncoderReranker, mixed
@@ -93,23 +94,10 @@ def trained(corpora, tmp_path_factory):
     return CrossEncoderReranker(str(folder), max_length=KNOBS.max_length), held_out
 
 
-def scored(each, split, reranker) -> list[Scored]:
+def all_scored(each, split, reranker) -> list[Scored]:
     """Every question of a split, with the scores of search and reranker."""
     retriever, count = each.retriever({}), RetrievalSection().rerank_candidates
-    rows = []
-    for asked in each.asked(split):
-        hits = retriever.hits(asked.text, count)
-        chunks = [hit.chunk for hit in hits]
-        rows.append(
-            Scored(
-                document=asked.document,
-                relevant=asked.relevant,
-                ids=tuple(chunk.id for chunk in chunks),
-                found=tuple(hit.score for hit in hits),
-                scores=tuple(reranker.score(asked.text, chunks)),
-            )
-        )
-    return rows
+    return [scored(asked, retriever, reranker, count) for asked in each.asked(split)]
 
 
 def recall(row: Scored, weight: float) -> float:
@@ -126,13 +114,13 @@ def test_what_a_trained_reranker_finds_and_costs(corpora, trained):
         "| Questions of test | Arm | nDCG@10 | recall@5 | nDCG@10 gained | ms a question |",
         "|---|---|---|---|---|---|",
     ]
-    weight = best_weight(scored(corpora[0], "dev", reranker))
+    weight = best_weight(all_scored(corpora[0], "dev", reranker))
     for each in corpora:
         started = time.perf_counter()
-        rows = scored(each, "test", reranker)
+        rows = all_scored(each, "test", reranker)
         cost = (time.perf_counter() - started) / len(rows) * 1000
         started = time.perf_counter()
-        late = scored(each, "test", each.maxsim)
+        late = all_scored(each, "test", each.maxsim)
         cost_late = (time.perf_counter() - started) / len(late) * 1000
         groups = {each.name: [True] * len(rows)}
         if each.name == "handbook":

@@ -186,22 +186,25 @@ def _scored(
     job: Job, questions: Sequence[AskedQuestion], retriever: Retriever, reranker: Reranker
 ) -> list[Scored]:
     count = job.recipe.retrieval.rerank_candidates
-    scored = []
+    made = []
     with job.progress("questions asked", len(questions)) as advance:
         for question in questions:
-            hits = retriever.hits(question.text, count)
-            chunks = [hit.chunk for hit in hits]
-            scored.append(
-                Scored(
-                    document=question.document,
-                    relevant=question.relevant,
-                    ids=tuple(chunk.id for chunk in chunks),
-                    found=tuple(hit.score for hit in hits),
-                    scores=tuple(reranker.score(question.text, chunks)),
-                )
-            )
+            made.append(scored(question, retriever, reranker, count))
             advance(1)
-    return scored
+    return made
+
+
+def scored(question: AskedQuestion, retriever: Retriever, reranker: Reranker, count: int) -> Scored:
+    """A question's ``count`` best hits, with the scores of search and of the reranker."""
+    hits = retriever.hits(question.text, count)
+    chunks = [hit.chunk for hit in hits]
+    return Scored(
+        document=question.document,
+        relevant=question.relevant,
+        ids=tuple(chunk.id for chunk in chunks),
+        found=tuple(hit.score for hit in hits),
+        scores=tuple(reranker.score(question.text, chunks)),
+    )
 
 
 def _tell(job: Job, report: RerankerReport) -> None:
