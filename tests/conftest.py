@@ -1,5 +1,7 @@
 """Fixtures that every test may use, and which tests one process of several runs together."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return unit_of(super()._split_scope(nodeid))
 
     return Scheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Say how a process of tests ended: pytest-xdist says only that it did."""
+    if not error:
+        return
+    process = node.gateway._io.popen
+    try:
+        code = process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        code = None
+    ending = "still runs, but its pipe is closed" if code is None else f"ended with {code}"
+    sys.stderr.write(f"\n{node.gateway.id} (pid {process.pid}) {ending} (-N: by signal N)\n")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -34,6 +34,9 @@ async def connected(url: str, key: str = KEY, **options) -> AsyncIterator[Client
 def called(url: str, tool: str, arguments: dict, key: str = KEY, **options):
     async def call():
         async with connected(url, key, **options) as client:
+            # As assistants do; else the client does it after its call, which may have used the
+            # last of its key's tokens.
+            await client.list_tools()
             return await client.call_tool(tool, arguments)
 
     return asyncio.run(call())
