@@ -1,6 +1,7 @@
 """The Model Context Protocol by its own client, over a real socket."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,8 @@ from tests.twin.serving.replicas import Scribe
 from tests.twin.serving.scripted import TEXT, ScriptedBackend
 from twin.domain.api_key import ApiKey, Right, key_digest, new_key_text
 from twin.serving.access import Keys
+from twin.serving.asking import Asking
+from twin.serving.mcp_routes import McpEndpoint
 
 ANSWER = TEXT.strip()
 
@@ -111,6 +114,28 @@ def test_a_refusal_is_the_tools_error_in_plain_words(scripted, arguments, says):
 def test_a_defect_tells_nothing_of_itself(scripted):
     said = words(called(scripted, "ask", {"question": "breaks"}))
     assert said == "Error executing tool ask"
+
+
+def test_before_and_after_the_process_serves_it_is_unavailable(monkeypatch):
+    endpoint = McpEndpoint(Asking(ScriptedBackend(), None), 1_000)
+    monkeypatch.delitem(sys.modules, "twin.serving.mcp_tools")
+    request = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    headers = {"Accept": "application/json, text/event-stream"}
+
+    async def asked():
+        transport = httpx.ASGITransport(endpoint)
+        async with httpx.AsyncClient(transport=transport, base_url="http://twin") as client:
+
+            async def ping():
+                return (await client.post("/mcp", json=request, headers=headers)).status_code
+
+            before = await ping()
+            async with endpoint.running():
+                assert "twin.serving.mcp_tools" not in sys.modules, "nobody has asked yet"
+                together = await asyncio.gather(ping(), ping())
+            return [before, *together, await ping()]
+
+    assert asyncio.run(asked()) == [503, 200, 200, 503]
 
 
 def test_without_a_key_nothing_is_read(scripted):

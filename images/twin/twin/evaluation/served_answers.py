@@ -281,7 +281,7 @@ def _desk(contestant: Contestant, engine: Engine, folder: Path, site: Site) -> D
 
     return Desk(
         engine=engine,
-        chat=ChatFormat.load(folder),
+        chat=ChatFormat.shared(folder),
         chain=chain(from_memory=False),
         memory=chain(from_memory=True),
         together=slots_of(site.recipe.serving),

@@ -92,7 +92,7 @@ def load_chain(
         )
     embedder = embedder or load_embedder(recipe.features.embedder, settings)
     reader = None if from_memory else open_index(settings, recipe).read(embedder.id)
-    chat = ChatFormat.load(tokenizer)
+    chat = ChatFormat.shared(tokenizer)
     writer = EngineWriter(engine, chat, lineage.adapter)
     finder: Finder = FromMemory()
     if reader is not None:

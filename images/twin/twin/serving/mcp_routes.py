@@ -6,6 +6,7 @@ it guards servers without keys against web pages that point a name at this machi
 and a page cannot send a key that it does not have.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -19,11 +20,14 @@ from twin.serving.asking import Asking
 from twin.serving.errors import ApiError
 
 if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 
 class McpEndpoint:
     """ASGI application of the protocol; takes requests while `running`.
+
+    The protocol's library, 23 MiB in each router, is loaded by the first request.
 
     Args:
         asking: has questions answered.
@@ -31,38 +35,64 @@ class McpEndpoint:
     """
 
     def __init__(self, asking: Asking, max_body_bytes: int) -> None:
-        from twin.serving.mcp_tools import make_server
-
-        self._server = make_server(asking)
+        self._asking = asking
         self._max_body_bytes = max_body_bytes
-        self._manager: StreamableHTTPSessionManager | None = None
+        self._stop: asyncio.Event | None = None
+        self._starting: asyncio.Future[StreamableHTTPSessionManager] | None = None
+        self._serving: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """While the process serves."""
-        from mcp.server.transport_security import TransportSecuritySettings
-
-        self._server.streamable_http_app(
-            stateless_http=True,
-            max_request_body_size=self._max_body_bytes,
-            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-        )
-        manager = self._server.session_manager
-        async with manager.run():
-            self._manager = manager
-            try:
-                yield
-            finally:
-                self._manager = None
+        self._stop = asyncio.Event()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            self._stop = self._starting = None
+            if self._serving is not None:
+                await self._serving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (https://asgi.readthedocs.io/en/latest/specs/main.html)."""
-        if self._manager is None:
+        if self._stop is None:
             await ApiError.unavailable("the Model Context Protocol").response()(
                 scope, receive, send
             )
             return
-        await self._manager.handle_request(scope, receive, send)
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_future()
+            self._serving = asyncio.create_task(self._serve(self._starting, self._stop))
+        # Shielded: a caller that goes away does not end the start that others wait for.
+        manager = await asyncio.shield(self._starting)
+        await manager.handle_request(scope, receive, send)
+
+    async def _serve(
+        self, started: "asyncio.Future[StreamableHTTPSessionManager]", stop: asyncio.Event
+    ) -> None:
+        """Load the library and hold its task group, which one task has to open and close."""
+        try:
+            server = await asyncio.to_thread(self._make_server)
+            async with server.session_manager.run():
+                started.set_result(server.session_manager)
+                await stop.wait()
+        except Exception as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    def _make_server(self) -> "MCPServer":
+        from mcp.server.transport_security import TransportSecuritySettings
+
+        from twin.serving.mcp_tools import make_server
+
+        server = make_server(self._asking)
+        server.streamable_http_app(
+            stateless_http=True,
+            max_request_body_size=self._max_body_bytes,
+            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        )
+        return server
 
 
 def add_mcp(app: FastAPI, endpoint: McpEndpoint) -> None:

@@ -129,7 +129,7 @@ def _train(
 
     knobs = job.recipe.training.dpo
     folder = prepare_base_model(plan.base.name, job.settings)
-    chat = ChatFormat.load(folder)
+    chat = ChatFormat.shared(folder)
     rows = _rows(job, pairs.pairs, chat)
     if not rows:
         raise BadDataError(

@@ -51,7 +51,7 @@ def load_for_training(
     transformers_logging.disable_progress_bar()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    chat = ChatFormat.load(folder)
+    chat = ChatFormat.shared(folder)
     model = AutoModelForCausalLM.from_pretrained(
         weights or folder,
         local_files_only=True,

@@ -54,7 +54,7 @@ def _train(
     job: Job, files: FileStore, plan: TrainingPlan, workshop: Workshop, run: TrackingRun
 ) -> None:
     base = prepare_base_model(plan.base.name, job.settings)
-    chat = ChatFormat.load(base)
+    chat = ChatFormat.shared(base)
     rows = _rows(job, files, plan, chat, Split.TRAIN)
     validation = _rows(job, files, plan, chat, Split.VALIDATION)
     most = job.recipe.training.sft.max_validation_samples

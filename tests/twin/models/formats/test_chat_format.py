@@ -1,9 +1,11 @@
 """Every family's conversations: the makers' own rendering, whatever anybody writes in them."""
 
+import gc
 import json
 import shutil
 import subprocess
 import sys
+import weakref
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -352,6 +354,22 @@ def test_without_template_and_end_of_text_there_is_no_format(folders, tmp_path):
     )  # fmt: skip
     with pytest.raises(BadDataError, match="no chat template and no eos token"):
         ChatFormat.load(folder)
+
+
+def test_readers_of_a_folder_share_one_format_until_a_file_changes(folders, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(folders["qwen3", False], folder)
+    shared = ChatFormat.shared(folder)
+    assert ChatFormat.shared(folder) is shared
+    assert ChatFormat.load(folder) is not shared
+    (folder / "generation_config.json").write_text('{"eos_token_id": [1, 2, 3]}')
+    changed = ChatFormat.shared(folder)
+    assert changed is not shared
+    assert changed.end_ids >= {1, 2, 3}
+    gone = weakref.ref(changed)
+    del changed
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path):

@@ -33,16 +33,14 @@ model may write them until its budget ends."""
 class AnswerFormat:
     """What has to be known of the model's tokenizer."""
 
-    tokenizer: Any
-    end_ids: frozenset[int]
+    chat: ChatFormat
     strips_space: bool
 
     @classmethod
     def load(cls, folder: Path) -> "AnswerFormat":
         """Read it from the model's folder."""
-        chat = ChatFormat.load(folder)
         described = json.loads((folder / "tokenizer.json").read_bytes())
-        return cls(chat.tokenizer, chat.end_ids, strips_space(described))
+        return cls(ChatFormat.shared(folder), strips_space(described))
 
 
 @dataclass
@@ -221,7 +219,7 @@ class LlamaAnswer:
         token = event["__verbose"]["tokens"][0]
         self._extend_ids(part, choice["text"], token)
         self._put(self._text.add(self._without_first_space(choice["text"])))
-        if token in self._format.end_ids or self._text.stopped:
+        if token in self._format.chat.end_ids or self._text.stopped:
             part.reason = "stop"
             return True
         return False
@@ -229,7 +227,7 @@ class LlamaAnswer:
     def _extend_ids(self, part: _Part, text: str, token: int) -> None:
         missing = part.begun + part.tokens - len(self._ids)
         if missing > 1:  # a character of several tokens, of which the server names the last
-            ids = self._format.tokenizer.encode(text, add_special_tokens=False)[-missing:]
+            ids = self._format.chat.tokenizer.encode(text, add_special_tokens=False)[-missing:]
             # Should they be others, the server reads this character anew in the next part.
             self._ids += [token] * (missing - len(ids)) + ids
         else:
@@ -263,7 +261,7 @@ class LlamaAnswer:
             options["seed"] = (params.seed + written) % 2**32
         if written < params.min_new_tokens:
             options["ignore_eos"] = True
-            options["logit_bias"] = [[token, False] for token in sorted(self._format.end_ids)]
+            options["logit_bias"] = [[token, False] for token in sorted(self._format.chat.end_ids)]
         if params.json_schema is not None:
             options["json_schema"] = json.loads(params.json_schema) | COMPACT
         return {"samplers": samplers, **options}

@@ -62,7 +62,7 @@ class TransformersModel:
         if threads is not None:
             torch.set_num_threads(threads)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        chat = ChatFormat.load(folder)
+        chat = ChatFormat.shared(folder)
         try:
             model = AutoModelForCausalLM.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, dtype=torch.bfloat16

@@ -8,9 +8,11 @@ system text, answers) is neutralised on the way: it never becomes a special toke
 import functools
 import json
 import re
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from twin.domain.errors import BadDataError
 from twin.models.formats.base_templates import HEADINGS, base_template
@@ -88,6 +90,22 @@ class ChatFormat:
             ) from None
         _refuse_unknown_tokens(tokenizer, folder)
         return cls(tokenizer, configured_end_ids(folder))
+
+    @classmethod
+    def shared(cls, folder: Path) -> "ChatFormat":
+        """As `load`: the same object while anybody has it, for those who change nothing of it.
+
+        A vocabulary of 262,144 tokens (Gemma 3) takes 250 MiB and three seconds each time.
+
+        Raises:
+            BadDataError: as `load`.
+        """
+        key = _state_of(folder)
+        with _SHARING:
+            chat = _SHARED.get(key)
+            if chat is None:
+                chat = _SHARED[key] = cls.load(folder)
+            return chat
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """The whole prompt, up to where the model's answer begins.
@@ -233,6 +251,21 @@ class ChatFormat:
                 f"{name}: an answer ends with {end}, which also stands for unknown characters: "
                 "give the tokenizer an end of its own"
             )
+
+
+#: Formats by the files that they are read from, while somebody has them.
+_SHARED: "WeakValueDictionary[tuple[tuple[str, int, int], ...], ChatFormat]" = WeakValueDictionary()
+_SHARING = threading.Lock()
+
+
+def _state_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Path, size and time of change of all files of a folder but its weights."""
+    states = (
+        (str(path.resolve()), path.stat())
+        for path in sorted(folder.glob("*"))
+        if path.is_file() and path.suffix != ".safetensors"
+    )
+    return tuple((path, state.st_size, state.st_mtime_ns) for path, state in states)
 
 
 def configured_end_ids(folder: Path) -> frozenset[int]:
