@@ -76,6 +76,8 @@ class LlamaServer:
                     "base model? The lines above say more"
                 ) from None
             raise BadDataError(f"llama.cpp cannot load {file}: see the lines above") from None
+        # Its loop begins after the constructor returns, and would miss being told to end before.
+        self._server.handle_metrics()
 
     def complete(self, request: dict[str, Any], take: Callable[[dict[str, Any]], bool]) -> None:
         """Write one answer; ``take`` gets each event and ends the writing by returning True."""
