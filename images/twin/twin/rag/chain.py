@@ -270,7 +270,7 @@ class Chain:
             timeout_seconds=left,
         )
         with self._spans.span("generate", "LLM", inputs=prompt.messages, parent=parent) as span:
-            written, until = "", self._begins_by(asked, deadline)
+            written, held, until = "", "", self._begins_by(asked, deadline)
             guard = AnswerGuard(self._leaving(prompt))
             async with (
                 aclosing(self._stream(request)) as raw,  # type: ignore[type-var]
@@ -281,13 +281,14 @@ class Chain:
                     until = deadline + GRACE_SECONDS
                     if not isinstance(piece, str):
                         break
-                    shown = _shown(piece, written, span)
+                    shown, held = _shown(held + piece, written, span)
                     written += piece
                     if shown:
                         yield shown
             if piece is None and (rest := self._rest(guard, written)):
                 written += rest
-                yield rest
+                if shown := (held + rest).rstrip():
+                    yield shown
             generation = piece or self._cut(prompt, written)
             if time.monotonic() >= deadline:
                 span.set_attribute(STOPPED, True)
@@ -373,11 +374,16 @@ class Chain:
         )
 
 
-def _shown(piece: str, written: str, span: Span) -> str:
-    """A piece as it is streamed: the answer has no blanks at its ends, so neither has this."""
+def _shown(piece: str, written: str, span: Span) -> tuple[str, str]:
+    """A piece as it is streamed, and the blanks at its end, which wait for the next one.
+
+    The answer has no blanks at its ends, so neither has the stream.
+    """
     if not written:
         span.add_event(FIRST_WORD_EVENT)
-    return piece if written.strip() else piece.lstrip()
+    text = piece if written.strip() else piece.lstrip()
+    shown = text.rstrip()
+    return shown, text[len(shown) :]
 
 
 def _too_late(seconds: int) -> OverloadedError:
