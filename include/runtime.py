@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_validator
 
 #: The folder that holds ``dags``, ``include`` and ``plugins``.
 PROJECT = Path(__file__).resolve().parent.parent
@@ -64,6 +64,13 @@ class Runtime(BaseModel):
 
     gpus: bool = True
     """Whether the cluster has GPU nodes; without them, jobs that ask for GPUs take ``cpu``."""
+
+    models_claim: str | None = None
+    """PersistentVolumeClaim (ReadWriteMany) in `namespace` of the models that jobs keep: each is
+    then fetched once for all of them. Unset: every pod keeps its own."""
+
+    models_bytes: PositiveInt = 64_000_000_000
+    """What is kept there of base models, and as much again of versions' weights."""
 
     files_uri: str = (PROJECT / ".twin" / "files").as_uri()
     """Folder or bucket of results: the same store as the jobs' TWIN_FILES_URI. A bucket may

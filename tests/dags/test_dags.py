@@ -22,7 +22,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from kubernetes.client import ApiClient
 
-from include.jobs import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT, JobOperator
+from include.job_pods import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT
+from include.jobs import JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]

@@ -22,7 +22,8 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time.timeout import timeout
 from kubernetes.client import ApiClient
 
-from include.jobs import IMAGE_OF_STAGE, JobOperator
+from include.job_pods import IMAGE_OF_STAGE
+from include.jobs import JobOperator
 from include.orphans import Owner, owner_of
 from include.runtime import PROJECT
 from tests.airflow_environment import ROOT, StandIn, gone
