@@ -63,8 +63,8 @@ class JobOperator(KubernetesPodOperator):
     Args:
         job: stage and job, e.g. ``"crawl run"``.
         recipe: name of the recipe (templated, may be mapped).
-        profile: name of a complete pod template in ``include/profiles``, or in the folder that
-            ``[twin] profiles`` names. The operator adds neither resources nor tolerations, since
+        profile: name of a complete pod template in the folder that ``[twin] profiles`` names, or
+            in ``include/profiles``. The operator adds neither resources nor tolerations, since
             those would replace the template's whole; what the recipe asks for (``resources``) is
             put into the template itself (`include.job_resources`).
         options: more arguments (templated); those that render to nothing are left out.
@@ -97,10 +97,9 @@ class JobOperator(KubernetesPodOperator):
         stage = job.split(maxsplit=1)[0]
         if stage not in IMAGE_OF_STAGE:
             raise ValueError(f"job {job!r}: no image is known for stage {stage!r}")
-        profiles = read_runtime().profiles
-        if not (profiles / f"{profile}.yaml").is_file():
-            known = ", ".join(sorted(path.stem for path in profiles.glob("*.yaml")))
-            raise ValueError(f"no profile {profile!r} in {profiles}: there are {known}")
+        known = read_runtime().profile_names()
+        if profile not in known:
+            raise ValueError(f"no profile {profile!r}: there are {', '.join(known)}")
         super().__init__(
             name="twin-" + job.replace(" ", "-"),
             deferrable=True,

@@ -292,8 +292,11 @@ def test_a_cluster_may_have_profiles_of_its_own(
     monkeypatch.setenv("AIRFLOW__TWIN__PROFILES", str(tmp_path))
     pod = operator(profile="huge").build_pod_request_obj(dry_run=True)
     assert pod.spec.containers[0].resources.limits["memory"] == "64Gi"
-    with pytest.raises(ValueError, match="there are huge"):
-        operator(profile="cpu")
+    # The others stay the shipped ones.
+    pod = operator(profile="crawl").build_pod_request_obj(dry_run=True)
+    assert pod.spec.containers[0].resources.limits["memory"] == "2Gi"
+    with pytest.raises(ValueError, match="there are cpu, crawl, fetch, gpu-1, gpu-n, huge, rollou"):
+        operator(profile="hug")
 
 
 def test_images_by_digest(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

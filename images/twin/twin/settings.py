@@ -177,8 +177,8 @@ class Settings(BaseSettings):
     """CPU threads of the model libraries; unset means one a core. Set it to the reserved CPUs."""
 
     gpus: int | None = Field(default=None, ge=1)
-    """GPUs that this job was given: training stops where it sees fewer. The profiles of GPU pods
-    set it; unset means whatever is there."""
+    """GPUs that this job was given: training stops where it sees fewer, and runs a process on each
+    of several. The profiles of GPU pods set it; unset means whatever is there, and one process."""
 
     code_version: str = Field(default_factory=checkout_version)
     """Git commit or image digest of this code, recorded with every model; unset means what
