@@ -7,10 +7,9 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include.job_resources import (
     IMAGE_VARIANT,
-    NO_GPU,
-    PROFILE_OF_STAGE,
     ResourcesError,
     asked_by,
+    profiles_of,
     template_for,
 )
 from include.recipe_files import read_recipe, recipe_names
@@ -33,6 +32,9 @@ IMAGE_OF_STAGE = {
     "rollout": "serve",
     "serving": "serve",
 }
+
+#: Target for jobs whose profile has a browser beside them: of another image than their stage's.
+IMAGE_OF_PROFILE = {"crawl-browser": "crawl-browser"}
 
 #: Annotations of a profile: how long Airflow waits for a node to take the pod (a node pool may
 #: have to grow first), and then for its container to run (images are pulled meanwhile).
@@ -60,7 +62,7 @@ def asked_for(recipe: object, stage: str, profile: str) -> dict[str, Any]:
         AirflowFailException: the recipe is no YAML mapping.
     """
     name = str(recipe)
-    if profile != PROFILE_OF_STAGE.get(stage, NO_GPU) or name not in recipe_names():
+    if profile not in profiles_of(stage) or name not in recipe_names():
         return {}
     return asked_by(read_recipe(name), stage)
 
@@ -76,6 +78,13 @@ def template_of(runtime: Runtime, job: "JobOperator") -> dict[str, Any]:
         return template_for(runtime, job.profile, asked, several_gpus=job.several_gpus)
     except ResourcesError as error:
         raise AirflowFailException(f"recipe {job.recipe}: resources.{job.stage}: {error}") from None
+
+
+def with_image(template: dict[str, Any], image: str) -> dict[str, Any]:
+    """The template, whose containers beside the job (a browser) run the job's image too."""
+    for container in template["spec"].get("initContainers", ()):
+        container["image"] = image
+    return template
 
 
 def variant_of(template: Mapping[str, Any]) -> str | None:

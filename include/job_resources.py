@@ -19,9 +19,13 @@ from typing import Any
 
 from include.runtime import Runtime
 
-#: The profile that a stage's recipe asks `resources` of; of any other stage it is ``cpu``.
-PROFILE_OF_STAGE = {"crawl": "crawl", "training": "gpu-1", "evaluation": "gpu-1"}
 ONE_GPU, SEVERAL_GPUS, NO_GPU = "gpu-1", "gpu-n", "cpu"
+#: The profiles that a stage's recipe asks `resources` of; of any other stage it is ``cpu``.
+PROFILES_OF_STAGE: Mapping[str, tuple[str, ...]] = {
+    "crawl": ("crawl", "crawl-browser"),
+    "training": (ONE_GPU,),
+    "evaluation": (ONE_GPU,),
+}
 
 #: Annotation of a profile: what a recipe may ask of it, as YAML.
 ALLOWED = "llm-twin/allowed"
@@ -41,6 +45,11 @@ Asked = Mapping[str, Any]
 
 class ResourcesError(ValueError):
     """No profile of this cluster gives what a recipe asks for; the message says what one gives."""
+
+
+def profiles_of(stage: str) -> tuple[str, ...]:
+    """The profiles that a stage's recipe asks `resources` of."""
+    return PROFILES_OF_STAGE.get(stage, (NO_GPU,))
 
 
 def asked_by(recipe: Mapping[str, Any], stage: str) -> dict[str, Any]:
@@ -100,7 +109,8 @@ def faults_of(runtime: Runtime, recipe: Mapping[str, Any]) -> list[str]:
     faults = []
     for stage in resources if isinstance(resources, Mapping) else ():
         try:
-            template_for(runtime, PROFILE_OF_STAGE.get(stage, NO_GPU), asked_by(recipe, stage))
+            for profile in profiles_of(stage):
+                template_for(runtime, profile, asked_by(recipe, stage))
         except ResourcesError as error:
             faults.append(f"resources.{stage}: {error}")
     return faults

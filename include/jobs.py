@@ -28,6 +28,7 @@ from include.job_endings import (
 )
 from include.job_pods import (
     ACTOR,
+    IMAGE_OF_PROFILE,
     IMAGE_OF_STAGE,
     SCHEDULE_TIMEOUT,
     STARTUP_TIMEOUT,
@@ -36,6 +37,7 @@ from include.job_pods import (
     template_of,
     variant_of,
     whose,
+    with_image,
 )
 from include.job_resources import profile_for
 from include.job_results import level_of, push_reason, push_result, read_result, reason_in
@@ -68,7 +70,8 @@ class JobOperator(KubernetesPodOperator):
             those would replace the template's whole; what the recipe asks for (``resources``) is
             put into the template itself (`include.job_resources`).
         options: more arguments (templated); those that render to nothing are left out.
-        image_target: target of images/twin/Dockerfile, if it is another than the stage's own.
+        image_target: target of images/twin/Dockerfile, if it is another than the stage's or the
+            profile's own.
         several_gpus: whether the job can use all the GPUs that its recipe asks for
             (``resources``); else it takes one of them.
 
@@ -120,7 +123,8 @@ class JobOperator(KubernetesPodOperator):
         self.recipe = recipe
         self.profile = profile
         self.options = options
-        self.image_target = image_target or IMAGE_OF_STAGE[stage]
+        own = IMAGE_OF_PROFILE.get(profile, IMAGE_OF_STAGE[stage])
+        self.image_target = image_target or own
         self.several_gpus = several_gpus
         self._child: ChildProcess | None = None
         self._seen_last = ""
@@ -140,7 +144,7 @@ class JobOperator(KubernetesPodOperator):
         template = template_of(runtime, self)
         self.namespace = runtime.namespace
         self.image = runtime.image(self.image_target, variant_of(template))
-        self.pod_template_dict = template
+        self.pod_template_dict = with_image(template, self.image)
         self.labels = {
             "app.kubernetes.io/component": self.stage,
             "llm-twin/recipe": str(self.recipe),

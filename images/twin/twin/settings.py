@@ -55,6 +55,9 @@ class Settings(BaseSettings):
 
     chromium: Path = Path("/usr/bin/chromium")
     """Browser for sources that say ``javascript: true``."""
+    browser_url: str | None = None
+    """Chromium that runs apart (``twin crawl browser``), such as http://127.0.0.1:9222; unset means
+    that a crawl starts `chromium` itself."""
 
     index_url: str | None = None
     """URL of a Qdrant server; unset means the embedded index under ``home``."""
