@@ -1,7 +1,10 @@
 """A process on each GPU: the agent of torchrun, with the exit statuses of the job's contract."""
 
 import json
+import signal
+import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -53,6 +56,38 @@ def test_processes_find_each_other(tmp_path):
 )
 def test_the_first_to_fail_says_how_the_job_ended(tmp_path, endings, status):
     assert run(tmp_path, *endings)[0] == status
+
+
+@pytest.mark.nightly
+def test_what_ends_the_job_ends_its_processes(tmp_path):
+    """A process that imports PyTorch. Buys: a pod that must go takes no checkpoint with it."""
+    program = tmp_path / "program.py"
+    # Says that SIGTERM came, as a training saves its checkpoint then.
+    program.write_text(
+        "import os, pathlib, signal, sys, time\n"
+        "here = pathlib.Path(sys.argv[1], os.environ['RANK'])\n"
+        "def end(*_):\n"
+        "    here.write_text('ended')\n"
+        "    sys.exit(75)\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "here.write_text('at work')\n"
+        "time.sleep(60)\n"
+    )
+    code = (
+        "import sys; from twin.training.launch import launch; "
+        "sys.exit(launch([sys.executable, *sys.argv[1:]], 2))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(program), str(tmp_path)])
+    try:
+        places = [tmp_path / rank for rank in ("0", "1")]
+        deadline = time.monotonic() + 60
+        while not all(place.exists() for place in places) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+    assert [place.read_text() for place in places] == ["ended", "ended"]
 
 
 @pytest.fixture
