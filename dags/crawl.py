@@ -82,7 +82,6 @@ with DAG(
     crawl = JobOperator.partial(
         task_id="crawl",
         job="crawl run",
-        profile="crawl",
         map_index_template=SOURCE_OF_JOB,
         # Politeness takes time; the pod of the profile has as much.
         execution_timeout=datetime.timedelta(hours=12),

@@ -51,6 +51,8 @@ with DAG(
                 profile="gpu-1",
                 pool=GPU_POOL,
                 recipe=recipe,
+                # These two start a process on each GPU.
+                several_gpus=step in ("sft", "dpo"),
                 options=["{{ '--set=' ~ params.set if params.set else '' }}"],
                 map_index_template=RECIPE_OF_JOB,
                 # A step that had nothing to do is no reason to leave the next one out.

@@ -8,7 +8,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from include.pipelines import RECIPE_OF_TASK
 from include.recipe_files import read_sources
 
-#: Targets of images/twin/Dockerfile: a source whose pages only a browser can read needs the second.
+#: Profiles: a source whose pages only a browser can read needs the second, which has one beside it.
 CRAWL, CRAWL_IN_BROWSER = "crawl", "crawl-browser"
 
 #: How the task of one source is called in the web UI.
@@ -29,14 +29,14 @@ def crawls_of(recipe: str, links: list[str], full: bool) -> list[Crawl]:
         sources = read_sources(recipe)
     except AirflowFailException:
         sources = []
-    targets = [(f"--link={url}", CRAWL) for url in links] or [
+    profiles = [(f"--link={url}", CRAWL) for url in links] or [
         (f"--source={source['name']}", CRAWL_IN_BROWSER if source.get("javascript") else CRAWL)
         for source in sources
     ]
     more = ["--full"] if full else []
     return [
-        {"recipe": recipe, "options": [option, *more], "image_target": target}
-        for option, target in targets or [("", CRAWL)]
+        {"recipe": recipe, "options": [option, *more], "profile": profile}
+        for option, profile in profiles or [("", CRAWL)]
     ]
 
 

@@ -17,7 +17,8 @@ OUT_OF_MEMORY = "twin.jobs_out_of_memory"
 
 #: What to do about what Kubernetes says of a pod.
 ADVICE = {
-    "OOMKilled": "it took more memory than limits.memory of profile {profile} allows",
+    "OOMKilled": "it took more memory than limits.memory of profile {profile} allows: "
+    "ask for more in resources of the recipe, or change the profile",
     "Evicted": "the node needed room, or a volume outgrew its sizeLimit in profile {profile}",
     "DeadlineExceeded": "it ran longer than activeDeadlineSeconds of profile {profile} allows",
     "Unschedulable": "no node has room for profile {profile}, and none was added in time",

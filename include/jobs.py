@@ -6,12 +6,8 @@ when the task runs (`include.runtime`), so the DAG is the same.
 """
 
 import datetime
-import json
-import logging
-import re
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
@@ -30,6 +26,21 @@ from include.job_endings import (
     how_it_ended,
     last_words,
 )
+from include.job_pods import (
+    ACTOR,
+    IMAGE_OF_PROFILE,
+    IMAGE_OF_STAGE,
+    SCHEDULE_TIMEOUT,
+    STARTUP_TIMEOUT,
+    actor,
+    asked_for,
+    template_of,
+    variant_of,
+    whose,
+    with_image,
+)
+from include.job_resources import profile_for
+from include.job_results import level_of, push_reason, push_result, read_result, reason_in
 from include.queued_pods import QUEUED_SECONDS, QueuedPodTrigger, is_queued
 from include.runtime import (
     PROJECT,
@@ -44,51 +55,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
     from kubernetes.client import models as k8s
 
-#: Target of images/twin/Dockerfile that carries what a stage needs.
-IMAGE_OF_STAGE = {
-    "backup": "features",
-    "crawl": "crawl",
-    "features": "features",
-    "models": "train",
-    "datasets": "train",
-    "training": "train",
-    "evaluation": "train",
-    "rollout": "serve",
-    "serving": "serve",
-}
-
-#: Annotations of a profile: how long Airflow waits for a node to take the pod (a node pool may
-#: have to grow first), and then for its container to run (images are pulled meanwhile).
-SCHEDULE_TIMEOUT = "llm-twin/schedule-timeout-seconds"
-STARTUP_TIMEOUT = "llm-twin/startup-timeout-seconds"
-
-#: Annotation of a profile: the images are those of this kind, ``NAME-cuda`` instead of ``NAME``.
-IMAGE_VARIANT = "llm-twin/image-variant"
-
-#: Annotations that say whose pod it is: labels hold hashes where a name has other characters
-#: than labels may have. `include.orphans` reads them.
-DAG_ID, TASK_ID = "llm-twin/dag-id", "llm-twin/task-id"
-RUN_ID, MAP_INDEX = "llm-twin/run-id", "llm-twin/map-index"
-
-#: The setting by which a job's audit log names who acts.
-ACTOR = "TWIN_ACTOR"
-
 #: Longer than any profile's terminationGracePeriodSeconds, and what a kubelet takes beyond that.
 SECONDS_FOR_AN_OLD_POD_TO_GO = 180
-
-#: XComs under which the web UI finds a task's links (plugins/task_links.py).
-MLFLOW_RUN_URL, REASON_URL = "mlflow_run_url", "reason_url"
-
-#: XCom that says why a job failed or had nothing to do; ``reason_url`` leads to it.
-REASON = "reason"
-
-#: How lines of a job begin that are more than information: as its log marks them, or its reason.
-_LEVELS = {
-    re.compile(r"\S+ \[warning\s*\]"): logging.WARNING,
-    re.compile(r"\S+ \[(error|critical)\s*\]|twin [\w -]+: error: "): logging.ERROR,
-}
-
-_SAID = re.compile(r"twin [\w -]+: (?:error|nothing to do): (?P<message>.+)")
 
 
 class JobOperator(KubernetesPodOperator):
@@ -97,11 +65,15 @@ class JobOperator(KubernetesPodOperator):
     Args:
         job: stage and job, e.g. ``"crawl run"``.
         recipe: name of the recipe (templated, may be mapped).
-        profile: name of a complete pod template in ``include/profiles``, or in the folder that
-            ``[twin] profiles`` names. The operator adds neither resources nor tolerations, since
-            those would replace the template's whole.
+        profile: name of a complete pod template in the folder that ``[twin] profiles`` names, or
+            in ``include/profiles``. The operator adds neither resources nor tolerations, since
+            those would replace the template's whole; what the recipe asks for (``resources``) is
+            put into the template itself (`include.job_resources`).
         options: more arguments (templated); those that render to nothing are left out.
-        image_target: target of images/twin/Dockerfile, if it is another than the stage's own.
+        image_target: target of images/twin/Dockerfile, if it is another than the stage's or the
+            profile's own.
+        several_gpus: whether the job can use all the GPUs that its recipe asks for
+            (``resources``); else it takes one of them.
 
     The task ends by the job's exit status: 0 success, 99 skipped, 65 and 78 failed for good,
     anything else failed and retried. What the job said last is the exception's text. From the
@@ -122,15 +94,15 @@ class JobOperator(KubernetesPodOperator):
         profile: str = "cpu",
         options: Sequence[str] = (),
         image_target: str | None = None,
+        several_gpus: bool = False,
         **kwargs: Any,
     ) -> None:
         stage = job.split(maxsplit=1)[0]
         if stage not in IMAGE_OF_STAGE:
             raise ValueError(f"job {job!r}: no image is known for stage {stage!r}")
-        profiles = read_runtime().profiles
-        if not (profiles / f"{profile}.yaml").is_file():
-            known = ", ".join(sorted(path.stem for path in profiles.glob("*.yaml")))
-            raise ValueError(f"no profile {profile!r} in {profiles}: there are {known}")
+        known = read_runtime().profile_names()
+        if profile not in known:
+            raise ValueError(f"no profile {profile!r}: there are {', '.join(known)}")
         super().__init__(
             name="twin-" + job.replace(" ", "-"),
             deferrable=True,
@@ -151,7 +123,9 @@ class JobOperator(KubernetesPodOperator):
         self.recipe = recipe
         self.profile = profile
         self.options = options
-        self.image_target = image_target or IMAGE_OF_STAGE[stage]
+        own = IMAGE_OF_PROFILE.get(profile, IMAGE_OF_STAGE[stage])
+        self.image_target = image_target or own
+        self.several_gpus = several_gpus
         self._child: ChildProcess | None = None
         self._seen_last = ""
 
@@ -167,21 +141,21 @@ class JobOperator(KubernetesPodOperator):
         from kubernetes.client import models as k8s
 
         runtime = read_runtime()
-        profile = runtime.profile(self.profile)
+        template = template_of(runtime, self)
         self.namespace = runtime.namespace
-        self.image = runtime.image(self.image_target, _annotations(profile).get(IMAGE_VARIANT))
-        self.pod_template_file = str(profile)
+        self.image = runtime.image(self.image_target, variant_of(template))
+        self.pod_template_dict = with_image(template, self.image)
         self.labels = {
             "app.kubernetes.io/component": self.stage,
             "llm-twin/recipe": str(self.recipe),
         }
         if context is not None:
-            self.annotations = _whose(context["ti"])
+            self.annotations = whose(context["ti"])
         self.arguments = self._arguments(runtime, context)
         pod = super().build_pod_request_obj(context, dry_run=dry_run)
         if context is not None:
             (base,) = (c for c in pod.spec.containers if c.name == self.base_container_name)
-            base.env = [*(base.env or ()), k8s.V1EnvVar(name=ACTOR, value=_actor(context))]
+            base.env = [*(base.env or ()), k8s.V1EnvVar(name=ACTOR, value=actor(context))]
         return pod
 
     def execute(self, context: "Context") -> None:
@@ -287,7 +261,7 @@ class JobOperator(KubernetesPodOperator):
             if self.pod is not None:
                 raise
             raise self._lost(event) from error
-        self._push(context, self._read_result(context))
+        push_result(context["ti"], self._read_result(context))
 
     def _remember_queue(self, event: dict[str, Any]) -> None:
         """Each stay on a worker is a new object: what is remembered goes by way of the trigger."""
@@ -316,7 +290,8 @@ class JobOperator(KubernetesPodOperator):
             ending = self._ending(status, words or [self._seen_last], context)
             count_ending(reason)
             if advice := ADVICE.get(reason):
-                profile = read_runtime().profile(self.profile).stem
+                asked = asked_for(self.recipe, self.stage, self.profile)
+                profile = read_runtime().profile(profile_for(self.profile, asked)).stem
                 image = next(one.image for one in remote_pod.spec.containers)
                 text = str(ending).rstrip(". ")
                 ending = type(ending)(f"{text}: {advice.format(profile=profile, image=image)}")
@@ -363,25 +338,24 @@ class JobOperator(KubernetesPodOperator):
             raise AirflowException(f"{self.job} was stopped")
         if status != DONE:
             raise self._ending(status, child.last_lines, context)
-        self._push(context, self._read_result(context))
+        push_result(context["ti"], self._read_result(context))
 
     def _log_line(self, line: str) -> None:
         """A line of the job in the task's log, at the level that the job gave it."""
-        level = next((level for mark, level in _LEVELS.items() if mark.match(line)), logging.INFO)
-        self.log.log(level, "%s", line)
+        self.log.log(level_of(line), "%s", line)
 
     def _ending(
         self, status: int | None, lines: Iterable[str], context: "Context | None"
     ) -> AirflowException:
         """The exception by which a job that ended with this status ends its task."""
         said = [line for line in lines if line.strip()]
-        message = next((m["message"] for m in map(_SAID.search, reversed(said)) if m), None)
+        message = reason_in(said)
         own_words = (BAD_DATA, TRY_AGAIN, BAD_CONFIGURATION, NOTHING_TO_DO)
         if message is None and status in own_words and context is not None:
             message = self._message_in_result(context)
         message = message or (said[-1] if said else "it said nothing")
         if context is not None:
-            _push_reason(context["ti"], message)
+            push_reason(context["ti"], message)
         if status == NOTHING_TO_DO:
             self._push_if_there(context)
             return AirflowSkipException(f"{self.job}: nothing to do: {message}")
@@ -396,19 +370,7 @@ class JobOperator(KubernetesPodOperator):
         return runtime.result_uri(ti.dag_id, ti.run_id, ti.task_id, map_index)
 
     def _read_result(self, context: "Context") -> dict[str, Any]:
-        from airflow.sdk import ObjectStoragePath
-
-        uri = self._result_uri(read_runtime(), context)
-        try:
-            result = json.loads(ObjectStoragePath(uri).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise AirflowException(
-                f"{self.job} left no result at {uri}: do Airflow ([twin] files_uri) and the "
-                "jobs (TWIN_FILES_URI) name the same store?"
-            ) from None
-        if not isinstance(result, dict):
-            raise AirflowException(f"{uri} is no job's result")
-        return result
+        return read_result(self._result_uri(read_runtime(), context), self.job)
 
     def _message_in_result(self, context: "Context") -> str | None:
         try:
@@ -422,46 +384,6 @@ class JobOperator(KubernetesPodOperator):
         if context is None:
             return
         try:
-            self._push(context, self._read_result(context))
+            push_result(context["ti"], self._read_result(context))
         except (AirflowException, ValueError, OSError) as error:
             self.log.warning("The job's result could not be read: %s", error)
-
-    def _push(self, context: "Context", result: dict[str, Any]) -> None:
-        ti = context["ti"]
-        ti.xcom_push(key="counts", value=result.get("counts", {}))
-        ti.xcom_push(key="ids", value=result.get("ids", {}))
-        ti.xcom_push(key="detail", value=result.get("detail", {}))
-        url = str(result.get("uris", {}).get("mlflow_run", ""))
-        # It becomes a link in the web UI, so nothing but a web address may stand there.
-        if url.startswith(("http://", "https://")):
-            ti.xcom_push(key=MLFLOW_RUN_URL, value=url)
-
-
-def _annotations(profile: Path) -> dict[str, str]:
-    """Annotations of a pod template."""
-    import yaml
-
-    pod = yaml.safe_load(profile.read_text(encoding="utf-8"))
-    return dict(pod["metadata"].get("annotations") or {})
-
-
-def _push_reason(ti: Any, message: str) -> None:
-    """Let the task's page say why, so that nobody need open a log for it."""
-    ti.xcom_push(key=REASON, value=message)
-    page = str(ti.log_url).partition("?")[0]
-    ti.xcom_push(key=REASON_URL, value=f"{page}/xcom")
-
-
-def _whose(ti: Any) -> dict[str, str]:
-    return {
-        DAG_ID: ti.dag_id,
-        TASK_ID: ti.task_id,
-        RUN_ID: ti.run_id,
-        MAP_INDEX: str(-1 if ti.map_index is None else ti.map_index),
-    }
-
-
-def _actor(context: "Context") -> str:
-    """The user who started the run in Airflow, or Airflow itself."""
-    user = getattr(context.get("dag_run"), "triggering_user_name", None)
-    return f"airflow:{user}" if user else "airflow"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.jobs import DAG_ID, MAP_INDEX, RUN_ID, TASK_ID
+from include.job_pods import DAG_ID, MAP_INDEX, RUN_ID, TASK_ID
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Api

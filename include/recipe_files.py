@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from include.job_resources import faults_of
 from include.runtime import PROJECT, read_runtime
 
 RECIPES = read_runtime().recipes
@@ -55,6 +56,8 @@ def _fault(name: str) -> str | None:
             faults += _first(kinds[kind], source, ("sources", number))
         else:
             faults.append(f"sources.{number}.kind = {kind!r}: may be {', '.join(sorted(kinds))}")
+    # Only of a recipe whose shape is right can be asked whether this cluster gives what it wants.
+    faults = faults or faults_of(read_runtime(), recipe)
     return faults[0] if faults else None
 
 

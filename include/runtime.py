@@ -13,10 +13,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_validator
 
 #: The folder that holds ``dags``, ``include`` and ``plugins``.
 PROJECT = Path(__file__).resolve().parent.parent
+
+#: The pod templates that come with the DAGs.
+PROFILES = PROJECT / "include" / "profiles"
 
 #: Variables of Airflow's own processes that a job must not see: they carry the credentials of
 #: Airflow's database and API, and the Python path of another environment.
@@ -56,14 +59,22 @@ class Runtime(BaseModel):
     """Digests that go before the tag, as ``crawl=sha256:…, features=sha256:…``: a digest cannot
     be moved to another image, so what was tested and scanned is what runs."""
 
-    profiles: Path = PROJECT / "include" / "profiles"
-    """Folder of the pod templates; a cluster may mount its own, changed to fit its nodes."""
+    profiles: Path = PROFILES
+    """Folder of the pod templates that a cluster has of its own, changed to fit its nodes; others
+    are those that come with the DAGs."""
 
     recipes: Path = PROJECT / "include" / "recipes"
     """Folder of the recipes; the same ones as in the jobs' TWIN_RECIPES. Read once a process."""
 
     gpus: bool = True
     """Whether the cluster has GPU nodes; without them, jobs that ask for GPUs take ``cpu``."""
+
+    models_claim: str | None = None
+    """PersistentVolumeClaim (ReadWriteMany) in `namespace` of the models that jobs keep: each is
+    then fetched once for all of them. Unset: every pod keeps its own."""
+
+    models_bytes: PositiveInt = 64_000_000_000
+    """What is kept there of base models, and as much again of versions' weights."""
 
     files_uri: str = (PROJECT / ".twin" / "files").as_uri()
     """Folder or bucket of results: the same store as the jobs' TWIN_FILES_URI. A bucket may
@@ -120,7 +131,13 @@ class Runtime(BaseModel):
         """File of the pod template that jobs of this profile take on this cluster."""
         if name.startswith("gpu") and not self.gpus:
             name = "cpu"
-        return self.profiles / f"{name}.yaml"
+        own = self.profiles / f"{name}.yaml"
+        return own if own.is_file() else PROFILES / f"{name}.yaml"
+
+    def profile_names(self) -> list[str]:
+        """Names of all pod templates that there are on this cluster."""
+        folders = (self.profiles, PROFILES)
+        return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
 
     def result_uri(self, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
         """Where the job of this task leaves its result, as Airflow's object storage names it."""

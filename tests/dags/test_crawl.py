@@ -205,5 +205,5 @@ def test_a_recipe_that_breaks_later_is_left_to_its_job_to_explain(
     """At night there is no form."""
     (three_sources / "bob.yaml").write_text("sources: [")
     assert crawls_of("bob", [], full=False) == [
-        {"recipe": "bob", "options": [""], "image_target": "crawl"}
+        {"recipe": "bob", "options": [""], "profile": "crawl"}
     ]

@@ -22,7 +22,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from kubernetes.client import ApiClient
 
-from include.jobs import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT, JobOperator
+from include.job_pods import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT
+from include.jobs import JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
@@ -69,9 +70,12 @@ def jobs(bag: DagBag) -> Iterator[JobOperator]:
     for dag in bag.dags.values():
         for task in dag.tasks:
             mapped = isinstance(task, MappedOperator) and task.operator_class is JobOperator
-            made = task.unmap({"recipe": "handbook"}) if mapped else task
-            if isinstance(made, JobOperator):
-                yield made
+            # A crawl is told its profile when it is mapped.
+            for profile in ("crawl", "crawl-browser") if task.task_id == "crawl" else (None,):
+                told = {"recipe": "handbook"} | ({"profile": profile} if profile else {})
+                made = task.unmap(told) if mapped else task
+                if isinstance(made, JobOperator):
+                    yield made
 
 
 def test_all_load(bag: DagBag) -> None:
@@ -281,11 +285,39 @@ def test_every_pod_is_as_restricted_as_pod_security_asks(
         assert security["capabilities"] == {"drop": ["ALL"]}
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
         assert {"/tmp", "/home/twin"} <= mounts.keys()
-        assert set(mounts.values()) == {volume["name"] for volume in spec["volumes"]}
+        own = {volume["name"] for volume in spec["volumes"]}
+        assert set(mounts.values()) == {name for name in own if not name.startswith("browser-")}
+        hub = {"configMapRef": {"name": "twin-settings-fetch", "optional": True}}
         assert container["envFrom"] == [
             {"configMapRef": {"name": "twin-settings"}},
+            *([hub] if task.profile == "fetch" else ()),
             {"secretRef": {"name": spec["serviceAccountName"].replace("-", "-credentials-")}},
         ]
+
+
+def test_the_browser_has_nothing_that_the_crawl_has(
+    bag: DagBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who breaks out of a page finds no credential, no file, no setting, and no cloud role."""
+    (crawl,) = (task for task in jobs(bag) if task.profile == "crawl-browser")
+    pod = rendered(crawl, monkeypatch)
+    (base,), (browser,) = pod["spec"]["containers"], pod["spec"]["initContainers"]
+    assert browser["restartPolicy"] == "Always", "a sidecar: the pod ends with the job"
+    assert browser["image"] == base["image"] == "llm-twin/crawl-browser:1.2.3"
+    assert "envFrom" not in browser
+    assert browser["env"] == [{"name": "PYTHONUNBUFFERED", "value": "1"}]
+    shared = {mount["name"] for mount in base["volumeMounts"]}
+    assert not shared & {mount["name"] for mount in browser["volumeMounts"]}
+    assert browser["securityContext"] == base["securityContext"]
+    assert not pod["spec"].get("shareProcessNamespace")
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    notes = pod["metadata"]["annotations"]
+    for key in ("eks.amazonaws.com/skip-containers", "azure.workload.identity/skip-containers"):
+        assert notes[key] == browser["name"]
+    # The crawl looks for it where it listens.
+    (url,) = [each for each in base["env"] if each["name"] == "TWIN_BROWSER_URL"]
+    assert url["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.annotations['llm-twin/browser']"
+    assert browser["args"][-1].partition("=")[2] == notes["llm-twin/browser"].rpartition(":")[2]
 
 
 @pytest.mark.parametrize("name", sorted(PROFILES))
@@ -336,7 +368,8 @@ def test_airflow_gives_up_before_the_pod_does(bag: DagBag) -> None:
 
 
 def test_a_crawl_may_take_as_long_as_its_profile_says(bag: DagBag) -> None:
-    (crawl,) = (task for task in jobs(bag) if task.profile == "crawl")
+    crawl, in_browser = (task for task in jobs(bag) if task.profile.startswith("crawl"))
+    assert in_browser.execution_timeout == crawl.execution_timeout
     hours = crawl.execution_timeout.total_seconds() / 3600
     header = (ROOT / "include" / "profiles" / "crawl.yaml").read_text().splitlines()[0]
     assert hours == 12 and f"{hours:.0f} hours to be polite in" in header

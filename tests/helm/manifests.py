@@ -88,6 +88,8 @@ def gpu_profiles() -> list[str]:
 
 def part_of(profile: str) -> str:
     """The part of the platform, with credentials and an account of its own, of a profile."""
+    if profile == "crawl-browser":
+        return "crawl"
     return profile if profile in {"crawl", "fetch", "rollout"} else "job"
 
 

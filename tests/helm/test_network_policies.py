@@ -128,26 +128,27 @@ def worker(render):
     return Place("twin", ray_pods(render())[1]["metadata"]["labels"])
 
 
+@pytest.mark.parametrize("profile", ["crawl", "crawl-browser"])
 class TestCrawler:
     @pytest.mark.parametrize("address", PUBLIC)
     @pytest.mark.parametrize("port", [80, 443])
-    def test_reaches_the_web(self, policies, address, port):
-        assert allowed(policies, job("crawl"), outside(address), port)
+    def test_reaches_the_web(self, policies, profile, address, port):
+        assert allowed(policies, job(profile), outside(address), port)
 
     @pytest.mark.parametrize("address", PRIVATE)
     @pytest.mark.parametrize("port", [80, 443])
-    def test_reaches_no_private_address(self, policies, address, port):
-        assert not allowed(policies, job("crawl"), outside(address), port)
+    def test_reaches_no_private_address(self, policies, profile, address, port):
+        assert not allowed(policies, job(profile), outside(address), port)
 
-    def test_reaches_no_other_port_of_the_web(self, policies):
+    def test_reaches_no_other_port_of_the_web(self, policies, profile):
         for port in (22, 25, 6379, 8265, 27017):
-            assert not allowed(policies, job("crawl"), outside(PUBLIC[0]), port)
+            assert not allowed(policies, job(profile), outside(PUBLIC[0]), port)
 
-    def test_reaches_neither_the_api_server_nor_serving(self, policies, head, worker):
-        assert not allowed(policies, job("crawl"), outside("10.96.0.1"), 443)
+    def test_reaches_neither_the_api_server_nor_serving(self, policies, profile, head, worker):
+        assert not allowed(policies, job(profile), outside("10.96.0.1"), 443)
         for pod in (head, worker):
             for port in (8000, 8265):
-                assert not allowed(policies, job("crawl"), pod, port)
+                assert not allowed(policies, job(profile), pod, port)
 
 
 class TestOtherJobs:
@@ -160,7 +161,9 @@ class TestOtherJobs:
         assert not allowed(policies, job(profile), Place("stores", {"app": "x"}), 22)
         assert not allowed(policies, job(profile), Place("elsewhere", {"app": "x"}), 27017)
 
-    @pytest.mark.parametrize("profile", sorted(set(profiles()) - {"crawl", "fetch"}))
+    @pytest.mark.parametrize(
+        "profile", sorted(set(profiles()) - {"crawl", "crawl-browser", "fetch"})
+    )
     def test_only_the_crawler_and_the_fetcher_of_models_read_the_web(self, policies, profile):
         assert not allowed(policies, job(profile), outside(PUBLIC[0]), 80)
 

@@ -68,16 +68,17 @@ def test_every_image_of_a_pod_is_one_that_a_release_builds(render, values):
 
 def test_every_image_of_a_job_is_one_that_a_release_builds():
     """Of each stage, of tasks with an image of their own, and with the variant of a profile."""
-    tree = ast.parse((ROOT / "include" / "jobs.py").read_text())
-    (stages,) = (
-        ast.literal_eval(item.value)
+    tree = ast.parse((ROOT / "include" / "job_pods.py").read_text())
+    named = {
+        image
         for item in tree.body
-        if isinstance(item, ast.Assign) and getattr(item.targets[0], "id", "") == "IMAGE_OF_STAGE"
-    )
-    named = set(stages.values())
+        if isinstance(item, ast.Assign)
+        and getattr(item.targets[0], "id", "") in {"IMAGE_OF_STAGE", "IMAGE_OF_PROFILE"}
+        for image in ast.literal_eval(item.value).values()
+    }
     for path in (ROOT / "dags").glob("*.py"):
         named |= set(re.findall(r"image_target=\"([a-z-]+)\"", path.read_text()))
-    assert {"train", "crawl"} <= named <= built()
+    assert {"train", "crawl", "crawl-browser"} <= named <= built()
     variants = {pod["metadata"]["annotations"].get(VARIANT) for pod in profiles().values()}
     assert variants == {None, "cuda"}
     assert "train-cuda" in built()

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.helm.manifests import CHART, find
+from tests.helm.manifests import CHART
 
 WRONG = {
     "serving.nam=x": "/serving",
@@ -102,11 +102,6 @@ def test_every_secret_of_the_settings_is_refused_among_them():
     }
     assert len(secret) > 8
     assert secret <= set(refused)
-
-
-def test_a_mirror_of_the_hub_may_be_named(render):
-    for item in find(render(None, "settings.HF_ENDPOINT=https://hub.example.com"), "ConfigMap"):
-        assert item["data"]["HF_ENDPOINT"] == "https://hub.example.com"
 
 
 def test_schema_is_a_schema_and_knows_every_value():

@@ -203,13 +203,12 @@ def test_parts_of_weights_and_torch_are_those_of_the_whole():
 
 
 def test_airflow_starts_every_image_of_jobs_that_is_built():
-    source = (ROOT / "include" / "jobs.py").read_text()
+    source = (ROOT / "include" / "job_pods.py").read_text()
     named = re.search(r"IMAGE_OF_STAGE = \{(.*?)\}", source, re.DOTALL)
     assert named
     images = set(re.findall(r': "([a-z]+)"', named[1]))
     assert images == {"crawl", "features", "train", "serve"}
-    source = (ROOT / "include" / "crawl_sources.py").read_text()
-    of_sources = re.search(r'CRAWL, CRAWL_IN_BROWSER = "([a-z-]+)", "([a-z-]+)"', source)
-    assert of_sources
-    images |= set(of_sources.groups())
+    of_profile = re.search(r'IMAGE_OF_PROFILE = \{"([a-z-]+)": "([a-z-]+)"\}', source)
+    assert of_profile
+    images.add(of_profile[2])
     assert images <= set(stages(ROOT / "images/twin/Dockerfile"))

@@ -19,16 +19,16 @@ def _recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_source_that_needs_a_browser_gets_the_image_that_has_one() -> None:
     blog, app = crawls_of("someone", [], full=True)
     assert blog == {
-        "recipe": "someone", "options": ["--source=blog", "--full"], "image_target": "crawl"
+        "recipe": "someone", "options": ["--source=blog", "--full"], "profile": "crawl"
     }  # fmt: skip
     assert app["options"] == ["--source=app", "--full"]
-    assert app["image_target"] == "crawl-browser"
+    assert app["profile"] == "crawl-browser"
 
 
 def test_links_go_instead_of_sources() -> None:
     link = "https://example.org/post"
     assert crawls_of("someone", [link], full=False) == [
-        {"recipe": "someone", "options": [f"--link={link}"], "image_target": "crawl"}
+        {"recipe": "someone", "options": [f"--link={link}"], "profile": "crawl"}
     ]
 
 
@@ -36,5 +36,5 @@ def test_what_is_wrong_with_a_recipe_is_for_its_job_to_say(tmp_path: Path) -> No
     (tmp_path / "broken.yaml").write_text("sources: [{kind: web}]")
     for name in ("broken", "nobody"):
         assert crawls_of(name, [], full=False) == [
-            {"recipe": name, "options": [""], "image_target": "crawl"}
+            {"recipe": name, "options": [""], "profile": "crawl"}
         ]

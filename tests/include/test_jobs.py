@@ -22,7 +22,8 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time.timeout import timeout
 from kubernetes.client import ApiClient
 
-from include.jobs import IMAGE_OF_STAGE, JobOperator
+from include.job_pods import IMAGE_OF_STAGE
+from include.jobs import JobOperator
 from include.orphans import Owner, owner_of
 from include.runtime import PROJECT
 from tests.airflow_environment import ROOT, StandIn, gone
@@ -291,8 +292,11 @@ def test_a_cluster_may_have_profiles_of_its_own(
     monkeypatch.setenv("AIRFLOW__TWIN__PROFILES", str(tmp_path))
     pod = operator(profile="huge").build_pod_request_obj(dry_run=True)
     assert pod.spec.containers[0].resources.limits["memory"] == "64Gi"
-    with pytest.raises(ValueError, match="there are huge"):
-        operator(profile="cpu")
+    # The others stay the shipped ones.
+    pod = operator(profile="crawl").build_pod_request_obj(dry_run=True)
+    assert pod.spec.containers[0].resources.limits["memory"] == "2Gi"
+    with pytest.raises(ValueError, match="there are cpu, crawl, fetch, gpu-1, gpu-n, huge, rollou"):
+        operator(profile="hug")
 
 
 def test_images_by_digest(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

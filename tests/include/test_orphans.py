@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kubernetes import client, config
 
-from include.jobs import DAG_ID, MAP_INDEX, RUN_ID, TASK_ID
+from include.job_pods import DAG_ID, MAP_INDEX, RUN_ID, TASK_ID
 from include.orphans import Owner, delete_orphans
 from tests.kubernetes_api import FakeKubernetes, fake_kubernetes
 

@@ -18,7 +18,8 @@ from airflow.sdk.exceptions import TaskDeferred
 from kubernetes.client import models as k8s
 
 from include import queued_pods
-from include.jobs import SCHEDULE_TIMEOUT, JobOperator
+from include.job_pods import SCHEDULE_TIMEOUT
+from include.jobs import JobOperator
 from include.queued_pods import QUEUED_SECONDS, QueuedPodTrigger, is_queued
 from tests.kubernetes_api import FakeKubernetes, fake_kubernetes
 

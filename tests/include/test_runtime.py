@@ -22,7 +22,10 @@ def test_defaults_are_those_of_a_laptop() -> None:
     assert runtime.files_uri == (PROJECT / ".twin" / "files").as_uri()
 
 
-def test_every_option_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_option_can_come_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpu.yaml").touch()
     given = {
         "RUNTIME": "kubernetes",
         "JOBS_BIN": "/opt/jobs/bin",
@@ -30,9 +33,11 @@ def test_every_option_can_come_from_the_environment(monkeypatch: pytest.MonkeyPa
         "IMAGE_REPOSITORY": "example.com/team/",
         "IMAGE_TAG": "1.0",
         "IMAGE_DIGESTS": f"features=sha256:{'b' * 64}",
-        "PROFILES": "/etc/profiles",
+        "PROFILES": str(tmp_path),
         "RECIPES": "/etc/recipes",
         "GPUS": "false",
+        "MODELS_CLAIM": "models",
+        "MODELS_BYTES": "200000000000",
         "FILES_URI": "s3://aws_default@bucket/twin/",
         "MLFLOW_URL": "http://mlflow:5000",
         "NIGHTLY_RECIPES": "handbook, other",
@@ -48,7 +53,9 @@ def test_every_option_can_come_from_the_environment(monkeypatch: pytest.MonkeyPa
     assert str(runtime.recipes) == "/etc/recipes"
     assert runtime.image("features") == f"example.com/team/features@sha256:{'b' * 64}"
     assert runtime.gpus is False
-    assert runtime.profile("gpu-n") == Path("/etc/profiles/cpu.yaml")
+    assert runtime.profile("gpu-n") == tmp_path / "cpu.yaml"
+    assert runtime.profile("crawl") == PROJECT / "include" / "profiles" / "crawl.yaml"
+    assert (runtime.models_claim, runtime.models_bytes) == ("models", 200_000_000_000)
     assert runtime.nightly_recipes == ("handbook", "other")
     assert runtime.files_uri == "s3://aws_default@bucket/twin"
 

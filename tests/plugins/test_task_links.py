@@ -2,7 +2,7 @@
 
 from airflow import plugins_manager
 
-from include.jobs import MLFLOW_RUN_URL, REASON_URL
+from include.job_results import MLFLOW_RUN_URL, REASON_URL
 
 
 def test_airflow_loads_the_links_and_they_read_what_jobs_push() -> None:

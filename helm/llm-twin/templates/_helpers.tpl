@@ -86,7 +86,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 {{- range $name, $value := merge $installed .Values.settings $derived }}
+{{- if not (hasPrefix "HF_" $name) }}
 {{ $name }}: {{ $value | toString | quote }}
+{{- end }}
 {{- end }}
 {{- end }}
 

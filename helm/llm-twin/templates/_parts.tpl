@@ -29,7 +29,9 @@ matchLabels:
   app.kubernetes.io/name: twin-job
 matchExpressions:
   {{- if eq . "job" }}
-  - {key: llm-twin/profile, operator: NotIn, values: [crawl, fetch, rollout]}
+  - {key: llm-twin/profile, operator: NotIn, values: [crawl, crawl-browser, fetch, rollout]}
+  {{- else if eq . "crawl" }}
+  - {key: llm-twin/profile, operator: In, values: [crawl, crawl-browser]}
   {{- else }}
   - {key: llm-twin/profile, operator: In, values: [{{ . }}]}
   {{- end }}

@@ -34,11 +34,17 @@ metadata:
     {{- include "llm-twin.servingSelector" $root | nindent 4 }}
     app.kubernetes.io/part-of: llm-twin
     app.kubernetes.io/component: {{ .component }}
-  {{- if eq .component "head" }}
+  {{- $credentials := include "llm-twin.secretAnnotation" (list $root "twin-credentials-serving") }}
+  {{- if or $credentials (eq .component "head") }}
   annotations:
+    {{- with $credentials }}
+    {{- . | nindent 4 }}
+    {{- end }}
+    {{- if eq .component "head" }}
     # There is one: no node is emptied of it to save the node.
     cluster-autoscaler.kubernetes.io/safe-to-evict: "false"
     karpenter.sh/do-not-disrupt: "true"
+    {{- end }}
   {{- end }}
 spec:
   serviceAccountName: twin-serving

@@ -55,6 +55,9 @@ class Settings(BaseSettings):
 
     chromium: Path = Path("/usr/bin/chromium")
     """Browser for sources that say ``javascript: true``."""
+    browser_url: str | None = None
+    """Chromium that runs apart (``twin crawl browser``), such as http://127.0.0.1:9222; unset means
+    that a crawl starts `chromium` itself."""
 
     index_url: str | None = None
     """URL of a Qdrant server; unset means the embedded index under ``home``."""
@@ -177,8 +180,8 @@ class Settings(BaseSettings):
     """CPU threads of the model libraries; unset means one a core. Set it to the reserved CPUs."""
 
     gpus: int | None = Field(default=None, ge=1)
-    """GPUs that this job was given: training stops where it sees fewer. The profiles of GPU pods
-    set it; unset means whatever is there."""
+    """GPUs that this job was given: training stops where it sees fewer, and runs a process on each
+    of several. The profiles of GPU pods set it; unset means whatever is there, and one process."""
 
     code_version: str = Field(default_factory=checkout_version)
     """Git commit or image digest of this code, recorded with every model; unset means what

@@ -260,3 +260,18 @@ def diff(
                 typer.echo(printable(f"{SIGNS[change.kind]} {change.title}  {change.url}"))
                 for line in text_diff(warehouse, change) if text else ():
                     typer.echo(printable(line))
+
+
+@app.command()
+def browser(
+    port: Annotated[int, typer.Option(help="Of loopback.", min=1, max=65_535)] = 9222,
+) -> None:
+    """Run the browser that crawls with TWIN_BROWSER_URL read pages in, apart from them.
+
+    It reaches no network: a crawl answers what its pages ask for. Reads: TWIN_CHROMIUM. Writes:
+    nothing that outlives it.
+    """
+    from twin.crawl.web.browser_apart import run_browser
+
+    with plain_errors("crawl browser"):
+        run_browser(get_settings().chromium, port)

@@ -60,6 +60,7 @@ def check_launched(visible: int, environment: Mapping[str, str]) -> None:
     """
     if visible > 1 and LAUNCHED not in environment:
         raise BadConfigurationError(
-            f"PyTorch sees {visible} GPUs in one process, and training uses one: start one process "
-            "a GPU with `accelerate launch`, or set CUDA_VISIBLE_DEVICES to one of them"
+            f"PyTorch sees {visible} GPUs in one process, and training uses one: set "
+            f"TWIN_GPUS to {visible} to train in as many processes, or CUDA_VISIBLE_DEVICES to one "
+            "of them"
         )

@@ -22,6 +22,7 @@ from twin.recipes.features import (
 )
 from twin.recipes.load import find_recipe, load_recipe
 from twin.recipes.recipe import Recipe
+from twin.recipes.resources import ResourcesSection
 from twin.recipes.retrieval import RetrievalSection
 from twin.recipes.section import Section
 from twin.recipes.serving import ServingSection
@@ -71,6 +72,7 @@ __all__ = [
     "PersonalDataSection",
     "QualitySection",
     "Recipe",
+    "ResourcesSection",
     "RetrievalSection",
     "RightsSection",
     "Section",

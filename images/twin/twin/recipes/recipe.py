@@ -13,6 +13,7 @@ from twin.recipes.engines import JudgeSection
 from twin.recipes.evaluation import EvaluationSection
 from twin.recipes.features import FeaturesSection
 from twin.recipes.prompt import PromptSection
+from twin.recipes.resources import ResourcesSection
 from twin.recipes.retrieval import RetrievalSection
 from twin.recipes.section import RecipeName, Section
 from twin.recipes.serving import ServingSection
@@ -36,6 +37,7 @@ class Recipe(Section):
     prompt: PromptSection = PromptSection()
     retrieval: RetrievalSection = RetrievalSection()
     serving: ServingSection = ServingSection()
+    resources: ResourcesSection = ResourcesSection()
     judge: JudgeSection | None = Field(
         default=None,
         description="a model that compares two answers: with one, a text that it does not find "
@@ -54,6 +56,16 @@ class Recipe(Section):
     def _reservations_are_overruled_by_consent_only(self) -> "Recipe":
         if not self.rights.honour_reservations and not self.rights.consent:
             raise ValueError("rights.honour_reservations = false needs rights.consent to say why")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_of_a_model_need_several_gpus(self) -> "Recipe":
+        gpus = self.resources.training.gpus
+        if self.training.sharding == "fsdp" and gpus is not None and gpus < 2:
+            raise ValueError(
+                f"training.sharding: fsdp shares the weights out among GPUs, and "
+                f"resources.training.gpus is {gpus}: ask for 2 or more, or set sharding to none"
+            )
         return self
 
     @model_validator(mode="after")
@@ -102,9 +114,11 @@ class Recipe(Section):
         """SHA-256 (first 12 hex digits) of the named sections, or of the whole recipe.
 
         Of a path its last name counts: where the recipe lies on a machine changes nothing. Of a
-        teacher's endpoint its model counts: how it is reached changes nothing.
+        teacher's endpoint its model counts: how it is reached changes nothing. Nor does it matter
+        what a stage ran on, so ``resources`` is left out.
         """
-        data = self.model_dump(mode="json", include=set(sections) or None)
+        included = set(sections) or None
+        data = self.model_dump(mode="json", include=included, exclude={"resources"})
         datasets, evaluation = data.get("datasets", {}), data.get("evaluation", {})
         judged = [evaluation.get(key, {}) for key in ("judge", "style", "abilities")]
         for section in (datasets, *judged, *data.get("sources", ())):

@@ -33,18 +33,21 @@ def sft(
     Reads the newest samples (datasets/RECIPE) and the base model. Writes the adapter to
     training/RECIPE/FINGERPRINT/sft in the file store, checkpoints there while it trains, and
     parameters and metrics to an MLflow run. A killed or interrupted training goes on from its
-    last checkpoint.
+    last checkpoint. Where TWIN_GPUS says that there are several GPUs, a process trains on each.
     """
     from twin.stores.champion_prompt import by_champion_prompt
+    from twin.training.launch import on_each_gpu
     from twin.training.sft import run_sft
 
-    run_job(
-        "training sft",
-        by_champion_prompt(run_sft),
-        recipe=recipe,
-        run_id=run_id,
-        result=result if is_first() else None,
-        changes=changes or (),
+    on_each_gpu(
+        lambda: run_job(
+            "training sft",
+            by_champion_prompt(run_sft),
+            recipe=recipe,
+            run_id=run_id,
+            result=result if is_first() else None,
+            changes=changes or (),
+        )
     )
 
 
@@ -88,18 +91,21 @@ def dpo(
     Reads the pairs, the SFT adapter and the base model. Writes the adapter to
     training/RECIPE/FINGERPRINT/dpo-FINGERPRINT in the file store, and parameters and metrics to
     an MLflow run. With training.dpo.enabled: false, or without a pair, it passes the SFT adapter
-    on.
+    on. Where TWIN_GPUS says that there are several GPUs, a process trains on each.
     """
     from twin.stores.champion_prompt import by_champion_prompt
     from twin.training.dpo import run_dpo
+    from twin.training.launch import on_each_gpu
 
-    run_job(
-        "training dpo",
-        by_champion_prompt(run_dpo),
-        recipe=recipe,
-        run_id=run_id,
-        result=result if is_first() else None,
-        changes=changes or (),
+    on_each_gpu(
+        lambda: run_job(
+            "training dpo",
+            by_champion_prompt(run_dpo),
+            recipe=recipe,
+            run_id=run_id,
+            result=result if is_first() else None,
+            changes=changes or (),
+        )
     )
 
 

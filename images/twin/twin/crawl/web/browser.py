@@ -20,6 +20,7 @@ from scrapy.exceptions import IgnoreRequest  # noqa: TID253 - as above
 from scrapy.http import HtmlResponse, Response  # noqa: TID253 - as above
 from scrapy_playwright.handler import ScrapyPlaywrightDownloadHandler
 
+from twin.crawl.web.browser_flags import IN_A_POD, NO_NETWORK
 from twin.crawl.web.download import GuardedDownloadHandler
 from twin.crawl.web.spider import IN_BROWSER
 
@@ -30,35 +31,37 @@ REQUESTS_PER_PAGE = 100
 QUIET_SECONDS = 0.5
 CLOSING_SECONDS = 5.0
 VISIT = "browser_visit"
-# Nothing listens at the discard port; a browser that finds no proxy has no network.
-NO_NETWORK = (
-    "--proxy-server=http://127.0.0.1:9",
-    "--proxy-bypass-list=<-loopback>",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-quic",
-)
-# The sandbox needs rights that pods do not have; the pod is the sandbox.
-IN_A_POD = ("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
 
 
-def browser_settings(chromium: Path, timeout_seconds: int) -> dict[str, Any]:
-    """Scrapy's settings for a source whose pages need the browser."""
+def browser_settings(chromium: Path, url: str | None, timeout_seconds: int) -> dict[str, Any]:
+    """Scrapy's settings for a source whose pages need the browser.
+
+    Args:
+        chromium: to start.
+        url: of one that runs already (`twin.crawl.web.browser_apart`), in its place.
+        timeout_seconds: of a page.
+    """
     handler = "twin.crawl.web.browser.BrowserDownloadHandler"
     return {
         "DOWNLOAD_HANDLERS": {"http": handler, "https": handler, "ftp": None, "file": None,
                               "data": None, "s3": None},
         "PLAYWRIGHT_BROWSER_TYPE": "chromium",
+        **_reached(chromium, url),
+        "PLAYWRIGHT_DEFAULT_NAVIGATION_TIMEOUT": timeout_seconds * 1_000,
+        "PLAYWRIGHT_MAX_PAGES_PER_CONTEXT": 2,
+    }  # fmt: skip
+
+
+def _reached(chromium: Path, url: str | None) -> dict[str, Any]:
+    if url:
+        return {"PLAYWRIGHT_CDP_URL": url}
+    return {
         "PLAYWRIGHT_LAUNCH_OPTIONS": {
             "executable_path": str(chromium),
             "args": [*NO_NETWORK, *IN_A_POD],
             "timeout": 60_000,
-        },
-        "PLAYWRIGHT_DEFAULT_NAVIGATION_TIMEOUT": timeout_seconds * 1_000,
-        "PLAYWRIGHT_MAX_PAGES_PER_CONTEXT": 2,
-    }  # fmt: skip
+        }
+    }
 
 
 class BrowserDownloadHandler(ScrapyPlaywrightDownloadHandler):

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin.crawl.budget import report_limits
@@ -19,6 +18,7 @@ from twin.crawl.user_agent import user_agent
 from twin.crawl.web.site import HostCopies
 from twin.domain.errors import BadConfigurationError, TryAgainError, TwinError
 from twin.recipes import CrawlSection, MediumSource, SiteSource, SubstackSource
+from twin.settings import Settings
 from twin.stores.addresses import AddressGuard
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def crawl_sites(
     from scrapy.crawler import CrawlerProcess
 
     for source, intake in sources:
-        _check_browser(source, intake.job.settings.chromium)
+        _check_browser(source, intake.job.settings)
     guards = [_guard(source) for source, _ in sources]
     with _quiet_start():
         process = CrawlerProcess(_process_settings(guards))
@@ -106,19 +106,25 @@ def _collect_regularly() -> None:
     LoopingCall(gc.collect).start(FULL_COLLECTION_SECONDS, now=False)
 
 
-def _check_browser(source: SiteSource, chromium: Path) -> None:
+def _check_browser(source: SiteSource, settings: Settings) -> None:
     """See to it that a source's pages can be read.
 
     Raises:
         BadConfigurationError: it needs a browser that is not there.
+        TryAgainError: the browser that runs apart does not answer.
     """
     if not source.javascript:
         return
-    if find_spec("scrapy_playwright") is None or not chromium.is_file():
+    chromium, url = settings.chromium, settings.browser_url
+    if find_spec("scrapy_playwright") is None or not (url or chromium.is_file()):
         raise BadConfigurationError(
             f"source {source.name!r} says javascript: true, which needs Chromium at {chromium} "
             "(TWIN_CHROMIUM) and the package's extra `browser`, which the crawl image has not"
         )
+    if url:
+        from twin.crawl.web.browser_apart import wait_for_browser
+
+        wait_for_browser(url)
 
 
 class _SiteCrawl:
@@ -151,8 +157,10 @@ class _SiteCrawl:
         if source.javascript:
             from twin.crawl.web.browser import browser_settings
 
-            chromium = intake.job.settings.chromium
-            settings |= browser_settings(chromium, limits.download_timeout_seconds)
+            own = intake.job.settings
+            settings |= browser_settings(
+                own.chromium, own.browser_url, limits.download_timeout_seconds
+            )
         self._paused = None
         if intake.workspace is not None:
             self._paused = intake.workspace.paused(intake.rules)
