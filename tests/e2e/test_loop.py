@@ -106,9 +106,12 @@ def test_a_second_demo_changes_nothing_and_is_quick(
     assert time.monotonic() - started < first_seconds
 
 
+@pytest.mark.nightly
 def test_a_new_article_becomes_a_new_version_in_service(
     stage: Stage, project: Path, client: OpenAI
 ) -> None:
+    """Buys: the loop a second time, by the schedule's own way, from an article to an answer. Each
+    stage's own tests have an incremental second run."""
     from tests.e2e.conftest import article
 
     words = "hawser fender bollard gangway tide spring breast line"

@@ -249,8 +249,13 @@ def test_another_recipe_changes_the_replicas_in_their_place(serving_platform, br
     assert load.failures == []
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
 def test_another_prompt_is_rolled_out_as_another_model_is(serving_platform, bring):
-    """Up and back, by the alias alone; every answer says which prompt it was asked by."""
+    """Up and back, by the alias alone; every answer says which prompt it was asked by.
+
+    Four rollouts. Buys: a prompt on a real Ray; its steps are those of a model, tested above.
+    """
     bring("1")
     start = ("rollout", "start", "--recipe", "tiny")
     with Prompts(serving_platform.settings) as prompts:

@@ -56,6 +56,7 @@ def result(tmp_path: Path) -> dict:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_batch_that_was_killed_goes_on_where_it_was(tmp_path):
     """Two starts of Ray, half a minute. It buys that nothing is lost or asked twice by kill -9."""
     rows = [{"id": f"row {number}", "question": f"Why {number}?"} for number in range(40)]
