@@ -110,7 +110,7 @@ def test_a_second_demo_changes_nothing_and_is_quick(
 def test_a_new_article_becomes_a_new_version_in_service(
     stage: Stage, project: Path, client: OpenAI
 ) -> None:
-    """Buys: the loop a second time, by the schedule's own way, from an article to an answer. Each
+    """Buys: the loop a second time, from a new article to an answer that quotes it. Each
     stage's own tests have an incremental second run."""
     from tests.e2e.conftest import article
 
