@@ -282,13 +282,12 @@ class Chain:
                     if not isinstance(piece, str):
                         break
                     shown, held = _shown(held + piece, written, span)
-                    written += piece
+                    written += shown
                     if shown:
                         yield shown
-            if piece is None and (rest := self._rest(guard, written)):
+            if piece is None and (rest := self._rest(guard, written, held)):
                 written += rest
-                if shown := (held + rest).rstrip():
-                    yield shown
+                yield rest
             generation = piece or self._cut(prompt, written)
             if time.monotonic() >= deadline:
                 span.set_attribute(STOPPED, True)
@@ -307,18 +306,18 @@ class Chain:
             return pieces
         return kept_to_schema(pieces, request.params)
 
-    def _rest(self, guard: AnswerGuard, written: str) -> str:
-        """What the guard has held back when the time is over.
+    def _rest(self, guard: AnswerGuard, written: str, held: str) -> str:
+        """What was held back when the time is over.
 
         Raises:
             OverloadedError: not a word was written by then.
         """
-        rest = guard.end()
-        if not written + rest:
+        rest = held + guard.end()
+        if not written and not rest.strip():
             raise _too_late(
                 min(self._serving.max_wait_seconds, self._serving.answer_timeout_seconds)
             )
-        return rest if written.strip() else rest.lstrip()
+        return rest.rstrip() if written else rest.strip()
 
     def _begins_by(self, asked: float, deadline: float) -> float:
         """Until when the first word must have come."""
@@ -379,10 +378,10 @@ def _shown(piece: str, written: str, span: Span) -> tuple[str, str]:
 
     The answer has no blanks at its ends, so neither has the stream.
     """
-    if not written:
-        span.add_event(FIRST_WORD_EVENT)
-    text = piece if written.strip() else piece.lstrip()
+    text = piece if written else piece.lstrip()
     shown = text.rstrip()
+    if shown and not written:
+        span.add_event(FIRST_WORD_EVENT)
     return shown, text[len(shown) :]
 
 
