@@ -95,7 +95,7 @@ class JobOperator(KubernetesPodOperator):
     """Runs one job for one recipe.
 
     Args:
-        job: stage and job, e.g. ``"crawl run"``.
+        job: stage and job, e.g. ``"crawl run"`` (templated but for its stage).
         recipe: name of the recipe (templated, may be mapped).
         profile: name of a complete pod template in ``include/profiles``, or in the folder that
             ``[twin] profiles`` names. The operator adds neither resources nor tolerations, since
@@ -109,7 +109,7 @@ class JobOperator(KubernetesPodOperator):
     MLflow, ``mlflow_run_url``; of a job that failed or had nothing to do, ``reason``.
     """
 
-    template_fields: Sequence[str] = ("recipe", "options")
+    template_fields: Sequence[str] = ("job", "recipe", "options")
     ui_color = "#e8f0fe"
     execution_timeout: datetime.timedelta | None
     trigger_kwargs: dict[str, Any] | None
@@ -132,7 +132,7 @@ class JobOperator(KubernetesPodOperator):
             known = ", ".join(sorted(path.stem for path in profiles.glob("*.yaml")))
             raise ValueError(f"no profile {profile!r} in {profiles}: there are {known}")
         super().__init__(
-            name="twin-" + job.replace(" ", "-"),
+            name=_pod_name(job),
             deferrable=True,
             # The triggerer itself fetches what the job wrote meanwhile: no worker wakes for it.
             logging_interval=10,
@@ -171,6 +171,7 @@ class JobOperator(KubernetesPodOperator):
         self.namespace = runtime.namespace
         self.image = runtime.image(self.image_target, _annotations(profile).get(IMAGE_VARIANT))
         self.pod_template_file = str(profile)
+        self.name = _pod_name(self.job)
         self.labels = {
             "app.kubernetes.io/component": self.stage,
             "llm-twin/recipe": str(self.recipe),
@@ -435,6 +436,10 @@ class JobOperator(KubernetesPodOperator):
         # It becomes a link in the web UI, so nothing but a web address may stand there.
         if url.startswith(("http://", "https://")):
             ti.xcom_push(key=MLFLOW_RUN_URL, value=url)
+
+
+def _pod_name(job: str) -> str:
+    return "twin-" + "-".join(re.findall(r"[a-z0-9]+", job))
 
 
 def _annotations(profile: Path) -> dict[str, str]:

@@ -6,13 +6,12 @@ is the alias of every prompt ``twin-*_prompt``: another prompt is rolled out lik
 """
 
 import asyncio
-import urllib.parse
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from include.runtime import read_runtime
+from include.runtime import read_runtime, without_credentials
 
 if TYPE_CHECKING:
     import aiohttp
@@ -81,7 +80,7 @@ async def _search(
     import aiohttp
 
     where = f"{url.rstrip('/')}/api/2.0/mlflow/registered-models/search"
-    shown = _without_credentials(where)
+    shown = without_credentials(where)
     try:
         async with session.get(
             where, params=query, timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)
@@ -96,13 +95,8 @@ async def _search(
     return cast(dict[str, Any], answer)
 
 
-def _without_credentials(url: str) -> str:
-    parts = urllib.parse.urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def champion_of(model: str) -> str | None:
-    """Version of the model that bears the alias ``champion`` now, or None.
+def champions_now() -> dict[str, str]:
+    """Version that bears the alias ``champion`` now, by registered model.
 
     Raises:
         RegistryError: the registry could not be asked.
@@ -114,7 +108,16 @@ def champion_of(model: str) -> str | None:
         async with aiohttp.ClientSession() as session:
             return await champions(session, read_runtime().mlflow_url)
 
-    return asyncio.run(ask()).get(model)
+    return asyncio.run(ask())
+
+
+def champion_of(model: str) -> str | None:
+    """Version of the model that bears the alias ``champion`` now, or None.
+
+    Raises:
+        RegistryError: the registry could not be asked.
+    """
+    return champions_now().get(model)
 
 
 class ChampionTrigger(BaseEventTrigger):

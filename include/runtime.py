@@ -72,6 +72,16 @@ class Runtime(BaseModel):
     mlflow_url: str = "http://127.0.0.1:5100"
     """Model registry that the champion is looked up in."""
 
+    mlflow_ui_url: str | None = None
+    """MLflow as people's browsers reach it; unset means ``mlflow_url`` without credentials."""
+
+    endpoint_url: str = "http://127.0.0.1:8000"
+    """Where the twin answers, as Airflow reaches it."""
+
+    chat_url: str | None = None
+    """The page on which people talk to the twin, as their browsers reach it; unset means
+    ``endpoint_url``."""
+
     nightly_recipes: Annotated[tuple[str, ...], "comma-separated"] = ()
     """Recipes of the nightly crawl; unset means the default of the crawl's form."""
 
@@ -103,6 +113,14 @@ class Runtime(BaseModel):
     def _as_uri(cls, value: str) -> str:
         uri = value if "://" in value else Path(value).resolve().as_uri()
         return uri.rstrip("/")
+
+    @property
+    def links(self) -> dict[str, str]:
+        """Addresses for people, by what lies there: without credentials."""
+        return {
+            "MLflow": without_credentials(self.mlflow_ui_url or self.mlflow_url),
+            "Chat": without_credentials(self.chat_url or self.endpoint_url),
+        }
 
     def image(self, target: str, variant: str | None = None) -> str:
         """Reference of the job image that was built from this target of the Dockerfile.
@@ -150,6 +168,12 @@ def read_runtime() -> Runtime:
         raise AirflowConfigException(
             f"[twin] {option} (AIRFLOW__TWIN__{option.upper()}) = {given[option]!r}: {first['msg']}"
         ) from None
+
+
+def without_credentials(url: str) -> str:
+    """An address that may be shown."""
+    parts = urllib.parse.urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def as_jobs_see_it(uri: str) -> str:
