@@ -19,6 +19,11 @@ from airflow.sdk import DAG, Param
 from include.jobs import JobOperator
 from include.pipelines import pipeline
 
+#: An option that renders to nothing is left out.
+BACK_TO = (
+    "{% if params.action == 'rollback' and params.version %}--to={{ params.version }}{% endif %}"
+)
+
 with DAG(
     "steering",
     description="Pause, resume, promote, abort or roll back what is in service.",
@@ -51,9 +56,7 @@ with DAG(
         job="rollout {{ params.action }}",
         profile="rollout",
         recipe="{{ params.recipe }}",
-        options=[
-            "{{ '--to=' ~ params.version if params.action == 'rollback' and params.version else '' }}"
-        ],
+        options=[BACK_TO],
         execution_timeout=datetime.timedelta(hours=1),
         # Minutes later the rollout that was meant may be another one.
         retries=1,

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 #: The folder that holds ``dags``, ``include`` and ``plugins``.
 PROJECT = Path(__file__).resolve().parent.parent
@@ -71,6 +71,10 @@ class Runtime(BaseModel):
 
     mlflow_url: str = "http://127.0.0.1:5100"
     """Model registry that the champion is looked up in."""
+
+    registry_webhook_secret: SecretStr | None = Field(default=None, min_length=32)
+    """What the model registry signs its webhook with, the same as the jobs'
+    TWIN_REGISTRY_WEBHOOK_SECRET; unset means that no webhook is taken. At least 32 characters."""
 
     mlflow_ui_url: str | None = None
     """MLflow as people's browsers reach it; unset means ``mlflow_url`` without credentials."""
@@ -146,6 +150,10 @@ class Runtime(BaseModel):
         return f"{self.files_uri}/results/{dag_id}/{run}/{task_id}-{map_index}.json"
 
 
+#: Options that no error may show.
+_SECRETS = frozenset({"registry_webhook_secret"})
+
+
 def read_runtime() -> Runtime:
     """The options as they stand now.
 
@@ -165,8 +173,9 @@ def read_runtime() -> Runtime:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         option = str(first["loc"][0])
+        shown = "" if option in _SECRETS else f" = {given[option]!r}"
         raise AirflowConfigException(
-            f"[twin] {option} (AIRFLOW__TWIN__{option.upper()}) = {given[option]!r}: {first['msg']}"
+            f"[twin] {option} (AIRFLOW__TWIN__{option.upper()}){shown}: {first['msg']}"
         ) from None
 
 

@@ -1,11 +1,13 @@
 """The page as a web application, mounted in Airflow's API server below ``/twin``.
 
-Airflow protects nothing that a plugin mounts: each route here asks its auth manager. The page only
-reads. Its buttons call Airflow's own REST API to start the DAG `steering`, which checks the user's
-right, keeps who pressed, and takes JSON from the same site only.
+Airflow protects nothing that a plugin mounts: each route of the page asks its auth manager, and the
+one of the registry's webhook checks a signature. The page only reads. Its buttons call Airflow's
+own REST API to start the DAG `steering`, which checks the user's right, keeps who pressed, and
+takes JSON from the same site only.
 """
 
 import urllib.parse
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +15,12 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exception_handlers import http_exception_handler
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from include.registry_webhook import MOST_BYTES, RefusedHintError, checked, is_of_a_champion, leave
 from include.runtime import read_runtime
 from include.twin_page.standing import (
     LINES,
@@ -52,6 +56,7 @@ HEADERS = {
 _templates = Environment(
     loader=FileSystemLoader(FILES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
+_registry = APIRouter()
 _readers = APIRouter(dependencies=[Depends(requires_access_dag("GET", param_dag_id=READ))])
 
 
@@ -100,6 +105,42 @@ def style() -> FileResponse:
     return FileResponse(FILES / "page.css", media_type="text/css", headers=HEADERS)
 
 
+@_registry.post("/registry-webhook")
+async def registry_webhook(request: Request) -> JSONResponse:
+    """Take a hint that the registry has signed; see `include.registry_webhook`.
+
+    Whoever calls has no login in Airflow: the signature alone says that it is the registry.
+    """
+    now = datetime.now(UTC)
+    try:
+        secret = read_runtime().registry_webhook_secret
+        if secret is None:
+            raise RefusedHintError(404, "AIRFLOW__TWIN__REGISTRY_WEBHOOK_SECRET is not set")
+        body = await _body(request)
+        delivery = checked(secret.get_secret_value(), request.headers, body, now)
+        wanted = is_of_a_champion(body)
+        if wanted:
+            await run_in_threadpool(leave, delivery, now)
+    except RefusedHintError as error:
+        return JSONResponse({"detail": str(error)}, error.status)
+    said = "the registry is looked at now" if wanted else "no champion of a twin: nothing is done"
+    return JSONResponse({"detail": said})
+
+
+async def _body(request: Request) -> bytes:
+    """What was sent, read no further than a hint is long.
+
+    Raises:
+        RefusedHintError: it is longer.
+    """
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise RefusedHintError(413, f"the hint has more than {MOST_BYTES} bytes")
+    return body
+
+
 async def _refusal(request: Request, error: Exception) -> Response:
     """Whoever opens the page without being logged in logs in first."""
     assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
@@ -111,4 +152,5 @@ async def _refusal(request: Request, error: Exception) -> Response:
 
 app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 app.include_router(_readers)
+app.include_router(_registry)
 app.add_exception_handler(HTTPException, _refusal)

@@ -219,7 +219,7 @@ def _gate(files_uri: str, model: str) -> Gate | None:
     folder = ObjectStoragePath(f"{files_uri}/reports/{model}")
     if not folder.exists():
         return None
-    versions = sorted((int(path.name) for path in folder.iterdir() if path.name.isdecimal()))
+    versions = sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
     for version in reversed(versions):
         if (text := _read(f"{files_uri}/reports/{model}/{version}/report.json")) is not None:
             return _parsed_gate(json.loads(text))

@@ -1,6 +1,7 @@
 """The DAG files: they load, fast, and say what they are; their pods are valid."""
 
 import ast
+import copy
 import datetime
 import itertools
 import re
@@ -17,7 +18,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.sdk import TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from kubernetes.client import ApiClient
@@ -26,7 +27,17 @@ from include.jobs import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT, JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
-ALL = [*CHAIN, "backup", "restore", "forget", "models", "cleanup", "reconcile", "retention"]
+ALL = [
+    *CHAIN,
+    "backup",
+    "restore",
+    "forget",
+    "models",
+    "cleanup",
+    "reconcile",
+    "retention",
+    "steering",
+]
 #: Commands of `twin` that the pipelines may call; issue and CLI name them.
 JOBS = {
     "crawl run",
@@ -46,6 +57,7 @@ JOBS = {
     "evaluation reject",
     "rollout start",
     "rollout reconcile",
+    "rollout {{ params.action }}",
     "backup create",
     "backup restore",
     "serving prune-traces",
@@ -85,8 +97,8 @@ def test_each_says_what_it_is(bag: DagBag, name: str) -> None:
     assert dag.doc_md
     assert dag.description
     assert "llm-twin" in dag.tags
-    # A person may take days to approve; nothing else waits.
-    assert dag.max_active_runs == (4 if name == "evaluation" else 1)
+    # A person may take days to approve, and a rollback can be ended; nothing else waits.
+    assert dag.max_active_runs == {"evaluation": 4, "steering": 8}.get(name, 1)
     assert not dag.catchup
     assert Path(dag.fileloc).stem == name
     for task in dag.tasks:
@@ -107,6 +119,35 @@ def test_the_chain_hangs_together(bag: DagBag) -> None:
 
 def test_every_job_of_the_loop_is_run(bag: DagBag) -> None:
     assert {task.job for task in jobs(bag)} == JOBS
+
+
+@pytest.mark.parametrize(
+    ("action", "version", "arguments"),
+    [
+        ("pause", "", ["rollout", "pause"]),
+        ("promote", "3", ["rollout", "promote"]),
+        ("rollback", "", ["rollout", "rollback"]),
+        ("rollback", "3", ["rollout", "rollback", "--to=3"]),
+    ],
+)
+def test_steering_runs_the_command_that_was_asked_for(
+    bag: DagBag, action: str, version: str, arguments: list[str]
+) -> None:
+    task = copy.copy(bag.dags["steering"].get_task("steer"))
+    params = {"action": action, "version": version, "recipe": "handbook"}
+    task.render_template_fields({"params": params})
+    pod = task.build_pod_request_obj(dry_run=True)
+    assert re.fullmatch(f"twin-rollout-{action}-[a-z0-9]+", pod.metadata.name)
+    (container,) = pod.spec.containers
+    assert container.args == ["twin", *arguments[:2], "--recipe", "handbook", *arguments[2:]]
+
+
+@pytest.mark.parametrize("given", [{"action": "start"}, {"version": "1; ls"}, {"recipe": "none"}])
+def test_steering_takes_nothing_else(bag: DagBag, given: dict[str, str]) -> None:
+    params = copy.deepcopy(bag.dags["steering"].params)
+    params.update(given)
+    with pytest.raises(ParamValidationError):
+        params.validate()
 
 
 def test_feedback_of_callers_holds_no_training_up(bag: DagBag) -> None:

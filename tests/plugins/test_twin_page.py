@@ -1,4 +1,4 @@
-"""The page *Twin*, in Airflow's own API server: who may see it, what it shows, what it never does."""
+"""The page *Twin* in Airflow's API server: who may see it, what it shows, what it never does."""
 
 import json
 import re
@@ -49,7 +49,13 @@ MOVING = SETTLED | {
     "generation": 6,
     "versions": [version("2"), version("3")],
     "weights": {"2": 90, "3": 10},
-    "lease": {"token": "lease-secret", "run_id": "r", "place": "p", "pid": 1, "expires": minutes(5)},
+    "lease": {
+        "token": "lease-secret",
+        "run_id": "r",
+        "place": "p",
+        "pid": 1,
+        "expires": minutes(5),
+    },
     "progress": {"version": "3", "step": "10%", "since": minutes(-1), "figures": [FIGURE]},
 }
 
@@ -63,9 +69,7 @@ def server() -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def files(
-    server: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def files(server: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The file store; beside it neither registry nor endpoint is there."""
     monkeypatch.setenv("AIRFLOW__TWIN__FILES_URI", tmp_path.as_uri())
     monkeypatch.setenv("AIRFLOW__TWIN__MLFLOW_URL", "http://user:pass-secret@127.0.0.1:9")

@@ -48,8 +48,8 @@ def rollback(
     """Bring the version that served before back into service, and make it champion again.
 
     A rollout that is under way is ended first. After one that was killed half-way, the version
-    from which it started is meant. Reads `rollouts/<model>.json`, so it works while MLflow is down;
-    the alias `champion` is then left to be moved by hand. Goes through the same steps as `start`.
+    from which it started is meant. Reads `rollouts/<model>.json`, so it works while MLflow is down,
+    unless `--to` names a version that has not served of late; the alias `champion` is then left to be moved by hand. Goes through the same steps as `start`.
     """
 
     def body(job: Job) -> None:
