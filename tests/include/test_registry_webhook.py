@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from airflow.models.asset import AssetModel
 from airflow.models.asset_state_store import AssetStateStoreModel
 from airflow.utils.db import initdb
@@ -31,9 +33,8 @@ from include.registry_webhook import (
     with_delivery,
 )
 from include.twin_page.app import app
-from tests.include.test_promotion import Store, next_event, promote, registry, remember_all
-
-__all__ = ["registry"]
+from tests import servers
+from tests.include.test_promotion import Store, next_event, promote, remember_all
 
 SECRET = "s" * 40
 MOVED = {
@@ -42,6 +43,17 @@ MOVED = {
     "timestamp": "2026-01-01T00:00:00+00:00",
     "data": {"name": "twin-handbook", "alias": "champion", "version": "2"},
 }
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A model registry whose webhooks may reach this machine."""
+    with servers.mlflow_server(
+        tmp_path_factory.mktemp("mlflow"),
+        MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS="true",
+        MLFLOW_WEBHOOK_ALLOWED_SCHEMES="http,https",
+    ) as url:
+        yield url
 
 
 def signed(
@@ -177,6 +189,28 @@ def test_deliveries_are_remembered_for_as_long_as_they_are_good() -> None:
         with_delivery(kept, "a", now + 2 * GOOD_FOR)
     later = with_delivery(kept, "b", now + 2 * GOOD_FOR + timedelta(seconds=1))
     assert set(later["seen"]) == {"b"}
+
+
+def test_what_a_real_mlflow_signs_is_taken(client: TestClient, registry: str) -> None:
+    port = servers.free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        servers.wait_until(lambda: server.started, "the application")
+        hook = {
+            "name": "rollout",
+            "url": f"http://127.0.0.1:{port}/registry-webhook",
+            "events": [{"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"}],
+            "secret": SECRET,
+        }
+        httpx.post(f"{registry}/api/2.0/mlflow/webhooks", json=hook).raise_for_status()
+        assert hint() is None
+        asyncio.run(promote(registry, "twin-told", 1))
+        servers.wait_until(lambda: hint() is not None, "the hint")
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def test_a_hint_makes_the_trigger_look_at_once(

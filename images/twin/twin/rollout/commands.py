@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from twin.domain.errors import BadConfigurationError
 from twin.domain.rollout import Wish
-from twin.job import Job, RecipeOption, ResultOption, RunIdOption, log, run_job
+from twin.job import Job, RecipeOption, ResultOption, RunIdOption, log, plain_errors, run_job
 
 app = typer.Typer(help="Bring the promoted model into service, or back out.", no_args_is_help=True)
 
@@ -49,7 +50,8 @@ def rollback(
 
     A rollout that is under way is ended first. After one that was killed half-way, the version
     from which it started is meant. Reads `rollouts/<model>.json`, so it works while MLflow is down,
-    unless `--to` names a version that has not served of late; the alias `champion` is then left to be moved by hand. Goes through the same steps as `start`.
+    unless `--to` names a version that has not served of late; the alias `champion` is then left to
+    be moved by hand. Goes through the same steps as `start`.
     """
 
     def body(job: Job) -> None:
@@ -170,6 +172,38 @@ def history(
         typer.echo(json.dumps(events, indent=2) if as_json else "\n".join(history_lines(events)))
 
     run_job("rollout history", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def webhook(
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="Of Airflow's page, as MLflow reaches it: https://HOST/twin/registry-webhook.",
+        ),
+    ],
+) -> None:
+    """Have MLflow tell Airflow at once that an alias has moved, signed by a secret.
+
+    Takes TWIN_REGISTRY_WEBHOOK_SECRET, which Airflow has as AIRFLOW__TWIN__REGISTRY_WEBHOOK_SECRET.
+    It is a hint: Airflow looks at the registry every 15 seconds without it. Writes one webhook to
+    MLflow, or changes it; with MLflow's basic auth the user has to be an administrator. Ends with
+    99 where it is as it should be.
+    """
+    with plain_errors("rollout webhook"):
+        from twin.settings import get_settings
+        from twin.stores.registry_webhook import RegistryWebhook
+
+        settings = get_settings()
+        if settings.registry_webhook_secret is None:
+            raise BadConfigurationError(
+                "TWIN_REGISTRY_WEBHOOK_SECRET is not set: give it 32 random characters or more, "
+                "and Airflow the same (AIRFLOW__TWIN__REGISTRY_WEBHOOK_SECRET)"
+            )
+        with RegistryWebhook(settings) as hook:
+            identity = hook.ensure(url, settings.registry_webhook_secret)
+        typer.echo(f"MLflow tells {url} of aliases that move (webhook {identity})")
 
 
 def _wish(what: Wish, recipe: str, run_id: str | None, result: str | None) -> None:
