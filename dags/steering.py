@@ -20,8 +20,10 @@ from include.jobs import JobOperator
 from include.pipelines import pipeline
 
 #: An option that renders to nothing is left out.
-BACK_TO = (
-    "{% if params.action == 'rollback' and params.version %}--to={{ params.version }}{% endif %}"
+WHICH = (
+    "{% if params.version and params.action == 'rollback' %}--to={{ params.version }}"
+    "{% elif params.version and params.action in ('promote', 'abort') %}"
+    "--model-version={{ params.version }}{% endif %}"
 )
 
 with DAG(
@@ -46,7 +48,7 @@ with DAG(
                 pattern="^[0-9]*$",
                 title="Version",
                 description="Of a rollback: which version to go back to; empty means the one that "
-                "served before.",
+                "served before. Of promote and abort: only if this one is being brought in.",
             ),
         },
     ),
@@ -56,7 +58,7 @@ with DAG(
         job="rollout {{ params.action }}",
         profile="rollout",
         recipe="{{ params.recipe }}",
-        options=[BACK_TO],
+        options=[WHICH],
         execution_timeout=datetime.timedelta(hours=1),
         # Minutes later the rollout that was meant may be another one.
         retries=1,

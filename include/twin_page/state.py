@@ -68,6 +68,7 @@ class RolloutState(_Part):
     previous: Version | None = None
     warm: Version | None = None
     warm_until: datetime | None = None
+    awaits: str | None = None
     lease: Lease | None = None
     wish: str | None = None
     progress: Progress | None = None

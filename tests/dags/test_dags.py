@@ -57,6 +57,8 @@ JOBS = {
     "evaluation reject",
     "rollout start",
     "rollout reconcile",
+    "rollout promote",
+    "rollout abort",
     "rollout {{ params.action }}",
     "backup create",
     "backup restore",
@@ -98,13 +100,13 @@ def test_each_says_what_it_is(bag: DagBag, name: str) -> None:
     assert dag.description
     assert "llm-twin" in dag.tags
     # A person may take days to approve, and a rollback can be ended; nothing else waits.
-    assert dag.max_active_runs == {"evaluation": 4, "steering": 8}.get(name, 1)
+    assert dag.max_active_runs == {"evaluation": 4, "full_traffic": 4, "steering": 8}.get(name, 1)
     assert not dag.catchup
     assert Path(dag.fileloc).stem == name
     for task in dag.tasks:
         assert task.owner == "llm-twin"
         assert task.on_failure_callback
-        asks = task.task_id == "one_candidate.approve"
+        asks = task.task_id.endswith(".approve")
         assert (task.execution_timeout is None) == asks
         # A worker that could not reach Airflow's API for a moment must not end a run.
         assert (task.retries == 0) == asks
@@ -125,7 +127,10 @@ def test_every_job_of_the_loop_is_run(bag: DagBag) -> None:
     ("action", "version", "arguments"),
     [
         ("pause", "", ["rollout", "pause"]),
-        ("promote", "3", ["rollout", "promote"]),
+        ("pause", "3", ["rollout", "pause"]),
+        ("promote", "", ["rollout", "promote"]),
+        ("promote", "3", ["rollout", "promote", "--model-version=3"]),
+        ("abort", "3", ["rollout", "abort", "--model-version=3"]),
         ("rollback", "", ["rollout", "rollback"]),
         ("rollback", "3", ["rollout", "rollback", "--to=3"]),
     ],
@@ -148,6 +153,56 @@ def test_steering_takes_nothing_else(bag: DagBag, given: dict[str, str]) -> None
     params.update(given)
     with pytest.raises(ParamValidationError):
         params.validate()
+
+
+def told(bag: DagBag, detail: Any, ids: Any = None) -> dict[str, Any]:
+    """What the task after a rollout tells of a version that waits for a person."""
+    values = {"detail": detail, "ids": ids}
+    instance = SimpleNamespace(
+        map_index=2,
+        xcom_pull=lambda task_ids, key, map_indexes: (
+            values[key] if (task_ids, map_indexes) == ("one_twin.rollout", 2) else None
+        ),
+    )
+    (asset,) = bag.dags["rollout"].get_task("one_twin.publish").outlets
+    events = {asset: SimpleNamespace(extra=None)}
+    publish = bag.dags["rollout"].get_task("one_twin.publish").python_callable
+    publish("handbook", ti=instance, outlet_events=events)
+    extra: dict[str, Any] = events[asset].extra
+    return extra
+
+
+def test_a_person_is_asked_about_the_version_that_waits_and_no_other(bag: DagBag) -> None:
+    for detail in (None, {}, {"decision": "another"}):
+        with pytest.raises(AirflowSkipException):
+            told(bag, detail)
+    detail = {"decision": "awaiting approval", "evidence": "- errors: passed"}
+    extra = told(bag, detail, {"model_version": "3"})
+    dag = bag.dags["full_traffic"]
+    waiting = dag.get_task("waiting").python_callable
+    older = {"recipes": ["handbook"], "asked": extra["asked"] | {"version": "2"}}
+    events = {"canary": [SimpleNamespace(extra=older), SimpleNamespace(extra=extra)]}
+    found = waiting(params={"recipe": "x"}, triggering_asset_events=events)
+    assert found == [{"recipe": "handbook", "version": "3", "evidence": "- errors: passed"}]
+    context: Any = {"ti": SimpleNamespace(map_index=0, xcom_pull=lambda task_ids: found)}
+    approve, promote = (dag.get_task(f"one_twin.{name}") for name in ("approve", "promote"))
+    assert [approve.render_template(each, context) for each in (approve.subject, approve.body)] == [
+        "Give handbook version 3 all the traffic?",
+        "- errors: passed",
+    ]
+    (option,) = promote.partial_kwargs["options"] if promote.is_mapped else promote.options
+    assert approve.render_template(option, context) == "--model-version=3"
+    by_hand = waiting(params={"recipe": "x"}, triggering_asset_events={})
+    assert [(each["recipe"], each["version"]) for each in by_hand] == [("x", "")]
+    context = {"ti": SimpleNamespace(map_index=0, xcom_pull=lambda task_ids: by_hand)}
+    assert approve.render_template(option, context) == "", "whatever waits"
+
+
+def test_nobody_answers_about_full_traffic(bag: DagBag) -> None:
+    approve = bag.dags["full_traffic"].get_task("one_twin.approve")
+    timeout = {"error": "The timeout has passed", "error_type": "timeout"}
+    with pytest.raises(HITLTimeoutError, match="within 7 days: the version keeps its share"):
+        approve.execute_complete({}, timeout)
 
 
 def test_feedback_of_callers_holds_no_training_up(bag: DagBag) -> None:
@@ -213,19 +268,25 @@ def test_what_a_person_is_shown_is_the_evidence_of_the_same_recipe(
 
 
 @pytest.mark.parametrize(
-    ("answer", "gate", "job"),
-    [("Approve", "approved", "promote"), ("Reject", "rejected", "reject")],
+    ("name", "group", "answer", "gate", "job"),
+    [
+        ("evaluation", "one_candidate", "Approve", "approved", "promote"),
+        ("evaluation", "one_candidate", "Reject", "rejected", "reject"),
+        ("full_traffic", "one_twin", "Approve", "approved", "promote"),
+        ("full_traffic", "one_twin", "Reject", "rejected", "abort"),
+    ],
 )
 def test_a_persons_answer_runs_the_job_that_records_it_and_no_other(
-    bag: DagBag, answer: str, gate: str, job: str
+    bag: DagBag, name: str, group: str, answer: str, gate: str, job: str
 ) -> None:
-    dag = bag.dags["evaluation"]
-    approve, asked = (dag.get_task(f"one_candidate.{name}") for name in ("approve", gate))
+    dag = bag.dags[name]
+    source = {"which_recipes", "waiting"}
+    approve, asked = (dag.get_task(f"{group}.{each}") for each in ("approve", gate))
     # What a skipping operator leaves out would run in a mapped task group.
     assert not approve.inherits_from_skipmixin
-    before = dag.get_task(f"one_candidate.{job}").upstream_task_ids - {"which_recipes"}
+    before = dag.get_task(f"{group}.{job}").upstream_task_ids - source
     assert before == {asked.task_id}
-    assert asked.upstream_task_ids - {"which_recipes"} == {approve.task_id}
+    assert asked.upstream_task_ids - source == {approve.task_id}
     for chosen in approve.options:
         answers = {(approve.task_id, 0): {"chosen_options": [chosen]}}
         instance = SimpleNamespace(
@@ -234,7 +295,8 @@ def test_a_persons_answer_runs_the_job_that_records_it_and_no_other(
         )
         expected = nullcontext() if chosen == answer else pytest.raises(AirflowSkipException)
         with expected:
-            asked.python_callable(asked.op_kwargs["answer"], "handbook", ti=instance)
+            given = {**asked.op_kwargs, "recipe": "handbook"}
+            asked.python_callable(**given, ti=instance)
 
 
 def test_tasks_that_load_a_model_share_the_gpu_pool(bag: DagBag) -> None:

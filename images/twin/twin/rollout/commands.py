@@ -18,6 +18,12 @@ ToOption = Annotated[
 ]
 
 
+VersionOption = Annotated[
+    str | None,
+    typer.Option("--model-version", help="Only if this is the one that is being brought in."),
+]
+
+
 @app.command()
 def start(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
     """Bring the champion into service, without losing a request.
@@ -25,9 +31,10 @@ def start(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption
     Reads the alias `champion` of the model, and that of its prompt, from the registry, once. Starts
     that version beside what serves, asks it real questions, mirrors callers' questions to it if the
     recipe says so, and shifts the traffic to it by the recipe's steps while its answers are
-    compared with the running version's; whatever fails puts the old weights back and, by recipe,
-    the alias. Waits for another rollout of this model. Writes `rollouts/<model>.json` to the file
-    store and the configuration to Ray Serve (or KubeRay's RayService).
+    compared with the running version's; before the last step it may wait for a person, by recipe.
+    Whatever fails puts the old weights back and, by recipe, the alias. Waits for another rollout of
+    this model. Writes `rollouts/<model>.json` to the file store and the configuration to Ray Serve
+    (or KubeRay's RayService).
     """
 
     def body(job: Job) -> None:
@@ -84,26 +91,42 @@ def resume(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOptio
 
 
 @app.command()
-def promote(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+def promote(
+    recipe: RecipeOption,
+    version: VersionOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
     """Give the version that is being brought in all the traffic, without its further steps.
 
-    Its answers are not compared any more; that its replicas run and that it answers is still seen
-    to.
+    So too one that waits for approval (`serving.rollout.require_approval`). Its answers are not
+    compared any more; that its replicas run and that it answers is still seen to.
     """
-    _wish("promote", recipe, run_id, result)
+
+    def body(job: Job) -> None:
+        from twin.rollout.running import promote as promote_version
+
+        promote_version(job, version)
+
+    run_job("rollout promote", body, recipe=recipe, run_id=run_id, result=result)
 
 
 @app.command()
-def abort(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
-    """End the rollout that is under way, or was killed: what served before serves on.
+def abort(
+    recipe: RecipeOption,
+    version: VersionOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """End the rollout that is under way, waits for approval or was killed: the old weights return.
 
-    Waits until the old weights are in force again.
+    Waits until they are in force again; the alias `champion` goes back with them.
     """
 
     def body(job: Job) -> None:
         from twin.rollout.running import abort as abort_rollout
 
-        abort_rollout(job)
+        abort_rollout(job, version)
 
     run_job("rollout abort", body, recipe=recipe, run_id=run_id, result=result)
 
