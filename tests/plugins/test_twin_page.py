@@ -114,6 +114,15 @@ def test_airflow_mounts_the_page_and_names_it_in_the_menu() -> None:
     assert not plugins_manager.get_import_errors()
 
 
+def test_the_menu_is_what_the_web_ui_asks_for(server: TestClient, files: Path) -> None:
+    found = server.get("/api/v2/plugins", headers=as_user("ADMIN")).json()["plugins"]
+    (page,) = [each for each in found if each["name"] == "twin_page"]
+    assert [(view["name"], view["href"]) for view in page["external_views"]] == [("Twin", "/twin/")]
+    assert (
+        "url_route" not in page["external_views"][0] or not page["external_views"][0]["url_route"]
+    )
+
+
 @pytest.mark.parametrize("path", ["standing", "page.js", "page.css", "nothing"])
 def test_nobody_without_a_login_gets_anything(server: TestClient, files: Path, path: str) -> None:
     answer = server.get(f"/twin/{path}")
