@@ -14,32 +14,13 @@ DAG *full_traffic* asks a person about the rest.
 """
 
 import datetime
-from typing import Any
 
-from airflow.sdk import DAG, task, task_group
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk import DAG, task_group
 
-from include.assets import canary, champion
+from include.approval import ask_for_traffic
+from include.assets import champion
 from include.jobs import JobOperator
-from include.pipelines import RECIPE_OF_JOB, RECIPE_OF_TASK, pipeline, which_recipes
-
-#: What `twin rollout start` says of a version that a person has to approve.
-AWAITS = "awaiting approval"
-ROLLOUT = "one_twin.rollout"
-
-
-@task(outlets=[canary], map_index_template=RECIPE_OF_TASK)
-def publish(recipe: str, *, ti: Any = None, outlet_events: Any = None) -> None:
-    """Have a person asked, if the version waits for one; what it is asked with goes along."""
-    told, ids = (
-        ti.xcom_pull(task_ids=ROLLOUT, key=key, map_indexes=ti.map_index) or {}
-        for key in ("detail", "ids")
-    )
-    if told.get("decision") != AWAITS:
-        raise AirflowSkipException(f"nobody is asked about recipe {recipe!r}")
-    asked = {"recipe": recipe, "version": ids["model_version"], "evidence": told["evidence"]}
-    outlet_events[canary].extra = {"recipes": [recipe], "asked": asked}
-
+from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
 
 with DAG(
     "rollout",
@@ -59,6 +40,6 @@ with DAG(
             map_index_template=RECIPE_OF_JOB,
             execution_timeout=datetime.timedelta(hours=1),
         )
-        rollout >> publish(recipe=recipe)
+        rollout >> ask_for_traffic(recipe=recipe, brought_by="one_twin.rollout")
 
     one_twin.expand(recipe=which_recipes())

@@ -5,13 +5,16 @@ from typing import Any
 
 from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import task
+from airflow.sdk import TriggerRule, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.assets import canary
 from include.pipelines import RECIPE_OF_TASK
 
 APPROVE = "Approve"
 REJECT = "Reject"
+#: What `twin rollout` says of a version that a person has to approve.
+AWAITS = "awaiting approval"
 
 
 class Approval(HITLOperator):
@@ -64,6 +67,28 @@ def answered(answer: str, recipe: str, asked_by: str, *, ti: Any = None) -> None
     told = ti.xcom_pull(task_ids=asked_by, map_indexes=ti.map_index)
     if told["chosen_options"] != [answer]:
         raise AirflowSkipException(f"the answer about recipe {recipe!r} is another")
+
+
+@task(outlets=[canary], trigger_rule=TriggerRule.NONE_FAILED, map_index_template=RECIPE_OF_TASK)
+def ask_for_traffic(
+    recipe: str, brought_by: str, *, ti: Any = None, outlet_events: Any = None
+) -> None:
+    """Have a person asked, if a version waits for one; what it is asked with goes along.
+
+    Args:
+        recipe: of the task group.
+        brought_by: id of the task that brought the version in; it may have found it waiting.
+        ti: this task's instance.
+        outlet_events: of the asset.
+    """
+    detail, ids = (
+        ti.xcom_pull(task_ids=brought_by, key=key, map_indexes=ti.map_index) or {}
+        for key in ("detail", "ids")
+    )
+    if detail.get("decision") != AWAITS:
+        raise AirflowSkipException(f"nobody is asked about recipe {recipe!r}")
+    asked = {"recipe": recipe, "version": ids["model_version"], "evidence": detail["evidence"]}
+    outlet_events[canary].extra = {"recipes": [recipe], "asked": asked}
 
 
 def left_by(task_id: str, key: str, name: str, otherwise: str = "") -> str:

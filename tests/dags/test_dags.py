@@ -155,29 +155,37 @@ def test_steering_takes_nothing_else(bag: DagBag, given: dict[str, str]) -> None
         params.update(given)
 
 
-def told(bag: DagBag, detail: Any, ids: Any = None) -> dict[str, Any]:
+def told(bag: DagBag, dag: str, detail: Any, ids: Any = None) -> dict[str, Any]:
     """What the task after a rollout tells of a version that waits for a person."""
     values = {"detail": detail, "ids": ids}
+    job = f"one_twin.{dag}"
     instance = SimpleNamespace(
         map_index=2,
         xcom_pull=lambda task_ids, key, map_indexes: (
-            values[key] if (task_ids, map_indexes) == ("one_twin.rollout", 2) else None
+            values[key] if (task_ids, map_indexes) == (job, 2) else None
         ),
     )
-    (asset,) = bag.dags["rollout"].get_task("one_twin.publish").outlets
+    ask = bag.dags[dag].get_task("one_twin.ask_for_traffic")
+    assert ask.upstream_task_ids >= {job}
+    # A rollout that finds one waiting has nothing to do, and asks all the same.
+    assert ask.trigger_rule == ("none_failed" if dag == "rollout" else "all_success")
+    (asset,) = ask.outlets
     events = {asset: SimpleNamespace(extra=None)}
-    publish = bag.dags["rollout"].get_task("one_twin.publish").python_callable
-    publish("handbook", ti=instance, outlet_events=events)
+    given = {**ask.op_kwargs, "recipe": "handbook"}
+    ask.python_callable(**given, ti=instance, outlet_events=events)
     extra: dict[str, Any] = events[asset].extra
     return extra
 
 
-def test_a_person_is_asked_about_the_version_that_waits_and_no_other(bag: DagBag) -> None:
+@pytest.mark.parametrize("brought_by", ["rollout", "reconcile"])
+def test_a_person_is_asked_about_the_version_that_waits_and_no_other(
+    bag: DagBag, brought_by: str
+) -> None:
     for detail in (None, {}, {"decision": "another"}):
         with pytest.raises(AirflowSkipException):
-            told(bag, detail)
+            told(bag, brought_by, detail)
     detail = {"decision": "awaiting approval", "evidence": "- errors: passed"}
-    extra = told(bag, detail, {"model_version": "3"})
+    extra = told(bag, brought_by, detail, {"model_version": "3"})
     dag = bag.dags["full_traffic"]
     waiting = dag.get_task("waiting").python_callable
     older = {"recipes": ["handbook"], "asked": extra["asked"] | {"version": "2"}}
@@ -447,8 +455,10 @@ def test_a_crawl_may_take_as_long_as_its_profile_says(bag: DagBag) -> None:
 
 def test_jobs_that_may_go_again_do_so_with_growing_pauses(bag: DagBag) -> None:
     for task in jobs(bag):
-        # What is looked at every few minutes need not be tried as often.
-        assert task.retries == (1 if task.job == "rollout reconcile" else 3)
+        # What is looked at every few minutes need not be tried as often; and what a person asked of
+        # a rollout may, minutes later, hit another one.
+        once = task.job in ("rollout reconcile", "rollout {{ params.action }}")
+        assert task.retries == (1 if once else 3)
         assert task.retry_exponential_backoff == 2
         assert task.max_retry_delay < datetime.timedelta(hours=1)
 

@@ -31,12 +31,15 @@ def test_it_keeps_its_last_share_and_gets_the_rest_when_approved(stage):
     stage.roll(stage.two)
     state = stage.state()
     assert (state.awaits, state.lease) == ("2", None)
+    assert state.progress.step == "waits for approval"
+    assert [line.split(":")[0] for line in state.progress.figures][:2] == ["errors", "first_token"]
     assert stage.weights == {"1": 50, "2": 50}
     assert events(stage)[-3:] == ["2 20%", "2 50%", "2 waits for approval"]
     assert finish(stage, stage.two)
     state = stage.state()
     assert stage.weights == {"2": 100}
     assert (state.awaits, state.previous.version) == (None, "1")
+    assert state.progress is None
     assert "twin-tiny-v1" not in stage.serve.applications()
 
 
@@ -68,6 +71,8 @@ def test_what_a_person_is_shown(stage):
     asked = approval_request(state)
     assert asked["decision"] == AWAITS
     assert asked["evidence"].startswith("Traffic: version 1: 50%, version 2: 50%.\n\n- nothing")
+    stage.roll(stage.two)
+    assert "\n- errors: " in approval_request(stage.state())["evidence"]
 
 
 def test_whatever_moves_the_traffic_ends_the_waiting(stage):

@@ -28,7 +28,11 @@ LONGEST_REASON = 1_000
 
 @contextmanager
 def holding(
-    job: Job, *, wait_seconds: float = WAIT_SECONDS, ends_others: bool = False
+    job: Job,
+    *,
+    wait_seconds: float = WAIT_SECONDS,
+    ends_others: bool = False,
+    ends_version: str | None = None,
 ) -> Iterator[Shift]:
     """The state of the recipe's model, for this job alone, and what moves its traffic.
 
@@ -36,6 +40,7 @@ def holding(
         job: that changes it.
         wait_seconds: how long another rollout is waited for.
         ends_others: whether it is asked to end.
+        ends_version: only if this is what it brings in; None: any.
 
     Raises:
         TryAgainError: another rollout is under way for too long.
@@ -45,6 +50,7 @@ def holding(
 
     def waiting() -> None:
         if ends_others:
+            check_brought(states.load(model), ends_version)
             ask_to_end(states, model)
 
     # Before the lease: who can't ask the endpoint begins nothing.
@@ -91,7 +97,7 @@ def rollback(job: Job, to: str | None) -> None:
     with holding(job, ends_others=True) as shift:
         version = rollback_target(job, to)
         _move_champion(job, version)
-        switch(job, shift, version, recipe_of(version))
+        switch(job, shift, version, recipe_of(version), asks=False)
     what = f"{job.recipe.model_name} version {version.version}"
     detail = {"alias": job.result.detail["alias"]}
     note_action(job.settings, "rolled back", what, job.run_id, detail)
@@ -126,7 +132,7 @@ def abort(job: Job, version: str | None = None) -> None:
         raise NothingToDo(f"no rollout of {model} is under way")
     check_brought(state, version)
     brought = state.versions[-1].version
-    with holding(job, ends_others=True) as shift:
+    with holding(job, ends_others=True, ends_version=version) as shift:
         serving = shift.back_out(BadDataError(f"ended by hand (run {job.run_id})"))
         job.counts.written += 1
     job.result.ids.update(model=model, model_version=serving.version if serving else "")
@@ -164,8 +170,17 @@ def approval_request(state: RolloutState) -> dict[str, str]:
     return {"decision": AWAITS, "evidence": "\n".join([f"Traffic: {shares}.", "", *lines])}
 
 
-def switch(job: Job, shift: Shift, version: ServedVersion, recipe: Recipe) -> None:
+def switch(
+    job: Job, shift: Shift, version: ServedVersion, recipe: Recipe, *, asks: bool = True
+) -> None:
     """Make a version what serves, and tell the registry how that went.
+
+    Args:
+        job: that does so.
+        shift: of the version's model.
+        version: to serve.
+        recipe: that it serves by.
+        asks: whether a person is asked before it gets all the traffic, if the recipe says so.
 
     Raises:
         NothingToDo: it does already.
@@ -182,10 +197,13 @@ def switch(job: Job, shift: Shift, version: ServedVersion, recipe: Recipe) -> No
         if shift.is_serving(version):
             job.counts.skipped += 1
             raise NothingToDo(f"{name} is in service")
-        if RolloutStates(job.settings).load(recipe.model_name).awaits == version.version:
+        state = RolloutStates(job.settings).load(recipe.model_name)
+        if asks and state.awaits == version.version:
             job.counts.skipped += 1
+            # Whoever was to ask may have been killed.
+            job.result.detail |= approval_request(state)
             raise NothingToDo(f"{name} waits for a person's approval")
-        bring(job, version, recipe, lambda: shift.to(version, recipe.serving))
+        bring(job, version, recipe, lambda: shift.to(version, recipe.serving, asks=asks))
 
 
 def bring(job: Job, version: ServedVersion, recipe: Recipe, shift: Callable[[], bool]) -> None:

@@ -112,8 +112,10 @@ class Shift:
         wanted = {item.version: state.weights.get(item.version, 0) for item in state.running}
         return self._endpoint.weights(self.model) == wanted
 
-    def to(self, new: ServedVersion, serving: ServingSection) -> bool:
+    def to(self, new: ServedVersion, serving: ServingSection, *, asks: bool = True) -> bool:
         """Make ``new`` what serves; returns False where it keeps a share until it is approved.
+
+        With ``asks`` a person has to approve it, if its recipe says so.
 
         Raises:
             BadDataError: it can't load, does not answer, answers worse than what serves, or a
@@ -134,7 +136,8 @@ class Shift:
                 if not self._hurried:
                     self._give(new, share, evidence, serving)
                 self.advance(1)
-            if serving.rollout.require_approval and evidence.old and not self._hurried:
+            asks = asks and serving.rollout.require_approval and not self._hurried
+            if asks and evidence.old is not None:
                 self._make_so(WAITS, new, lambda state: awaiting(state, new))
                 return False
             self._give_all(new, evidence, serving)
