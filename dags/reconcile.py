@@ -44,7 +44,7 @@ with DAG(
             execution_timeout=datetime.timedelta(hours=1),
             retries=1,  # the next look comes soon enough
         )
-        # It has mostly nothing to do, and then nobody is asked: that needs no task every five minutes.
+        # It has mostly nothing to do, and then nobody is asked: no task is needed to say so.
         ask = ask_for_traffic.override(trigger_rule=TriggerRule.ALL_SUCCESS)
         reconcile >> ask(recipe=recipe, brought_by="one_twin.reconcile")
 
