@@ -207,6 +207,7 @@ def test_a_version_that_waits_for_a_person_gets_all_the_traffic_by_an_answer(liv
     shown = live.call("GET", path)
     assert shown["subject"] == "Give handbook version 3 all the traffic?"
     assert shown["body"] == evidence
+    time.sleep(10)  # as above
     live.call("PATCH", path, json={"chosen_options": ["Approve"], "params_input": {}})
     assert live.reaches("full_traffic", run, "promote", "success", "failed") == "success"
     wait_until(lambda: live.runs("full_traffic")[0]["state"] == "success", "the run")
