@@ -149,12 +149,14 @@ def rollback_target(job: Job, to: str | None) -> ServedVersion:
     model = job.recipe.model_name
     state = RolloutStates(job.settings).load(model)
     target = state.rollback_target
-    if to is None and target is None:
-        raise BadDataError(f"{model}: no version served before this one; name one by --to")
+    if to is None:
+        if target is None:
+            raise BadDataError(f"{model}: no version served before this one; name one by --to")
+        return target
     # One that is known from serving is taken as it served, also while the registry is away.
-    known = (target, *state.running)
-    if found := next((each for each in known if each and to in (None, each.version)), None):
-        return found
+    for known in (target, *state.running):
+        if known is not None and known.version == to:
+            return known
     with Registry(job.settings) as registry:
         registered = registry.version(model, to)
     if registered is None:
