@@ -23,7 +23,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, TriggerRule, chain, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.approval import APPROVE, REJECT, Approval, left_by
+from include.approval import APPROVE, REJECT, Approval, answered, left_by
 from include.assets import candidate, champion
 from include.jobs import JobOperator
 from include.pipelines import (
@@ -66,18 +66,6 @@ def needs_a_person(recipe: str, *, ti: Any = None) -> None:
     decision = told.get("decision", "not evaluated")
     if decision != AWAITS:
         raise AirflowSkipException(f"nobody is asked about recipe {recipe!r}: {decision}")
-
-
-@task(map_index_template=RECIPE_OF_TASK)
-def answered(answer: str, recipe: str, *, ti: Any = None) -> None:
-    """Skip what follows unless this is what the person answered.
-
-    An approval or branch operator would not do: what it leaves out runs all the same in a mapped
-    task group, because Airflow looks for its note under map index -1.
-    """
-    told = ti.xcom_pull(task_ids=ASK, map_indexes=ti.map_index)
-    if told["chosen_options"] != [answer]:
-        raise AirflowSkipException(f"the answer about recipe {recipe!r} is another")
 
 
 def no_champion(recipe: str) -> str | None:
@@ -131,12 +119,19 @@ with DAG(
         )
         approve = Approval(
             task_id="approve",
-            evaluation=EVALUATE,
-            # As long as `twin evaluation run` lets nobody else ask. A retry would ask for a second
-            # week, while a new run asks already.
+            subject=f"Promote version {VERSION} of {left_by(EVALUATE, 'ids', 'model')}?",
+            # What `twin evaluation run` has left: figures with intervals, the reasons of the
+            # verdict, answers side by side, and where the report is.
+            body=left_by(
+                EVALUATE,
+                "detail",
+                "evidence",
+                otherwise="The evaluation has left no evidence: read its log before you approve.",
+            ),
+            unanswered="nothing is promoted or rejected, the champion stays as it is, and the next "
+            "run of the evaluation asks again",
+            # As long as `twin evaluation run` lets nobody else ask.
             response_timeout=datetime.timedelta(days=7),
-            retries=0,
-            execution_timeout=None,
         )
         done = publish(champion, only_if=no_champion)(recipe=recipe)
         chain(evaluate, needs_a_person(recipe=recipe), approve)
@@ -153,7 +148,7 @@ with DAG(
             )
             chain(
                 approve,
-                answered.override(task_id=gate)(answer=answer, recipe=recipe),
+                answered.override(task_id=gate)(answer=answer, recipe=recipe, asked_by=ASK),
                 recorded,
                 done,
             )

@@ -15,8 +15,9 @@ configuration of Ray Serve, where it differs.
 
 import datetime
 
-from airflow.sdk import DAG, CronTriggerTimetable, task_group
+from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule, task_group
 
+from include.approval import ask_for_traffic
 from include.jobs import JobOperator
 from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
 from include.runtime import Mode, read_runtime
@@ -34,7 +35,7 @@ with DAG(
     @task_group
     def one_twin(recipe: str) -> None:
         """Compare and repair what serves for one recipe."""
-        JobOperator(
+        reconcile = JobOperator(
             task_id="reconcile",
             job="rollout reconcile",
             profile="rollout",
@@ -43,5 +44,8 @@ with DAG(
             execution_timeout=datetime.timedelta(hours=1),
             retries=1,  # the next look comes soon enough
         )
+        # It has mostly nothing to do, and then nobody is asked: no task is needed to say so.
+        ask = ask_for_traffic.override(trigger_rule=TriggerRule.ALL_SUCCESS)
+        reconcile >> ask(recipe=recipe, brought_by="one_twin.reconcile")
 
     one_twin.expand(recipe=which_recipes())

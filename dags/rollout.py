@@ -7,6 +7,9 @@ shifts the traffic, and puts the old version back if anything fails.
 It runs when a model was promoted: by *evaluation*, or by anyone who moved the alias `champion`
 in the MLflow UI. Rolling back is moving the alias back.
 
+With `serving.rollout.require_approval` in the recipe the new version keeps its last share, and the
+DAG *full_traffic* asks a person about the rest.
+
 **Reads** the model registry. **Writes** the configuration of Ray Serve.
 """
 
@@ -14,6 +17,7 @@ import datetime
 
 from airflow.sdk import DAG, task_group
 
+from include.approval import ask_for_traffic
 from include.assets import champion
 from include.jobs import JobOperator
 from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
@@ -28,7 +32,7 @@ with DAG(
     @task_group
     def one_twin(recipe: str) -> None:
         """Roll out the champion of one recipe."""
-        JobOperator(
+        rollout = JobOperator(
             task_id="rollout",
             job="rollout start",
             profile="rollout",
@@ -36,5 +40,6 @@ with DAG(
             map_index_template=RECIPE_OF_JOB,
             execution_timeout=datetime.timedelta(hours=1),
         )
+        rollout >> ask_for_traffic(recipe=recipe, brought_by="one_twin.rollout")
 
     one_twin.expand(recipe=which_recipes())

@@ -1,5 +1,6 @@
 """What a job's pod is made of: the profile, what the recipe asks for, and whose pod it is."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,11 @@ RUN_ID, MAP_INDEX = "llm-twin/run-id", "llm-twin/map-index"
 
 #: The setting by which a job's audit log names who acts.
 ACTOR = "TWIN_ACTOR"
+
+
+def pod_name(job: str) -> str:
+    """How the pods of a job are called, before Airflow makes the name unique."""
+    return "twin-" + "-".join(re.findall(r"[a-z0-9]+", job))
 
 
 def asked_for(recipe: object, stage: str, profile: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from include.job_pods import (
     STARTUP_TIMEOUT,
     actor,
     asked_for,
+    pod_name,
     template_of,
     variant_of,
     whose,
@@ -63,7 +64,7 @@ class JobOperator(KubernetesPodOperator):
     """Runs one job for one recipe.
 
     Args:
-        job: stage and job, e.g. ``"crawl run"``.
+        job: stage and job, e.g. ``"crawl run"`` (templated but for its stage).
         recipe: name of the recipe (templated, may be mapped).
         profile: name of a complete pod template in the folder that ``[twin] profiles`` names, or
             in ``include/profiles``. The operator adds neither resources nor tolerations, since
@@ -81,7 +82,7 @@ class JobOperator(KubernetesPodOperator):
     MLflow, ``mlflow_run_url``; of a job that failed or had nothing to do, ``reason``.
     """
 
-    template_fields: Sequence[str] = ("recipe", "options")
+    template_fields: Sequence[str] = ("job", "recipe", "options")
     ui_color = "#e8f0fe"
     execution_timeout: datetime.timedelta | None
     trigger_kwargs: dict[str, Any] | None
@@ -104,7 +105,7 @@ class JobOperator(KubernetesPodOperator):
         if profile not in known:
             raise ValueError(f"no profile {profile!r}: there are {', '.join(known)}")
         super().__init__(
-            name="twin-" + job.replace(" ", "-"),
+            name=pod_name(job),
             deferrable=True,
             # The triggerer itself fetches what the job wrote meanwhile: no worker wakes for it.
             logging_interval=10,
@@ -145,6 +146,7 @@ class JobOperator(KubernetesPodOperator):
         self.namespace = runtime.namespace
         self.image = runtime.image(self.image_target, variant_of(template))
         self.pod_template_dict = with_image(template, self.image)
+        self.name = pod_name(self.job)
         self.labels = {
             "app.kubernetes.io/component": self.stage,
             "llm-twin/recipe": str(self.recipe),

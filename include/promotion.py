@@ -6,13 +6,12 @@ is the alias of every prompt ``twin-*_prompt``: another prompt is rolled out lik
 """
 
 import asyncio
-import urllib.parse
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from include.runtime import read_runtime
+from include.runtime import read_runtime, without_credentials
 
 if TYPE_CHECKING:
     import aiohttp
@@ -26,6 +25,10 @@ LONGEST_PAUSE_SECONDS = 300.0
 MODELS_A_PAGE = "200"
 #: Key of the watermark in the asset's state store.
 SEEN = "champions"
+#: Key of what the registry's webhook has left there (`include.registry_webhook`), and how often it
+#: is looked for: a small question to Airflow's database.
+HINT = "hint"
+HINT_SECONDS = 2.0
 
 
 class RegistryError(Exception):
@@ -81,7 +84,7 @@ async def _search(
     import aiohttp
 
     where = f"{url.rstrip('/')}/api/2.0/mlflow/registered-models/search"
-    shown = _without_credentials(where)
+    shown = without_credentials(where)
     try:
         async with session.get(
             where, params=query, timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)
@@ -96,13 +99,8 @@ async def _search(
     return cast(dict[str, Any], answer)
 
 
-def _without_credentials(url: str) -> str:
-    parts = urllib.parse.urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def champion_of(model: str) -> str | None:
-    """Version of the model that bears the alias ``champion`` now, or None.
+def champions_now() -> dict[str, str]:
+    """Version that bears the alias ``champion`` now, by registered model.
 
     Raises:
         RegistryError: the registry could not be asked.
@@ -114,7 +112,16 @@ def champion_of(model: str) -> str | None:
         async with aiohttp.ClientSession() as session:
             return await champions(session, read_runtime().mlflow_url)
 
-    return asyncio.run(ask()).get(model)
+    return asyncio.run(ask())
+
+
+def champion_of(model: str) -> str | None:
+    """Version of the model that bears the alias ``champion`` now, or None.
+
+    Raises:
+        RegistryError: the registry could not be asked.
+    """
+    return champions_now().get(model)
 
 
 class ChampionTrigger(BaseEventTrigger):
@@ -126,7 +133,8 @@ class ChampionTrigger(BaseEventTrigger):
     What has been told is kept in the asset's state store, so that a restarted triggerer tells
     only what changed meanwhile. It is kept after the event has gone out: if the triggerer dies
     in between, a change is told twice, and the second rollout finds nothing to do. While the
-    registry is away, it is asked at growing intervals.
+    registry is away, it is asked at growing intervals. A hint of the registry's webhook ends a
+    pause; without one the next look comes all the same.
 
     Args:
         poll_seconds: pause between two looks at the registry.
@@ -148,6 +156,8 @@ class ChampionTrigger(BaseEventTrigger):
         pause = self.poll_seconds
         async with aiohttp.ClientSession() as session:
             while True:
+                # Before the registry: what moves after that look has a hint of its own.
+                hint = await self._hint()
                 try:
                     now = await champions_and_prompts(session, read_runtime().mlflow_url)
                 except RegistryError as error:
@@ -155,7 +165,7 @@ class ChampionTrigger(BaseEventTrigger):
                     self.log.warning(
                         "The model registry cannot be asked, again in %.0f s: %s", pause, error
                     )
-                    await asyncio.sleep(pause)
+                    await self._wait(pause, hint)
                     continue
                 pause = self.poll_seconds
                 for name in sorted(now):
@@ -166,7 +176,24 @@ class ChampionTrigger(BaseEventTrigger):
                 if now != seen:
                     await self._remember(now)
                     seen = now
-                await asyncio.sleep(pause)
+                await self._wait(pause, hint)
+
+    async def _wait(self, seconds: float, hint: Any) -> None:
+        """Wait, but not for longer than until there is another hint than this one."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + seconds
+        while (left := end - clock()) > 0:
+            await asyncio.sleep(min(left, HINT_SECONDS))
+            if await self._hint() != hint:
+                self.log.info("The registry says that an alias has moved: looking at it now")
+                return
+
+    async def _hint(self) -> Any:
+        """The last delivery of the registry's webhook; None where there was none."""
+        if self.asset_state_store is None or not read_runtime().registry_webhook_secret:
+            return None
+        hint = await self.asset_state_store.aget(HINT)
+        return hint.get("delivery") if isinstance(hint, dict) else None
 
     async def _seen(self) -> dict[str, str]:
         if self.asset_state_store is None:

@@ -13,7 +13,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 #: The folder that holds ``dags``, ``include`` and ``plugins``.
 PROJECT = Path(__file__).resolve().parent.parent
@@ -83,6 +91,20 @@ class Runtime(BaseModel):
     mlflow_url: str = "http://127.0.0.1:5100"
     """Model registry that the champion is looked up in."""
 
+    registry_webhook_secret: SecretStr | None = Field(default=None, min_length=32)
+    """What the model registry signs its webhook with, the same as the jobs'
+    TWIN_REGISTRY_WEBHOOK_SECRET; unset means that no webhook is taken. At least 32 characters."""
+
+    mlflow_ui_url: str | None = None
+    """MLflow as people's browsers reach it; unset means ``mlflow_url`` without credentials."""
+
+    endpoint_url: str = "http://127.0.0.1:8000"
+    """Where the twin answers, as Airflow reaches it."""
+
+    chat_url: str | None = None
+    """The page on which people talk to the twin, as their browsers reach it; unset means
+    ``endpoint_url``."""
+
     nightly_recipes: Annotated[tuple[str, ...], "comma-separated"] = ()
     """Recipes of the nightly crawl; unset means the default of the crawl's form."""
 
@@ -115,6 +137,14 @@ class Runtime(BaseModel):
         uri = value if "://" in value else Path(value).resolve().as_uri()
         return uri.rstrip("/")
 
+    @property
+    def links(self) -> dict[str, str]:
+        """Addresses for people, by what lies there: without credentials."""
+        return {
+            "MLflow": without_credentials(self.mlflow_ui_url or self.mlflow_url),
+            "Chat": without_credentials(self.chat_url or self.endpoint_url),
+        }
+
     def image(self, target: str, variant: str | None = None) -> str:
         """Reference of the job image that was built from this target of the Dockerfile.
 
@@ -145,6 +175,10 @@ class Runtime(BaseModel):
         return f"{self.files_uri}/results/{dag_id}/{run}/{task_id}-{map_index}.json"
 
 
+#: Options that no error may show.
+_SECRETS = frozenset({"registry_webhook_secret"})
+
+
 def read_runtime() -> Runtime:
     """The options as they stand now.
 
@@ -164,9 +198,16 @@ def read_runtime() -> Runtime:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         option = str(first["loc"][0])
+        shown = "" if option in _SECRETS else f" = {given[option]!r}"
         raise AirflowConfigException(
-            f"[twin] {option} (AIRFLOW__TWIN__{option.upper()}) = {given[option]!r}: {first['msg']}"
+            f"[twin] {option} (AIRFLOW__TWIN__{option.upper()}){shown}: {first['msg']}"
         ) from None
+
+
+def without_credentials(url: str) -> str:
+    """An address that may be shown."""
+    parts = urllib.parse.urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def as_jobs_see_it(uri: str) -> str:

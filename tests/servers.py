@@ -144,8 +144,11 @@ def index_server(folder: Path, port: int | None = None, *options: str) -> Iterat
 
 
 @contextmanager
-def mlflow_server(folder: Path, port: int | None = None) -> Iterator[str]:
-    """An MLflow tracking server and registry on SQLite in ``folder``; yields its URL."""
+def mlflow_server(folder: Path, port: int | None = None, **variables: str) -> Iterator[str]:
+    """An MLflow tracking server and registry on SQLite in ``folder``; yields its URL.
+
+    ``variables`` are more of its environment.
+    """
     port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     command = [
@@ -153,7 +156,7 @@ def mlflow_server(folder: Path, port: int | None = None) -> Iterator[str]:
         "--backend-store-uri", f"sqlite:///{folder}/mlflow.db",
         "--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts",
     ]  # fmt: skip
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **variables}
     with server(command, port, folder / "mlflow.log", environment, seconds=120):
         yield f"http://127.0.0.1:{port}"
 

@@ -1,6 +1,7 @@
 """The DAG files: they load, fast, and say what they are; their pods are valid."""
 
 import ast
+import copy
 import datetime
 import itertools
 import re
@@ -17,7 +18,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.sdk import TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException, ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from kubernetes.client import ApiClient
@@ -27,7 +28,18 @@ from include.jobs import JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
-ALL = [*CHAIN, "backup", "restore", "forget", "models", "cleanup", "reconcile", "retention"]
+ALL = [
+    *CHAIN,
+    "backup",
+    "restore",
+    "forget",
+    "models",
+    "cleanup",
+    "reconcile",
+    "retention",
+    "steering",
+    "full_traffic",
+]
 #: Commands of `twin` that the pipelines may call; issue and CLI name them.
 JOBS = {
     "crawl run",
@@ -47,6 +59,9 @@ JOBS = {
     "evaluation reject",
     "rollout start",
     "rollout reconcile",
+    "rollout promote",
+    "rollout abort",
+    "rollout {{ params.action }}",
     "backup create",
     "backup restore",
     "serving prune-traces",
@@ -89,14 +104,14 @@ def test_each_says_what_it_is(bag: DagBag, name: str) -> None:
     assert dag.doc_md
     assert dag.description
     assert "llm-twin" in dag.tags
-    # A person may take days to approve; nothing else waits.
-    assert dag.max_active_runs == (4 if name == "evaluation" else 1)
+    # A person may take days to approve, and a rollback can be ended; nothing else waits.
+    assert dag.max_active_runs == {"evaluation": 4, "full_traffic": 4, "steering": 8}.get(name, 1)
     assert not dag.catchup
     assert Path(dag.fileloc).stem == name
     for task in dag.tasks:
         assert task.owner == "llm-twin"
         assert task.on_failure_callback
-        asks = task.task_id == "one_candidate.approve"
+        asks = task.task_id.endswith(".approve")
         assert (task.execution_timeout is None) == asks
         # A worker that could not reach Airflow's API for a moment must not end a run.
         assert (task.retries == 0) == asks
@@ -111,6 +126,95 @@ def test_the_chain_hangs_together(bag: DagBag) -> None:
 
 def test_every_job_of_the_loop_is_run(bag: DagBag) -> None:
     assert {task.job for task in jobs(bag)} == JOBS
+
+
+@pytest.mark.parametrize(
+    ("action", "version", "arguments"),
+    [
+        ("pause", "", ["rollout", "pause"]),
+        ("pause", "3", ["rollout", "pause"]),
+        ("promote", "", ["rollout", "promote"]),
+        ("promote", "3", ["rollout", "promote", "--model-version=3"]),
+        ("abort", "3", ["rollout", "abort", "--model-version=3"]),
+        ("rollback", "", ["rollout", "rollback"]),
+        ("rollback", "3", ["rollout", "rollback", "--to=3"]),
+    ],
+)
+def test_steering_runs_the_command_that_was_asked_for(
+    bag: DagBag, action: str, version: str, arguments: list[str]
+) -> None:
+    task = copy.copy(bag.dags["steering"].get_task("steer"))
+    params = {"action": action, "version": version, "recipe": "handbook"}
+    task.render_template_fields({"params": params})
+    pod = task.build_pod_request_obj(dry_run=True)
+    assert re.fullmatch(f"twin-rollout-{action}-[a-z0-9]+", pod.metadata.name)
+    (container,) = pod.spec.containers
+    assert container.args == ["twin", *arguments[:2], "--recipe", "handbook", *arguments[2:]]
+
+
+@pytest.mark.parametrize("given", [{"action": "start"}, {"version": "1; ls"}, {"recipe": "none"}])
+def test_steering_takes_nothing_else(bag: DagBag, given: dict[str, str]) -> None:
+    params = copy.deepcopy(bag.dags["steering"].params)
+    with pytest.raises(ParamValidationError):
+        params.update(given)
+
+
+def told(bag: DagBag, dag: str, detail: Any, ids: Any = None) -> dict[str, Any]:
+    """What the task after a rollout tells of a version that waits for a person."""
+    values = {"detail": detail, "ids": ids}
+    job = f"one_twin.{dag}"
+    instance = SimpleNamespace(
+        map_index=2,
+        xcom_pull=lambda task_ids, key, map_indexes: (
+            values[key] if (task_ids, map_indexes) == (job, 2) else None
+        ),
+    )
+    ask = bag.dags[dag].get_task("one_twin.ask_for_traffic")
+    assert ask.upstream_task_ids >= {job}
+    # A rollout that finds one waiting has nothing to do, and asks all the same.
+    assert ask.trigger_rule == ("none_failed" if dag == "rollout" else "all_success")
+    (asset,) = ask.outlets
+    events = {asset: SimpleNamespace(extra=None)}
+    given = {**ask.op_kwargs, "recipe": "handbook"}
+    ask.python_callable(**given, ti=instance, outlet_events=events)
+    extra: dict[str, Any] = events[asset].extra
+    return extra
+
+
+@pytest.mark.parametrize("brought_by", ["rollout", "reconcile"])
+def test_a_person_is_asked_about_the_version_that_waits_and_no_other(
+    bag: DagBag, brought_by: str
+) -> None:
+    for detail in (None, {}, {"decision": "another"}):
+        with pytest.raises(AirflowSkipException):
+            told(bag, brought_by, detail)
+    detail = {"decision": "awaiting approval", "evidence": "- errors: passed"}
+    extra = told(bag, brought_by, detail, {"model_version": "3"})
+    dag = bag.dags["full_traffic"]
+    waiting = dag.get_task("waiting").python_callable
+    older = {"recipes": ["handbook"], "asked": extra["asked"] | {"version": "2"}}
+    events = {"canary": [SimpleNamespace(extra=older), SimpleNamespace(extra=extra)]}
+    found = waiting(params={"recipe": "x"}, triggering_asset_events=events)
+    assert found == [{"recipe": "handbook", "version": "3", "evidence": "- errors: passed"}]
+    context: Any = {"ti": SimpleNamespace(map_index=0, xcom_pull=lambda task_ids: found)}
+    approve, promote = (dag.get_task(f"one_twin.{name}") for name in ("approve", "promote"))
+    assert [approve.render_template(each, context) for each in (approve.subject, approve.body)] == [
+        "Give handbook version 3 all the traffic?",
+        "- errors: passed",
+    ]
+    (option,) = promote.partial_kwargs["options"] if promote.is_mapped else promote.options
+    assert approve.render_template(option, context) == "--model-version=3"
+    by_hand = waiting(params={"recipe": "x"}, triggering_asset_events={})
+    assert [(each["recipe"], each["version"]) for each in by_hand] == [("x", "")]
+    context = {"ti": SimpleNamespace(map_index=0, xcom_pull=lambda task_ids: by_hand)}
+    assert approve.render_template(option, context) == "", "whatever waits"
+
+
+def test_nobody_answers_about_full_traffic(bag: DagBag) -> None:
+    approve = bag.dags["full_traffic"].get_task("one_twin.approve")
+    timeout = {"error": "The timeout has passed", "error_type": "timeout"}
+    with pytest.raises(HITLTimeoutError, match="within 7 days: the version keeps its share"):
+        approve.execute_complete({}, timeout)
 
 
 def test_feedback_of_callers_holds_no_training_up(bag: DagBag) -> None:
@@ -176,19 +280,25 @@ def test_what_a_person_is_shown_is_the_evidence_of_the_same_recipe(
 
 
 @pytest.mark.parametrize(
-    ("answer", "gate", "job"),
-    [("Approve", "approved", "promote"), ("Reject", "rejected", "reject")],
+    ("name", "group", "answer", "gate", "job"),
+    [
+        ("evaluation", "one_candidate", "Approve", "approved", "promote"),
+        ("evaluation", "one_candidate", "Reject", "rejected", "reject"),
+        ("full_traffic", "one_twin", "Approve", "approved", "promote"),
+        ("full_traffic", "one_twin", "Reject", "rejected", "abort"),
+    ],
 )
 def test_a_persons_answer_runs_the_job_that_records_it_and_no_other(
-    bag: DagBag, answer: str, gate: str, job: str
+    bag: DagBag, name: str, group: str, answer: str, gate: str, job: str
 ) -> None:
-    dag = bag.dags["evaluation"]
-    approve, asked = (dag.get_task(f"one_candidate.{name}") for name in ("approve", gate))
+    dag = bag.dags[name]
+    source = {"which_recipes", "waiting"}
+    approve, asked = (dag.get_task(f"{group}.{each}") for each in ("approve", gate))
     # What a skipping operator leaves out would run in a mapped task group.
     assert not approve.inherits_from_skipmixin
-    before = dag.get_task(f"one_candidate.{job}").upstream_task_ids - {"which_recipes"}
+    before = dag.get_task(f"{group}.{job}").upstream_task_ids - source
     assert before == {asked.task_id}
-    assert asked.upstream_task_ids - {"which_recipes"} == {approve.task_id}
+    assert asked.upstream_task_ids - source == {approve.task_id}
     for chosen in approve.options:
         answers = {(approve.task_id, 0): {"chosen_options": [chosen]}}
         instance = SimpleNamespace(
@@ -197,7 +307,8 @@ def test_a_persons_answer_runs_the_job_that_records_it_and_no_other(
         )
         expected = nullcontext() if chosen == answer else pytest.raises(AirflowSkipException)
         with expected:
-            asked.python_callable(asked.op_kwargs["answer"], "handbook", ti=instance)
+            given = {**asked.op_kwargs, "recipe": "handbook"}
+            asked.python_callable(**given, ti=instance)
 
 
 def test_tasks_that_load_a_model_share_the_gpu_pool(bag: DagBag) -> None:
@@ -377,8 +488,10 @@ def test_a_crawl_may_take_as_long_as_its_profile_says(bag: DagBag) -> None:
 
 def test_jobs_that_may_go_again_do_so_with_growing_pauses(bag: DagBag) -> None:
     for task in jobs(bag):
-        # What is looked at every few minutes need not be tried as often.
-        assert task.retries == (1 if task.job == "rollout reconcile" else 3)
+        # What is looked at every few minutes need not be tried as often; and what a person asked of
+        # a rollout may, minutes later, hit another one.
+        once = task.job in ("rollout reconcile", "rollout {{ params.action }}")
+        assert task.retries == (1 if once else 3)
         assert task.retry_exponential_backoff == 2
         assert task.max_retry_delay < datetime.timedelta(hours=1)
 

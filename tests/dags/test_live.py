@@ -75,7 +75,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
             **stand_in.environment,
         }
         made = Live(folder / "airflow", variables, mlflow, stand_in)
-        running.enter_context(made.running(*CHAIN))
+        running.enter_context(made.running(*CHAIN, "full_traffic"))
         with pymongo.MongoClient("127.0.0.1", mongo, directConnection=True) as client:
             client["twin"]["documents"].insert_one(
                 {"_id": "1", "author_id": "handbook", "status": "live"}
@@ -188,6 +188,35 @@ def test_a_rejection_is_recorded_on_the_version(live: Live) -> None:
     jobs = [call for call in live.stand_in.calls[before:] if call["job"].startswith("evaluation")]
     assert [call["job"] for call in jobs] == ["evaluation run", "evaluation reject"]
     assert jobs[-1]["options"][2:4] == ["--model-version", "8"]
+
+
+def test_a_version_that_waits_for_a_person_gets_all_the_traffic_by_an_answer(live: Live) -> None:
+    """Buys: proof that a rollout's result reaches the question, and the answer the version."""
+    evidence = "Traffic: version 2: 75%, version 3: 25%.\n\n- errors: passed {{ one }}"
+    live.stand_in.does(
+        "rollout start",
+        ids={"model": "twin-handbook", "model_version": "3"},
+        detail={"decision": "awaiting approval", "evidence": evidence},
+    )
+    live.trigger("rollout", recipe="handbook")
+    wait_until(lambda: bool(live.runs("full_traffic")), "the question", 120)
+    (asked,) = live.runs("full_traffic")
+    run = asked["dag_run_id"]
+    live.reaches("full_traffic", run, "approve", "awaiting_input")
+    path = f"/dags/full_traffic/dagRuns/{run}/taskInstances/one_twin.approve/0/hitlDetails"
+    shown = live.call("GET", path)
+    assert shown["subject"] == "Give handbook version 3 all the traffic?"
+    assert shown["body"] == evidence
+    time.sleep(10)  # as above
+    live.call("PATCH", path, json={"chosen_options": ["Approve"], "params_input": {}})
+    assert live.reaches("full_traffic", run, "promote", "success", "failed") == "success"
+    wait_until(lambda: live.runs("full_traffic")[0]["state"] == "success", "the run")
+    assert live.states("full_traffic", run)["abort"] == "skipped"
+    calls = [call for call in live.stand_in.calls if call["job"] == "rollout promote"]
+    assert [call["options"][:3] for call in calls] == [
+        ["--recipe", "handbook", "--model-version=3"]
+    ]
+    live.stand_in.does("rollout start")
 
 
 def test_marking_a_task_failed_ends_its_job(live: Live) -> None:

@@ -33,6 +33,7 @@ LEFT_OUT = {
     ("README.md", "git clone"),
     ("docs/pages/how-to/another-author.md", ".venvs/jobs/bin/twin author remove"),
     ("docs/pages/how-to/answers-that-are-measured.md", ".venvs/jobs/bin/twin evaluation answer"),
+    ("docs/pages/how-to/bring-into-service.md", "export TWIN_REGISTRY_WEBHOOK_SECRET"),
     ("docs/pages/how-to/check-samples.md", "python3 -m venv"),
     ("docs/pages/how-to/check-samples.md", "export TWIN_LABEL_STUDIO_URL"),
     ("docs/pages/how-to/check-samples.md", ".venvs/jobs/bin/twin datasets label import"),

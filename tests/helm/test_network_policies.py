@@ -327,6 +327,19 @@ class TestPlatform:
         assert allowed(policies, self.AIRFLOW, self.API_SERVER, 8080)
         assert allowed(policies, self.AIRFLOW, self.DATABASE, 5432)
 
+    def test_airflows_web_server_alone_asks_the_endpoint(self, policies, head, worker):
+        assert allowed(policies, self.API_SERVER, worker, 8000)
+        assert not allowed(policies, self.AIRFLOW, worker, 8000)
+        assert not allowed(policies, self.API_SERVER, head, 8265)
+
+    def test_the_registry_reaches_airflow_where_it_has_a_webhook(self, render, policies):
+        mlflow = self.store("mlflow")
+        assert not allowed(policies, mlflow, self.API_SERVER, 8080)
+        hooked = find(render(DEV, "mlflow.webhook.enabled=true"), "NetworkPolicy")
+        assert allowed(hooked, mlflow, self.API_SERVER, 8080)
+        assert not allowed(hooked, mlflow, self.AIRFLOW, 8080)
+        assert not allowed(hooked, mlflow, outside(PUBLIC[0]), 443)
+
     def test_airflow_hears_people_through_the_ingress_only(self, policies, worker):
         assert allowed(policies, INGRESS, self.API_SERVER, 8080)
         for other in (self.STRANGER, worker, job("cpu"), Place("default", {"app": "x"})):

@@ -61,6 +61,25 @@ class TestAirflow:
         files = "s3://aws_default@example-llm-twin/production"
         assert production["AIRFLOW__TWIN__FILES_URI"] == files
 
+    def test_its_page_knows_the_endpoint_and_where_people_find_what_it_links_to(self, render):
+        data = only(render(PRODUCTION), "ConfigMap", "twin-airflow")["data"]
+        assert data["AIRFLOW__TWIN__ENDPOINT_URL"].endswith(".svc.cluster.local:8000")
+        assert data["AIRFLOW__TWIN__MLFLOW_UI_URL"] == "https://mlflow.twin.example.com"
+        (ingress,) = [
+            each
+            for each in find(render(PRODUCTION), "Ingress")
+            if each["metadata"]["name"] != "airflow"
+        ]
+        host = ingress["spec"]["rules"][0]["host"]
+        assert data["AIRFLOW__TWIN__CHAT_URL"] == f"https://{host}"
+        inside = only(render(DEV, "ingress.enabled=false"), "ConfigMap", "twin-airflow")["data"]
+        assert "AIRFLOW__TWIN__CHAT_URL" not in inside
+        sets = ("ingress.enabled=false", "gateway.enabled=true", "gateway.host=twin.example")
+        gateway = only(
+            render(DEV, *sets, "gateway.parentRefs[0].name=public"), "ConfigMap", "twin-airflow"
+        )["data"]
+        assert gateway["AIRFLOW__TWIN__CHAT_URL"] == "https://twin.example"
+
     def test_its_settings_are_options_of_the_project(self, render):
         runtime = (ROOT / "include" / "runtime.py").read_text()
         options = set(re.findall(r"^    (\w+): .+ = ", runtime, re.MULTILINE))

@@ -40,6 +40,10 @@ def test_every_option_can_come_from_the_environment(
         "MODELS_BYTES": "200000000000",
         "FILES_URI": "s3://aws_default@bucket/twin/",
         "MLFLOW_URL": "http://mlflow:5000",
+        "REGISTRY_WEBHOOK_SECRET": "s" * 32,
+        "MLFLOW_UI_URL": "https://mlflow.example",
+        "ENDPOINT_URL": "http://serve:8000",
+        "CHAT_URL": "https://twin.example",
         "NIGHTLY_RECIPES": "handbook, other",
         "ALERT_CONNECTION": "pager",
     }
@@ -58,6 +62,21 @@ def test_every_option_can_come_from_the_environment(
     assert (runtime.models_claim, runtime.models_bytes) == ("models", 200_000_000_000)
     assert runtime.nightly_recipes == ("handbook", "other")
     assert runtime.files_uri == "s3://aws_default@bucket/twin"
+    assert runtime.links == {"MLflow": "https://mlflow.example", "Chat": "https://twin.example"}
+
+
+def test_a_secret_that_is_too_short_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TWIN__REGISTRY_WEBHOOK_SECRET", "guessed-by-nobody")
+    with pytest.raises(AirflowConfigException, match=r"REGISTRY_WEBHOOK_SECRET.*at least 32") as e:
+        read_runtime()
+    assert "guessed" not in str(e.value)
+
+
+def test_people_get_no_credentials_where_no_address_for_them_is_given() -> None:
+    runtime = Runtime(
+        mlflow_url="http://me:word@mlflow:5000/base", endpoint_url="http://serve:8000"
+    )
+    assert runtime.links == {"MLflow": "http://mlflow:5000/base", "Chat": "http://serve:8000"}
 
 
 def test_it_is_read_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,6 +224,37 @@ def test_the_engine_follows_from_the_gpus_unless_it_is_named(serving, kind):
 @pytest.mark.parametrize(
     ("serving", "words"),
     [
+        ({"traffic_steps": []}, "must end with 100"),
+        ({"traffic_steps": [10, 50]}, "must end with 100"),
+        ({"traffic_steps": [50, 10, 100]}, "must rise"),
+        ({"traffic_steps": [10, 10, 100]}, "must rise"),
+        ({"traffic_steps": [0, 100]}, "greater than or equal to 1"),
+        ({"traffic_steps": [10, 101]}, "less than or equal to 100"),
+        ({"rollout": {"shadow_percent": 20, "shadow_seconds": 0}}, "shadow_percent: 20, for no"),
+        ({"traffic_steps": [100], "rollout": {"require_approval": True}}, "no share below 100"),
+        (
+            {"traffic_steps": [100], "rollout": {"analysis": [{"metric": "errors"}]}},
+            "nothing can be compared",
+        ),
+    ],
+)
+def test_steps_of_a_rollout_that_can_not_be_are_refused(serving, words):
+    with pytest.raises(ValidationError, match=words):
+        ServingSection.model_validate(serving)
+
+
+def test_all_the_traffic_at_once_is_a_rollout_too():
+    once = ServingSection.model_validate({"traffic_steps": [100]})
+    # What a rollout keeps of a recipe has every default in it.
+    assert ServingSection.model_validate(once.model_dump(mode="json")) == once
+    shadow = {"shadow_percent": 10, "analysis": [{"metric": "errors"}]}
+    ServingSection.model_validate({"traffic_steps": [100], "rollout": shadow})
+    ServingSection.model_validate({"traffic_steps": [100], "rollout": {"analysis": []}})
+
+
+@pytest.mark.parametrize(
+    ("serving", "words"),
+    [
         ({"engine": "llama.cpp", "gpus_per_replica": 1}, "uses no GPU"),
         ({"engine": "transformers", "adapters": "shared"}, "takes no adapters"),
         ({"cpus_per_replica": 0}, "cpus_per_replica"),

@@ -92,6 +92,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 {{- end }}
 
+{{- /* Labels of the pods that show Airflow's web UI. */}}
+{{- define "llm-twin.airflowApiServer" -}}
+tier: airflow
+component: api-server
+release: {{ .Release.Name }}
+{{- end }}
+
 {{- define "llm-twin.dnsEgress" -}}
 - to:
     {{- toYaml .Values.networkPolicy.dns | nindent 4 }}

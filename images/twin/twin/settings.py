@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     mlflow_username: str | None = None
     mlflow_password: SecretStr | None = None
     """Basic auth of MLflow, when its server asks for it."""
+    registry_webhook_secret: SecretStr | None = Field(default=None, min_length=32)
+    """What MLflow signs with when it tells Airflow that an alias has moved (``twin rollout
+    webhook``); the same as AIRFLOW__TWIN__REGISTRY_WEBHOOK_SECRET. At least 32 random
+    characters."""
 
     serve_api_url: str = "http://127.0.0.1:8265"
     """Ray's dashboard, which carries the Serve REST API."""

@@ -193,6 +193,44 @@ def test_a_rollback_goes_back_and_moves_the_alias(platform):
     back = platform.twin("rollback", TWIN_MLFLOW_TRACKING_URI=nowhere)
     assert "alias champion is not moved" in back.stderr
     assert (platform.weights, platform.champion()) == ({"1": 100}, "3")
+    # By the number of the version that served before too, and once.
+    named = ("rollback", "--to", "3")
+    platform.twin(*named, TWIN_MLFLOW_TRACKING_URI=nowhere)
+    assert platform.weights == {"3": 100}
+    platform.twin(*named, expected=ExitCode.NOTHING_TO_DO, TWIN_MLFLOW_TRACKING_URI=nowhere)
+    assert platform.weights == {"3": 100}
+
+
+def test_a_person_decides_on_a_version_that_waits(make_platform):
+    platform = make_platform(rollout={"require_approval": True})
+    platform.registry.promote(MODEL, "2")
+    result = platform.settings.home / "result.json"
+    # Whoever was to ask when it began to wait may have been killed: the second time it is told too.
+    for ending in (ExitCode.DONE, ExitCode.NOTHING_TO_DO):
+        platform.twin("start", "--result", str(result), expected=ending)
+        detail = json.loads(result.read_text())["detail"]
+        assert detail["decision"] == "awaiting approval"
+        assert "version 1: 50%, version 2: 50%" in detail["evidence"]
+        assert "errors: " in detail["evidence"]
+    for command in ("start", "reconcile"):
+        told = platform.twin(command, expected=ExitCode.NOTHING_TO_DO)
+        assert "waits for a person's approval" in told.stderr
+    assert "v2 waits for approval" in platform.twin("status").stdout
+    for command in ("promote", "abort"):
+        other = ("--model-version", "3")
+        platform.twin(command, *other, expected=ExitCode.NOTHING_TO_DO)
+    assert platform.weights == {"1": 50, "2": 50}
+    platform.twin("abort", "--model-version", "2")
+    assert (platform.weights, platform.champion()) == ({"1": 100}, "1")
+    platform.registry.promote(MODEL, "3")
+    platform.twin("start")
+    assert platform.weights == {"1": 50, "3": 50}
+    platform.twin("promote", "--model-version", "3")
+    assert (platform.weights, platform.champion()) == ({"3": 100}, "3")
+    platform.twin("promote", expected=ExitCode.NOTHING_TO_DO)
+    platform.twin("rollback")
+    assert platform.weights == {"1": 100}, "nobody is asked whether to go back"
+    assert platform.registry.version(MODEL, "3").tags["rollout"] == "serving"
 
 
 def test_with_nothing_to_go_back_to_and_no_champion_it_is_said(platform):

@@ -8,10 +8,11 @@ from playwright.sync_api import Browser, Page, expect
 from pydantic import SecretStr
 
 from tests import servers
+from tests.chromium import launched, needs_chromium
 from tests.twin.drafts import WHALES, ScriptedWriting, dated, verifier
 from tests.twin.serving.conftest import served
 from tests.twin.serving.drafting import DraftingBackend
-from tests.twin.serving.page_browser import launched, needs_chromium, opened
+from tests.twin.serving.page_browser import opened
 from twin.serving.answer_book import AnswerBook
 from twin.settings import get_settings
 

@@ -7,8 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import servers
+from tests.chromium import launched, needs_chromium
 from tests.twin.serving.conftest import KEY, served
-from tests.twin.serving.page_browser import launched, needs_chromium, opened
+from tests.twin.serving.page_browser import opened
 from tests.twin.serving.scripted import NOTICE, ScriptedBackend
 from twin.domain.feedback import Feedback
 from twin.serving.answer_book import AnswerBook

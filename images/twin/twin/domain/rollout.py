@@ -109,6 +109,8 @@ class RolloutState(BaseModel):
     of the version that is being brought in too, whose answers nobody gets. ``generation`` grows
     with each change of what should be in service; each replica of the router tells which it has.
 
+    ``awaits`` is the version that keeps its share until a person has approved it.
+
     Who holds the ``lease`` alone changes what is in service; anybody may leave a ``wish``, and
     ``progress`` is for whoever looks on.
     """
@@ -123,6 +125,7 @@ class RolloutState(BaseModel):
     previous: ServedVersion | None = None
     warm: ServedVersion | None = None
     warm_until: datetime | None = None
+    awaits: str | None = None
     lease: Lease | None = None
     wish: Wish | None = None
     progress: Progress | None = None

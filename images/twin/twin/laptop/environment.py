@@ -210,6 +210,7 @@ def _airflow(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
             "JOBS_BIN": str(Path(sys.prefix) / "bin"),
             "FILES_URI": (home / "files").as_uri(),
             "MLFLOW_URL": f"http://127.0.0.1:{laptop.mlflow_port}",
+            "ENDPOINT_URL": f"http://127.0.0.1:{laptop.endpoint_port}",
         },
     }
     return {

@@ -97,6 +97,11 @@ class RolloutSection(Section):
         description="how long a step waits, at most, for metrics that are undecided; where nobody "
         "has asked the new version anything during step_seconds, it does not wait",
     )
+    require_approval: bool = Field(
+        default=False,
+        description="a person is asked in Airflow before a version gets all the traffic; until "
+        "then it keeps its last share. The first version of a twin is not asked about",
+    )
     warm_seconds: int = Field(
         default=0,
         ge=0,
@@ -108,6 +113,15 @@ class RolloutSection(Section):
         description="restore: after a rollout that failed, the alias champion goes back to what "
         "serves; keep: it stays, and `twin rollout reconcile` alerts",
     )
+
+    @model_validator(mode="after")
+    def _shadow_takes_time(self) -> "RolloutSection":
+        if self.shadow_percent and not self.shadow_seconds:
+            raise ValueError(
+                f"shadow_percent: {self.shadow_percent}, for no time: give shadow_seconds, or set "
+                "shadow_percent to 0"
+            )
+        return self
 
     @field_validator("analysis")
     @classmethod

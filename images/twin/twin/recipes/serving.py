@@ -14,7 +14,7 @@ from twin.recipes.engines import (
     VllmSection,
 )
 from twin.recipes.guardrails import GuardrailsSection
-from twin.recipes.rollout import RolloutSection
+from twin.recipes.rollout import DEFAULT_ANALYSIS, RolloutSection
 from twin.recipes.section import Section
 from twin.recipes.traces import TracesSection
 
@@ -203,6 +203,25 @@ class ServingSection(Section):
             raise ValueError("traffic_steps must end with 100")
         if list(self.traffic_steps) != sorted(set(self.traffic_steps)):
             raise ValueError("traffic_steps must rise")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_asked_for_has_a_step(self) -> "ServingSection":
+        """Comparing and approving happen while two versions answer."""
+        if self.traffic_steps != (100,):
+            return self
+        if self.rollout.require_approval:
+            raise ValueError(
+                "rollout.require_approval: traffic_steps has no share below 100 at which a version "
+                "could wait: give one, as in [10, 100]"
+            )
+        # The default is in every recipe, and compares where it can.
+        own = self.rollout.analysis not in ((), DEFAULT_ANALYSIS)
+        if own and not self.rollout.shadow_percent:
+            raise ValueError(
+                "rollout.analysis: traffic_steps has no share below 100, and no question is "
+                "mirrored, so nothing can be compared: give a share, or rollout.shadow_percent"
+            )
         return self
 
     @model_validator(mode="after")

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from twin.domain.errors import BadConfigurationError
 from twin.domain.rollout import Wish
-from twin.job import Job, RecipeOption, ResultOption, RunIdOption, log, run_job
+from twin.job import Job, RecipeOption, ResultOption, RunIdOption, log, plain_errors, run_job
 
 app = typer.Typer(help="Bring the promoted model into service, or back out.", no_args_is_help=True)
 
@@ -17,6 +18,12 @@ ToOption = Annotated[
 ]
 
 
+VersionOption = Annotated[
+    str | None,
+    typer.Option("--model-version", help="Only if this is the one that is being brought in."),
+]
+
+
 @app.command()
 def start(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
     """Bring the champion into service, without losing a request.
@@ -24,9 +31,10 @@ def start(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption
     Reads the alias `champion` of the model, and that of its prompt, from the registry, once. Starts
     that version beside what serves, asks it real questions, mirrors callers' questions to it if the
     recipe says so, and shifts the traffic to it by the recipe's steps while its answers are
-    compared with the running version's; whatever fails puts the old weights back and, by recipe,
-    the alias. Waits for another rollout of this model. Writes `rollouts/<model>.json` to the file
-    store and the configuration to Ray Serve (or KubeRay's RayService).
+    compared with the running version's; before the last step it may wait for a person, by recipe.
+    Whatever fails puts the old weights back and, by recipe, the alias. Waits for another rollout of
+    this model. Writes `rollouts/<model>.json` to the file store and the configuration to Ray Serve
+    (or KubeRay's RayService).
     """
 
     def body(job: Job) -> None:
@@ -48,8 +56,9 @@ def rollback(
     """Bring the version that served before back into service, and make it champion again.
 
     A rollout that is under way is ended first. After one that was killed half-way, the version
-    from which it started is meant. Reads `rollouts/<model>.json`, so it works while MLflow is down;
-    the alias `champion` is then left to be moved by hand. Goes through the same steps as `start`.
+    from which it started is meant. Reads `rollouts/<model>.json`, so it works while MLflow is down,
+    unless `--to` names a version that has not served of late; the alias `champion` is then left to
+    be moved by hand. Goes through the same steps as `start`.
     """
 
     def body(job: Job) -> None:
@@ -82,26 +91,42 @@ def resume(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOptio
 
 
 @app.command()
-def promote(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+def promote(
+    recipe: RecipeOption,
+    version: VersionOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
     """Give the version that is being brought in all the traffic, without its further steps.
 
-    Its answers are not compared any more; that its replicas run and that it answers is still seen
-    to.
+    So too one that waits for approval (`serving.rollout.require_approval`). Its answers are not
+    compared any more; that its replicas run and that it answers is still seen to.
     """
-    _wish("promote", recipe, run_id, result)
+
+    def body(job: Job) -> None:
+        from twin.rollout.running import promote as promote_version
+
+        promote_version(job, version)
+
+    run_job("rollout promote", body, recipe=recipe, run_id=run_id, result=result)
 
 
 @app.command()
-def abort(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
-    """End the rollout that is under way, or was killed: what served before serves on.
+def abort(
+    recipe: RecipeOption,
+    version: VersionOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """End the rollout that is under way, waits for approval or was killed: the old weights return.
 
-    Waits until the old weights are in force again.
+    Waits until they are in force again; the alias `champion` goes back with them.
     """
 
     def body(job: Job) -> None:
         from twin.rollout.running import abort as abort_rollout
 
-        abort_rollout(job)
+        abort_rollout(job, version)
 
     run_job("rollout abort", body, recipe=recipe, run_id=run_id, result=result)
 
@@ -170,6 +195,38 @@ def history(
         typer.echo(json.dumps(events, indent=2) if as_json else "\n".join(history_lines(events)))
 
     run_job("rollout history", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def webhook(
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="Of Airflow's page, as MLflow reaches it: https://HOST/twin/registry-webhook.",
+        ),
+    ],
+) -> None:
+    """Have MLflow tell Airflow at once that an alias has moved, signed by a secret.
+
+    Takes TWIN_REGISTRY_WEBHOOK_SECRET, which Airflow has as AIRFLOW__TWIN__REGISTRY_WEBHOOK_SECRET.
+    It is a hint: Airflow looks at the registry every 15 seconds without it. Writes one webhook to
+    MLflow, or changes it; with MLflow's basic auth the user has to be an administrator. Ends with
+    99 where it is as it should be.
+    """
+    with plain_errors("rollout webhook"):
+        from twin.settings import get_settings
+        from twin.stores.registry_webhook import RegistryWebhook
+
+        settings = get_settings()
+        if settings.registry_webhook_secret is None:
+            raise BadConfigurationError(
+                "TWIN_REGISTRY_WEBHOOK_SECRET is not set: give it 32 random characters or more, "
+                "and Airflow the same (AIRFLOW__TWIN__REGISTRY_WEBHOOK_SECRET)"
+            )
+        with RegistryWebhook(settings) as hook:
+            identity = hook.ensure(url, settings.registry_webhook_secret)
+        typer.echo(f"MLflow tells {url} of aliases that move (webhook {identity})")
 
 
 def _wish(what: Wish, recipe: str, run_id: str | None, result: str | None) -> None:

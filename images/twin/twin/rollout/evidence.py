@@ -59,3 +59,9 @@ def named(figures: Sequence[Measured], outcome: str) -> list[Measured]:
 def as_words(figures: Sequence[Measured]) -> str:
     """Figures in one line."""
     return "; ".join(map(str, figures))
+
+
+def are_clear(figures: Sequence[Measured]) -> bool:
+    """Whether what has come in is decided; a metric of which nothing comes in holds up nobody."""
+    seen = [figure for figure in figures if figure.pairs]
+    return bool(seen) and not named(seen, "undecided")

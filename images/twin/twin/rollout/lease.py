@@ -93,8 +93,7 @@ class Owner:
         self._ended.set()
         self._heart.join()
         try:
-            free = {"lease": None, "wish": None, "progress": None}
-            self.change(lambda state: state.model_copy(update=free))
+            self.change(_given_back)
         except LostLeaseError:
             log.warning("the lease was lost", model=self.model)
         except TwinError as second:
@@ -160,6 +159,12 @@ class Owner:
                 return  # the rollout itself notices at its next step
             except TwinError as error:
                 log.warning("the lease is not renewed", model=self.model, reason=str(error))
+
+
+def _given_back(state: RolloutState) -> RolloutState:
+    # What waits for a person goes on showing where it is, and its figures.
+    progress = state.progress if state.awaits else None
+    return state.model_copy(update={"lease": None, "wish": None, "progress": progress})
 
 
 def is_free(lease: Lease | None, now: datetime) -> bool:

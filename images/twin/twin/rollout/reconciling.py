@@ -33,8 +33,10 @@ def reconcile(job: Job) -> None:
         raise NothingToDo(f"a rollout of {model} is under way")
     champion = _champion(job)
     served = state.serving.version if state.serving else None
-    if _agrees(job, state) and (champion is None or champion.version == served):
+    if _agrees(job, state) and (champion is None or champion.version in (served, state.awaits)):
         job.counts.skipped += 1
+        if state.awaits:
+            raise NothingToDo(f"{model}: version {state.awaits} waits for a person's approval")
         raise NothingToDo(f"{model}: version {served or 'none'} is champion and serves")
     with holding(job, wait_seconds=0) as shift:
         _repair(job, shift, state)
@@ -53,7 +55,7 @@ def _champion(job: Job) -> ModelVersion | None:
 
 def _agrees(job: Job, state: RolloutState) -> bool:
     """Whether what should serve does, and nothing is half done."""
-    if not baseline(state).serves_as(state):
+    if _is_half_done(state):
         return False
     if retired(state, datetime.now(UTC)) != state:
         return False
@@ -69,9 +71,14 @@ def _agrees(job: Job, state: RolloutState) -> bool:
     return Endpoint(job.settings).weights(state.model) == shares
 
 
+def _is_half_done(state: RolloutState) -> bool:
+    """Whether a version is brought in by nobody any more, without waiting for a person."""
+    return state.awaits is None and not baseline(state).serves_as(state)
+
+
 def _repair(job: Job, shift: Shift, state: RolloutState) -> None:
     repaired = []
-    if not baseline(state).serves_as(state):
+    if _is_half_done(state):
         shift.back_out(TryAgainError("its job has ended in the middle"))
         repaired.append("weights put back")
     elif shift.retire_warm():
@@ -88,7 +95,7 @@ def _follow(job: Job, shift: Shift, champion: ModelVersion | None) -> None:
     """Roll the champion out if that was missed; a rollout that failed is not begun again."""
     state = RolloutStates(job.settings).load(job.recipe.model_name)
     served = state.serving.version if state.serving else None
-    if champion is None or champion.version == served:
+    if champion is None or champion.version in (served, state.awaits):
         return
     last = [item for item in state.history if item.version == champion.version][-1:]
     if last and last[0].event == "failed":

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError, TwinError
-from twin.domain.rollout import ServedVersion
+from twin.domain.rollout import RolloutState, ServedVersion
 from twin.job import Job, log
 from twin.recipes import Recipe
 from twin.rollout.endpoint import Endpoint
 from twin.rollout.lease import WAIT_SECONDS, LostLeaseError, Owner
 from twin.rollout.shift import Shift
-from twin.rollout.steering import ask_to_end
+from twin.rollout.steering import ask_to_end, check_brought, is_under_way, wish
 from twin.rollout.transitions import baseline
 from twin.stores.deployments import open_deployments
 from twin.stores.prompts import Prompts, prompt_name
@@ -20,13 +20,19 @@ from twin.stores.serve_config import recipe_of, served_version
 
 #: Tag of a model version that says how its last rollout ended.
 OUTCOME = "rollout"
+#: What the result of a job says of a version that a person has to approve.
+AWAITS = "awaiting approval"
 #: MLflow takes 5,000 characters, and a person reads fewer.
 LONGEST_REASON = 1_000
 
 
 @contextmanager
 def holding(
-    job: Job, *, wait_seconds: float = WAIT_SECONDS, ends_others: bool = False
+    job: Job,
+    *,
+    wait_seconds: float = WAIT_SECONDS,
+    ends_others: bool = False,
+    ends_version: str | None = None,
 ) -> Iterator[Shift]:
     """The state of the recipe's model, for this job alone, and what moves its traffic.
 
@@ -34,6 +40,7 @@ def holding(
         job: that changes it.
         wait_seconds: how long another rollout is waited for.
         ends_others: whether it is asked to end.
+        ends_version: only if this is what it brings in; None: any.
 
     Raises:
         TryAgainError: another rollout is under way for too long.
@@ -43,6 +50,7 @@ def holding(
 
     def waiting() -> None:
         if ends_others:
+            check_brought(states.load(model), ends_version)
             ask_to_end(states, model)
 
     # Before the lease: who can't ask the endpoint begins nothing.
@@ -89,20 +97,42 @@ def rollback(job: Job, to: str | None) -> None:
     with holding(job, ends_others=True) as shift:
         version = rollback_target(job, to)
         _move_champion(job, version)
-        switch(job, shift, version, recipe_of(version))
+        switch(job, shift, version, recipe_of(version), asks=False)
     what = f"{job.recipe.model_name} version {version.version}"
     detail = {"alias": job.result.detail["alias"]}
     note_action(job.settings, "rolled back", what, job.run_id, detail)
 
 
-def abort(job: Job) -> None:
+def promote(job: Job, version: str | None) -> None:
+    """Give what is brought in all the traffic; see `twin rollout promote`."""
+    model = job.recipe.model_name
+    states = RolloutStates(job.settings)
+    state = states.load(model)
+    if state.awaits is None or is_under_way(state):
+        wish(states, model, "promote", version)
+        log.info("asked for", what="promote", model=model)
+        job.counts.written += 1
+        return
+    check_brought(state, version)
+    with holding(job) as shift:
+        state = states.load(model)
+        approved = state.version(state.awaits) if state.awaits else None
+        if approved is None:
+            raise NothingToDo(f"no version of {model} waits for approval any more")
+        check_brought(state, version)
+        recipe = recipe_of(approved)
+        bring(job, approved, recipe, lambda: shift.finish(approved, recipe.serving))
+
+
+def abort(job: Job, version: str | None = None) -> None:
     """End the rollout that is under way, or undo one that was killed; see `twin rollout abort`."""
     model = job.recipe.model_name
     state = RolloutStates(job.settings).load(model)
     if baseline(state).serves_as(state):
         raise NothingToDo(f"no rollout of {model} is under way")
+    check_brought(state, version)
     brought = state.versions[-1].version
-    with holding(job, ends_others=True) as shift:
+    with holding(job, ends_others=True, ends_version=version) as shift:
         serving = shift.back_out(BadDataError(f"ended by hand (run {job.run_id})"))
         job.counts.written += 1
     job.result.ids.update(model=model, model_version=serving.version if serving else "")
@@ -117,11 +147,16 @@ def rollback_target(job: Job, to: str | None) -> ServedVersion:
         BadDataError: there is none.
     """
     model = job.recipe.model_name
+    state = RolloutStates(job.settings).load(model)
+    target = state.rollback_target
     if to is None:
-        target = RolloutStates(job.settings).load(model).rollback_target
         if target is None:
             raise BadDataError(f"{model}: no version served before this one; name one by --to")
         return target
+    # One that is known from serving is taken as it served, also while the registry is away.
+    for known in (target, *state.running):
+        if known is not None and known.version == to:
+            return known
     with Registry(job.settings) as registry:
         registered = registry.version(model, to)
     if registered is None:
@@ -129,8 +164,25 @@ def rollback_target(job: Job, to: str | None) -> ServedVersion:
     return served_version(registered, job.recipe)
 
 
-def switch(job: Job, shift: Shift, version: ServedVersion, recipe: Recipe) -> None:
+def approval_request(state: RolloutState) -> dict[str, str]:
+    """What a person is asked about a version that keeps its share: decision, and evidence."""
+    shares = ", ".join(f"version {each}: {share}%" for each, share in state.weights.items())
+    figures = state.progress.figures if state.progress else ()
+    lines = [f"- {line}" for line in figures] or ["- nothing was compared (serving.rollout)"]
+    return {"decision": AWAITS, "evidence": "\n".join([f"Traffic: {shares}.", "", *lines])}
+
+
+def switch(
+    job: Job, shift: Shift, version: ServedVersion, recipe: Recipe, *, asks: bool = True
+) -> None:
     """Make a version what serves, and tell the registry how that went.
+
+    Args:
+        job: that does so.
+        shift: of the version's model.
+        version: to serve.
+        recipe: that it serves by.
+        asks: whether a person is asked before it gets all the traffic, if the recipe says so.
 
     Raises:
         NothingToDo: it does already.
@@ -147,19 +199,43 @@ def switch(job: Job, shift: Shift, version: ServedVersion, recipe: Recipe) -> No
         if shift.is_serving(version):
             job.counts.skipped += 1
             raise NothingToDo(f"{name} is in service")
-        serving = shift.serving
-        try:
-            shift.to(version, recipe.serving)
-        except LostLeaseError:
-            raise
-        except BadDataError as error:
-            _note_outcome(job, version.version, f"failed: {error}")
-            restores = recipe.serving.rollout.failed_champion == "restore"
-            if restores and serving is not None and serving.version != version.version:
-                restore_champion(job, serving.version, failed=version.version)
-            raise
-    _note_outcome(job, version.version, "serving")
+        state = RolloutStates(job.settings).load(recipe.model_name)
+        if asks and state.awaits == version.version:
+            job.counts.skipped += 1
+            # Whoever was to ask may have been killed.
+            job.result.detail |= approval_request(state)
+            raise NothingToDo(f"{name} waits for a person's approval")
+        bring(job, version, recipe, lambda: shift.to(version, recipe.serving, asks=asks))
+
+
+def bring(job: Job, version: ServedVersion, recipe: Recipe, shift: Callable[[], bool]) -> None:
+    """Run what brings a version in, and tell the registry how that went.
+
+    Args:
+        job: that does so; learns of a version that has to be approved.
+        version: that is brought in.
+        recipe: that it serves by.
+        shift: brings it in; returns whether it serves all.
+
+    Raises:
+        BadDataError, TryAgainError: as `Shift.to`.
+    """
+    states = RolloutStates(job.settings)
+    serving = baseline(states.load(recipe.model_name)).serving
+    try:
+        settled = shift()
+    except LostLeaseError:
+        raise
+    except BadDataError as error:
+        _note_outcome(job, version.version, f"failed: {error}")
+        restores = recipe.serving.rollout.failed_champion == "restore"
+        if restores and serving is not None and serving.version != version.version:
+            restore_champion(job, serving.version, failed=version.version)
+        raise
     job.counts.written += 1
+    if not settled:
+        job.result.detail |= approval_request(states.load(recipe.model_name))
+    _note_outcome(job, version.version, "serving" if settled else "waits for approval")
 
 
 def restore_champion(job: Job, version: str, *, failed: str) -> None:

@@ -7,12 +7,12 @@ then made so, which is why a rollout that is killed is simply run again.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import structlog
 
-from twin.domain.answer import Answer
 from twin.domain.errors import BadDataError, TwinError
 from twin.domain.rollout import (
     ALL,
@@ -22,17 +22,19 @@ from twin.domain.rollout import (
     application_name,
 )
 from twin.recipes import ServingSection
-from twin.recipes.rollout import SmokeQuestion
 from twin.rollout.analysis import Measured
 from twin.rollout.endpoint import Endpoint
-from twin.rollout.evidence import Evidence, as_words, named
+from twin.rollout.evidence import Evidence, are_clear, as_words, named
 from twin.rollout.lease import LostLeaseError, Owner
+from twin.rollout.probing import check_smoke, check_version, check_weights
 from twin.rollout.transitions import (
+    awaiting,
     baseline,
     dark,
     event,
     mirrored,
     noted,
+    other_than,
     retired,
     settled,
     shares,
@@ -55,6 +57,8 @@ from twin.stores.serve_config import ROUTER, applications_of, render
 RETIRE_SECONDS = 150.0
 #: Figures are written down for whoever looks on, this often at most.
 FIGURES_SECONDS = 5.0
+
+WAITS = "waits for approval"
 
 Change = Callable[[RolloutState], RolloutState]
 
@@ -108,8 +112,10 @@ class Shift:
         wanted = {item.version: state.weights.get(item.version, 0) for item in state.running}
         return self._endpoint.weights(self.model) == wanted
 
-    def to(self, new: ServedVersion, serving: ServingSection) -> None:
-        """Make ``new`` what serves.
+    def to(self, new: ServedVersion, serving: ServingSection, *, asks: bool = True) -> bool:
+        """Make ``new`` what serves; returns False where it keeps a share until it is approved.
+
+        With ``asks`` a person has to approve it, if its recipe says so.
 
         Raises:
             BadDataError: it can't load, does not answer, answers worse than what serves, or a
@@ -119,19 +125,44 @@ class Shift:
         """
         before = self._owner.state()
         base = baseline(before)
-        try:
-            self._preflight(new)
+        with self._backing_out(new, base):
+            check_weights(open_files(self._settings), new)
             self._start_beside(new, serving)
             self._ask(application_name(self.model, new.version), new, serving)
-            self._shift(new, base, serving)
-            self._probe(self.model, new, serving)
+            evidence = self._evidence(new, other_than(base, new), serving)
+            self._shadow(new, evidence, serving)
+            *some, _ = shares(self._owner.state(), new, serving.traffic_steps)
+            for share in some:
+                if not self._hurried:
+                    self._give(new, share, evidence, serving)
+                self.advance(1)
+            asks = asks and serving.rollout.require_approval and not self._hurried
+            if asks and evidence.old is not None:
+                self._make_so(WAITS, new, lambda state: awaiting(state, new))
+                return False
+            self._give_all(new, evidence, serving)
+        self._retire(before, new, serving)
+        return True
+
+    def finish(self, new: ServedVersion, serving: ServingSection) -> bool:
+        """Give a version that was approved all the traffic; returns True, and raises, as `to`."""
+        before = self._owner.state()
+        with self._backing_out(new, baseline(before)):
+            self._give_all(new, self._evidence(new, None, serving), serving)
+        self._retire(before, new, serving)
+        return True
+
+    @contextmanager
+    def _backing_out(self, new: ServedVersion, base: RolloutState) -> Iterator[None]:
+        """Puts back what served, whatever goes wrong in its block."""
+        try:
+            yield
         except LostLeaseError:
             raise
         except BaseException as error:
             # Whatever it is, a signal or a defect of ours: traffic must not stay half moved.
             self._back_out(new, error)
             raise _with_outcome(error, self.model, new, base) from None
-        self._retire(before, new, serving)
 
     def back_out(self, reason: TwinError) -> ServedVersion | None:
         """Put back what was settled, after a rollout that is no more; returns what serves."""
@@ -155,22 +186,6 @@ class Shift:
         """Tell Serve anew what should run."""
         self._apply()
 
-    def _preflight(self, new: ServedVersion) -> None:
-        """What can be known before anything is started."""
-        files = open_files(self._settings)
-        places = [(new.weights_uri, new.weights_digest)]
-        if new.base_uri and new.base_digest:
-            places.append((new.base_uri, new.base_digest))
-        for uri, digest in places:
-            relative = files.relative(uri)
-            if not files.is_published(relative):
-                raise BadDataError(f"no weights at {uri}")
-            if files.published_digest(relative) != digest:
-                raise BadDataError(
-                    f"{uri} holds not the weights that were registered: run `twin training "
-                    "package` again"
-                )
-
     def _start_beside(self, new: ServedVersion, serving: ServingSection) -> None:
         self._make_so("starting", new, lambda state: dark(state, new))
         wait_for_applications(
@@ -188,32 +203,36 @@ class Shift:
         for smoke in serving.rollout.smoke:
             seconds = serving.answer_timeout_seconds
             answer = self._endpoint.ask_anything(name, smoke.question, seconds)
-            _check_version(name, answer, new)
-            _check_smoke(name, answer, smoke)
+            check_version(name, answer, new)
+            check_smoke(name, answer, smoke)
 
     def _probe(self, name: str, new: ServedVersion, serving: ServingSection) -> None:
         started = time.monotonic()
         answer = self._endpoint.ask(name, serving.probe_question, serving.answer_timeout_seconds)
-        _check_version(name, answer, new)
+        check_version(name, answer, new)
         seconds = round(time.monotonic() - started, 2)
         log.info("asked", model=name, seconds=seconds, sources=len(answer.sources))
         self.advance(1)
 
-    def _shift(self, new: ServedVersion, base: RolloutState, serving: ServingSection) -> None:
-        old = base.serving.version if base.serving else None
-        old = None if old == new.version else old
+    def _evidence(
+        self, new: ServedVersion, old: ServedVersion | None, serving: ServingSection
+    ) -> Evidence:
+        before = old.version if old else None
+        return Evidence(self._endpoint, self.model, new.version, before, serving.rollout.analysis)
+
+    def _shadow(self, new: ServedVersion, evidence: Evidence, serving: ServingSection) -> None:
+        """Have it asked what callers ask, for as long as the recipe says."""
         rollout = serving.rollout
-        evidence = Evidence(self._endpoint, self.model, new.version, old, rollout.analysis)
-        if old is not None and rollout.shadow_percent and rollout.shadow_seconds:
-            state = self._make_so(
-                "shadow", new, lambda state: mirrored(state, rollout.shadow_percent)
-            )
-            self._wait_for_weights(state)
-            self._watch(new, evidence, 0, rollout.shadow_seconds, patient=True)
-        for share in shares(self._owner.state(), new, serving.traffic_steps):
-            if not self._hurried or share == ALL:
-                self._give(new, share, evidence, serving)
-            self.advance(1)
+        if evidence.old is None or not (rollout.shadow_percent and rollout.shadow_seconds):
+            return
+        state = self._make_so("shadow", new, lambda state: mirrored(state, rollout.shadow_percent))
+        self._wait_for_weights(state)
+        self._watch(new, evidence, 0, rollout.shadow_seconds, patient=True)
+
+    def _give_all(self, new: ServedVersion, evidence: Evidence, serving: ServingSection) -> None:
+        self._give(new, ALL, evidence, serving)
+        self.advance(1)
+        self._probe(self.model, new, serving)
 
     def _give(
         self, new: ServedVersion, share: int, evidence: Evidence, serving: ServingSection
@@ -254,7 +273,7 @@ class Shift:
             if seconds >= at_least and (
                 not figures
                 or seconds >= at_most
-                or _are_clear(figures)
+                or are_clear(figures)
                 or not (patient or evidence.answers)
             ):
                 self._note_figures(figures)
@@ -333,9 +352,11 @@ class Shift:
         log.info("rollout", model=self.model, version=version.version, step=name)
         now = datetime.now(UTC)
         line = event(now, self._owner.run_id, name, version.version, message)
-        progress = Progress(version=version.version, step=name, since=now)
 
         def step(state: RolloutState) -> RolloutState:
+            # What waits for a person keeps the figures of the step before.
+            kept = state.progress.figures if state.progress and name == WAITS else ()
+            progress = Progress(version=version.version, step=name, since=now, figures=kept)
             return noted(change(state), line).model_copy(update={"progress": progress})
 
         state = self._owner.change(step)
@@ -359,29 +380,6 @@ class Shift:
 
     def _apply(self) -> None:
         self._deployments.apply(lambda: render(self._owner.states.all(), self._settings))
-
-
-def _are_clear(figures: Sequence[Measured]) -> bool:
-    """Whether what has come in is decided; a metric of which nothing comes in holds up nobody."""
-    seen = [figure for figure in figures if figure.pairs]
-    return bool(seen) and not named(seen, "undecided")
-
-
-def _check_version(name: str, answer: Answer, new: ServedVersion) -> None:
-    if answer.model_version != new.version:
-        raise BadDataError(f"{name} answered as version {answer.model_version}, not {new.version}")
-
-
-def _check_smoke(name: str, answer: Answer, smoke: SmokeQuestion) -> None:
-    asked = f"{name} was asked {smoke.question!r} (serving.rollout.smoke)"
-    if smoke.expect == "refusal":
-        if not answer.refused:
-            raise BadDataError(f"{asked} and should have refused: it answered")
-        return
-    if answer.refused or not answer.answer.strip():
-        raise BadDataError(f"{asked} and gave no answer")
-    if smoke.expect == "sources" and not any(each.supported for each in answer.sentences):
-        raise BadDataError(f"{asked}, and no source supports a sentence of its answer")
 
 
 def _with_outcome(

@@ -36,6 +36,7 @@ def standing(model: str, settings: Settings) -> dict[str, Any]:
         "warm_until": state.warm_until.isoformat() if state.warm_until else None,
         "rollout": state.progress.model_dump(mode="json") if under_way and state.progress else None,
         "wish": state.wish,
+        "awaits": state.awaits,
         "router": Endpoint(settings).weights(model),
         "history": history(state.history[-LINES:]),
     }
@@ -55,6 +56,8 @@ def table(found: dict[str, Any]) -> str:
         paused = "  PAUSED" if found["wish"] == "pause" else ""
         lines.append(f"  v{rollout['version']} at step {rollout['step']}{paused}")
         lines += [f"    {line}" for line in rollout["figures"]]
+    if found["awaits"]:
+        lines.append(f"  v{found['awaits']} waits for approval (twin rollout promote, or abort)")
     return "\n".join([*lines, *history_lines(found["history"])])
 
 

@@ -9,17 +9,18 @@ from twin.rollout.lease import is_free
 from twin.stores.rollout_states import RolloutStates
 
 
-def wish(states: RolloutStates, model: str, what: Wish) -> RolloutState:
+def wish(states: RolloutStates, model: str, what: Wish, version: str | None = None) -> RolloutState:
     """Leave a wish for the rollout that is under way; returns the state.
 
     ``pause`` keeps the weights as they are; ``promote`` goes to all the traffic without further
-    steps; ``abort`` puts the old weights back.
+    steps; ``abort`` puts the old weights back. With a ``version`` only if that is brought in.
 
     Raises:
         NothingToDo: none is under way, or the same was wished before.
     """
 
     def wished(state: RolloutState) -> RolloutState:
+        check_brought(state, version)
         if state.wish == what:
             raise NothingToDo(f"{model}: {what} has been asked for already")
         return state.model_copy(update={"wish": what})
@@ -51,6 +52,20 @@ def ask_to_end(states: RolloutStates, model: str) -> None:
         return state
 
     states.change(model, ended)
+
+
+def check_brought(state: RolloutState, version: str | None) -> None:
+    """See to it that ``version`` is the one that is being brought in; None: any.
+
+    Raises:
+        NothingToDo: it is not, or not any more.
+    """
+    last = state.versions[-1].version if state.versions else "none"
+    brought = state.progress.version if state.progress else last
+    if version not in (None, brought):
+        raise NothingToDo(
+            f"version {version} of {state.model} is not being brought in: version {brought} is"
+        )
 
 
 def is_under_way(state: RolloutState) -> bool:

@@ -1,7 +1,8 @@
 """The states that a rollout goes through. Pure: each function gives the next state.
 
     settled (v7: 100) → dark (v7: 100, v8 runs) → mirrored (v8 is asked too) → shifted (v7: 90,
-    v8: 10) … → settled (v8: 100, v7 warm) → retired (v8 alone)
+    v8: 10) … → awaiting (as before, where a person is asked) → settled (v8: 100, v7 warm) →
+    retired (v8 alone)
 
 and from anywhere back to the baseline, where what served before serves alone.
 """
@@ -10,6 +11,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from twin.domain.rollout import ALL, MAX_EVENTS, RolloutEvent, RolloutState, ServedVersion
+
+#: Of a state in which no other version is brought in.
+ALONE = {"shadow": 0, "awaits": None}
 
 
 def baseline(state: RolloutState) -> RolloutState:
@@ -20,9 +24,9 @@ def baseline(state: RolloutState) -> RolloutState:
     first rollout it is nothing.
     """
     if not (state.versions and state.weights):
-        return state.model_copy(update={"versions": (), "weights": {}, "shadow": 0})
+        return state.model_copy(update={"versions": (), "weights": {}, **ALONE})
     first = state.versions[0]
-    update = {"versions": (first,), "weights": {first.version: ALL}, "shadow": 0}
+    update = {"versions": (first,), "weights": {first.version: ALL}, **ALONE}
     return state.model_copy(update=update)
 
 
@@ -33,7 +37,7 @@ def dark(state: RolloutState, new: ServedVersion) -> RolloutState:
     replaces the replicas one after the other. One that is still warm goes on running.
     """
     base = baseline(state)
-    before = _before(base, new)
+    before = other_than(base, new)
     return base.model_copy(update={"versions": (before, new) if before else (new,)})
 
 
@@ -44,16 +48,21 @@ def mirrored(state: RolloutState, percent: int) -> RolloutState:
 
 def shares(state: RolloutState, new: ServedVersion, steps: Sequence[int]) -> Sequence[int]:
     """The shares that ``new`` goes by, once it is `dark`: all if there is nobody to share with."""
-    return steps if _before(state, new) else (ALL,)
+    return steps if other_than(state, new) else (ALL,)
 
 
 def shifted(state: RolloutState, new: ServedVersion, share: int) -> RolloutState:
     """``new`` takes ``share`` percent of the traffic, the one before it the rest."""
-    before = _before(state, new)
+    before = other_than(state, new)
     if before is None:
-        return state.model_copy(update={"weights": {new.version: ALL}, "shadow": 0})
+        return state.model_copy(update={"weights": {new.version: ALL}, **ALONE})
     weights = {before.version: ALL - share, new.version: share}
-    return state.model_copy(update={"weights": weights, "shadow": 0})
+    return state.model_copy(update={"weights": weights, **ALONE})
+
+
+def awaiting(state: RolloutState, new: ServedVersion) -> RolloutState:
+    """``new`` keeps its share until a person has approved it."""
+    return state.model_copy(update={"awaits": new.version})
 
 
 def settled(
@@ -63,10 +72,8 @@ def settled(
 
     It runs on for ``warm_seconds``, without traffic.
     """
-    after = state.model_copy(
-        update={"versions": (new,), "weights": {new.version: ALL}, "shadow": 0}
-    )
-    before = _before(state, new)
+    after = state.model_copy(update={"versions": (new,), "weights": {new.version: ALL}, **ALONE})
+    before = other_than(state, new)
     if before is None:
         return after
     warm = {"warm": before, "warm_until": now + timedelta(seconds=warm_seconds)}
@@ -91,6 +98,6 @@ def event(now: datetime, run_id: str, name: str, version: str, message: str = ""
     return RolloutEvent(time=now, run_id=run_id, event=name, version=version, message=message)
 
 
-def _before(state: RolloutState, new: ServedVersion) -> ServedVersion | None:
+def other_than(state: RolloutState, new: ServedVersion) -> ServedVersion | None:
     """The settled version, unless that is ``new``."""
     return next((item for item in state.versions[:1] if item.version != new.version), None)

@@ -1,0 +1,62 @@
+"""Airflow's page reads states by classes of its own: they understand what a rollout writes."""
+
+from datetime import UTC, datetime, timedelta
+
+from include.twin_page.state import RolloutState as Shown
+from twin.domain.rollout import Lease, Progress, RolloutEvent, RolloutState, ServedVersion
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def served(number: str) -> ServedVersion:
+    return ServedVersion(
+        version=number, weights_uri=f"s3://b/{number}", weights_digest="d", recipe={"name": "a"}
+    )
+
+
+def shown(state: RolloutState) -> Shown:
+    return Shown.model_validate_json(state.model_dump_json())
+
+
+def test_every_field_that_the_page_shows_is_one_that_a_rollout_writes():
+    assert set(Shown.model_fields) <= set(RolloutState.model_fields)
+    for mine, theirs in (("progress", Progress), ("lease", Lease), ("history", RolloutEvent)):
+        kind = Shown.model_fields[mine].annotation
+        (model,) = [each for each in kind.__args__ if hasattr(each, "model_fields")]
+        assert set(model.model_fields) <= set(theirs.model_fields), mine
+
+
+def test_a_state_in_the_middle_of_a_rollout():
+    state = RolloutState(
+        model="twin-a",
+        generation=5,
+        versions=(served("2"), served("3")),
+        weights={"2": 75, "3": 25},
+        previous=served("1"),
+        warm=served("1"),
+        warm_until=NOW + timedelta(hours=1),
+        lease=Lease(token="t", run_id="r", place="p", pid=1, expires=NOW + timedelta(seconds=30)),
+        progress=Progress(version="3", step="25%", since=NOW, figures=("errors: passed",)),
+        history=(RolloutEvent(time=NOW, run_id="r", event="25%", version="3"),),
+    )
+    page = shown(state)
+    assert [(row.version, row.share, row.role) for row in page.rows()] == [
+        ("2", 75, "serves"),
+        ("3", 25, "is brought in"),
+        ("1", 0, "kept warm"),
+    ]
+    assert page.actions(NOW) == {"pause": "3", "abort": "3"}
+    # The lease ends at its moment, as `twin.rollout.lease.is_free` has it.
+    assert page.actions(NOW + timedelta(seconds=30)) == {"abort": "3"}
+    assert page.progress is not None
+    assert page.progress.figures == ("errors: passed",)
+
+
+def test_a_settled_state_goes_back_to_where_a_rollback_goes():
+    state = RolloutState(
+        model="twin-a", versions=(served("2"),), weights={"2": 100}, previous=served("1")
+    )
+    target = state.rollback_target
+    assert target is not None
+    assert shown(state).actions(NOW) == {"rollback": target.version}
+    assert shown(RolloutState(model="twin-a")).actions(NOW) == {}
