@@ -11,7 +11,9 @@ from twin.recipes.section import Fraction, Section
 class LoraSection(Section):
     """Size and place of the adapter."""
 
-    rank: PositiveInt = 16
+    rank: int = Field(
+        default=16, ge=1, le=1024, description="beyond 256 it is hardly smaller than all weights"
+    )
     alpha: PositiveInt = 32
     dropout: Fraction = 0.0
 
@@ -33,7 +35,7 @@ class StepsSection(Section):
 
     epochs: float = Field(default=1.0, gt=0)
     max_steps: int = Field(default=-1, ge=-1, description="-1: by epochs")
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, lt=1)
     batch_size: PositiveInt
     gradient_accumulation: PositiveInt = Field(
         default=1, description="batches whose gradients are added up to one step"
@@ -79,7 +81,7 @@ class PretrainingSection(StepsSection):
         description="0: none. It pays with much text and a base that knows little of its kind; "
         "with a few articles, fine-tuning alone learns the manner",
     )
-    learning_rate: float = Field(default=2e-4, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     batch_size: PositiveInt = 4
     warmup_share: Fraction = 0.05
 
@@ -87,7 +89,7 @@ class PretrainingSection(StepsSection):
 class SftSection(StepsSection):
     """Supervised fine-tuning."""
 
-    learning_rate: float = Field(default=2e-4, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     batch_size: PositiveInt = 4
     warmup_share: Fraction = 0.05
     group_by_length: bool = Field(
@@ -162,7 +164,7 @@ class DpoSection(StepsSection):
         "batch_size counts texts, two at least; orpo: learns the chosen text too and needs no "
         "reference (arXiv:2403.07691), but all logits at once",
     )
-    learning_rate: float = Field(default=5e-6, gt=0)
+    learning_rate: float = Field(default=5e-6, gt=0, lt=1)
     batch_size: PositiveInt = 2
     beta: float = Field(
         default=0.1,

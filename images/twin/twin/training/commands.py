@@ -15,10 +15,35 @@ SetOption = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="A value for this training instead of the recipe's, as in training.sft.max_steps=12; "
-        "several with commas or several times, the same for all four steps. Such a version is a "
+        "several with commas or several times, the same for all steps. Such a version is a "
         "trial: it is measured, and promoted by hand only.",
     ),
 ]
+
+
+@app.command()
+def check(
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Check recipe, samples and base model of a training in seconds, without a GPU.
+
+    Reads the recipe with the values of --set, the newest samples and which base model is meant.
+    Writes nothing but the result. Ends with 65 and what to change if it can't be trained so.
+    """
+    from twin.stores.champion_prompt import by_champion_prompt
+    from twin.training.check import run_check
+
+    run_job(
+        "training check",
+        by_champion_prompt(run_check),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Any
 
 from twin.job import Job
 from twin.models.gpus import is_first
+from twin.stores.registry import TRIAL
 from twin.stores.tracking import TrackingRun, tracking_run
 from twin.training.plan import TrainingPlan
 
@@ -40,6 +41,8 @@ class SilentRun(TrackingRun):
 def training_run(job: Job, plan: TrainingPlan, stage: str, key: str) -> Iterator[TrackingRun]:
     """The tracking run of a stage of training, noted in the job's result.
 
+    Values of the run's own are its tag `TRIAL`.
+
     Raises:
         TryAgainError: as `tracking_run`.
     """
@@ -47,7 +50,12 @@ def training_run(job: Job, plan: TrainingPlan, stage: str, key: str) -> Iterator
         yield SilentRun()
         return
     version = plan.manifest.version
-    tags: dict[str, Any] = {"dataset_version": version, "stage": stage, "run_id": job.run_id}
+    tags: dict[str, Any] = {
+        "dataset_version": version,
+        "stage": stage,
+        "run_id": job.run_id,
+        **({TRIAL: ", ".join(job.changes)} if job.changes else {}),
+    }
     with tracking_run(
         job.settings,
         experiment=job.recipe.name,
