@@ -1,9 +1,12 @@
 """`twin training check`: what can't be trained is refused before a GPU is asked for."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.forked_twin import run_twin
+from tests.twin import corpora
 from twin.domain.errors import BadDataError
 from twin.domain.result import JobResult
 from twin.job import Job
@@ -62,3 +65,13 @@ def test_a_bad_value_is_bad_data_in_a_line_that_says_what_to_do(world, change, w
 
 def test_the_largest_rank_and_learning_rates_are_taken(world):
     assert check(world, "training.lora.rank=1024", "training.sft.learning_rate=0.99")
+
+
+def test_the_command_ends_with_65_and_one_line(settings, tiny, tmp_path):
+    settings = settings.model_copy(update={"recipes": tmp_path / "recipes"})
+    corpora.write_recipe(settings.recipes, tiny)
+    command = ["training", "check", "--recipe", "ann", "--set", "training.lora.rank=0"]
+    done = run_twin(*command, env={**os.environ, **corpora.environment(settings)})
+    assert done.returncode == 65
+    assert done.stderr.splitlines()[-1].startswith("twin training check: error: ")
+    assert "training.lora.rank = 0" in done.stderr.splitlines()[-1]
