@@ -40,6 +40,7 @@ from twin.recipes.sources import (
 )
 from twin.recipes.teacher import TeacherSection
 from twin.recipes.training import (
+    ChoicesSection,
     DpoSection,
     LoraSection,
     PairsSection,
@@ -53,6 +54,7 @@ __all__ = [
     "AuthorSection",
     "BoilerplateSection",
     "BucketSource",
+    "ChoicesSection",
     "ChunkingSection",
     "CrawlSection",
     "DatasetsSection",

@@ -1,5 +1,6 @@
 """Commands of `twin training`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -151,5 +152,39 @@ def package(
         recipe=recipe,
         run_id=run_id,
         result=result if is_first() else None,
+        changes=changes or (),
+    )
+
+
+@app.command()
+def sweep(
+    recipe: RecipeOption,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="Of the sweep, earlier attempts' included.")
+    ] = 20,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="File for the best values, as a fragment of a recipe."),
+    ] = None,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Search better values of fine-tuning by its validation loss.
+
+    Tries values of the recipe's training.sweep.space by Optuna, each as a run below the sweep's
+    run in MLflow; those that do worse than the median are ended early. Writes Optuna's journal and
+    best.yaml to training/RECIPE/sweeps/KEY in the file store. A killed sweep goes on with the
+    trial that it was at; one that has ended is extended by a larger --trials.
+    """
+    from twin.stores.champion_prompt import by_champion_prompt
+    from twin.training.sweep import run_sweep
+
+    run_job(
+        "training sweep",
+        by_champion_prompt(lambda job: run_sweep(job, trials, output)),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
         changes=changes or (),
     )

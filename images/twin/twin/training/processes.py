@@ -6,6 +6,7 @@ result; of the others nobody hears.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from twin.job import Job
@@ -28,6 +29,12 @@ class SilentRun(TrackingRun):
         """Nothing."""
 
     def log_text(self, text: str, path: str) -> None:
+        """Nothing."""
+
+    def log_table(self, table: str, path: str) -> None:
+        """Nothing."""
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Nothing."""
 
     def log_dataset(self, name: str, digest: str, uri: str, context: str) -> None:
