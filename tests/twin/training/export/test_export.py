@@ -79,6 +79,11 @@ def test_a_version_becomes_a_folder_that_runs_elsewhere(packaged, tmp_path, is_k
     again = export(packaged, folder, index=False, measured=False)
     assert again.detail == {}
     assert not (folder / "index.jsonl").exists(), "of an older export nothing is left"
+    with Registry(packaged.settings) as registry:
+        registry.promote("twin-ann", packaged.version)
+    packaged.version, champion = None, packaged.version
+    result = export(packaged, tmp_path / "champion", index=False, measured=False)
+    assert result.ids["model_version"] == champion
 
 
 def test_what_is_no_export_is_not_written_over(packaged, tmp_path):
@@ -93,11 +98,3 @@ def test_what_is_no_export_is_not_written_over(packaged, tmp_path):
     with pytest.raises(BadDataError, match="has no version 999999"):
         export(packaged, tmp_path / "new")
     assert not (tmp_path / "new").exists()
-
-
-def test_the_champion_is_exported_unless_another_version_is_named(packaged, tmp_path):
-    with Registry(packaged.settings) as registry:
-        registry.promote("twin-ann", packaged.version)
-    packaged.version, champion = None, packaged.version
-    result = export(packaged, tmp_path / "new", index=False, measured=False)
-    assert result.ids["model_version"] == champion

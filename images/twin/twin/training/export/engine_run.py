@@ -9,7 +9,6 @@ each, since memory that one model took is not given back before the next.
 import json
 import resource
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +26,19 @@ def measure(file: Path, threads: int) -> dict[str, float]:
         [ids] = server.tokenize(["The quick brown fox jumps over the lazy dog. " * 60])
         ids = ids[:PROMPT_TOKENS]
         _write(server, ids[:8], 4)
-        began, times = time.perf_counter(), _write(server, ids, WRITTEN_TOKENS)
+        timings = _write(server, ids, WRITTEN_TOKENS)
     finally:
         server.close()
-    first, last = times[0], times[-1]
     return {
-        "prompt_tokens_per_second": len(ids) / (first - began),
-        "tokens_per_second": (len(times) - 1) / (last - first),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB,
+        "prompt_tokens_per_second": timings["prompt_per_second"],
+        "tokens_per_second": timings["predicted_per_second"],
+        "peak_memory_bytes": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB),
     }
 
 
-def _write(server: LlamaServer, prompt: list[int], tokens: int) -> list[float]:
-    """When each token came."""
-    times: list[float] = []
-
-    def take(event: dict[str, Any]) -> bool:
-        if event.get("tokens") or event.get("content"):
-            times.append(time.perf_counter())
-        return False
-
+def _write(server: LlamaServer, prompt: list[int], tokens: int) -> dict[str, float]:
+    """llama.cpp's own timings of one answer, which is the likeliest and never ends early."""
+    events: list[dict[str, Any]] = []
     server.complete(
         {
             "prompt": prompt,
@@ -56,11 +48,15 @@ def _write(server: LlamaServer, prompt: list[int], tokens: int) -> list[float]:
             "cache_prompt": False,
             "samplers": ["top_k"],
             "top_k": 1,
-            "return_tokens": True,
+            "timings_per_token": True,
         },
-        take,
+        lambda event: bool(events.append(event)),  # type: ignore[func-returns-value]
     )
-    return times
+    last = events[-1]
+    if "timings" not in last:
+        raise SystemExit(f"llama.cpp: {last.get('message', last)}")
+    timings: dict[str, float] = last["timings"]
+    return timings
 
 
 if __name__ == "__main__":
