@@ -209,7 +209,9 @@ class _Sweep:
 
         training = self._job.recipe.training.with_values(values)
         recipe = self._job.recipe.model_copy(update={"training": training})
-        job = replace(self._job, recipe=recipe)
+        # With a result of its own: what one trial leaves out says nothing of the sweep.
+        own = self._job.result.model_copy(deep=True, update={"detail": {}})
+        job = replace(self._job, recipe=recipe, result=own)
         scratch = self._scratch / f"trial-{trial.number}"
         scratch.mkdir()
         plan = replace(self._plan, sft=folder)
@@ -244,6 +246,8 @@ class _Sweep:
                 loss = validation_loss(fitted.trainer)
                 run.log_metrics({"validation_loss": loss}, fitted.trainer.state.global_step)
                 del fitted
+        if "resumed_from" in own.detail:
+            self._job.result.detail["resumed_from"] = own.detail["resumed_from"]
         gc.collect()  # before the next model is loaded
         if pruned:
             raise optuna.TrialPruned

@@ -82,7 +82,7 @@ def measure_products(
         with tempfile.TemporaryDirectory(prefix="product-") as scratch:
             folder = Path(scratch) / "weights"
             convert_gguf(file, folder)
-            for part in _words_of(weights):
+            for part in _not_weights(weights):
                 (folder / part.name).write_bytes(part.read_bytes())
             after = _score(folder, samples, recipe, settings)
         worse, margin = _worse(before, after, [sample.document_id for sample in samples])
@@ -91,9 +91,9 @@ def measure_products(
     return made
 
 
-def _words_of(folder: Path) -> list[Path]:
-    """Files by which a model reads and writes text, which a file's own need not be like."""
-    patterns = ("tokenizer*", "special_tokens_map.json", "chat_template.jinja", "vocab*", "merges*")
+def _not_weights(folder: Path) -> list[Path]:
+    """Configuration and words: of a file they are a reader's guess, and these are known."""
+    patterns = ("*config.json", "tokenizer*", "special_tokens_map.json", "chat_template.jinja")
     return [path for pattern in patterns for path in folder.glob(pattern)]
 
 
