@@ -88,7 +88,7 @@ def test_a_sweep_names_the_values_of_the_lowest_validation_loss(swept, tmp_path)
     )
     rows = json.loads(Path(path).read_text())["data"]
     assert [row[0] for row in rows] == [0, 1, 2, 3]
-    assert len({row[3] for row in rows}) == 4, "a sweep that goes on draws other values"
+    assert len({tuple(row[3:]) for row in rows}) == 4, "a sweep that goes on draws other values"
 
 
 def test_a_sweep_killed_in_a_trial_goes_on_with_it(swept, is_killed):
