@@ -49,6 +49,7 @@ JOBS = {
     "datasets feedback",
     "datasets make",
     "datasets prepare",
+    "training check",
     "training sft",
     "training pairs",
     "training dpo",

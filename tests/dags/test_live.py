@@ -27,6 +27,7 @@ JOBS = [
     "crawl run",
     "features build",
     "datasets make",
+    "training check",
     "training sft",
     "training pairs",
     "training dpo",

@@ -1,10 +1,10 @@
 """The field of a form that gives one run of training, or of samples, its own values."""
 
+import itertools
 import json
 import re
 from typing import Any
 
-import jinja2
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, TriggerRule
@@ -12,6 +12,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import ParamValidationError
 
 from include.jobs import JobOperator
+from include.pipelines import GPU_POOL
 from include.recipe_files import SCHEMA
 from include.sample_form import (
     AS_IN_RECIPE,
@@ -21,9 +22,10 @@ from include.sample_form import (
     VALUES,
     shards_of,
 )
+from include.training_form import KEYS, MAX_RANK, METHODS
 from tests.airflow_environment import ROOT
 
-STEPS = ("sft", "pairs", "dpo", "package")
+STEPS = ("check", "sft", "pairs", "dpo", "package")
 
 
 @pytest.fixture(scope="module")
@@ -31,25 +33,89 @@ def training() -> DAG:
     return DagBag(ROOT / "dags" / "training.py").dags["training"]
 
 
-def options(dag: DAG, value: str | None) -> list[list[str]]:
-    """What each of the steps is told, besides the recipe."""
+def options(dag: DAG, **params: Any) -> list[list[str]]:
+    """What each of the steps is told, besides the recipe, as Airflow renders it."""
     steps = [task for task in dag.tasks if isinstance(task, JobOperator)]
     assert [task.job for task in steps] == [f"training {step}" for step in STEPS]
-    template = jinja2.Environment()
+    given = {**dag.params.dump(), **params}
+    template, macros = dag.get_template_env(), dag.user_defined_macros
     return [
         [
             text
             for option in task.options
-            if (text := template.from_string(option).render(params={"set": value}))
+            if (text := template.from_string(option).render(params=given, **macros))
         ]
         for task in steps
     ]
 
 
-def test_all_steps_are_told_the_same(training: DAG) -> None:
-    value = "training.sft.max_steps=12,training.dpo.enabled=false"
-    assert options(training, value) == [[f"--set={value}"]] * len(STEPS)
-    assert options(training, None) == [[]] * len(STEPS), "a run that an asset sets off has none"
+@pytest.mark.parametrize(
+    ("params", "values"),
+    [
+        ({"steps": 12}, "training.sft.max_steps=12"),
+        ({"learning_rate": 2e-5}, "training.sft.learning_rate=2e-05"),
+        ({"rank": 8}, "training.lora.rank=8"),
+        ({"base_model": "owner/model@v1"}, "training.base_model=owner/model@v1"),
+        ({"method": "dora"}, "training.method=dora"),
+        ({"set": " training.seed=12, training.dpo.enabled=false"},
+         "training.seed=12, training.dpo.enabled=false"),
+        (
+            {"steps": 3, "rank": 8, "method": "full", "set": "training.seed=2"},
+            "training.sft.max_steps=3,training.lora.rank=8,training.method=full,training.seed=2",
+        ),
+    ],
+)  # fmt: skip
+def test_all_steps_are_told_the_same(training: DAG, params: dict, values: str) -> None:
+    assert options(training, **params) == [[f"--set={values}"]] * len(STEPS)
+
+
+def test_a_run_that_an_asset_sets_off_trains_as_the_recipe_says(training: DAG) -> None:
+    assert options(training) == [[]] * len(STEPS)
+
+
+def test_the_recipe_reads_what_the_form_writes(training: DAG) -> None:
+    """By the schema that its values are checked by."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))["$defs"]
+    for field, key in KEYS.items():
+        section, name = key.rpartition(".")[::2]
+        part = {"training": "Training", "training.sft": "Sft", "training.lora": "Lora"}[section]
+        described = schema[f"{part}Section"]["properties"][name]
+        asked = training.params.get_param(field).schema
+        for limit in ("exclusiveMinimum", "exclusiveMaximum", "maximum"):
+            assert described.get(limit) == asked.get(limit), (key, limit)
+        assert described["type"] in asked["type"]
+    assert schema["TrainingSection"]["properties"]["method"]["enum"] == list(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("steps", (None, 1), (0, "5", 1.5)),
+        ("learning_rate", (None, 1e-7, 0.999), (0, 1, "1e-4")),
+        ("rank", (None, 1, MAX_RANK), (0, MAX_RANK + 1, "8")),
+        ("base_model", (None, "gemma3-270m"), ("", "two words", "a,training.seed=1")),
+        ("method", (AS_IN_RECIPE, *METHODS), (None, "other")),
+    ],
+)
+def test_the_form_of_training_refuses_what_is_none(
+    training: DAG, name: str, good: tuple, bad: tuple
+) -> None:
+    param = training.params.get_param(name)
+    for value in good:
+        assert param.resolve(value) == value
+    for value in bad:
+        with pytest.raises(ParamValidationError):
+            param.resolve(value)
+
+
+def test_a_gpu_is_asked_for_after_the_check_and_by_the_pool_alone(training: DAG) -> None:
+    check, *steps = [training.get_task(f"one_model.{step}") for step in STEPS]
+    assert (check.profile, check.pool) == ("cpu", "default_pool")
+    assert {(step.profile, step.pool) for step in steps} == {("gpu-1", GPU_POOL)}
+    assert all(task.deferrable for task in (check, *steps))
+    for before, after in itertools.pairwise((check, *steps)):
+        assert after.upstream_task_ids - {"which_recipes"} == {before.task_id}
+        assert after.trigger_rule == TriggerRule.NONE_FAILED
 
 
 def test_the_form_refuses_what_is_no_assignment(training: DAG) -> None:

@@ -43,6 +43,8 @@ LEFT_OUT = {
     ("docs/pages/how-to/check-samples.md", "read -rs TWIN_HUB_TOKEN"),
     ("docs/pages/how-to/check-samples.md", "twin datasets prepare"),
     ("docs/pages/how-to/train.md", ".venvs/jobs/bin/twin training sft"),
+    ("docs/pages/how-to/train.md", ".venvs/jobs/bin/twin training sweep"),
+    ("docs/pages/how-to/export.md", ".venvs/jobs/bin/twin export"),
     ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin models fetch"),
     ("docs/pages/how-to/promote-and-roll-back.md", ".venvs/jobs/bin/twin evaluation pairs"),
     ("docs/pages/how-to/promote-and-roll-back.md", ".venvs/jobs/bin/twin evaluation preference"),

@@ -187,6 +187,13 @@ class Settings(BaseSettings):
     """GPUs that this job was given: training stops where it sees fewer, and runs a process on each
     of several. The profiles of GPU pods set it; unset means whatever is there, and one process."""
 
+    gpu_price_per_hour: float | None = Field(default=None, gt=0)
+    """Price of a GPU for an hour (of the machine, where a job has none), in any currency: runs of
+    training then say what they have cost so far."""
+    gpu_tflops: float | None = Field(default=None, gt=0)
+    """Peak of one GPU in dense bf16, in TFLOPS, by which MFU is reckoned; unset means what is known
+    of a GPU by its name, and no MFU on processors."""
+
     code_version: str = Field(default_factory=checkout_version)
     """Git commit or image digest of this code, recorded with every model; unset means what
     ``git describe`` says of the checkout, and "unknown" outside of one."""

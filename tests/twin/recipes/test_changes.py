@@ -55,6 +55,7 @@ def test_the_order_of_assignments_says_nothing() -> None:
         ("training.sft.max_steps=-2", "greater than or equal to -1"),
         ("training.sft.max_steps=[", "not YAML"),
         ("training.sft=1,training.sft.max_steps=3", "should be a valid dictionary"),
+        ("training.seed=1,training.seed=2", "training.seed has another value too, give one"),
     ],
 )
 def test_a_wrong_assignment_is_refused_in_words(
@@ -76,6 +77,11 @@ def test_a_stage_has_values_of_its_own_section_only(recipes: Path) -> None:
     assert knobs.teacher.model == "gemma3-270m"
     with pytest.raises(BadDataError, match="a key of the section datasets"):
         load_recipe("ada", recipes, changes=["training.seed=3"], stage="datasets")
+
+
+def test_the_same_twice_is_once() -> None:
+    assert split_assignments(["training.seed=1", "training.seed=1"]) == ["training.seed=1"]
+    assert parse_changes(["training.seed=1", "training.seed= 1"]) == {"training": {"seed": 1}}
 
 
 def test_nothing_set_changes_nothing() -> None:

@@ -1,8 +1,11 @@
 """One world for all tests of training: samples of an author, a tiny base model, a live MLflow."""
 
+import os
+import signal
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from tests import tiny_model
 from tests.twin import corpora
@@ -74,3 +77,38 @@ def world(settings, tiny, tmp_path, mlflow_url):
     made = World(settings, recipe)
     made.run(make_samples)
     return made
+
+
+@pytest.fixture
+def is_killed(monkeypatch):
+    """Run a job in a process that SIGKILL ends before the n-th call of any of some functions.
+
+    Returns whether it came so far.
+    """
+
+    def run(job, functions, call):
+        left = iter(range(call))
+
+        def counted(real):
+            def count(*arguments, **named):
+                if next(left, None) is None:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*arguments, **named)
+
+            return count
+
+        if (child := os.fork()) == 0:
+            torch.set_num_threads(1)  # a pool of threads does not outlive a fork
+            for owner, name in functions:
+                monkeypatch.setattr(owner, name, counted(getattr(owner, name)))
+            code = 1
+            try:
+                job()
+                code = 0
+            finally:  # never goes on as a second run of the tests
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, "the job failed by itself"
+        return os.WIFSIGNALED(status)
+
+    return run

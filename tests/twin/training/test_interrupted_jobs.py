@@ -144,6 +144,32 @@ def test_what_the_trainer_ran_with_is_an_artifact_of_its_run(world):
     assert {f"sft.{name}" for name in type(sft).model_fields} <= run.data.params.keys()
 
 
+def test_a_run_shows_its_curves_its_texts_its_machine_and_its_price(world):
+    world.settings = world.settings.model_copy(
+        update={"gpu_price_per_hour": 3600.0, "gpu_tflops": 1.0}
+    )
+    result = world.run(run_sft)
+    client = mlflow.MlflowClient(world.settings.mlflow_tracking_uri)
+    run = client.get_run(result.ids["mlflow_run"])
+    artifacts = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    assert {"curves.png", "generations.json", "trainer-arguments.json"} <= artifacts
+    [table] = json.loads(run.data.tags["mlflow.loggedArtifacts"])
+    assert table == {"path": "generations.json", "type": "table"}
+    uri = world.settings.mlflow_tracking_uri
+    path = mlflow.artifacts.download_artifacts(
+        run_id=run.info.run_id, artifact_path="generations.json", tracking_uri=uri
+    )
+    rows = json.loads(Path(path).read_text())["data"]
+    assert [row[0] for row in rows] == [2, 2, 4, 4, 6, 6]
+    metrics = run.data.metrics
+    assert {"grad_norm", "learning_rate", "tokens_per_second", "memory_gib"} <= set(metrics)
+    assert 0 < metrics["mfu"] < 1
+    assert metrics["system/cpu_utilization_percentage"] >= 0
+    # A unit of money a second.
+    assert metrics["cost"] == pytest.approx(metrics["train_seconds"])
+    assert result.detail["cost"] == pytest.approx(metrics["cost"], abs=1e-3)
+
+
 def test_held_out_pairs_are_made_and_measured(world):
     pairs_section = world.recipe.training.dpo.pairs.model_copy(update={"max_held_out": 6})
     dpo = world.recipe.training.dpo.model_copy(

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import mlflow
+
 from twin.domain.result import JobResult
 from twin.job import Job
 from twin.recipes import load_recipe
@@ -22,7 +24,12 @@ def trial(world, body) -> JobResult:
 
 
 def test_a_trial_is_trained_beside_the_recipes_own_and_names_what_differs(world):
-    assert trial(world, run_sft).detail["steps"] == 2
+    trained = trial(world, run_sft)
+    assert trained.detail["steps"] == 2
+    client = mlflow.MlflowClient(world.settings.mlflow_tracking_uri)
+    run = client.get_run(trained.ids["mlflow_run"]).data
+    assert run.tags[TRIAL] == ", ".join(CHANGES)
+    assert run.params["sft.max_steps"] == "2"
     assert "passed on" in trial(world, run_dpo).detail["dpo"]
     packaged = trial(world, run_package)
     with Registry(world.settings) as registry:

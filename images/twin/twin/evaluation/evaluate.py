@@ -38,7 +38,7 @@ from twin.stores.sample_sets import SampleSets
 from twin.stores.tracking import TrackingRun, tracking_run
 
 #: Tags of a version that explain it, as far as they are there.
-LINEAGE = ("base_model", "base_digest", "dataset_version", "recipe_digest", "code_version")
+LINEAGE = ("base_model", "base_digest", "dataset_version", "recipe_digest", "code_version", TRIAL)
 
 
 def evaluate(job: Job, *, again: bool = False) -> None:

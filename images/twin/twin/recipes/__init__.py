@@ -41,6 +41,7 @@ from twin.recipes.sources import (
 )
 from twin.recipes.teacher import TeacherSection
 from twin.recipes.training import (
+    ChoicesSection,
     DpoSection,
     LoraSection,
     PairsSection,
@@ -54,6 +55,7 @@ __all__ = [
     "AuthorSection",
     "BoilerplateSection",
     "BucketSource",
+    "ChoicesSection",
     "ChunkingSection",
     "CrawlSection",
     "DatasetsSection",

@@ -20,7 +20,8 @@ def parse_changes(assignments: Sequence[str], stage: str = TRAINING) -> dict[str
         stage: whose section they are of.
 
     Raises:
-        BadDataError: one is no assignment, or to a key outside of the stage's section.
+        BadDataError: one is no assignment, is to a key outside of the stage's section, or gives a
+            key another value than one before it.
     """
     changes: dict[str, Any] = {}
     for assignment in split_assignments(assignments):
@@ -34,14 +35,17 @@ def parse_changes(assignments: Sequence[str], stage: str = TRAINING) -> dict[str
         place = changes
         for section in sections:  # sorted, what is within a section comes before a value of its own
             place = place.setdefault(section, {})
-        place[last] = _value(assignment, value)
+        read = _value(assignment, value)
+        if not isinstance(place.get(last, read), dict) and place.get(last, read) != read:
+            raise BadDataError(f"--set {assignment}: {key.strip()} has another value too, give one")
+        place[last] = read
     return changes
 
 
 def split_assignments(assignments: Sequence[str]) -> list[str]:
-    """The single assignments, sorted: the same changes are the same list."""
+    """The single assignments, each once, sorted: the same changes are the same list."""
     parts = (part.strip() for text in assignments for part in text.split(","))
-    return sorted(part for part in parts if part)
+    return sorted({part for part in parts if part})
 
 
 def _value(assignment: str, text: str) -> Any:

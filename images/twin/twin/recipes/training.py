@@ -1,6 +1,7 @@
 """Sections of a recipe: how the base model becomes the twin."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -11,7 +12,9 @@ from twin.recipes.section import Fraction, Section
 class LoraSection(Section):
     """Size and place of the adapter."""
 
-    rank: PositiveInt = 16
+    rank: int = Field(
+        default=16, ge=1, le=1024, description="beyond 256 it is hardly smaller than all weights"
+    )
     alpha: PositiveInt = 32
     dropout: Fraction = 0.0
 
@@ -33,7 +36,7 @@ class StepsSection(Section):
 
     epochs: float = Field(default=1.0, gt=0)
     max_steps: int = Field(default=-1, ge=-1, description="-1: by epochs")
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, lt=1)
     batch_size: PositiveInt
     gradient_accumulation: PositiveInt = Field(
         default=1, description="batches whose gradients are added up to one step"
@@ -79,7 +82,7 @@ class PretrainingSection(StepsSection):
         description="0: none. It pays with much text and a base that knows little of its kind; "
         "with a few articles, fine-tuning alone learns the manner",
     )
-    learning_rate: float = Field(default=2e-4, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     batch_size: PositiveInt = 4
     warmup_share: Fraction = 0.05
 
@@ -87,7 +90,7 @@ class PretrainingSection(StepsSection):
 class SftSection(StepsSection):
     """Supervised fine-tuning."""
 
-    learning_rate: float = Field(default=2e-4, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     batch_size: PositiveInt = 4
     warmup_share: Fraction = 0.05
     group_by_length: bool = Field(
@@ -162,7 +165,7 @@ class DpoSection(StepsSection):
         "batch_size counts texts, two at least; orpo: learns the chosen text too and needs no "
         "reference (arXiv:2403.07691), but all logits at once",
     )
-    learning_rate: float = Field(default=5e-6, gt=0)
+    learning_rate: float = Field(default=5e-6, gt=0, lt=1)
     batch_size: PositiveInt = 2
     beta: float = Field(
         default=0.1,
@@ -188,8 +191,65 @@ class DpoSection(StepsSection):
         return self
 
 
-class TrainingSection(Section):
-    """How the base model becomes the twin."""
+class GenerationsSection(Section):
+    """What the model in training writes at each checkpoint, for people to read in MLflow."""
+
+    prompts: int = Field(
+        default=2, ge=0, le=20, description="of the validation split; 0: nothing is written"
+    )
+    max_tokens: int = Field(
+        default=48,
+        ge=1,
+        le=1024,
+        description="of a text; all prompts are written to at once, so this is what it costs",
+    )
+
+
+class RangeSection(Section):
+    """Numbers that a sweep draws from, both ends included; whole ones if both ends are."""
+
+    low: float
+    high: float
+    log: bool = Field(
+        default=False, description="even over the orders of magnitude, as suits learning rates"
+    )
+
+    @model_validator(mode="after")
+    def _has_room(self) -> "RangeSection":
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be less than high ({self.high})")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low ({self.low}) must be above 0 where log is true")
+        return self
+
+
+class ChoicesSection(Section):
+    """Values that a sweep chooses from."""
+
+    choices: tuple[bool | int | float | str, ...] = Field(min_length=2)
+
+
+class SweepSection(Section):
+    """What `twin training sweep` searches: values of fine-tuning, by its validation loss."""
+
+    space: dict[str, RangeSection | ChoicesSection] = Field(
+        default={
+            "sft.learning_rate": RangeSection(low=5e-5, high=1e-3, log=True),
+            "lora.rank": ChoicesSection(choices=(8, 16, 32)),
+        },
+        min_length=1,
+        description="key of the section training, such as sft.learning_rate, to a range or choices",
+    )
+    startup_trials: PositiveInt = Field(
+        default=5,
+        description="that are drawn at random and never stopped early; after them Optuna's TPE "
+        "draws near the good ones, and a trial whose validation loss is worse than the median of "
+        "the others at the same step ends",
+    )
+
+
+class TrainedSection(Section):
+    """How the base model becomes the twin, by whatever decides what comes of it."""
 
     base_model: ModelName = Field(
         default="gemma3-270m",
@@ -216,7 +276,44 @@ class TrainingSection(Section):
     )
     seed: int = 13
     canaries: CanarySection = CanarySection()
+    generations: GenerationsSection = GenerationsSection()
     lora: LoraSection = LoraSection()
     pretraining: PretrainingSection = PretrainingSection()
     sft: SftSection = SftSection()
     dpo: DpoSection = DpoSection()
+
+
+class TrainingSection(TrainedSection):
+    """How the base model becomes the twin."""
+
+    sweep: SweepSection = SweepSection()
+
+    @model_validator(mode="after")
+    def _sweep_finds_values(self) -> "TrainingSection":
+        for key, knob in self.sweep.space.items():
+            ends = knob.choices if isinstance(knob, ChoicesSection) else (knob.low, knob.high)
+            if key.split(".")[0] not in {"sft", "lora", "method", "teach_end", "seed"}:
+                raise ValueError(f"sweep.space: {key} is no value of fine-tuning: sft.… or lora.…")
+            for value in ends:
+                self.with_values({key: value})
+        return self
+
+    def with_values(self, values: Mapping[str, object]) -> "TrainingSection":
+        """This section with other values, by keys such as ``sft.learning_rate``.
+
+        Raises:
+            ValueError: there is no such key, or it does not take the value.
+        """
+        data: dict[str, Any] = self.model_dump(exclude={"sweep"})
+        for key, value in values.items():
+            *sections, last = key.split(".")
+            place: Any = data
+            for section in sections:
+                place = place.get(section) if isinstance(place, dict) else None
+            if not isinstance(place, dict) or last not in place:
+                raise ValueError(f"sweep.space: there is no training.{key}")
+            place[last] = value
+        made = TrainedSection.model_validate(data)
+        return self.model_copy(
+            update={name: getattr(made, name) for name in type(made).model_fields}
+        )

@@ -89,7 +89,7 @@ class Registry(MlflowRest):
         Raises:
             BadDataError: MLflow refuses the name, a tag, or does not know the run.
         """
-        found = self._by_digest(name, weights_digest)
+        found = self.by_digest(name, weights_digest)
         if found is None:
             lineage = {**tags, WEIGHTS_URI: weights_uri, WEIGHTS_DIGEST: weights_digest}
             found = self._create(name, run_id, lineage)
@@ -108,6 +108,13 @@ class Registry(MlflowRest):
         """One version by its number; None if it is not there."""
         found = self._get("model-versions/get", name=name, version=version)
         return None if found is None else _parse(found["model_version"])
+
+    def by_digest(self, name: str, digest: str) -> ModelVersion | None:
+        """The oldest version of ``name`` with these weights; None if there is none."""
+        query = f"name = '{name}' AND tags.{WEIGHTS_DIGEST} = '{digest}'"
+        page = self._get("model-versions/search", filter=query, order_by="version_number ASC") or {}
+        versions = page.get("model_versions", [])
+        return _parse(versions[0]) if versions else None
 
     def promote(self, name: str, version: str) -> None:
         """Make ``version`` the champion and the old champion ``previous``.
@@ -210,12 +217,6 @@ class Registry(MlflowRest):
     def version_url(self, name: str, version: str) -> str:
         """The version's page in MLflow's web UI."""
         return f"{ui_url(self._settings)}/#/models/{name}/versions/{version}"
-
-    def _by_digest(self, name: str, digest: str) -> ModelVersion | None:
-        query = f"name = '{name}' AND tags.{WEIGHTS_DIGEST} = '{digest}'"
-        page = self._get("model-versions/search", filter=query, order_by="version_number ASC") or {}
-        versions = page.get("model_versions", [])
-        return _parse(versions[0]) if versions else None
 
     def _create(self, name: str, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
         self._create_model(name)

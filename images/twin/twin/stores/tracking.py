@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 KEY_TAG = "twin.key"
 #: MLflow's own tag: its UI shows it as the run's commit.
 COMMIT_TAG = "mlflow.source.git.commit"
+#: MLflow's own tag: artifacts that its UI shows as tables.
+TABLES_TAG = "mlflow.loggedArtifacts"
 
 #: Points sent in one request; the server takes 1,000 at most.
 BATCH = 1_000
@@ -112,6 +114,19 @@ class TrackingRun:
         """
         with mlflow_errors(self._settings):
             self._client.log_text(self.id, text, path)
+
+    def log_table(self, table: str, path: str) -> None:
+        """Store a table as the run's artifact ``path``, which MLflow's UI shows as one.
+
+        Args:
+            table: JSON with ``columns`` and ``data``, a list of rows (pandas' ``split``).
+            path: ends in ``.json``.
+
+        Raises:
+            TryAgainError: MLflow does not answer.
+        """
+        self.log_text(table, path)
+        self.set_tags({TABLES_TAG: json.dumps([{"path": path, "type": "table"}])})
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Store a file as an artifact, in ``folder`` if one is given. Not for weights.

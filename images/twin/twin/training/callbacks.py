@@ -10,6 +10,10 @@ from transformers import TrainerCallback  # noqa: TID253 - imported by the train
 from twin.models.bases.memory import GIB
 from twin.stores.tracking import TrackingRun
 from twin.training.lean_head import UNMEASURED
+from twin.training.throughput import MachineMonitor, Meter
+
+SECONDS = "train_seconds"
+"""Of training so far, earlier attempts included: kept in the trainer's log, so in checkpoints."""
 
 
 def memory_measures() -> dict[str, float]:
@@ -24,10 +28,26 @@ def memory_measures() -> dict[str, float]:
 
 
 class Reporting(TrainerCallback):
-    """Moves the progress bar and sends every logged number to the tracking run."""
+    """Moves the progress bar and sends every logged number to the tracking run.
 
-    def __init__(self, run: TrackingRun, advance: Callable[[int], None], prefix: str = "") -> None:
+    Beside what the trainer logs: tokens a second, MFU and cost (where the settings know peak and
+    price), seconds, memory, and what the machine is doing.
+
+    Args:
+        run: takes the numbers.
+        advance: moves the progress by so many steps.
+        meter: of this training.
+        prefix: of the numbers' names.
+    """
+
+    def __init__(
+        self, run: TrackingRun, advance: Callable[[int], None], meter: Meter, prefix: str = ""
+    ) -> None:
         self._prefix = prefix
+        self._meter = meter
+        self._machine = MachineMonitor()
+        self._earlier = 0.0
+        self._began = time.monotonic()
         self._run = run
         self._advance = advance
         self._shown = 0
@@ -35,11 +55,13 @@ class Reporting(TrainerCallback):
 
     def on_train_begin(self, _args: Any, state: Any, _control: Any, **_kwargs: Any) -> None:
         """Start where an earlier attempt ended."""
+        self._began = time.monotonic()
         self.catch_up(state)
 
     def catch_up(self, state: Any) -> None:
         """Show the steps of an earlier attempt as done, and send what it may not have sent."""
         self._move(state.global_step)
+        self._earlier = max((e[SECONDS] for e in state.log_history if SECONDS in e), default=0.0)
         for entry in state.log_history:
             self._send(entry, int(entry["step"]))
 
@@ -58,16 +80,20 @@ class Reporting(TrainerCallback):
         """Send what the trainer logs, and in training how fast and large it is."""
         entry = dict(logs or {})
         if "loss" in entry:
-            entry |= {**self._speed(entry), **memory_measures()}
+            seconds = self._earlier + time.monotonic() - self._began
+            more = {SECONDS: seconds, **self._meter.cost(seconds), **self._speed(entry)}
+            state.log_history[-1] |= more
+            entry |= {**more, **memory_measures(), **self._machine.measures()}
         self._send(entry, state.global_step)
 
     def _speed(self, entry: dict[str, Any]) -> dict[str, float]:
-        """Tokens a second since the point before, padding aside."""
+        """Tokens a second since the point before, padding aside, and the MFU that this is."""
         now, tokens = time.monotonic(), entry.get("num_tokens")
         before, self._counted = self._counted, None if tokens is None else (now, float(tokens))
         if before is None or tokens is None or now <= before[0]:
             return {}
-        return {"tokens_per_second": (float(tokens) - before[1]) / (now - before[0])}
+        speed = (float(tokens) - before[1]) / (now - before[0])
+        return {"tokens_per_second": speed, **self._meter.mfu(speed)}
 
     def _move(self, step: int) -> None:
         self._advance(step - self._shown)

@@ -1,5 +1,6 @@
 """Commands of `twin training`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,10 +16,35 @@ SetOption = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="A value for this training instead of the recipe's, as in training.sft.max_steps=12; "
-        "several with commas or several times, the same for all four steps. Such a version is a "
+        "several with commas or several times, the same for all steps. Such a version is a "
         "trial: it is measured, and promoted by hand only.",
     ),
 ]
+
+
+@app.command()
+def check(
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Check recipe, samples and base model of a training in seconds, without a GPU.
+
+    Reads the recipe with the values of --set, the newest samples and which base model is meant.
+    Writes nothing but the result. Ends with 65 and what to change if it can't be trained so.
+    """
+    from twin.stores.champion_prompt import by_champion_prompt
+    from twin.training.check import run_check
+
+    run_job(
+        "training check",
+        by_champion_prompt(run_check),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
 
 
 @app.command()
@@ -132,5 +158,39 @@ def package(
         recipe=recipe,
         run_id=run_id,
         result=result if is_first() else None,
+        changes=changes or (),
+    )
+
+
+@app.command()
+def sweep(
+    recipe: RecipeOption,
+    trials: Annotated[
+        int, typer.Option("--trials", min=1, help="Of the sweep, earlier attempts' included.")
+    ] = 20,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="File for the best values, as a fragment of a recipe."),
+    ] = None,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Search better values of fine-tuning by its validation loss.
+
+    Tries values of the recipe's training.sweep.space by Optuna, each as a run below the sweep's
+    run in MLflow; those that do worse than the median are ended early. Writes Optuna's journal and
+    best.yaml to training/RECIPE/sweeps/KEY in the file store. A killed sweep goes on with the
+    trial that it was at; one that has ended is extended by a larger --trials.
+    """
+    from twin.stores.champion_prompt import by_champion_prompt
+    from twin.training.sweep import run_sweep
+
+    run_job(
+        "training sweep",
+        by_champion_prompt(lambda job: run_sweep(job, trials, output)),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
         changes=changes or (),
     )

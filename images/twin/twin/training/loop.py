@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -15,6 +15,9 @@ from twin.stores.tracking import TrackingRun
 from twin.training.interruption import Interrupted, on_sigterm
 from twin.training.learning_check import learning_faults
 from twin.training.patience import patiently
+
+if TYPE_CHECKING:
+    from twin.training.generations import Generations
 
 log = structlog.get_logger("twin")
 
@@ -60,6 +63,7 @@ def train(
     *,
     kept: int,
     prefix: str = "",
+    generations: "Generations | None" = None,
 ) -> dict[str, float]:
     """Train to the end, from the newest checkpoint if there is one; returns the trainer's summary.
 
@@ -74,6 +78,7 @@ def train(
         what: the stage in words, for the progress.
         kept: checkpoints that the store keeps.
         prefix: of the metrics' names, where a run has those of several stages.
+        generations: writes at each checkpoint; not where processes share out the weights.
 
     Raises:
         BadDataError: loss or gradients are no numbers; the last checkpoint stays.
@@ -83,12 +88,14 @@ def train(
 
     from twin.training.callbacks import Reporting
     from twin.training.checkpoints import Checkpoints
+    from twin.training.throughput import meter_of
 
     held = workshop.scratch / "publishing"
     checkpoints = Checkpoints(workshop.files, workshop.checkpoints, held, kept)
     newest = checkpoints.newest(workshop.scratch / "fetched")
     for noisy in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(noisy)
+    _write_generations(trainer, generations, newest)
     trainer.add_callback(checkpoints)
     if newest is not None:
         job.result.detail["resumed_from"] = newest.name
@@ -96,28 +103,58 @@ def train(
     run.log_text(trainer.args.to_json_string(), f"{prefix}trainer-arguments.json")
     total = _total_steps(trainer)
     with job.progress(what, total) as advance:
-        reporting = Reporting(run, advance, prefix)
+        reporting = Reporting(run, advance, meter_of(trainer, job.settings), prefix)
         trainer.add_callback(reporting)
         if newest is not None and _take_over_finished(trainer, newest, total):
             reporting.catch_up(trainer.state)
             seconds = 0.0
         else:
-            seconds = _train(trainer, checkpoints, newest)
-    faults = learning_faults(trainer.state.log_history)
+            seconds = _train(trainer, checkpoints, newest, generations)
+    _sum_up(trainer.state.log_history, job, run, workshop, what, prefix)
+    return {"train_loss": _mean_loss(trainer.state), "train_runtime": seconds}
+
+
+def _write_generations(
+    trainer: Any, generations: "Generations | None", newest: Path | None
+) -> None:
+    """Before the checkpoints are published: what is written lies in them too."""
+    if generations is None or trainer.is_fsdp_enabled:
+        return
+    trainer.add_callback(generations)
+    if newest is not None:
+        generations.resume(newest)
+
+
+def _sum_up(
+    history: Any, job: Job, run: TrackingRun, workshop: Workshop, what: str, prefix: str
+) -> None:
+    """What the curves say, in the result and as a picture of the run; and what it has cost."""
+    from twin.training.curves import draw_curves
+
+    faults = learning_faults(history)
     if faults:
         job.result.detail["warnings"] = faults
     for fault in faults:
         log.warning(what, warning=fault)
-    return {"train_loss": _mean_loss(trainer.state), "train_runtime": seconds}
+    if (curves := draw_curves(workshop.scratch, history)) is not None:
+        run.log_artifact(curves, prefix.rstrip(".") or None)
+    costs = [entry["cost"] for entry in history if "cost" in entry]
+    if costs:
+        job.result.detail[f"{prefix}cost"] = round(costs[-1], 4)
 
 
-def _train(trainer: Any, checkpoints: Any, newest: Path | None) -> float:
+def _train(
+    trainer: Any, checkpoints: Any, newest: Path | None, generations: "Generations | None"
+) -> float:
     """Train; returns the seconds that it took."""
     with on_sigterm(trainer.interruption):
         try:
             summary = trainer.train(resume_from_checkpoint=str(newest) if newest else None)
         except Interrupted:
             if trainer.save_last_step():
+                if generations is not None:
+                    step = f"checkpoint-{trainer.state.global_step}"
+                    generations.keep(Path(trainer.args.output_dir) / step)
                 checkpoints.on_save(trainer.args, trainer.state, trainer.control)
         if trainer.interruption.requested:
             checkpoints.finish(SECONDS_TO_LEAVE)

@@ -49,12 +49,15 @@ def run_package(job: Job) -> None:
         lineage = _lineage(job, files, plan)
         tags = {"dataset_version": plan.manifest.version, "stage": "package", "run_id": job.run_id}
         key = _note(job, plan)
+        # Of an attempt that was killed after it had registered them: its run goes on.
+        known = registry.by_digest(job.recipe.model_name, digest)
         with tracking_run(
             job.settings,
             experiment=job.recipe.name,
             name="package",
             version=plan.manifest.version,
             tags=tags,
+            run_id=known.run_id if known else None,
             key=key,
         ) as run:
             job.result.uris["mlflow_run"] = run.url

@@ -6,10 +6,12 @@ result; of the others nobody hears.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from twin.job import Job
 from twin.models.gpus import is_first
+from twin.stores.registry import TRIAL
 from twin.stores.tracking import TrackingRun, tracking_run
 from twin.training.plan import TrainingPlan
 
@@ -29,6 +31,12 @@ class SilentRun(TrackingRun):
     def log_text(self, text: str, path: str) -> None:
         """Nothing."""
 
+    def log_table(self, table: str, path: str) -> None:
+        """Nothing."""
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Nothing."""
+
     def log_dataset(self, name: str, digest: str, uri: str, context: str) -> None:
         """Nothing."""
 
@@ -40,6 +48,8 @@ class SilentRun(TrackingRun):
 def training_run(job: Job, plan: TrainingPlan, stage: str, key: str) -> Iterator[TrackingRun]:
     """The tracking run of a stage of training, noted in the job's result.
 
+    Values of the run's own are its tag `TRIAL`.
+
     Raises:
         TryAgainError: as `tracking_run`.
     """
@@ -47,7 +57,12 @@ def training_run(job: Job, plan: TrainingPlan, stage: str, key: str) -> Iterator
         yield SilentRun()
         return
     version = plan.manifest.version
-    tags: dict[str, Any] = {"dataset_version": version, "stage": stage, "run_id": job.run_id}
+    tags: dict[str, Any] = {
+        "dataset_version": version,
+        "stage": stage,
+        "run_id": job.run_id,
+        **({TRIAL: ", ".join(job.changes)} if job.changes else {}),
+    }
     with tracking_run(
         job.settings,
         experiment=job.recipe.name,

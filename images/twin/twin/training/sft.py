@@ -1,6 +1,8 @@
 """`twin training sft`: supervised fine-tuning of a LoRA adapter on the author's passages."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from twin.domain.errors import BadDataError, NothingToDo
@@ -53,6 +55,53 @@ def run_sft(job: Job) -> None:
 def _train(
     job: Job, files: FileStore, plan: TrainingPlan, workshop: Workshop, run: TrackingRun
 ) -> None:
+    fitted = fit(job, files, plan, workshop, run)
+    trainer = fitted.trainer
+    if fitted.validated:
+        job.result.detail["validation_loss"] = validation_loss(trainer)
+    _report(job, trainer, fitted.summary, fitted.rows)
+    adapter = workshop.scratch / "adapter"
+    save_trained(trainer, adapter)
+    record_base(adapter, plan.base)
+    run.flush()  # before the adapter is published: after that, nobody would send them
+    workshop.publish(adapter, plan.sft_adapter)
+    files.remove(plan.pretrained)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A training that has come to its end, nothing of which is published yet."""
+
+    trainer: Any
+    summary: dict[str, float]
+    rows: Rows
+    validated: bool
+
+
+def fit(
+    job: Job,
+    files: FileStore,
+    plan: TrainingPlan,
+    workshop: Workshop,
+    run: TrackingRun,
+    callbacks: Sequence[Any] = (),
+) -> Fitted:
+    """Train by the job's recipe, from the newest checkpoint of the workshop if there is one.
+
+    Args:
+        job: its recipe, progress and result.
+        files: where samples are.
+        plan: its samples and its base model.
+        workshop: where checkpoints are.
+        run: takes the metrics.
+        callbacks: of transformers, that look on.
+
+    Raises:
+        BadDataError: no sample fits, there is no room, or loss or gradients are no numbers.
+        TryAgainError: SIGTERM has come, or the store was away for long.
+    """
+    from twin.training.generations import Generations
+
     base = prepare_base_model(plan.base.name, job.settings)
     chat = ChatFormat.shared(base)
     rows = _rows(job, files, plan, chat, Split.TRAIN)
@@ -76,20 +125,23 @@ def _train(
     trainer = sft_trainer(
         model, chat, job.recipe.training, workshop.scratch / "trainer", rows, validation
     )
+    for callback in callbacks:
+        trainer.add_callback(callback)
     kept = job.recipe.training.sft.checkpoints_kept
-    summary = train(trainer, job, run, workshop, "fine-tuning (SFT)", kept=kept)
-    if validation:
-        job.result.detail["validation_loss"] = _validation_loss(trainer)
-    _report(job, trainer, summary, rows)
-    adapter = workshop.scratch / "adapter"
-    save_trained(trainer, adapter)
-    record_base(adapter, plan.base)
-    run.flush()  # before the adapter is published: after that, nobody would send them
-    workshop.publish(adapter, plan.sft_adapter)
-    files.remove(plan.pretrained)
+    shown = job.recipe.training.generations
+    summary = train(
+        trainer,
+        job,
+        run,
+        workshop,
+        "fine-tuning (SFT)",
+        kept=kept,
+        generations=Generations(run, chat, validation[: shown.prompts], shown.max_tokens),
+    )
+    return Fitted(trainer, summary, rows, validated=bool(validation))
 
 
-def _validation_loss(trainer: Any) -> float:
+def validation_loss(trainer: Any) -> float:
     """Of what the training ends with: measured, unless the curve has it."""
     if trainer.args.load_best_model_at_end and trainer.state.best_metric is not None:
         return float(trainer.state.best_metric)

@@ -118,6 +118,14 @@ class ChatFormat:
         ]
         return self._encode(self._render(self._with_system(written), answering=True))
 
+    def prompt_text(self, messages: Sequence[Message]) -> str:
+        """The prompt as text, of messages that hold no mark; `prompt_ids` for whatever else.
+
+        Raises:
+            BadDataError: the template refuses the conversation.
+        """
+        return self._render(self._with_system(messages), answering=True)
+
     def answer_ids(self, answer: str) -> list[int]:
         """An answer and its end, as the model has to write it after `prompt_ids`."""
         return [*self._continued(answer, self._answered.gap), self.end_id]

@@ -1,0 +1,1 @@
+"""A trained version as files that others run: GGUF, Modelfile, index, card."""

@@ -1,0 +1,222 @@
+"""`twin export`: a registered version in one folder that runs without this system."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import structlog
+
+from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
+from twin.domain.sample import InstructSample, Split
+from twin.job import Job
+from twin.models.adapters import whole_weights
+from twin.models.engines.gguf import prepare_gguf
+from twin.models.engines.llama_server import read_context_tokens
+from twin.models.formats.chat_format import ChatFormat
+from twin.recipes import Recipe
+from twin.stores.chosen_decoding import with_chosen_decoding
+from twin.stores.files import file_digest, open_files
+from twin.stores.index import open_index
+from twin.stores.index_files import export_index
+from twin.stores.registry import CHAMPION, ModelVersion, Registry
+from twin.stores.sample_sets import SampleSets
+from twin.training.export.card import model_card
+from twin.training.export.ollama import modelfile
+from twin.training.export.products import PLOT, Product, draw, measure_products, table
+
+FORMATS = ("f16", "bf16", "q8_0", "q4_k_m")
+CARD, SUMS, NOTE, INDEX = "README.md", "SHA256SUMS", "export.json", "index.jsonl"
+
+log = structlog.get_logger("twin")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is exported.
+
+    Attributes:
+        folder: that is made; what is there already is not written over unless it is an export.
+        version: number of the version; None means the champion.
+        formats: quantisations of the GGUF files.
+        index: whether the index goes with it.
+        measured: whether each product is measured.
+        samples: held-out answers that perplexity is of, at most.
+    """
+
+    folder: Path
+    version: str | None = None
+    formats: Sequence[str] = ("f16", "q8_0", "q4_k_m")
+    index: bool = True
+    measured: bool = True
+    samples: int = 100
+
+
+def run_export(job: Job, options: ExportOptions) -> None:
+    """Write GGUF files with Modelfiles, the index, a card and digests into one folder.
+
+    The folder is there whole or not at all. GGUF files are kept on this machine, so a killed export
+    converts none of them again.
+
+    Raises:
+        NothingToDo: the folder has this export already.
+        BadDataError: no such version, one that llama.cpp can't run, or the folder has other files.
+        BadConfigurationError: a format that nobody knows, or the converter is not installed.
+        TryAgainError: a store does not answer, or no space is left.
+    """
+    unknown = sorted(set(options.formats) - set(FORMATS))
+    if unknown or not options.formats:
+        raise BadConfigurationError(
+            f"--format {', '.join(unknown) or '(none)'}: there are {', '.join(FORMATS)}"
+        )
+    with Registry(job.settings) as registry:
+        version = _version(registry, job.recipe.model_name, options.version)
+    job.result.ids.update(model=version.name, model_version=version.version)
+    key = _key(version, options, job)
+    _check_folder(options.folder, key)
+    target = options.folder.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for stale in target.parent.glob(f".{target.name}-*"):  # left by a killed export
+        shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        made = Path(scratch) / "export"
+        made.mkdir()
+        _write(job, version, options, made)
+        (made / NOTE).write_text(json.dumps({"key": key}), encoding="utf-8")
+        _write_sums(made)
+        made.chmod(0o755)
+        shutil.rmtree(target, ignore_errors=True)  # an older export
+        made.rename(target)
+    job.counts.written = len(list(target.iterdir()))
+    job.result.uris["export"] = str(target)
+
+
+def _version(registry: Registry, name: str, number: str | None) -> ModelVersion:
+    found = registry.version(name, number) if number else registry.by_alias(name, CHAMPION)
+    if found is None:
+        wanted = f"version {number}" if number else "champion"
+        raise BadDataError(
+            f"{name} has no {wanted}: give --model-version, or promote one "
+            "(`twin evaluation promote`)"
+        )
+    return found
+
+
+def _check_folder(folder: Path, key: str) -> None:
+    """Refuse to write over what is no export.
+
+    Raises:
+        NothingToDo: it is the same export.
+        BadDataError: it holds something else.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    note = folder / NOTE
+    if not note.is_file():
+        raise BadDataError(f"{folder} holds other files: name a new folder with --output")
+    if json.loads(note.read_text("utf-8")).get("key") == key:
+        raise NothingToDo(f"{folder} has this export already")
+
+
+def _write(job: Job, version: ModelVersion, options: ExportOptions, folder: Path) -> None:
+    weights = whole_weights(version, job.settings)
+    recipe = with_chosen_decoding(job.recipe, version.version, version.tags)
+    files: dict[str, Path] = {}
+    with job.progress("export", 2 * len(options.formats) + 2) as advance:
+        for kind in options.formats:
+            made = prepare_gguf(weights, kind, job.settings.home.resolve() / "engines")
+            files[kind] = folder / f"{version.name}-v{version.version}-{kind}.gguf"
+            _link(made, files[kind])
+            advance(1)
+        _write_modelfiles(files, weights, recipe, folder)
+        advance(1)
+        if options.index:
+            _write_index(job, folder / INDEX)
+        samples = _held_out(job, version, options.samples)
+        threads = job.settings.threads or os.cpu_count() or 1
+        products: list[Product] = []
+        if options.measured:
+            products = measure_products(weights, files, samples, recipe, job.settings, threads)
+            draw(folder / PLOT, products)
+            job.result.detail["products"] = [asdict(product) for product in products]
+        advance(len(options.formats) + 1)
+    licence = weights / "LICENCE"
+    if licence.is_file():
+        shutil.copyfile(licence, folder / "LICENCE")
+    measured = table(products) if products else ""
+    names = sorted(path.name for path in folder.iterdir())
+    card = model_card(version, recipe, files, measured, len(samples), names)
+    (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file where it lies on the same disk: a model is gigabytes."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _write_modelfiles(files: dict[str, Path], weights: Path, recipe: Recipe, folder: Path) -> None:
+    chat = ChatFormat.load(weights)
+    context = read_context_tokens(weights)
+    for file in files.values():
+        text = modelfile(file, chat, recipe, begins=_begins(file), context=context)
+        (folder / f"{file.stem}.Modelfile").write_text(text, encoding="utf-8")
+
+
+def _begins(file: Path) -> bool:
+    """Whether llama.cpp puts the token of the beginning before every prompt by itself."""
+    from transformers.integrations.gguf import read_gguf_metadata
+
+    metadata, _ = read_gguf_metadata(str(file))
+    said = metadata.get("tokenizer.ggml.add_bos_token")
+    return metadata["tokenizer.ggml.model"] == "llama" if said is None else bool(said)
+
+
+def _write_index(job: Job, path: Path) -> None:
+    index = open_index(job.settings, job.recipe)
+    if index.state() is None:
+        log.warning("no index is exported: there is none", recipe=job.recipe.name)
+        return
+    reader = index.read()
+    try:
+        job.result.ids["index_fingerprint"] = export_index(reader, path).fingerprint
+    finally:
+        reader.close()
+
+
+def _held_out(job: Job, version: ModelVersion, most: int) -> list[InstructSample]:
+    """Test samples of the version's own data set, which it has not learnt from; at most so many."""
+    sets = SampleSets(open_files(job.settings), job.recipe.name)
+    dataset = version.tags.get("dataset_version", "")
+    if not dataset or not sets.is_published(dataset):
+        log.warning("no perplexity is measured: the version's data set is gone", dataset=dataset)
+        return []
+    samples = sorted(sets.instruct(dataset, Split.TEST), key=lambda sample: sample.id)
+    return samples[:: max(1, -(-len(samples) // most))]
+
+
+def _key(version: ModelVersion, options: ExportOptions, job: Job) -> str:
+    """Of whatever the export depends on but the machine."""
+    inputs = [
+        version.name, version.version, version.weights_digest, sorted(options.formats),
+        options.measured, options.samples, job.recipe.digest(),
+        _index_fingerprint(job) if options.index else None,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
+
+
+def _index_fingerprint(job: Job) -> str | None:
+    state = open_index(job.settings, job.recipe).state()
+    return None if state is None else state.fingerprint
+
+
+def _write_sums(folder: Path) -> None:
+    """Digests as `sha256sum --check` reads them."""
+    lines = [f"{file_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")

@@ -1,0 +1,100 @@
+"""A trained tiny model as files that others run, by the real converter and llama.cpp."""
+
+import json
+import subprocess
+
+import pytest
+import yaml
+
+from tests.twin.training.conftest import World
+from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
+from twin.stores.registry import Registry
+from twin.training.dpo import run_dpo
+from twin.training.export import export as exporting
+from twin.training.export.export import ExportOptions, run_export
+from twin.training.package import run_package
+from twin.training.sft import run_sft
+
+FORMATS = ("f16", "q8_0")
+
+
+@pytest.fixture
+def packaged(world: World) -> World:
+    """A world with a registered version, which nobody has promoted."""
+    world.without_preferences()
+    world.run_all(run_sft, run_dpo)
+    world.version = world.run(run_package).ids["model_version"]
+    return world
+
+
+def export(world, folder, **options):
+    job = world.job(run_export)
+    run_export(job, ExportOptions(folder, world.version, FORMATS, **options))
+    return job.result
+
+
+def test_a_version_becomes_a_folder_that_runs_elsewhere(packaged, tmp_path, is_killed):
+    folder = tmp_path / "exported" / "twin"
+    measuring = ((exporting, "measure_products"),)
+    assert is_killed(lambda: export(packaged, folder), measuring, 0)
+    assert not folder.exists(), "whole or not at all"
+    result = export(packaged, folder)
+    assert [path.name for path in folder.parent.iterdir()] == ["twin"]
+    stem = f"twin-ann-v{packaged.version}"
+    names = {path.name for path in folder.iterdir()}
+    models = {f"{stem}-{kind}{end}" for kind in FORMATS for end in (".gguf", ".Modelfile")}
+    assert names == models | {
+        "README.md", "SHA256SUMS", "export.json", "index.jsonl", "products.png",
+    }  # fmt: skip
+    whole = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder,
+                           capture_output=True, text=True, check=False)  # fmt: skip
+    assert whole.returncode == 0, whole.stderr
+    assert len(whole.stdout.splitlines()) == len(names) - 1
+    assert json.loads((folder / "index.jsonl").read_text().splitlines()[-1])["end"] > 0
+
+    weights, f16, q8 = result.detail["products"]
+    assert [weights["name"], f16["name"], q8["name"]] == ["weights", *FORMATS]
+    assert f16["size_bytes"] == (folder / f"{stem}-f16.gguf").stat().st_size > q8["size_bytes"]
+    assert weights["perplexity"] > 1
+    # Weights in bf16 lose next to nothing as f16; in eight bits a little.
+    assert abs(f16["worse"]) < 0.005
+    assert abs(q8["worse"]) < 0.05
+    assert f16["perplexity"] == pytest.approx(weights["perplexity"] * (1 + f16["worse"]))
+    for product in (f16, q8):
+        assert product["tokens_per_second"] > 0
+        assert product["prompt_tokens_per_second"] > 0
+        assert 50e6 < product["peak_memory_bytes"] < 8e9
+
+    card = (folder / "README.md").read_text()
+    head = yaml.safe_load(card.split("---")[1])
+    assert head["base_model"] == packaged.recipe.training.base_model
+    for row in ("dataset_version", "recipe_digest", "weights_digest", "mlflow_run"):
+        assert f"| {row} | `" in card
+    assert "| `q8_0` |" in card
+    assert all(f"- `{name}`: " in card for name in models)
+    assert str(packaged.settings.home) not in card.replace(head["base_model"], "")
+
+    with pytest.raises(NothingToDo):
+        export(packaged, folder)
+    again = export(packaged, folder, index=False, measured=False)
+    assert again.detail == {}
+    assert not (folder / "index.jsonl").exists(), "of an older export nothing is left"
+    with Registry(packaged.settings) as registry:
+        registry.promote("twin-ann", packaged.version)
+    packaged.version, champion = None, packaged.version
+    result = export(packaged, tmp_path / "champion", index=False, measured=False)
+    assert result.ids["model_version"] == champion
+
+
+def test_what_is_no_export_is_not_written_over(packaged, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("Dear Ann")
+    with pytest.raises(BadDataError, match="holds other files"):
+        export(packaged, tmp_path / "mine")
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "Dear Ann"
+    with pytest.raises(BadConfigurationError, match="--format q2: there are f16, bf16, q8_0"):
+        run_export(packaged.job(run_export), ExportOptions(tmp_path / "new", formats=("q2",)))
+    packaged.version = "999999"
+    with pytest.raises(BadDataError, match="has no version 999999"):
+        export(packaged, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
