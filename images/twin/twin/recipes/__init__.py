@@ -42,8 +42,10 @@ from twin.recipes.teacher import TeacherSection
 from twin.recipes.training import (
     DpoSection,
     LoraSection,
+    OwnBaseSection,
     PairsSection,
     SftSection,
+    TextClassifierSection,
     TrainingSection,
 )
 
@@ -67,6 +69,7 @@ __all__ = [
     "LinkedInExportSource",
     "LoraSection",
     "MediumSource",
+    "OwnBaseSection",
     "PairsSection",
     "PersonalDataSection",
     "QualitySection",
@@ -81,6 +84,7 @@ __all__ = [
     "StyleSection",
     "SubstackSource",
     "TeacherSection",
+    "TextClassifierSection",
     "TrainingSection",
     "WarehouseDumpSource",
     "WebSource",

@@ -113,6 +113,10 @@ class Recipe(Section):
                     section[key] = PurePath(section[key]).name
         if gates := datasets.get("gates"):
             gates["evaluation_sets"] = [PurePath(each).name for each in gates["evaluation_sets"]]
+            for each in gates["classifiers"]:
+                each["model"] = PurePath(each["model"]).name
+            if not gates["classifiers"]:  # or samples made before there were any would be remade
+                del gates["classifiers"]
         if endpoint := (datasets.get("teacher") or {}).get("endpoint"):
             datasets["teacher"]["endpoint"] = endpoint["model"]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
