@@ -1,12 +1,18 @@
 """A base model from nothing: it learns, is resumed, and is a base model like any other."""
 
+import json
 import math
 import os
 import signal
+import subprocess
+import time
+from pathlib import Path
 
 import mlflow
 import pytest
 
+from tests import tiny_encoder
+from tests.forked_twin import TwinProcess, run_twin
 from tests.twin import corpora
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.models.bases.base_models import pin_base_model, prepare_base_model
@@ -113,3 +119,43 @@ def test_too_little_text_is_said(own, tmp_path):
     (few / "a.txt").write_text("Short.")
     with pytest.raises(BadDataError, match="shorter than one row of 64"):
         own(corpus=few)
+
+
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.parametrize("what", ["pretrain", "classifier"])
+def test_after_kill_9_it_goes_on_from_the_checkpoint(world, tmp_path, what):
+    """Four processes. Buys: what SIGTERM shows in this one holds where nothing could be saved."""
+    texts = [corpora.passage(f"own-{number}", 120) for number in range(20)]
+    (tmp_path / "texts").mkdir()
+    for number, text in enumerate(texts):
+        (tmp_path / "texts" / f"{number}.md").write_text(text)
+    rows = [{"text": text, "label": str(number % 2)} for number, text in enumerate(texts)]
+    (tmp_path / "labelled.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    encoder = tiny_encoder.build(tmp_path / "encoder", ["the", "pod", "model"])
+    steps = {"max_steps": 80, "save_steps": 4, "early_stopping": 99, "batch_size": 2}
+    training = {
+        "own_base": {**SMALL, "corpus": str(tmp_path / "texts"), **steps},
+        "classifiers": [{"name": "odd", "corpus": str(tmp_path / "labelled.jsonl"),
+                         "encoders": [str(encoder)], **steps}],
+    }  # fmt: skip
+    base = Path(world.recipe.training.base_model)
+    world.recipe = corpora.write_recipe(world.settings.recipes, base, training=training)
+    environment = {**os.environ, **corpora.environment(world.settings)}
+    command = ["training", *{"pretrain": ["pretrain"], "classifier": ["classifier", "fit"]}[what]]
+    command += ["--recipe", "ann"]
+    root = Path(world.settings.files_root)
+    with TwinProcess(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 200
+        while not list(root.rglob("*-checkpoints/checkpoint-*/.published.json")):
+            assert process.poll() is None, "it ended before it could be killed"
+            assert time.monotonic() < deadline, "no checkpoint"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    result = tmp_path / "result.json"
+    done = run_twin(*command, "--result", result, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(result.read_text())
+    assert int(told["detail"]["resumed_from"].split("-")[1]) >= 4
+    assert not list(root.rglob("*-checkpoints"))
+    assert run_twin(*command, env=environment).returncode == 99
