@@ -17,15 +17,18 @@ from tests.twin import corpora
 from tests.twin.rag.test_guardrails import gets_in
 from tests.twin.text.attacks import DEVELOPMENT, REPORT, attacks, half_of, harmless, training_texts
 from twin.domain.result import JobResult
+from twin.domain.sample import Split
 from twin.job import Job
 from twin.models.embedder import load_embedder
-from twin.rag.guardrail_head import train_head
+from twin.models.text_classifier import TextClassifier
+from twin.rag.guardrail_head import HeadClassifier, train_head
 from twin.rag.guardrails import Guardrails
-from twin.rag.text_classifiers import load_classifiers
+from twin.rag.text_classifiers import ClassifierRail
 from twin.recipes import TextClassifierSection
 from twin.recipes.guardrails import ClassifierSection, GuardrailsSection
 from twin.settings import Settings
-from twin.training.classifiers.fit import fit_classifiers
+from twin.training.classifiers.fit import Task, fit_classifiers
+from twin.training.classifiers.measures import choose_threshold
 from twin.training.classifiers.shares import share_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(6_000)]
@@ -34,6 +37,8 @@ OUTPUT = ROOT / "build" / "bench-guardrails"
 EMBEDDER = "all-minilm-l6-v2"
 ATTACK, HARMLESS = "INJECTION", "HARMLESS"
 WRONGLY = 0.005
+#: Shares of harmless validation texts that thresholds may meet; each is reported on.
+SHARES = (WRONGLY, 0.02, 0.05)
 
 
 def questions():
@@ -75,11 +80,22 @@ def job(tmp_path_factory):
         yield Job(made, settings, "bench", JobResult(job="fit", recipe="ann", run_id="bench"))
 
 
-def rails(folder, embedder):
-    section = ClassifierSection(name="orders", model=str(folder), labels=(ATTACK,))
-    return Guardrails(
-        GuardrailsSection(classifiers=(section,)), load_classifiers((section,), embedder)
-    )
+def rails(model, threshold=0.5):
+    section = ClassifierSection(name="orders", model=".", labels=(ATTACK,), threshold=threshold)
+    return Guardrails(GuardrailsSection(classifiers=(section,)), [ClassifierRail(section, model)])
+
+
+def by_share(job, model):
+    """The encoder's rails by thresholds that validation chooses for each share."""
+    task = Task.of(job.recipe.training.classifiers[0], job.recipe.training.seed)
+    held = task.splits[Split.VALIDATION]
+    judged = [model.probabilities(each.text) for each in held]
+    return {
+        f"rules and encoder ({share:.1%} of validation)": rails(
+            model, choose_threshold(held, judged, (ATTACK,), share)
+        )
+        for share in SHARES
+    }
 
 
 def measured(guard):
@@ -119,9 +135,10 @@ def test_what_gets_through_and_what_harmless_is_refused(job, tmp_path):
     train_head(texts["attacks"], texts["harmless"], embedder, WRONGLY).save(tmp_path / "head")
     tables = {
         "rules": measured(Guardrails()),
-        "rules and head": measured(rails(tmp_path / "head", embedder)),
-        "rules and encoder": measured(rails(tmp_path / "encoder", embedder)),
+        "rules and head": measured(rails(HeadClassifier(tmp_path / "head", embedder))),
     }
+    encoders = by_share(job, TextClassifier(tmp_path / "encoder"))
+    tables.update({name: measured(guard) for name, guard in encoders.items()})
     lines = [
         f"{name}: {kind}: {share}" for name, row in tables.items() for kind, share in row.items()
     ]
@@ -132,4 +149,4 @@ def test_what_gets_through_and_what_harmless_is_refused(job, tmp_path):
     alone = tables.pop("rules")["through, reported half"].value
     for name, row in tables.items():
         assert row["through, reported half"].value <= alone, name
-        assert row["refused, questions"].value <= 0.05, name
+        assert row["refused, questions"].value <= 0.1, name

@@ -46,6 +46,9 @@ def test_rows_hold_the_whole_stream_with_ends_around_documents(tokenizer):
     assert rows_of(tokenizer, texts, len(stream))[0]["input_ids"] == stream
     with pytest.raises(BadDataError, match="shorter than one row of"):
         rows_of(tokenizer, texts, len(stream) + 1)
+    (short,) = rows_of(tokenizer, texts, len(stream) + 1, may_be_short=True)
+    assert short["input_ids"] == stream
+    assert rows_of(tokenizer, texts, 16, may_be_short=True) == rows
 
 
 def test_the_model_is_of_the_recipes_sizes_and_seed(tokenizer):

@@ -78,11 +78,12 @@ def split_corpus(
         split: [each for each in texts if each.split is split] for split in Split
     }
     free = [each for each in texts if each.split is None]
+    whole = len(free or made[Split.TRAIN])  # that the shares are of
     shares = ((Split.TEST, section.test_share), (Split.VALIDATION, section.validation_share))
     for split, share in shares:
         if not made[split]:
             source = free or made[Split.TRAIN]
-            held_out, rest = _drawn(source, share * len(texts) / len(source), seed)
+            held_out, rest = _drawn(source, share * whole / len(source), seed)
             made[split] = held_out
             if free:
                 free = rest

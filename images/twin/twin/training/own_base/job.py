@@ -108,9 +108,8 @@ def _train(
     recipe = job.recipe.training
     section = recipe.own_base
     tokenizer = make_tokenizer(texts.learned, section)
-    learned, held_out = (
-        rows_of(tokenizer, part, section.max_length) for part in (texts.learned, texts.held_out)
-    )
+    learned = rows_of(tokenizer, texts.learned, section.max_length)
+    held_out = rows_of(tokenizer, texts.held_out, section.max_length, may_be_short=True)
     model = make_model(tokenizer, section, recipe.seed)
 
     def keep(step: int, text: str) -> None:

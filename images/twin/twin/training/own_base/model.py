@@ -75,17 +75,27 @@ def make_model(tokenizer: Any, section: OwnBaseSection, seed: int) -> Any:
     return LlamaForCausalLM(config).float()
 
 
-def rows_of(tokenizer: Any, texts: Sequence[str], length: int) -> Rows:
+def rows_of(
+    tokenizer: Any, texts: Sequence[str], length: int, *, may_be_short: bool = False
+) -> Rows:
     """The texts as one stream, cut into rows of ``length`` tokens that are all learned.
 
     The last row overlaps the one before, so that nothing of the stream is lost.
 
+    Args:
+        tokenizer: of `make_tokenizer`.
+        texts: documents.
+        length: tokens of a row.
+        may_be_short: let texts that are shorter than a row be a row of their own length.
+
     Raises:
-        BadDataError: they are shorter than a row.
+        BadDataError: they are shorter than a row, and may not be.
     """
     end = tokenizer.convert_tokens_to_ids(END)
     encoded = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
     stream = [end, *chain.from_iterable([*ids, end] for ids in encoded)]
+    if may_be_short:
+        length = min(length, len(stream))
     if len(stream) < length:
         raise BadDataError(
             f"texts of {len(stream)} tokens are shorter than one row of {length} "
