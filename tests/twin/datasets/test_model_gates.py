@@ -87,9 +87,7 @@ def test_a_sample_that_a_classifier_meets_is_left_out_with_its_part_and_probabil
     KeptAlarm(labels=("MOON",), threshold=0.6).save(folder)
     gate, _ = moon_gate(folder, labels=())
     assert len(gate(samples)) == 2
-    with pytest.raises(
-        BadDataError, match=r"gates\.classifiers: moon has no label 'SUN'"
-    ):
+    with pytest.raises(BadDataError, match=r"gates\.classifiers: moon has no label 'SUN'"):
         moon_gate(folder, labels=("SUN",))
 
 
