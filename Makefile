@@ -244,6 +244,10 @@ bench-serving: setup ## Engine against raw llama.cpp, endpoint against the engin
 bench-cache: setup ## The semantic cache: paraphrases that get their answer, questions that get another's
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_cache.py
 
+.PHONY: bench-guardrails
+bench-guardrails: setup ## Attacks that reach the model, and harmless texts refused: rules, a linear head, an encoder
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_guardrails.py
+
 .PHONY: bench-soak
 bench-soak: setup ## Mixed load on a tiny model for TWIN_SOAK_MINUTES (30): errors, memory
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_soak.py

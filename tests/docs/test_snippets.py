@@ -46,6 +46,7 @@ LEFT_OUT = {
     ("docs/pages/how-to/train.md", ".venvs/jobs/bin/twin training sweep"),
     ("docs/pages/how-to/export.md", ".venvs/jobs/bin/twin export"),
     ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin models fetch"),
+    ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin training pretrain"),
     ("docs/pages/how-to/promote-and-roll-back.md", ".venvs/jobs/bin/twin evaluation pairs"),
     ("docs/pages/how-to/promote-and-roll-back.md", ".venvs/jobs/bin/twin evaluation preference"),
     (
@@ -60,6 +61,7 @@ LEFT_OUT = {
     ("docs/pages/how-to/callers.md", "kubectl -n twin exec"),
     ("docs/pages/how-to/prompts.md", ".venvs/jobs/bin/twin serving prompts register shorter.txt"),
     ("docs/pages/how-to/guardrails.md", ".venvs/jobs/bin/twin rag train-guardrail"),
+    ("docs/pages/how-to/classifiers.md", ".venvs/jobs/bin/twin training classifier fit"),
     ("docs/pages/how-to/clients.md", "import json"),
     ("docs/pages/how-to/rerank.md", ".venvs/jobs/bin/twin features train-reranker"),
     ("docs/pages/how-to/clients.md", ".venvs/jobs/bin/twin serving batch"),

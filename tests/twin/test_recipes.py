@@ -316,7 +316,13 @@ def test_a_model_s_name_is_no_path(tmp_path: Path, name: str) -> None:
 
 
 def test_where_a_recipe_lies_changes_no_digest(tmp_path: Path) -> None:
-    data = {**MINIMAL, "datasets": {"written": "questions.yaml"}}
+    gates = {"classifiers": [{"name": "poor", "model": "./poor"}]}
+    training = {
+        "own_base": {"corpus": "texts"},
+        "classifiers": [{"name": "poor", "corpus": "poor.jsonl"}],
+    }
+    datasets = {"written": "questions.yaml", "gates": gates}
+    data = {**MINIMAL, "datasets": datasets, "training": training}
     recipes = []
     for place in ("one", "two/three"):
         folder = tmp_path / place
@@ -325,6 +331,8 @@ def test_where_a_recipe_lies_changes_no_digest(tmp_path: Path) -> None:
         recipes.append(load_recipe("ada", folder))
     one, other = recipes
     assert one.datasets.written != other.datasets.written
+    assert one.datasets.gates.classifiers != other.datasets.gates.classifiers
+    assert one.training.own_base.corpus != other.training.own_base.corpus
     assert one.digest() == other.digest()
     assert one.digest("author", "datasets") == other.digest("author", "datasets")
     assert rules_of(one, one.sources[0]) == rules_of(other, other.sources[0])

@@ -1,31 +1,19 @@
 """Guardrails by a model: a tiny one that has learned to tell texts about the moon."""
 
+import shutil
 from dataclasses import replace
 from string import ascii_lowercase
 
 import pytest
 
+from tests import tiny_encoder
 from twin.domain.errors import BadDataError
+from twin.models.text_classifier import KeptAlarm, TextClassifier, weights_digest
 from twin.rag.guardrail_head import HeadClassifier, read_texts, train_head
 from twin.rag.guardrails import Guardrails
 from twin.rag.query import Query
 from twin.rag.text_classifiers import load_classifiers
 from twin.recipes.guardrails import ClassifierSection, GuardrailsSection
-
-WORDS = (
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "moon",
-    "pod",
-    "what",
-    "of",
-    "the",
-    "a",
-    "is",
-)
 
 
 class Initials:
@@ -39,35 +27,9 @@ class Initials:
         return [[text.count(letter) / len(text) for letter in ascii_lowercase] for text in texts]
 
 
-MOONS = ("what of the moon", "the moon", "moon is a moon", "what is the moon", "moon")
-OTHERS = ("what of the pod", "the pod", "pod is a pod", "what is the pod", "what is a")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("classifier")
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    tokenizer = BertTokenizerFast(vocab=str(folder / "vocab.txt"), model_max_length=16)
-    config = BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=16, max_position_embeddings=16, hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0, id2label={0: "HARMLESS", 1: "MOON"},
-    )  # fmt: skip
-    model = BertForSequenceClassification(config)
-    given = tokenizer([*MOONS, *OTHERS], padding=True, return_tensors="pt")
-    labels = torch.tensor([1] * len(MOONS) + [0] * len(OTHERS))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
-    for _ in range(60):
-        optimizer.zero_grad()
-        model(**given, labels=labels).loss.backward()
-        optimizer.step()
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return tiny_encoder.moon_classifier(tmp_path_factory.mktemp("classifier"))
 
 
 def rails(folder, **knobs):
@@ -118,6 +80,37 @@ def test_a_folder_that_holds_no_classifier_is_refused(folder, tmp_path, change, 
 def test_a_label_that_the_model_lacks_is_named(folder):
     with pytest.raises(BadDataError, match="no label 'SUN': it has HARMLESS, MOON"):
         rails(folder, labels=("SUN",))
+
+
+def test_unset_labels_and_threshold_are_those_that_training_chose(folder, tmp_path):
+    query, own = Query(question="what is the moon"), tmp_path / "own"
+    with pytest.raises(BadDataError, match=r"moon was not trained to meet any .* HARMLESS, MOON"):
+        rails(folder, labels=())
+    shutil.copytree(folder, own)
+    KeptAlarm(labels=("MOON",), threshold=0.6).save(own)
+    [hit] = rails(own, labels=()).examine(query).hits["question"]
+    assert hit.rule == "MOON"
+    KeptAlarm(labels=("MOON",), threshold=1.0).save(own)
+    assert not rails(own, labels=()).examine(query).hits
+    assert rails(own, labels=(), threshold=0.6).examine(query).hits, "the recipe's comes first"
+    other = Query(question="what is the pod")
+    assert rails(own, labels=("HARMLESS",)).examine(other).hits, "0.5 for labels of no threshold"
+    (own / "alarm.json").write_text('{"labels": [], "threshold": 2}')
+    with pytest.raises(BadDataError, match=r"alarm\.json can't be read"):
+        TextClassifier(own)
+
+
+def test_the_digest_knows_weights_and_threshold_and_not_the_report(folder, tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(folder, own)
+    before = weights_digest(own)
+    assert before == weights_digest(folder)
+    (own / "report.json").write_text("{}")
+    assert weights_digest(own) == before
+    KeptAlarm(labels=("MOON",), threshold=0.6).save(own)
+    assert weights_digest(own) != before
+    with pytest.raises(BadDataError, match="is no folder"):
+        weights_digest(tmp_path / "gone")
 
 
 def test_two_classifiers_of_one_name_are_refused(folder):

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     HELD_OUT = "asks what models are measured by"
     IRRELEVANT = "the answer is not about what is asked"
     POOR = "the judge's marks are too low"
+    CLASSIFIED = "a classifier speaks against it"
     LANGUAGE = "in another language than the passage"
     LENGTH = "too short or too long"
     GIVES_AWAY = "the instruction repeats its answer"

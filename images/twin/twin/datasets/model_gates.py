@@ -1,12 +1,15 @@
-"""Gates that a model decides: relevance by the embedder, toxicity by words, marks by the judge."""
+"""Gates that a model decides: by the embedder, by words, by trained classifiers, by the judge."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 
 from twin.datasets.gates import Gate, Reason, Rejected
 from twin.domain.sample import InstructSample
 from twin.models.embedder import Embedder
+from twin.models.text_classifier import TextClassifier, alarm_of
 from twin.rag.marks import Marked, Marker, Marks
+from twin.recipes.datasets import ClassifierGateSection
 from twin.text.sentences import sentences
 
 
@@ -66,6 +69,39 @@ def toxicity_gate(least: float) -> Gate:
             ]
             if probability >= least
         ]
+
+    return gate
+
+
+def classifier_gate(section: ClassifierGateSection, advance: Callable[[int], None]) -> Gate:
+    """No part of a sample that is read may be what a classifier is to meet.
+
+    Args:
+        section: which classifier, labels and threshold.
+        advance: is told of samples that are done.
+
+    Raises:
+        BadDataError: no such classifier, or it lacks a label.
+        BadConfigurationError: torch is not installed.
+    """
+    model = TextClassifier(Path(section.model))
+    where = f"datasets.gates.classifiers: {section.name}"
+    alarm = alarm_of(model.alarm, model.labels, section.labels, section.threshold, where=where)
+
+    def score(text: str) -> float:
+        judged = model.probabilities(text)
+        return min(1.0, sum(judged[label] for label in alarm.labels))
+
+    def gate(samples: Sequence[InstructSample]) -> list[Rejected]:
+        rejected = []
+        for sample in samples:
+            scores = {part: score(getattr(sample, part)) for part in section.reads}
+            worst = max(scores, key=scores.__getitem__)
+            if scores[worst] >= alarm.threshold:
+                detail = f"{section.name}: {worst} {scores[worst]:.2f}"
+                rejected.append(Rejected(sample, Reason.CLASSIFIED, detail))
+            advance(1)
+        return rejected
 
     return gate
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from twin.datasets.feedback import candidate_pairs
 from twin.datasets.gates import Gate, Reason, Rejected, by_rule, held_out_gate
 from twin.datasets.held_out import HeldOut, read_questions
-from twin.datasets.model_gates import toxicity_gate
+from twin.datasets.model_gates import classifier_gate, toxicity_gate
 from twin.datasets.personal_data import Redactor
 from twin.domain.errors import NothingToDo
 from twin.domain.feedback import KeptAnswer
@@ -83,6 +83,9 @@ def _gates(job: Job, sets: SampleSets, manifest: SampleSetManifest, is_needed: b
     gates = [by_rule, held_out_gate(_held_out(recipe, sets, manifest))]
     if recipe.datasets.gates.toxicity < 1:
         gates.append(toxicity_gate(recipe.datasets.gates.toxicity))
+    gates += [
+        classifier_gate(each, lambda _done: None) for each in recipe.datasets.gates.classifiers
+    ]
     verifier = SupportVerifier(load_embedder(recipe.features.embedder, job.settings))
     return [*gates, support_gate(verifier, recipe.retrieval.dont_know)]
 

@@ -7,11 +7,12 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cached_property
+from pathlib import Path
 
 from twin.datasets.gates import Gate, Rejected
 from twin.datasets.held_out import read_questions
 from twin.datasets.instruct import Lesson
-from twin.datasets.model_gates import marks_gate, relevance_gate, toxicity_gate
+from twin.datasets.model_gates import classifier_gate, marks_gate, relevance_gate, toxicity_gate
 from twin.datasets.personal_data import Redactor
 from twin.datasets.questions import open_questions, open_retrieve, serving_inputs
 from twin.datasets.teacher import Taught, Teacher
@@ -27,9 +28,11 @@ from twin.models.embedder import Embedder, load_embedder
 from twin.models.engines.remote import RemoteModel
 from twin.models.language_model import LanguageModel, load_language_model
 from twin.models.spending import Prices, Spending
+from twin.models.text_classifier import weights_digest
 from twin.rag.marks import MARKS_VERSION, Marker
 from twin.rag.support import SupportVerifier
 from twin.recipes import Recipe, TeacherSection
+from twin.recipes.datasets import ClassifierGateSection
 from twin.stores.files import FileStore
 from twin.stores.index import IndexReader
 from twin.stores.kept_replies import KeptReplies
@@ -40,13 +43,15 @@ def workshop_inputs(recipe: Recipe) -> tuple[str, ...]:
     """What beside the sections `author` and `datasets` shapes what is made and left out here.
 
     Raises:
-        BadDataError: an evaluation set can't be read, or holds no question.
+        BadDataError: an evaluation set can't be read, or holds no question; or a classifier is not
+            there.
     """
     gates, found = recipe.datasets.gates, list[str]()
     if gates.relevance:
         found.append(recipe.features.embedder)
     if gates.quality is not None and recipe.judge is not None:
         found += [MARKS_VERSION, recipe.judge.model]
+    found += [weights_digest(Path(each.model)) for each in gates.classifiers]
     for path in gates.evaluation_sets:
         read_questions(path)  # what is wrong with it is said before anything is paid
         found.append(hashlib.sha256(path.read_bytes()).hexdigest())
@@ -103,6 +108,7 @@ class Workshop:
             found.append(toxicity_gate(knobs.toxicity))
         if knobs.relevance:
             found.append(self._relevance)
+        found += [self._classifier_gate(each) for each in knobs.classifiers]
         if knobs.quality is not None:
             found.append(self._marks_gate(knobs.quality))
         return found
@@ -160,6 +166,13 @@ class Workshop:
 
     def _relevance(self, samples: Sequence[InstructSample]) -> list[Rejected]:
         return relevance_gate(self._embedder, self._recipe.datasets.gates.relevance)(samples)
+
+    def _classifier_gate(self, section: ClassifierGateSection) -> Gate:
+        def gate(samples: Sequence[InstructSample]) -> list[Rejected]:
+            with self._job.progress(f"samples read by {section.name}", len(samples)) as advance:
+                return classifier_gate(section, advance)(samples)
+
+        return gate
 
     def _marks_gate(self, least: int) -> Gate:
         def gate(samples: Sequence[InstructSample]) -> list[Rejected]:

@@ -16,6 +16,7 @@ import yaml
 
 from twin.domain.errors import BadDataError
 from twin.models.embedder import Embedder
+from twin.models.text_classifier import KeptAlarm
 from twin.text.hidden_text import plain
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class HeadClassifier:
     """
 
     labels = (LABEL,)
+    alarm = KeptAlarm(labels=(LABEL,), threshold=0.5)  # the one chosen is built into the bias
 
     def __init__(self, folder: Path, embedder: Embedder) -> None:
         from safetensors import SafetensorError, safe_open

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from twin.domain.errors import BadDataError
 from twin.models.embedder import Embedder
-from twin.models.text_classifier import TextClassifier
+from twin.models.text_classifier import KeptAlarm, TextClassifier, alarm_of
 from twin.rag.guardrail_head import FILE, HeadClassifier
 from twin.rag.guardrails import Hit, Where
 from twin.recipes.guardrails import ClassifierSection
@@ -18,6 +17,10 @@ class Classifier(Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """All of them."""
+
+    @property
+    def alarm(self) -> KeptAlarm | None:
+        """What it was trained to meet, if its training says so."""
 
     def probabilities(self, text: str, /) -> Mapping[str, float]:
         """Of each label, 0 to 1."""
@@ -31,17 +34,16 @@ class ClassifierRail:
         model: the classifier.
 
     Raises:
-        BadDataError: it lacks a label.
+        BadDataError: it lacks a label, or nothing says which of its labels count.
     """
 
     def __init__(self, section: ClassifierSection, model: Classifier) -> None:
         self._section = section
         self._model = model
-        if missing := [each for each in section.labels if each not in model.labels]:
-            raise BadDataError(
-                f"serving.guardrails.classifiers: {section.name} has no label {missing[0]!r}: "
-                f"it has {', '.join(model.labels)}"
-            )
+        where = f"serving.guardrails.classifiers: {section.name}"
+        self._alarm = alarm_of(
+            model.alarm, model.labels, section.labels, section.threshold, where=where
+        )
 
     def hits(self, text: str, where: Where) -> list[Hit]:
         """A hit where the labels together are likely enough."""
@@ -49,10 +51,10 @@ class ClassifierRail:
         if place not in self._section.places:
             return []
         judged = self._model.probabilities(text)
-        score = min(1.0, sum(judged[label] for label in self._section.labels))
-        if score < self._section.threshold:
+        score = min(1.0, sum(judged[label] for label in self._alarm.labels))
+        if score < self._alarm.threshold:
             return []
-        label = max(self._section.labels, key=judged.__getitem__)
+        label = max(self._alarm.labels, key=judged.__getitem__)
         refuses = self._section.action == "refuse"
         return [Hit(self._section.name, label, refuses, score)]
 

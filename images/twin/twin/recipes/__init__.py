@@ -21,6 +21,7 @@ from twin.recipes.features import (
     QualitySection,
 )
 from twin.recipes.load import find_recipe, load_recipe
+from twin.recipes.own_base import OwnBaseSection
 from twin.recipes.recipe import Recipe
 from twin.recipes.resources import ResourcesSection
 from twin.recipes.retrieval import RetrievalSection
@@ -39,13 +40,16 @@ from twin.recipes.sources import (
     WarehouseDumpSource,
     WebSource,
 )
+from twin.recipes.steps import StepsSection
+from twin.recipes.sweep import ChoicesSection
 from twin.recipes.teacher import TeacherSection
+from twin.recipes.text_classifiers import TextClassifierSection
 from twin.recipes.training import (
-    ChoicesSection,
     DpoSection,
     LoraSection,
     PairsSection,
     SftSection,
+    TrainedSection,
     TrainingSection,
 )
 
@@ -70,6 +74,7 @@ __all__ = [
     "LinkedInExportSource",
     "LoraSection",
     "MediumSource",
+    "OwnBaseSection",
     "PairsSection",
     "PersonalDataSection",
     "QualitySection",
@@ -80,11 +85,14 @@ __all__ = [
     "Section",
     "ServingSection",
     "SftSection",
+    "StepsSection",
     "SiteSource",
     "Source",
     "StyleSection",
     "SubstackSource",
     "TeacherSection",
+    "TextClassifierSection",
+    "TrainedSection",
     "TrainingSection",
     "WarehouseDumpSource",
     "WebSource",

@@ -1,12 +1,12 @@
 """Sections of a recipe: how chunks become training samples."""
 
 import typing
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from twin.recipes.places import RELATIVE, LocalPath
-from twin.recipes.section import Fraction, Section
+from twin.recipes.places import RELATIVE, LocalPath, ModelName
+from twin.recipes.section import Fraction, Section, Slug
 from twin.recipes.teacher import TeacherSection
 from twin.text.personal_data import PersonalDataKind
 
@@ -59,6 +59,30 @@ class AuditSection(Section):
     )
 
 
+class ClassifierGateSection(Section):
+    """A classifier that samples must pass, such as one of quality."""
+
+    name: Slug = Field(description="said of what it leaves out")
+    model: ModelName = Field(
+        min_length=1,
+        description="folder of a transformers sequence classifier (`twin training classifier fit` "
+        f"makes one); {RELATIVE}",
+    )
+    labels: tuple[str, ...] = Field(
+        default=(),
+        description="labels of the model by which a sample is left out, e.g. poor; unset: those "
+        "that it was trained to meet",
+    )
+    threshold: Fraction | None = Field(
+        default=None,
+        description="probability of these labels together from which it is; unset: what its "
+        "training has chosen, else 0.5",
+    )
+    reads: tuple[Literal["instruction", "answer"], ...] = Field(
+        default=("instruction", "answer"), min_length=1, description="each by itself"
+    )
+
+
 class GatesSection(Section):
     """What a sample must pass; those that a person wrote pass all but the audit."""
 
@@ -84,6 +108,9 @@ class GatesSection(Section):
         le=5,
         description="marks from 1 to 5 that the recipe's judge has to give at least, for relevance "
         "and for quality; the default asks it for none",
+    )
+    classifiers: tuple[ClassifierGateSection, ...] = Field(
+        default=(), description="models that each sample must pass; it needs torch"
     )
     evaluation_sets: tuple[LocalPath, ...] = Field(
         default=(),

@@ -22,14 +22,19 @@ class ClassifierSection(Section):
     name: Slug = Field(description="in metrics and traces")
     model: ModelName = Field(
         min_length=1,
-        description="folder of a transformers sequence classifier, or of a head over the recipe's "
-        f"embedder that `twin rag train-guardrail` has made ({RELATIVE})",
+        description="folder of a transformers sequence classifier (`twin training classifier fit` "
+        "makes one), or of a head over the recipe's embedder that `twin rag train-guardrail` has "
+        f"made ({RELATIVE})",
     )
     labels: tuple[str, ...] = Field(
-        min_length=1, description="labels of the model that count as a hit, e.g. INJECTION"
+        default=(),
+        description="labels of the model that count as a hit, e.g. INJECTION; unset: those that it "
+        "was trained to meet",
     )
-    threshold: Fraction = Field(
-        default=0.5, description="probability of these labels together from which a text is a hit"
+    threshold: Fraction | None = Field(
+        default=None,
+        description="probability of these labels together from which a text is a hit; unset: what "
+        "its training has chosen, else 0.5",
     )
     places: tuple[Place, ...] = Field(default=("question", "passage"), min_length=1)
     action: Literal["refuse", "mark"] = Field(

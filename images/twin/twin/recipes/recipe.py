@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import PurePath
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -121,12 +122,23 @@ class Recipe(Section):
         data = self.model_dump(mode="json", include=included, exclude={"resources"})
         datasets, evaluation = data.get("datasets", {}), data.get("evaluation", {})
         judged = [evaluation.get(key, {}) for key in ("judge", "style", "abilities")]
-        for section in (datasets, *judged, *data.get("sources", ())):
-            for key in ("written", "calibration", "folder", "path"):
+        training = data.get("training", {})
+        learned = (training.get("own_base", {}), *training.get("classifiers", ()))
+        for section in (datasets, *judged, *learned, *data.get("sources", ())):
+            for key in ("written", "calibration", "folder", "path", "corpus"):
                 if section.get(key):
                     section[key] = PurePath(section[key]).name
         if gates := datasets.get("gates"):
-            gates["evaluation_sets"] = [PurePath(each).name for each in gates["evaluation_sets"]]
+            _shorten_paths(gates)
         if endpoint := (datasets.get("teacher") or {}).get("endpoint"):
             datasets["teacher"]["endpoint"] = endpoint["model"]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _shorten_paths(gates: dict[str, Any]) -> None:
+    """Leave the last names of what gates name."""
+    gates["evaluation_sets"] = [PurePath(each).name for each in gates["evaluation_sets"]]
+    for each in gates["classifiers"]:
+        each["model"] = PurePath(each["model"]).name
+    if not gates["classifiers"]:  # or samples made before there were any would be remade
+        del gates["classifiers"]

@@ -5,8 +5,12 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from twin.recipes.places import RELATIVE, ModelName
+from twin.recipes.places import RELATIVE, LocalPath, ModelName
+from twin.recipes.own_base import OwnBaseSection
 from twin.recipes.section import Fraction, Section
+from twin.recipes.steps import StepsSection
+from twin.recipes.sweep import ChoicesSection, SweepSection
+from twin.recipes.text_classifiers import TextClassifierSection
 
 
 class LoraSection(Section):
@@ -29,48 +33,6 @@ class CanarySection(Section):
         "data without the model learning it by heart",
     )
     seed: int = Field(default=13, description="draws them; whoever knows it knows them")
-
-
-class StepsSection(Section):
-    """What both stages of training say of their steps."""
-
-    epochs: float = Field(default=1.0, gt=0)
-    max_steps: int = Field(default=-1, ge=-1, description="-1: by epochs")
-    learning_rate: float = Field(gt=0, lt=1)
-    batch_size: PositiveInt
-    gradient_accumulation: PositiveInt = Field(
-        default=1, description="batches whose gradients are added up to one step"
-    )
-    max_length: PositiveInt = Field(default=768, description="tokens; longer samples are refused")
-    schedule: Literal["cosine", "linear", "constant"] = Field(
-        default="cosine",
-        description="of the learning rate after its warm-up: cosine and linear fall to zero, so "
-        "that the last steps settle; constant suits a training whose end nobody knows yet",
-    )
-    warmup_share: Fraction = Field(
-        default=0.0, description="of the steps, in which the learning rate rises to its full value"
-    )
-    weight_decay: float = Field(
-        default=0.0,
-        ge=0,
-        description="AdamW's; adapters start at nothing and are small, so there is little to decay",
-    )
-    max_gradient_norm: float = Field(
-        default=1.0, ge=0, description="larger gradients are scaled down to it; 0: never"
-    )
-    adam_beta1: float = Field(default=0.9, ge=0, lt=1)
-    adam_beta2: float = Field(default=0.999, ge=0, lt=1)
-    adam_epsilon: float = Field(default=1e-8, gt=0)
-    gradient_checkpointing: bool | None = Field(
-        default=None,
-        description="compute activations again in the backward pass: less memory, a third more "
-        "time. Unset: on GPUs, whose memory is the limit; not on processors, whose time is",
-    )
-    logging_steps: PositiveInt = Field(default=1, description="steps between points of the curves")
-    save_steps: PositiveInt = Field(default=20, description="steps between checkpoints")
-    checkpoints_kept: PositiveInt = Field(
-        default=1, description="the newest, in the file store; the best is kept beside them"
-    )
 
 
 class PretrainingSection(StepsSection):
@@ -205,49 +167,6 @@ class GenerationsSection(Section):
     )
 
 
-class RangeSection(Section):
-    """Numbers that a sweep draws from, both ends included; whole ones if both ends are."""
-
-    low: float
-    high: float
-    log: bool = Field(
-        default=False, description="even over the orders of magnitude, as suits learning rates"
-    )
-
-    @model_validator(mode="after")
-    def _has_room(self) -> "RangeSection":
-        if self.low >= self.high:
-            raise ValueError(f"low ({self.low}) must be less than high ({self.high})")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low ({self.low}) must be above 0 where log is true")
-        return self
-
-
-class ChoicesSection(Section):
-    """Values that a sweep chooses from."""
-
-    choices: tuple[bool | int | float | str, ...] = Field(min_length=2)
-
-
-class SweepSection(Section):
-    """What `twin training sweep` searches: values of fine-tuning, by its validation loss."""
-
-    space: dict[str, RangeSection | ChoicesSection] = Field(
-        default={
-            "sft.learning_rate": RangeSection(low=5e-5, high=1e-3, log=True),
-            "lora.rank": ChoicesSection(choices=(8, 16, 32)),
-        },
-        min_length=1,
-        description="key of the section training, such as sft.learning_rate, to a range or choices",
-    )
-    startup_trials: PositiveInt = Field(
-        default=5,
-        description="that are drawn at random and never stopped early; after them Optuna's TPE "
-        "draws near the good ones, and a trial whose validation loss is worse than the median of "
-        "the others at the same step ends",
-    )
-
-
 class TrainedSection(Section):
     """How the base model becomes the twin, by whatever decides what comes of it."""
 
@@ -287,6 +206,10 @@ class TrainingSection(TrainedSection):
     """How the base model becomes the twin."""
 
     sweep: SweepSection = SweepSection()
+    own_base: OwnBaseSection = OwnBaseSection()
+    classifiers: tuple[TextClassifierSection, ...] = Field(
+        default=(), description="trained by `twin training classifier fit`, and by no DAG"
+    )
 
     @model_validator(mode="after")
     def _sweep_finds_values(self) -> "TrainingSection":
@@ -298,13 +221,20 @@ class TrainingSection(TrainedSection):
                 self.with_values({key: value})
         return self
 
+    @model_validator(mode="after")
+    def _classifiers_differ(self) -> "TrainingSection":
+        names = [each.name for each in self.classifiers]
+        if len(set(names)) < len(names):
+            raise ValueError("classifiers: each needs a name of its own")
+        return self
+
     def with_values(self, values: Mapping[str, object]) -> "TrainingSection":
         """This section with other values, by keys such as ``sft.learning_rate``.
 
         Raises:
             ValueError: there is no such key, or it does not take the value.
         """
-        data: dict[str, Any] = self.model_dump(exclude={"sweep"})
+        data: dict[str, Any] = self.model_dump(include=set(TrainedSection.model_fields))
         for key, value in values.items():
             *sections, last = key.split(".")
             place: Any = data

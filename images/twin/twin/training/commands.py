@@ -7,8 +7,10 @@ import typer
 
 from twin.job import RecipeOption, ResultOption, RunIdOption, run_job
 from twin.models.gpus import is_first
+from twin.training.classifiers import commands as classifiers
 
 app = typer.Typer(help="Fine-tune the base model on the samples.", no_args_is_help=True)
+app.add_typer(classifiers.app, name="classifier")
 
 SetOption = Annotated[
     list[str] | None,
@@ -189,6 +191,32 @@ def sweep(
     run_job(
         "training sweep",
         by_champion_prompt(lambda job: run_sweep(job, trials, output)),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
+
+
+@app.command()
+def pretrain(
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Train a tokenizer and a small base model from nothing.
+
+    Reads a folder of texts (training.own_base.corpus) or the passages of the newest samples. Shows
+    what the model writes, and its perplexity on texts that are held out, at each checkpoint. Keeps
+    the best as a base model (`twin models list`), which training.base_model may name. A killed or
+    interrupted training goes on from its last checkpoint; ends with 99 when it is made already.
+    """
+    from twin.training.own_base.job import run_pretrain
+
+    run_job(
+        "training pretrain",
+        run_pretrain,
         recipe=recipe,
         run_id=run_id,
         result=result,

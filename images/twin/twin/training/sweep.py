@@ -19,7 +19,7 @@ import yaml
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
 from twin.job import Job
 from twin.models.gpus import LAUNCHED
-from twin.recipes import ChoicesSection, TrainingSection
+from twin.recipes import ChoicesSection, TrainedSection, TrainingSection
 from twin.settings import inherited_environment
 from twin.stores.files import FileStore, open_files
 from twin.stores.tracking import TrackingRun, tracking_run
@@ -329,7 +329,8 @@ def _space(training: TrainingSection) -> str:
 
 def _key(training: TrainingSection, plan: TrainingPlan) -> str:
     """Of whatever the losses of a sweep depend on, but the values that it tries."""
-    own = training.model_dump(mode="json", exclude={"sweep", "dpo", "generations"})
+    decisive = set(TrainedSection.model_fields) - {"dpo", "generations"}
+    own = training.model_dump(mode="json", include=decisive)
     fixed = {key: value for key, value in _flat(own).items() if key not in training.sweep.space}
     inputs = [plan.manifest.version, plan.base.digest, training.sweep.space, fixed]
     return _hash(inputs)

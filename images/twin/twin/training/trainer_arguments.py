@@ -7,8 +7,13 @@ What is not in the recipe is of the machine (`_of_the_machine`), or how the hous
 from pathlib import Path
 from typing import Any
 
-from twin.recipes import SftSection, TrainingSection
-from twin.recipes.training import StepsSection
+from twin.recipes import (
+    OwnBaseSection,
+    SftSection,
+    StepsSection,
+    TextClassifierSection,
+    TrainingSection,
+)
 
 #: Tokens that a batch is padded to a multiple of on processors. For each length that it has not met
 #: oneDNN compiles, and keeps, its matrix products anew: after eight steps of the demo's training
@@ -51,6 +56,26 @@ def orpo_arguments(recipe: TrainingSection, scratch: Path) -> dict[str, Any]:
     return {**found, "max_length": recipe.dpo.max_length, "remove_unused_columns": False}
 
 
+def best_checkpoint_arguments(
+    knobs: TextClassifierSection | OwnBaseSection, recipe: TrainingSection, scratch: Path
+) -> dict[str, Any]:
+    """Arguments of `transformers.TrainingArguments` for small models all of whose weights learn.
+
+    Validation is measured at each checkpoint, and training ends with the best of them.
+    """
+    import torch
+
+    found = _common(knobs, recipe, scratch)
+    del found["pad_to_multiple_of"]  # the collator's, here
+    return {
+        **found,
+        **_by_best_checkpoint(knobs.save_steps),
+        "per_device_eval_batch_size": knobs.batch_size,
+        # On processors in float32, which costs a small model little.
+        "bf16": torch.cuda.is_available(),
+    }
+
+
 def keeps_best(knobs: SftSection) -> bool:
     """Whether the training ends with its best checkpoint and not with its last."""
     return knobs.best_checkpoint or knobs.early_stopping > 0
@@ -58,16 +83,20 @@ def keeps_best(knobs: SftSection) -> bool:
 
 def _validation(knobs: SftSection) -> dict[str, Any]:
     if keeps_best(knobs):
-        return {
-            "eval_strategy": "steps",
-            "eval_steps": knobs.save_steps,  # what is measured has to be there to go back to
-            "load_best_model_at_end": True,
-            "metric_for_best_model": "loss",
-            "greater_is_better": False,
-        }
+        return _by_best_checkpoint(knobs.save_steps)
     if knobs.evaluations == 1:  # after the last step, where it is always measured
         return {"eval_strategy": "no"}
     return {"eval_strategy": "steps", "eval_steps": 1 / knobs.evaluations}
+
+
+def _by_best_checkpoint(save_steps: int) -> dict[str, Any]:
+    return {
+        "eval_strategy": "steps",
+        "eval_steps": save_steps,  # what is measured has to be there to go back to
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "loss",
+        "greater_is_better": False,
+    }
 
 
 def _common(knobs: StepsSection, recipe: TrainingSection, scratch: Path) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Classifiers that are trained on labelled texts: topic, quality, sentiment, safety."""
