@@ -32,6 +32,7 @@ STAGES = {
     "evaluation": "twin.evaluation.commands",
     "rollout": "twin.rollout.commands",
     "serving": "twin.serving.commands",
+    "monitoring": "twin.monitoring.commands",
     "rag": "twin.rag.commands",
     "backup": "twin.backup.commands",
     "laptop": "twin.laptop.commands",

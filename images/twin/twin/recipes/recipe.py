@@ -12,6 +12,7 @@ from twin.recipes.datasets import AuditSection, DatasetsSection
 from twin.recipes.engines import JudgeSection
 from twin.recipes.evaluation import EvaluationSection
 from twin.recipes.features import FeaturesSection
+from twin.recipes.monitoring import MonitoringSection
 from twin.recipes.prompt import PromptSection
 from twin.recipes.retrieval import RetrievalSection
 from twin.recipes.section import RecipeName, Section
@@ -36,6 +37,7 @@ class Recipe(Section):
     prompt: PromptSection = PromptSection()
     retrieval: RetrievalSection = RetrievalSection()
     serving: ServingSection = ServingSection()
+    monitoring: MonitoringSection = MonitoringSection()
     judge: JudgeSection | None = Field(
         default=None,
         description="a model that compares two answers: with one, a text that it does not find "

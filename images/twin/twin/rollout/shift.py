@@ -24,7 +24,6 @@ from twin.domain.rollout import (
 from twin.recipes import ServingSection
 from twin.recipes.rollout import SmokeQuestion
 from twin.rollout.analysis import Measured
-from twin.rollout.endpoint import Endpoint
 from twin.rollout.evidence import Evidence, as_words, named
 from twin.rollout.lease import LostLeaseError, Owner
 from twin.rollout.transitions import (
@@ -48,6 +47,7 @@ from twin.rollout.waiting import (
 )
 from twin.settings import Settings
 from twin.stores.deployments import Deployments
+from twin.stores.endpoint import Endpoint
 from twin.stores.files import open_files
 from twin.stores.serve_config import ROUTER, applications_of, render
 

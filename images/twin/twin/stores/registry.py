@@ -9,6 +9,7 @@ artifacts, and its tags say where the weights are and what they hash to.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -54,7 +55,7 @@ log = structlog.get_logger("twin")
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A registered version: which weights, made by which run, with what lineage (``tags``)."""
+    """A registered version: which weights, which run made it and when, its lineage (``tags``)."""
 
     name: str
     version: str
@@ -62,6 +63,7 @@ class ModelVersion:
     weights_digest: str
     run_id: str
     tags: dict[str, str] = field(default_factory=dict)
+    created: datetime | None = field(default=None, compare=False)
 
 
 class Registry(MlflowRest):
@@ -271,4 +273,9 @@ def _parse(version: Mapping[str, Any]) -> ModelVersion:
         weights_digest=tags[WEIGHTS_DIGEST],
         run_id=version.get("run_id", ""),
         tags=tags,
+        created=_moment(version.get("creation_timestamp")),
     )
+
+
+def _moment(milliseconds: Any) -> datetime | None:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None

@@ -1,0 +1,39 @@
+"""Commands of `twin monitoring`."""
+
+import typer
+
+from twin.job import RecipeOption, ResultOption, RunIdOption, plain_errors, run_job
+
+app = typer.Typer(
+    help="A twin in service: what got stale, drifted or worse, and what follows.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def run(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """Look at a twin once: sources, index, samples, known questions, answers, feedback.
+
+    Reads the warehouse, the index, the registry, samples, and the endpoint, which is asked with the
+    first of TWIN_API_KEYS. Writes `monitoring/<recipe>.json` in the file store and a run in MLflow.
+    What is away is unknown, not bad. The result's detail says what people are to be told and which
+    pipelines to start; the DAG *monitoring* does both, every hour.
+    """
+    from twin.monitoring.run import run_monitoring
+
+    run_job("monitoring run", run_monitoring, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def show(recipe: RecipeOption) -> None:
+    """Show where each measure stands since the last look, and what was started."""
+    from twin.monitoring.show import state_lines
+    from twin.recipes import load_recipe
+    from twin.settings import get_settings
+    from twin.stores.monitoring_states import MonitoringStates
+
+    with plain_errors("monitoring show"):
+        settings = get_settings()
+        loaded = load_recipe(recipe, settings.recipes, settings.overrides)
+        state, _ = MonitoringStates(settings).load(loaded.name)
+        typer.echo("\n".join(state_lines(state)))
