@@ -5,6 +5,9 @@ Fine-tunes the base model on the newest samples: supervised (`sft`), then by pre
 author's answers against what the model after `sft` writes (`pairs`). Then merges the adapter and
 registers the model (`package`).
 
+New samples start it, unless the recipe has the rule `monitoring.rules.training`: then *monitoring*
+does, for the reasons and within the budget that stand there.
+
 In the form a run can be given other values than the recipe's, such as
 `training.sft.max_steps=12`. What it trains is a trial: *evaluation* measures it, and only a person
 promotes it.
@@ -61,4 +64,4 @@ with DAG(
         ]
         chain(*steps, publish(candidate)(recipe=recipe))
 
-    one_model.expand(recipe=which_recipes())
+    one_model.expand(recipe=which_recipes("training"))

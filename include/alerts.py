@@ -1,4 +1,4 @@
-"""Tells people that a task has failed for good."""
+"""Tells people that a task has failed for good, or what monitoring has found."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,10 @@ class Alert(BaseNotifier):
 
     def notify(self, context: "Context") -> None:
         """Report the failed task of this context."""
-        text = _text(context)
+        self.tell(_text(context))
+
+    def tell(self, text: str) -> None:
+        """Report a text in the same way; its first line is the subject where there is one."""
         self.log.error("%s", text)
         try:
             name = read_runtime().alert_connection

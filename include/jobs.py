@@ -53,6 +53,7 @@ IMAGE_OF_STAGE = {
     "datasets": "train",
     "training": "train",
     "evaluation": "train",
+    "monitoring": "serve",
     "rollout": "serve",
     "serving": "serve",
 }

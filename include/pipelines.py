@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.alerts import Alert
 from include.links import check_links
-from include.recipe_files import broken_recipes, recipe_names
+from include.recipe_files import broken_recipes, has_rule, recipe_names
 from include.runtime import read_runtime
 
 if TYPE_CHECKING:
@@ -94,17 +94,26 @@ def recipe_param(broken: Collection[str] = ()) -> Param:
 
 @task(execution_timeout=datetime.timedelta(minutes=5))
 def which_recipes(
-    *, params: dict[str, Any], triggering_asset_events: Any = None, dag_run: Any = None
+    rule: str = "",
+    *,
+    params: dict[str, Any],
+    triggering_asset_events: Any = None,
+    dag_run: Any = None,
 ) -> list[str]:
     """The recipes of this run: those its input was updated for, or the one picked in the form.
 
     A model registry may be shared with others, so names that no recipe here has are left out.
 
+    Args:
+        rule: of the recipe's `monitoring.rules`: a recipe that has it is left out where its input
+            was updated, since monitoring then decides when this pipeline runs.
+        params: filled in by Airflow, as is what follows.
+        triggering_asset_events: the updates of the input.
+        dag_run: this run.
+
     Raises:
         AirflowFailException: the form was given links, and one is none.
     """
-    import logging
-
     check_links(params.get("links") or ())
 
     named = [
@@ -113,9 +122,17 @@ def which_recipes(
         for event in events
         for name in recipes_of_event(event.extra)
     ]
+    if rule and named:
+        return [name for name in _known(named) if not has_rule(name, rule)]
     if not named and str(getattr(dag_run, "run_type", "")) == "scheduled":
         named = list(read_runtime().nightly_recipes)
-    named = named or [params["recipe"]]
+    return _known(named or [params["recipe"]])
+
+
+def _known(named: Collection[str]) -> list[str]:
+    """Those that a recipe here has."""
+    import logging
+
     unknown = sorted(set(named) - set(recipe_names()))
     if unknown:
         logging.getLogger(__name__).warning("No recipe here is named %s", ", ".join(unknown))

@@ -26,7 +26,10 @@ from include.jobs import SCHEDULE_TIMEOUT, STARTUP_TIMEOUT, JobOperator
 from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
-ALL = [*CHAIN, "backup", "restore", "forget", "models", "cleanup", "reconcile", "retention"]
+ALL = [
+    *CHAIN, "backup", "restore", "forget", "models", "cleanup", "monitoring", "reconcile",
+    "retention",
+]  # fmt: skip
 #: Commands of `twin` that the pipelines may call; issue and CLI name them.
 JOBS = {
     "crawl run",
@@ -44,6 +47,7 @@ JOBS = {
     "evaluation run",
     "evaluation promote",
     "evaluation reject",
+    "monitoring run",
     "rollout start",
     "rollout reconcile",
     "backup create",
@@ -345,7 +349,7 @@ def test_a_crawl_may_take_as_long_as_its_profile_says(bag: DagBag) -> None:
 def test_jobs_that_may_go_again_do_so_with_growing_pauses(bag: DagBag) -> None:
     for task in jobs(bag):
         # What is looked at every few minutes need not be tried as often.
-        assert task.retries == (1 if task.job == "rollout reconcile" else 3)
+        assert task.retries == (1 if task.job in {"rollout reconcile", "monitoring run"} else 3)
         assert task.retry_exponential_backoff == 2
         assert task.max_retry_delay < datetime.timedelta(hours=1)
 
@@ -367,13 +371,21 @@ def test_a_new_installation_waits_for_its_first_night(
         assert (info.run_after.hour, info.run_after.minute) == (at, 0)
 
 
-@pytest.mark.parametrize(("runtime", "summary"), [("local", "None"), ("kubernetes", "*/5 * * * *")])
+@pytest.mark.parametrize(
+    ("name", "runtime", "summary"),
+    [
+        ("reconcile", "local", "None"),
+        ("reconcile", "kubernetes", "*/5 * * * *"),
+        ("monitoring", "local", "None"),
+        ("monitoring", "kubernetes", "37 * * * *"),
+    ],
+)
 def test_what_serves_is_looked_after_where_nobody_sits_beside_it(
-    monkeypatch: pytest.MonkeyPatch, runtime: str, summary: str
+    monkeypatch: pytest.MonkeyPatch, name: str, runtime: str, summary: str
 ) -> None:
     """On a laptop each look would be a process beside a training that needs the memory."""
     monkeypatch.setenv("AIRFLOW__TWIN__RUNTIME", runtime)
-    dag = DagBag(ROOT / "dags" / "reconcile.py").dags["reconcile"]
+    dag = DagBag(ROOT / "dags" / f"{name}.py").dags[name]
     kept = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert kept.timetable.summary == summary
 

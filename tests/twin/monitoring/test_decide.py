@@ -32,9 +32,7 @@ def decided(found, rules=None, at=NOW):
 
 
 def earlier(rule="training", *, ago=30 * DAY, hours=4.0, causes=()):
-    return Start(
-        rule=rule, pipeline=rule, at=NOW - ago, reason="", gpu_hours=hours, causes=causes
-    )
+    return Start(rule=rule, pipeline=rule, at=NOW - ago, reason="", gpu_hours=hours, causes=causes)
 
 
 def test_each_ground_starts_its_pipeline_with_its_reason():
@@ -103,6 +101,18 @@ def test_a_training_waits_for_what_it_is_made_of():
     assert decided(state("index.behind", "data.changed")) == [("features", "start"), held]
     assert decided(state("samples.behind", "data.changed")) == [("datasets", "start"), held]
     assert decided(state("index.behind", "samples.behind")) == [("features", "start")]
+
+
+@pytest.mark.parametrize("name", ["index.behind", "samples.behind"])
+def test_a_training_waits_while_nobody_knows_what_it_is_made_of(name):
+    found = state("data.changed")
+    unknown = Record(since=NOW, last=measure(name, U))
+    found = found.model_copy(update={"records": {**found.records, name: unknown}})
+    assert decided(found) == [("training", "index and samples are brought up to date first")]
+    good = found.model_copy(
+        update={"records": {**found.records, name: Record(since=NOW, last=measure(name, G))}}
+    )
+    assert decided(good) == [("training", "start")]
 
 
 def test_one_switch_pauses_all():

@@ -42,9 +42,7 @@ def test_each_kind_of_drift_is_told_from_the_others():
 
     def only(**change):
         changed = [each.model_copy(update=change) for each in same]
-        return [
-            name for name, each in standings(before, changed).items() if each is Standing.BAD
-        ]
+        return [name for name, each in standings(before, changed).items() if each is Standing.BAD]
 
     assert only(characters=900) == ["drift.answer_length"]
     assert only(grounded=False) == ["drift.grounded"]

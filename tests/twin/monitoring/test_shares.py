@@ -6,9 +6,7 @@ from twin.monitoring.shares import at_least, at_most, mean_of_units, near_baseli
 
 
 def share(ones, zeros):
-    return mean_of_units(
-        [(number, float(number < ones)) for number in range(ones + zeros)]
-    )
+    return mean_of_units([(number, float(number < ones)) for number in range(ones + zeros)])
 
 
 def test_a_unit_counts_once():

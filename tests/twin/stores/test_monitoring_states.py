@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 import pytest
 
 from twin.domain.errors import BadDataError, TryAgainError
-from twin.domain.monitoring import Baseline, Event, Measure, MonitoringState, Record, Standing, Start
+from twin.domain.monitoring import (
+    Baseline,
+    Event,
+    Measure,
+    MonitoringState,
+    Record,
+    Standing,
+    Start,
+)
 from twin.stores.files import open_files
 from twin.stores.monitoring_states import MonitoringStates
 

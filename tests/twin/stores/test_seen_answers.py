@@ -19,9 +19,7 @@ LATER = NOW + 365 * DAY
 
 
 def kept(identity, *, at=NOW, history=(), **more):
-    return KeptAnswer(
-        answer=answer(identity, **more), created=at, expires=LATER, history=history
-    )
+    return KeptAnswer(answer=answer(identity, **more), created=at, expires=LATER, history=history)
 
 
 @pytest.fixture

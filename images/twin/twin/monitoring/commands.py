@@ -1,8 +1,10 @@
 """Commands of `twin monitoring`."""
 
+from typing import Annotated
+
 import typer
 
-from twin.job import RecipeOption, ResultOption, RunIdOption, plain_errors, run_job
+from twin.job import Job, RecipeOption, ResultOption, RunIdOption, plain_errors, run_job
 
 app = typer.Typer(
     help="A twin in service: what got stale, drifted or worse, and what follows.",
@@ -11,7 +13,14 @@ app = typer.Typer(
 
 
 @app.command()
-def run(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+def run(
+    recipe: RecipeOption,
+    paused: Annotated[
+        bool, typer.Option("--paused", help="Start nothing, as with monitoring.paused.")
+    ] = False,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
     """Look at a twin once: sources, index, samples, known questions, answers, feedback.
 
     Reads the warehouse, the index, the registry, samples, and the endpoint, which is asked with the
@@ -21,7 +30,10 @@ def run(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption =
     """
     from twin.monitoring.run import run_monitoring
 
-    run_job("monitoring run", run_monitoring, recipe=recipe, run_id=run_id, result=result)
+    def body(job: Job) -> None:
+        run_monitoring(job, paused=paused)
+
+    run_job("monitoring run", body, recipe=recipe, run_id=run_id, result=result)
 
 
 @app.command()

@@ -101,6 +101,12 @@ def _bad(state: MonitoringState, name: str) -> Record | None:
     return record if record.last.standing is Standing.BAD else None
 
 
+def _is_good(state: MonitoringState, name: str) -> bool:
+    """Whether a measure is good by now; one that is unknown is not."""
+    record = state.records.get(name)
+    return record is None or record.last.standing is record.standing is Standing.GOOD
+
+
 def _causes(records: Sequence[Record]) -> tuple[str, ...]:
     return tuple(
         each.last.cause or f"{each.last.name}:{each.since.isoformat()}" for each in records
@@ -144,7 +150,7 @@ def _why_not(
         return f"paused until {newest + wish.pause:%Y-%m-%d %H:%M} UTC"
     if wish.rule != "training" or section.rules.training is None:
         return ""
-    if _bad(state, currency.INDEX) or _bad(state, currency.SAMPLES):
+    if not all(_is_good(state, name) for name in (currency.INDEX, currency.SAMPLES)):
         return "index and samples are brought up to date first"
     return _beyond_budget(section.rules.training.budget, before, now)
 

@@ -25,8 +25,8 @@ def experiment_of(recipe: str) -> str:
     return f"{recipe} monitoring"
 
 
-def run_monitoring(job: Job) -> None:
-    """Look at the recipe's twin once.
+def run_monitoring(job: Job, *, paused: bool = False) -> None:
+    """Look at the recipe's twin once; ``paused``: as if the recipe said so.
 
     The state is written before anything is told, so a job that was killed tells again when it is
     run again under its id, and starts nothing twice.
@@ -42,7 +42,8 @@ def run_monitoring(job: Job) -> None:
     measures = look.measures()
     state = looked(before, measures, now, section, job.run_id)
     state = state.model_copy(update={"canaries": look.canaries})
-    decisions = decide(state, section, now)
+    wanted = section.model_copy(update={"paused": section.paused or paused})
+    decisions = decide(state, wanted, now)
     state = remember(state, decisions, now)
     states.save(state, version)
     _report(job, state, measures, decisions, now)
