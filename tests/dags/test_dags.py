@@ -27,8 +27,8 @@ from tests.airflow_environment import ROOT
 
 CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
 ALL = [
-    *CHAIN, "backup", "restore", "forget", "models", "cleanup", "monitoring", "reconcile",
-    "retention",
+    *CHAIN, "backup", "restore", "forget", "models", "cleanup", "monitoring", "questions",
+    "reconcile", "retention",
 ]  # fmt: skip
 #: Commands of `twin` that the pipelines may call; issue and CLI name them.
 JOBS = {
@@ -48,6 +48,7 @@ JOBS = {
     "evaluation promote",
     "evaluation reject",
     "monitoring run",
+    "monitoring questions",
     "rollout start",
     "rollout reconcile",
     "backup create",

@@ -64,6 +64,5 @@ def test_versions_without_traffic_and_the_second_of_a_mirrored_pair_are_left_out
     assert len(live.served_observations(reports)) == 7
     pair = observed(1, mirrored="m") + observed(1, version="2", mirrored="m")
     assert len(live.served_observations([report(pair, v1=50, v2=50)])) == 1
-    assert (
-        live.served_observations([report(observed(3)).model_copy(update={"weights": None})]) == []
-    )
+    unknown = report(observed(3)).model_copy(update={"weights": None})
+    assert live.served_observations([unknown]) == []

@@ -1,4 +1,4 @@
-"""`twin monitoring run` over a real warehouse, index and file store, and an endpoint that answers."""
+"""`twin monitoring run` over a real warehouse, index and file store; its endpoint is scripted."""
 
 import json
 import threading

@@ -72,6 +72,26 @@ def test_judged_answers_come_with_their_feedback_from_a_moment_on(stores):
     assert (late.id, late.rating) == ("a2", 0.0)
 
 
+def test_failed_answers_are_the_newest_that_were_refused_without_a_source_or_found_bad(stores):
+    records, seen = stores
+    unsupported = [CheckedSentence(start=0, end=6, supported=False)]
+    records.add([
+        ("ann", kept("fine")),
+        ("ann", kept("liked", at=NOW + HOUR)),
+        ("ann", kept("refused", at=NOW + HOUR, refused=True)),
+        ("ann", kept("unsupported", at=NOW + 2 * HOUR, sentences=unsupported)),
+        ("ann", kept("sourceless", at=NOW + 3 * HOUR, documents=())),
+        ("ann", kept("disliked", at=NOW + 4 * HOUR)),
+        ("ann", kept("old", at=NOW - HOUR, refused=True)),
+    ])  # fmt: skip
+    records.judge("liked", "ann", Feedback(thumb="up"), NOW)
+    records.judge("disliked", "ann", Feedback(score=0.4), NOW)
+    found = seen.failed("twin-tiny", NOW, 100)
+    assert [each.id for each in found] == ["disliked", "sourceless", "unsupported", "refused"]
+    assert [each.nearest for each in found][:2] == ["On pods", ""]
+    assert len(seen.failed("twin-tiny", NOW, 2)) == 2
+
+
 def test_a_warehouse_that_is_away_says_so(settings):
     with pytest.raises(TryAgainError, match="does not answer"):
         SeenAnswers(lasting_warehouse(settings)).judged("twin-tiny", NOW)

@@ -15,6 +15,7 @@ from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import open_files
 from twin.stores.kept_replies import KeptReplies
 from twin.stores.lineage import models_trained_on, sample_sets
+from twin.stores.question_reports import remove_reports
 from twin.stores.sample_sets import WRITERS, parts_of, recipes_with_samples, replies_of
 from twin.stores.snapshots import open_snapshots
 from twin.stores.verdicts import Verdicts
@@ -60,6 +61,7 @@ def forget(job: Job, url: str, reason: str) -> None:
     evaluations = forget_in_evaluations(job.settings, ids)
     replies = _forget_in_replies(job, ids) + evaluations.replies
     _remove_parts(job)
+    remove_reports(open_files(job.settings))
     _report(job, notes, texts, chunks)
     job.result.detail["verdicts erased"] = verdicts
     job.result.detail["feedback pairs erased"] = feedback

@@ -25,6 +25,13 @@ class SeenAnswer(BaseModel):
     prompt_tokens: int
     completion_tokens: int
     feedback: Feedback | None = None
+    nearest: str = Field(default="", description="title of its first source; empty if it has none")
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was refused, came without a source, or its caller finds it bad."""
+        rating = self.rating
+        return self.refused or not self.grounded or (rating is not None and rating < 0.5)
 
     @property
     def conversation(self) -> str:

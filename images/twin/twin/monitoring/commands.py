@@ -37,6 +37,22 @@ def run(
 
 
 @app.command()
+def questions(
+    recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None
+) -> None:
+    """Write the page of what readers ask and are not answered well, alike questions together.
+
+    Reads kept answers that were refused, had no source or were found bad. Writes `questions.html`,
+    `questions.md` and `proposed.yaml` (questions for `datasets.written`, for a person to complete)
+    to `monitoring/questions/<recipe>` of the file store; `monitoring.questions` of the recipe has
+    the knobs. Ends with 99, nothing to do, where too few have failed.
+    """
+    from twin.monitoring.run_questions import report_questions
+
+    run_job("monitoring questions", report_questions, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
 def show(recipe: RecipeOption) -> None:
     """Show where each measure stands since the last look, and what was started."""
     from twin.monitoring.show import state_lines

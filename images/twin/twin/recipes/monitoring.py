@@ -98,6 +98,18 @@ class FreshnessSection(Section):
     )
 
 
+class QuestionsSection(Section):
+    """Questions that were not answered well, for the author to read."""
+
+    days: PositiveInt = Field(default=30, description="whose answers are looked at")
+    least_callers: PositiveInt = Field(
+        default=2, description="who must ask alike before anybody is shown it"
+    )
+    least_questions: int = Field(default=3, ge=2, description="that make a group")
+    examples: PositiveInt = Field(default=5, description="shown of each group")
+    most: PositiveInt = Field(default=5_000, description="answers that are looked at")
+
+
 class BudgetSection(Section):
     """What trainings that monitoring starts may take in a calendar month (UTC)."""
 
@@ -161,6 +173,7 @@ class MonitoringSection(Section):
     drift: DriftSection = DriftSection()
     live: LiveSection = LiveSection()
     freshness: FreshnessSection = FreshnessSection()
+    questions: QuestionsSection = QuestionsSection()
     feedback_days: PositiveInt = Field(default=14, description="whose feedback counts")
     feedback_callers: PositiveInt = Field(
         default=5, description="callers below which feedback says nothing"

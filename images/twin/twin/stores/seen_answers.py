@@ -28,6 +28,16 @@ _FIELDS = {
     "answer.model_version": 1,
     "answer.prompt_tokens": 1,
     "answer.completion_tokens": 1,
+    "answer.sources.title": 1,
+}
+#: Answers that may have failed; `SeenAnswer.failed` decides.
+_DOUBTFUL = {
+    "$or": [
+        {"answer.refused": True},
+        {"answer.grounded": False},
+        {"answer.sentences.supported": False},
+        {"given": {"$ne": None}},
+    ]
 }
 
 
@@ -66,9 +76,23 @@ class SeenAnswers:
         """Answers that got feedback since a moment, by when they got it."""
         return self._read({"answer.model": model, "given": {"$gte": since}}, 0, "given")
 
-    def _read(self, query: dict[str, Any], most: int, order: str = "created") -> list[SeenAnswer]:
+    def failed(self, model: str, since: datetime, most: int) -> list[SeenAnswer]:
+        """The newest answers since a moment that were refused, without a source, or found bad.
+
+        Args:
+            model: registered model.
+            since: when the oldest was given.
+            most: answers that are looked at.
+        """
+        query = {"answer.model": model, "created": {"$gte": since}, **_DOUBTFUL}
+        return [each for each in self._read(query, most, newest=True) if each.failed]
+
+    def _read(
+        self, query: dict[str, Any], most: int, order: str = "created", *, newest: bool = False
+    ) -> list[SeenAnswer]:
         with self._warehouse.plain_errors():
-            found = self._warehouse.collection(ANSWERS).find(query, _FIELDS).sort(order, 1)
+            answers = self._warehouse.collection(ANSWERS)
+            found = answers.find(query, _FIELDS).sort(order, -1 if newest else 1)
             return list(_seen(found.limit(most)))  # 0: no limit
 
 
@@ -79,6 +103,7 @@ def _seen(found: Any) -> Iterator[SeenAnswer]:
         supported = not checked or any(each.get("supported") for each in checked)
         feedback = record.get("feedback")
         history = record.get("history") or [{}]
+        sources = answer.get("sources") or [{}]
         yield SeenAnswer(
             id=record["_id"],
             caller=record["caller"],
@@ -92,4 +117,5 @@ def _seen(found: Any) -> Iterator[SeenAnswer]:
             prompt_tokens=answer["prompt_tokens"],
             completion_tokens=answer["completion_tokens"],
             feedback=Feedback.model_validate(feedback) if feedback else None,
+            nearest=sources[0].get("title", ""),
         )
