@@ -31,6 +31,7 @@ with DAG(
     schedule=[samples],
     **pipeline(
         __doc__,
+        late_after=datetime.timedelta(hours=48),
         params={
             "set": Param(
                 None,

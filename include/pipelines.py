@@ -10,10 +10,10 @@ import datetime
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Param, TriggerRule, task
+from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference, Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.alerts import Alert
+from include.alerts import Alert, tell_late
 from include.links import check_links
 from include.recipe_files import broken_recipes, has_rule, recipe_names
 from include.runtime import read_runtime
@@ -30,13 +30,20 @@ RECIPE_OF_TASK = "{{ task.op_kwargs['recipe'] }}"
 GPU_POOL = "gpu"
 
 
-def pipeline(doc: str | None, **more: Any) -> dict[str, Any]:
+def pipeline(
+    doc: str | None, *, late_after: datetime.timedelta | None = None, **more: Any
+) -> dict[str, Any]:
     """Arguments of `airflow.sdk.DAG` that all pipelines share, and ``more``.
 
     Args:
         doc: what the pipeline does; recipes that the form does not offer are told below it.
+        late_after: since a run was queued, after which people are told that it has not ended.
         more: of this pipeline.
     """
+    if late_after:
+        more["deadline"] = DeadlineAlert(
+            DeadlineReference.DAGRUN_QUEUED_AT, late_after, AsyncCallback(tell_late)
+        )
     broken = broken_recipes()
     params = {"recipe": recipe_param(broken), **more.pop("params", {})}
     return shared(params=params, doc_md=f"{doc or ''}{_told(broken)}", **more)

@@ -110,6 +110,16 @@ def test_the_chain_hangs_together(bag: DagBag) -> None:
         assert published == {asset.name for asset in bag.dags[later].schedule}
 
 
+@pytest.mark.parametrize("name", sorted({*CHAIN, "backup"} - {"evaluation"}))
+def test_people_are_told_when_a_nightly_pipeline_is_late(bag: DagBag, name: str) -> None:
+    """A person may take days to approve what an evaluation found, so that one has no deadline."""
+    made = bag.dags[name].deadline
+    [made] = made if isinstance(made, list) else [made]
+    assert made.callback.path == "include.alerts.tell_late"
+    slowest = max(task.execution_timeout for task in bag.dags[name].tasks)
+    assert made.interval >= slowest or name == "training"
+
+
 def test_every_job_of_the_loop_is_run(bag: DagBag) -> None:
     assert {task.job for task in jobs(bag)} == JOBS
 

@@ -124,7 +124,8 @@ def rerank(settings: Settings, name: str, dataset: str, folder: Path) -> None:
     gain = Gain(questions=9, documents=9, before=0.5, after=0.6)
     report = RerankerReport(
         version=f"reranker-{dataset}", embedder="e@1", dataset_version=dataset,
-        index_fingerprint="f", weight=0.5, max_length=64, trained_on=40, validation=gain, wins=False,
+        index_fingerprint="f", weight=0.5, max_length=64, trained_on=40, validation=gain,
+        wins=False,
     )  # fmt: skip
     Rerankers(open_files(settings), name).publish(folder, report)
 
@@ -179,7 +180,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
     about = KeptReplies(files, f"{JUDGE_REPLIES}/twin-{name}")
     about.keep(KeptReply(key="of-secret", about=secret, text="What it says."))
     for dataset in ("with", "without"):
-        rerank(live, name, dataset, tmp_path / dataset)
+        rerank(live, name, dataset, recipe.parent / dataset)
     feedback = FeedbackPairs(open_files(live), name)
     feedback.replace([candidate("p1", other, secret), candidate("p2", other)])
     on_pairs = Verdicts(open_files(live), name, on_pairs=True)

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 from tests.twin.monitoring.seen import DAY, HOUR, NOW, measure
 from twin.domain.monitoring import Event, MonitoringState, Standing
-from twin.monitoring.remembering import looked, newest_window, reference_window, told
+from twin.monitoring import currency, drift, live, opinion
+from twin.monitoring.canaries import CANARIES
+from twin.monitoring.remembering import RUNBOOK, looked, newest_window, reference_window, told
 from twin.recipes.monitoring import MonitoringSection
 
 G, B, U = Standing.GOOD, Standing.BAD, Standing.UNKNOWN
@@ -78,8 +80,20 @@ def test_a_look_that_runs_again_tells_again_and_another_one_does_not():
 def test_people_read_what_it_is_since_when_and_whose():
     event = Event(kind="alert", measure="feedback", since=NOW, at=NOW + timedelta(1), says="low")
     assert told(event, SECTION, "tiny") == (
-        "tiny: feedback is bad (bad since 2026-05-01 12:00 UTC): low. Owner: Ann."
+        "tiny: feedback is bad (bad since 2026-05-01 12:00 UTC): low. Owner: Ann. "
+        "What to do: docs/pages/how-to/keep-up-to-date.md#feedback"
     )
+    drifted = event.model_copy(update={"measure": "drift.questions"})
+    assert told(drifted, SECTION, "tiny").endswith("keep-up-to-date.md#drift")
     recovered = event.model_copy(update={"kind": "recovery"})
     assert "is good again" in told(recovered, MonitoringSection(), "tiny")
     assert "Owner" not in told(recovered, MonitoringSection(), "tiny")
+    assert "What to do" not in told(recovered, SECTION, "tiny")
+
+
+def test_the_runbook_has_a_heading_for_every_kind_of_measure(root):
+    page = (root / RUNBOOK).read_text(encoding="utf-8")
+    headings = {line.removeprefix("### ").strip() for line in page.splitlines()}
+    names = (*drift.ALL, *live.ALL, opinion.FEEDBACK, currency.INDEX, currency.SAMPLES,
+             currency.CHANGED, CANARIES, "fresh.blog", "component.index")  # fmt: skip
+    assert {name.partition(".")[0] for name in names} <= headings

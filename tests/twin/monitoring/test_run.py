@@ -130,7 +130,7 @@ def test_a_look_finds_what_is_behind_and_starts_it_once_and_tells_of_its_end(loo
     assert late["told"] == [
         each for each in late["told"] if each.startswith("tiny: index.behind is bad")
     ]
-    assert late["told"][0].endswith("Owner: Ann.")
+    assert "Owner: Ann. What to do: " in late["told"][0]
     assert [each["pipeline"] for each in late["starts"]] == ["datasets", "features"]
     assert late["starts"][1]["run_id"].endswith("__tiny")
     again = look()

@@ -8,6 +8,9 @@ from twin.monitoring import drift, live
 from twin.monitoring.steadiness import steady
 from twin.recipes.monitoring import MonitoringSection
 
+#: Page of the documentation that says what to do, with a heading for each kind of measure.
+RUNBOOK = "docs/pages/how-to/keep-up-to-date.md"
+
 #: Measures that are compared with their own first figure.
 WITH_BASELINE = (live.REFUSED, live.UNGROUNDED, live.GUARDRAILS)
 
@@ -97,7 +100,8 @@ def told(event: Event, section: MonitoringSection, recipe: str) -> str:
     """An event as people read it: what, since when, whose, and where it says what to do."""
     head = "is bad" if event.kind == "alert" else "is good again"
     owner = f" Owner: {section.owner}." if section.owner else ""
+    what_to_do = f" What to do: {RUNBOOK}#{event.measure.partition('.')[0]}"
     return (
         f"{recipe}: {event.measure} {head} (bad since {event.since:%Y-%m-%d %H:%M} UTC): "
-        f"{event.says}.{owner}"
+        f"{event.says}.{owner}{what_to_do if event.kind == 'alert' else ''}"
     )
