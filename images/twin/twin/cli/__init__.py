@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from twin.cli import audit, doctor
+from twin.cli import audit, doctor, lineage
 from twin.settings import get_settings
 
 #: Stage to the module of its commands, which is imported when the stage is asked for.
@@ -92,6 +92,7 @@ def _root(
 
 app.command()(audit.audit)
 app.command()(doctor.doctor)
+app.command()(lineage.lineage)
 
 
 def main() -> None:

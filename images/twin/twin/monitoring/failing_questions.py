@@ -77,7 +77,7 @@ def groups(
     found = []
     for label in sorted(set(labels) - {-1}):
         places = np.flatnonzero(labels == label)
-        members = [failed[place] for place in places]
+        members = [failed[int(place)] for place in places]
         if len({each.caller for each in members}) >= section.least_callers:
             found.append(_group(members, points[places], mask, section.examples))
     return sorted(found, key=lambda each: (-each.callers, -each.questions, each.question))
@@ -101,7 +101,7 @@ def _group(
     import numpy as np
 
     by_middle = np.argsort(((points - points.mean(axis=0)) ** 2).sum(axis=1), kind="stable")
-    ordered = [members[place] for place in by_middle]
+    ordered = [members[int(place)] for place in by_middle]
     nearest = Counter(each.nearest for each in members if each.nearest).most_common(1)
     ratings = [each.rating for each in members]
     middle = mask(ordered[0].question)

@@ -102,7 +102,9 @@ class Look:
     # Documents
 
     def _documents(self, warehouse: Warehouse | None) -> Iterable[Measure]:
-        seen = warehouse and self._from(WAREHOUSE, lambda: self._live_documents(warehouse))
+        seen = None
+        if warehouse is not None:
+            seen = self._from(WAREHOUSE, lambda: self._live_documents(warehouse))
         index = self._from(INDEX, open_index(self._job.settings, self._recipe).state)
         manifest = self._manifest()
         if not seen:
@@ -130,7 +132,7 @@ class Look:
             for source in self._recipe.sources
         }
         sources = [
-            SourceSeen(name, crawl and crawl.finished, tuple(dates.get(name, ())))
+            SourceSeen(name, crawl.finished if crawl else None, tuple(dates.get(name, ())))
             for name, crawl in crawls.items()
         ]
         return sources, documents
@@ -181,9 +183,10 @@ class Look:
     def _answers(
         self, warehouse: Warehouse | None, canary_questions: set[str]
     ) -> Iterable[Measure]:
-        windows = warehouse and self._from(
-            WAREHOUSE, lambda: self._windows(SeenAnswers(warehouse), canary_questions)
-        )
+        windows = None
+        if warehouse is not None:
+            answers = SeenAnswers(warehouse)
+            windows = self._from(WAREHOUSE, lambda: self._windows(answers, canary_questions))
         if windows is None:
             away = "the warehouse is away"
             yield from (unknown(name, away) for name in (*drift.ALL, opinion.FEEDBACK))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PERMUTATIONS = 4_000
 SEED = 13
 #: Labels that are dealt at a time: bounds memory where there are thousands of units.
-_AT_ONCE = 500
+_AT_ONCE = 200
 #: Once so many were as large, the windows are alike and no more labels are dealt (J. Besag,
 #: P. Clifford, "Sequential Monte Carlo p-values", Biometrika 78, 1991).
 _ENOUGH = 20
@@ -89,10 +89,16 @@ def unit_means(points: Iterable[Point]) -> "NDArray[np.float64]":
     """The mean of each unit's observations (shape: units by their length)."""
     import numpy as np
 
-    of_unit: dict[Hashable, list[Sequence[float]]] = {}
-    for unit, values in points:
-        of_unit.setdefault(unit, []).append(values)
-    return np.array([np.mean(values, axis=0) for values in of_unit.values()], dtype=np.float64)
+    places: dict[Hashable, int] = {}
+    units, values = [], []
+    for unit, value in points:
+        units.append(places.setdefault(unit, len(places)))
+        values.append(value)
+    observed = np.asarray(values, dtype=np.float64)
+    sums = np.zeros((len(places), observed.shape[1]))
+    np.add.at(sums, units, observed)
+    means: NDArray[np.float64] = sums / np.bincount(units)[:, None]
+    return means
 
 
 def _distances(
