@@ -53,6 +53,31 @@ def questions(
 
 
 @app.command()
+def costs(
+    recipe: RecipeOption,
+    month: Annotated[
+        str | None, typer.Option("--month", help="As 2026-05, in UTC; this month if not given.")
+    ] = None,
+) -> None:
+    """Show what a twin costs in a month: hours and GPU hours by step, answers, teacher, storage.
+
+    Money is GPU hours by `monitoring.rules.training.budget.price`. Reads MLflow's runs, kept
+    answers, the newest samples' manifest and the file store. Writes nothing.
+    """
+    from datetime import UTC, datetime
+
+    from twin.monitoring.show_costs import costs_of
+    from twin.recipes import load_recipe
+    from twin.settings import get_settings
+
+    with plain_errors("monitoring costs"):
+        settings, now = get_settings(), datetime.now(UTC)
+        loaded = load_recipe(recipe, settings.recipes, settings.overrides)
+        found = costs_of(settings, loaded, month or f"{now:%Y-%m}", now)
+        typer.echo("\n".join([f"{loaded.name}, {found.month}", *found.lines()]))
+
+
+@app.command()
 def show(recipe: RecipeOption) -> None:
     """Show where each measure stands since the last look, and what was started."""
     from twin.monitoring.show import state_lines

@@ -72,6 +72,12 @@ class SeenAnswers:
             )
         return found
 
+    def count(self, model: str, since: datetime, until: datetime) -> int:
+        """How many answers of a window are kept."""
+        query = {"answer.model": model, "created": {"$gte": since, "$lt": until}}
+        with self._warehouse.plain_errors():
+            return self._warehouse.collection(ANSWERS).count_documents(query)
+
     def judged(self, model: str, since: datetime) -> list[SeenAnswer]:
         """Answers that got feedback since a moment, by when they got it."""
         return self._read({"answer.model": model, "given": {"$gte": since}}, 0, "given")
