@@ -245,6 +245,9 @@ bench-cache: setup ## The semantic cache: paraphrases that get their answer, que
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_cache.py
 
 .PHONY: bench-soak
+bench-monitoring: setup ## What an hourly look costs at 100,000 answers a day, in seconds of a processor
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_monitoring_cost.py
+
 bench-soak: setup ## Mixed load on a tiny model for TWIN_SOAK_MINUTES (30): errors, memory
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_soak.py
 
