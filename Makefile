@@ -244,10 +244,11 @@ bench-serving: setup ## Engine against raw llama.cpp, endpoint against the engin
 bench-cache: setup ## The semantic cache: paraphrases that get their answer, questions that get another's
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_cache.py
 
-.PHONY: bench-soak
+.PHONY: bench-monitoring
 bench-monitoring: setup ## What an hourly look costs at 100,000 answers a day, in seconds of a processor
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_monitoring_cost.py
 
+.PHONY: bench-soak
 bench-soak: setup ## Mixed load on a tiny model for TWIN_SOAK_MINUTES (30): errors, memory
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_soak.py
 
