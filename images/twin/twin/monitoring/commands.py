@@ -78,6 +78,33 @@ def costs(
 
 
 @app.command()
+def unneeded(
+    recipe: RecipeOption,
+    newest: Annotated[
+        int, typer.Option("--newest", min=1, help="Versions of the model that are kept anyway.")
+    ] = 3,
+) -> None:
+    """Name weights, sample sets and rerankers that nothing needs any more. Deletes nothing.
+
+    Kept are what an alias points at, serves or would be gone back to, the newest, and what these
+    learnt from. Reads the registry, rollout states and the file store. Deleting is yours: a version
+    whose weights are gone can't be brought into service again.
+    """
+    from twin.monitoring.show_unneeded import find_unneeded
+    from twin.recipes import load_recipe
+    from twin.settings import get_settings
+
+    with plain_errors("monitoring unneeded"):
+        settings = get_settings()
+        loaded = load_recipe(recipe, settings.recipes, settings.overrides)
+        found = find_unneeded(settings, loaded, newest)
+    for each in found:
+        of = f"  (of version {', '.join(each.of)})" if each.of else ""
+        typer.echo(f"{each.kind:<11} {each.place}{of}")
+    typer.echo(f"{len(found)} folders that nothing needs; none was deleted")
+
+
+@app.command()
 def show(recipe: RecipeOption) -> None:
     """Show where each measure stands since the last look, and what was started."""
     from twin.monitoring.show import state_lines

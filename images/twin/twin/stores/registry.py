@@ -106,6 +106,12 @@ class Registry(MlflowRest):
         found = self._get("registered-models/alias", name=name, alias=alias)
         return None if found is None else _parse(found["model_version"])
 
+    def aliases(self, name: str) -> dict[str, str]:
+        """Alias to version, of a model; empty if there is no such model."""
+        found = self._get("registered-models/get", name=name) or {}
+        aliases = found.get("registered_model", {}).get("aliases", [])
+        return {str(each["alias"]): str(each["version"]) for each in aliases}
+
     def version(self, name: str, version: str) -> ModelVersion | None:
         """One version by its number; None if it is not there."""
         found = self._get("model-versions/get", name=name, version=version)
