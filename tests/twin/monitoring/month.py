@@ -110,8 +110,8 @@ class Month:
         self._trained = now
 
     def _ask(self, day: float, now: datetime) -> None:
-        for number in range(self._drawing.poisson(4)):
-            caller = f"c{self._drawing.integers(60)}"
+        for number in range(self._drawing.poisson(2.5)):
+            caller = f"c{self._drawing.integers(40)}"
             self._answer(caller, f"{now.isoformat()} {number}", day, now)
         if TROLLS_COME <= day < TROLLS_GO:
             for troll in range(TROLLS):

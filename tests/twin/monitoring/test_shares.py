@@ -6,7 +6,7 @@ from twin.monitoring.shares import at_least, at_most, mean_of_units, near_baseli
 
 
 def share(ones, zeros):
-    return mean_of_units([(number, float(number < ones)) for number in range(ones + zeros)])
+    return mean_of_units([(str(number), float(number < ones)) for number in range(ones + zeros)])
 
 
 def test_a_unit_counts_once():
@@ -44,3 +44,10 @@ def test_a_baseline_is_left_by_more_than_the_margin():
     assert near_baseline("x", share(0, 200), baseline, 0.0, "y").standing is Standing.GOOD
     assert near_baseline("x", worse, None, 0.0, "y").standing is Standing.GOOD
     assert near_baseline("x", share(0, 0), baseline, 0.0, "y").standing is Standing.UNKNOWN
+
+
+def test_the_order_in_which_callers_come_changes_nothing():
+    callers = [(f"c{number}", float(number < 30)) for number in range(60)]
+    found = mean_of_units(callers)
+    assert found == mean_of_units(list(reversed(callers)))
+    assert found.low < found.value < found.high

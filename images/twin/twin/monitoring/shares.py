@@ -1,20 +1,25 @@
 """Shares and means of callers, each with an interval that holds whenever one looks."""
 
-from collections.abc import Hashable, Iterable
+import hashlib
+from collections.abc import Iterable
 
 from twin.domain.monitoring import Baseline, Measure, Standing
 from twin.domain.sequential import Running, running
 
-Judged = tuple[Hashable, float]
+Judged = tuple[str, float]
 """Who, and a value between 0 and 1."""
 
 
 def mean_of_units(judged: Iterable[Judged]) -> Running:
-    """Mean of the units' own means: one unit counts once, however much it says."""
-    of_unit: dict[Hashable, list[float]] = {}
+    """Mean of the units' own means: one unit counts once, however much it says.
+
+    Units are taken in an order that has nothing to do with when they came or what they say, by
+    their names' digests: what has changed within the window must not look like two truths.
+    """
+    of_unit: dict[str, list[float]] = {}
     for unit, value in judged:
-        of_unit.setdefault(unit, []).append(value)
-    return running([sum(values) / len(values) for values in of_unit.values()])
+        of_unit.setdefault(hashlib.sha256(unit.encode()).hexdigest(), []).append(value)
+    return running([sum(values) / len(values) for _, values in sorted(of_unit.items())])
 
 
 def unknown(name: str, why: str) -> Measure:

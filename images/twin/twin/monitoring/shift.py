@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PERMUTATIONS = 4_000
 SEED = 13
 #: Labels that are dealt at a time: bounds memory where there are thousands of units.
-_AT_ONCE = 200
+_AT_ONCE = 100
 #: Once so many were as large, the windows are alike and no more labels are dealt (J. Besag,
 #: P. Clifford, "Sequential Monte Carlo p-values", Biometrika 78, 1991).
 _ENOUGH = 20
