@@ -41,6 +41,10 @@ class MonitoringStates:
                 "delete it, and baselines are taken anew"
             ) from None
 
+    def remove(self, recipe: str) -> None:
+        """Forget what is remembered of a twin; not being there is fine."""
+        self._files.remove(_name(recipe))
+
     def save(self, state: MonitoringState, version: str | None) -> None:
         """Replace the state of this version; None: there was none.
 

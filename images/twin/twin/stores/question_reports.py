@@ -24,9 +24,14 @@ def write_report(files: FileStore, recipe: str, texts: Mapping[str, str]) -> dic
     }
 
 
+def remove_report(files: FileStore, recipe: str) -> None:
+    """Remove a recipe's report; not being there is fine."""
+    files.remove(f"{FOLDER}/{recipe}")
+
+
 def remove_reports(files: FileStore) -> int:
     """Remove the reports of all recipes; returns how many there were."""
     recipes = files.names(FOLDER)
     for recipe in recipes:
-        files.remove(f"{FOLDER}/{recipe}")
+        remove_report(files, recipe)
     return len(recipes)
