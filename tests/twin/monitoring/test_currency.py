@@ -51,6 +51,10 @@ def test_what_is_new_since_the_newest_model(limit, standing):
     assert (found.standing, found.value, found.count) == (standing, 0.5, 4)
 
 
-def test_without_a_model_nobody_knows_what_changed():
-    assert data_changed(live(a="1"), (), None, 0.1).standing is Standing.UNKNOWN
+def test_without_a_model_all_is_new_so_that_the_first_one_is_trained():
+    found = data_changed(live(a="1", b="1"), {"gone"}, None, 1.0)
+    assert (found.standing, found.value, found.count) == (Standing.BAD, 1.0, 2)
+    assert "no model is registered yet" in found.says
+    assert data_changed(live(a="1"), (), None, None).standing is Standing.GOOD
+    assert data_changed({}, (), None, 0.1).standing is Standing.GOOD
     assert data_changed({}, (), NOW, 0.1).standing is Standing.GOOD

@@ -75,13 +75,11 @@ def data_changed(
     Args:
         live: by id.
         learnt: documents that its samples were dealt from.
-        since: when it was registered; None: there is no model.
+        since: when it was registered; None: there is no model, so all of them are new.
         limit: from which it is bad; None: never.
     """
-    if since is None:
-        return Measure(name=CHANGED, standing=Standing.UNKNOWN, says="no model is registered yet")
-    changed = {id_ for id_, document in live.items() if document.changed > since}
-    gone = set(learnt) - live.keys()
+    changed = {id_ for id_, each in live.items() if since is None or each.changed > since}
+    gone = set(learnt) - live.keys() if since else set()
     total = len(live.keys() | gone)
     share = len(changed | gone) / total if total else 0.0
     is_bad = limit is not None and share >= limit > 0
@@ -92,7 +90,9 @@ def data_changed(
         reference=limit,
         count=total,
         says=f"{len(changed)} documents are new or changed and {len(gone)} gone since the newest "
-        f"model ({share:.0%} of {total})",
+        f"model ({share:.0%} of {total})"
+        if since
+        else f"no model is registered yet, and there are {len(live)} documents",
         cause=_digest(CHANGED, (f"{id_} {_revision(live, id_)}" for id_ in sorted(changed | gone))),
     )
 

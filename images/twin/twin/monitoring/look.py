@@ -105,7 +105,7 @@ class Look:
         seen = None
         if warehouse is not None:
             seen = self._from(WAREHOUSE, lambda: self._live_documents(warehouse))
-        index = self._from(INDEX, open_index(self._job.settings, self._recipe).state)
+        index = self._from(INDEX, lambda: open_index(self._job.settings, self._recipe).state())
         manifest = self._manifest()
         if not seen:
             names = [f"fresh.{source.name}" for source in self._recipe.sources]
