@@ -32,6 +32,7 @@ with DAG(
             task_id="group",
             job="monitoring questions",
             recipe=recipe,
+            image_target="train",  # it has scikit-learn, which groups them
             map_index_template=RECIPE_OF_JOB,
         )
 
