@@ -8,7 +8,7 @@ from twin.domain.errors import TwinError
 from twin.domain.monitoring import Held, Measure, MonitoringState, Standing, Start
 from twin.job import Job, log
 from twin.monitoring.decide import Decision, decide, remember
-from twin.monitoring.look import Look
+from twin.monitoring.look import REGISTRY, Look
 from twin.monitoring.remembering import looked, told
 from twin.stores.monitoring_states import MonitoringStates
 from twin.stores.tracking import tracking_run
@@ -80,6 +80,8 @@ def _report(
 
 def _track(job: Job, measures: Sequence[Measure], decisions: Sequence[Decision]) -> None:
     """One run of MLflow a look; a look does not fail because MLflow is away."""
+    if any(each.name == REGISTRY and each.standing is Standing.BAD for each in measures):
+        return  # it has just not answered, and its client waits long
     try:
         with tracking_run(
             job.settings, experiment=experiment_of(job.recipe.name), name="look", key=job.run_id
