@@ -297,7 +297,7 @@ def test_a_version_knows_when_it_was_made_and_a_model_all_its_aliases(registry, 
     assert before < made.created < datetime.now(UTC) + timedelta(seconds=5)
     assert registry.aliases(name) == {CANDIDATE: "2"}
     registry.promote(name, "1")
-    assert registry.aliases(name) == {CANDIDATE: "2", CHAMPION: "1"}
+    assert registry.aliases(name) == {CANDIDATE: "2", CHAMPION: "1", REFERENCE: "1"}
     assert registry.aliases(f"{name}-not-there") == {}
 
 
