@@ -248,6 +248,10 @@ bench-cache: setup ## The semantic cache: paraphrases that get their answer, que
 bench-guardrails: setup ## Attacks that reach the model, and harmless texts refused: rules, a linear head, an encoder
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_guardrails.py
 
+.PHONY: bench-monitoring
+bench-monitoring: setup ## What an hourly look costs at 100,000 answers a day, in seconds of a processor
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_monitoring_cost.py
+
 .PHONY: bench-soak
 bench-soak: setup ## Mixed load on a tiny model for TWIN_SOAK_MINUTES (30): errors, memory
 	$(JOBS)/bin/python -m pytest -s tests/bench/test_soak.py

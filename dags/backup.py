@@ -23,6 +23,7 @@ with DAG(
     ),
     **pipeline(
         __doc__,
+        late_after=datetime.timedelta(hours=6),
         tags=["nightly"],
         params={
             "keep": Param(

@@ -58,6 +58,7 @@ with DAG(
     ),
     **pipeline(
         __doc__,
+        late_after=datetime.timedelta(hours=14),
         tags=["nightly"],
         params={
             "full": Param(

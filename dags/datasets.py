@@ -14,6 +14,8 @@ version that is a hash of everything they were made of. What callers said of ans
 candidate pairs (`feedback`), which wait for a person's review and hold nothing else up.
 """
 
+import datetime
+
 from airflow.sdk import DAG, TriggerRule, chain, task_group
 
 from include.assets import index, samples
@@ -26,7 +28,7 @@ with DAG(
     description="Make training samples of the author's passages.",
     schedule=[index],
     user_defined_macros={"values_option": values_option},
-    **pipeline(__doc__, params=sample_params()),
+    **pipeline(__doc__, late_after=datetime.timedelta(hours=12), params=sample_params()),
 ) as dag:
     recipes = which_recipes()
     prepare = JobOperator.partial(

@@ -7,6 +7,8 @@ Cleans, chunks and embeds the documents and brings the index up to date with the
 embedded again.
 """
 
+import datetime
+
 from airflow.sdk import DAG, chain, task_group
 
 from include.assets import documents, index
@@ -17,7 +19,7 @@ with DAG(
     "features",
     description="Chunk and embed the documents into the index.",
     schedule=[documents],
-    **pipeline(__doc__),
+    **pipeline(__doc__, late_after=datetime.timedelta(hours=6)),
 ) as dag:
 
     @task_group

@@ -2,7 +2,8 @@
 # Forget
 
 Erases a document for good, by its URL: its texts and their history, its raw pages, its chunks, what
-reports of evaluations, MLflow's test questions and judges' replies have of it, and any later crawl.
+reports of evaluations, MLflow's test questions and judges' replies have of it, the page of what
+readers ask, and any later crawl.
 By hand only, with the form. Run it when no crawl runs: pages that one is still writing down are not
 seen.
 

@@ -26,7 +26,7 @@ with DAG(
     "rollout",
     description="Bring the champion into service.",
     schedule=[champion],
-    **pipeline(__doc__),
+    **pipeline(__doc__, late_after=datetime.timedelta(hours=6)),
 ) as dag:
 
     @task_group

@@ -5,6 +5,9 @@ Fine-tunes the base model on the newest samples: supervised (`sft`), then by pre
 author's answers against what the model after `sft` writes (`pairs`). Then merges the adapter and
 registers the model (`package`).
 
+New samples start it, unless the recipe has the rule `monitoring.rules.training`: then *monitoring*
+does, for the reasons and within the budget that stand there.
+
 In the form a run can be given other values than the recipe's: steps, learning rate, rank, base
 model, method, and any other of the section `training`. `check` refuses what can't be trained
 before a GPU is asked for. What such a run trains is a trial: it is named on the MLflow runs and on
@@ -29,7 +32,7 @@ with DAG(
     description="Fine-tune the base model on the samples and register it.",
     schedule=[samples],
     user_defined_macros={"values_option": values_option},
-    **pipeline(__doc__, params=training_params()),
+    **pipeline(__doc__, late_after=datetime.timedelta(hours=48), params=training_params()),
 ) as dag:
 
     @task_group
@@ -62,4 +65,4 @@ with DAG(
         ]
         chain(check, *steps, publish(candidate)(recipe=recipe))
 
-    one_model.expand(recipe=which_recipes())
+    one_model.expand(recipe=which_recipes("training"))

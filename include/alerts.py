@@ -1,5 +1,6 @@
-"""Tells people that a task has failed for good."""
+"""Tells people that a task has failed for good, or what monitoring has found."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
@@ -24,7 +25,10 @@ class Alert(BaseNotifier):
 
     def notify(self, context: "Context") -> None:
         """Report the failed task of this context."""
-        text = _text(context)
+        self.tell(_text(context))
+
+    def tell(self, text: str) -> None:
+        """Report a text in the same way; its first line is the subject where there is one."""
         self.log.error("%s", text)
         try:
             name = read_runtime().alert_connection
@@ -61,6 +65,22 @@ class Alert(BaseNotifier):
 
         response = requests.post(_address(connection), json={"text": text}, timeout=SECONDS)
         response.raise_for_status()
+
+
+async def tell_late(context: dict[str, Any]) -> None:
+    """Report a run that has not ended by its deadline; it goes on. Called in the triggerer.
+
+    Args:
+        context: with ``dag_run`` and ``deadline``, as Airflow gives them to a deadline's callback.
+    """
+    run, deadline = context["dag_run"], context["deadline"]["deadline_time"]
+    text = (
+        f"LLM Twin: {run['dag_id']} is late (run {run['dag_run_id']})\n"
+        f"It was to end by {deadline}, and is {run['state']}: its tasks in the web UI show how far "
+        "it is"
+    )
+    # What sends it waits for the network, and the triggerer must not.
+    await asyncio.to_thread(Alert().tell, text)
 
 
 def _address(connection: Any) -> str:

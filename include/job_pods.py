@@ -30,6 +30,7 @@ IMAGE_OF_STAGE = {
     "datasets": "train",
     "training": "train",
     "evaluation": "train",
+    "monitoring": "serve",
     "rollout": "serve",
     "serving": "serve",
 }

@@ -10,12 +10,12 @@ import datetime
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import Param, TriggerRule, task
+from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference, Param, TriggerRule, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.alerts import Alert
+from include.alerts import Alert, tell_late
 from include.links import check_links
-from include.recipe_files import broken_recipes, recipe_names
+from include.recipe_files import broken_recipes, has_rule, recipe_names
 from include.runtime import read_runtime
 
 if TYPE_CHECKING:
@@ -30,13 +30,20 @@ RECIPE_OF_TASK = "{{ task.op_kwargs['recipe'] }}"
 GPU_POOL = "gpu"
 
 
-def pipeline(doc: str | None, **more: Any) -> dict[str, Any]:
+def pipeline(
+    doc: str | None, *, late_after: datetime.timedelta | None = None, **more: Any
+) -> dict[str, Any]:
     """Arguments of `airflow.sdk.DAG` that all pipelines share, and ``more``.
 
     Args:
         doc: what the pipeline does; recipes that the form does not offer are told below it.
+        late_after: since a run was queued, after which people are told that it has not ended.
         more: of this pipeline.
     """
+    if late_after:
+        more["deadline"] = DeadlineAlert(
+            DeadlineReference.DAGRUN_QUEUED_AT, late_after, AsyncCallback(tell_late)
+        )
     broken = broken_recipes()
     params = {"recipe": recipe_param(broken), **more.pop("params", {})}
     return shared(params=params, doc_md=f"{doc or ''}{_told(broken)}", **more)
@@ -94,17 +101,26 @@ def recipe_param(broken: Collection[str] = ()) -> Param:
 
 @task(execution_timeout=datetime.timedelta(minutes=5))
 def which_recipes(
-    *, params: dict[str, Any], triggering_asset_events: Any = None, dag_run: Any = None
+    rule: str = "",
+    *,
+    params: dict[str, Any],
+    triggering_asset_events: Any = None,
+    dag_run: Any = None,
 ) -> list[str]:
     """The recipes of this run: those its input was updated for, or the one picked in the form.
 
     A model registry may be shared with others, so names that no recipe here has are left out.
 
+    Args:
+        rule: of the recipe's `monitoring.rules`: a recipe that has it is left out where its input
+            was updated, since monitoring then decides when this pipeline runs.
+        params: filled in by Airflow, as is what follows.
+        triggering_asset_events: the updates of the input.
+        dag_run: this run.
+
     Raises:
         AirflowFailException: the form was given links, and one is none.
     """
-    import logging
-
     check_links(params.get("links") or ())
 
     named = [
@@ -113,9 +129,17 @@ def which_recipes(
         for event in events
         for name in recipes_of_event(event.extra)
     ]
+    if rule and named:
+        return [name for name in _known(named) if not has_rule(name, rule)]
     if not named and str(getattr(dag_run, "run_type", "")) == "scheduled":
         named = list(read_runtime().nightly_recipes)
-    named = named or [params["recipe"]]
+    return _known(named or [params["recipe"]])
+
+
+def _known(named: Collection[str]) -> list[str]:
+    """Those that a recipe here has."""
+    import logging
+
     unknown = sorted(set(named) - set(recipe_names()))
     if unknown:
         logging.getLogger(__name__).warning("No recipe here is named %s", ", ".join(unknown))

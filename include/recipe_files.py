@@ -110,6 +110,17 @@ def read_recipe(name: str) -> dict[str, Any]:
     return recipe
 
 
+def has_rule(name: str, rule: str) -> bool:
+    """Whether `monitoring.rules` of a recipe has this rule; its defaults count as having it.
+
+    Raises:
+        AirflowFailException: there is no such recipe, or it is no YAML mapping.
+    """
+    monitoring = read_recipe(name).get("monitoring")
+    rules = monitoring.get("rules") if isinstance(monitoring, dict) else None
+    return isinstance(rules, dict) and rules.get(rule) is not None
+
+
 def author_id(name: str) -> str:
     """Id of the recipe's author, by which the warehouse knows their documents.
 

@@ -35,6 +35,8 @@ ALL = [
     "forget",
     "models",
     "cleanup",
+    "monitoring",
+    "questions",
     "reconcile",
     "retention",
     "steering",
@@ -58,6 +60,8 @@ JOBS = {
     "evaluation run",
     "evaluation promote",
     "evaluation reject",
+    "monitoring run",
+    "monitoring questions",
     "rollout start",
     "rollout reconcile",
     "rollout promote",
@@ -123,6 +127,16 @@ def test_the_chain_hangs_together(bag: DagBag) -> None:
     for earlier, later in itertools.pairwise(CHAIN):
         published = {asset.name for t in bag.dags[earlier].tasks for asset in t.outlets}
         assert published == {asset.name for asset in bag.dags[later].schedule}
+
+
+@pytest.mark.parametrize("name", sorted({*CHAIN, "backup"} - {"evaluation"}))
+def test_people_are_told_when_a_nightly_pipeline_is_late(bag: DagBag, name: str) -> None:
+    """A person may take days to approve what an evaluation found, so that one has no deadline."""
+    made = bag.dags[name].deadline
+    [made] = made if isinstance(made, list) else [made]
+    assert made.callback.path == "include.alerts.tell_late"
+    slowest = max(task.execution_timeout for task in bag.dags[name].tasks)
+    assert made.interval >= slowest or name == "training"
 
 
 def test_every_job_of_the_loop_is_run(bag: DagBag) -> None:
@@ -491,7 +505,7 @@ def test_jobs_that_may_go_again_do_so_with_growing_pauses(bag: DagBag) -> None:
     for task in jobs(bag):
         # What is looked at every few minutes need not be tried as often; and what a person asked of
         # a rollout may, minutes later, hit another one.
-        once = task.job in ("rollout reconcile", "rollout {{ params.action }}")
+        once = task.job in {"rollout reconcile", "monitoring run", "rollout {{ params.action }}"}
         assert task.retries == (1 if once else 3)
         assert task.retry_exponential_backoff == 2
         assert task.max_retry_delay < datetime.timedelta(hours=1)
@@ -514,13 +528,21 @@ def test_a_new_installation_waits_for_its_first_night(
         assert (info.run_after.hour, info.run_after.minute) == (at, 0)
 
 
-@pytest.mark.parametrize(("runtime", "summary"), [("local", "None"), ("kubernetes", "*/5 * * * *")])
+@pytest.mark.parametrize(
+    ("name", "runtime", "summary"),
+    [
+        ("reconcile", "local", "None"),
+        ("reconcile", "kubernetes", "*/5 * * * *"),
+        ("monitoring", "local", "None"),
+        ("monitoring", "kubernetes", "37 * * * *"),
+    ],
+)
 def test_what_serves_is_looked_after_where_nobody_sits_beside_it(
-    monkeypatch: pytest.MonkeyPatch, runtime: str, summary: str
+    monkeypatch: pytest.MonkeyPatch, name: str, runtime: str, summary: str
 ) -> None:
     """On a laptop each look would be a process beside a training that needs the memory."""
     monkeypatch.setenv("AIRFLOW__TWIN__RUNTIME", runtime)
-    dag = DagBag(ROOT / "dags" / "reconcile.py").dags["reconcile"]
+    dag = DagBag(ROOT / "dags" / f"{name}.py").dags[name]
     kept = DagSerialization.from_dict(DagSerialization.to_dict(dag))
     assert kept.timetable.summary == summary
 

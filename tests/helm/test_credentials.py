@@ -83,7 +83,7 @@ class TestCredentials:
             "fetch": {"TWIN_HUB_TOKEN"},
             "job": {"TWIN_MONGO_URI", "TWIN_TEACHER_API_KEY", "TWIN_LABEL_STUDIO_TOKEN"}
             | registry | remote | index,
-            "rollout": {"TWIN_MONGO_URI", "TWIN_API_KEYS"} | registry,
+            "rollout": {"TWIN_MONGO_URI", "TWIN_API_KEYS"} | registry | index,
             "serving": {"TWIN_MONGO_URI", "TWIN_API_KEYS"} | registry | remote | index,
         }  # fmt: skip
         for values in self.held(render).values():

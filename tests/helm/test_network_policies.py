@@ -104,7 +104,7 @@ WORKS_WITH = {
     "crawl": {"mongodb", "s3"},
     "fetch": {"s3"},
     "job": {"mongodb", "qdrant", "mlflow", "s3"},
-    "rollout": {"mongodb", "mlflow", "s3"},
+    "rollout": {"mongodb", "qdrant", "mlflow", "s3"},
     "serving": {"mongodb", "qdrant", "mlflow", "s3"},
     "airflow": {"mongodb", "mlflow", "s3"},
 }

@@ -1,5 +1,6 @@
 """Failures reach people, and an alert that cannot be sent hurts nothing."""
 
+import asyncio
 import http.server
 import json
 import threading
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from include.alerts import Alert
+from include.alerts import Alert, tell_late
 
 
 @pytest.fixture
@@ -91,6 +92,17 @@ def test_a_webhook_that_refuses_is_logged(webhook, monkeypatch, capsys) -> None:
     Alert()(CONTEXT)
     assert len(received) == 1
     assert "The alert could not be sent: HTTPError" in capsys.readouterr().out
+
+
+def test_a_run_that_is_late_is_told_of_with_its_deadline(webhook, monkeypatch) -> None:
+    port, received = webhook
+    connect(monkeypatch, conn_type="http", host="127.0.0.1", port=port)
+    run = {"dag_id": "crawl", "dag_run_id": "scheduled__1", "state": "running"}
+    deadline = {"id": "1", "deadline_time": "2026-05-01 17:00:00+00:00"}
+    asyncio.run(tell_late({"dag_run": run, "deadline": deadline}))
+    [told] = received
+    assert told["text"].splitlines()[0] == "LLM Twin: crawl is late (run scheduled__1)"
+    assert "by 2026-05-01 17:00:00+00:00, and is running" in told["text"]
 
 
 def test_a_connection_of_another_type_is_named(monkeypatch, capsys) -> None:

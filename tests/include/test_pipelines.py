@@ -39,6 +39,23 @@ def test_an_event_of_the_registry_names_one(recipes) -> None:
     assert recipes_of_event({"from_trigger": True, "payload": payload}) == ["beta"]
 
 
+def test_a_recipe_whose_monitoring_decides_is_left_out_where_its_input_was_updated(recipes) -> None:
+    rules = "monitoring: {rules: {training: {drift: true}}}\n"
+    (recipes / "beta.yaml").write_text(f"name: beta\n{rules}")
+    (recipes / "alpha.yaml").write_text("name: alpha\nmonitoring: {rules: {training: null}}\n")
+    given = events({"recipes": ["alpha", "beta", "handbook"]})
+    form = {"recipe": "beta"}
+    assert ask("training", params=form, triggering_asset_events=given) == ["alpha", "handbook"]
+    assert ask("datasets", params=form, triggering_asset_events=given) == [
+        "alpha",
+        "beta",
+        "handbook",
+    ]
+    only = events({"recipes": ["beta"]})
+    assert ask("training", params=form, triggering_asset_events=only) == []
+    assert ask("training", params=form) == ["beta"]
+
+
 def test_a_model_without_a_recipe_here_is_left_alone(recipes, caplog) -> None:
     given = events({"from_trigger": True, "payload": {"recipe": "strange"}})
     assert ask(params={"recipe": "handbook"}, triggering_asset_events=given) == []

@@ -21,11 +21,11 @@ from tests.vllm_models import adapter
 from tests.vllm_platform import PYTHON, all_run
 from twin.domain.rollout import RolloutState, ServedVersion
 from twin.recipes import Recipe
-from twin.rollout.endpoint import Endpoint
 from twin.rollout.lease import Owner
 from twin.rollout.shift import Shift
 from twin.settings import Settings
 from twin.stores.deployments import open_deployments
+from twin.stores.endpoint import Endpoint
 from twin.stores.files import open_files
 from twin.stores.rollout_states import RolloutStates
 

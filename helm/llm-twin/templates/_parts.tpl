@@ -15,8 +15,8 @@ store and nothing else: who breaks out of its browser finds no key of the model 
   "job" (dict "namespace" $jobs "stores" (list "warehouse" "index" "mlflow" "files")
     "variables" (printf "^(TWIN_MONGO_URI|TWIN_INDEX_API_KEY|TWIN_(MLFLOW|REMOTE|JUDGE|TEACHER|LABEL_STUDIO)_[A-Z_]+|MLFLOW_[A-Z0-9_]+|%s)$" $files)) -}}
 {{- if .Values.serving.enabled -}}
-{{- $_ := set $parts "rollout" (dict "namespace" $jobs "stores" (list "warehouse" "mlflow" "files")
-    "variables" (printf "^(TWIN_MONGO_URI|TWIN_API_KEYS|TWIN_MLFLOW_[A-Z_]+|%s)$" $files)) -}}
+{{- $_ := set $parts "rollout" (dict "namespace" $jobs "stores" (list "warehouse" "index" "mlflow" "files")
+    "variables" (printf "^(TWIN_MONGO_URI|TWIN_API_KEYS|TWIN_INDEX_API_KEY|TWIN_MLFLOW_[A-Z_]+|%s)$" $files)) -}}
 {{- $_ := set $parts "serving" (dict "namespace" .Release.Namespace "stores" (list "warehouse" "index" "mlflow" "files")
     "variables" (printf "^(TWIN_MONGO_URI|TWIN_API_KEYS|TWIN_INDEX_API_KEY|TWIN_(MLFLOW|REMOTE|JUDGE)_[A-Z_]+|%s)$" $files)) -}}
 {{- end -}}

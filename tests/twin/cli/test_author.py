@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 from mlflow import MlflowClient
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from typer.testing import CliRunner
 
 from tests.twin.answers import answer
@@ -21,11 +23,14 @@ from twin.backup.copies import create
 from twin.cli import app
 from twin.domain.document import document_id
 from twin.domain.feedback import KeptAnswer
+from twin.domain.monitoring import MonitoringState
 from twin.domain.result import JobResult
+from twin.domain.rollout import RolloutState
 from twin.domain.sample import Split
 from twin.domain.verdict import Decision, Opinion, Verdict
 from twin.job import Job
 from twin.recipes import load_recipe
+from twin.serving.traces import MlflowSpans
 from twin.settings import Settings, get_settings
 from twin.stores.answer_records import AnswerRecords
 from twin.stores.audit import Audit
@@ -34,8 +39,11 @@ from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index
 from twin.stores.kept_replies import KeptReplies, KeptReply
 from twin.stores.kept_reports import JUDGE_REPLIES
+from twin.stores.monitoring_states import MonitoringStates
 from twin.stores.pair_sets import PairSetManifest, PairSets
+from twin.stores.question_reports import write_report
 from twin.stores.registry import Registry
+from twin.stores.rollout_states import RolloutStates
 from twin.stores.sample_sets import SampleSetManifest, SampleSets, parts_of, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import COLLECTIONS, open_warehouse
@@ -125,6 +133,13 @@ def fill(settings: Settings, author: str, name: str) -> None:
     )
     with open_warehouse(settings) as warehouse:
         AnswerRecords(warehouse).add([("a key", kept)])
+    write_report(files, name, {"questions.md": "What readers ask."})
+    MonitoringStates(settings).save(MonitoringState(recipe=name), None)
+    RolloutStates(settings).save(RolloutState(model=f"twin-{name}", generation=1))
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(MlflowSpans(settings, name)))
+    provider.get_tracer("test").start_span("answer").end()
+    provider.shutdown()
     client = MlflowClient(tracking_uri=settings.mlflow_tracking_uri)
     run = client.create_run(client.create_experiment(uuid.uuid4().hex)).info.run_id
     with Registry(settings) as registry:
@@ -136,7 +151,8 @@ def fill(settings: Settings, author: str, name: str) -> None:
 
 def left(settings: Settings, author: str, name: str) -> dict[str, int]:
     """What every store has of an author, by a look of this test's own."""
-    files = open_files(settings)
+    files, client = open_files(settings), MlflowClient(settings.mlflow_tracking_uri)
+    experiment = client.get_experiment_by_name(name)
     state = open_index(settings, load_recipe(name, settings.recipes)).state()
     with open_warehouse(settings) as warehouse:
         records = {one: len(list(warehouse.records(one, author))) for one in COLLECTIONS}
@@ -159,6 +175,9 @@ def left(settings: Settings, author: str, name: str) -> dict[str, int]:
         "judge's replies": len(files.names(f"{JUDGE_REPLIES}/twin-{name}")),
         "parts of samples": len(files.names(parts_of(name))),
         "raw pages": len(FileStore(settings.snapshots_root).names(author)),
+        "questions of readers": len(files.names(f"monitoring/questions/{name}")),
+        "monitoring": int(files.exists(f"monitoring/{name}.json")),
+        "traces": len(client.search_traces([experiment.experiment_id])),
         "unfinished": int((settings.home / "crawls" / author).exists()),
     }
     return {what: count for what, count in found.items() if count}

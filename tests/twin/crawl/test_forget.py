@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 import yaml
 from mlflow import MlflowClient
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from typer.testing import CliRunner
 
-from tests.twin.answers import answer
+from tests.twin.answers import answer, passage
 from tests.twin.crawl.crawls import environment, recipe_file, run_crawl, web
 from tests.twin.crawl.site_server import Answer, article, serve
 from tests.twin.datasets.sets import candidate
@@ -25,9 +27,12 @@ from tests.twin.stores.chunks import document as chunked
 from twin.cli import app
 from twin.domain.document import document_id
 from twin.domain.feedback import KeptAnswer
+from twin.domain.rollout import RolloutState
 from twin.domain.sample import InstructSample, Split
 from twin.domain.verdict import Decision, Opinion, Verdict
+from twin.rag.spans import record_passages
 from twin.recipes import load_recipe
+from twin.serving.traces import MlflowSpans
 from twin.settings import Settings, get_settings
 from twin.stores.answer_records import AnswerRecords
 from twin.stores.audit import Audit
@@ -36,7 +41,10 @@ from twin.stores.files import open_files
 from twin.stores.index import open_index
 from twin.stores.kept_replies import KeptReplies, KeptReply
 from twin.stores.kept_reports import JUDGE_REPLIES
+from twin.stores.question_reports import write_report
 from twin.stores.registry import Registry
+from twin.stores.rerankers import Gain, RerankerReport, Rerankers
+from twin.stores.rollout_states import RolloutStates
 from twin.stores.sample_sets import SampleSetManifest, SampleSets, parts_of, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
@@ -110,6 +118,18 @@ def publish_samples(recipe: Path, settings: Settings, version: str, documents: s
     SampleSets(open_files(settings), name).publish(manifest, samples, "card")
 
 
+def rerank(settings: Settings, name: str, dataset: str, folder: Path) -> None:
+    """Publish a reranker that was trained on a sample set."""
+    folder.mkdir()
+    gain = Gain(questions=9, documents=9, before=0.5, after=0.6)
+    report = RerankerReport(
+        version=f"reranker-{dataset}", embedder="e@1", dataset_version=dataset,
+        index_fingerprint="f", weight=0.5, max_length=64, trained_on=40, validation=gain,
+        wins=False,
+    )  # fmt: skip
+    Rerankers(open_files(settings), name).publish(folder, report)
+
+
 def register(recipe: Path, settings: Settings, dataset: str) -> None:
     client = MlflowClient(tracking_uri=settings.mlflow_tracking_uri)
     run = client.create_run(client.create_experiment(uuid.uuid4().hex)).info.run_id
@@ -159,6 +179,8 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
     files.write_json(f"reports/twin-{name}/1/report.json", {"side_by_side": shown})
     about = KeptReplies(files, f"{JUDGE_REPLIES}/twin-{name}")
     about.keep(KeptReply(key="of-secret", about=secret, text="What it says."))
+    for dataset in ("with", "without"):
+        rerank(live, name, dataset, recipe.parent / dataset)
     feedback = FeedbackPairs(open_files(live), name)
     feedback.replace([candidate("p1", other, secret), candidate("p2", other)])
     on_pairs = Verdicts(open_files(live), name, on_pairs=True)
@@ -190,6 +212,8 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         "artifacts to be erased by hand": [],
         "sample sets that hold it": [f"{name}/with"],
         "model versions trained on it": [f"twin-{name} version 1"],
+        "rerankers trained on it": [f"{name}/reranker-with"],
+        "traces erased": 0,
     }
     assert files.read_json(f"reports/twin-{name}/1/report.json") == {"side_by_side": [kept]}
     with open_warehouse(live) as warehouse:
@@ -204,6 +228,84 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
     state = open_index(live, load_recipe(str(recipe), Path())).state()
     assert state is not None
     assert state.documents.keys() == {other}
+
+
+SENTENCE = "The lighthouse keeper of Finkenwerder hides his letters under the stairs."
+
+
+def places(live: Settings, name: str) -> set[str]:
+    """Where the planted sentence stands: every file, every record, every chunk, every trace."""
+    found = set()
+    for path in Path(live.files_root).rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            if path.suffix == ".gz":
+                content += gzip.decompress(content)
+            if SENTENCE.encode() in content:
+                found.add(path.relative_to(live.files_root).parts[0])
+    with open_warehouse(live) as warehouse:
+        for collection in warehouse._database.list_collection_names():
+            if SENTENCE in str(list(warehouse.collection(collection).find({}))):
+                found.add(collection)
+    chunks = open_index(live, load_recipe(name, live.recipes)).read().stored_chunks()
+    found |= {"index" for chunk in chunks if SENTENCE in chunk.text}
+    client = MlflowClient(live.mlflow_tracking_uri)
+    experiment = client.get_experiment_by_name(name)
+    traces = client.search_traces([experiment.experiment_id], max_results=100)
+    found |= {"traces" for trace in traces if SENTENCE in trace.to_json()}
+    return found
+
+
+def trace_of(live: Settings, name: str, url: str, text: str) -> None:
+    """A trace of an answer, as serving sends it, that shows one passage."""
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(MlflowSpans(live, name)))
+    with provider.get_tracer("test").start_as_current_span("answer") as span:
+        record_passages(span, [passage("d", text, url=url)])
+    provider.shutdown()
+
+
+def test_a_planted_sentence_is_found_nowhere_afterwards(live: Settings, recipe: Path) -> None:
+    note = recipe.parent / "notes" / "secret.md"
+    note.write_text(f"# Secret\n\n{SENTENCE} {WORDS}")
+    run_crawl(live, recipe)
+    data = yaml.safe_load(recipe.read_text())
+    name, secret = data["name"], document_id("tester", URL)
+    live = live.model_copy(update={"recipes": recipe.parent})
+    recipe = recipe.rename(recipe.parent / f"{name}.yaml")
+    with open_index(live, load_recipe(name, live.recipes)).write(SPEC, DIMENSION) as writer:
+        writer.upsert([chunked(secret, [SENTENCE]), chunked("open", ["Another text."])])
+        writer.publish()
+    files = open_files(live)
+    KeptReplies(files, replies_of(name, "teacher")).keep(
+        KeptReply(key="k", about=secret, text=SENTENCE)
+    )
+    files.write_json(
+        f"reports/twin-{name}/1/report.json",
+        {"side_by_side": [{"document": secret, "author": SENTENCE}]},
+    )
+    files.write_text(f"{parts_of(name)}/p/rows.jsonl", SENTENCE)
+    write_report(files, name, {"questions.md": f"- Is it so that {SENTENCE}"})
+    RolloutStates(live).save(RolloutState(model=f"twin-{name}", generation=1))
+    trace_of(live, name, URL, SENTENCE)
+    trace_of(live, name, "https://tess.example/notes/open.md", "Another text.")
+    now = datetime.now(UTC)
+    given = answer("a1", text=SENTENCE, sources=(passage(secret, SENTENCE),))
+    kept = KeptAnswer(answer=given, created=now, expires=now + timedelta(days=1))
+    with open_warehouse(live) as warehouse:
+        AnswerRecords(warehouse).add([("caller", kept)])
+    assert places(live, name) >= {
+        "documents", "revisions", "answers", "snapshots", "index", "datasets", "reports",
+        "monitoring", "traces",
+    }  # fmt: skip
+
+    code, result, output = forget(recipe, URL)
+    assert code == 0, output
+    assert result["detail"]["traces erased"] == 1
+    # What was being written meanwhile comes too late.
+    with open_warehouse(live) as warehouse:
+        AnswerRecords(warehouse).add([("caller", kept)])
+    assert places(live, name) == set()
 
 
 def test_it_does_not_come_back(live: Settings, recipe: Path, tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ from twin.domain.rollout import ServedVersion, application_name
 from twin.rag.query import AnswerPart, Query
 from twin.recipes import load_recipe
 from twin.rollout import shift as shift_module
-from twin.rollout.endpoint import Endpoint
 from twin.rollout.lease import Owner
 from twin.serving.access import Keys
 from twin.serving.api import create_app
@@ -33,6 +32,7 @@ from twin.serving.observing import ObservedBackend
 from twin.serving.routing import RoutingTable, Target
 from twin.settings import Settings
 from twin.stores.deployments import Application, ApplicationStatus
+from twin.stores.endpoint import Endpoint
 from twin.stores.files import open_files
 from twin.stores.ray_serve import PATH
 from twin.stores.rollout_states import RolloutStates

@@ -5,12 +5,12 @@ import pytest
 from tests.twin.rollout.serve_in_process import MODEL, Manner
 from tests.twin.rollout.test_shift import close_looks, events
 from twin.domain.errors import BadDataError, NothingToDo
-from twin.rollout.endpoint import Endpoint
 from twin.rollout.lease import Owner
 from twin.rollout.running import AWAITS, approval_request
 from twin.rollout.shift import Shift
 from twin.rollout.steering import check_brought
 from twin.rollout.transitions import awaiting, baseline, dark, shifted
+from twin.stores.endpoint import Endpoint
 from twin.stores.serve_config import recipe_of
 
 __all__ = ["close_looks"]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.twin.answers import answer
+from twin.domain.document import Forgotten
 from twin.domain.errors import TryAgainError
 from twin.domain.feedback import Feedback, KeptAnswer
 from twin.stores.answer_records import AnswerRecords
@@ -80,6 +81,23 @@ def test_answers_from_a_forgotten_document_go(records):
         ("ann", kept("a3", documents=())),
     ])  # fmt: skip
     assert records.forget({"pods", *map(str, range(150))}) == 1
+    assert records.find("a1", "ann", NOW) is None
+    assert records.find("a2", "ann", NOW) and records.find("a3", "ann", NOW)
+
+
+def test_an_answer_that_was_being_written_while_its_document_was_forgotten_is_not_kept(
+    records, stores_settings
+):
+    note = Forgotten(
+        id="pods", author_id="ann", url="https://ann.example/pods", reason="", when=NOW
+    )
+    with open_warehouse(stores_settings) as warehouse:
+        warehouse.forget(note)
+    records.add([
+        ("ann", kept("a1", documents=("crawl", "pods"))),
+        ("ann", kept("a2", documents=("crawl",))),
+        ("ann", kept("a3", documents=())),
+    ])  # fmt: skip
     assert records.find("a1", "ann", NOW) is None
     assert records.find("a2", "ann", NOW) and records.find("a3", "ann", NOW)
 

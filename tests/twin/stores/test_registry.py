@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -287,6 +288,17 @@ def test_all_versions_are_listed_in_order(registry, register, name):
     versions = registry.versions(name)
     assert [item.version for item in versions] == [str(number) for number in range(1, 12)]
     assert versions[2].tags["dataset_version"] == "d3"
+
+
+def test_a_version_knows_when_it_was_made_and_a_model_all_its_aliases(registry, register, name):
+    before = datetime.now(UTC) - timedelta(seconds=5)
+    register("aa")
+    made = register("bb")
+    assert before < made.created < datetime.now(UTC) + timedelta(seconds=5)
+    assert registry.aliases(name) == {CANDIDATE: "2"}
+    registry.promote(name, "1")
+    assert registry.aliases(name) == {CANDIDATE: "2", CHAMPION: "1", REFERENCE: "1"}
+    assert registry.aliases(f"{name}-not-there") == {}
 
 
 def test_reading_aliases_does_not_import_mlflow(registry, register, name, live):

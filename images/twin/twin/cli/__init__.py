@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
-from twin.cli import audit, doctor, export
+from twin.cli import audit, doctor, export, lineage
 from twin.settings import get_settings
 
 #: Stage to the module of its commands, which is imported when the stage is asked for.
@@ -32,6 +32,7 @@ STAGES = {
     "evaluation": "twin.evaluation.commands",
     "rollout": "twin.rollout.commands",
     "serving": "twin.serving.commands",
+    "monitoring": "twin.monitoring.commands",
     "rag": "twin.rag.commands",
     "backup": "twin.backup.commands",
     "laptop": "twin.laptop.commands",
@@ -92,6 +93,7 @@ def _root(
 app.command()(audit.audit)
 app.command()(doctor.doctor)
 app.command()(export.export)
+app.command()(lineage.lineage)
 
 
 def main() -> None:

@@ -8,18 +8,23 @@ by the next one.
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from twin.backup.copies import Backups
 from twin.settings import Settings
+from twin.stores.answer_traces import AnswerTraces
 from twin.stores.author_records import AuthorRecords
 from twin.stores.evaluation_forgetting import forget_in_evaluations, remove_evaluations
 from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index_of
 from twin.stores.lineage import SampleSet, models_trained_on, sample_sets
+from twin.stores.monitoring_states import MonitoringStates
 from twin.stores.pair_sets import PairSets
+from twin.stores.question_reports import remove_report
 from twin.stores.registry import MODEL_PREFIX
+from twin.stores.rollout_states import RolloutStates
 from twin.stores.sample_sets import WRITERS, SampleSets, parts_of, replies_of
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
@@ -129,11 +134,28 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
     for recipe in {recipe for recipe, _ in found.sample_sets}:
         remove_evaluations(settings, f"{MODEL_PREFIX}{recipe}")
     say("evaluations: removed")
+    _remove_service(settings, files, {*found.chunks, *(recipe for recipe, _ in found.sample_sets)})
+    say("traces and monitoring: removed")
     with open_warehouse(settings) as warehouse:
         AuthorRecords(warehouse, author).erase(found.documents)
     say("warehouse: removed")
     _remove_samples(files, found)
     say("sample sets and pairs: removed")
+
+
+def _remove_service(settings: Settings, files: FileStore, recipes: set[str]) -> None:
+    """Erase what service has left of these twins: traces of answers, and what monitoring keeps.
+
+    Where a twin was never in service, MLflow is not asked.
+    """
+    served = set(RolloutStates(settings).models())
+    with AnswerTraces(settings) as traces:
+        for recipe in sorted(recipes):
+            remove_report(files, recipe)
+            MonitoringStates(settings).remove(recipe)
+            if f"{MODEL_PREFIX}{recipe}" in served:
+                for _ in traces.prune(recipe, datetime.now(UTC)):
+                    pass
 
 
 def _remove_samples(files: FileStore, found: Holdings) -> None:

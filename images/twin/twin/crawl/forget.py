@@ -8,13 +8,17 @@ from twin.domain.document import Document, Forgotten, document_id
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
 from twin.stores.answer_records import AnswerRecords
+from twin.stores.answer_traces import AnswerTraces
 from twin.stores.audit import note_action
 from twin.stores.crawl_pages import CrawlPages
 from twin.stores.evaluation_forgetting import forget_in_evaluations
 from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import open_files
 from twin.stores.kept_replies import KeptReplies
-from twin.stores.lineage import models_trained_on, sample_sets
+from twin.stores.lineage import models_trained_on, rerankers_trained_on, sample_sets
+from twin.stores.question_reports import remove_reports
+from twin.stores.registry import MODEL_PREFIX
+from twin.stores.rollout_states import RolloutStates
 from twin.stores.sample_sets import WRITERS, parts_of, recipes_with_samples, replies_of
 from twin.stores.snapshots import open_snapshots
 from twin.stores.verdicts import Verdicts
@@ -59,7 +63,9 @@ def forget(job: Job, url: str, reason: str) -> None:
     feedback = _forget_in_feedback(job, ids)
     evaluations = forget_in_evaluations(job.settings, ids)
     replies = _forget_in_replies(job, ids) + evaluations.replies
+    traces = _forget_in_traces(job, {note.url for note in notes})
     _remove_parts(job)
+    remove_reports(open_files(job.settings))
     _report(job, notes, texts, chunks)
     job.result.detail["verdicts erased"] = verdicts
     job.result.detail["feedback pairs erased"] = feedback
@@ -68,7 +74,8 @@ def forget(job: Job, url: str, reason: str) -> None:
     job.result.detail["artifacts to be erased by hand"] = evaluations.left
     job.result.detail["raw records erased"] = raw
     job.result.detail["answers erased"] = answers
-    erased = (texts, chunks, verdicts, feedback, replies, evaluations.reports, raw, answers)
+    job.result.detail["traces erased"] = traces
+    erased = (texts, chunks, verdicts, feedback, replies, evaluations.reports, raw, answers, traces)
     if not (any(erased) or ids - known.keys()):
         raise NothingToDo(f"{url} was forgotten before, and nothing of it is left")
     note_action(job.settings, "forgotten", url, job.run_id, {"author": author, "reason": reason})
@@ -150,6 +157,16 @@ def _forget_in_replies(job: Job, ids: set[str]) -> int:
     )
 
 
+def _forget_in_traces(job: Job, urls: set[str]) -> int:
+    """Erase the traces of answers that show its passages, of every twin that was ever in service:
+    they have experiments of their own. Where none was, MLflow is not asked."""
+    models = RolloutStates(job.settings).models()
+    if not models:
+        return 0
+    with AnswerTraces(job.settings) as traces:
+        return sum(traces.forget(model.removeprefix(MODEL_PREFIX), urls) for model in models)
+
+
 def _remove_parts(job: Job) -> None:
     """Delete what shards have prepared for samples to come: it holds texts, and is made again."""
     files = open_files(job.settings)
@@ -161,6 +178,7 @@ def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:
     ids = {note.id for note in notes}
     sets = sample_sets(job.settings, lambda manifest: bool(ids & manifest.documents.keys()))
     versions = models_trained_on(job.settings, sets)
+    job.result.detail["rerankers trained on it"] = rerankers_trained_on(job.settings, sets)
     job.counts.read = len(notes)
     job.counts.written = texts + chunks
     job.result.ids["document"] = notes[0].id

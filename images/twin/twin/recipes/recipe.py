@@ -13,6 +13,7 @@ from twin.recipes.datasets import AuditSection, DatasetsSection
 from twin.recipes.engines import JudgeSection
 from twin.recipes.evaluation import EvaluationSection
 from twin.recipes.features import FeaturesSection
+from twin.recipes.monitoring import MonitoringSection
 from twin.recipes.prompt import PromptSection
 from twin.recipes.resources import ResourcesSection
 from twin.recipes.retrieval import RetrievalSection
@@ -39,6 +40,7 @@ class Recipe(Section):
     retrieval: RetrievalSection = RetrievalSection()
     serving: ServingSection = ServingSection()
     resources: ResourcesSection = ResourcesSection()
+    monitoring: MonitoringSection = MonitoringSection()
     judge: JudgeSection | None = Field(
         default=None,
         description="a model that compares two answers: with one, a text that it does not find "

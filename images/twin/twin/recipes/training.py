@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from twin.recipes.places import RELATIVE, LocalPath, ModelName
 from twin.recipes.own_base import OwnBaseSection
+from twin.recipes.places import RELATIVE, ModelName
 from twin.recipes.section import Fraction, Section
 from twin.recipes.steps import StepsSection
 from twin.recipes.sweep import ChoicesSection, SweepSection

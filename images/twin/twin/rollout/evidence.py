@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from twin.recipes.rollout import AnalysisSection
 from twin.rollout.analysis import Measured, measured
-from twin.rollout.endpoint import Endpoint
+from twin.stores.endpoint import Endpoint
 
 
 @dataclass

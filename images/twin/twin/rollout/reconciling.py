@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError, TwinError
 from twin.domain.rollout import RolloutState, application_name
 from twin.job import Job, log
-from twin.rollout.endpoint import Endpoint
 from twin.rollout.running import champion_of, holding, switch
 from twin.rollout.shift import Shift
 from twin.rollout.steering import is_under_way
 from twin.rollout.transitions import baseline, retired
 from twin.rollout.waiting import runs
 from twin.stores.deployments import open_deployments
+from twin.stores.endpoint import Endpoint
 from twin.stores.registry import ModelVersion
 from twin.stores.rollout_states import RolloutStates
 from twin.stores.serve_config import ROUTER, applications_of, served_version

@@ -7,12 +7,12 @@ from twin.domain.errors import BadDataError, NothingToDo, TryAgainError, TwinErr
 from twin.domain.rollout import RolloutState, ServedVersion
 from twin.job import Job, log
 from twin.recipes import Recipe
-from twin.rollout.endpoint import Endpoint
 from twin.rollout.lease import WAIT_SECONDS, LostLeaseError, Owner
 from twin.rollout.shift import Shift
 from twin.rollout.steering import ask_to_end, check_brought, is_under_way, wish
 from twin.rollout.transitions import baseline
 from twin.stores.deployments import open_deployments
+from twin.stores.endpoint import Endpoint
 from twin.stores.prompts import Prompts, prompt_name
 from twin.stores.registry import CHAMPION, ModelVersion, Registry
 from twin.stores.rollout_states import RolloutStates

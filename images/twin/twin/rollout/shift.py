@@ -23,7 +23,6 @@ from twin.domain.rollout import (
 )
 from twin.recipes import ServingSection
 from twin.rollout.analysis import Measured
-from twin.rollout.endpoint import Endpoint
 from twin.rollout.evidence import Evidence, are_clear, as_words, named
 from twin.rollout.lease import LostLeaseError, Owner
 from twin.rollout.probing import check_smoke, check_version, check_weights
@@ -50,6 +49,7 @@ from twin.rollout.waiting import (
 )
 from twin.settings import Settings
 from twin.stores.deployments import Deployments
+from twin.stores.endpoint import Endpoint
 from twin.stores.files import open_files
 from twin.stores.serve_config import ROUTER, applications_of, render
 

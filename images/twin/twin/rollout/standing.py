@@ -3,10 +3,10 @@
 from typing import Any
 
 from twin.domain.rollout import application_name
-from twin.rollout.endpoint import Endpoint
 from twin.rollout.steering import is_under_way
 from twin.settings import Settings
 from twin.stores.deployments import open_deployments
+from twin.stores.endpoint import Endpoint
 from twin.stores.rollout_states import RolloutStates
 
 #: Lines of history that a look shows; `twin rollout history` shows all.

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from twin.domain.errors import BadDataError, TryAgainError
 from twin.domain.rollout import RolloutState
-from twin.rollout.endpoint import Endpoint
 from twin.stores.deployments import Application, ApplicationStatus, Deployments, explain
+from twin.stores.endpoint import Endpoint
 
 POLL_SECONDS = 0.5
 #: The router has new weights within a second: looked for closely, since callers wait.

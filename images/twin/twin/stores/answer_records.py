@@ -36,9 +36,16 @@ class AnswerRecords:
             answers.create_index([("answer.model", 1), ("given", 1)])
 
     def add(self, kept: Sequence[tuple[str, KeptAnswer]]) -> None:
-        """Keep answers, each with the id of its caller; those that are there stay as they are."""
+        """Keep answers, each with the id of its caller; those that are there stay as they are.
+
+        One that was being written while a document of its was forgotten is not kept.
+        """
         with self._warehouse.plain_errors():
-            self._warehouse.add_new(ANSWERS, [_record(caller, each) for caller, each in kept])
+            gone = self._forgotten({id_ for _, each in kept for id_ in each.documents})
+            self._warehouse.add_new(
+                ANSWERS,
+                [_record(caller, each) for caller, each in kept if gone.isdisjoint(each.documents)],
+            )
 
     def find(self, answer_id: str, caller: str, now: datetime) -> KeptAnswer | None:
         """An answer to this caller."""
@@ -81,6 +88,15 @@ class AnswerRecords:
             for some in slices(document_ids):
                 erased += self._answers().delete_many({"documents": {"$in": some}}).deleted_count
         return erased
+
+    def _forgotten(self, document_ids: Collection[str]) -> set[str]:
+        """Those of these documents that are forgotten."""
+        notes = self._warehouse.collection("forgotten")
+        return {
+            found["_id"]
+            for some in slices(document_ids)
+            for found in notes.find({"_id": {"$in": some}}, {"_id": 1})
+        }
 
     def _answers(self) -> "Stored[Record]":
         return self._warehouse.collection(ANSWERS)

@@ -1,9 +1,9 @@
-"""Traces of served answers in MLflow, and deleting those whose time is over.
+"""Traces of served answers in MLflow: those whose time is over go, and those of what is forgotten.
 
 Traces of evaluations lie in the same experiment, and stay: they belong to their runs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -28,20 +28,39 @@ class AnswerTraces(MlflowRest):
         if found is None:
             return
         id_ = found["experiment"]["experiment_id"]
-        while ids := self._ids(id_, before):
-            body = {"experiment_id": id_, "request_ids": ids}
+        moment = int(before.timestamp() * 1000)
+        yield from self._delete(id_, f"trace.timestamp_ms < {moment} AND span.name = '{NAME}'")
+
+    def forget(self, experiment: str, urls: Collection[str]) -> int:
+        """Delete the traces that show a passage of a document at one of these addresses.
+
+        A sign that a pattern would read as its own stands for any sign there: of a trace too many
+        that is deleted nobody misses anything. Returns how many were deleted.
+        """
+        found = self._get("experiments/get-by-name", experiment_name=experiment)
+        if found is None:
+            return 0
+        id_, deleted = found["experiment"]["experiment_id"], 0
+        for url in urls:
+            pattern = url.replace("'", "_").replace("\\", "_")
+            deleted += sum(self._delete(id_, f"span.content LIKE '%{pattern}%'"))
+        return deleted
+
+    def _delete(self, experiment_id: str, query: str) -> Iterator[int]:
+        """Delete what a query finds; yields how many at a time."""
+        while ids := self._ids(experiment_id, query):
+            body = {"experiment_id": experiment_id, "request_ids": ids}
             deleted = int(self._post("traces/delete-traces", body).get("traces_deleted", 0))
             if not deleted:
                 return  # somebody else deletes them just now
             yield deleted
 
-    def _ids(self, experiment_id: str, before: datetime) -> list[str]:
-        """Ids of some that are to go."""
-        moment = int(before.timestamp() * 1000)
+    def _ids(self, experiment_id: str, query: str) -> list[str]:
+        """Ids of some that a query finds."""
         place = {"experiment_id": experiment_id}
         body: dict[str, Any] = {
             "locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": place}],
-            "filter": f"trace.timestamp_ms < {moment} AND span.name = '{NAME}'",
+            "filter": query,
             "max_results": _SOME,
         }
         return [str(each["trace_id"]) for each in self._post(_SEARCH, body).get("traces", [])]

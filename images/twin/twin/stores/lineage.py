@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from twin.domain.sample import Split
 from twin.settings import Settings
 from twin.stores.files import open_files
+from twin.stores.rerankers import Rerankers
 from twin.stores.sample_sets import SampleSetManifest, SampleSets, recipes_with_samples
 
 if TYPE_CHECKING:
@@ -49,6 +50,22 @@ def models_trained_on(settings: Settings, sets: Sequence[SampleSet]) -> "list[Mo
             for item in registry.versions(f"{MODEL_PREFIX}{recipe}")
             if (recipe, item.tags.get("dataset_version")) in sets
         ]
+
+
+def rerankers_trained_on(settings: Settings, sets: Sequence[SampleSet]) -> list[str]:
+    """Recipe and version of the rerankers that learnt from one of these sample sets.
+
+    Raises:
+        BadDataError: a report is damaged.
+        TryAgainError: the file store is away.
+    """
+    files = open_files(settings)
+    return [
+        f"{recipe}/{version}"
+        for recipe in sorted({recipe for recipe, _ in sets})
+        for version, report in Rerankers(files, recipe).reports()
+        if (recipe, report.dataset_version) in sets
+    ]
 
 
 def splits_learnt(settings: Settings, sets: SampleSets, model: str) -> dict[str, Split]:

@@ -9,6 +9,7 @@ artifacts, and its tags say where the weights are and what they hash to.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -54,7 +55,7 @@ log = structlog.get_logger("twin")
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A registered version: which weights, made by which run, with what lineage (``tags``)."""
+    """A registered version: which weights, which run made it and when, its lineage (``tags``)."""
 
     name: str
     version: str
@@ -62,6 +63,7 @@ class ModelVersion:
     weights_digest: str
     run_id: str
     tags: dict[str, str] = field(default_factory=dict)
+    created: datetime | None = field(default=None, compare=False)
 
 
 class Registry(MlflowRest):
@@ -103,6 +105,12 @@ class Registry(MlflowRest):
         """The version that ``alias`` points at; None if the model or the alias is not there."""
         found = self._get("registered-models/alias", name=name, alias=alias)
         return None if found is None else _parse(found["model_version"])
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """Alias to version, of a model; empty if there is no such model."""
+        found = self._get("registered-models/get", name=name) or {}
+        aliases = found.get("registered_model", {}).get("aliases", [])
+        return {str(each["alias"]): str(each["version"]) for each in aliases}
 
     def version(self, name: str, version: str) -> ModelVersion | None:
         """One version by its number; None if it is not there."""
@@ -272,4 +280,9 @@ def _parse(version: Mapping[str, Any]) -> ModelVersion:
         weights_digest=tags[WEIGHTS_DIGEST],
         run_id=version.get("run_id", ""),
         tags=tags,
+        created=_moment(version.get("creation_timestamp")),
     )
+
+
+def _moment(milliseconds: Any) -> datetime | None:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None

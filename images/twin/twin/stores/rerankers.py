@@ -4,6 +4,7 @@
 ``rerankers/<recipe>/latest.json`` names the version that is offered, if one has won.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -85,6 +86,17 @@ class Rerankers:
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise BadDataError(f"{self._files.uri(name)} is no report: {reason}") from None
+
+    def reports(self) -> Iterator[tuple[str, RerankerReport]]:
+        """Every version with its report, by name.
+
+        Raises:
+            BadDataError: one is damaged.
+        """
+        for version in self._files.names(self._root):
+            report = self.report(version)
+            if report is not None:
+                yield version, report
 
     def publish(self, folder: Path, report: RerankerReport) -> str:
         """Publish a version with its report, and offer it if it wins; returns its URI."""

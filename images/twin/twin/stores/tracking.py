@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Tag that says what a run computes: an unfinished run with the same key is gone on with.
 KEY_TAG = "twin.key"
+#: Tag that says how many GPUs the job was given, where the platform says so (`Settings.gpus`).
+GPUS_TAG = "twin.gpus"
 #: MLflow's own tag: its UI shows it as the run's commit.
 COMMIT_TAG = "mlflow.source.git.commit"
 #: MLflow's own tag: artifacts that its UI shows as tables.
@@ -232,6 +234,8 @@ def tracking_run(
     """
     title = " ".join(filter(None, (experiment, name, version)))
     known = {COMMIT_TAG: settings.code_version, **_key_tag(key)}
+    if settings.gpus:
+        known[GPUS_TAG] = str(settings.gpus)
     run = _open_run(settings, experiment, title, {**(tags or {}), **known}, run_id)
     try:
         yield run

@@ -1,4 +1,4 @@
-"""The endpoint as a rollout sees it: which weights are in force, and how a version answers."""
+"""The endpoint as its keepers see it: its weights, what it has seen, and how it answers."""
 
 from datetime import datetime
 from typing import Any
@@ -29,9 +29,7 @@ class Endpoint:
 
     def __init__(self, settings: Settings, http: httpx.Client | None = None) -> None:
         if not settings.api_keys:
-            raise BadConfigurationError(
-                "a rollout asks the endpoint before it trusts it: set TWIN_API_KEYS"
-            )
+            raise BadConfigurationError("the endpoint is asked with a key: set TWIN_API_KEYS")
         self._url = settings.endpoint_url
         key = settings.api_keys[0].get_secret_value()
         self._http = http or httpx.Client(base_url=self._url, timeout=CONNECT_SECONDS)

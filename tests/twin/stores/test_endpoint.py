@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from tests import servers
 from twin.domain.answer import Answer
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
-from twin.rollout.endpoint import Endpoint
+from twin.stores.endpoint import Endpoint
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""A twin in service, looked at hour by hour: what is measured, told to people, and started."""

@@ -1,0 +1,119 @@
+"""Commands of `twin monitoring`."""
+
+from typing import Annotated
+
+import typer
+
+from twin.job import Job, RecipeOption, ResultOption, RunIdOption, plain_errors, run_job
+
+app = typer.Typer(
+    help="A twin in service: what got stale, drifted or worse, and what follows.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def run(
+    recipe: RecipeOption,
+    paused: Annotated[
+        bool, typer.Option("--paused", help="Start nothing, as with monitoring.paused.")
+    ] = False,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Look at a twin once: sources, index, samples, known questions, answers, feedback.
+
+    Reads the warehouse, the index, the registry, samples, and the endpoint, which is asked with the
+    first of TWIN_API_KEYS. Writes `monitoring/<recipe>.json` in the file store and a run in MLflow.
+    What is away is unknown, not bad. The result's detail says what people are to be told and which
+    pipelines to start; the DAG *monitoring* does both, every hour.
+    """
+    from twin.monitoring.run import run_monitoring
+
+    def body(job: Job) -> None:
+        run_monitoring(job, paused=paused)
+
+    run_job("monitoring run", body, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def questions(
+    recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None
+) -> None:
+    """Write the page of what readers ask and are not answered well, alike questions together.
+
+    Reads kept answers that were refused, had no source or were found bad. Writes `questions.html`,
+    `questions.md` and `proposed.yaml` (questions for `datasets.written`, for a person to complete)
+    to `monitoring/questions/<recipe>` of the file store; `monitoring.questions` of the recipe has
+    the knobs. Ends with 99, nothing to do, where too few have failed.
+    """
+    from twin.monitoring.run_questions import report_questions
+
+    run_job("monitoring questions", report_questions, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
+def costs(
+    recipe: RecipeOption,
+    month: Annotated[
+        str | None, typer.Option("--month", help="As 2026-05, in UTC; this month if not given.")
+    ] = None,
+) -> None:
+    """Show what a twin costs in a month: hours and GPU hours by step, answers, teacher, storage.
+
+    Money is GPU hours by `monitoring.rules.training.budget.price`. Reads MLflow's runs, kept
+    answers, the newest samples' manifest and the file store. Writes nothing.
+    """
+    from datetime import UTC, datetime
+
+    from twin.monitoring.show_costs import costs_of
+    from twin.recipes import load_recipe
+    from twin.settings import get_settings
+
+    with plain_errors("monitoring costs"):
+        settings, now = get_settings(), datetime.now(UTC)
+        loaded = load_recipe(recipe, settings.recipes, settings.overrides)
+        found = costs_of(settings, loaded, month or f"{now:%Y-%m}", now)
+        typer.echo("\n".join([f"{loaded.name}, {found.month}", *found.lines()]))
+
+
+@app.command()
+def unneeded(
+    recipe: RecipeOption,
+    newest: Annotated[
+        int, typer.Option("--newest", min=1, help="Versions of the model that are kept anyway.")
+    ] = 3,
+) -> None:
+    """Name weights, sample sets and rerankers that nothing needs any more. Deletes nothing.
+
+    Kept are what an alias points at, serves or would be gone back to, the newest, and what these
+    learnt from. Reads the registry, rollout states and the file store. Deleting is yours: a version
+    whose weights are gone can't be brought into service again.
+    """
+    from twin.monitoring.show_unneeded import find_unneeded
+    from twin.recipes import load_recipe
+    from twin.settings import get_settings
+
+    with plain_errors("monitoring unneeded"):
+        settings = get_settings()
+        loaded = load_recipe(recipe, settings.recipes, settings.overrides)
+        found = find_unneeded(settings, loaded, newest)
+    for each in found:
+        of = f"  (of version {', '.join(each.of)})" if each.of else ""
+        typer.echo(f"{each.kind:<11} {each.place}{of}")
+    typer.echo(f"{len(found)} folders that nothing needs; none was deleted")
+
+
+@app.command()
+def show(recipe: RecipeOption) -> None:
+    """Show where each measure stands since the last look, and what was started."""
+    from twin.monitoring.show import state_lines
+    from twin.recipes import load_recipe
+    from twin.settings import get_settings
+    from twin.stores.monitoring_states import MonitoringStates
+
+    with plain_errors("monitoring show"):
+        settings = get_settings()
+        loaded = load_recipe(recipe, settings.recipes, settings.overrides)
+        state, _ = MonitoringStates(settings).load(loaded.name)
+        typer.echo("\n".join(state_lines(state)))

@@ -1,0 +1,50 @@
+"""What the DAG *monitoring* does with what its job has found: it tells people and starts DAGs."""
+
+from typing import Any
+
+from airflow.sdk import TriggerRule, task
+
+from include.alerts import Alert
+
+LOOK = "look"
+#: Airflow variable that, while it holds anything, keeps monitoring from starting pipelines.
+SWITCH = "monitoring_paused"
+PAUSED = f"{{{{ '--paused' if var.value.get('{SWITCH}', '') else '' }}}}"
+
+Started = dict[str, Any]
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def tell(recipes: list[str], *, ti: Any) -> int:
+    """Send what the jobs want people to know, each thing once; returns how many."""
+    texts = [text for detail in _details(recipes, ti) for text in detail.get("told", ())]
+    for text in texts:
+        Alert().tell(text)
+    return len(texts)
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def list_starts(recipes: list[str], *, ti: Any) -> list[Started]:
+    """What to start: arguments of one `TriggerDagRunOperator` each.
+
+    Those of the last day are among them: their runs are there already, by the same id, and are left
+    as they are. So nothing is missed if Airflow was down, and nothing is started twice.
+    """
+    return [
+        {
+            "trigger_dag_id": start["pipeline"],
+            "trigger_run_id": start["run_id"],
+            "conf": {"recipe": recipe},
+            "note": f"Started by monitoring: {start['reason']}",
+        }
+        for recipe, detail in zip(recipes, _details(recipes, ti), strict=True)
+        for start in detail.get("starts", ())
+    ]
+
+
+def _details(recipes: list[str], ti: Any) -> list[dict[str, Any]]:
+    """The detail of each recipe's result; empty where its job has failed."""
+    return [
+        ti.xcom_pull(task_ids=LOOK, key="detail", map_indexes=index) or {}
+        for index in range(len(recipes))
+    ]

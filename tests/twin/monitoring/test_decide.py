@@ -1,0 +1,141 @@
+"""Rules: what is started, once, and what is held back for which reason."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.twin.monitoring.seen import DAY, HOUR, NOW, measure
+from twin.domain.monitoring import Held, MonitoringState, Record, Standing, Start
+from twin.monitoring.decide import decide, remember
+from twin.recipes.monitoring import MonitoringSection
+
+G, B, U = Standing.GOOD, Standing.BAD, Standing.UNKNOWN
+
+
+def section(*, paused=False, **training):
+    rules = {"training": {"cool_down_days": 7, **training}}
+    return MonitoringSection.model_validate({"paused": paused, "rules": rules})
+
+
+def state(*bad, starts=(), since=NOW, now=B, cause=""):
+    records = {
+        name: Record(standing=B, since=since, last=measure(name, now, cause=cause)) for name in bad
+    }
+    return MonitoringState(recipe="tiny", records=records, starts=tuple(starts))
+
+
+def decided(found, rules=None, at=NOW):
+    return [
+        (each.rule, "start" if isinstance(each, Start) else each.why_not)
+        for each in decide(found, rules or section(), at)
+    ]
+
+
+def earlier(rule="training", *, ago=30 * DAY, hours=4.0, causes=()):
+    return Start(rule=rule, pipeline=rule, at=NOW - ago, reason="", gpu_hours=hours, causes=causes)
+
+
+def test_each_ground_starts_its_pipeline_with_its_reason():
+    assert decided(state("index.behind")) == [("features", "start")]
+    assert decided(state("samples.behind")) == [("datasets", "start")]
+    for ground in ("data.changed", "drift.questions", "feedback"):
+        (found,) = decide(state(ground), section(), NOW)
+        assert (found.rule, found.pipeline) == ("training", "training")
+        assert found.reason == f"{ground} is bad"
+        assert found.gpu_hours == 4.0
+    for effect in ("drift.answer_length", "drift.grounded", "drift.languages", "live.errors"):
+        assert decided(state(effect)) == []
+
+
+def test_a_rule_that_the_recipe_leaves_out_starts_nothing():
+    off = section(changed=None, drift=False, feedback_below=None)
+    assert decided(state("data.changed", "drift.questions", "feedback"), off) == []
+    none = MonitoringSection.model_validate({"rules": {"features": False}})
+    assert decided(state("data.changed", "index.behind", "samples.behind"), none) == []
+
+
+@pytest.mark.parametrize("now", [U, G])
+def test_what_is_unknown_or_good_by_now_starts_nothing(now):
+    assert decided(state("data.changed", "index.behind", now=now)) == []
+
+
+def test_the_same_cause_starts_nothing_twice():
+    bad = state("feedback", since=NOW - DAY)
+    after = remember(bad, decide(bad, section(), NOW - 20 * DAY), NOW)
+    assert decided(after) == [("training", "the same cause has started it before")]
+    again = after.model_copy(update={"records": state("feedback", since=NOW).records})
+    assert decided(again) == [("training", "start")]
+
+
+def test_between_two_starts_lies_a_pause():
+    late, early = earlier(ago=7 * DAY), earlier(ago=7 * DAY - HOUR)
+    assert decided(state("data.changed", starts=[late])) == [("training", "start")]
+    assert decided(state("data.changed", starts=[early])) == [
+        ("training", "paused until 2026-05-01 13:00 UTC")
+    ]
+    features = earlier("features", ago=5 * HOUR)
+    [(_, why)] = decided(state("index.behind", starts=[features]))
+    assert why.startswith("paused until")
+    assert decided(state("data.changed", starts=[features])) == [("training", "start")]
+
+
+def test_a_month_has_a_budget_of_hours_and_of_money():
+    rules = section(cool_down_days=0, budget={"gpu_hours": 12, "gpu_hours_a_run": 4})
+    spent = [earlier(ago=HOUR), earlier(ago=2 * HOUR)]
+    assert decided(state("feedback", starts=spent), rules) == [("training", "start")]
+    spent.append(earlier(ago=3 * HOUR))
+    [(_, why)] = decided(state("feedback", starts=spent), rules)
+    assert why == "the month's budget of 12 GPU hours: 12 are spent"
+    # April's do not count in May.
+    before = [earlier(ago=DAY) for _ in range(3)]
+    assert decided(state("feedback", starts=before), rules) == [("training", "start")]
+    priced = section(cool_down_days=0, budget={"price": 3, "money": 23})
+    [(_, why)] = decided(state("feedback", starts=[earlier(ago=HOUR)]), priced)
+    assert why == "the month's budget of 23: 12 are spent"
+    enough = section(cool_down_days=0, budget={"price": 3, "money": 24})
+    assert decided(state("feedback", starts=[earlier(ago=HOUR)]), enough) == [("training", "start")]
+
+
+def test_a_training_waits_for_what_it_is_made_of():
+    held = ("training", "index and samples are brought up to date first")
+    assert decided(state("index.behind", "data.changed")) == [("features", "start"), held]
+    assert decided(state("samples.behind", "data.changed")) == [("datasets", "start"), held]
+    assert decided(state("index.behind", "samples.behind")) == [("features", "start")]
+
+
+@pytest.mark.parametrize("name", ["index.behind", "samples.behind"])
+def test_a_training_waits_while_nobody_knows_what_it_is_made_of(name):
+    found = state("data.changed")
+    unknown = Record(since=NOW, last=measure(name, U))
+    found = found.model_copy(update={"records": {**found.records, name: unknown}})
+    assert decided(found) == [("training", "index and samples are brought up to date first")]
+    good = found.model_copy(
+        update={"records": {**found.records, name: Record(since=NOW, last=measure(name, G))}}
+    )
+    assert decided(good) == [("training", "start")]
+
+
+def test_one_switch_pauses_all():
+    found = decide(state("index.behind", "data.changed"), section(paused=True), NOW)
+    assert [each.why_not for each in found if isinstance(each, Held)] == ["monitoring.paused"] * 2
+
+
+def test_a_training_gives_drift_a_new_reference_and_old_starts_are_forgotten():
+    old, kept = earlier(ago=100 * DAY), earlier(ago=99 * DAY)
+    bad = state("drift.questions", starts=[old, kept]).model_copy(
+        update={"reference_until": NOW - timedelta(days=3)}
+    )
+    after = remember(bad, decide(bad, section(), NOW), NOW)
+    assert [each.at for each in after.starts] == [kept.at, NOW]
+    assert (after.reference_until, after.reference_since) == (None, NOW)
+    held = remember(bad, decide(bad, section(paused=True), NOW), NOW)
+    assert (held.reference_until, held.reference_since) == (bad.reference_until, None)
+
+
+def test_a_start_has_one_run_whenever_it_is_told():
+    assert earlier(ago=HOUR).run_id == "monitoring__training__2026-05-01T11:00:00"
+
+
+def test_a_budget_that_no_run_fits_is_refused():
+    with pytest.raises(ValueError, match="nothing would ever be trained"):
+        section(budget={"gpu_hours": 3, "gpu_hours_a_run": 4})
