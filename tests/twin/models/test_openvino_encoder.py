@@ -167,3 +167,28 @@ with ThreadPoolExecutor(4) as threads:
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2_000:]
+
+
+SIGNALLED = """
+import gc, os, signal, sys
+from pathlib import Path
+from twin.models.embedder import load_embedder
+from twin.settings import Settings
+
+settings = Settings(home=Path(sys.argv[1]), threads=1)
+first, second = (load_embedder(name, settings) for name in sys.argv[2:])
+first.encode(["a"])
+second.encode(["a"])
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_a_signal_is_handled_after_embedders_came_and_went(settings, floats, integers):
+    command = [sys.executable, "-c", SIGNALLED, str(settings.home), NAME, f"{NAME}:int8"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -5,6 +5,7 @@ of the time that torch takes. Converting needs torch and takes seconds; it is do
 set of weights, and what runs afterwards needs neither torch nor transformers.
 """
 
+import functools
 import os
 import shutil
 import sys
@@ -116,7 +117,7 @@ def _convert(folder: Path, plain: Path, target: Path, *, int8: bool) -> None:
     import openvino
 
     _export(folder, plain)
-    model = openvino.Core().read_model(plain)
+    model = _core().read_model(plain)
     if int8:
         _to_int8(model)
     openvino.save_model(model, target)  # floats as float16, which costs nothing: see the tests
@@ -187,6 +188,19 @@ def _own_processors() -> int:
     return int(said) if said.isdigit() and int(said) else len(os.sched_getaffinity(0))
 
 
+@functools.cache
+def _core() -> Any:
+    """OpenVINO, once in a process.
+
+    Each of its cores gives the thread a stack for signals and unmaps it at its own end. Of two,
+    the second to end puts the first one's back: the next signal then ends the process by SIGSEGV,
+    whatever handles it (SIGTERM of a job, a test's timeout).
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 class OpenVinoEncoder:
     """Runs a converted model; pooling as the folder says, in float32. Safe to share by threads.
 
@@ -200,10 +214,9 @@ class OpenVinoEncoder:
     def __init__(
         self, folder: Path, model: Path, max_tokens: int, threads: int | None, *, int8: bool = False
     ) -> None:
-        import openvino
         from tokenizers import Tokenizer
 
-        core = openvino.Core()
+        core = _core()
         native = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         half = "BF16" in native
         self._model: Any = core.compile_model(
