@@ -458,7 +458,8 @@ def test_a_webhook_that_never_answers_delays_no_answer(own, monkeypatch):
                 await until(over)
 
         asyncio.run(story())
-    assert len(got) == 2
+    # A lease is shorter than a telling here, so that one may be begun again meanwhile.
+    assert 2 <= len(got) <= 1 + len(QUICK.retries)
 
 
 def test_a_name_that_turns_to_a_private_address_is_given_up_at_once(own):
