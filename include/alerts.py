@@ -1,6 +1,7 @@
 """Tells people that a task has failed for good, or what monitoring has found."""
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 SECONDS = 10
 #: Longest subject that Amazon SNS takes.
 SUBJECT_CHARACTERS = 100
+
+
+class UnsentError(Exception):
+    """An alert reached nobody; the message is the kind of fault."""
 
 
 class Alert(BaseNotifier):
@@ -30,13 +35,24 @@ class Alert(BaseNotifier):
     def tell(self, text: str) -> None:
         """Report a text in the same way; its first line is the subject where there is one."""
         self.log.error("%s", text)
+        with contextlib.suppress(UnsentError):  # logged: the task's own failure must stay visible
+            self.send(text)
+
+    def send(self, text: str) -> None:
+        """Send a text to where alerts go, if that is anywhere.
+
+        Raises:
+            UnsentError: it was not taken.
+        """
         try:
             name = read_runtime().alert_connection
             if name:
                 self._send(name, text)
-        except Exception as error:  # whatever it is: the task's own failure must stay visible
+        except Exception as error:
             # Not the error's text: it may repeat the address, which is a secret with webhooks.
-            self.log.error("The alert could not be sent: %s", type(error).__name__)
+            reason = type(error).__name__
+            self.log.error("The alert could not be sent: %s", reason)
+            raise UnsentError(reason) from None
 
     def _send(self, name: str, text: str) -> None:
         from airflow.sdk import Connection

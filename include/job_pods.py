@@ -38,6 +38,9 @@ IMAGE_OF_STAGE = {
 #: Target for jobs whose profile has a browser beside them: of another image than their stage's.
 IMAGE_OF_PROFILE = {"crawl-browser": "crawl-browser"}
 
+#: What profiles name in place of the job's image.
+NO_IMAGE = "set-by-the-operator"
+
 #: Annotations of a profile: how long Airflow waits for a node to take the pod (a node pool may
 #: have to grow first), and then for its container to run (images are pulled meanwhile).
 SCHEDULE_TIMEOUT = "llm-twin/schedule-timeout-seconds"
@@ -88,9 +91,11 @@ def template_of(runtime: Runtime, job: "JobOperator") -> dict[str, Any]:
 
 
 def with_image(template: dict[str, Any], image: str) -> dict[str, Any]:
-    """The template, whose containers beside the job (a browser) run the job's image too."""
+    """The template, whose containers beside the job (a browser) run the job's image where they name
+    none of their own."""
     for container in template["spec"].get("initContainers", ()):
-        container["image"] = image
+        if container.get("image", NO_IMAGE) == NO_IMAGE:
+            container["image"] = image
     return template
 
 

@@ -90,9 +90,13 @@ def template_for(
         )
     path = runtime.profile(profile_for(profile, asked))
     template = read_profile(path)
-    _check(template, asked, path.stem)
     used = asked if several_gpus else {**asked, "gpus": min(1, asked.get("gpus", 0))}
-    return _sharing_models(_with(template, used), runtime)
+    try:
+        _check(template, asked, path.stem)
+        return _sharing_models(_with(template, used), runtime)
+    except (KeyError, StopIteration) as error:
+        # A cluster's own profile, read while DAGs are parsed: one must not take all of them along.
+        raise ResourcesError(f"profile {path.stem} lacks what its jobs need: {error}") from None
 
 
 def read_profile(path: Path) -> dict[str, Any]:
@@ -170,10 +174,12 @@ def _with(template: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
 
 def _sharing_models(pod: dict[str, Any], runtime: Runtime) -> dict[str, Any]:
     """The template with the volume of models that all jobs share, if it is of a job with models."""
+    if not runtime.models_claim:
+        return pod
     spec = pod["spec"]
     container = _base(spec)
-    names = {variable["name"] for variable in container["env"]}
-    if not runtime.models_claim or CACHE_BYTES not in names:
+    names = {variable["name"] for variable in container.get("env") or ()}
+    if CACHE_BYTES not in names:
         return pod
     shared = {MODELS_VARIABLE: MODELS_FOLDER, CACHE_BYTES: str(runtime.models_bytes)}
     kept = [variable for variable in container["env"] if variable["name"] not in shared]

@@ -4,7 +4,7 @@ from typing import Any
 
 from airflow.sdk import TriggerRule, task
 
-from include.alerts import Alert
+from include.alerts import Alert, UnsentError
 
 LOOK = "look"
 #: Airflow variable that, while it holds anything, keeps monitoring from starting pipelines.
@@ -16,10 +16,24 @@ Started = dict[str, Any]
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def tell(recipes: list[str], *, ti: Any) -> int:
-    """Send what the jobs want people to know, each thing once; returns how many."""
+    """Send what the jobs want people to know; returns how many texts.
+
+    The jobs count them as told, so a text that reached nobody is tried again, with the others of
+    the same look.
+
+    Raises:
+        UnsentError: some were not sent.
+    """
+    alert, unsent = Alert(), []
     texts = [text for detail in _details(recipes, ti) for text in detail.get("told", ())]
     for text in texts:
-        Alert().tell(text)
+        alert.log.error("%s", text)
+        try:
+            alert.send(text)
+        except UnsentError as error:
+            unsent.append(str(error))
+    if unsent:
+        raise UnsentError(f"{len(unsent)} of {len(texts)} alerts were not sent: {unsent[0]}")
     return len(texts)
 
 

@@ -64,7 +64,7 @@ def checked(secret: str, headers: Mapping[str, str], body: bytes, now: datetime)
         raise RefusedHintError(401, "the hint is signed with another secret than Airflow's")
     try:
         sent = datetime.fromtimestamp(int(timestamp), UTC)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):
         raise RefusedHintError(401, f"{TIMESTAMP} is no time") from None
     if abs(now - sent) > GOOD_FOR:
         raise RefusedHintError(

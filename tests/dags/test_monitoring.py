@@ -25,7 +25,7 @@ def _metadata_database() -> None:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
-    monkeypatch.setattr(Alert, "tell", lambda _self, text: texts.append(text))
+    monkeypatch.setattr(Alert, "send", lambda _self, text: texts.append(text))
     return texts
 
 

@@ -340,6 +340,14 @@ class TestPlatform:
         assert not allowed(hooked, mlflow, self.AIRFLOW, 8080)
         assert not allowed(hooked, mlflow, outside(PUBLIC[0]), 443)
 
+    def test_without_policies_and_keys_the_registry_has_no_webhook(self, run_helm, chart):
+        given = ["mlflow.webhook.enabled", "networkPolicy.enabled", "mlflow.auth.enabled"]
+        for last in ("true", "false"):
+            values = ",".join(map("=".join, zip(given, ("true", "false", last), strict=True)))
+            done = run_helm("template", "twin", chart, "--values", DEV, "--set", values)
+            assert (done.returncode == 0) == (last == "true"), done.stderr
+        assert "keep networkPolicy.enabled or mlflow.auth.enabled" in done.stderr
+
     def test_airflow_hears_people_through_the_ingress_only(self, policies, worker):
         assert allowed(policies, INGRESS, self.API_SERVER, 8080)
         for other in (self.STRANGER, worker, job("cpu"), Place("default", {"app": "x"})):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from include.alerts import Alert, tell_late
+from include.alerts import Alert, UnsentError, tell_late
 
 
 @pytest.fixture
@@ -92,6 +92,8 @@ def test_a_webhook_that_refuses_is_logged(webhook, monkeypatch, capsys) -> None:
     Alert()(CONTEXT)
     assert len(received) == 1
     assert "The alert could not be sent: HTTPError" in capsys.readouterr().out
+    with pytest.raises(UnsentError, match=r"^HTTPError$"):
+        Alert().send("a is bad")
 
 
 def test_a_run_that_is_late_is_told_of_with_its_deadline(webhook, monkeypatch) -> None:

@@ -193,3 +193,31 @@ def test_jobs_share_the_models_of_a_claim(
 
 def test_a_recipe_that_is_unknown_here_is_left_to_its_job(stand_in: StandIn, recipes: Path) -> None:
     assert job_pods.asked_for("nobody", "training", "gpu-1") == {}
+
+
+CONTAINER = {"name": "base", "resources": {"requests": {}, "limits": {}}}
+
+
+def own_profile(folder: Path, **spec: Any) -> Runtime:
+    """A cluster with a profile ``huge`` of its own."""
+    notes = {"llm-twin/allowed": "{disk: [1Gi, 9Gi]}"}
+    profile = {"metadata": {"labels": {}, "annotations": notes}, "spec": spec}
+    (folder / "huge.yaml").write_text(yaml.safe_dump(profile))
+    return Runtime(profiles=folder, models_claim="models")
+
+
+def test_a_profile_without_variables_is_no_fault(tmp_path: Path) -> None:
+    runtime = own_profile(tmp_path, containers=[CONTAINER])
+    assert template_for(runtime, "huge", {})["spec"]["containers"] == [CONTAINER]
+
+
+def test_a_profile_that_lacks_what_is_asked_of_it_is_named(tmp_path: Path) -> None:
+    runtime = own_profile(tmp_path, containers=[CONTAINER], volumes=[])
+    with pytest.raises(ResourcesError, match="profile huge lacks what its jobs need"):
+        template_for(runtime, "huge", {"disk": "2Gi"})
+
+
+def test_a_container_beside_the_job_keeps_an_image_of_its_own() -> None:
+    beside = [{"name": "browser", "image": "set-by-the-operator"}, {"name": "proxy", "image": "p"}]
+    made = job_pods.with_image({"spec": {"initContainers": beside}}, "twin/crawl:1")
+    assert [each["image"] for each in made["spec"]["initContainers"]] == ["twin/crawl:1", "p"]

@@ -22,7 +22,7 @@ from airflow.sdk.exceptions import (
 from airflow.sdk.execution_time.timeout import timeout
 from kubernetes.client import ApiClient
 
-from include.job_pods import IMAGE_OF_STAGE
+from include.job_pods import IMAGE_OF_PROFILE, IMAGE_OF_STAGE
 from include.jobs import JobOperator
 from include.orphans import Owner, owner_of
 from include.runtime import PROJECT
@@ -220,9 +220,8 @@ def test_a_job_killed_from_outside_is_retried(stand_in: StandIn) -> None:
 
 
 def test_an_unknown_profile_is_refused_when_the_dag_is_parsed() -> None:
-    with pytest.raises(
-        ValueError, match=r"no profile 'gpv'.*there are cpu, crawl, fetch, gpu-1, gpu-n"
-    ):
+    known = "cpu, crawl, crawl-browser, fetch, gpu-1, gpu-n"
+    with pytest.raises(ValueError, match=f"no profile 'gpv'.*there are {known}"):
         operator(profile="gpv")
 
 
@@ -252,7 +251,7 @@ def test_the_pod_is_the_profile_completed(
     whose = owner_of(pod)
     assert whose == Owner(dag_id="tests", run_id=RUN, task_id="a_task", map_index=0)
     (container,) = pod.spec.containers
-    image = "train-cuda" if profile.startswith("gpu") else "train"
+    image = "train-cuda" if profile.startswith("gpu") else IMAGE_OF_PROFILE.get(profile, "train")
     assert container.image == f"example.com/team/{image}:1.2.3"
     # The image's own entry point, an init that reaps, stays.
     assert not container.command
@@ -295,7 +294,8 @@ def test_a_cluster_may_have_profiles_of_its_own(
     # The others stay the shipped ones.
     pod = operator(profile="crawl").build_pod_request_obj(dry_run=True)
     assert pod.spec.containers[0].resources.limits["memory"] == "2Gi"
-    with pytest.raises(ValueError, match="there are cpu, crawl, fetch, gpu-1, gpu-n, huge, rollou"):
+    known = "cpu, crawl, crawl-browser, fetch, gpu-1, gpu-n, huge, rollout"
+    with pytest.raises(ValueError, match=f"there are {known}"):
         operator(profile="hug")
 
 
@@ -318,7 +318,8 @@ def test_a_job_that_asks_for_gpus_gets_the_image_that_sees_them(
         pod = operator("training sft", profile=profile).build_pod_request_obj(dry_run=True)
         (container,) = pod.spec.containers
         has_gpus = "nvidia.com/gpu" in container.resources.limits
-        image = f"llm-twin/train-cuda@{digest}" if has_gpus else "llm-twin/train:1.2.3"
+        target = IMAGE_OF_PROFILE.get(profile, "train")
+        image = f"llm-twin/train-cuda@{digest}" if has_gpus else f"llm-twin/{target}:1.2.3"
         assert container.image == image
 
 

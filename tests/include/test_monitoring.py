@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from include.alerts import Alert
+from include.alerts import Alert, UnsentError
 from include.monitoring import list_starts, tell
 
 START = {"pipeline": "features", "run_id": "monitoring__features__1", "reason": "2 are behind"}
@@ -38,6 +38,22 @@ def test_each_start_has_its_recipe_its_run_and_its_reason() -> None:
 
 def test_people_are_told_of_every_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     texts: list[str] = []
-    monkeypatch.setattr(Alert, "tell", lambda _self, text: texts.append(text))
+    monkeypatch.setattr(Alert, "send", lambda _self, text: texts.append(text))
     assert tell.function(RECIPES, ti=TI) == 3
     assert texts == ["a is bad", "c is bad", "c is good again"]
+
+
+def test_what_reaches_nobody_fails_the_task_after_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[str] = []
+
+    def send(_self: Alert, text: str) -> None:
+        if text == "a is bad":
+            raise UnsentError("ConnectionError")
+        sent.append(text)
+
+    monkeypatch.setattr(Alert, "send", send)
+    with pytest.raises(UnsentError, match="1 of 3 alerts were not sent: ConnectionError"):
+        tell.function(RECIPES, ti=TI)
+    assert sent == ["c is bad", "c is good again"]

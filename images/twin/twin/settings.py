@@ -55,7 +55,7 @@ class Settings(BaseSettings):
 
     chromium: Path = Path("/usr/bin/chromium")
     """Browser for sources that say ``javascript: true``."""
-    browser_url: str | None = None
+    browser_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+")
     """Chromium that runs apart (``twin crawl browser``), such as http://127.0.0.1:9222; unset means
     that a crawl starts `chromium` itself."""
 

@@ -79,6 +79,7 @@ class McpEndpoint:
         except Exception as error:
             if started.done():
                 raise
+            self._starting = None  # the next request tries again
             started.set_exception(error)
 
     def _make_server(self) -> "MCPServer":

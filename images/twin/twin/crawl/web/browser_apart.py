@@ -4,9 +4,9 @@ Who breaks out of a page is then where the browser is, and nothing else: no cred
 none of its files. A crawl reaches it by Chromium's DevTools protocol, over loopback.
 """
 
+import http.client
 import os
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from tempfile import mkdtemp
@@ -58,7 +58,7 @@ def wait_for_browser(url: str, seconds: float = SECONDS_TO_START) -> None:
         try:
             with opener.open(f"{url.rstrip('/')}/json/version", timeout=5):
                 return
-        except (OSError, urllib.error.URLError) as error:
+        except (OSError, http.client.HTTPException) as error:
             if time.monotonic() > end:
                 raise TryAgainError(
                     f"no browser answers at {url} (TWIN_BROWSER_URL): {error}. "
