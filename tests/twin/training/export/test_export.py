@@ -11,7 +11,7 @@ from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
 from twin.stores.registry import Registry
 from twin.training.dpo import run_dpo
 from twin.training.export import export as exporting
-from twin.training.export.export import ExportOptions, run_export
+from twin.training.export.export import ExportOptions, _scratch_beside, run_export
 from twin.training.package import run_package
 from twin.training.sft import run_sft
 
@@ -84,6 +84,20 @@ def test_a_version_becomes_a_folder_that_runs_elsewhere(packaged, tmp_path, is_k
     packaged.version, champion = None, packaged.version
     result = export(packaged, tmp_path / "champion", index=False, measured=False)
     assert result.ids["model_version"] == champion
+
+
+def test_of_hidden_folders_beside_it_only_those_of_killed_exports_go(tmp_path):
+    target = tmp_path / "pro[j]ect"
+    backup, other = tmp_path / ".pro[j]ect-backup", tmp_path / ".project.twin-export-1"
+    for folder in (backup, other):
+        folder.mkdir()
+    killed = _scratch_beside(target)
+    left = killed.__enter__()
+    with _scratch_beside(target) as scratch:
+        assert not left.exists()
+        assert scratch.parent == tmp_path
+        assert sorted(tmp_path.iterdir()) == sorted([backup, other, scratch])
+    assert sorted(tmp_path.iterdir()) == sorted([backup, other])
 
 
 def test_what_is_no_export_is_not_written_over(packaged, tmp_path):
