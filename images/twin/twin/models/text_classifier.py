@@ -13,11 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.recipes.places import BESIDE_RECIPE
+from twin.stores.classifiers import REPORT
 
 #: File of a folder with the labels that the classifier was trained to meet, and their threshold.
 ALARM = "alarm.json"
-#: File of a folder that says what the classifier is worth; it decides nothing.
-REPORT = "report.json"
 
 #: Tokens that two windows of a long text share, so that no sentence is seen in halves only.
 OVERLAP = 32
