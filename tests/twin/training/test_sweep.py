@@ -11,7 +11,11 @@ import yaml
 
 from tests.twin import corpora
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
+from twin.domain.result import JobResult
+from twin.job import Job
+from twin.models.bases.base_models import BaseModelPin
 from twin.recipes import TrainingSection
+from twin.training import sweep
 from twin.training.checkpoints import Checkpoints
 from twin.training.sweep import BEST, PARENT_TAG, _look_on, recipe_fragment, run_sweep
 
@@ -108,9 +112,9 @@ def test_a_sweep_killed_in_a_trial_goes_on_with_it(swept, is_killed):
 def test_trials_that_fail_are_named_and_a_sweep_of_these_alone_is_bad_data(swept):
     training = swept.recipe.training
     space = {"sweep": {"space": {"sft.max_length": {"choices": [20, 21]}}}}
-    sweep = TrainingSection.model_validate(space).sweep
+    section = TrainingSection.model_validate(space).sweep
     swept.recipe = swept.recipe.model_copy(
-        update={"training": training.model_copy(update={"sweep": sweep})}
+        update={"training": training.model_copy(update={"sweep": section})}
     )
     job = swept.job(run_sweep)
     with pytest.raises(BadDataError, match="no trial has come to its end"):
@@ -124,6 +128,52 @@ def test_one_of_several_processes_is_refused(swept, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(BadConfigurationError, match="a sweep trains in one process"):
         run(swept, sweeping(swept, 1))
+
+
+@pytest.fixture
+def unstarted(settings, tmp_path):
+    """A job of a sweep over two ranks, on stores without samples."""
+    recipe = corpora.write_recipe(
+        tmp_path / "recipes",
+        tmp_path,
+        training={
+            "sweep": {"space": {"sft.learning_rate": RATES, "lora.rank": {"low": 2, "high": 16}}}
+        },
+    )
+    return Job(recipe, settings, "r1", JobResult(job="sweep", recipe="ann", run_id="r1"))
+
+
+def test_a_sweep_is_of_whatever_its_losses_depend_on(unstarted, monkeypatch):
+    recipe = unstarted.recipe
+
+    def plan(samples="v1", base="d1"):
+        return SimpleNamespace(
+            manifest=SimpleNamespace(version=samples), base=BaseModelPin("tiny", base)
+        )
+
+    def of(**training):
+        return recipe.model_copy(update={"training": recipe.training.model_copy(update=training)})
+
+    key = sweep._key(recipe, plan())
+    tried = recipe.training.with_values({"sft.learning_rate": 5e-3, "lora.rank": 16})
+    assert sweep._key(of(sft=tried.sft, lora=tried.lora), plan()) == key
+    author = recipe.author.model_copy(update={"name": "Bob"})
+    prompt = recipe.prompt.model_copy(update={"template": "{{ author }}: {{ question }}"})
+    lora = recipe.training.lora.model_copy(update={"alpha": 7})
+    keys = [
+        key,
+        sweep._key(of(seed=7), plan()),
+        sweep._key(of(lora=lora), plan()),
+        sweep._key(recipe.model_copy(update={"author": author}), plan()),
+        sweep._key(recipe.model_copy(update={"prompt": prompt}), plan()),
+        sweep._key(recipe, plan(samples="v2")),
+        sweep._key(recipe, plan(base="d2")),
+    ]
+    for version in ("TRAINER", "PROMPT_VERSION"):
+        with monkeypatch.context() as patch:
+            patch.setattr(sweep, version, "other")
+            keys.append(sweep._key(recipe, plan()))
+    assert len(set(keys)) == len(keys)
 
 
 def state(step, history=()):

@@ -19,12 +19,13 @@ import yaml
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
 from twin.job import Job
 from twin.models.gpus import LAUNCHED
-from twin.recipes import ChoicesSection, TrainedSection, TrainingSection
+from twin.rag.prompt import PROMPT_VERSION
+from twin.recipes import ChoicesSection, Recipe, TrainedSection, TrainingSection
 from twin.settings import inherited_environment
 from twin.stores.files import FileStore, open_files
 from twin.stores.tracking import TrackingRun, tracking_run
 from twin.training.loop import Workshop
-from twin.training.plan import TrainingPlan, plan_training
+from twin.training.plan import TRAINER, TrainingPlan, plan_training
 from twin.training.scratch import scratch_folder
 from twin.training.sft import fit, validation_loss
 
@@ -63,7 +64,7 @@ def run_sweep(job: Job, trials: int, output: Path | None = None) -> None:
         )
     files = open_files(job.settings)
     plan = plan_training(job.recipe, job.settings, files)
-    folder = f"training/{job.recipe.name}/sweeps/{_key(job.recipe.training, plan)}"
+    folder = f"training/{job.recipe.name}/sweeps/{_key(job.recipe, plan)}"
     job.result.ids["dataset_version"] = plan.manifest.version
     job.result.uris["sweep"] = files.uri(folder)
     with scratch_folder(job.settings, f"sweep-{job.recipe.name}") as scratch:
@@ -327,12 +328,15 @@ def _space(training: TrainingSection) -> str:
     return yaml.safe_dump(training.sweep.model_dump(mode="json"))
 
 
-def _key(training: TrainingSection, plan: TrainingPlan) -> str:
+def _key(recipe: Recipe, plan: TrainingPlan) -> str:
     """Of whatever the losses of a sweep depend on, but the values that it tries."""
+    training = recipe.training
     decisive = set(TrainedSection.model_fields) - {"dpo", "generations"}
     own = training.model_dump(mode="json", include=decisive)
     fixed = {key: value for key, value in _flat(own).items() if key not in training.sweep.space}
-    inputs = [plan.manifest.version, plan.base.digest, training.sweep.space, fixed]
+    code = [TRAINER, PROMPT_VERSION]
+    told = [recipe.author.name, recipe.prompt.digest]
+    inputs = [code, plan.manifest.version, plan.base.digest, told, training.sweep.space, fixed]
     return _hash(inputs)
 
 
