@@ -8,7 +8,7 @@ killed goes on with the trial that it was at, from its last checkpoint.
 import gc
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import yaml
 
-from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
+from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
 from twin.job import Job
 from twin.models.gpus import LAUNCHED
 from twin.rag.prompt import PROMPT_VERSION
@@ -37,7 +37,13 @@ PARENT_TAG = "mlflow.parentRunId"
 """MLflow's own: its UI shows runs with it below the run that it names."""
 
 KILLED = "killed"
-"""Attribute of a study: trials that an attempt was killed in, whose values are tried again."""
+"""Attribute of a study: trials that an attempt ended in, whose values are tried again."""
+
+GAVE_UP = "gave up"
+"""Attribute of a trial that ended in good order and is gone on with: SIGTERM, or a store away."""
+
+MOST_KILLS = 2
+"""Of trials with the same values: one may be another's fault, two are want of memory."""
 
 BEST = "best.yaml"
 
@@ -158,6 +164,10 @@ class _Sweep:
             loss = self._train(trial, values, folder, parent)
         except optuna.TrialPruned:
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        except TryAgainError:
+            trial.set_user_attr(GAVE_UP, True)
+            self._keep()
+            raise
         except BadDataError as error:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             self._job.fail_item(f"trial {trial.number}: {values}", str(error))
@@ -255,13 +265,29 @@ class _Sweep:
         return loss
 
     def _try_killed_again(self) -> None:
-        """Values of a trial that an earlier attempt was at are the next ones."""
+        """Values of a trial that an earlier attempt was at are the next ones, or have failed."""
         import optuna
 
         for trial in self._study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-            self._study.set_user_attr(KILLED, [*self._killed, trial.number])
+            killed = [*self._killed, trial.number]
             self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            self._study.enqueue_trial(trial.params)
+            if self._kills(killed, trial.params) < MOST_KILLS:
+                self._study.set_user_attr(KILLED, killed)
+                self._study.enqueue_trial(trial.params)
+                continue
+            self._job.fail_item(
+                f"trial {trial.number}: {trial.params}",
+                f"killed {MOST_KILLS} times with these values, as where memory does not suffice",
+            )
+            self._files.remove(f"{self._folder}/trials/{_hash(trial.params)}")
+            self._keep()
+
+    def _kills(self, ended: Collection[int], values: Mapping[str, Any]) -> int:
+        """How often a process was killed with these values."""
+        return sum(
+            trial.number in ended and trial.params == values and GAVE_UP not in trial.user_attrs
+            for trial in self._study.trials
+        )
 
     def _keep(self) -> None:
         self._files.write_bytes(f"{self._folder}/journal.log", self._journal.read_bytes())
