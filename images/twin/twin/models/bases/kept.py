@@ -105,6 +105,15 @@ class KeptBases:
         self._files.write_text(f"{base.folder}.json", base.model_dump_json(indent=2) + "\n")
         return base
 
+    def take_bare_name(self, base: KeptBase) -> None:
+        """Have the id without a revision mean this base; older ones keep theirs with it."""
+        for other in self._of(slug(base.id)):
+            if other.revision != base.revision and "" in other.asked:
+                named = other.model_copy(update={"asked": tuple(filter(None, other.asked))})
+                self._files.write_text(
+                    f"{other.folder}.json", named.model_dump_json(indent=2) + "\n"
+                )
+
     def remove(self, base: KeptBase) -> None:
         """Forget and delete a base; the record first, so that half a base is never used."""
         self._files.remove(f"{base.folder}.json")
