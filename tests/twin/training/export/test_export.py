@@ -2,13 +2,17 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 import yaml
 
+from tests.twin import corpora
 from tests.twin.training.conftest import World
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
-from twin.stores.registry import Registry
+from twin.domain.result import JobResult
+from twin.job import Job
+from twin.stores.registry import ModelVersion, Registry
 from twin.training.dpo import run_dpo
 from twin.training.export import export as exporting
 from twin.training.export.export import ExportOptions, _scratch_beside, run_export
@@ -98,6 +102,18 @@ def test_of_hidden_folders_beside_it_only_those_of_killed_exports_go(tmp_path):
         assert scratch.parent == tmp_path
         assert sorted(tmp_path.iterdir()) == sorted([backup, other, scratch])
     assert sorted(tmp_path.iterdir()) == sorted([backup, other])
+
+
+def test_a_version_that_is_to_write_otherwise_is_another_export(settings, tmp_path):
+    recipe = corpora.write_recipe(tmp_path / "recipes", tmp_path)
+    job = Job(recipe, settings, "r1", JobResult(job="export", recipe="ann", run_id="r1"))
+    options = ExportOptions(tmp_path / "out", index=False)
+    version = ModelVersion("twin-ann", "1", "uri", "digest", None)
+    chosen = replace(version, tags={"decoding": "{}"})
+    other = replace(version, tags={"rouge_l": "0.5"})
+    key = exporting._key(version, options, job)
+    assert exporting._key(other, options, job) == key
+    assert exporting._key(chosen, options, job) != key
 
 
 def test_what_is_no_export_is_not_written_over(packaged, tmp_path):

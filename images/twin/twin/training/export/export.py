@@ -21,6 +21,7 @@ from twin.models.engines.gguf import prepare_gguf
 from twin.models.engines.llama_server import read_context_tokens
 from twin.models.formats.chat_format import ChatFormat
 from twin.recipes import Recipe
+from twin.stores.chosen_decoding import TAG as DECODING
 from twin.stores.chosen_decoding import with_chosen_decoding
 from twin.stores.files import file_digest, open_files
 from twin.stores.index import open_index
@@ -218,7 +219,7 @@ def _key(version: ModelVersion, options: ExportOptions, job: Job) -> str:
     """Of whatever the export depends on but the machine."""
     inputs = [
         version.name, version.version, version.weights_digest, sorted(options.formats),
-        options.measured, options.samples, job.recipe.digest(),
+        options.measured, options.samples, job.recipe.digest(), version.tags.get(DECODING),
         _index_fingerprint(job) if options.index else None,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
