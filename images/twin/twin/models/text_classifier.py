@@ -4,7 +4,7 @@ Weights are read from safetensors only, nothing is fetched, and no code of a fol
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,11 @@ def alarm_of(
     if threshold is None:
         threshold = own.threshold if own and set(own.labels) == set(chosen) else 0.5
     return KeptAlarm(labels=chosen, threshold=threshold)
+
+
+def alarm_probability(judged: Mapping[str, float], labels: Sequence[str]) -> float:
+    """How likely the labels are together; 1 at most, whatever rounding adds."""
+    return min(1.0, sum(judged[label] for label in labels))
 
 
 def weights_digest(folder: Path) -> str:
