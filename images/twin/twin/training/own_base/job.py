@@ -1,8 +1,8 @@
 """The job `twin training pretrain`: a base model of one's own, trained from nothing.
 
 What comes of it is kept as any base model is (`twin models list`), so that the loop can train on
-it: ``training.base_model: own-base`` means the newest. ``training/<recipe>/own-base-<fingerprint>.json`` in the file
-store says what was made of which inputs.
+it: ``training.base_model: own-base``, which means the newest. In the file store
+``training/<recipe>/own-base-<fingerprint>.json`` says what was made of which inputs.
 """
 
 import hashlib
