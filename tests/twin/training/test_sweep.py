@@ -10,8 +10,13 @@ import pytest
 import yaml
 
 from tests.twin import corpora
-from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
+from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
+from twin.domain.result import JobResult
+from twin.job import Job
+from twin.models.bases.base_models import BaseModelPin
 from twin.recipes import TrainingSection
+from twin.stores.files import open_files
+from twin.training import sweep
 from twin.training.checkpoints import Checkpoints
 from twin.training.sweep import BEST, PARENT_TAG, _look_on, recipe_fragment, run_sweep
 
@@ -107,10 +112,9 @@ def test_a_sweep_killed_in_a_trial_goes_on_with_it(swept, is_killed):
 
 def test_trials_that_fail_are_named_and_a_sweep_of_these_alone_is_bad_data(swept):
     training = swept.recipe.training
-    space = {"sweep": {"space": {"sft.max_length": {"choices": [20, 21]}}}}
-    sweep = TrainingSection.model_validate(space).sweep
+    short = training.sft.model_copy(update={"max_length": 20})
     swept.recipe = swept.recipe.model_copy(
-        update={"training": training.model_copy(update={"sweep": sweep})}
+        update={"training": training.model_copy(update={"sft": short})}
     )
     job = swept.job(run_sweep)
     with pytest.raises(BadDataError, match="no trial has come to its end"):
@@ -124,6 +128,93 @@ def test_one_of_several_processes_is_refused(swept, monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "0")
     with pytest.raises(BadConfigurationError, match="a sweep trains in one process"):
         run(swept, sweeping(swept, 1))
+
+
+@pytest.fixture
+def unstarted(settings, tmp_path):
+    """A job of a sweep, on stores without samples."""
+    recipe = corpora.write_recipe(
+        tmp_path / "recipes",
+        tmp_path,
+        training={
+            "sweep": {"space": {"sft.learning_rate": RATES, "lora.rank": {"low": 2, "high": 16}}}
+        },
+    )
+    return Job(recipe, settings, "r1", JobResult(job="sweep", recipe="ann", run_id="r1"))
+
+
+def test_a_sweep_is_of_whatever_its_losses_depend_on(unstarted, monkeypatch):
+    recipe = unstarted.recipe
+
+    def plan(samples="v1", base="d1"):
+        return SimpleNamespace(
+            manifest=SimpleNamespace(version=samples), base=BaseModelPin("tiny", base)
+        )
+
+    def of(**training):
+        return recipe.model_copy(update={"training": recipe.training.model_copy(update=training)})
+
+    key = sweep._key(recipe, plan())
+    tried = recipe.training.with_values({"sft.learning_rate": 5e-3})
+    assert sweep._key(of(sft=tried.sft), plan()) == key
+    author = recipe.author.model_copy(update={"name": "Bob"})
+    prompt = recipe.prompt.model_copy(update={"template": "{{ author }}: {{ question }}"})
+    lora = recipe.training.lora.model_copy(update={"alpha": 7})
+    keys = [
+        key,
+        sweep._key(of(seed=7), plan()),
+        sweep._key(of(lora=lora), plan()),
+        sweep._key(recipe.model_copy(update={"author": author}), plan()),
+        sweep._key(recipe.model_copy(update={"prompt": prompt}), plan()),
+        sweep._key(recipe, plan(samples="v2")),
+        sweep._key(recipe, plan(base="d2")),
+    ]
+    for version in ("TRAINER", "PROMPT_VERSION"):
+        with monkeypatch.context() as patch:
+            patch.setattr(sweep, version, "other")
+            keys.append(sweep._key(recipe, plan()))
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("ends", "failed"),
+    [((KeyboardInterrupt,) * 2, [1]), ((TryAgainError,) * 3, []),
+     ((KeyboardInterrupt, TryAgainError, KeyboardInterrupt), [2])],
+)  # fmt: skip
+def test_values_that_a_trial_is_killed_with_twice_have_failed(
+    unstarted, tmp_path, monkeypatch, ends, failed
+):
+    """An exception that nobody catches leaves of a trial what SIGKILL does."""
+    tried = []
+
+    def attempt(number, end=None):
+        def train(_sweep, _trial, values, _folder, _parent):
+            tried.append(values)
+            if end is None:
+                return 1.0
+            raise end("killed")
+
+        monkeypatch.setattr(sweep._Sweep, "_train", train)
+        scratch = tmp_path / f"attempt-{number}"
+        scratch.mkdir()
+        return sweep._Sweep(unstarted, open_files(unstarted.settings), None, "sweep", scratch)
+
+    for number, end in enumerate(ends):
+        going_on = attempt(number, end)
+        assert going_on.ended == 0
+        with pytest.raises(end):
+            going_on.try_next(None)
+    assert all(values == tried[0] for values in tried)
+    last = attempt("last")
+    assert last.ended == len(failed)
+    assert [name.partition(":")[0] for name in unstarted.result.failures] == [
+        f"trial {number}" for number in failed
+    ]
+    last.try_next(None)
+    assert (tried[-1] == tried[0]) is not bool(failed)
+    after = attempt("after")
+    assert after.ended == len(failed) + 1, "a failed trial stays one"
+    assert len(unstarted.result.failures) == len(failed), "and is told once"
 
 
 def state(step, history=()):
@@ -159,6 +250,9 @@ def test_what_an_earlier_attempt_measured_counts():
         ({"sft": RATES}, "valid dictionary"),
         ({"sft.learning_rate.x": RATES}, "there is no training.sft.learning_rate.x"),
         ({"dpo.beta": {"low": 0.1, "high": 0.3}}, "dpo.beta is no value of fine-tuning"),
+        ({"sft.max_length": {"choices": [256, 512]}}, "sft.max_length changes what the valid"),
+        ({"sft.max_validation_samples": {"low": 9, "high": 99}}, "samples changes what the valid"),
+        ({"teach_end": {"choices": [False, True]}}, "teach_end changes what the validation"),
         ({"sft.learning_rate": {"low": 0.1, "high": 1.0}}, "less than 1"),
         ({"lora.rank": {"choices": [0, 8]}}, "greater than or equal to 1"),
         ({"lora.rank": {"choices": [8]}}, "at least 2 items"),

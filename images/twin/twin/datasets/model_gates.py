@@ -7,7 +7,7 @@ from pathlib import Path
 from twin.datasets.gates import Gate, Reason, Rejected
 from twin.domain.sample import InstructSample
 from twin.models.embedder import Embedder
-from twin.models.text_classifier import TextClassifier, alarm_of
+from twin.models.text_classifier import TextClassifier, alarm_of, alarm_probability
 from twin.rag.marks import Marked, Marker, Marks
 from twin.recipes.datasets import ClassifierGateSection
 from twin.text.sentences import sentences
@@ -89,8 +89,7 @@ def classifier_gate(section: ClassifierGateSection, advance: Callable[[int], Non
     alarm = alarm_of(model.alarm, model.labels, section.labels, section.threshold, where=where)
 
     def score(text: str) -> float:
-        judged = model.probabilities(text)
-        return min(1.0, sum(judged[label] for label in alarm.labels))
+        return alarm_probability(model.probabilities(text), alarm.labels)
 
     def gate(samples: Sequence[InstructSample]) -> list[Rejected]:
         rejected = []

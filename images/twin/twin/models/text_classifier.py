@@ -4,7 +4,7 @@ Weights are read from safetensors only, nothing is fetched, and no code of a fol
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.recipes.places import BESIDE_RECIPE
+from twin.stores.classifiers import REPORT
 
 #: File of a folder with the labels that the classifier was trained to meet, and their threshold.
 ALARM = "alarm.json"
-#: File of a folder that says what the classifier is worth; it decides nothing.
-REPORT = "report.json"
 
 #: Tokens that two windows of a long text share, so that no sentence is seen in halves only.
 OVERLAP = 32
@@ -155,6 +154,11 @@ def alarm_of(
     if threshold is None:
         threshold = own.threshold if own and set(own.labels) == set(chosen) else 0.5
     return KeptAlarm(labels=chosen, threshold=threshold)
+
+
+def alarm_probability(judged: Mapping[str, float], labels: Sequence[str]) -> float:
+    """How likely the labels are together; 1 at most, whatever rounding adds."""
+    return min(1.0, sum(judged[label] for label in labels))
 
 
 def weights_digest(folder: Path) -> str:

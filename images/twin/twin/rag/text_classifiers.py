@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from twin.models.embedder import Embedder
-from twin.models.text_classifier import KeptAlarm, TextClassifier, alarm_of
+from twin.models.text_classifier import KeptAlarm, TextClassifier, alarm_of, alarm_probability
 from twin.rag.guardrail_head import FILE, HeadClassifier
 from twin.rag.guardrails import Hit, Where
 from twin.recipes.guardrails import ClassifierSection
@@ -51,7 +51,7 @@ class ClassifierRail:
         if place not in self._section.places:
             return []
         judged = self._model.probabilities(text)
-        score = min(1.0, sum(judged[label] for label in self._alarm.labels))
+        score = alarm_probability(judged, self._alarm.labels)
         if score < self._alarm.threshold:
             return []
         label = max(self._alarm.labels, key=judged.__getitem__)

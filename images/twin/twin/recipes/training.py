@@ -12,6 +12,9 @@ from twin.recipes.steps import StepsSection
 from twin.recipes.sweep import ChoicesSection, SweepSection
 from twin.recipes.text_classifiers import TextClassifierSection
 
+MEASURED_WITH = frozenset({"sft.max_length", "sft.max_validation_samples", "teach_end"})
+"""Values of fine-tuning that decide which tokens the validation loss is the mean of."""
+
 
 class LoraSection(Section):
     """Size and place of the adapter."""
@@ -215,7 +218,12 @@ class TrainingSection(TrainedSection):
     def _sweep_finds_values(self) -> "TrainingSection":
         for key, knob in self.sweep.space.items():
             ends = knob.choices if isinstance(knob, ChoicesSection) else (knob.low, knob.high)
-            if key.split(".")[0] not in {"sft", "lora", "method", "teach_end", "seed"}:
+            if key in MEASURED_WITH:
+                raise ValueError(
+                    f"sweep.space: {key} changes what the validation loss is measured on, so that "
+                    "trials could not be compared: set it in the recipe"
+                )
+            if key.split(".")[0] not in {"sft", "lora", "method", "seed"}:
                 raise ValueError(f"sweep.space: {key} is no value of fine-tuning: sft.… or lora.…")
             for value in ends:
                 self.with_values({key: value})

@@ -5,14 +5,18 @@ report; ``classifiers/<recipe>/<name>/latest.json`` names the version that is of
 that it was compared with.
 """
 
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from twin.domain.errors import BadDataError
+from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.stores.files import FileStore
+
+REPORT = "report.json"
+"""File of a version's folder that says what the classifier is worth; it decides nothing."""
 
 
 class Classifiers:
@@ -74,10 +78,13 @@ class Classifiers:
         """Put a version into a folder of this machine, whole or not at all.
 
         Raises:
-            BadDataError: something else than a classifier is there.
+            BadConfigurationError: something else than a classifier of this system is there.
         """
-        if target.exists() and not (target / "config.json").is_file():
-            raise BadDataError(f"{target} is there and holds no classifier: name another folder")
+        if target.exists() and not _has_report(target):
+            raise BadConfigurationError(
+                f"{target} is there and holds no classifier that this command has written: name "
+                "another folder"
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
             fetched = self._files.fetch_folder(self.folder(name, version), Path(scratch) / "cache")
@@ -85,3 +92,12 @@ class Classifiers:
             if target.exists():
                 shutil.rmtree(target)
             whole.rename(target)
+
+
+def _has_report(folder: Path) -> bool:
+    """Whether a classifier's report lies in it: a config.json has any model of anybody's."""
+    try:
+        report = json.loads((folder / REPORT).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(report, dict) and {"encoder_digest", "weights_sha256"} <= report.keys()

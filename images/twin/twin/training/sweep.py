@@ -8,7 +8,7 @@ killed goes on with the trial that it was at, from its last checkpoint.
 import gc
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import yaml
 
-from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
+from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo, TryAgainError
 from twin.job import Job
 from twin.models.gpus import LAUNCHED
-from twin.recipes import ChoicesSection, TrainedSection, TrainingSection
+from twin.rag.prompt import PROMPT_VERSION
+from twin.recipes import ChoicesSection, Recipe, TrainedSection, TrainingSection
 from twin.settings import inherited_environment
 from twin.stores.files import FileStore, open_files
 from twin.stores.tracking import TrackingRun, tracking_run
 from twin.training.loop import Workshop
-from twin.training.plan import TrainingPlan, plan_training
+from twin.training.plan import TRAINER, TrainingPlan, plan_training
 from twin.training.scratch import scratch_folder
 from twin.training.sft import fit, validation_loss
 
@@ -36,7 +37,13 @@ PARENT_TAG = "mlflow.parentRunId"
 """MLflow's own: its UI shows runs with it below the run that it names."""
 
 KILLED = "killed"
-"""Attribute of a study: trials that an attempt was killed in, whose values are tried again."""
+"""Attribute of a study: trials that an attempt ended in, whose values are tried again."""
+
+GAVE_UP = "gave up"
+"""Attribute of a trial that ended in good order and is gone on with: SIGTERM, or a store away."""
+
+MOST_KILLS = 2
+"""Of trials with the same values: one may be another's fault, two are want of memory."""
 
 BEST = "best.yaml"
 
@@ -63,7 +70,7 @@ def run_sweep(job: Job, trials: int, output: Path | None = None) -> None:
         )
     files = open_files(job.settings)
     plan = plan_training(job.recipe, job.settings, files)
-    folder = f"training/{job.recipe.name}/sweeps/{_key(job.recipe.training, plan)}"
+    folder = f"training/{job.recipe.name}/sweeps/{_key(job.recipe, plan)}"
     job.result.ids["dataset_version"] = plan.manifest.version
     job.result.uris["sweep"] = files.uri(folder)
     with scratch_folder(job.settings, f"sweep-{job.recipe.name}") as scratch:
@@ -157,6 +164,10 @@ class _Sweep:
             loss = self._train(trial, values, folder, parent)
         except optuna.TrialPruned:
             self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        except TryAgainError:
+            trial.set_user_attr(GAVE_UP, True)
+            self._keep()
+            raise
         except BadDataError as error:
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             self._job.fail_item(f"trial {trial.number}: {values}", str(error))
@@ -254,13 +265,29 @@ class _Sweep:
         return loss
 
     def _try_killed_again(self) -> None:
-        """Values of a trial that an earlier attempt was at are the next ones."""
+        """Values of a trial that an earlier attempt was at are the next ones, or have failed."""
         import optuna
 
         for trial in self._study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-            self._study.set_user_attr(KILLED, [*self._killed, trial.number])
+            killed = [*self._killed, trial.number]
             self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            self._study.enqueue_trial(trial.params)
+            if self._kills(killed, trial.params) < MOST_KILLS:
+                self._study.set_user_attr(KILLED, killed)
+                self._study.enqueue_trial(trial.params)
+                continue
+            self._job.fail_item(
+                f"trial {trial.number}: {trial.params}",
+                f"killed {MOST_KILLS} times with these values, as where memory does not suffice",
+            )
+            self._files.remove(f"{self._folder}/trials/{_hash(trial.params)}")
+            self._keep()
+
+    def _kills(self, ended: Collection[int], values: Mapping[str, Any]) -> int:
+        """How often a process was killed with these values."""
+        return sum(
+            trial.number in ended and trial.params == values and GAVE_UP not in trial.user_attrs
+            for trial in self._study.trials
+        )
 
     def _keep(self) -> None:
         self._files.write_bytes(f"{self._folder}/journal.log", self._journal.read_bytes())
@@ -327,12 +354,15 @@ def _space(training: TrainingSection) -> str:
     return yaml.safe_dump(training.sweep.model_dump(mode="json"))
 
 
-def _key(training: TrainingSection, plan: TrainingPlan) -> str:
+def _key(recipe: Recipe, plan: TrainingPlan) -> str:
     """Of whatever the losses of a sweep depend on, but the values that it tries."""
+    training = recipe.training
     decisive = set(TrainedSection.model_fields) - {"dpo", "generations"}
     own = training.model_dump(mode="json", include=decisive)
     fixed = {key: value for key, value in _flat(own).items() if key not in training.sweep.space}
-    inputs = [plan.manifest.version, plan.base.digest, training.sweep.space, fixed]
+    code = [TRAINER, PROMPT_VERSION]
+    told = [recipe.author.name, recipe.prompt.digest]
+    inputs = [code, plan.manifest.version, plan.base.digest, told, training.sweep.space, fixed]
     return _hash(inputs)
 
 

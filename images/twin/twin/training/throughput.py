@@ -14,6 +14,7 @@ PEAK_TFLOPS = {
     "H100": 989.0,
     "A100": 312.0,
     "L40S": 362.0,
+    "L40": 181.0,
     "A10G": 70.0,
     "L4": 121.0,
 }
@@ -38,7 +39,8 @@ def flops_per_token(model: Any, *, referred: bool = False) -> float:
     Two for each weight in the forward pass, two for the gradient of what goes through it, and two
     for its own gradient where it is trained. Attention's own products and what gradient
     checkpointing computes again are left out (Chowdhery et al., 2022, arXiv:2204.02311, appendix
-    B), and so is an input embedding that is no head at the same time: it is looked up.
+    B), and so is an input embedding that is no head at the same time: it is looked up, and only
+    the rows that were looked up have a gradient.
 
     Args:
         model: as the trainer has it, with or without adapters.
@@ -50,6 +52,7 @@ def flops_per_token(model: Any, *, referred: bool = False) -> float:
     head = getattr(model.get_output_embeddings(), "weight", None)
     if embedding is not None and embedding is not head:
         weights -= _size(embedding)
+        trained -= _size(embedding) if embedding.requires_grad else 0
     return float((6 if referred else 4) * weights + 2 * trained)
 
 

@@ -122,6 +122,12 @@ def test_several_revisions_must_be_told_apart(tiny, tmp_path, settings):
     with pytest.raises(BadDataError, match=rf"which revision\? There are .*{second.name}"):
         prepare_base_model("mine", settings)
     assert prepare_base_model(first.name, settings) != prepare_base_model(second.name, settings)
+    kept = KeptBases(open_files(settings))
+    for newest, older in ((second, first), (first, second)):
+        kept.record(newest, "")
+        kept.take_bare_name(newest)
+        assert pin_base_model("mine", settings).name == newest.name
+        assert pin_base_model(older.name, settings).name == older.name
 
 
 def test_killed_before_it_was_recorded_it_is_only_recorded(tiny, settings, monkeypatch):

@@ -105,6 +105,12 @@ def test_a_group_in_two_splits_too_few_groups_and_a_lonely_label_are_refused():
         split_corpus(lonely, section(), seed=1)
 
 
+@pytest.mark.parametrize("split", [Split.TEST, Split.VALIDATION])
+def test_a_corpus_that_leaves_nothing_to_train_on_is_refused(split):
+    with pytest.raises(BadDataError, match="no text of the corpus is left to train on"):
+        split_corpus(texts(20, split=split), section(), seed=1)
+
+
 def test_the_digest_knows_texts_labels_groups_and_splits_and_no_order():
     made = split_corpus(texts(8), section(), seed=1)
     digest = corpus_digest(made)

@@ -222,14 +222,6 @@ def test_lines_are_labelled_whole_or_not_at_all(job, tmp_path):
     assert sorted(path.name for path in tmp_path.glob(".*")) == []
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(job, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes").write_text("x")
-    with pytest.raises(BadDataError, match="holds no classifier"):
-        fit_classifiers(job(), name="topic", out=tmp_path / "mine")
-    assert (tmp_path / "mine" / "notes").read_text() == "x"
-
-
 def test_csv_is_as_good(job, tmp_path):
     path = tmp_path / "topic.csv"
     with path.open("w", newline="") as file:

@@ -4,7 +4,6 @@ import pytest
 
 from twin.training.classifiers.corpus import LabelledText
 from twin.training.classifiers.measures import (
-    alarm_probability,
     choose_threshold,
     likeliest,
     scores_of,
@@ -53,7 +52,5 @@ def test_a_threshold_meets_at_most_the_share_of_others():
     assert easy == 0.5, "none where another label is likelier"
 
 
-def test_several_labels_alarm_together():
-    assert alarm_probability({"a": 0.2, "b": 0.3, "c": 0.5}, ("a", "c")) == pytest.approx(0.7)
-    assert alarm_probability({"a": 0.8, "b": 0.8}, ("a", "b")) == 1.0
+def test_the_likeliest_label_is_what_is_said():
     assert likeliest([{"a": 0.2, "b": 0.8}, {"a": 0.6, "b": 0.4}]) == ["b", "a"]

@@ -30,6 +30,18 @@ def test_texts_that_hang_together_tell_less():
     assert together.groups == 10
 
 
+@pytest.mark.parametrize("hit", [False, True])
+def test_without_a_spread_between_groups_each_counts_as_one_text(hit):
+    groups = [str(number // 5) for number in range(100)]
+    together = share_of([hit] * 100, groups)
+    alone = share_of([hit] * 20, groups[::5])
+    assert (together.low, together.high) == (alone.low, alone.high)
+    assert (together.texts, together.groups) == (100, 20)
+    one = share_of([True, False] * 50, ["a"] * 100)
+    assert one.value == 0.5
+    assert (one.low, one.high) == pytest.approx((0.0, 1.0), abs=0.02)
+
+
 def test_nineteen_of_twenty_intervals_hold_the_truth():
     """Groups of five that share their luck half of the time."""
     draw = random.Random(5)

@@ -2,16 +2,20 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 import yaml
 
+from tests.twin import corpora
 from tests.twin.training.conftest import World
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
-from twin.stores.registry import Registry
+from twin.domain.result import JobResult
+from twin.job import Job
+from twin.stores.registry import ModelVersion, Registry
 from twin.training.dpo import run_dpo
 from twin.training.export import export as exporting
-from twin.training.export.export import ExportOptions, run_export
+from twin.training.export.export import ExportOptions, _scratch_beside, run_export
 from twin.training.package import run_package
 from twin.training.sft import run_sft
 
@@ -84,6 +88,32 @@ def test_a_version_becomes_a_folder_that_runs_elsewhere(packaged, tmp_path, is_k
     packaged.version, champion = None, packaged.version
     result = export(packaged, tmp_path / "champion", index=False, measured=False)
     assert result.ids["model_version"] == champion
+
+
+def test_of_hidden_folders_beside_it_only_those_of_killed_exports_go(tmp_path):
+    target = tmp_path / "pro[j]ect"
+    backup, other = tmp_path / ".pro[j]ect-backup", tmp_path / ".project.twin-export-1"
+    for folder in (backup, other):
+        folder.mkdir()
+    killed = _scratch_beside(target)
+    left = killed.__enter__()
+    with _scratch_beside(target) as scratch:
+        assert not left.exists()
+        assert scratch.parent == tmp_path
+        assert sorted(tmp_path.iterdir()) == sorted([backup, other, scratch])
+    assert sorted(tmp_path.iterdir()) == sorted([backup, other])
+
+
+def test_a_version_that_is_to_write_otherwise_is_another_export(settings, tmp_path):
+    recipe = corpora.write_recipe(tmp_path / "recipes", tmp_path)
+    job = Job(recipe, settings, "r1", JobResult(job="export", recipe="ann", run_id="r1"))
+    options = ExportOptions(tmp_path / "out", index=False)
+    version = ModelVersion("twin-ann", "1", "uri", "digest", None)
+    chosen = replace(version, tags={"decoding": "{}"})
+    other = replace(version, tags={"rouge_l": "0.5"})
+    key = exporting._key(version, options, job)
+    assert exporting._key(other, options, job) == key
+    assert exporting._key(chosen, options, job) != key
 
 
 def test_what_is_no_export_is_not_written_over(packaged, tmp_path):

@@ -23,7 +23,9 @@ def test_worse_is_relative_and_its_margin_grows_with_what_documents_differ_by():
     uneven = [(-10.0, 10)] * 2 + [(-10.5, 10)] * 2 + [(-11.0, 10)] * 2
     same, wider = _worse(before, uneven, documents)
     assert same == pytest.approx(worse)
-    assert wider > 0.04
+    rises = [math.exp(nats) - 1 for nats in (0.025, 0.05, 0.075)]  # without c, b, a
+    error = math.sqrt(2 / 3 * sum((each - sum(rises) / 3) ** 2 for each in rises))
+    assert wider == pytest.approx(4.302653 * error), "Student's t of two degrees of freedom"
     assert _worse(before, alike, ["a"] * 6) == (pytest.approx(worse), None)
     better, _ = _worse(alike, before, documents)
     assert better == pytest.approx(math.exp(-0.05) - 1)

@@ -113,6 +113,16 @@ def test_the_passages_of_the_samples_are_the_corpus_where_no_folder_is_named(own
     assert result.detail["steps"] == 2
 
 
+def test_the_bare_name_means_the_newest(own, world):
+    older, newest = (
+        own(max_steps=2, save_steps=1, learning_rate=rate).ids["base_model"]
+        for rate in (1e-2, 2e-2)
+    )
+    assert older != newest
+    assert pin_base_model("ann-base", world.settings).name == newest
+    assert pin_base_model(older, world.settings).name == older
+
+
 def test_too_little_text_is_said(own, tmp_path):
     few = tmp_path / "few"
     few.mkdir()

@@ -102,13 +102,23 @@ class KeptBases:
     def record(self, base: KeptBase, asked: str) -> KeptBase:
         """Write down that the base is there, and that it is what this revision means."""
         base = base.model_copy(update={"asked": tuple(sorted({*base.asked, asked}))})
-        self._files.write_text(f"{base.folder}.json", base.model_dump_json(indent=2) + "\n")
+        self._write(base)
         return base
+
+    def take_bare_name(self, base: KeptBase) -> None:
+        """Have the id without a revision mean this base; older ones keep theirs with it."""
+        for other in self._of(slug(base.id)):
+            if other.revision != base.revision and "" in other.asked:
+                named = tuple(filter(None, other.asked))
+                self._write(other.model_copy(update={"asked": named}))
 
     def remove(self, base: KeptBase) -> None:
         """Forget and delete a base; the record first, so that half a base is never used."""
         self._files.remove(f"{base.folder}.json")
         self._files.remove(base.folder)
+
+    def _write(self, base: KeptBase) -> None:
+        self._files.write_text(f"{base.folder}.json", base.model_dump_json(indent=2) + "\n")
 
     def _of(self, name: str) -> list[KeptBase]:
         names = self._files.names(f"{ROOT}/{name}")

@@ -70,8 +70,8 @@ def split_corpus(
         seed: draws them.
 
     Raises:
-        BadDataError: the corpus parts a group, there are too few groups, or a label is in one
-            split only.
+        BadDataError: the corpus parts a group, there are too few groups, nothing is left to train
+            on, or a label is in one split only.
     """
     _refuse_parted_groups(texts)
     made: dict[Split, list[LabelledText]] = {
@@ -83,6 +83,11 @@ def split_corpus(
     for split, share in shares:
         if not made[split]:
             source = free or made[Split.TRAIN]
+            if not source:
+                raise BadDataError(
+                    "no text of the corpus is left to train on: each row's split is test or "
+                    "validation; name train, or leave the column empty"
+                )
             held_out, rest = _drawn(source, share * whole / len(source), seed)
             made[split] = held_out
             if free:

@@ -94,6 +94,7 @@ def fit_classifiers(job: Job, name: str | None = None, out: Path | None = None) 
         NothingToDo: all of them are there, and nothing was to be written.
         BadDataError: the recipe has none (of that name), a corpus or an encoder can't be used, or
             a training diverges.
+        BadConfigurationError: ``out`` is there and is no classifier's folder.
         TryAgainError: a store did not answer, SIGTERM has come, or another job trains it.
     """
     files = open_files(job.settings)

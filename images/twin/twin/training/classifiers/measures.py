@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from twin.models.text_classifier import alarm_probability
 from twin.training.classifiers.corpus import LabelledText
 from twin.training.classifiers.shares import Share, share_of
 
@@ -119,11 +120,6 @@ def choose_threshold(
     met = math.floor(wrongly * len(others) + 1e-9)  # 0.1 of 30 is 3, whatever floats say
     above = math.nextafter(others[met], math.inf) if met < len(others) else 0.0
     return min(1.0, max(LEAST_THRESHOLD, above))
-
-
-def alarm_probability(judged: Mapping[str, float], alarms: Sequence[str]) -> float:
-    """How likely the labels are together."""
-    return min(1.0, sum(judged[label] for label in alarms))
 
 
 def _alarm(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from twin.domain.errors import BadDataError
-from twin.models.text_classifier import TextClassifier
+from twin.models.text_classifier import TextClassifier, alarm_probability
 
 
 def predict_file(
@@ -50,9 +50,7 @@ def _judged(classifier: TextClassifier, text: str) -> dict[str, Any]:
         "probabilities": {label: round(value, 6) for label, value in probabilities.items()},
     }
     if (alarm := classifier.alarm) is not None:
-        found["alarm"] = min(1.0, sum(probabilities[one] for one in alarm.labels)) >= (
-            alarm.threshold
-        )
+        found["alarm"] = alarm_probability(probabilities, alarm.labels) >= alarm.threshold
     return found
 
 

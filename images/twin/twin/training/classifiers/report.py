@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from twin.models.text_classifier import REPORT
+from twin.stores.classifiers import REPORT
 from twin.training.classifiers.measures import Scores
 from twin.training.classifiers.shares import Difference
 

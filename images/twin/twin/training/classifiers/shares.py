@@ -47,8 +47,9 @@ def share_of(hits: Sequence[bool], groups: Sequence[str]) -> Share | None:
 
     The interval is Korn and Graubard's ("Confidence intervals for proportions with small expected
     number of positive counts estimated from survey data", Survey Methodology 24, 1998): Clopper and
-    Pearson's for as many independent texts as tell as much as these do. It has a width where there
-    is no hit at all, which one by the spread between groups would not.
+    Pearson's for as many independent texts as tell as much as these do. With no hit, with hits only
+    and in one group there is no spread between groups to tell that by: a group then counts as one
+    text, the least that it can tell.
     """
     from scipy.stats import beta, t
 
@@ -56,12 +57,12 @@ def share_of(hits: Sequence[bool], groups: Sequence[str]) -> Share | None:
     if not texts:
         return None
     count = sum(hits)
-    value, effective = count / texts, float(texts)
+    value, effective = count / texts, float(held)
     if 0 < count < texts and held > 1:
         error = _standard_error([float(hit) - value for hit in hits], groups)
-        drawn = value * (1 - value) / error**2 if error else effective
+        drawn = value * (1 - value) / error**2 if error else float(texts)
         factor = (t.ppf(TAIL, texts - 1) / t.ppf(TAIL, held - 1)) ** 2
-        effective = min(effective, float(drawn * factor))
+        effective = min(float(texts), float(drawn * factor))
     positive, rest = value * effective, (1 - value) * effective
     low = float(beta.ppf(1 - TAIL, positive, rest + 1)) if count else 0.0
     high = float(beta.ppf(TAIL, positive + 1, rest)) if count < texts else 1.0

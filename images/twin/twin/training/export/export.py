@@ -5,8 +5,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from glob import escape
 from pathlib import Path
 
 import structlog
@@ -19,6 +21,7 @@ from twin.models.engines.gguf import prepare_gguf
 from twin.models.engines.llama_server import read_context_tokens
 from twin.models.formats.chat_format import ChatFormat
 from twin.recipes import Recipe
+from twin.stores.chosen_decoding import TAG as DECODING
 from twin.stores.chosen_decoding import with_chosen_decoding
 from twin.stores.files import file_digest, open_files
 from twin.stores.index import open_index
@@ -80,10 +83,8 @@ def run_export(job: Job, options: ExportOptions) -> None:
     _check_folder(options.folder, key)
     target = options.folder.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    for stale in target.parent.glob(f".{target.name}-*"):  # left by a killed export
-        shutil.rmtree(stale, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-        made = Path(scratch) / "export"
+    with _scratch_beside(target) as scratch:
+        made = scratch / "export"
         made.mkdir()
         _write(job, version, options, made)
         (made / NOTE).write_text(json.dumps({"key": key}), encoding="utf-8")
@@ -93,6 +94,19 @@ def run_export(job: Job, options: ExportOptions) -> None:
         made.rename(target)
     job.counts.written = len(list(target.iterdir()))
     job.result.uris["export"] = str(target)
+
+
+@contextmanager
+def _scratch_beside(target: Path) -> Iterator[Path]:
+    """A folder on the target's disk, gone at the end; those of killed exports go now.
+
+    Its prefix is this command's own: a hidden folder beside the target may be anybody's.
+    """
+    prefix = f".{target.name}.twin-export-"
+    for stale in target.parent.glob(f"{escape(prefix)}*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch:
+        yield Path(scratch)
 
 
 def _version(registry: Registry, name: str, number: str | None) -> ModelVersion:
@@ -205,7 +219,7 @@ def _key(version: ModelVersion, options: ExportOptions, job: Job) -> str:
     """Of whatever the export depends on but the machine."""
     inputs = [
         version.name, version.version, version.weights_digest, sorted(options.formats),
-        options.measured, options.samples, job.recipe.digest(),
+        options.measured, options.samples, job.recipe.digest(), version.tags.get(DECODING),
         _index_fingerprint(job) if options.index else None,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]

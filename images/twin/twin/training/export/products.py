@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 
 from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample
@@ -120,7 +119,12 @@ def _perplexity(scores: Scores) -> float | None:
 def _worse(
     before: Scores, after: Scores, documents: Sequence[str]
 ) -> tuple[float | None, float | None]:
-    """Relative rise of perplexity, and its margin by the jackknife over documents."""
+    """Relative rise of perplexity, and its margin by the jackknife over documents.
+
+    With Student's t, since documents are few.
+    """
+    from scipy.stats import t
+
     if not before:
         return None, None
 
@@ -135,7 +139,7 @@ def _worse(
     without = [rise(name) for name in names]
     mean, count = sum(without) / len(names), len(names)
     error = math.sqrt((count - 1) / count * sum((each - mean) ** 2 for each in without))
-    return rise(None), NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error
+    return rise(None), float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
 
 
 def _run(file: Path, threads: int) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """The job `twin training pretrain`: a base model of one's own, trained from nothing.
 
 What comes of it is kept as any base model is (`twin models list`), so that the loop can train on
-it: ``training.base_model: own-base``. ``training/<recipe>/own-base-<fingerprint>.json`` in the file
-store says what was made of which inputs.
+it: ``training.base_model: own-base``, which means the newest. In the file store
+``training/<recipe>/own-base-<fingerprint>.json`` says what was made of which inputs.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from typing import Any
 from twin.domain.errors import NothingToDo
 from twin.job import Job
 from twin.models.bases.fetch import fetch_base_model
+from twin.models.bases.kept import KeptBases
 from twin.models.gpus import check_gpus
 from twin.stores.files import FileStore, open_files
 from twin.stores.sample_sets import SampleSets
@@ -64,6 +65,8 @@ def run_pretrain(job: Job) -> None:
         run.log_metrics(measured)
         run.flush()  # before it is kept: after that, nobody would send them
         base, _ = patiently(lambda: fetch_base_model(str(folder), job.settings, id=section.name))
+        # A recipe that names it without a revision means the newest.
+        patiently(lambda: KeptBases(files).take_bare_name(base))
         made = {"base_model": base.name, "base_digest": base.digest, **measured}
         patiently(lambda: files.write_json(f"{place}.json", made))
         patiently(lambda: files.remove(workshop.checkpoints))

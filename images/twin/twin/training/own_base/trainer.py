@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from transformers import TrainerCallback  # noqa: TID253 - imported by the training functions only
 
+from twin.domain.errors import TwinError
 from twin.recipes import OwnBaseSection, TrainingSection
 from twin.training.own_base.model import Rows
 from twin.training.trainer_arguments import best_checkpoint_arguments
@@ -41,13 +42,16 @@ class Samples(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **_kwargs: Any,
     ) -> None:
-        """Write, show, keep."""
+        """Write, show, keep; what can't be kept now is shown only."""
         text = written_by(model, self._tokenizer, self._section, seed=state.global_step)
         loss = (metrics or {}).get("eval_loss", math.nan)
         log.info(
             "it writes", step=state.global_step, perplexity=round(perplexity(loss), 2), text=text
         )
-        self._keep(state.global_step, text)
+        try:
+            self._keep(state.global_step, text)
+        except TwinError as error:  # before the checkpoint of this step is saved
+            log.warning("the sample is not kept", step=state.global_step, reason=str(error))
 
 
 def written_by(model: Any, tokenizer: Any, section: OwnBaseSection, seed: int) -> str:
