@@ -9,7 +9,13 @@ from twin.job import Job, log
 from twin.recipes import Recipe
 from twin.rollout.lease import WAIT_SECONDS, LostLeaseError, Owner
 from twin.rollout.shift import Shift
-from twin.rollout.steering import ask_to_end, check_brought, is_under_way, wish
+from twin.rollout.steering import (
+    ask_to_end,
+    check_brought,
+    check_not_broken_off,
+    is_under_way,
+    wish,
+)
 from twin.rollout.transitions import baseline
 from twin.stores.deployments import open_deployments
 from twin.stores.endpoint import Endpoint
@@ -108,6 +114,7 @@ def promote(job: Job, version: str | None) -> None:
     model = job.recipe.model_name
     states = RolloutStates(job.settings)
     state = states.load(model)
+    check_not_broken_off(state, version)
     if state.awaits is None or is_under_way(state):
         wish(states, model, "promote", version)
         log.info("asked for", what="promote", model=model)
