@@ -207,7 +207,9 @@ def switch(
             job.counts.skipped += 1
             raise NothingToDo(f"{name} is in service")
         state = RolloutStates(job.settings).load(recipe.model_name)
-        if asks and state.awaits == version.version:
+        waits = state.version(state.awaits) if state.awaits else None
+        # With another prompt, say, it is another one: a person was not asked about that.
+        if asks and waits is not None and waits.serves_like(version):
             job.counts.skipped += 1
             # Whoever was to ask may have been killed.
             job.result.detail |= approval_request(state)
