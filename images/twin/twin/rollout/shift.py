@@ -167,11 +167,15 @@ class Shift:
             raise _with_outcome(error, new, change(before)) from None
 
     def back_out(self, reason: TwinError) -> ServedVersion | None:
-        """Put back what was settled, after a rollout that is no more; returns what serves."""
+        """Put back what was settled, after a rollout that is no more; returns what serves.
+
+        Raises:
+            TwinError: it could not be put back, or is not in force yet.
+        """
         state = self._owner.state()
         brought = state.versions[-1] if state.versions else None
-        if brought is not None:
-            self._back_out(brought, reason)
+        if brought is not None and (failed := self._back_out(brought, reason)):
+            raise type(failed)(f"not backed out, see `twin rollout reconcile`: {failed}")
         return baseline(state).serving
 
     def retire_warm(self) -> bool:
@@ -334,8 +338,8 @@ class Shift:
 
     def _back_out(
         self, new: ServedVersion, error: BaseException, change: Change = baseline
-    ) -> None:
-        """Put back what served before; its own failure must not hide the first."""
+    ) -> TwinError | None:
+        """Put back what served before; returns its own failure, which must not hide the first."""
         log.warning("backing out", model=self.model, version=new.version, reason=str(error))
         begun = time.monotonic()
         # What is no fault of the version may be tried again.
@@ -346,8 +350,9 @@ class Shift:
                 self._wait_for_weights(state)
         except TwinError as second:
             log.error("backing out failed too: run this again", reason=str(second))
-            return
+            return second
         log.info("backed out", model=self.model, seconds=round(time.monotonic() - begun, 2))
+        return None
 
     def _make_so(
         self, name: str, version: ServedVersion, change: Change, message: str = ""

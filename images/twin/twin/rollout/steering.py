@@ -85,6 +85,18 @@ def check_not_broken_off(state: RolloutState, version: str | None) -> None:
         )
 
 
+def check_waits(state: RolloutState, version: str | None) -> None:
+    """See to it that ``version`` waits for approval; None: any.
+
+    Raises:
+        NothingToDo: it does not, or not any more.
+    """
+    if state.awaits is None:
+        raise NothingToDo(f"no version of {state.model} waits for approval")
+    if version not in (None, state.awaits):
+        raise NothingToDo(f"version {version} of {state.model} waits no more: {state.awaits} does")
+
+
 def is_under_way(state: RolloutState) -> bool:
     """Whether a process brings a version in."""
     return not is_free(state.lease, datetime.now(UTC))
