@@ -139,9 +139,12 @@ def test_what_a_person_is_shown(stage):
     state = shifted(dark(stage.state(), stage.two), stage.two, 50)
     asked = approval_request(state)
     assert asked["decision"] == AWAITS
+    assert asked["since"] == ""
     assert asked["evidence"].startswith("Traffic: version 1: 50%, version 2: 50%.\n\n- nothing")
     stage.roll(stage.two)
-    assert "\n- errors: " in approval_request(stage.state())["evidence"]
+    asked, state = approval_request(stage.state()), stage.state()
+    assert "\n- errors: " in asked["evidence"]
+    assert asked["since"] == state.progress.since.isoformat()
 
 
 def test_whatever_moves_the_traffic_ends_the_waiting(stage):

@@ -198,11 +198,18 @@ def rollback_target(job: Job, to: str | None) -> ServedVersion:
 
 
 def approval_request(state: RolloutState) -> dict[str, str]:
-    """What a person is asked about a version that keeps its share: decision, and evidence."""
+    """What a person is asked about a version that keeps its share: decision, and evidence.
+
+    ``since`` it waits: the same question has the same.
+    """
     shares = ", ".join(f"version {each}: {share}%" for each, share in state.weights.items())
     figures = state.progress.figures if state.progress else ()
     lines = [f"- {line}" for line in figures] or ["- nothing was compared (serving.rollout)"]
-    return {"decision": AWAITS, "evidence": "\n".join([f"Traffic: {shares}.", "", *lines])}
+    return {
+        "decision": AWAITS,
+        "evidence": "\n".join([f"Traffic: {shares}.", "", *lines]),
+        "since": state.progress.since.isoformat() if state.progress else "",
+    }
 
 
 def switch(
