@@ -174,7 +174,7 @@ class Shift:
         """
         state = self._owner.state()
         brought = state.versions[-1] if state.versions else None
-        if brought is not None and (failed := self._back_out(brought, reason)):
+        if brought and (failed := self._back_out(brought, reason)):
             raise type(failed)(f"not backed out, see `twin rollout reconcile`: {failed}")
         return baseline(state).serving
 
@@ -299,7 +299,8 @@ class Shift:
         pausing = [item for item in undecided if item.section.inconclusive == "pause"]
         if pausing:
             log.warning("paused: go on by `twin rollout resume`", figures=as_words(pausing))
-            self._owner.change(lambda state: state.model_copy(update={"wish": "pause"}))
+            # A wish of a person goes before.
+            self._owner.change(lambda it: it.model_copy(update={"wish": it.wish or "pause"}))
             self._attend()
 
     def _attend(self) -> None:
@@ -362,10 +363,9 @@ class Shift:
         now = datetime.now(UTC)
         line = event(now, self._owner.run_id, name, version.version, message)
 
-        def step(state: RolloutState) -> RolloutState:
-            return noted(progressed(change(state), now, name, version.version), line)
-
-        state = self._owner.change(step)
+        state = self._owner.change(
+            lambda state: noted(progressed(change(state), now, name, version.version), line)
+        )
         self._apply()
         return state
 
