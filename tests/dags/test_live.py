@@ -201,8 +201,7 @@ def test_a_version_that_waits_for_a_person_gets_all_the_traffic_by_an_answer(liv
         detail={"decision": "awaiting approval", "evidence": evidence, "since": since},
     )
     # Two promotions within seconds are two rollouts, and the second finds the version waiting.
-    for _ in range(2):
-        live.trigger("rollout", recipe="handbook")
+    rollouts = [live.trigger("rollout", recipe="handbook") for _ in range(2)]
     wait_until(lambda: bool(live.runs("full_traffic")), "the question", 120)
     (asked,) = live.runs("full_traffic")
     run = asked["dag_run_id"]
@@ -211,6 +210,10 @@ def test_a_version_that_waits_for_a_person_gets_all_the_traffic_by_an_answer(liv
     shown = live.call("GET", path)
     assert shown["subject"] == "Give handbook version 3 all the traffic?"
     assert shown["body"] == evidence
+    ends = ("success", "skipped", "failed")
+    asking = [live.reaches("rollout", each, "ask_for_traffic", *ends) for each in rollouts]
+    assert sorted(asking) == ["skipped", "success"]
+    assert len(live.runs("full_traffic")) == 1
     time.sleep(10)  # as above
     live.call("PATCH", path, json={"chosen_options": ["Approve"], "params_input": {}})
     assert live.reaches("full_traffic", run, "promote", "success", "failed") == "success"
