@@ -15,9 +15,9 @@ configuration of Ray Serve, where it differs.
 
 import datetime
 
-from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule, task_group
+from airflow.sdk import DAG, CronTriggerTimetable, task_group
 
-from include.approval import ask_for_traffic
+from include.approval import AskForTraffic
 from include.jobs import JobOperator
 from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
 from include.runtime import Mode, read_runtime
@@ -45,7 +45,8 @@ with DAG(
             retries=1,  # the next look comes soon enough
         )
         # It has mostly nothing to do, and then nobody is asked: no task is needed to say so.
-        ask = ask_for_traffic.override(trigger_rule=TriggerRule.ALL_SUCCESS)
-        reconcile >> ask(recipe=recipe, brought_by="one_twin.reconcile")
+        reconcile >> AskForTraffic(
+            task_id="ask_for_traffic", recipe=recipe, brought_by="one_twin.reconcile"
+        )
 
     one_twin.expand(recipe=which_recipes())

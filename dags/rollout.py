@@ -15,9 +15,9 @@ DAG *full_traffic* asks a person about the rest.
 
 import datetime
 
-from airflow.sdk import DAG, task_group
+from airflow.sdk import DAG, TriggerRule, task_group
 
-from include.approval import ask_for_traffic
+from include.approval import AskForTraffic
 from include.assets import champion
 from include.jobs import JobOperator
 from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
@@ -40,6 +40,12 @@ with DAG(
             map_index_template=RECIPE_OF_JOB,
             execution_timeout=datetime.timedelta(hours=1),
         )
-        rollout >> ask_for_traffic(recipe=recipe, brought_by="one_twin.rollout")
+        rollout >> AskForTraffic(
+            task_id="ask_for_traffic",
+            recipe=recipe,
+            brought_by="one_twin.rollout",
+            # A rollout that finds one waiting has nothing to do.
+            trigger_rule=TriggerRule.NONE_FAILED,
+        )
 
     one_twin.expand(recipe=which_recipes())

@@ -5,11 +5,11 @@ from typing import Any
 
 from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import TriggerRule, task
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.assets import canary
-from include.pipelines import RECIPE_OF_TASK
+from include.pipelines import RECIPE_OF_JOB, RECIPE_OF_TASK
 
 APPROVE = "Approve"
 REJECT = "Reject"
@@ -69,26 +69,48 @@ def answered(answer: str, recipe: str, asked_by: str, *, ti: Any = None) -> None
         raise AirflowSkipException(f"the answer about recipe {recipe!r} is another")
 
 
-@task(outlets=[canary], trigger_rule=TriggerRule.NONE_FAILED, map_index_template=RECIPE_OF_TASK)
-def ask_for_traffic(
-    recipe: str, brought_by: str, *, ti: Any = None, outlet_events: Any = None
-) -> None:
-    """Have a person asked, if a version waits for one; what it is asked with goes along.
+class AskForTraffic(TriggerDagRunOperator):
+    """Has a person asked, by a run of *full_traffic*, if a version waits for one.
+
+    The run is named by the version and the time since when it waits: whoever finds it waiting later
+    asks nothing again, also while nobody has answered.
 
     Args:
         recipe: of the task group.
         brought_by: id of the task that brought the version in; it may have found it waiting.
-        ti: this task's instance.
-        outlet_events: of the asset.
+        **more: of the operator.
     """
-    detail, ids = (
-        ti.xcom_pull(task_ids=brought_by, key=key, map_indexes=ti.map_index) or {}
-        for key in ("detail", "ids")
-    )
-    if detail.get("decision") != AWAITS:
-        raise AirflowSkipException(f"nobody is asked about recipe {recipe!r}")
-    asked = {"recipe": recipe, "version": ids["model_version"], "evidence": detail["evidence"]}
-    outlet_events[canary].extra = {"recipes": [recipe], "asked": asked}
+
+    template_fields = ("recipe", *TriggerDagRunOperator.template_fields)
+
+    def __init__(self, *, recipe: Any, brought_by: str, **more: Any) -> None:
+        super().__init__(
+            trigger_dag_id="full_traffic",
+            skip_when_already_exists=True,
+            map_index_template=RECIPE_OF_JOB,
+            execution_timeout=datetime.timedelta(minutes=5),
+            **more,
+        )
+        self.recipe = recipe
+        self.brought_by = brought_by
+
+    def execute(self, context: Any) -> None:
+        """Start the run that asks.
+
+        Raises:
+            AirflowSkipException: no version waits.
+        """
+        ti = context["ti"]
+        detail, ids = (
+            ti.xcom_pull(task_ids=self.brought_by, key=key, map_indexes=ti.map_index) or {}
+            for key in ("detail", "ids")
+        )
+        if detail.get("decision") != AWAITS:
+            raise AirflowSkipException(f"nobody is asked about recipe {self.recipe!r}")
+        version = ids["model_version"]
+        self.trigger_run_id = f"{self.recipe}-v{version}-{detail['since']}"
+        self.conf = {"recipe": self.recipe, "version": version, "evidence": detail["evidence"]}
+        super().execute(context)
 
 
 def left_by(task_id: str, key: str, name: str, otherwise: str = "") -> str:

@@ -28,6 +28,3 @@ champion = Asset(
     watchers=[AssetWatcher(name="model-registry", trigger=ChampionTrigger())],
 )
 """A model was promoted: by evaluation, or by anyone who moved the alias in the registry."""
-
-canary = Asset("canary", uri="x-twin://canary")
-"""A version has its share of the traffic and waits for a person to give it the rest."""

@@ -161,7 +161,7 @@ def _standing(
         index=seldom.index,
         presses=mine,
         faults=(*faults, *registry_faults, *seldom.faults),
-        token=_token(state, mine),
+        token=_token(state, mine, _last_ended(presses)),
     )
 
 
@@ -321,13 +321,20 @@ def _read(uri: str) -> str | None:
         return None
 
 
-def _token(state: RolloutState | None, presses: tuple[Press, ...]) -> str:
+def _last_ended(presses: Mapping[str, tuple[Press, ...]]) -> str:
+    """Id of the newest run that has ended, whichever recipe it was about."""
+    ended = [press for mine in presses.values() for press in mine if not press.is_pending]
+    return max(ended, key=lambda press: press.at).run_id if ended else ""
+
+
+def _token(state: RolloutState | None, presses: tuple[Press, ...], last: str) -> str:
     """Of the state that a person sees when pressing, and of the runs that have ended by then.
 
     So a button pressed twice, or by two people, starts one run; and a run that failed may be
-    asked for again.
+    asked for again. The ``last`` one of all recipes is among them: those of this one are only as
+    many as others have left room for, so that alone they would come to what they were before.
     """
-    seen: list[Any] = [press.run_id for press in presses if not press.is_pending]
+    seen: list[Any] = [last, *(press.run_id for press in presses if not press.is_pending)]
     if state is not None:
         progress = state.progress.since.isoformat() if state.progress else ""
         seen += [state.generation, state.wish, state.brought, progress]

@@ -84,8 +84,11 @@ class RolloutState(_Part):
 
     @property
     def is_half_done(self) -> bool:
-        """Whether a version is being brought in; without a lease, by a job that is no more."""
-        return len(self.versions) > 1 or self.shadow > 0
+        """Whether a version is being brought in; without a lease, by a job that is no more.
+
+        Of a first one nothing has any traffic until it has all.
+        """
+        return len(self.versions) > 1 or self.shadow > 0 or bool(self.versions and not self.weights)
 
     @property
     def brought(self) -> str | None:

@@ -14,11 +14,16 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from airflow.configuration import conf
 from airflow.dag_processing.dagbag import DagBag
 from airflow.providers.standard.exceptions import HITLTimeoutError
 from airflow.sdk import TriggerRule
 from airflow.sdk.definitions.mappedoperator import MappedOperator
-from airflow.sdk.exceptions import AirflowSkipException, ParamValidationError
+from airflow.sdk.exceptions import (
+    AirflowSkipException,
+    DagRunTriggerException,
+    ParamValidationError,
+)
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.timetables.base import TimeRestriction
 from kubernetes.client import ApiClient
@@ -110,13 +115,13 @@ def test_each_says_what_it_is(bag: DagBag, name: str) -> None:
     assert dag.description
     assert "llm-twin" in dag.tags
     # A person may take days to approve, and a rollback can be ended; nothing else waits.
-    assert dag.max_active_runs == {"evaluation": 4, "full_traffic": 4, "steering": 8}.get(name, 1)
+    assert dag.max_active_runs == {"evaluation": 4, "full_traffic": 64, "steering": 8}.get(name, 1)
     assert not dag.catchup
     assert Path(dag.fileloc).stem == name
     for task in dag.tasks:
         assert task.owner == "llm-twin"
         assert task.on_failure_callback
-        asks = task.task_id.endswith(".approve")
+        asks = task.task_id.rpartition(".")[2] == "approve"
         assert (task.execution_timeout is None) == asks
         # A worker that could not reach Airflow's API for a moment must not end a run.
         assert (task.retries == 0) == asks
@@ -174,8 +179,8 @@ def test_steering_takes_nothing_else(bag: DagBag, given: dict[str, str]) -> None
         params.update(given)
 
 
-def told(bag: DagBag, dag: str, detail: Any, ids: Any = None) -> dict[str, Any]:
-    """What the task after a rollout tells of a version that waits for a person."""
+def asked(bag: DagBag, dag: str, detail: Any, ids: Any = None) -> DagRunTriggerException:
+    """The run that the task after a rollout starts about a version that waits for a person."""
     values = {"detail": detail, "ids": ids}
     job = f"one_twin.{dag}"
     instance = SimpleNamespace(
@@ -184,49 +189,64 @@ def told(bag: DagBag, dag: str, detail: Any, ids: Any = None) -> dict[str, Any]:
             values[key] if (task_ids, map_indexes) == (job, 2) else None
         ),
     )
-    ask = bag.dags[dag].get_task("one_twin.ask_for_traffic")
-    assert ask.upstream_task_ids >= {job}
+    mapped = bag.dags[dag].get_task("one_twin.ask_for_traffic")
+    assert mapped.upstream_task_ids >= {job}
     # A rollout that finds one waiting has nothing to do, and asks all the same.
-    assert ask.trigger_rule == ("none_failed" if dag == "rollout" else "all_success")
-    (asset,) = ask.outlets
-    events = {asset: SimpleNamespace(extra=None)}
-    given = {**ask.op_kwargs, "recipe": "handbook"}
-    ask.python_callable(**given, ti=instance, outlet_events=events)
-    extra: dict[str, Any] = events[asset].extra
-    return extra
+    assert mapped.trigger_rule == ("none_failed" if dag == "rollout" else "all_success")
+    ask = copy.copy(mapped)
+    ask.recipe = "handbook"
+    with pytest.raises(DagRunTriggerException) as started:
+        ask.execute({"ti": instance})
+    return started.value
 
 
 @pytest.mark.parametrize("brought_by", ["rollout", "reconcile"])
-def test_a_person_is_asked_about_the_version_that_waits_and_no_other(
+def test_a_person_is_asked_once_about_the_version_that_waits_and_no_other(
     bag: DagBag, brought_by: str
 ) -> None:
     for detail in (None, {}, {"decision": "another"}):
-        with pytest.raises(AirflowSkipException):
-            told(bag, brought_by, detail)
-    detail = {"decision": "awaiting approval", "evidence": "- errors: passed"}
-    extra = told(bag, brought_by, detail, {"model_version": "3"})
+        with pytest.raises(AirflowSkipException, match="nobody is asked about recipe 'handbook'"):
+            asked(bag, brought_by, detail)
+    detail = {
+        "decision": "awaiting approval",
+        "evidence": "- errors: {{ passed }}",
+        "since": "2026-01-02T03:04:05.678901+00:00",
+    }
+    started = asked(bag, brought_by, detail, {"model_version": "3"})
+    assert started.trigger_dag_id == "full_traffic"
+    # By its name a second run about the same is none.
+    assert started.dag_run_id == f"handbook-v3-{detail['since']}"
+    assert re.fullmatch(conf.get("scheduler", "allowed_run_id_pattern"), started.dag_run_id)
+    assert started.skip_when_already_exists
+    assert not started.reset_dag_run
+    later = asked(bag, brought_by, detail | {"since": "2026-01-03"}, {"model_version": "3"})
+    assert later.dag_run_id != started.dag_run_id
     dag = bag.dags["full_traffic"]
-    waiting = dag.get_task("waiting").python_callable
-    older = {"recipes": ["handbook"], "asked": extra["asked"] | {"version": "2"}}
-    events = {"canary": [SimpleNamespace(extra=older), SimpleNamespace(extra=extra)]}
-    found = waiting(params={"recipe": "x"}, triggering_asset_events=events)
-    assert found == [{"recipe": "handbook", "version": "3", "evidence": "- errors: passed"}]
-    context: Any = {"ti": SimpleNamespace(map_index=0, xcom_pull=lambda task_ids: found)}
-    approve, promote = (dag.get_task(f"one_twin.{name}") for name in ("approve", "promote"))
+    params = copy.deepcopy(dag.params)
+    params.update(started.conf)
+    context: Any = {"params": params.validate()}
+    approve = dag.get_task("approve")
     assert [approve.render_template(each, context) for each in (approve.subject, approve.body)] == [
         "Give handbook version 3 all the traffic?",
-        "- errors: passed",
+        "- errors: {{ passed }}",
     ]
-    (option,) = promote.partial_kwargs["options"] if promote.is_mapped else promote.options
-    assert approve.render_template(option, context) == "--model-version=3"
-    by_hand = waiting(params={"recipe": "x"}, triggering_asset_events={})
-    assert [(each["recipe"], each["version"]) for each in by_hand] == [("x", "")]
-    context = {"ti": SimpleNamespace(map_index=0, xcom_pull=lambda task_ids: by_hand)}
-    assert approve.render_template(option, context) == "", "whatever waits"
+    for name in ("promote", "abort"):
+        job = copy.copy(dag.get_task(name))
+        job.render_template_fields(context)
+        assert job.recipe == "handbook"
+        assert job.options == ["--model-version=3", "--only-waiting"]
+
+
+@pytest.mark.parametrize("given", [{}, {"version": ""}, {"version": "3; ls"}])
+def test_a_question_by_hand_names_its_version(bag: DagBag, given: dict[str, str]) -> None:
+    params = copy.deepcopy(bag.dags["full_traffic"].params)
+    with pytest.raises(ParamValidationError):
+        params.update(given)
+        params.validate()
 
 
 def test_nobody_answers_about_full_traffic(bag: DagBag) -> None:
-    approve = bag.dags["full_traffic"].get_task("one_twin.approve")
+    approve = bag.dags["full_traffic"].get_task("approve")
     timeout = {"error": "The timeout has passed", "error_type": "timeout"}
     with pytest.raises(HITLTimeoutError, match="within 7 days: the version keeps its share"):
         approve.execute_complete({}, timeout)
@@ -299,19 +319,20 @@ def test_what_a_person_is_shown_is_the_evidence_of_the_same_recipe(
     [
         ("evaluation", "one_candidate", "Approve", "approved", "promote"),
         ("evaluation", "one_candidate", "Reject", "rejected", "reject"),
-        ("full_traffic", "one_twin", "Approve", "approved", "promote"),
-        ("full_traffic", "one_twin", "Reject", "rejected", "abort"),
+        ("full_traffic", "", "Approve", "approved", "promote"),
+        ("full_traffic", "", "Reject", "rejected", "abort"),
     ],
 )
 def test_a_persons_answer_runs_the_job_that_records_it_and_no_other(
     bag: DagBag, name: str, group: str, answer: str, gate: str, job: str
 ) -> None:
     dag = bag.dags[name]
-    source = {"which_recipes", "waiting"}
-    approve, asked = (dag.get_task(f"{group}.{each}") for each in ("approve", gate))
+    source = {"which_recipes"}
+    prefix = f"{group}." if group else ""
+    approve, asked = (dag.get_task(f"{prefix}{each}") for each in ("approve", gate))
     # What a skipping operator leaves out would run in a mapped task group.
     assert not approve.inherits_from_skipmixin
-    before = dag.get_task(f"{group}.{job}").upstream_task_ids - source
+    before = dag.get_task(f"{prefix}{job}").upstream_task_ids - source
     assert before == {asked.task_id}
     assert asked.upstream_task_ids - source == {approve.task_id}
     for chosen in approve.options:

@@ -193,29 +193,35 @@ def test_a_rejection_is_recorded_on_the_version(live: Live) -> None:
 
 def test_a_version_that_waits_for_a_person_gets_all_the_traffic_by_an_answer(live: Live) -> None:
     """Buys: proof that a rollout's result reaches the question, and the answer the version."""
+    since = "2026-01-02T03:04:05.678901+00:00"
     evidence = "Traffic: version 2: 75%, version 3: 25%.\n\n- errors: passed {{ one }}"
     live.stand_in.does(
         "rollout start",
         ids={"model": "twin-handbook", "model_version": "3"},
-        detail={"decision": "awaiting approval", "evidence": evidence},
+        detail={"decision": "awaiting approval", "evidence": evidence, "since": since},
     )
-    live.trigger("rollout", recipe="handbook")
+    # Two promotions within seconds are two rollouts, and the second finds the version waiting.
+    rollouts = [live.trigger("rollout", recipe="handbook") for _ in range(2)]
     wait_until(lambda: bool(live.runs("full_traffic")), "the question", 120)
     (asked,) = live.runs("full_traffic")
     run = asked["dag_run_id"]
     live.reaches("full_traffic", run, "approve", "awaiting_input")
-    path = f"/dags/full_traffic/dagRuns/{run}/taskInstances/one_twin.approve/0/hitlDetails"
+    path = f"/dags/full_traffic/dagRuns/{run}/taskInstances/approve/-1/hitlDetails"
     shown = live.call("GET", path)
     assert shown["subject"] == "Give handbook version 3 all the traffic?"
     assert shown["body"] == evidence
+    ends = ("success", "skipped", "failed")
+    asking = [live.reaches("rollout", each, "ask_for_traffic", *ends) for each in rollouts]
+    assert sorted(asking) == ["skipped", "success"]
+    assert len(live.runs("full_traffic")) == 1
     time.sleep(10)  # as above
     live.call("PATCH", path, json={"chosen_options": ["Approve"], "params_input": {}})
     assert live.reaches("full_traffic", run, "promote", "success", "failed") == "success"
     wait_until(lambda: live.runs("full_traffic")[0]["state"] == "success", "the run")
     assert live.states("full_traffic", run)["abort"] == "skipped"
     calls = [call for call in live.stand_in.calls if call["job"] == "rollout promote"]
-    assert [call["options"][:3] for call in calls] == [
-        ["--recipe", "handbook", "--model-version=3"]
+    assert [call["options"][:4] for call in calls] == [
+        ["--recipe", "handbook", "--model-version=3", "--only-waiting"]
     ]
     live.stand_in.does("rollout start")
 

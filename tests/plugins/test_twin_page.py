@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,13 @@ import pytest
 from airflow import plugins_manager
 from airflow.api_fastapi.app import create_app, get_auth_manager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.models.dagrun import DagRun
 from airflow.utils.db import initdb
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunType
 from fastapi.testclient import TestClient
+from sqlalchemy import delete
 
 from include.promotion import RegistryError
 from include.twin_page import standing
@@ -217,6 +222,48 @@ def test_a_button_means_another_run_once_something_has_changed(
     assert buttons(shown(server))["pause"]["run"] != first
     keep(files, MOVING | {"generation": 7})
     assert buttons(shown(server))["pause"]["run"] != first
+
+
+@pytest.fixture
+def press(server: TestClient) -> Iterator[Callable[..., None]]:
+    """Note a run that a button has started, of which ``ended`` says whether it is over."""
+    made: list[str] = []
+
+    def note(recipe: str, *, ended: bool = True) -> None:
+        run = f"pause-{recipe}-test-{len(made)}"
+        made.append(run)
+        with create_session() as session:
+            noted = DagRun(
+                dag_id=standing.STEERING,
+                run_id=run,
+                run_type=DagRunType.MANUAL,
+                state=DagRunState.SUCCESS if ended else DagRunState.RUNNING,
+                conf={"recipe": recipe, "action": "pause"},
+                run_after=NOW + timedelta(seconds=len(made)),
+            )
+            session.add(noted)
+
+    yield note
+    with create_session() as session:
+        session.execute(delete(DagRun).where(DagRun.run_id.in_(made)))
+
+
+def test_no_button_means_a_run_that_was(
+    server: TestClient,
+    files: Path,
+    press: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the runs of other recipes have taken the place of those of this one."""
+    monkeypatch.setattr(standing, "LAST_RUNS", 3)
+    keep(files, MOVING)
+    seen = [buttons(shown(server))["abort"]["run"]]
+    press("handbook", ended=False)
+    assert buttons(shown(server))["abort"]["run"] == seen[0], "until it has ended, it is one"
+    for recipe in ("handbook", "other", "other", "other", "other"):
+        press(recipe)
+        seen.append(buttons(shown(server))["abort"]["run"])
+    assert len(set(seen)) == len(seen)
 
 
 def test_stores_that_are_away_are_named_and_the_rest_is_shown(

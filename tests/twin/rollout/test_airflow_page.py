@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from include.twin_page.state import RolloutState as Shown
 from twin.domain.rollout import Lease, Progress, RolloutEvent, RolloutState, ServedVersion
+from twin.rollout.transitions import dark, shifted
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -60,3 +61,15 @@ def test_a_settled_state_goes_back_to_where_a_rollback_goes():
     assert target is not None
     assert shown(state).actions(NOW) == {"rollback": target.version}
     assert shown(RolloutState(model="twin-a")).actions(NOW) == {}
+
+
+def test_a_first_rollout_that_was_killed_can_be_ended():
+    state = dark(RolloutState(model="twin-a"), served("1"))
+    page = shown(state)
+    assert page.is_half_done
+    assert page.actions(NOW) == {"abort": "1"}
+    assert [(row.version, row.share, row.role) for row in page.rows()] == [
+        ("1", 0, "is brought in")
+    ]
+    assert not shown(shifted(state, served("1"), 100)).is_half_done
+    assert not shown(RolloutState(model="twin-a")).is_half_done

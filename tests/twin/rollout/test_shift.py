@@ -10,6 +10,7 @@ from twin.domain.errors import BadDataError, NothingToDo
 from twin.rollout import shift as shift_module
 from twin.rollout import waiting
 from twin.rollout.steering import is_under_way, resume, wish
+from twin.stores.rollout_states import RolloutStates
 from twin.stores.serve_config import render
 
 
@@ -174,6 +175,8 @@ def test_a_pause_holds_the_share_and_promote_goes_on(under_load):
     def steer(stage):
         servers.wait_until(lambda: "2 20%" in events(stage), "the canary", 20)
         wish(stage.states, MODEL, "pause")
+        # A step is written down before the router has it.
+        servers.wait_until(lambda: stage.weights.get("2") == 20, "its share", 20)
         shares.append(dict(stage.weights))
         with pytest.raises(NothingToDo, match="already"):
             wish(stage.states, MODEL, "pause")
@@ -207,6 +210,46 @@ def test_what_stays_undecided_is_as_the_recipe_says(make_stage):
     stage = make_stage("proceeds", rollout={"analysis": [{"metric": "feedback"}]})
     stage.roll(stage.two)
     assert stage.weights == {"2": 100}
+
+
+class Overtaken(RolloutStates):
+    """States in which a person wishes for something while the rollout is about to pause itself."""
+
+    def __init__(self, settings, what):
+        super().__init__(settings)
+        self.plain = RolloutStates(settings)
+        self.what = what
+
+    def change(self, model, change):
+        def pausing(state):
+            after = change(state)
+            if self.what and (state.wish, after.wish) == (None, "pause"):
+                what, self.what = self.what, None
+                wish(self.plain, model, what)
+            return after
+
+        return super().change(model, pausing)
+
+
+@pytest.mark.parametrize("what", ["promote", "abort"])
+def test_a_pause_does_not_take_the_place_of_what_a_person_wishes(make_stage, what):
+    undecided = {"metric": "feedback", "inconclusive": "pause"}
+    stage = make_stage(rollout={"analysis": [undecided]})
+    stage.states = Overtaken(stage.settings, what)
+    # A rollout that paused all the same would wait for ever.
+    late = threading.Timer(20, lambda: resume(stage.states, MODEL))
+    late.start()
+    try:
+        if what == "promote":
+            stage.roll(stage.two)
+        else:
+            with pytest.raises(BadDataError, match="ended by hand"):
+                stage.roll(stage.two)
+        assert late.is_alive()
+    finally:
+        late.cancel()
+    assert stage.states.what is None
+    assert stage.weights == ({"2": 100} if what == "promote" else {"1": 100})
 
 
 def test_nothing_is_asked_of_a_rollout_that_is_not_there(stage):

@@ -24,6 +24,12 @@ VersionOption = Annotated[
 ]
 
 
+OnlyWaitingOption = Annotated[
+    bool,
+    typer.Option("--only-waiting", help="Only if it waits for approval; else do nothing (99)."),
+]
+
+
 @app.command()
 def start(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
     """Bring the champion into service, without losing a request.
@@ -94,6 +100,7 @@ def resume(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOptio
 def promote(
     recipe: RecipeOption,
     version: VersionOption = None,
+    only_waiting: OnlyWaitingOption = False,
     run_id: RunIdOption = None,
     result: ResultOption = None,
 ) -> None:
@@ -106,7 +113,7 @@ def promote(
     def body(job: Job) -> None:
         from twin.rollout.running import promote as promote_version
 
-        promote_version(job, version)
+        promote_version(job, version, only_waiting=only_waiting)
 
     run_job("rollout promote", body, recipe=recipe, run_id=run_id, result=result)
 
@@ -115,6 +122,7 @@ def promote(
 def abort(
     recipe: RecipeOption,
     version: VersionOption = None,
+    only_waiting: OnlyWaitingOption = False,
     run_id: RunIdOption = None,
     result: ResultOption = None,
 ) -> None:
@@ -126,7 +134,7 @@ def abort(
     def body(job: Job) -> None:
         from twin.rollout.running import abort as abort_rollout
 
-        abort_rollout(job, version)
+        abort_rollout(job, version, only_waiting=only_waiting)
 
     run_job("rollout abort", body, recipe=recipe, run_id=run_id, result=result)
 

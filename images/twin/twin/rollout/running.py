@@ -9,7 +9,14 @@ from twin.job import Job, log
 from twin.recipes import Recipe
 from twin.rollout.lease import WAIT_SECONDS, LostLeaseError, Owner
 from twin.rollout.shift import Shift
-from twin.rollout.steering import ask_to_end, check_brought, is_under_way, wish
+from twin.rollout.steering import (
+    ask_to_end,
+    check_brought,
+    check_not_broken_off,
+    check_waits,
+    is_under_way,
+    wish,
+)
 from twin.rollout.transitions import baseline
 from twin.stores.deployments import open_deployments
 from twin.stores.endpoint import Endpoint
@@ -103,41 +110,67 @@ def rollback(job: Job, to: str | None) -> None:
     note_action(job.settings, "rolled back", what, job.run_id, detail)
 
 
-def promote(job: Job, version: str | None) -> None:
+def promote(job: Job, version: str | None, *, only_waiting: bool = False) -> None:
     """Give what is brought in all the traffic; see `twin rollout promote`."""
     model = job.recipe.model_name
     states = RolloutStates(job.settings)
     state = states.load(model)
-    if state.awaits is None or is_under_way(state):
+    check_not_broken_off(state, version)
+    if not only_waiting and (state.awaits is None or is_under_way(state)):
         wish(states, model, "promote", version)
         log.info("asked for", what="promote", model=model)
         job.counts.written += 1
         return
-    check_brought(state, version)
+    check_waits(state, version)
     with holding(job) as shift:
         state = states.load(model)
-        approved = state.version(state.awaits) if state.awaits else None
-        if approved is None:
-            raise NothingToDo(f"no version of {model} waits for approval any more")
-        check_brought(state, version)
+        check_waits(state, version)
+        approved = next(item for item in state.versions if item.version == state.awaits)
         recipe = recipe_of(approved)
         bring(job, approved, recipe, lambda: shift.finish(approved, recipe.serving))
 
 
-def abort(job: Job, version: str | None = None) -> None:
+def abort(job: Job, version: str | None = None, *, only_waiting: bool = False) -> None:
     """End the rollout that is under way, or undo one that was killed; see `twin rollout abort`."""
     model = job.recipe.model_name
-    state = RolloutStates(job.settings).load(model)
+    states = RolloutStates(job.settings)
+    state = states.load(model)
+    if only_waiting:
+        check_waits(state, version)
     if baseline(state).serves_as(state):
         raise NothingToDo(f"no rollout of {model} is under way")
     check_brought(state, version)
     brought = state.versions[-1].version
-    with holding(job, ends_others=True, ends_version=version) as shift:
-        serving = shift.back_out(BadDataError(f"ended by hand (run {job.run_id})"))
+    with holding(job, ends_others=not only_waiting, ends_version=version) as shift:
+        state = states.load(model)
+        if only_waiting:
+            check_waits(state, version)
+        _end(job, shift, state, brought, version)
         job.counts.written += 1
+
+
+def _end(job: Job, shift: Shift, state: RolloutState, brought: str, version: str | None) -> None:
+    """Put back what served before ``brought``, and the alias, now that nothing moves any more.
+
+    Raises:
+        NothingToDo: it serves meanwhile, or another than ``version`` is brought in.
+        TryAgainError: the old weights are not in force yet.
+    """
+    model, serving = state.model, baseline(state).serving
     job.result.ids.update(model=model, model_version=serving.version if serving else "")
+    has_ended = baseline(state).serves_as(state)
+    if has_ended and serving is not None and serving.version == brought:
+        raise NothingToDo(
+            f"the rollout of {model} version {brought} has ended meanwhile, and it serves: "
+            "`twin rollout rollback` goes back"
+        )
+    if not has_ended:
+        check_brought(state, version)
     if serving is not None:
+        # First: who tries again after what follows has failed finds no rollout any more.
         restore_champion(job, serving.version, failed=brought)
+    if not has_ended:
+        shift.back_out(BadDataError(f"ended by hand (run {job.run_id})"))
 
 
 def rollback_target(job: Job, to: str | None) -> ServedVersion:
@@ -165,11 +198,18 @@ def rollback_target(job: Job, to: str | None) -> ServedVersion:
 
 
 def approval_request(state: RolloutState) -> dict[str, str]:
-    """What a person is asked about a version that keeps its share: decision, and evidence."""
+    """What a person is asked about a version that keeps its share: decision, and evidence.
+
+    ``since`` it waits: the same question has the same.
+    """
     shares = ", ".join(f"version {each}: {share}%" for each, share in state.weights.items())
     figures = state.progress.figures if state.progress else ()
     lines = [f"- {line}" for line in figures] or ["- nothing was compared (serving.rollout)"]
-    return {"decision": AWAITS, "evidence": "\n".join([f"Traffic: {shares}.", "", *lines])}
+    return {
+        "decision": AWAITS,
+        "evidence": "\n".join([f"Traffic: {shares}.", "", *lines]),
+        "since": state.progress.since.isoformat() if state.progress else "",
+    }
 
 
 def switch(
@@ -200,7 +240,9 @@ def switch(
             job.counts.skipped += 1
             raise NothingToDo(f"{name} is in service")
         state = RolloutStates(job.settings).load(recipe.model_name)
-        if asks and state.awaits == version.version:
+        waits = state.version(state.awaits) if state.awaits else None
+        # With another prompt, say, it is another one: a person was not asked about that.
+        if asks and waits is not None and waits.serves_like(version):
             job.counts.skipped += 1
             # Whoever was to ask may have been killed.
             job.result.detail |= approval_request(state)

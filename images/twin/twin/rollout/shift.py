@@ -14,26 +14,23 @@ from datetime import UTC, datetime
 import structlog
 
 from twin.domain.errors import BadDataError, TwinError
-from twin.domain.rollout import (
-    ALL,
-    Progress,
-    RolloutState,
-    ServedVersion,
-    application_name,
-)
+from twin.domain.rollout import ALL, RolloutState, ServedVersion, application_name
 from twin.recipes import ServingSection
 from twin.rollout.analysis import Measured
 from twin.rollout.evidence import Evidence, are_clear, as_words, named
 from twin.rollout.lease import LostLeaseError, Owner
 from twin.rollout.probing import check_smoke, check_version, check_weights
 from twin.rollout.transitions import (
+    WAITS,
     awaiting,
+    awaiting_again,
     baseline,
     dark,
     event,
     mirrored,
     noted,
     other_than,
+    progressed,
     retired,
     settled,
     shares,
@@ -57,8 +54,6 @@ from twin.stores.serve_config import ROUTER, applications_of, render
 RETIRE_SECONDS = 150.0
 #: Figures are written down for whoever looks on, this often at most.
 FIGURES_SECONDS = 5.0
-
-WAITS = "waits for approval"
 
 Change = Callable[[RolloutState], RolloutState]
 
@@ -125,7 +120,7 @@ class Shift:
         """
         before = self._owner.state()
         base = baseline(before)
-        with self._backing_out(new, base):
+        with self._backing_out(new, before):
             check_weights(open_files(self._settings), new)
             self._start_beside(new, serving)
             self._ask(application_name(self.model, new.version), new, serving)
@@ -145,31 +140,42 @@ class Shift:
         return True
 
     def finish(self, new: ServedVersion, serving: ServingSection) -> bool:
-        """Give a version that was approved all the traffic; returns True, and raises, as `to`."""
+        """Give a version that was approved all the traffic; returns True, and raises, as `to`.
+
+        Only what is wrong with the version backs it out: after whatever may pass it waits as
+        before, so that the approval can be carried out when this is tried again.
+        """
         before = self._owner.state()
-        with self._backing_out(new, baseline(before)):
+        with self._backing_out(new, before, lambda state: awaiting_again(state, before)):
             self._give_all(new, self._evidence(new, None, serving), serving)
         self._retire(before, new, serving)
         return True
 
     @contextmanager
-    def _backing_out(self, new: ServedVersion, base: RolloutState) -> Iterator[None]:
-        """Puts back what served, whatever goes wrong in its block."""
+    def _backing_out(
+        self, new: ServedVersion, before: RolloutState, passing: Change = baseline
+    ) -> Iterator[None]:
+        """Puts back what served, whatever goes wrong in its block; see `_back_out`."""
         try:
             yield
         except LostLeaseError:
             raise
         except BaseException as error:
             # Whatever it is, a signal or a defect of ours: traffic must not stay half moved.
-            self._back_out(new, error)
-            raise _with_outcome(error, self.model, new, base) from None
+            change = baseline if isinstance(error, BadDataError) else passing
+            self._back_out(new, error, change)
+            raise _with_outcome(error, new, change(before)) from None
 
     def back_out(self, reason: TwinError) -> ServedVersion | None:
-        """Put back what was settled, after a rollout that is no more; returns what serves."""
+        """Put back what was settled, after a rollout that is no more; returns what serves.
+
+        Raises:
+            TwinError: it could not be put back, or is not in force yet.
+        """
         state = self._owner.state()
         brought = state.versions[-1] if state.versions else None
-        if brought is not None:
-            self._back_out(brought, reason)
+        if brought and (failed := self._back_out(brought, reason)):
+            raise type(failed)(f"not backed out, see `twin rollout reconcile`: {failed}")
         return baseline(state).serving
 
     def retire_warm(self) -> bool:
@@ -293,7 +299,8 @@ class Shift:
         pausing = [item for item in undecided if item.section.inconclusive == "pause"]
         if pausing:
             log.warning("paused: go on by `twin rollout resume`", figures=as_words(pausing))
-            self._owner.change(lambda state: state.model_copy(update={"wish": "pause"}))
+            # A wish of a person goes before.
+            self._owner.change(lambda it: it.model_copy(update={"wish": it.wish or "pause"}))
             self._attend()
 
     def _attend(self) -> None:
@@ -330,20 +337,23 @@ class Shift:
             name for item in before.running for name in applications_of(self.model, item)
         } - needed
 
-    def _back_out(self, new: ServedVersion, error: BaseException) -> None:
-        """Put back what served before; its own failure must not hide the first."""
+    def _back_out(
+        self, new: ServedVersion, error: BaseException, change: Change = baseline
+    ) -> TwinError | None:
+        """Put back what served before; returns its own failure, which must not hide the first."""
         log.warning("backing out", model=self.model, version=new.version, reason=str(error))
         begun = time.monotonic()
         # What is no fault of the version may be tried again.
         name = "failed" if isinstance(error, BadDataError) else "interrupted"
         try:
-            state = self._make_so(name, new, baseline, str(error))
+            state = self._make_so(name, new, change, str(error))
             if state.versions:
                 self._wait_for_weights(state)
         except TwinError as second:
             log.error("backing out failed too: run this again", reason=str(second))
-            return
+            return second
         log.info("backed out", model=self.model, seconds=round(time.monotonic() - begun, 2))
+        return None
 
     def _make_so(
         self, name: str, version: ServedVersion, change: Change, message: str = ""
@@ -353,13 +363,9 @@ class Shift:
         now = datetime.now(UTC)
         line = event(now, self._owner.run_id, name, version.version, message)
 
-        def step(state: RolloutState) -> RolloutState:
-            # What waits for a person keeps the figures of the step before.
-            kept = state.progress.figures if state.progress and name == WAITS else ()
-            progress = Progress(version=version.version, step=name, since=now, figures=kept)
-            return noted(change(state), line).model_copy(update={"progress": progress})
-
-        state = self._owner.change(step)
+        state = self._owner.change(
+            lambda state: noted(progressed(change(state), now, name, version.version), line)
+        )
         self._apply()
         return state
 
@@ -382,12 +388,13 @@ class Shift:
         self._deployments.apply(lambda: render(self._owner.states.all(), self._settings))
 
 
-def _with_outcome(
-    error: BaseException, model: str, new: ServedVersion, base: RolloutState
-) -> BaseException:
-    """The same kind of error, which also says what serves now."""
+def _with_outcome(error: BaseException, new: ServedVersion, after: RolloutState) -> BaseException:
+    """The same kind of error, which also says what serves now, or waits."""
     if not isinstance(error, TwinError):
         return error
-    serving = base.serving
-    outcome = f"version {serving.version} serves on" if serving else "nothing serves"
-    return type(error)(f"{model} version {new.version} is not in service ({outcome}): {error}")
+    outcome = f"version {after.serving.version} serves on" if after.serving else "nothing serves"
+    if after.awaits:
+        outcome = "it waits as before"
+    return type(error)(
+        f"{after.model} version {new.version} is not in service ({outcome}): {error}"
+    )

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from twin.domain.errors import NothingToDo
+from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.rollout import RolloutState, Wish
 from twin.rollout.lease import is_free
+from twin.rollout.transitions import baseline
 from twin.stores.rollout_states import RolloutStates
 
 
@@ -66,6 +67,34 @@ def check_brought(state: RolloutState, version: str | None) -> None:
         raise NothingToDo(
             f"version {version} of {state.model} is not being brought in: version {brought} is"
         )
+
+
+def check_not_broken_off(state: RolloutState, version: str | None) -> None:
+    """See to it that what a person wants promoted was not left half-way by a job that is no more.
+
+    Raises:
+        BadDataError: it was.
+    """
+    if state.awaits or is_under_way(state) or baseline(state).serves_as(state):
+        return
+    brought = state.versions[-1].version
+    if version in (None, brought):
+        raise BadDataError(
+            f"the job that brought version {brought} of {state.model} in was killed, and the "
+            "version neither waits nor serves: run `twin rollout start --recipe …`"
+        )
+
+
+def check_waits(state: RolloutState, version: str | None) -> None:
+    """See to it that ``version`` waits for approval; None: any.
+
+    Raises:
+        NothingToDo: it does not, or not any more.
+    """
+    if state.awaits is None:
+        raise NothingToDo(f"no version of {state.model} waits for approval")
+    if version not in (None, state.awaits):
+        raise NothingToDo(f"version {version} of {state.model} waits no more: {state.awaits} does")
 
 
 def is_under_way(state: RolloutState) -> bool:

@@ -10,8 +10,17 @@ and from anywhere back to the baseline, where what served before serves alone.
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from twin.domain.rollout import ALL, MAX_EVENTS, RolloutEvent, RolloutState, ServedVersion
+from twin.domain.rollout import (
+    ALL,
+    MAX_EVENTS,
+    Progress,
+    RolloutEvent,
+    RolloutState,
+    ServedVersion,
+)
 
+#: Step of a version that keeps its share until a person has approved it.
+WAITS = "waits for approval"
 #: Of a state in which no other version is brought in.
 ALONE = {"shadow": 0, "awaits": None}
 
@@ -65,6 +74,12 @@ def awaiting(state: RolloutState, new: ServedVersion) -> RolloutState:
     return state.model_copy(update={"awaits": new.version})
 
 
+def awaiting_again(state: RolloutState, before: RolloutState) -> RolloutState:
+    """What waited ``before`` does so again, with the share that it had."""
+    names = ("versions", "weights", "shadow", "awaits", "progress")
+    return state.model_copy(update={name: getattr(before, name) for name in names})
+
+
 def settled(
     state: RolloutState, new: ServedVersion, now: datetime, warm_seconds: int = 0
 ) -> RolloutState:
@@ -86,6 +101,21 @@ def retired(state: RolloutState, now: datetime) -> RolloutState:
     if state.warm is None or (state.warm_until is not None and now < state.warm_until):
         return state
     return state.model_copy(update={"warm": None, "warm_until": None})
+
+
+def progressed(state: RolloutState, now: datetime, name: str, version: str) -> RolloutState:
+    """The state at a step that begins ``now``.
+
+    What waits for a person keeps the figures of the step before; where it waits again, after an
+    approval that could not be carried out, also the time since when, by which it is known that the
+    same was asked.
+    """
+    before = state.progress if state.awaits else None
+    if before is not None and before.step == WAITS:
+        return state
+    figures = before.figures if before else ()
+    progress = Progress(version=version, step=name, since=now, figures=figures)
+    return state.model_copy(update={"progress": progress})
 
 
 def noted(state: RolloutState, event: RolloutEvent) -> RolloutState:
