@@ -32,8 +32,8 @@ class CanariesSection(Section):
 class DriftSection(Section):
     """What callers ask and are told, against an earlier window.
 
-    Both windows are sampled evenly over their time, and each unit counts once, so one caller moves
-    nothing. A difference counts if chance explains it in fewer than `alpha` of cases (permutation
+    Both windows are sampled evenly over their time, and of each unit one answer counts in either,
+    drawn by lot, so one caller moves nothing. A difference counts if chance explains it in fewer than `alpha` of cases (permutation
     of whole units) and it is large enough (`least`).
     """
 
