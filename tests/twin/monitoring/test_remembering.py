@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from tests.twin.monitoring.seen import DAY, HOUR, NOW, measure
 from twin.domain.monitoring import Event, MonitoringState, Standing
 from twin.monitoring import currency, drift, live, opinion
@@ -40,6 +42,30 @@ def test_the_reference_stays_while_drift_lasts_and_a_store_is_away():
     twice = looked(once, [measure("drift.questions", G)], NOW, section)
     assert (once.reference_until, twice.reference_until) == (NOW - DAY, None)
     assert after(U).reference_until is None
+
+
+def test_only_what_is_asked_holds_the_reference():
+    """A new version's answers are longer for good: they would hold it for ever."""
+    held = {
+        name
+        for name in drift.ALL
+        if looked(state(), [measure(name, B)], NOW, SECTION).reference_until
+    }
+    assert held == {"drift.questions", "drift.languages"}
+
+
+@pytest.mark.parametrize("standing", [B, U])
+def test_a_reference_whose_answers_are_gone_is_let_go(standing):
+    bad = after(B)
+
+    def held(days, kept):
+        later = [measure("drift.questions", standing)]
+        return looked(bad, later, NOW + days * DAY, SECTION, "", kept).reference_until
+
+    # It begins fifteen days before the first look.
+    assert held(15, 30) == held(999, None) == NOW - DAY
+    assert held(15.1, 30) is None
+    assert held(3, 17) is None
 
 
 def test_after_a_training_the_reference_begins_with_it():

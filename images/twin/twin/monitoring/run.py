@@ -40,7 +40,8 @@ def run_monitoring(job: Job, *, paused: bool = False) -> None:
     before, version = states.load(job.recipe.name)
     look = Look(job, before, now)
     measures = look.measures()
-    state = looked(before, measures, now, section, job.run_id)
+    kept_days = job.recipe.serving.answers_kept_days
+    state = looked(before, measures, now, section, job.run_id, kept_days)
     state = state.model_copy(update={"canaries": look.canaries})
     wanted = section.model_copy(update={"paused": section.paused or paused})
     decisions = decide(state, wanted, now)
