@@ -35,14 +35,14 @@ def drift(
         encode: the embedder; not called where too few have asked.
         section: what counts.
     """
-    windows = [drawn(window, section) for window in (before, after)]
-    units = [len(window) for window in windows]
+    before, after = drawn(before, section), drawn(after, section)
+    units = len(before), len(after)
     if min(units) < section.least_units:
         why = f"{units[1]} {section.unit}s after {units[0]}: {section.least_units} are needed"
         return [unknown(name, why) for name in ALL]
     return [
         _measure(name, shift(*points), what, section)
-        for name, what, points in _compared(*windows, encode)
+        for name, what, points in _compared(before, after, encode)
     ]
 
 

@@ -9,12 +9,11 @@ from twin.domain.document import DocumentStatus
 from twin.domain.errors import BadDataError, TwinError
 from twin.domain.monitoring import Measure, MonitoringState, Standing
 from twin.domain.observation import RouterReport
-from twin.domain.sample import Split
 from twin.domain.seen_answer import SeenAnswer
 from twin.job import Job, log
 from twin.models.embedder import load_embedder
 from twin.monitoring import currency, drift, live, opinion
-from twin.monitoring.canaries import CANARIES, Asked, ask_all, canaries, drawn, remembered
+from twin.monitoring.canaries import CANARIES, Asked, ask_all, canaries, questions_of, remembered
 from twin.monitoring.freshness import SourceSeen, freshness
 from twin.monitoring.remembering import newest_window, reference_window
 from twin.monitoring.shares import unknown
@@ -57,7 +56,7 @@ class Look:
 
     def measures(self) -> list[Measure]:
         """Every measure, in a fixed order; what could not be taken is unknown."""
-        questions = self._questions()
+        questions = questions_of(self._job.settings, self._recipe)
         with ExitStack() as open_stores:
             warehouse = self._from(
                 WAREHOUSE, lambda: open_stores.enter_context(open_warehouse(self._job.settings))
@@ -228,16 +227,6 @@ class Look:
     def _reports(self) -> tuple[RouterReport, ...]:
         endpoint = Endpoint(self._job.settings)
         return endpoint.reports(self._recipe.model_name, self._now - OBSERVED)
-
-    def _questions(self) -> list[CanaryQuestion]:
-        section = self._section.canaries
-        if section.questions:
-            return list(section.questions)
-        sets = SampleSets(open_files(self._job.settings), self._recipe.name)
-        latest = sets.find_latest() if section.drawn else None
-        if latest is None:
-            return []
-        return drawn(sets.instruct(latest.version, Split.TEST), section.drawn)
 
     def _canaries(self, questions: Sequence[CanaryQuestion]) -> Measure:
         if not questions:
