@@ -9,6 +9,7 @@ from twin.domain.document import DocumentStatus
 from twin.domain.errors import BadDataError, TwinError
 from twin.domain.monitoring import Measure, MonitoringState, Standing
 from twin.domain.observation import RouterReport
+from twin.domain.rollout import application_name
 from twin.domain.seen_answer import SeenAnswer
 from twin.job import Job, log
 from twin.models.embedder import load_embedder
@@ -238,7 +239,13 @@ class Look:
         return canaries(asked, self._state.canaries)
 
     def _ask(self, questions: Sequence[CanaryQuestion]) -> list[Asked]:
+        """Ask the version that most callers have, by its own name: who names a version is observed
+        neither in live figures nor in a rollout's comparison (`ObservedBackend`).
+        """
         endpoint, model = Endpoint(self._job.settings), self._recipe.model_name
+        weights = endpoint.weights(model)
+        if weights:
+            model = application_name(model, max(weights, key=weights.__getitem__))
         seconds = self._section.canaries.seconds
         with self._job.progress("known questions asked", len(questions)) as advance:
 
