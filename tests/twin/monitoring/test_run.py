@@ -41,7 +41,9 @@ def endpoint():
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.reply({"replicas": [{"replica": "r", "generation": 1, "weights": {"1": 5, "2": 95}}]})
+            self.reply(
+                {"replicas": [{"replica": "r", "generation": 1, "weights": {"1": 5, "2": 95}}]}
+            )
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
