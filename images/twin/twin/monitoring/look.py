@@ -1,6 +1,6 @@
 """One look at a twin: every store is asked for what it has, and one that is away is said to be."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -116,7 +116,7 @@ class Look:
             yield from freshness(sources, self._now, self._section.freshness)
             yield self._index_behind(documents, index)
         yield self._samples_behind(manifest, index)
-        yield self._data_changed(seen[1] if seen else None, manifest)
+        yield self._data_changed(seen[1] if seen else None)
 
     def _live_documents(
         self, warehouse: Warehouse
@@ -157,22 +157,25 @@ class Look:
         made_from = manifest.index_fingerprint if manifest else None
         return currency.samples_behind(made_from, index.fingerprint)
 
-    def _data_changed(
-        self,
-        documents: dict[str, currency.LiveDocument] | None,
-        manifest: SampleSetManifest | None,
-    ) -> Measure:
+    def _data_changed(self, documents: dict[str, currency.LiveDocument] | None) -> Measure:
         versions = self._from(REGISTRY, self._versions)
         if documents is None or versions is None:
             return unknown(currency.CHANGED, "the warehouse or the registry is away")
         rule = self._section.rules.training
-        newest = versions[-1] if versions else None
+        newest = currency.newest_trained(versions)
         return currency.data_changed(
             documents,
-            manifest.documents if manifest else (),
+            self._learnt(newest) if newest else (),
             newest.created if newest else None,
             rule.changed if rule else None,
         )
+
+    def _learnt(self, version: ModelVersion) -> Collection[str]:
+        """Documents that a version's own samples were dealt from; none where they are gone."""
+        sets = SampleSets(open_files(self._job.settings), self._recipe.name)
+        made_of = version.tags.get("dataset_version", "")
+        is_there = made_of and sets.is_published(made_of)
+        return sets.manifest(made_of).documents if is_there else ()
 
     def _versions(self) -> list[ModelVersion]:
         with Registry(self._job.settings) as registry:

@@ -142,7 +142,7 @@ class TrainingRule(Section):
         default=7.0,
         ge=0,
         le=90,
-        description="between two starts; at most 90, since starts are remembered for a hundred days",
+        description="between two starts; at most 90, since starts are forgotten after a hundred",
     )
     budget: BudgetSection = BudgetSection()
 
