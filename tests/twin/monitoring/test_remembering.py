@@ -103,6 +103,21 @@ def test_a_look_that_runs_again_tells_again_and_another_one_does_not():
     assert looked(first, bad, NOW, SECTION, "r2").events == ()
 
 
+def test_a_look_that_runs_again_counts_what_it_measures_once():
+    section = SECTION.model_copy(update={"alert_after": 3})
+
+    def look(before, standing, run_id):
+        return looked(before, [measure("feedback", standing)], NOW, section, run_id)
+
+    unknown = look(look(state(), G, "r0"), U, "r1")
+    first = look(unknown, B, "r1")  # what it could not take before
+    again = look(look(look(first, B, "r1"), U, "r1"), B, "r1")
+    assert first.records == again.records
+    assert (first.records["feedback"].streak, again.events) == (1, ())
+    # Without an id nobody knows that it is the same look.
+    assert look(look(first, B, ""), B, "").records["feedback"].standing is B
+
+
 def test_people_read_what_it_is_since_when_and_whose():
     event = Event(kind="alert", measure="feedback", since=NOW, at=NOW + timedelta(1), says="low")
     assert told(event, SECTION, "tiny") == (

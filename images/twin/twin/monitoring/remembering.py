@@ -37,13 +37,21 @@ def looked(
         kept_days: how long answers are kept (``serving.answers_kept_days``); None: for ever.
 
     A measure that is no longer taken (its source has left the recipe) is dropped. A look that runs
-    again under its own id tells again what it told: whether that arrived, nobody knows.
+    again under its own id tells again what it told: whether that arrived, nobody knows. It is the
+    same look, so a measure that it has counted becomes neither worse nor better.
     """
-    records, events = {}, list(state.events if run_id and run_id == state.run_id else ())
+    is_again = bool(run_id) and run_id == state.run_id
+    records, events = {}, list(state.events if is_again else ())
     for measure in measures:
-        records[measure.name], event = steady(
-            state.records.get(measure.name), measure, now, section
-        )
+        known = state.records.get(measure.name)
+        if is_again and known and known.last.standing is not Standing.UNKNOWN:
+            # That it was counted must stay to be seen, so what is unknown now changes nothing.
+            is_taken = measure.standing is not Standing.UNKNOWN
+            records[measure.name] = (
+                known.model_copy(update={"last": measure}) if is_taken else known
+            )
+            continue
+        records[measure.name], event = steady(known, measure, now, section)
         if event:
             events.append(event)
     after = state.model_copy(
