@@ -210,6 +210,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         "replies erased": 3,
         "reports redacted": 1,
         "artifacts to be erased by hand": [],
+        "tables of generations emptied": 0,
         "sample sets that hold it": [f"{name}/with"],
         "model versions trained on it": [f"twin-{name} version 1"],
         "rerankers trained on it": [f"{name}/reranker-with"],

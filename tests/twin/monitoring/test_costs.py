@@ -28,14 +28,15 @@ def test_runs_are_added_up_by_their_step():
     assert by_step(runs) == {"sft": StepCost(2, 3.0, 9.0), "look": StepCost(1, 0.5, 0.0)}
 
 
-def test_money_is_gpu_hours_by_their_price_and_the_teachers_own():
+def test_money_is_gpu_hours_by_their_price_and_the_teachers_own_stands_apart():
     steps = {"sft": StepCost(1, 2, 8), "dpo": StepCost(1, 1, 1)}
     costs = Costs("2026-05", steps, price=3.0, answers=100, teacher=(5, 1.5))
-    assert (costs.gpu_hours, costs.money) == (9, 28.5)
+    assert (costs.gpu_hours, costs.money) == (9, 27.0)
     lines = list(costs.lines())
     assert lines[1].split() == ["sft", "1", "2.00", "8.00", "24.00"]
     assert lines[3].split() == ["all", "2", "3.00", "9.00", "27.00"]
-    assert "an answer's share of the month: 0.2850" in lines
+    assert "an answer's share of the month: 0.2700" in lines
+    assert any("5 tokens for the newest samples, 1.50 by its prices" in line for line in lines)
     assert not any("share" in line for line in Costs("2026-05", {}).lines())
 
 

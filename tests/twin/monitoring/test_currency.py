@@ -4,7 +4,14 @@ import pytest
 
 from tests.twin.monitoring.seen import HOUR, NOW
 from twin.domain.monitoring import Standing
-from twin.monitoring.currency import LiveDocument, data_changed, index_behind, samples_behind
+from twin.monitoring.currency import (
+    LiveDocument,
+    data_changed,
+    index_behind,
+    newest_trained,
+    samples_behind,
+)
+from twin.stores.registry import ModelVersion
 
 
 def live(**revisions):
@@ -49,6 +56,13 @@ def test_what_is_new_since_the_newest_model(limit, standing):
     }
     found = data_changed(documents, {"old", "same", "gone"}, NOW, limit)
     assert (found.standing, found.value, found.count) == (standing, 0.5, 4)
+
+
+def test_a_trial_is_not_the_newest_model():
+    plain, trial = (ModelVersion("twin-a", n, "u", "d", "r", tags) for n, tags in
+                    (("1", {}), ("2", {"trial": "training.sft.epochs=9"})))  # fmt: skip
+    assert newest_trained([plain, trial]) is plain
+    assert newest_trained([trial]) is None
 
 
 def test_without_a_model_all_is_new_so_that_the_first_one_is_trained():

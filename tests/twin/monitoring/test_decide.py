@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from tests.twin.monitoring.seen import DAY, HOUR, NOW, measure
 from twin.domain.monitoring import Held, MonitoringState, Record, Standing, Start
-from twin.monitoring.decide import decide, remember
-from twin.recipes.monitoring import MonitoringSection
+from twin.monitoring.decide import REMEMBERED, decide, remember
+from twin.recipes.monitoring import MonitoringSection, TrainingRule
 
 G, B, U = Standing.GOOD, Standing.BAD, Standing.UNKNOWN
 
@@ -139,3 +140,10 @@ def test_a_start_has_one_run_whenever_it_is_told():
 def test_a_budget_that_no_run_fits_is_refused():
     with pytest.raises(ValueError, match="nothing would ever be trained"):
         section(budget={"gpu_hours": 3, "gpu_hours_a_run": 4})
+
+
+def test_a_pause_is_shorter_than_starts_are_remembered():
+    longest = TrainingRule(cool_down_days=90).cool_down_days
+    assert timedelta(days=longest) < REMEMBERED
+    with pytest.raises(ValidationError, match="less than or equal to 90"):
+        TrainingRule(cool_down_days=90.1)

@@ -68,6 +68,30 @@ def test_one_caller_does_not_make_drift():
     assert Standing.BAD not in standings(before, after + flood).values()
 
 
+def test_nothing_is_found_where_callers_only_ask_more_rarely_than_before():
+    """Means of fourteen questions lie closer together than single ones: that is no drift."""
+    section = DriftSection(least_units=8, alpha=0.05, least=0)
+    drawing = np.random.default_rng(4)
+    looks, found = 150, []
+
+    def asked(callers, each):
+        return [
+            answer(f"c{n % callers}", id=str(drawing.random()), characters=drawing.integers(9_000))
+            for n in range(callers * each)
+        ]
+
+    for _ in range(looks):
+        measures = drift.drift(
+            asked(40, 14),
+            asked(8, 1),
+            lambda questions: list(drawing.normal(0, 1, (len(questions), 7))),
+            section,
+        )
+        found += [each.standing is Standing.BAD for each in measures
+                  if each.name in (drift.QUESTIONS, drift.LENGTH)]  # fmt: skip
+    assert 0.02 < np.mean(found) < 0.1
+
+
 def test_conversations_count_where_one_key_stands_for_many():
     section = DriftSection(unit="conversation")
     before = [answer("site", question=f"pods {number}") for number in range(20)]

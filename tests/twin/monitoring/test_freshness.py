@@ -44,6 +44,12 @@ def test_silence_is_told_against_the_authors_own_rhythm(days, standing):
     assert found.reference == 14
 
 
+def test_a_page_that_is_dated_ahead_hides_no_silence():
+    silent = weekly(last=NOW - 15 * DAY)
+    assert look(crawled=NOW, published=(*silent, NOW + DAY)) == look(crawled=NOW, published=silent)
+    assert look(crawled=NOW, published=(*silent, NOW)).standing is Standing.GOOD
+
+
 def test_without_a_rhythm_silence_says_nothing():
     assert look(crawled=NOW, published=weekly(10, NOW - 900 * DAY)).standing is Standing.GOOD
     assert look(crawled=NOW, published=weekly(11, NOW - 900 * DAY)).standing is Standing.BAD

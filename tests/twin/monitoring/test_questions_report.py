@@ -7,10 +7,12 @@ import yaml
 
 from tests.twin import twins
 from tests.twin.answers import answer
+from tests.twin.datasets import sets
 from tests.twin.monitoring.seen import NOW
 from twin.domain.errors import NothingToDo
 from twin.domain.feedback import KeptAnswer
 from twin.domain.result import JobResult
+from twin.domain.sample import Split
 from twin.domain.written import WrittenQuestion
 from twin.job import Job
 from twin.monitoring.failing_questions import QuestionGroup
@@ -18,7 +20,7 @@ from twin.monitoring.questions_report import as_markdown, as_page, as_proposals
 from twin.monitoring.run_questions import report_questions
 from twin.stores.answer_records import AnswerRecords
 from twin.stores.files import open_files
-from twin.stores.question_reports import remove_reports
+from twin.stores.question_reports import remove_reports, write_report
 from twin.stores.warehouse import open_warehouse
 
 EVIL = "<script>alert(1)</script> [x](http://evil.example)"
@@ -99,3 +101,26 @@ def test_the_report_is_made_of_what_is_kept_and_goes_when_something_is_forgotten
     assert remove_reports(files) == 1
     assert not files.exists("monitoring/questions/tiny/questions.md")
     assert remove_reports(files) == 0
+
+
+def test_a_page_of_which_nothing_is_left_to_say_goes(job):
+    files = open_files(job().settings)
+    write_report(files, "tiny", {"questions.md": "of last week"})
+    with pytest.raises(NothingToDo):
+        report_questions(job())
+    assert not files.exists("monitoring/questions/tiny/questions.md")
+
+
+def test_drawn_canaries_are_no_questions_of_readers(job):
+    settings = job().settings
+    question = "Which wine goes with fish?"
+    known = sets.sample("w", Split.TEST, instruction=question, facts=("white",))
+    sets.publish(settings, "v1", [known], recipe="tiny").make_latest("v1")
+    now = datetime.now(UTC)
+    with open_warehouse(settings) as warehouse:
+        for number in range(4):
+            made = answer(f"w{number}", refused=True).model_copy(update={"question": question})
+            kept = KeptAnswer(answer=made, created=now, expires=now + timedelta(days=9))
+            AnswerRecords(warehouse).add([(f"c{number}", kept)])
+    with pytest.raises(NothingToDo, match="0 answers of 30 days have failed"):
+        report_questions(job())

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from tests.twin.monitoring.seen import DAY, HOUR, NOW, measure
 from twin.domain.monitoring import Event, MonitoringState, Standing
 from twin.monitoring import currency, drift, live, opinion
@@ -42,6 +44,30 @@ def test_the_reference_stays_while_drift_lasts_and_a_store_is_away():
     assert after(U).reference_until is None
 
 
+def test_only_what_is_asked_holds_the_reference():
+    """A new version's answers are longer for good: they would hold it for ever."""
+    held = {
+        name
+        for name in drift.ALL
+        if looked(state(), [measure(name, B)], NOW, SECTION).reference_until
+    }
+    assert held == {"drift.questions", "drift.languages"}
+
+
+@pytest.mark.parametrize("standing", [B, U])
+def test_a_reference_whose_answers_are_gone_is_let_go(standing):
+    bad = after(B)
+
+    def held(days, kept):
+        later = [measure("drift.questions", standing)]
+        return looked(bad, later, NOW + days * DAY, SECTION, "", kept).reference_until
+
+    # It begins fifteen days before the first look.
+    assert held(15, 30) == held(999, None) == NOW - DAY
+    assert held(15.1, 30) is None
+    assert held(3, 17) is None
+
+
 def test_after_a_training_the_reference_begins_with_it():
     found = state(reference_since=NOW - 3 * DAY)
     assert reference_window(found, NOW, SECTION) == (NOW - 3 * DAY, NOW - DAY)
@@ -75,6 +101,21 @@ def test_a_look_that_runs_again_tells_again_and_another_one_does_not():
     assert [each.measure for each in first.events] == ["feedback"]
     assert looked(first, bad, NOW, SECTION, "r1").events == first.events
     assert looked(first, bad, NOW, SECTION, "r2").events == ()
+
+
+def test_a_look_that_runs_again_counts_what_it_measures_once():
+    section = SECTION.model_copy(update={"alert_after": 3})
+
+    def look(before, standing, run_id):
+        return looked(before, [measure("feedback", standing)], NOW, section, run_id)
+
+    unknown = look(look(state(), G, "r0"), U, "r1")
+    first = look(unknown, B, "r1")  # what it could not take before
+    again = look(look(look(first, B, "r1"), U, "r1"), B, "r1")
+    assert first.records == again.records
+    assert (first.records["feedback"].streak, again.events) == (1, ())
+    # Without an id nobody knows that it is the same look.
+    assert look(look(first, B, ""), B, "").records["feedback"].standing is B
 
 
 def test_people_read_what_it_is_since_when_and_whose():

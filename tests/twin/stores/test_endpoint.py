@@ -1,6 +1,7 @@
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -36,6 +37,16 @@ def test_another_server_at_its_place_is_no_endpoint(endpoint, tmp_path):
             endpoint(url).weights("twin-a")
         with pytest.raises(BadDataError, match="refused /v1/answers: HTTP 501"):
             endpoint(url).ask("twin-a", "Why?", 5)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_an_answer_that_may_be_another_one_later_says_nothing_of_the_model(settings, status):
+    refusal = {"error": {"message": "requests are used up"}}
+    transport = httpx.MockTransport(lambda _: httpx.Response(status, json=refusal))
+    http = httpx.Client(base_url="http://endpoint", transport=transport)
+    keyed = settings.model_copy(update={"api_keys": (SecretStr("topsecret"),)})
+    with pytest.raises(TryAgainError, match=f"HTTP {status}: requests are used up"):
+        Endpoint(keyed, http).ask_anything("twin-a", "Why?", 5)
 
 
 def test_a_probe_that_the_texts_say_nothing_of_is_named_as_such(endpoint):

@@ -62,6 +62,22 @@ def test_a_window_is_read_evenly_and_its_end_is_not_in_it(stores):
     assert seen.sampled("twin-other", NOW, NOW + DAY, 100) == []
 
 
+def test_one_caller_leaves_places_to_the_others(stores):
+    records, seen = stores
+    flood = [("troll", kept(f"t{n}", at=NOW + n * timedelta(seconds=1))) for n in range(70)]
+    others = [(f"c{n}", kept(f"o{n}", at=NOW + n * timedelta(minutes=2))) for n in range(1, 4)]
+    records.add([*flood, *others])
+    found = seen.sampled("twin-tiny", NOW, NOW + DAY, 5 * SLICES)
+    assert [each.id for each in found] == ["t0", "t1", "o1", "o2", "o3"]
+
+
+def test_one_caller_whose_questions_fail_leaves_places_to_the_others(stores):
+    records, seen = stores
+    flood = [("troll", kept(f"t{n}", at=NOW + n * HOUR, refused=True)) for n in range(9)]
+    records.add([*flood, ("ann", kept("a", at=NOW, refused=True))])
+    assert [each.id for each in seen.failed("twin-tiny", NOW, 3)] == ["t8", "t7", "a"]
+
+
 def test_judged_answers_come_with_their_feedback_from_a_moment_on(stores):
     records, seen = stores
     records.add([("ann", kept(name)) for name in ("a1", "a2", "a3")])

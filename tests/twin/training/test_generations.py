@@ -8,7 +8,8 @@ import torch
 from tests.twin.training.rows import instruct_rows, losses, section, tiny_trainer
 from twin.domain.errors import TryAgainError
 from twin.models.formats.chat_format import ChatFormat
-from twin.training.generations import COLUMNS, TABLE, Generations
+from twin.stores.generation_tables import COLUMNS, TABLE
+from twin.training.generations import Generations
 
 #: Dropout draws random numbers, which writing must not.
 RECIPE = section(max_steps=4, save_steps=2, checkpoints_kept=2)

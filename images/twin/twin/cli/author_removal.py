@@ -18,6 +18,7 @@ from twin.stores.author_records import AuthorRecords
 from twin.stores.evaluation_forgetting import forget_in_evaluations, remove_evaluations
 from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import FileStore, open_files
+from twin.stores.generation_tables import forget_in_generations
 from twin.stores.index import open_index_of
 from twin.stores.lineage import SampleSet, models_trained_on, sample_sets
 from twin.stores.monitoring_states import MonitoringStates
@@ -134,6 +135,10 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
     for recipe in {recipe for recipe, _ in found.sample_sets}:
         remove_evaluations(settings, f"{MODEL_PREFIX}{recipe}")
     say("evaluations: removed")
+    _, left = forget_in_generations(settings, found.sample_sets)
+    for name in left:
+        say(f"stays, for MLflow does not keep it itself: erase {name} by hand")
+    say("tables of generations: removed")
     _remove_service(settings, files, {*found.chunks, *(recipe for recipe, _ in found.sample_sets)})
     say("traces and monitoring: removed")
     with open_warehouse(settings) as warehouse:

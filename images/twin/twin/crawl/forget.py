@@ -14,8 +14,9 @@ from twin.stores.crawl_pages import CrawlPages
 from twin.stores.evaluation_forgetting import forget_in_evaluations
 from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import open_files
+from twin.stores.generation_tables import forget_in_generations
 from twin.stores.kept_replies import KeptReplies
-from twin.stores.lineage import models_trained_on, rerankers_trained_on, sample_sets
+from twin.stores.lineage import SampleSet, models_trained_on, rerankers_trained_on, sample_sets
 from twin.stores.question_reports import remove_reports
 from twin.stores.registry import MODEL_PREFIX
 from twin.stores.rollout_states import RolloutStates
@@ -66,16 +67,22 @@ def forget(job: Job, url: str, reason: str) -> None:
     traces = _forget_in_traces(job, {note.url for note in notes})
     _remove_parts(job)
     remove_reports(open_files(job.settings))
-    _report(job, notes, texts, chunks)
+    sets = sample_sets(job.settings, lambda manifest: bool(ids & manifest.documents.keys()))
+    tables, left = forget_in_generations(job.settings, sets)
+    _report(job, notes, texts, chunks, sets)
+    job.result.detail["tables of generations emptied"] = tables
     job.result.detail["verdicts erased"] = verdicts
     job.result.detail["feedback pairs erased"] = feedback
     job.result.detail["replies erased"] = replies
     job.result.detail["reports redacted"] = evaluations.reports
-    job.result.detail["artifacts to be erased by hand"] = evaluations.left
+    job.result.detail["artifacts to be erased by hand"] = [*evaluations.left, *left]
     job.result.detail["raw records erased"] = raw
     job.result.detail["answers erased"] = answers
     job.result.detail["traces erased"] = traces
-    erased = (texts, chunks, verdicts, feedback, replies, evaluations.reports, raw, answers, traces)
+    erased = (
+        *(texts, chunks, verdicts, feedback, replies, evaluations.reports),
+        *(raw, answers, traces, tables),
+    )
     if not (any(erased) or ids - known.keys()):
         raise NothingToDo(f"{url} was forgotten before, and nothing of it is left")
     note_action(job.settings, "forgotten", url, job.run_id, {"author": author, "reason": reason})
@@ -174,9 +181,9 @@ def _remove_parts(job: Job) -> None:
         files.remove(parts_of(recipe))
 
 
-def _report(job: Job, notes: list[Forgotten], texts: int, chunks: int) -> None:
-    ids = {note.id for note in notes}
-    sets = sample_sets(job.settings, lambda manifest: bool(ids & manifest.documents.keys()))
+def _report(
+    job: Job, notes: list[Forgotten], texts: int, chunks: int, sets: list[SampleSet]
+) -> None:
     versions = models_trained_on(job.settings, sets)
     job.result.detail["rerankers trained on it"] = rerankers_trained_on(job.settings, sets)
     job.counts.read = len(notes)

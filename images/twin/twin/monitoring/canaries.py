@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 from twin.domain.errors import BadDataError
 from twin.domain.monitoring import Measure, Standing
-from twin.domain.sample import InstructSample, draw_key
+from twin.domain.sample import InstructSample, Split, draw_key
 from twin.domain.written import QuestionKind, missing_facts, refuses
 from twin.monitoring.shares import unknown
+from twin.recipes import Recipe
 from twin.recipes.monitoring import CanaryQuestion
+from twin.settings import Settings
+from twin.stores.files import open_files
+from twin.stores.sample_sets import SampleSets
 
 CANARIES = "canaries"
 SEED = 13
@@ -30,6 +34,22 @@ class Asked:
     def key(self) -> str:
         """Digest of the question."""
         return hashlib.sha256(self.question.encode()).hexdigest()[:16]
+
+
+def questions_of(settings: Settings, recipe: Recipe) -> list[CanaryQuestion]:
+    """A recipe's canaries: its own, or those drawn of its newest samples.
+
+    Raises:
+        TryAgainError: the file store is away.
+    """
+    section = recipe.monitoring.canaries
+    if section.questions:
+        return list(section.questions)
+    sets = SampleSets(open_files(settings), recipe.name)
+    latest = sets.find_latest() if section.drawn else None
+    if latest is None:
+        return []
+    return drawn(sets.instruct(latest.version, Split.TEST), section.drawn)
 
 
 def drawn(samples: Sequence[InstructSample], count: int) -> list[CanaryQuestion]:

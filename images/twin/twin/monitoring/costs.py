@@ -29,7 +29,8 @@ class Costs:
         price: of a GPU hour.
         answers: that are kept of the month.
         tokens: read and written by one answer, the mean of a sample.
-        teacher: tokens that the newest samples took, and their money if there are prices.
+        teacher: tokens that the newest samples took, and their money if there are prices. When
+            they were made nothing says, so they are no part of the month's money.
         stored: bytes in the file store now, by folder.
     """
 
@@ -48,8 +49,8 @@ class Costs:
 
     @property
     def money(self) -> float:
-        """Of GPU hours, and of the teacher if its prices are known."""
-        return self.gpu_hours * self.price + (self.teacher[1] or 0.0)
+        """Of GPU hours."""
+        return self.gpu_hours * self.price
 
     def lines(self) -> Iterator[str]:
         """A table for people."""
@@ -65,7 +66,10 @@ class Costs:
             f"{'all':<12} {runs:>6} {total:>9.2f} {self.gpu_hours:>10.2f} "
             f"{self.gpu_hours * self.price:>10.2f}"
         )
-        yield f"teacher: {self.teacher[0]:,} tokens for the newest samples{_money(self.teacher[1])}"
+        yield (
+            f"teacher: {self.teacher[0]:,} tokens for the newest samples{_money(self.teacher[1])}, "
+            "whenever they were made: no part of the month's money"
+        )
         read, written = self.tokens
         yield (
             f"answers: {self.answers:,} kept, {read:,.0f} tokens read and {written:,.0f} written "

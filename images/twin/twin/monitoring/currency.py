@@ -1,11 +1,12 @@
 """Does the index hold what the warehouse does, and how much is new since a model was trained?"""
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from twin.domain.monitoring import Measure, Standing
+from twin.stores.registry import TRIAL, ModelVersion
 
 INDEX = "index.behind"
 SAMPLES = "samples.behind"
@@ -62,6 +63,15 @@ def samples_behind(made_from: str | None, index: str) -> Measure:
         says=f"samples: {told if is_behind else 'they are of the index as it is'}",
         cause=f"{SAMPLES}:{index}",
     )
+
+
+def newest_trained(versions: Sequence[ModelVersion]) -> ModelVersion | None:
+    """The newest version that was trained by its recipe: a trial is promoted by hand only.
+
+    Args:
+        versions: of a model, oldest first.
+    """
+    return next((each for each in reversed(versions) if TRIAL not in each.tags), None)
 
 
 def data_changed(

@@ -1,5 +1,6 @@
 """Do callers ask something else than they did, and are they answered otherwise?"""
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -26,7 +27,7 @@ def drift(
     encode: Encode,
     section: DriftSection,
 ) -> list[Measure]:
-    """Compare two windows of answers.
+    """Compare two windows of answers, by one answer of each unit in each window.
 
     Args:
         before: the reference window.
@@ -34,51 +35,40 @@ def drift(
         encode: the embedder; not called where too few have asked.
         section: what counts.
     """
-    units = [len({_unit(each, section) for each in window}) for window in (before, after)]
+    before, after = drawn(before, section), drawn(after, section)
+    units = len(before), len(after)
     if min(units) < section.least_units:
         why = f"{units[1]} {section.unit}s after {units[0]}: {section.least_units} are needed"
         return [unknown(name, why) for name in ALL]
     return [
         _measure(name, shift(*points), what, section)
-        for name, what, points in _compared(before, after, encode, section)
+        for name, what, points in _compared(before, after, encode)
     ]
 
 
+def drawn(window: Sequence[SeenAnswer], section: DriftSection) -> list[SeenAnswer]:
+    """One answer of each unit of a window, as if by lot: the same one each time.
+
+    Ids are made by the endpoint, so nobody chooses which of their own questions counts.
+    """
+    found: dict[str, SeenAnswer] = {}
+    for each in sorted(window, key=lambda answer: hashlib.sha256(answer.id.encode()).digest()):
+        found.setdefault(_unit(each, section), each)
+    return list(found.values())
+
+
 def _compared(
-    before: Sequence[SeenAnswer],
-    after: Sequence[SeenAnswer],
-    encode: Encode,
-    section: DriftSection,
-) -> Iterable[tuple[str, str, tuple[list[Point], list[Point]]]]:
-    def points(window: Sequence[SeenAnswer], values: Iterable[Sequence[float]]) -> list[Point]:
-        return [(_unit(each, section), value) for each, value in zip(window, values, strict=True)]
-
-    vectors = list(encode([each.question for each in (*before, *after)]))
-    yield (
-        QUESTIONS,
-        "what is asked",
-        (points(before, vectors[: len(before)]), points(after, vectors[len(before) :])),
-    )
-    languages = _languages([*before, *after])
-    yield (
-        LANGUAGES,
-        "languages of questions",
-        (points(before, languages[: len(before)]), points(after, languages[len(before) :])),
-    )
-    scalars: dict[str, tuple[str, Callable[[SeenAnswer], float]]] = {
-        LENGTH: ("length of answers", lambda each: math.log1p(each.characters)),
-        GROUNDED: ("answers with a source", lambda each: float(each.grounded)),
+    before: Sequence[SeenAnswer], after: Sequence[SeenAnswer], encode: Encode
+) -> Iterable[tuple[str, str, tuple[Sequence[Point], Sequence[Point]]]]:
+    both, first = [*before, *after], len(before)
+    observed: dict[str, tuple[str, Sequence[Point]]] = {
+        QUESTIONS: ("what is asked", encode([each.question for each in both])),
+        LANGUAGES: ("languages of questions", _languages(both)),
+        LENGTH: ("length of answers", [[math.log1p(each.characters)] for each in both]),
+        GROUNDED: ("answers with a source", [[float(each.grounded)] for each in both]),
     }
-    for name, (what, value) in scalars.items():
-        yield name, what, (_scalars(before, value, points), _scalars(after, value, points))
-
-
-def _scalars(
-    window: Sequence[SeenAnswer],
-    value: Callable[[SeenAnswer], float],
-    points: Callable[[Sequence[SeenAnswer], Iterable[Sequence[float]]], list[Point]],
-) -> list[Point]:
-    return points(window, [[value(each)] for each in window])
+    for name, (what, points) in observed.items():
+        yield name, what, (points[:first], points[first:])
 
 
 def _languages(answers: Sequence[SeenAnswer]) -> list[list[float]]:

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from twin.domain.monitoring import Measure, Standing
@@ -31,8 +31,15 @@ class SourceSeen:
 def freshness(
     sources: Iterable[SourceSeen], now: datetime, section: FreshnessSection
 ) -> list[Measure]:
-    """A measure for each source: days since something new was found there."""
-    return [_source(each, now, section) for each in sources]
+    """A measure for each source: days since something new was found there.
+
+    Dates after ``now`` are left out: a page that is dated ahead would hide the silence until then.
+    """
+    return [_source(_until(each, now), now, section) for each in sources]
+
+
+def _until(source: SourceSeen, now: datetime) -> SourceSeen:
+    return replace(source, published=tuple(each for each in source.published if each <= now))
 
 
 def usual_silence(published: Sequence[datetime], section: FreshnessSection) -> float | None:

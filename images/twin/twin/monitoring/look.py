@@ -1,6 +1,6 @@
 """One look at a twin: every store is asked for what it has, and one that is away is said to be."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -9,12 +9,12 @@ from twin.domain.document import DocumentStatus
 from twin.domain.errors import BadDataError, TwinError
 from twin.domain.monitoring import Measure, MonitoringState, Standing
 from twin.domain.observation import RouterReport
-from twin.domain.sample import Split
+from twin.domain.rollout import application_name
 from twin.domain.seen_answer import SeenAnswer
 from twin.job import Job, log
 from twin.models.embedder import load_embedder
 from twin.monitoring import currency, drift, live, opinion
-from twin.monitoring.canaries import CANARIES, Asked, ask_all, canaries, drawn, remembered
+from twin.monitoring.canaries import CANARIES, Asked, ask_all, canaries, questions_of, remembered
 from twin.monitoring.freshness import SourceSeen, freshness
 from twin.monitoring.remembering import newest_window, reference_window
 from twin.monitoring.shares import unknown
@@ -57,7 +57,7 @@ class Look:
 
     def measures(self) -> list[Measure]:
         """Every measure, in a fixed order; what could not be taken is unknown."""
-        questions = self._questions()
+        questions = questions_of(self._job.settings, self._recipe)
         with ExitStack() as open_stores:
             warehouse = self._from(
                 WAREHOUSE, lambda: open_stores.enter_context(open_warehouse(self._job.settings))
@@ -116,7 +116,7 @@ class Look:
             yield from freshness(sources, self._now, self._section.freshness)
             yield self._index_behind(documents, index)
         yield self._samples_behind(manifest, index)
-        yield self._data_changed(seen[1] if seen else None, manifest)
+        yield self._data_changed(seen[1] if seen else None)
 
     def _live_documents(
         self, warehouse: Warehouse
@@ -157,22 +157,25 @@ class Look:
         made_from = manifest.index_fingerprint if manifest else None
         return currency.samples_behind(made_from, index.fingerprint)
 
-    def _data_changed(
-        self,
-        documents: dict[str, currency.LiveDocument] | None,
-        manifest: SampleSetManifest | None,
-    ) -> Measure:
+    def _data_changed(self, documents: dict[str, currency.LiveDocument] | None) -> Measure:
         versions = self._from(REGISTRY, self._versions)
         if documents is None or versions is None:
             return unknown(currency.CHANGED, "the warehouse or the registry is away")
         rule = self._section.rules.training
-        newest = versions[-1] if versions else None
+        newest = currency.newest_trained(versions)
         return currency.data_changed(
             documents,
-            manifest.documents if manifest else (),
+            self._learnt(newest) if newest else (),
             newest.created if newest else None,
             rule.changed if rule else None,
         )
+
+    def _learnt(self, version: ModelVersion) -> Collection[str]:
+        """Documents that a version's own samples were dealt from; none where they are gone."""
+        sets = SampleSets(open_files(self._job.settings), self._recipe.name)
+        made_of = version.tags.get("dataset_version", "")
+        is_there = made_of and sets.is_published(made_of)
+        return sets.manifest(made_of).documents if is_there else ()
 
     def _versions(self) -> list[ModelVersion]:
         with Registry(self._job.settings) as registry:
@@ -229,16 +232,6 @@ class Look:
         endpoint = Endpoint(self._job.settings)
         return endpoint.reports(self._recipe.model_name, self._now - OBSERVED)
 
-    def _questions(self) -> list[CanaryQuestion]:
-        section = self._section.canaries
-        if section.questions:
-            return list(section.questions)
-        sets = SampleSets(open_files(self._job.settings), self._recipe.name)
-        latest = sets.find_latest() if section.drawn else None
-        if latest is None:
-            return []
-        return drawn(sets.instruct(latest.version, Split.TEST), section.drawn)
-
     def _canaries(self, questions: Sequence[CanaryQuestion]) -> Measure:
         if not questions:
             return canaries([], {})
@@ -249,7 +242,13 @@ class Look:
         return canaries(asked, self._state.canaries)
 
     def _ask(self, questions: Sequence[CanaryQuestion]) -> list[Asked]:
+        """Ask the version that most callers have, by its own name: who names a version is observed
+        neither in live figures nor in a rollout's comparison (`ObservedBackend`).
+        """
         endpoint, model = Endpoint(self._job.settings), self._recipe.model_name
+        weights = endpoint.weights(model)
+        if weights:
+            model = application_name(model, max(weights, key=weights.__getitem__))
         seconds = self._section.canaries.seconds
         with self._job.progress("known questions asked", len(questions)) as advance:
 

@@ -11,6 +11,9 @@ from twin.recipes.monitoring import MonitoringSection
 #: Page of the documentation that says what to do, with a heading for each kind of measure.
 RUNBOOK = "docs/pages/how-to/keep-up-to-date.md"
 
+#: Measures that hold the reference while they are bad: what callers ask.
+HOLDING = (drift.QUESTIONS, drift.LANGUAGES)
+
 #: Measures that are compared with their own first figure.
 WITH_BASELINE = (live.REFUSED, live.UNGROUNDED, live.GUARDRAILS)
 
@@ -21,17 +24,34 @@ def looked(
     now: datetime,
     section: MonitoringSection,
     run_id: str = "",
+    kept_days: int | None = None,
 ) -> MonitoringState:
     """The state after a look; its ``events`` are what people are to be told.
 
+    Args:
+        state: before it.
+        measures: that it has taken.
+        now: its moment.
+        section: of the recipe.
+        run_id: of the job that looks.
+        kept_days: how long answers are kept (``serving.answers_kept_days``); None: for ever.
+
     A measure that is no longer taken (its source has left the recipe) is dropped. A look that runs
-    again under its own id tells again what it told: whether that arrived, nobody knows.
+    again under its own id tells again what it told: whether that arrived, nobody knows. It is the
+    same look, so a measure that it has counted becomes neither worse nor better.
     """
-    records, events = {}, list(state.events if run_id and run_id == state.run_id else ())
+    is_again = bool(run_id) and run_id == state.run_id
+    records, events = {}, list(state.events if is_again else ())
     for measure in measures:
-        records[measure.name], event = steady(
-            state.records.get(measure.name), measure, now, section
-        )
+        known = state.records.get(measure.name)
+        if is_again and known and known.last.standing is not Standing.UNKNOWN:
+            # That it was counted must stay to be seen, so what is unknown now changes nothing.
+            is_taken = measure.standing is not Standing.UNKNOWN
+            records[measure.name] = (
+                known.model_copy(update={"last": measure}) if is_taken else known
+            )
+            continue
+        records[measure.name], event = steady(known, measure, now, section)
         if event:
             events.append(event)
     after = state.model_copy(
@@ -43,7 +63,12 @@ def looked(
             "run_id": run_id,
         }
     )
-    return after.model_copy(update={"reference_until": _held_reference(after, now, section)})
+    held = after.model_copy(update={"reference_until": _held_reference(after, now, section)})
+    return (
+        held
+        if _is_kept(held, now, section, kept_days)
+        else held.model_copy(update={"reference_until": None})
+    )
 
 
 def reference_window(
@@ -67,12 +92,25 @@ def newest_window(now: datetime, section: MonitoringSection) -> datetime:
 def _held_reference(
     state: MonitoringState, now: datetime, section: MonitoringSection
 ) -> datetime | None:
-    """Drift must not become what it is compared with: the reference stays while it lasts."""
-    seen = [state.records[name] for name in drift.ALL if name in state.records]
+    """Drift must not become what it is compared with: the reference stays while it lasts.
+
+    What answers are like holds nothing: a new version changes that for good.
+    """
+    seen = [state.records[name] for name in HOLDING if name in state.records]
     if any(each.last.standing is Standing.BAD or each.streak for each in seen):
         return state.reference_until or newest_window(now, section)
     is_unknown = any(each.last.standing is Standing.UNKNOWN for each in seen)
     return state.reference_until if is_unknown else None
+
+
+def _is_kept(
+    state: MonitoringState, now: datetime, section: MonitoringSection, kept_days: int | None
+) -> bool:
+    """Whether all answers of the reference are still there: with those that are gone, what is
+    asked can't be compared, and a reference that is held until it is would be held for ever.
+    """
+    begin, _ = reference_window(state, now, section)
+    return kept_days is None or begin >= now - timedelta(days=kept_days)
 
 
 def _first_figures(

@@ -10,6 +10,7 @@ from twin.job import Job, log
 from twin.monitoring.decide import Decision, decide, remember
 from twin.monitoring.look import REGISTRY, Look
 from twin.monitoring.remembering import looked, told
+from twin.recipes.monitoring import MonitoringSection
 from twin.stores.monitoring_states import MonitoringStates
 from twin.stores.tracking import tracking_run
 
@@ -40,13 +41,14 @@ def run_monitoring(job: Job, *, paused: bool = False) -> None:
     before, version = states.load(job.recipe.name)
     look = Look(job, before, now)
     measures = look.measures()
-    state = looked(before, measures, now, section, job.run_id)
+    kept_days = job.recipe.serving.answers_kept_days
+    state = looked(before, measures, now, section, job.run_id, kept_days)
     state = state.model_copy(update={"canaries": look.canaries})
     wanted = section.model_copy(update={"paused": section.paused or paused})
     decisions = decide(state, wanted, now)
     state = remember(state, decisions, now)
     states.save(state, version)
-    _report(job, state, measures, decisions, now)
+    _report(job, state, measures, decisions, wanted, now)
     _track(job, measures, decisions)
 
 
@@ -55,9 +57,10 @@ def _report(
     state: MonitoringState,
     measures: Sequence[Measure],
     decisions: Sequence[Decision],
+    section: MonitoringSection,
     now: datetime,
 ) -> None:
-    section, recipe = job.recipe.monitoring, job.recipe.name
+    recipe = job.recipe.name
     job.counts.read = len(measures)
     job.counts.skipped = sum(each.standing is Standing.UNKNOWN for each in measures)
     job.counts.failed = sum(each.standing is Standing.BAD for each in state.records.values())
@@ -65,7 +68,10 @@ def _report(
     job.result.detail |= {
         "measures": {each.name: f"{each.standing.value}: {each.says}" for each in measures},
         "told": [told(event, section, recipe) for event in state.events],
-        "starts": [
+        # Whether the DAG got an earlier start, the job can't know: a pause stops it nevertheless.
+        "starts": []
+        if section.paused
+        else [
             {"pipeline": each.pipeline, "run_id": f"{each.run_id}__{recipe}", "reason": each.reason}
             for each in state.starts
             if now - each.at < TOLD_FOR

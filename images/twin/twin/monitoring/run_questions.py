@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from twin.domain.errors import NothingToDo
 from twin.job import Job
 from twin.models.embedder import load_embedder
+from twin.monitoring.canaries import questions_of
 from twin.monitoring.failing_questions import groups
 from twin.monitoring.questions_report import as_markdown, as_page, as_proposals
 from twin.stores.files import open_files
-from twin.stores.question_reports import write_report
+from twin.stores.question_reports import remove_report, write_report
 from twin.stores.seen_answers import SeenAnswers
 from twin.stores.warehouse import open_warehouse
 from twin.text.personal_data import PersonalDataDetector, PersonalDataKind, redacted
@@ -21,13 +22,17 @@ KINDS = typing.get_args(PersonalDataKind)
 def report_questions(job: Job) -> None:
     """Group the failed questions of the recipe's twin, and write the report.
 
+    The report of the last time goes first: where there is nothing to say now, nothing stands.
+
     Raises:
         NothingToDo: too few answers have failed to say anything.
         TryAgainError: the warehouse or the file store is away.
     """
     recipe, now = job.recipe, datetime.now(UTC)
     section = recipe.monitoring.questions
-    own = {each.question for each in recipe.monitoring.canaries.questions}
+    files = open_files(job.settings)
+    remove_report(files, recipe.name)
+    own = {each.question for each in questions_of(job.settings, recipe)}
     own.add(recipe.serving.probe_question)
     with open_warehouse(job.settings) as warehouse:
         answers = SeenAnswers(warehouse)
@@ -51,7 +56,7 @@ def report_questions(job: Job) -> None:
     )
     who, days = recipe.author.name, section.days
     job.result.uris |= write_report(
-        open_files(job.settings),
+        files,
         recipe.name,
         {
             "questions.html": as_page(found, who, days, now),

@@ -1,16 +1,18 @@
 """Do two windows differ? Permutational analysis of variance over units that hang together.
 
-Each unit (a caller, or a conversation) is one point: the mean of what it has asked or been told. So
-whoever asks a thousand times weighs as much as whoever asks once. The windows' mean points are
-compared, and the labels of whole units are dealt anew many times: how often chance alone makes as
-large a difference is the p-value, which assumes nothing about the points' distribution. A unit that
-is in both windows makes the test more careful, not less.
+Each unit (a caller, or a conversation) is one point in a window, one observation of it. So whoever
+asks a thousand times weighs as much as whoever asks once. A unit's mean would weigh as much, but a
+mean of many spreads less than a mean of few: where units have many observations in one window and
+few in the other, means are not exchangeable, and a test of them finds differences where there are
+none. The windows' mean points are compared, and the labels of points are dealt anew many times: how
+often chance alone makes as large a difference is the p-value, which assumes nothing about the
+points' distribution. A unit that is in both windows makes the test more careful, not less.
 
 Source: M. J. Anderson, "A new method for non-parametric multivariate analysis of variance",
 Austral Ecology 26, 2001.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,8 +29,8 @@ _AT_ONCE = 100
 #: P. Clifford, "Sequential Monte Carlo p-values", Biometrika 78, 1991).
 _ENOUGH = 20
 
-Point = tuple[Hashable, Sequence[float]]
-"""A unit's name, and one of its observations."""
+Point = Sequence[float]
+"""One observation of a unit."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,16 @@ class Shift:
     after: int
 
 
-def shift(before: Iterable[Point], after: Iterable[Point]) -> Shift:
+def shift(before: Sequence[Point], after: Sequence[Point]) -> Shift:
     """Compare two windows.
 
     Args:
-        before: observations of the first; at least one.
-        after: of the second, of the same length each; at least one.
+        before: one observation of each unit of the first; at least one.
+        after: of each of the second, of the same length; at least one.
     """
     import numpy as np
 
-    first, second = unit_means(before), unit_means(after)
+    first, second = (np.asarray(points, dtype=np.float64) for points in (before, after))
     points = np.vstack([first, second])
     centred = points - points.mean(axis=0)
     products = centred @ centred.T
@@ -83,22 +85,6 @@ def _p_value(products: "NDArray[np.float64]", labels: "NDArray[np.bool_]") -> fl
         larger += int(np.sum(_distances(products, some) >= seen))
         dealt += _AT_ONCE
     return (1 + larger) / (1 + dealt)
-
-
-def unit_means(points: Iterable[Point]) -> "NDArray[np.float64]":
-    """The mean of each unit's observations (shape: units by their length)."""
-    import numpy as np
-
-    places: dict[Hashable, int] = {}
-    units, values = [], []
-    for unit, value in points:
-        units.append(places.setdefault(unit, len(places)))
-        values.append(value)
-    observed = np.asarray(values, dtype=np.float64)
-    sums = np.zeros((len(places), observed.shape[1]))
-    np.add.at(sums, units, observed)
-    means: NDArray[np.float64] = sums / np.bincount(units)[:, None]
-    return means
 
 
 def _distances(

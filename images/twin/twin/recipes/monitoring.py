@@ -32,9 +32,9 @@ class CanariesSection(Section):
 class DriftSection(Section):
     """What callers ask and are told, against an earlier window.
 
-    Both windows are sampled evenly over their time, and each unit counts once, so one caller moves
-    nothing. A difference counts if chance explains it in fewer than `alpha` of cases (permutation
-    of whole units) and it is large enough (`least`).
+    Both windows are sampled evenly over their time, and of each unit one answer counts in either,
+    drawn by lot, so one caller moves nothing. A difference counts if chance explains it in fewer
+    than `alpha` of cases (permutation of units) and it is large enough (`least`).
     """
 
     window_hours: PositiveInt = Field(default=24, description="the newest answers")
@@ -138,7 +138,12 @@ class TrainingRule(Section):
         description="share of callers' approval below which the whole interval lies; null: never "
         "for that",
     )
-    cool_down_days: float = Field(default=7.0, ge=0, description="between two starts")
+    cool_down_days: float = Field(
+        default=7.0,
+        ge=0,
+        le=90,
+        description="between two starts; at most 90, since starts are forgotten after a hundred",
+    )
     budget: BudgetSection = BudgetSection()
 
 

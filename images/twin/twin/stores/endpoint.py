@@ -15,8 +15,9 @@ CONNECT_SECONDS = 5.0
 #: The router asks all its replicas.
 REPORT_SECONDS = 15.0
 
-#: The status of an answer that may be another one a moment later.
-PASSING = frozenset({502, 503, 504})
+#: The status of an answer that may be another one a moment later. 429 is among them: a key whose
+#: requests are used up says nothing of a model.
+PASSING = frozenset({429, 502, 503, 504})
 
 
 class Endpoint:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from twin.stores.mlflow_rest import MlflowRest
 from twin.stores.tracking import GPUS_TAG
 
+#: MLflow's own tag: a trial of a sweep has it, and runs while its parent does.
+PARENT_TAG = "mlflow.parentRunId"
 _PAGE = 1_000
 
 
@@ -17,7 +19,8 @@ class RunTime(BaseModel):
 
     Attributes:
         step: what was done, such as sft.
-        hours: from its start to its end, pauses of a killed job included; to now if it still runs.
+        hours: from its start to its end, pauses of a killed job included; to now, or
+            to the end of the span asked for, if it is not over: one that was killed never is.
         gpus: that its job was given; 0: none.
     """
 
@@ -41,6 +44,8 @@ class RunTimes(MlflowRest):
     ) -> Iterator[RunTime]:
         """Runs of an experiment that began in a span of time; one that is not there has none.
 
+        A run within another one that is told of is left out: its hours are its parent's.
+
         Args:
             experiment: name.
             begin: of the span.
@@ -56,23 +61,32 @@ class RunTimes(MlflowRest):
             f"and attributes.start_time < {int(end.timestamp() * 1000)}",
             "max_results": _PAGE,
         }
+        runs = list(self._pages(body))
+        told = {run["info"]["run_id"] for run in runs}
+        for run in runs:
+            if _tags(run).get(PARENT_TAG) not in told:
+                yield _run_time(run, experiment, min(now, end))
+
+    def _pages(self, body: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
         while True:
             page = self._post("runs/search", body)
-            for run in page.get("runs", []):
-                yield _run_time(run, experiment, now)
+            yield from page.get("runs", [])
             if not page.get("next_page_token"):
                 return
             body = {**body, "page_token": page["next_page_token"]}
+
+
+def _tags(run: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in run.get("data", {}).get("tags", [])}
 
 
 def _run_time(run: Mapping[str, Any], experiment: str, now: datetime) -> RunTime:
     info = run["info"]
     start, end = (int(info.get(key) or 0) / 1000 for key in ("start_time", "end_time"))
     last = datetime.fromtimestamp(end, UTC) if end else now
-    tags = {tag["key"]: tag["value"] for tag in run.get("data", {}).get("tags", [])}
     name = str(info.get("run_name", "")).removeprefix(experiment).split()
     return RunTime(
         step=name[0] if name else "other",
         hours=(last - datetime.fromtimestamp(start, UTC)).total_seconds() / 3600,
-        gpus=int(tags.get(GPUS_TAG, "0")),
+        gpus=int(_tags(run).get(GPUS_TAG, "0")),
     )

@@ -3,6 +3,8 @@
 Besides `twin.stores.answer_records`, which serves the callers themselves.
 """
 
+import heapq
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -10,10 +12,13 @@ from typing import Any
 from twin.domain.feedback import Feedback
 from twin.domain.seen_answer import SeenAnswer
 from twin.stores.answer_records import ANSWERS
-from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse import IDS_PER_COMMAND, Warehouse
 
 #: Slices of a window; each gives its first answers, so that every hour of a day is among them.
 SLICES = 24
+#: Answers whose callers are looked at for each one that is read: what a look costs is bounded, and
+#: a caller has to give this many times its share of a slice before others lose places to it.
+CALLERS_SEEN = 40
 
 _FIELDS = {
     "caller": 1,
@@ -53,7 +58,9 @@ class SeenAnswers:
             self._warehouse.collection(ANSWERS).create_index([("answer.model", 1), ("created", 1)])
 
     def sampled(self, model: str, since: datetime, until: datetime, most: int) -> list[SeenAnswer]:
-        """Answers of a window, spread evenly over its time: the same ones each time.
+        """Answers of a window, spread evenly over its time and callers: the same ones each time.
+
+        Where a slice has more than are read, its callers take turns.
 
         Args:
             model: registered model.
@@ -67,7 +74,7 @@ class SeenAnswers:
         for number in range(SLICES):
             begin = since + number * step
             end = until if number == SLICES - 1 else begin + step
-            found += self._read(
+            found += self._in_turn(
                 {"answer.model": model, "created": {"$gte": begin, "$lt": end}}, each
             )
         return found
@@ -80,10 +87,12 @@ class SeenAnswers:
 
     def judged(self, model: str, since: datetime) -> list[SeenAnswer]:
         """Answers that got feedback since a moment, by when they got it."""
-        return self._read({"answer.model": model, "given": {"$gte": since}}, 0, "given")
+        return self._read({"answer.model": model, "given": {"$gte": since}}, "given")
 
     def failed(self, model: str, since: datetime, most: int) -> list[SeenAnswer]:
         """The newest answers since a moment that were refused, without a source, or found bad.
+
+        Where there are more than are looked at, their callers take turns.
 
         Args:
             model: registered model.
@@ -91,15 +100,32 @@ class SeenAnswers:
             most: answers that are looked at.
         """
         query = {"answer.model": model, "created": {"$gte": since}, **_DOUBTFUL}
-        return [each for each in self._read(query, most, newest=True) if each.failed]
+        found = self._in_turn(query, most, newest=True)
+        return [each for each in found if each.failed]
 
-    def _read(
-        self, query: dict[str, Any], most: int, order: str = "created", *, newest: bool = False
+    def _in_turn(
+        self, query: dict[str, Any], most: int, *, newest: bool = False
     ) -> list[SeenAnswer]:
+        """The first answers of each caller, then the second ones, until there are so many; by when
+        they were given.
+        """
+        given: Counter[str] = Counter()
+        turns: list[tuple[int, int, str]] = []
         with self._warehouse.plain_errors():
             answers = self._warehouse.collection(ANSWERS)
-            found = answers.find(query, _FIELDS).sort(order, -1 if newest else 1)
-            return list(_seen(found.limit(most)))  # 0: no limit
+            found = answers.find(query, {"caller": 1}).sort("created", -1 if newest else 1)
+            for place, record in enumerate(found.limit(most * CALLERS_SEEN)):
+                turns.append((given[record["caller"]], place, record["_id"]))
+                given[record["caller"]] += 1
+        places = {id_: place for _, place, id_ in heapq.nsmallest(most, turns)}
+        ids, read = list(places), list[SeenAnswer]()
+        for start in range(0, len(ids), IDS_PER_COMMAND):
+            read += self._read({"_id": {"$in": ids[start : start + IDS_PER_COMMAND]}})
+        return sorted(read, key=lambda each: places[each.id])
+
+    def _read(self, query: dict[str, Any], order: str = "created") -> list[SeenAnswer]:
+        with self._warehouse.plain_errors():
+            return list(_seen(self._warehouse.collection(ANSWERS).find(query, _FIELDS).sort(order)))
 
 
 def _seen(found: Any) -> Iterator[SeenAnswer]:

@@ -10,16 +10,12 @@ from transformers import TrainerCallback  # noqa: TID253 - imported by the train
 
 from twin.domain.errors import TwinError
 from twin.models.formats.chat_format import ChatFormat
+from twin.stores.generation_tables import COLUMNS, TABLE
 from twin.stores.tracking import TrackingRun
 from twin.training.interruption import RandomStates
 from twin.training.tokens import IGNORED
 
 log = structlog.get_logger("twin")
-
-TABLE = "generations.json"
-"""Artifact of the run, and file of each checkpoint: a resumed training goes on with its rows."""
-
-COLUMNS = ("step", "prompt", "answer", "written")
 
 
 class Generations(TrainerCallback):
