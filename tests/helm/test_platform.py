@@ -68,7 +68,7 @@ class TestAirflow:
         (ingress,) = [
             each
             for each in find(render(PRODUCTION), "Ingress")
-            if each["metadata"]["name"] != "airflow"
+            if each["metadata"]["name"] not in ("airflow", "mlflow")
         ]
         host = ingress["spec"]["rules"][0]["host"]
         assert data["AIRFLOW__TWIN__CHAT_URL"] == f"https://{host}"
