@@ -101,8 +101,7 @@ def test_a_second_demo_changes_nothing_and_is_quick(
     assert again.returncode == 0, again.stdout + again.stderr
     unchanged = {stage for stage in STAGES if re.search(rf"{stage} +unchanged", again.stdout)}
     # What a caller has said of an answer meanwhile becomes a candidate pair, after the samples.
-    # Training looks each time whether it could be done (`check`), and then trains nothing.
-    assert unchanged >= set(STAGES) - {"datasets", "training"}, again.stdout
+    assert unchanged >= set(STAGES) - {"datasets"}, again.stdout
     assert served_version(client) == "1"
     assert time.monotonic() - started < first_seconds
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.forked_twin import run_twin
 from tests.twin import corpora
-from twin.domain.errors import BadDataError
+from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.result import JobResult
 from twin.job import Job
 from twin.models.bases.base_models import pin_base_model
@@ -32,15 +32,16 @@ def test_what_will_be_trained_is_named_and_nothing_is_written(world, tiny):
     assert changed.uris["adapter"] != own.uris["adapter"], "a run's own values are another training"
     assert own.ids["dataset_version"] == SampleSets(world.files, "ann").latest().version
     assert own.ids["base_digest"] == pin_base_model(str(tiny), world.settings).digest
-    assert own.detail == {"base_model": str(tiny), "changes": [], "trained": False}
+    assert own.detail == {"base_model": str(tiny), "changes": []}
     assert changed.detail["changes"] == ["training.lora.rank=4"]
     assert set(Path(world.settings.files_root).rglob("*")) == before
     adapter = world.settings.home / "elsewhere"
     adapter.mkdir(parents=True)
     (adapter / "adapter.txt").write_text("trained")
     world.files.publish_folder(adapter, plan.dpo_adapter)
-    assert check(world).detail["trained"]
-    assert not check(world, "training.lora.rank=4").detail["trained"]
+    with pytest.raises(NothingToDo, match="it is trained already"):
+        check(world)
+    assert check(world, "training.lora.rank=4").uris == changed.uris
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def check(
     """Check recipe, samples and base model of a training in seconds, without a GPU.
 
     Reads the recipe with the values of --set, the newest samples and which base model is meant.
-    Writes nothing but the result. Ends with 65 and what to change if it can't be trained so.
+    Writes nothing but the result. Ends with 65 and what to change if it can't be trained so, and
+    with 99 if it has been already.
     """
     from twin.stores.champion_prompt import by_champion_prompt
     from twin.training.check import run_check
