@@ -144,7 +144,8 @@ def _write(job: Job, version: ModelVersion, options: ExportOptions, folder: Path
         for kind in options.formats:
             made = prepare_gguf(weights, kind, job.settings.home.resolve() / "engines")
             files[kind] = folder / f"{version.name}-v{version.version}-{kind}.gguf"
-            _link(made, files[kind])
+            # Copied, not linked: who writes over an export must not change what engines load.
+            shutil.copyfile(made, files[kind])
             advance(1)
         _write_modelfiles(files, weights, recipe, folder)
         advance(1)
@@ -165,14 +166,6 @@ def _write(job: Job, version: ModelVersion, options: ExportOptions, folder: Path
     names = sorted(path.name for path in folder.iterdir())
     card = model_card(version, recipe, files, measured, len(samples), names)
     (folder / CARD).write_text(card, encoding="utf-8")
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file where it lies on the same disk: a model is gigabytes."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _write_modelfiles(files: dict[str, Path], weights: Path, recipe: Recipe, folder: Path) -> None:
