@@ -76,7 +76,7 @@ def job(stores_settings, tmp_path):
     return make
 
 
-def test_the_report_is_made_of_what_is_kept_and_goes_when_something_is_forgotten(job):
+def test_the_report_is_made_of_what_is_kept_and_goes_when_something_is_forgotten(job, capsys):
     with pytest.raises(NothingToDo, match="0 answers of 30 days have failed"):
         report_questions(job())
     now = datetime.now(UTC)
@@ -91,6 +91,9 @@ def test_the_report_is_made_of_what_is_kept_and_goes_when_something_is_forgotten
     done = job()
     report_questions(done)
     assert (done.counts.read, done.counts.written) == (8, 2)
+    said = capsys.readouterr().out
+    assert said.startswith("2 groups hold 8 of 8 failed questions: ")
+    assert said.rstrip().endswith("monitoring/questions/tiny/questions.html")
     files = open_files(done.settings)
     text = files.read_text("monitoring/questions/tiny/questions.md")
     assert "ann@example.org" not in text

@@ -18,6 +18,8 @@ from twin.text.personal_data import PersonalDataDetector, PersonalDataKind, reda
 #: All of it, whatever a recipe keeps in samples and traces: the page is to be passed on.
 KINDS = typing.get_args(PersonalDataKind)
 
+PAGE = "questions.html"
+
 
 def report_questions(job: Job) -> None:
     """Group the failed questions of the recipe's twin, and write the report.
@@ -59,7 +61,7 @@ def report_questions(job: Job) -> None:
         files,
         recipe.name,
         {
-            "questions.html": as_page(found, who, days, now),
+            PAGE: as_page(found, who, days, now),
             "questions.md": as_markdown(found, who, days, now),
             "proposed.yaml": as_proposals(found),
         },
@@ -67,3 +69,8 @@ def report_questions(job: Job) -> None:
     grouped = sum(each.questions for each in found)
     job.counts.written, job.counts.skipped = len(found), len(failed) - grouped
     job.result.detail["not written yet"] = sum(each.is_unwritten for each in found)
+    job.console.print(
+        f"{len(found)} groups hold {grouped} of {len(failed)} failed questions: "
+        f"{job.result.uris[PAGE]}",
+        soft_wrap=True,
+    )
