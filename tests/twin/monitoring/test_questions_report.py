@@ -91,8 +91,8 @@ def test_the_report_is_made_of_what_is_kept_and_goes_when_something_is_forgotten
     done = job()
     report_questions(done)
     assert (done.counts.read, done.counts.written) == (8, 2)
-    said = capsys.readouterr().out
-    assert said.startswith("2 groups hold 8 of 8 failed questions: ")
+    said = capsys.readouterr().err
+    assert "2 groups hold 8 of 8 failed questions: " in said
     assert said.rstrip().endswith("monitoring/questions/tiny/questions.html")
     files = open_files(done.settings)
     text = files.read_text("monitoring/questions/tiny/questions.md")
