@@ -22,7 +22,7 @@ from scrapy_playwright.handler import ScrapyPlaywrightDownloadHandler
 
 from twin.crawl.web.browser_flags import IN_A_POD, NO_NETWORK
 from twin.crawl.web.download import GuardedDownloadHandler
-from twin.crawl.web.spider import IN_BROWSER
+from twin.crawl.web.page_spider import IN_BROWSER
 
 #: What a text does not need.
 BLOCKED = frozenset({"image", "media", "font", "manifest", "texttrack", "eventsource", "ping"})

@@ -275,7 +275,7 @@ def _process_settings(guards: Sequence[AddressGuard]) -> dict[str, Any]:
 
 
 def _source_settings(source: SiteSource, limits: CrawlSection) -> dict[str, Any]:
-    from twin.crawl.web.spider import TRANSIENT_STATUSES
+    from twin.crawl.web.download_errors import TRANSIENT_STATUSES
 
     copies = HostCopies(source.hosts).hosts
     handler = "twin.crawl.web.download.GuardedDownloadHandler"

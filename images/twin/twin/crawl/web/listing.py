@@ -13,8 +13,9 @@ from scrapy.http import Request, Response  # noqa: TID253 - as above
 
 from twin.crawl.page import Page
 from twin.crawl.tally import Outcome
+from twin.crawl.web.download_errors import OFF_LIMITS, explain
 from twin.crawl.web.politeness import RobotsMiddleware, UnknownRobotsError
-from twin.crawl.web.spider import OFF_LIMITS, WebSpider, explain
+from twin.crawl.web.spider import WebSpider
 
 if TYPE_CHECKING:
     from twin.crawl.preview import Preview

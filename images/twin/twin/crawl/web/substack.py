@@ -9,7 +9,8 @@ from scrapy.http import Response, TextResponse  # noqa: TID253 - as above
 
 from twin.crawl.formats.substack import MEDIA_TYPE, SubstackPost, parse_archive, parse_post
 from twin.crawl.page import Page, UnusableError
-from twin.crawl.web.spider import Requests, WebSpider
+from twin.crawl.web.page_spider import Requests
+from twin.crawl.web.spider import WebSpider
 from twin.recipes import SubstackSource, WebSource
 
 POSTS_PER_PAGE = 25
