@@ -17,7 +17,7 @@ from twin.domain.result import JobResult
 from twin.domain.sample import Maker, Split
 from twin.domain.verdict import Decision, Opinion, Verdict, digest_of
 from twin.job import Job
-from twin.stores.embedded_index import EmbeddedReader
+from twin.stores.embedded.reader import EmbeddedReader
 from twin.stores.files import open_files
 from twin.stores.registry import Registry
 from twin.stores.sample_sets import SampleSets

@@ -18,7 +18,7 @@ from twin.domain.result import JobResult
 from twin.domain.sample import Split
 from twin.domain.verdict import Decision
 from twin.job import Job
-from twin.stores.embedded_index import EmbeddedReader
+from twin.stores.embedded.reader import EmbeddedReader
 from twin.stores.files import FileStore, open_files
 from twin.stores.index import open_index
 from twin.stores.sample_sets import SampleSets, parts_of

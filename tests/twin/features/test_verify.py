@@ -17,7 +17,7 @@ from twin.features.snapshot import restore, snapshot
 from twin.features.verify import verify
 from twin.job import Job
 from twin.settings import Settings
-from twin.stores.embedded_index import load_shard
+from twin.stores.embedded.releases import load_shard
 from twin.stores.index import Index, open_index
 from twin.stores.qdrant_index import QdrantIndex
 

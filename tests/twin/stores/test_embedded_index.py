@@ -13,8 +13,9 @@ import pytest
 from tests.servers import wait_until
 from tests.twin.stores.chunks import DIMENSION, SPEC, document, vector
 from twin.domain.errors import BadDataError, TryAgainError
-from twin.stores import embedded_index
-from twin.stores.embedded_index import EmbeddedIndex, copy_sparse
+from twin.stores.embedded import writer as embedded_writer
+from twin.stores.embedded.releases import copy_sparse, read_state
+from twin.stores.embedded_index import EmbeddedIndex
 
 
 @pytest.fixture
@@ -220,10 +221,10 @@ def test_a_reader_outlives_a_damaged_new_release(index):
 
 
 def test_deleted_points_do_not_pile_up(index, monkeypatch):
-    monkeypatch.setattr(embedded_index, "DELETED_SHARE", 0)
+    monkeypatch.setattr(embedded_writer, "DELETED_SHARE", 0)
     for revision in range(6):
         fill(index, *(numbered(number, f"r{revision}") for number in range(400)))
-    state = embedded_index.read_state(index.release(index.current()))
+    state = read_state(index.release(index.current()))
     assert state.deleted <= 1_200
     reader = index.read()
     assert {chunk.revision for chunk in reader.chunks()} == {"r5"}

@@ -11,7 +11,9 @@ import pytest
 from tests.twin.stores.chunks import DIMENSION, SPEC, document, vector
 from twin.domain.errors import BadDataError, TryAgainError
 from twin.settings import Settings
-from twin.stores.embedded_index import EmbeddedIndex, EmbeddedWriter, load_shard, read_state
+from twin.stores.embedded.releases import load_shard, read_state
+from twin.stores.embedded.writer import EmbeddedWriter
+from twin.stores.embedded_index import EmbeddedIndex
 from twin.stores.index import (
     FILTER_FIELDS,
     ChunkFilter,
@@ -220,7 +222,7 @@ def payload_indexes(index: Index) -> set[str]:
 def test_an_index_from_before_a_field_was_filtered_by_gets_its_payload_index(filled, monkeypatch):
     """And is filtered right until then."""
     older = tuple(name for name in FILTER_FIELDS if name != "personal_data")
-    for store in ("embedded_index", "qdrant_index"):
+    for store in ("embedded.points", "qdrant_index"):
         monkeypatch.setattr(f"twin.stores.{store}.FILTER_FIELDS", older)
     fill(filled, PODS, GATE, rebuild=True)
     assert "personal_data" not in payload_indexes(filled)
@@ -545,7 +547,7 @@ def test_a_damaged_release_that_is_kept_beside_does_not_stop_forgetting(tmp_path
 
 
 def test_a_release_that_lost_chunks_is_not_published(filled, monkeypatch):
-    kinds = {"EmbeddedIndex": "embedded_index", "QdrantIndex": "qdrant_index"}
+    kinds = {"EmbeddedIndex": "embedded.writer", "QdrantIndex": "qdrant_index"}
     before = filled.state()
     other = SPEC.model_copy(update={"chunker": "other"})
     with filled.write(other, DIMENSION) as writer:
