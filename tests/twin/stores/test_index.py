@@ -310,7 +310,7 @@ def test_another_spec_starts_from_nothing_and_is_published_at_one_moment(filled,
 
 
 def test_a_reader_never_follows_to_another_embedder(filled, monkeypatch):
-    monkeypatch.setattr("twin.stores.qdrant_index.FOLLOW_SECONDS", 0)
+    monkeypatch.setattr("twin.stores.qdrant.reader.FOLLOW_SECONDS", 0)
     reader = filled.read()
     spec = SPEC.model_copy(update={"embedder": "other@2"})
     fill(filled, document("gate", ["Made anew."], spec=spec), spec=spec)
@@ -319,7 +319,7 @@ def test_a_reader_never_follows_to_another_embedder(filled, monkeypatch):
 
 
 def test_a_reader_follows_to_another_chunker(filled, monkeypatch):
-    monkeypatch.setattr("twin.stores.qdrant_index.FOLLOW_SECONDS", 0)
+    monkeypatch.setattr("twin.stores.qdrant.reader.FOLLOW_SECONDS", 0)
     reader = filled.read()
     spec = SPEC.model_copy(update={"chunker": "markdown-2:100"})
     fill(filled, document("gate", ["Made anew."], spec=spec), spec=spec)
@@ -333,7 +333,7 @@ OTHER = SPEC.model_copy(update={"embedder": "other@2"})
 @pytest.fixture
 def migrated(filled: Index, monkeypatch: pytest.MonkeyPatch) -> Index:
     """Made anew with another embedder, and then built once more, as every night."""
-    monkeypatch.setattr("twin.stores.qdrant_index.FOLLOW_SECONDS", 0)
+    monkeypatch.setattr("twin.stores.qdrant.reader.FOLLOW_SECONDS", 0)
     fill(filled, document("gate", ["Made anew."], spec=OTHER), spec=OTHER)
     fill(filled, document("more", ["A night later."], spec=OTHER), spec=OTHER)
     return filled
@@ -547,7 +547,7 @@ def test_a_damaged_release_that_is_kept_beside_does_not_stop_forgetting(tmp_path
 
 
 def test_a_release_that_lost_chunks_is_not_published(filled, monkeypatch):
-    kinds = {"EmbeddedIndex": "embedded.writer", "QdrantIndex": "qdrant_index"}
+    kinds = {"EmbeddedIndex": "embedded.writer", "QdrantIndex": "qdrant.writer"}
     before = filled.state()
     other = SPEC.model_copy(update={"chunker": "other"})
     with filled.write(other, DIMENSION) as writer:

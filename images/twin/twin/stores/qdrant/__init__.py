@@ -1,0 +1,1 @@
+"""The parts of the index on a Qdrant server: its collections, their reader and writer."""
