@@ -17,7 +17,7 @@ import pytest
 from tests.bench.test_retrieval import OUTPUT, SPLITS, corpora  # noqa: F401 - a fixture
 from twin.rag.dont_know import separation
 from twin.rag.threshold import foreign_questions
-from twin.stores.index import sparse_passage, sparse_question
+from twin.stores.index_terms import sparse_passage, sparse_question
 from twin.text.sentences import sentence_spans
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3_000)]

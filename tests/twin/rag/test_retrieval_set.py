@@ -8,7 +8,7 @@ from tests.bench.retrieval.questions import BLOG, blog, chunks_of, handbook, loa
 from twin.features.chunker import Chunker
 from twin.models.embedder import load_embedder
 from twin.settings import Settings
-from twin.stores.index import sparse_question
+from twin.stores.index_terms import sparse_question
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,10 @@ from twin.stores.index import (
     DocumentState,
     Index,
     IndexState,
-    chunk_ids,
     open_index,
-    sparse_passage,
-    sparse_question,
 )
+from twin.stores.index_release import chunk_ids
+from twin.stores.index_terms import sparse_passage, sparse_question
 from twin.stores.qdrant_index import QdrantIndex
 
 PODS = document(

@@ -13,14 +13,8 @@ from warcio.archiveiterator import ArchiveIterator
 
 from twin.domain.errors import BadDataError
 from twin.stores.files import FileStore
-from twin.stores.snapshots import (
-    CRAWL_SCHEME,
-    Capture,
-    SnapshotFile,
-    Snapshots,
-    crawl_of,
-    whole_members,
-)
+from twin.stores.snapshots import Snapshots, crawl_of
+from twin.stores.warc import CRAWL_SCHEME, Capture, SnapshotFile, whole_members
 
 MONDAY = datetime(2026, 1, 5, 10, 0, 0, 123000, tzinfo=UTC)
 URL = "https://ann.example/größe?q=1"

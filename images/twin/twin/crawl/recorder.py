@@ -10,14 +10,8 @@ from typing import Any, Protocol
 from twin.crawl.page import Exchange, Page
 from twin.crawl.workspace import Workspace, run_slug
 from twin.domain.crawl import FetchedPage
-from twin.stores.snapshots import (
-    CRAWL_SCHEME,
-    MAX_FILE_BYTES,
-    SUFFIX,
-    Capture,
-    SnapshotFile,
-    Snapshots,
-)
+from twin.stores.snapshots import MAX_FILE_BYTES, SUFFIX, Snapshots
+from twin.stores.warc import CRAWL_SCHEME, Capture, SnapshotFile
 
 #: What a snapshot has of a page by other names, or a crawl finds out afresh.
 _NOT_FACTS = frozenset({"url", "body", "fetched", "exchange", "links"})

@@ -16,7 +16,8 @@ from twin.crawl.tally import joined
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
 from twin.recipes import Source
-from twin.stores.snapshots import CRAWL_SCHEME, Entry, Snapshots, open_snapshots
+from twin.stores.snapshots import Snapshots, open_snapshots
+from twin.stores.warc import CRAWL_SCHEME, Entry
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from twin.models.spending import Spending
 from twin.rag.prompt import PROMPT_VERSION
 from twin.recipes import Recipe
 from twin.stores.files import FileStore, open_files
-from twin.stores.index import Index, IndexReader, nothing_published, open_index
+from twin.stores.index import Index, IndexReader, open_index
+from twin.stores.index_release import nothing_published
 from twin.stores.lineage import splits_learnt
 from twin.stores.sample_sets import (
     INSTRUCT,

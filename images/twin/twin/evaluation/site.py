@@ -10,7 +10,8 @@ from twin.models.embedder import Embedder
 from twin.recipes import Recipe, ServingSection
 from twin.settings import Settings
 from twin.stores.chosen_decoding import with_chosen_decoding
-from twin.stores.index import nothing_published, open_index
+from twin.stores.index import open_index
+from twin.stores.index_release import nothing_published
 from twin.stores.kept_answers import KeptAnswers
 
 PATIENCE_SECONDS = 3_600

@@ -20,7 +20,7 @@ from twin.features.signature import without_blocks
 from twin.features.splitting import units_of
 from twin.models.embedder import Embedder
 from twin.recipes import FeaturesSection, Recipe
-from twin.stores.index import chunker_of
+from twin.stores.index_release import chunker_of
 from twin.text.language import document_language, passage_language
 from twin.text.personal_data import PersonalDataDetector
 

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from functools import partial
 
 from twin.domain.errors import BadDataError
-from twin.stores.index import Index, IndexReader, IndexState, chunk_ids
+from twin.stores.index import Index, IndexReader, IndexState
+from twin.stores.index_release import chunk_ids
 
 Held = Callable[[Collection[str]], Mapping[str, Sequence[float]]]
 """From ids of documents to the embedded text of each chunk that is held of them, and its vector."""

@@ -15,8 +15,9 @@ from twin.domain.errors import BadDataError, NothingToDo
 from twin.features.plan import read_heads
 from twin.job import Job
 from twin.stores.files import FileStore, open_files
-from twin.stores.index import nothing_published, open_index
+from twin.stores.index import open_index
 from twin.stores.index_files import export_index, import_index
+from twin.stores.index_release import nothing_published
 from twin.stores.warehouse import open_warehouse
 
 FILE = "index.jsonl.gz"

@@ -13,7 +13,8 @@ from twin.features.chunker import Chunker, chunker_of_recipe
 from twin.features.plan import Wanted, curate_author, read_heads, wanted_of
 from twin.job import Job
 from twin.models.embedder import load_embedder
-from twin.stores.index import Index, IndexSpec, IndexState, chunk_ids, nothing_published, open_index
+from twin.stores.index import Index, IndexSpec, IndexState, open_index
+from twin.stores.index_release import chunk_ids, nothing_published
 from twin.stores.warehouse import Warehouse, open_warehouse
 
 SHOWN = 20

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from twin.stores.index import RRF_K, Hit, sparse_passage, sparse_question
+from twin.stores.index import RRF_K, Hit
+from twin.stores.index_terms import sparse_passage, sparse_question
 
 
 def by_reciprocal_rank(lists: Sequence[Sequence[Hit]]) -> list[Hit]:

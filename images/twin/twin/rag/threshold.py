@@ -15,7 +15,8 @@ import yaml
 
 from twin.domain.chunk import Chunk
 from twin.models.embedder import Embedder
-from twin.stores.index import IndexState, Unpublished, batches_of_ids
+from twin.stores.index import IndexState, Unpublished
+from twin.stores.index_release import batches_of_ids
 from twin.text.words import count_words
 
 QUESTIONS = Path(__file__).with_name("foreign_questions.yaml")

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
-from twin.stores import index as contract
 from twin.stores.embedded.reader import EmbeddedReader
 from twin.stores.embedded.releases import (
     Release,
@@ -19,6 +18,7 @@ from twin.stores.embedded.releases import (
 )
 from twin.stores.embedded.writer import EmbeddedWriter
 from twin.stores.index import IndexSpec, IndexState
+from twin.stores.index_release import chunk_ids
 
 DOCUMENTS_PER_COPY = 64
 
@@ -119,7 +119,7 @@ class EmbeddedIndex(ReleaseFolder):
         for id_ in without & documents.keys():
             gone = documents.pop(id_)
             if gone.chunks:
-                ids = contract.chunk_ids(id_, gone, state.index.spec)
+                ids = chunk_ids(id_, gone, state.index.spec)
                 shard.update(UpdateOperation.delete_points(list(ids)))
                 state.deleted += gone.chunks
         shard.flush()

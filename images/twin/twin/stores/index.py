@@ -13,26 +13,18 @@
 """
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from twin.domain.chunk import Chunk, chunk_id
-from twin.domain.errors import BadDataError, TryAgainError
+from twin.domain.chunk import Chunk
+from twin.domain.errors import BadDataError
 from twin.recipes import Recipe
 from twin.settings import Settings
-from twin.text.words import spaced
-
-if TYPE_CHECKING:
-    from qdrant_edge import Bm25, SparseVector
 
 DENSE = "dense"
 SPARSE = "bm25"
@@ -40,18 +32,6 @@ SPARSE = "bm25"
 RRF_K = 60
 """Rank constant of reciprocal rank fusion, as in Cormack, Clarke and Büttcher (SIGIR 2009); given
 explicitly because the stores' own defaults differ."""
-
-SAMPLED = 20
-"""Chunks that a new release must find by their own vectors before it is published."""
-
-NEAREST = 5
-"""Neighbours among which such a chunk must be."""
-
-SAME = 0.999
-"""Cosine from which two vectors count as the same text's."""
-
-CANDIDATES = 50
-"""The least number of candidates that each arm brings to the fusion."""
 
 
 class IndexSpec(BaseModel):
@@ -380,49 +360,6 @@ def open_index_of(settings: Settings, recipe: str) -> Index:
     return EmbeddedIndex(settings.index_root / recipe, recipe)
 
 
-def nothing_published(recipe: str) -> BadDataError:
-    """The error of a reader that comes too early."""
-    return BadDataError(
-        f"recipe {recipe!r} has no index yet: run `twin features build --recipe {recipe}`"
-    )
-
-
-def check(document: IndexedDocument, spec: IndexSpec, dimension: int) -> None:
-    """Refuse a document whose chunks could not be found again by their ids.
-
-    Raises:
-        BadDataError: vectors of another number or dimension than the index holds.
-        ValueError: the chunks are not those of this document, revision and chunker, in order.
-    """
-    lengths = {len(vector) for vector in document.vectors}
-    if len(document.vectors) != len(document.chunks) or lengths - {dimension}:
-        raise BadDataError(
-            f"document {document.id}: {len(document.chunks)} chunks came with "
-            f"{len(document.vectors)} vectors of length {sorted(lengths)}; the index holds vectors "
-            f"of length {dimension}, one for each chunk"
-        )
-    if [chunk.id for chunk in document.chunks] != chunk_ids(document.id, document.state, spec):
-        raise ValueError(f"document {document.id}: chunk ids are not those of its revision")
-
-
-def last_of_each(documents: Sequence[IndexedDocument]) -> list[IndexedDocument]:
-    """Of documents with the same id only the last."""
-    return list({document.id: document for document in documents}.values())
-
-
-def chunk_ids(document_id: str, state: DocumentState, spec: IndexSpec) -> list[str]:
-    """Ids of a document's chunks, in order."""
-    chunker = chunker_of(spec.chunker, state.variant)
-    return [
-        chunk_id(document_id, state.revision, ordinal, chunker) for ordinal in range(state.chunks)
-    ]
-
-
-def chunker_of(chunker: str, variant: str) -> str:
-    """The chunker's version as the chunks of a variant carry it."""
-    return f"{chunker}+{variant}" if variant else chunker
-
-
 class Unpublished(Protocol):
     """What is asked of a writer's work before readers may see it."""
 
@@ -437,123 +374,3 @@ class Unpublished(Protocol):
 
     def nearest(self, vector: Sequence[float], k: int) -> list[tuple[str, float]]:
         """Ids and cosines of the ``k`` chunks nearest to a vector, best first."""
-
-
-def check_release(state: IndexState, work: Unpublished, name: str) -> None:
-    """Count the chunks of a release, and search for some of them by their own vectors.
-
-    Raises:
-        TryAgainError: it is not what it should be, and must not be published.
-    """
-    count = work.count()
-    if count != state.chunks:
-        raise _not_published(name, f"it holds {count} chunks instead of {state.chunks}")
-    wanted = state.chunks
-    places = {wanted * n // SAMPLED for n in range(SAMPLED)} if wanted else set()
-    ids = (id_ for batch in batches_of_ids(state, 1_000) for id_ in batch)
-    sample = [id_ for place, id_ in enumerate(ids) if place in places]
-    vectors = work.vectors(sample)
-    for id_ in sample:
-        if id_ not in vectors:
-            raise _not_published(name, f"chunk {id_} is missing")
-        found = work.nearest(vectors[id_], NEAREST)
-        # Of many chunks with the same words, others may come first, but none is farther.
-        if id_ not in {other for other, _ in found} and (not found or found[-1][1] < SAME):
-            raise _not_published(name, f"chunk {id_} is not found by its own vector")
-
-
-def _not_published(name: str, reason: str) -> TryAgainError:
-    return TryAgainError(
-        f"the new index {name} is not as it should be ({reason}) and was not published: "
-        "run `twin features build --rebuild`"
-    )
-
-
-def batches_of_ids(
-    state: IndexState, size: int, document_ids: Collection[str] | None = None
-) -> Iterator[tuple[str, ...]]:
-    """Ids of chunks in order of document id and ordinal, ``size`` at a time.
-
-    Args:
-        state: of the index.
-        size: of a batch; the last may have fewer.
-        document_ids: of which documents; None: of all.
-    """
-    ids = (
-        id_
-        for document_id, document in sorted(state.documents.items())
-        if document_ids is None or document_id in document_ids
-        for id_ in chunk_ids(document_id, document, state.spec)
-    )
-    while batch := tuple(islice(ids, size)):
-        yield batch
-
-
-def unfinished(document_id: str) -> TryAgainError:
-    """The error of whoever reads a document whole that a writer is replacing."""
-    return TryAgainError(
-        f"document {document_id} is being replaced in the index, or a killed build left it so: "
-        "try again when `twin features build` has ended"
-    )
-
-
-def payload_of(chunk: Chunk) -> dict[str, Any]:
-    """A chunk as both stores keep it."""
-    return chunk.model_dump(mode="json")
-
-
-def candidates(k: int) -> int:
-    """How many chunks each arm brings to the fusion when ``k`` are asked for."""
-    return max(CANDIDATES, 3 * k)
-
-
-def hits_in_order(hits: list[Hit], k: int) -> list[Hit]:
-    """The ``k`` best; equal scores, which fusion by rank gives often, in order of chunk id."""
-    return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.id))[:k]
-
-
-def sparse_passage(chunk: Chunk) -> "SparseVector":
-    """BM25 term weights of a chunk in its context; the store adds the inverse frequencies."""
-    return _bm25().embed_document(_folded(chunk.embedded_text))
-
-
-def sparse_question(text: str) -> "SparseVector":
-    """The terms of a question, each of weight 1; empty if it has none but stop words."""
-    return _bm25().embed_query(_folded(text))
-
-
-#: Runs of Chinese, Japanese and Korean, whose compounds a search must find in part.
-_UNSPACED = re.compile(
-    "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0002ffff]{2,}"
-)
-
-
-def _folded(text: str) -> str:
-    """What words are taken of: NFKC, so that CO2 is found however its 2 is set, and bigrams."""
-    return _with_bigrams(unicodedata.normalize("NFKC", text))
-
-
-def _with_bigrams(text: str) -> str:
-    """Chinese, Japanese and Korean runs as overlapping pairs of characters, as Lucene has them;
-    Thai, Lao, Khmer and Burmese ones as words.
-
-    The engine's word tokenizer takes such a run for one word; its multilingual one knows these
-    scripts but drops numbers, and "exit code 75" must find the passage with the 75.
-    """
-    pieces, end = [], 0
-    for run in _UNSPACED.finditer(text):
-        pieces.append(spaced(text[end : run.start()]))
-        pieces += [one + two for one, two in pairwise(run.group())]
-        end = run.end()
-    return " ".join([*pieces, spaced(text[end:])])
-
-
-@cache
-def _bm25() -> "Bm25":
-    from qdrant_edge import Bm25, Bm25Config, TokenizerType
-
-    return Bm25(Bm25Config(tokenizer=TokenizerType.Word, avg_len=AVERAGE_TERMS))
-
-
-AVERAGE_TERMS = 100.0
-"""Terms of an average chunk, stop words left out: about half of the 200 tokens of its budget."""

@@ -17,14 +17,8 @@ from pydantic import BaseModel, ValidationError
 
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
-from twin.stores.index import (
-    Index,
-    IndexedDocument,
-    IndexReader,
-    IndexSpec,
-    IndexState,
-    check,
-)
+from twin.stores.index import Index, IndexedDocument, IndexReader, IndexSpec, IndexState
+from twin.stores.index_release import check
 
 FORMAT = "llm-twin-index"
 VERSION = 1

@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from twin.domain.chunk import Chunk
-from twin.stores import index as contract
 from twin.stores.index import DENSE, FILTER_FIELDS, RRF_K, SPARSE, ChunkFilter, IndexedDocument
+from twin.stores.index_release import candidates, payload_of
+from twin.stores.index_terms import sparse_passage, sparse_question
 
 if TYPE_CHECKING:
     from qdrant_edge import EdgeShard, Filter, QueryRequest
@@ -26,7 +27,7 @@ def request_of(
     arms = []
     if dense is not None:
         arms.append(Query.Nearest(list(dense), using=DENSE))
-    if text is not None and (terms := contract.sparse_question(text)).indices:
+    if text is not None and (terms := sparse_question(text)).indices:
         arms.append(Query.Nearest(terms, using=SPARSE))
     condition = _condition(filter)
     # One more than asked for: which of two equal scores is cut must not be left to chance.
@@ -40,11 +41,11 @@ def request_of(
             with_payload=True,
             with_vector=[DENSE] if vectors else None,
         )
-    candidates = contract.candidates(k)
+    each = candidates(k)
     return QueryRequest(
         limit=limit,
         query=Fusion.Rrf(k=RRF_K),  # type: ignore[arg-type] # a subclass, which the stubs don't say
-        prefetches=[Prefetch(limit=candidates, query=arm, filter=condition) for arm in arms],
+        prefetches=[Prefetch(limit=each, query=arm, filter=condition) for arm in arms],
         with_payload=True,
         with_vector=[DENSE] if vectors else None,
     )
@@ -79,8 +80,8 @@ def points_of(document: IndexedDocument) -> list[Any]:
     return [
         Point(
             id=chunk.id,
-            vector={DENSE: list(vector), SPARSE: contract.sparse_passage(chunk)},
-            payload=contract.payload_of(chunk),
+            vector={DENSE: list(vector), SPARSE: sparse_passage(chunk)},
+            payload=payload_of(chunk),
         )
         for chunk, vector in zip(document.chunks, document.vectors, strict=True)
     ]

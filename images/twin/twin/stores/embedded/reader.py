@@ -8,10 +8,10 @@ import structlog
 
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
-from twin.stores import index as contract
 from twin.stores.embedded.points import chunks_in, dense_vector, request_of, vectors_in
 from twin.stores.embedded.releases import Release, ReleaseFolder, damaged, read_state, written
 from twin.stores.index import ChunkFilter, Hit, IndexedDocument, IndexSpec, IndexState
+from twin.stores.index_release import batches_of_ids, hits_in_order, nothing_published
 
 BATCH = 256
 
@@ -72,7 +72,7 @@ class EmbeddedReader:
             )
             for point in points
         ]
-        return contract.hits_in_order(hits, k)
+        return hits_in_order(hits, k)
 
     def get(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
         """The chunks of these ids; those that are not there are left out."""
@@ -87,7 +87,7 @@ class EmbeddedReader:
     def chunks(self, document_ids: Collection[str] | None = None) -> Iterator[Chunk]:
         """Chunks of the release that is published when iteration begins."""
         with self._searching() as release:
-            for ids in contract.batches_of_ids(release.state, BATCH, document_ids):
+            for ids in batches_of_ids(release.state, BATCH, document_ids):
                 records = release.shard.retrieve(list(ids), True, False)
                 found = {str(record.id): record.payload for record in records}
                 if missing := set(ids) - set(found):
@@ -153,7 +153,7 @@ class EmbeddedReader:
             except BadDataError:
                 if attempt == 2 or name == self._folder.current():
                     raise
-        raise contract.nothing_published(self._folder.recipe)
+        raise nothing_published(self._folder.recipe)
 
     def _before(self, embedder: str) -> Release | None:
         """The last release of the embedder before, if it is the one that is wanted."""

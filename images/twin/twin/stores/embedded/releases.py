@@ -26,9 +26,9 @@ from pydantic import BaseModel
 
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError, TryAgainError
-from twin.stores import index as contract
 from twin.stores.embedded.points import dense_vector
 from twin.stores.index import IndexedDocument, IndexState
+from twin.stores.index_release import chunk_ids
 
 if TYPE_CHECKING:
     from qdrant_edge import EdgeShard
@@ -135,7 +135,7 @@ class Release:
     def documents(self) -> Iterator[IndexedDocument]:
         """All documents whole, in order of id."""
         for document_id, state in sorted(self.state.documents.items()):
-            ids = contract.chunk_ids(document_id, state, self.state.spec)
+            ids = chunk_ids(document_id, state, self.state.spec)
             records = self.shard.retrieve(list(ids), True, True) if ids else []
             found = {str(record.id): record for record in records}
             if missing := set(ids) - set(found):

@@ -9,7 +9,6 @@ import structlog
 
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
-from twin.stores import index as contract
 from twin.stores.embedded.points import chunks_in, points_of, vectors_in, with_payload_indexes
 from twin.stores.embedded.releases import (
     ReleaseFolder,
@@ -19,6 +18,7 @@ from twin.stores.embedded.releases import (
     read_state,
 )
 from twin.stores.index import DENSE, SPARSE, IndexedDocument, IndexSpec, IndexState
+from twin.stores.index_release import check, check_release, chunk_ids, last_of_each
 
 if TYPE_CHECKING:
     from qdrant_edge import EdgeShard
@@ -73,9 +73,9 @@ class EmbeddedWriter:
         from qdrant_edge import UpdateOperation
 
         spec = self._release.index.spec
-        documents = contract.last_of_each(documents)
+        documents = last_of_each(documents)
         for document in documents:
-            contract.check(document, spec, self._release.dimension)
+            check(document, spec, self._release.dimension)
         self.delete([document.id for document in documents])
         points = [point for document in documents for point in points_of(document)]
         for start in range(0, len(points), BATCH):
@@ -90,7 +90,7 @@ class EmbeddedWriter:
         for document_id in document_ids:
             state = self._documents.pop(document_id, None)
             if state is not None and state.chunks:
-                ids = contract.chunk_ids(document_id, state, self._release.index.spec)
+                ids = chunk_ids(document_id, state, self._release.index.spec)
                 self._open.update(UpdateOperation.delete_points(list(ids)))
                 self._release.deleted += state.chunks
 
@@ -106,7 +106,7 @@ class EmbeddedWriter:
     def publish(self) -> str:
         """Seal the work, point readers to it, and remove all but the release before it."""
         self._optimise()
-        contract.check_release(self.state, self.work, f"release of {self._folder.recipe}")
+        check_release(self.state, self.work, f"release of {self._folder.recipe}")
         former = self._folder.current()
         name = self._seal()
         if former is not None and self._is_of_another_embedder(former):
@@ -214,7 +214,7 @@ class EmbeddedWriter:
 
 
 class _Work:
-    """What a writer has made and not published (see `contract.Unpublished`)."""
+    """What a writer has made and not published (see `twin.stores.index.Unpublished`)."""
 
     def __init__(self, shard: "EdgeShard") -> None:
         self._shard = shard

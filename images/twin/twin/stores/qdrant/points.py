@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from twin.domain.chunk import Chunk
 from twin.domain.document import NAMESPACE
-from twin.stores import index as contract
 from twin.stores.index import DENSE, RRF_K, SPARSE, ChunkFilter, IndexedDocument
+from twin.stores.index_release import candidates, payload_of
+from twin.stores.index_terms import sparse_passage, sparse_question
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
@@ -25,12 +26,12 @@ def query_of(
     arms: list[dict[str, Any]] = []
     if dense is not None:
         arms.append({"query": list(dense), "using": DENSE})
-    if text is not None and (terms := contract.sparse_question(text)).indices:
+    if text is not None and (terms := sparse_question(text)).indices:
         sparse = models.SparseVector(indices=list(terms.indices), values=list(terms.values))
         arms.append({"query": sparse, "using": SPARSE})
     if len(arms) < 2:
         return {**arms[0], "query_filter": condition} if arms else None
-    limit = contract.candidates(k)
+    limit = candidates(k)
     return {
         "query": models.RrfQuery(rrf=models.Rrf(k=RRF_K)),
         "prefetch": [models.Prefetch(limit=limit, filter=condition, **arm) for arm in arms],
@@ -74,13 +75,13 @@ def points_of(document: IndexedDocument) -> "list[models.PointStruct]":
 
     points = []
     for chunk, vector in zip(document.chunks, document.vectors, strict=True):
-        terms = contract.sparse_passage(chunk)
+        terms = sparse_passage(chunk)
         sparse = models.SparseVector(indices=list(terms.indices), values=list(terms.values))
         points.append(
             models.PointStruct(
                 id=chunk.id,
                 vector={DENSE: list(vector), SPARSE: sparse},
-                payload={"record": "chunk", **contract.payload_of(chunk)},
+                payload={"record": "chunk", **payload_of(chunk)},
             )
         )
     return points

@@ -6,8 +6,14 @@ from collections.abc import Collection, Iterator, Sequence
 import structlog
 
 from twin.domain.chunk import Chunk
-from twin.stores import index as contract
 from twin.stores.index import DENSE, ChunkFilter, Hit, IndexedDocument, IndexSpec, IndexState
+from twin.stores.index_release import (
+    batches_of_ids,
+    chunk_ids,
+    hits_in_order,
+    nothing_published,
+    unfinished,
+)
 from twin.stores.qdrant.collections import QdrantCollections
 from twin.stores.qdrant.points import (
     chunks_in,
@@ -32,7 +38,7 @@ class QdrantReader:
         self._collections = collections
         aliases = collections.aliases()
         if collections.alias not in aliases:
-            raise contract.nothing_published(collections.recipe)
+            raise nothing_published(collections.recipe)
         self._name = aliases[collections.alias]
         self._spec, _ = collections.spec_of(self._name)
         before = aliases.get(collections.alias_before)
@@ -91,7 +97,7 @@ class QdrantReader:
             )
             for point in points
         ]
-        return contract.hits_in_order(hits, k)
+        return hits_in_order(hits, k)
 
     def get(self, chunk_ids: Sequence[str]) -> dict[str, Chunk]:
         """The chunks of these ids; those that are not there are left out."""
@@ -110,7 +116,7 @@ class QdrantReader:
         with self._collections.plain_errors():
             name = self._follow()
             state = self._collections.state_of(name)
-            for ids in contract.batches_of_ids(state, BATCH, document_ids):
+            for ids in batches_of_ids(state, BATCH, document_ids):
                 records = self._collections.client.retrieve(name, list(ids), with_payload=True)
                 found = {str(record.id): record.payload for record in records}
                 # A document may be replaced while this goes on: its old chunks are passed over.
@@ -122,13 +128,13 @@ class QdrantReader:
             name = self._follow()
             state = self._collections.state_of(name)
             for document_id, document in sorted(state.documents.items()):
-                ids = contract.chunk_ids(document_id, document, state.spec)
+                ids = chunk_ids(document_id, document, state.spec)
                 records = self._collections.client.retrieve(
                     name, list(ids), with_payload=True, with_vectors=[DENSE]
                 )
                 found = {str(record.id): record for record in records}
                 if not document.revision or set(ids) - set(found):
-                    raise contract.unfinished(document_id)
+                    raise unfinished(document_id)
                 chunks = [Chunk.model_validate(found[id_].payload) for id_ in ids]
                 vectors = [dense_vector(found[id_].vector) for id_ in ids]
                 yield IndexedDocument.of(document_id, document, chunks, vectors)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from twin.domain.chunk import Chunk
-from twin.stores import index as contract
 from twin.stores.index import DENSE, DocumentState, IndexedDocument, IndexSpec, IndexState
+from twin.stores.index_release import check, check_release, last_of_each
 from twin.stores.qdrant.collections import QdrantCollections
 from twin.stores.qdrant.points import (
     WHOLE,
@@ -56,9 +56,9 @@ class QdrantWriter:
 
     def upsert(self, documents: Sequence[IndexedDocument]) -> None:
         """Put documents in, each in place of all its former chunks."""
-        documents = contract.last_of_each(documents)
+        documents = last_of_each(documents)
         for document in documents:
-            contract.check(document, self._spec, self._dimension)
+            check(document, self._spec, self._dimension)
         unfinished = {document.id: DocumentState(revision="", chunks=0) for document in documents}
         self._record(unfinished)
         self._put([point for document in documents for point in points_of(document)])
@@ -87,7 +87,7 @@ class QdrantWriter:
 
         That of the embedder before is kept as well, under an alias of its own.
         """
-        contract.check_release(self.state, self.work, self._name)
+        check_release(self.state, self.work, self._name)
         former = self._collections.current()
         if former == self._name:
             return self._name
@@ -146,7 +146,7 @@ class QdrantWriter:
 
 
 class _Work:
-    """What a writer has made and perhaps not published (see `contract.Unpublished`)."""
+    """What a writer has made and perhaps not published (see `twin.stores.index.Unpublished`)."""
 
     def __init__(self, client: "QdrantClient", name: str) -> None:
         self._client = client
