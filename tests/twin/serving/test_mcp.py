@@ -13,10 +13,13 @@ from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
 
 from tests import servers
+from tests.twin.drafts import verifier
 from tests.twin.serving.conftest import KEY, served
+from tests.twin.serving.drafting import DraftingBackend
 from tests.twin.serving.replicas import Scribe
 from tests.twin.serving.scripted import TEXT, ScriptedBackend
 from twin.domain.api_key import ApiKey, Right, key_digest, new_key_text
+from twin.domain.draft import MOST_POINTS
 from twin.serving.access import Keys
 from twin.serving.asking import Asking
 from twin.serving.mcp_routes import McpEndpoint
@@ -64,12 +67,18 @@ def test_the_tools_say_what_they_take(scripted):
     server, found = asyncio.run(listed())
     assert server.name == "llm-twin"
     tools = {tool.name: tool for tool in found.tools}
-    assert tools.keys() == {"search", "ask"}
+    assert tools.keys() == {"search", "ask", "draft"}
     for tool in tools.values():
         assert tool.description
-        assert tool.input_schema["required"] == ["question"]
-        assert tool.input_schema["properties"].keys() == {"question", "k", "model", "filter"}
         assert "sources" in tool.output_schema["properties"]
+    for name in ("search", "ask"):
+        taken = tools[name].input_schema
+        assert taken["required"] == ["question"]
+        assert taken["properties"].keys() == {"question", "k", "model", "filter"}
+    taken = tools["draft"].input_schema
+    assert taken["required"] == ["topic"]
+    wishes = {"topic", "kind", "length", "language", "notes", "outline", "model", "filter"}
+    assert taken["properties"].keys() == wishes
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -93,6 +102,48 @@ def test_search_and_ask_run_the_real_chain(endpoint):
     assert answer["sources"] == found["sources"]
     none = called(endpoint, "search", asked | {"filter": {"languages": ["zh"]}})
     assert none.structured_content["sources"] == []
+
+
+@pytest.fixture(scope="module")
+def drafting():
+    with served(DraftingBackend(verifier())) as url:
+        yield url
+
+
+def test_a_draft_is_what_the_route_of_its_name_writes(drafting):
+    wish = {
+        "topic": "Why every job runs in a pod",
+        "kind": "newsletter",
+        "length": "short",
+        "language": "German",
+        "notes": "Be kind.",
+        "outline": ["What a pod states"],
+        "filter": {"languages": ["en"]},
+    }
+    draft = called(drafting, "draft", wish).structured_content
+    headers = {"Authorization": f"Bearer {KEY}"}
+    by_route = httpx.post(f"{drafting}/v1/drafts", json=wish, headers=headers, timeout=30).json()
+    assert draft["draft"] == by_route["answer"]
+    assert draft["draft"].startswith("# Why every job runs in a pod\n\n## What a pod states")
+    assert draft["outline"] == by_route["draft"]["outline"] == wish["outline"]
+    assert draft["copied_share"] == by_route["draft"]["copied_share"] > 0
+    assert draft["sources"][0]["text"] == by_route["sources"][0]["text"]
+    assert not draft["refused"]
+    assert len(draft["unsupported"]) == sum(not each["supported"] for each in by_route["sentences"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"topic": " "}, "topic: must not be blank"),
+        ({"topic": "Why?", "kind": "poem"}, "kind"),
+        ({"topic": "Why?", "notes": "x" * 5_000}, "5,000 characters"),
+        ({"topic": "Why?", "outline": [f"point {n}" for n in range(MOST_POINTS + 1)]}, "outline"),
+        ({}, "topic"),
+    ],
+)
+def test_a_refused_draft_is_the_tools_error(drafting, arguments, says):
+    assert says in words(called(drafting, "draft", arguments))
 
 
 @pytest.mark.parametrize(
