@@ -16,7 +16,8 @@ from tests.twin.stores.documents import document
 from twin.crawl.web.batches import LARGEST
 from twin.domain.crawl import Change
 from twin.settings import Settings
-from twin.stores.warehouse import Upsert, Warehouse, open_warehouse
+from twin.stores.warehouse import Warehouse, open_warehouse
+from twin.stores.warehouse_documents import Upsert
 
 DOCUMENTS, ROUNDS, WORDS = 1_000, 8, 360
 

@@ -111,7 +111,7 @@ def test_the_other_takes_over_when_the_kept_one_is_gone_or_changed(warehouse: Wa
         warehouse.upsert(item)
     unite_cross_posts(warehouse, "tester", ORDER)
     gone = {"status": DocumentStatus.GONE.value}
-    warehouse._of("documents").update_one({"_id": BLOG.id}, {"$set": gone})
+    warehouse.collection("documents").update_one({"_id": BLOG.id}, {"$set": gone})
     assert unite_cross_posts(warehouse, "tester", ORDER).changed == 1
     assert state(warehouse)[MEDIUM.url] == ("live", ())
     # It comes back, as another text.

@@ -12,7 +12,8 @@ from pymongo.monitoring import (
 )
 
 from twin.settings import Settings
-from twin.stores.warehouse import Record, Warehouse
+from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse_connection import Record
 
 
 class Commands(CommandListener):

@@ -11,7 +11,8 @@ from twin.settings import Settings
 from twin.stores.crawl_pages import CrawlPages
 from twin.stores.held_documents import HeldDocuments
 from twin.stores.holding import Holder
-from twin.stores.warehouse import Noted, Upsert, Warehouse, open_warehouse
+from twin.stores.warehouse import Warehouse, open_warehouse
+from twin.stores.warehouse_documents import Noted, Upsert
 
 BLOG, NOTES = Holder("ann", "blog"), Holder("ann", "notes")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

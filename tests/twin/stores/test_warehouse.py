@@ -18,7 +18,8 @@ from twin.domain.crawl import Change, CrawlRecord, CrawlStatus
 from twin.domain.document import DocumentStatus
 from twin.domain.errors import BadConfigurationError, TryAgainError
 from twin.settings import Settings
-from twin.stores.warehouse import Upsert, Warehouse, open_warehouse
+from twin.stores.warehouse import Warehouse, open_warehouse
+from twin.stores.warehouse_documents import Upsert
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_news_about_a_document_are_stored_without_a_revision(warehouse: Warehous
 def test_a_document_that_was_gone_is_restored(warehouse: Warehouse) -> None:
     gone = document("one")
     warehouse.upsert(gone)
-    warehouse._of("documents").update_one({"_id": gone.id}, {"$set": {"status": "gone"}})
+    warehouse.collection("documents").update_one({"_id": gone.id}, {"$set": {"status": "gone"}})
     assert list(warehouse.live_documents("ann")) == []
     assert [item.id for item in warehouse.summaries("ann", DocumentStatus.GONE)] == [gone.id]
     assert warehouse.upsert(document("one")) is Change.RESTORED

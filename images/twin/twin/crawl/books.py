@@ -14,7 +14,8 @@ from twin.domain.errors import TwinError
 from twin.job import Job
 from twin.recipes import Source
 from twin.stores.crawl_pages import CrawlPages
-from twin.stores.warehouse import Noted, Warehouse
+from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse_documents import Noted
 
 
 class Books:

@@ -16,7 +16,8 @@ from twin.domain.document import Document, document_id, revision_of
 from twin.job import Job
 from twin.recipes import Source
 from twin.stores.holding import Holder
-from twin.stores.warehouse import Upsert, Warehouse
+from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse_documents import Upsert
 
 
 class SourceDocuments:

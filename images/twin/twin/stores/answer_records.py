@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from twin.domain.feedback import Feedback, KeptAnswer
-from twin.stores.warehouse import Warehouse, slices, storable
+from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse_connection import slices, storable
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection as Stored

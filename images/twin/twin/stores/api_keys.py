@@ -13,7 +13,8 @@ from twin.domain.api_key import ApiKey, Secret, key_digest, new_key_text
 from twin.domain.errors import BadDataError
 from twin.domain.profile import Profile
 from twin.stores.audit import Actor, Audit
-from twin.stores.warehouse import Record, Warehouse
+from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse_connection import Record
 
 COLLECTION = "api_keys"
 

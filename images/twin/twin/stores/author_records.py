@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Collection
 
 from twin.stores.answer_records import ANSWERS, AnswerRecords
-from twin.stores.warehouse import Warehouse, slices
+from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse_connection import slices
 
 #: Collections whose records name their author, in the order in which they are erased. Documents
 #: come last: they lead to their revisions, and to what other stores hold of them.

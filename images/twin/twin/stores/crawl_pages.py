@@ -18,13 +18,9 @@ from twin.domain.crawl import (
 )
 from twin.domain.document import DocumentStatus
 from twin.stores.holding import NOTHING_HELD
-from twin.stores.warehouse import (
-    RECORDS_PER_ANSWER,
-    STANDING_VALUES,
-    Warehouse,
-    slices,
-    storable,
-)
+from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse_connection import RECORDS_PER_ANSWER, slices, storable
+from twin.stores.warehouse_documents import STANDING_VALUES
 
 #: Crawls of a source whose changes are kept, for `twin crawl diff`.
 CRAWLS_KEPT = 50

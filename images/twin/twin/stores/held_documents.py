@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from twin.domain.document import Document, DocumentStatus
 from twin.stores.holding import NOTHING_HELD
-from twin.stores.warehouse import Warehouse, revision_key, slices
+from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse_connection import slices
+from twin.stores.warehouse_documents import revision_key
 
 if TYPE_CHECKING:
     from pymongo import UpdateOne

@@ -12,7 +12,8 @@ from typing import Any
 from twin.domain.feedback import Feedback
 from twin.domain.seen_answer import SeenAnswer
 from twin.stores.answer_records import ANSWERS
-from twin.stores.warehouse import IDS_PER_COMMAND, Warehouse
+from twin.stores.warehouse import Warehouse
+from twin.stores.warehouse_connection import IDS_PER_COMMAND
 
 #: Slices of a window; each gives its first answers, so that every hour of a day is among them.
 SLICES = 24

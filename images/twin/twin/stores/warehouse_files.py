@@ -17,7 +17,9 @@ from pydantic import BaseModel, ValidationError
 from twin.domain.crawl import CrawlRecord, DocumentChange, FetchedPage, QuarantinedItem
 from twin.domain.document import Document, Forgotten, Revision, revision_of
 from twin.domain.errors import BadDataError
-from twin.stores.warehouse import COLLECTIONS, Record, Warehouse, revision_key
+from twin.stores.warehouse import COLLECTIONS, Warehouse
+from twin.stores.warehouse_connection import Record
+from twin.stores.warehouse_documents import revision_key
 
 FORMAT = "llm-twin-warehouse"
 VERSION = 1

@@ -138,8 +138,8 @@ def test_what_expired_stays_away_in_a_replay(
     )
     crawl(job(stores_settings, folder), CrawlOptions())
     with open_warehouse(stores_settings) as warehouse:
-        warehouse._of("documents").delete_many({})
-        warehouse._of("pages").delete_many({})
+        warehouse.collection("documents").delete_many({})
+        warehouse.collection("pages").delete_many({})
     with pytest.raises(NothingToDo, match="as their snapshots make them"):
         replay(job(stores_settings, folder), ReplayOptions())
     assert titles(stores_settings) == {"public"}

@@ -93,7 +93,7 @@ def test_a_crawl_that_told_nobody_of_its_documents_is_not_nothing(
     """Killed after its last write, before its end: the run that follows has the news to tell."""
     crawl(job(stores_settings, notes), CrawlOptions())
     with open_warehouse(stores_settings) as warehouse:
-        warehouse._of("crawls").update_many({}, {"$set": {"status": "running"}})
+        warehouse.collection("crawls").update_many({}, {"$set": {"status": "running"}})
     again = job(stores_settings, notes)
     crawl(again, CrawlOptions())
     assert again.counts.written == 0
