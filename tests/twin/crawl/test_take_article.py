@@ -9,9 +9,10 @@ import pytest
 from tests.twin.crawl.formats.pages import words
 from tests.twin.crawl.sources.jobs import documents, held, job
 from tests.twin.stores.commands import Commands, warehouse_of
-from twin.crawl.intake import Intake, Outcome
+from twin.crawl.intake import Intake
 from twin.crawl.known_pages import PAGES_PER_WRITE
 from twin.crawl.page import Article, Page, UnusableError, now
+from twin.crawl.tally import Outcome
 from twin.domain.crawl import Change
 from twin.domain.document import Forgotten, document_id
 from twin.settings import Settings

@@ -148,7 +148,7 @@ def test_an_unchanged_object_leaves_when_it_expires(
         crawl(job(stores_settings, bucket(include=["*.md"])), CrawlOptions())
     assert s3.read == asked
     later = ends + timedelta(seconds=1)
-    monkeypatch.setattr("twin.crawl.intake.now", lambda: later)
+    monkeypatch.setattr("twin.crawl.page_intake.now", lambda: later)
     monkeypatch.setattr("twin.crawl.sources.bucket.Page", partial(Page, fetched=later))
     done = run(stores_settings, bucket(include=["*.md"]))
     assert tally(done)["gone"] == 1
