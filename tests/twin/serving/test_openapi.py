@@ -38,10 +38,10 @@ CHECKS = [
     ignored_auth,
     unsupported_method,
 ]
-#: Without what sends each case again, with other keys and methods: twenty of each kind do that.
+#: Without what sends each case again, with other keys and methods: ten of each kind do that.
 ONCE = [check for check in CHECKS if check not in (ignored_auth, unsupported_method)]
 CASES = settings(
-    deadline=None, suppress_health_check=list(HealthCheck), max_examples=20, derandomize=True
+    deadline=None, suppress_health_check=list(HealthCheck), max_examples=10, derandomize=True
 )
 #: A request costs about 70 ms of a core, a third of it to make up, so that so many take minutes.
 MANY = 5_000
