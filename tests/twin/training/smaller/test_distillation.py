@@ -1,0 +1,202 @@
+"""`twin training distill`, by real trainings of a tiny twin's students against a live MLflow."""
+
+import mlflow
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from tests import families
+from twin.domain.errors import BadDataError, NothingToDo
+from twin.models.language_model import load_language_model
+from twin.rag.prompt import build_messages
+from twin.stores.files import FileStore
+from twin.stores.registry import CANDIDATE, Registry
+from twin.stores.weights import fetch_weights
+from twin.training import candidates
+from twin.training.candidates import KEPT
+from twin.training.dpo import run_dpo
+from twin.training.form import Form
+from twin.training.package import run_package
+from twin.training.plan import plan_training
+from twin.training.sft import run_sft
+from twin.training.smaller.distillation import as_fine_tuning, run_distill
+from twin.training.smaller.plan import plan_distillation
+from twin.training.steadfast import Steadfast
+
+SMALL = {
+    "max_steps": 4, "save_steps": 2, "batch_size": 2, "learning_rate": 1e-3, "max_samples": 6,
+    "max_tokens": 12,
+}  # fmt: skip
+
+
+@pytest.fixture
+def taught(world):
+    """The world with a trained twin, and values of a small distillation."""
+    world.without_preferences()
+    with pytest.raises(BadDataError, match="twin training dpo --recipe ann"):
+        world.run(run_distill)
+    world.run_all(run_sft, run_dpo)
+    training = world.recipe.training
+    small = training.distillation.model_validate(SMALL)
+    world.recipe = world.recipe.model_copy(
+        update={"training": training.model_copy(update={"distillation": small})}
+    )
+    return world
+
+
+def plan_of(world, **values):
+    recipe = world.job(run_distill, distillation=values).recipe
+    twin = plan_training(recipe, world.settings, world.files)
+    return plan_distillation(twin, recipe, world.settings)
+
+
+def package_distilled(job):
+    run_package(job, Form.DISTILLED)
+
+
+def test_a_copy_with_half_of_the_layers_learns_and_is_a_version(taught, tiny, is_killed):
+    with pytest.raises(BadDataError, match="twin training distill --recipe ann"):
+        taught.run(package_distilled)
+    # Killed while the twin writes, and in mid-training: nothing is there, and nothing is lost.
+    plan = plan_of(taught)
+    assert is_killed(lambda: taught.run(run_distill), ((FileStore, "write_bytes"),), 0)
+    assert is_killed(lambda: taught.run(run_distill), ((Steadfast, "training_step"),), 3)
+    assert not taught.files.is_published(plan.weights)
+    written = KEPT.validate_json(taught.files.read_text(plan.answers))
+    assert len(written) == 6
+
+    result = taught.run(run_distill)
+    assert result.detail["resumed_from"] == "checkpoint-2"
+    assert result.detail["steps"] == 4
+    assert result.detail["layers"] == [0, 2]
+    assert result.detail["samples"] == 6
+    assert result.counts.read >= 6
+    assert result.detail["size_bytes"] < 0.9 * result.detail["twins_size_bytes"]
+    client = mlflow.MlflowClient(taught.settings.mlflow_tracking_uri)
+    run = client.get_run(result.ids["mlflow_run"])
+    assert run.info.run_name.startswith("ann distill")
+    assert run.data.params["distillation.logits"] == "0.5"
+    assert run.data.params["twin"] == plan.twin.dpo_adapter
+    curve = client.get_metric_history(run.info.run_id, "validation_loss")
+    assert [point.step for point in curve] == [1, 2, 3, 4]
+    assert result.detail["validation_loss"] == curve[-1].value
+    assert not taught.files.exists(f"{plan.root}/checkpoints")
+    with pytest.raises(NothingToDo, match="has taught this student"):
+        taught.run(run_distill)
+
+    packaged = taught.run(package_distilled)
+    with Registry(taught.settings) as registry:
+        version = registry.by_alias("twin-ann", CANDIDATE)
+    assert version.version == packaged.ids["model_version"]
+    assert version.tags["form"] == "distilled"
+    assert version.tags["weights"] == "merged"
+    assert version.tags["base_model"] == str(tiny)
+    folder = fetch_weights(version.weights_uri, version.weights_digest, taught.settings)
+    assert AutoConfig.from_pretrained(folder).num_hidden_layers == 2
+    model = load_language_model(folder, taught.settings)
+    [(nats, tokens)] = model.answer_log_likelihood(
+        [build_messages("Ann", "Why?", ())], ["I keep this handbook."]
+    )
+    assert nats < 0 < tokens
+    # Embedding and head are the twin's own; what is between has learned.
+    weights = load_file(folder / "model.safetensors")
+    twin = load_file(tiny / "model.safetensors")
+    assert torch.equal(weights["model.embed_tokens.weight"], twin["model.embed_tokens.weight"])
+    with pytest.raises(NothingToDo):
+        taught.run(package_distilled)
+    trained = taught.run(run_package)
+    assert trained.ids["model_version"] != packaged.ids["model_version"]
+
+
+@pytest.fixture
+def other_student(tmp_path):
+    """A base model of another family."""
+    return families.build("llama3", tmp_path / "llama", num_hidden_layers=2)
+
+
+def test_a_student_of_another_family_learns_texts_but_no_probabilities(taught, other_student):
+    values = {"student": str(other_student), "method": "lora", "texts": "author", "max_steps": 2}
+    with pytest.raises(BadDataError, match=r"twin's tokens.*training\.distillation\.logits to 0"):
+        taught.run(run_distill, distillation=values)
+    result = taught.run(run_distill, distillation={**values, "logits": 0.0})
+    assert "layers" not in result.detail
+    folder = taught.files.fetch_folder(
+        plan_of(taught, **values, logits=0.0).weights, taught.settings.home / "seen"
+    )
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.config.model_type == "llama"
+    assert not (folder / "adapter_config.json").exists(), "the adapter is in the weights"
+    same = AutoTokenizer.from_pretrained(folder).get_vocab()
+    assert same == AutoTokenizer.from_pretrained(other_student).get_vocab()
+    assert not taught.files.exists(plan_of(taught).answers), "the author's texts are there already"
+
+
+def test_answers_are_written_once_for_all_students_and_cut_ones_have_no_end(taught, monkeypatch):
+    taught.run(run_distill, distillation={"max_steps": 1})
+    monkeypatch.setattr(candidates, "sampling", lambda *_: pytest.fail("they are known"))
+    plan = plan_of(taught)
+    written = KEPT.validate_json(taught.files.read_text(plan.answers))
+    [first, second, *_] = written
+    changed = {
+        **written,
+        first: (written[first][0].model_copy(update={"text": ""}),),
+        second: (written[second][0].model_copy(update={"text": "Two words", "is_cut": False}),),
+    }
+    taught.files.write_bytes(plan.answers, KEPT.dump_json(changed))
+    result = taught.run(run_distill, distillation={"max_steps": 2})
+    assert result.detail["samples"] == 5
+    assert "wrote nothing" in result.failures[first]
+    silent = {name: (each[0].model_copy(update={"text": ""}),) for name, each in written.items()}
+    taught.files.write_bytes(plan.answers, KEPT.dump_json(silent))
+    with pytest.raises(BadDataError, match="wrote nothing to any of 6 samples"):
+        taught.run(run_distill, distillation={"max_steps": 3})
+
+
+def test_samples_that_do_not_fit_are_named(taught):
+    with pytest.raises(BadDataError, match=r"raise training\.distillation\.max_length \(20\)"):
+        taught.run(run_distill, distillation={"max_length": 20, "texts": "author"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"keep_every": 3}, {"texts": "author"}, {"max_samples": 7}, {"max_tokens": 13},
+        {"temperature": 0.1}, {"logits": 0.25}, {"method": "lora"}, {"learning_rate": 1e-5},
+    ],
+)  # fmt: skip
+def test_each_value_makes_another_student(taught_plan, change):
+    [(name, _)] = change.items()
+    before, after = taught_plan(), taught_plan(**change)
+    assert after.root != before.root
+    asked = name in {"max_samples", "max_tokens", "temperature"}
+    assert (after.answers != before.answers) == asked
+
+
+@pytest.fixture
+def taught_plan(world):
+    return lambda **values: plan_of(world, **values)
+
+
+def test_the_student_of_another_base_is_another(taught_plan, tiny, other_student):
+    copy, same = taught_plan(), taught_plan(student=str(tiny))
+    assert copy.is_copy
+    assert not same.is_copy
+    assert copy.base == same.base == copy.twin.base
+    other = taught_plan(student=str(other_student))
+    assert len({copy.root, same.root, other.root}) == 3
+    assert other.base.name == str(other_student)
+
+
+def test_a_students_training_is_by_its_own_values(world):
+    training = world.recipe.training
+    section = training.distillation.model_copy(update={"max_steps": 77, "method": "lora"})
+    made = as_fine_tuning(
+        training.model_copy(
+            update={"distillation": section, "method": "qlora", "teach_end": True,
+                    "sharding": "fsdp"}
+        )
+    )  # fmt: skip
+    assert (made.sft.max_steps, made.method, made.teach_end, made.sharding) == (
+        77, "lora", False, "none",
+    )  # fmt: skip
