@@ -85,8 +85,12 @@ def test_names_that_it_may_not(tmp_path: Path, name: str) -> None:
             "leave one of them out",
         ),
         (
-            {"training": {"distillation": {"copied": "pruned", "method": "lora"},
-                          "pruning": {"method": "magnitude"}}},
+            {
+                "training": {
+                    "distillation": {"copied": "pruned", "method": "lora"},
+                    "pruning": {"method": "magnitude"},
+                }
+            },
             "set distillation.method to full",
         ),
         ({"training": {"distillation": {"keep_every": 1}}}, "keep_every = 1: should be greater"),

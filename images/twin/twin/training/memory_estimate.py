@@ -256,5 +256,5 @@ def check_room(
         ).total
     except KeyError:  # a family that calls its sizes otherwise: what is known is its weights
         packed = round(FOUR_BITS * weights) if recipe.method == "qlora" else weights
-        check_memory(name, packed)
+        check_memory(name, packed, taken)
         return packed + LIBRARIES

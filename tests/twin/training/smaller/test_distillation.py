@@ -13,7 +13,7 @@ from twin.rag.prompt import build_messages
 from twin.stores.files import FileStore
 from twin.stores.registry import CANDIDATE, Registry
 from twin.stores.weights import fetch_weights
-from twin.training import candidates
+from twin.training import candidates, memory_estimate
 from twin.training.candidates import KEPT
 from twin.training.dpo import run_dpo
 from twin.training.form import Form
@@ -153,7 +153,10 @@ def test_answers_are_written_once_for_all_students_and_cut_ones_have_no_end(taug
         taught.run(run_distill, distillation={"max_steps": 3})
 
 
-def test_samples_that_do_not_fit_are_named(taught):
+def test_what_does_not_fit_is_named(taught, monkeypatch):
+    monkeypatch.setattr(memory_estimate, "available_memory", lambda: 1 << 20)
+    with pytest.raises(BadDataError, match=r"takes about .* holds for training\.distillation"):
+        taught.run(run_distill, distillation={"texts": "author"})
     with pytest.raises(BadDataError, match=r"raise training\.distillation\.max_length \(20\)"):
         taught.run(run_distill, distillation={"max_length": 20, "texts": "author"})
 
@@ -200,3 +203,4 @@ def test_a_students_training_is_by_its_own_values(world):
     assert (made.sft.max_steps, made.method, made.teach_end, made.sharding) == (
         77, "lora", False, "none",
     )  # fmt: skip
+    assert not made.dpo.enabled, "its memory is not the student's"

@@ -13,17 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from twin.models.engines.llama_server import LlamaServer, ServerOptions
-
-PROMPT_TOKENS = 256
-WRITTEN_TOKENS = 64
-KIB = 1024
+from twin.training.export.measured_run import KIB, PROMPT_TEXT, PROMPT_TOKENS, WRITTEN_TOKENS
 
 
 def measure(file: Path, threads: int) -> dict[str, float]:
     """Read one prompt and write one answer, after a short one that warms up."""
     server = LlamaServer(file, ServerOptions(1024, 1024, 1, threads))
     try:
-        [ids] = server.tokenize(["The quick brown fox jumps over the lazy dog. " * 60])
+        [ids] = server.tokenize([PROMPT_TEXT])
         ids = ids[:PROMPT_TOKENS]
         _write(server, ids[:8], 4)
         timings = _write(server, ids, WRITTEN_TOKENS)

@@ -198,7 +198,13 @@ def _trainer(
     recipe = as_fine_tuning(job.recipe.training)
     longest = max(row["length"] for row in rows)
     taken = size_of(pupil.twin) if section.logits else 0
-    estimate = check_room(plan.base.name, pupil.folder, recipe, longest, taken)
+    try:
+        estimate = check_room(plan.base.name, pupil.folder, recipe, longest, taken)
+    except BadDataError as error:
+        raise BadDataError(
+            f"{error}. Of a student, what is said of training.sft holds for training.distillation, "
+            "whose method is full or lora"
+        ) from None
     job.result.detail["memory_estimate_gib"] = round((estimate + taken) / GIB, 2)
     model, chat = load_for_training(pupil.folder, job.settings, recipe)
     check_end_is_trained(model, chat)
@@ -224,6 +230,8 @@ def as_fine_tuning(training: TrainingSection) -> TrainingSection:
             "method": own.method,
             "teach_end": False,
             "sharding": "none",
+            # What is estimated of memory is of this training alone.
+            "dpo": training.dpo.model_copy(update={"enabled": False}),
         }
     )
 

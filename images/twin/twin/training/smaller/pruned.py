@@ -104,7 +104,8 @@ def linear_layers(model: Any) -> list[torch.nn.Linear]:
 def sparsity_of(model: Any) -> float:
     """Share of zeros among the weights of `linear_layers`."""
     weights = [layer.weight.detach() for layer in linear_layers(model)]
-    return sum(int((each == 0).sum()) for each in weights) / sum(each.numel() for each in weights)
+    zeros = sum(int((each == 0).sum()) for each in weights)
+    return zeros / sum(int(each.numel()) for each in weights)
 
 
 def keep_zeros(model: Any) -> None:
