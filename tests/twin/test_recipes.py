@@ -93,6 +93,11 @@ def test_names_that_it_may_not(tmp_path: Path, name: str) -> None:
             },
             "set distillation.method to full",
         ),
+        ({"training": {"distillation": {"copied": "whole"}}}, "nothing to learn from itself"),
+        (
+            {"training": {"distillation": {"quantised": "int8", "method": "lora"}}},
+            "set method to full",
+        ),
         ({"training": {"distillation": {"keep_every": 1}}}, "keep_every = 1: should be greater"),
         ({"training": {"pruning": {"share": 1.0}}}, "training.pruning.share = 1.0: should be less"),
         ({"training": {"sft": {"epoch": 3}}}, "unknown key 'training.sft.epoch': did you mean"),

@@ -17,10 +17,17 @@ class DistillationSection(StepsSection):
         description="base model that learns, as in training.base_model; unset: a copy of the twin "
         f"(copied); {RELATIVE}",
     )
-    copied: Literal["layers", "pruned"] = Field(
+    copied: Literal["layers", "pruned", "whole"] = Field(
         default="layers",
         description="without a student, what of the twin is copied. layers: one in keep_every; "
-        "pruned: what `twin training prune` has left, which so recovers",
+        "pruned: what `twin training prune` has left, which so recovers; whole: all of it, with "
+        "quantised",
+    )
+    quantised: Literal["none", "int8", "int4"] = Field(
+        default="none",
+        description="the student learns with its weights rounded to so many bits, in groups of 32 "
+        "as GGUF's q8_0 and q4_k_m round them (quantisation-aware training, arXiv:2305.17888), so "
+        "that an export in that many bits loses less; its weights themselves stay bf16",
     )
     keep_every: int = Field(
         default=2,
@@ -58,11 +65,25 @@ class DistillationSection(StepsSection):
     warmup_share: Fraction = 0.05
 
     @model_validator(mode="after")
-    def _one_student(self) -> "DistillationSection":
-        if self.student is not None and self.copied == "pruned":
+    def _rounds_what_learns(self) -> "DistillationSection":
+        if self.quantised != "none" and self.method != "full":
             raise ValueError(
-                "the student is a base model (student) or what is left of the twin (copied: "
-                "pruned): leave one of them out"
+                "quantised rounds the weights that learn, and with method: lora these are an "
+                "adapter's: set method to full"
+            )
+        if self.copied == "whole" and self.quantised == "none":
+            raise ValueError(
+                "copied: whole has nothing to learn from itself: set quantised to int8 or int4, or "
+                "copied to layers"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_student(self) -> "DistillationSection":
+        if self.student is not None and self.copied != "layers":
+            raise ValueError(
+                f"the student is a base model (student) or comes of the twin (copied: {self.copied}"
+                "): leave one of them out"
             )
         return self
 

@@ -8,13 +8,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from tests import families
 from twin.domain.errors import BadDataError, NothingToDo
+from twin.models.formats.chat_format import ChatFormat
 from twin.models.language_model import load_language_model
 from twin.rag.prompt import build_messages
 from twin.stores.files import FileStore
 from twin.stores.registry import CANDIDATE, Registry
 from twin.stores.weights import fetch_weights
 from twin.training import candidates, memory_estimate
-from twin.training.candidates import KEPT
+from twin.training.candidates import KEPT, Candidate
 from twin.training.dpo import run_dpo
 from twin.training.form import Form
 from twin.training.package import run_package
@@ -22,7 +23,9 @@ from twin.training.plan import plan_training
 from twin.training.sft import run_sft
 from twin.training.smaller.distillation import as_fine_tuning, run_distill
 from twin.training.smaller.plan import plan_distillation
+from twin.training.smaller.teacher import rows_of_answers, samples_to_learn
 from twin.training.steadfast import Steadfast
+from twin.training.tokens import prompt_tokens
 
 SMALL = {
     "max_steps": 4, "save_steps": 2, "batch_size": 2, "learning_rate": 1e-3, "max_samples": 6,
@@ -81,7 +84,7 @@ def test_a_copy_with_half_of_the_layers_learns_and_is_a_version(taught, tiny, is
     curve = client.get_metric_history(run.info.run_id, "validation_loss")
     assert [point.step for point in curve] == [1, 2, 3, 4]
     assert result.detail["validation_loss"] == curve[-1].value
-    assert not taught.files.exists(f"{plan.root}/checkpoints")
+    assert taught.files.names(plan.root) == ["weights"]
     with pytest.raises(NothingToDo, match="has taught this student"):
         taught.run(run_distill)
 
@@ -129,28 +132,66 @@ def test_a_student_of_another_family_learns_texts_but_no_probabilities(taught, o
     assert not (folder / "adapter_config.json").exists(), "the adapter is in the weights"
     same = AutoTokenizer.from_pretrained(folder).get_vocab()
     assert same == AutoTokenizer.from_pretrained(other_student).get_vocab()
-    assert not taught.files.exists(plan_of(taught).answers), "the author's texts are there already"
 
 
-def test_answers_are_written_once_for_all_students_and_cut_ones_have_no_end(taught, monkeypatch):
-    taught.run(run_distill, distillation={"max_steps": 1})
-    monkeypatch.setattr(candidates, "sampling", lambda *_: pytest.fail("they are known"))
+def test_the_twin_itself_learns_to_be_rounded(taught, is_killed):
+    values = {"copied": "whole", "quantised": "int4", "texts": "author", "logits": 1.0}
+
+    def run():
+        return taught.run(run_distill, distillation=values)
+
+    assert is_killed(run, ((Steadfast, "training_step"),), 3)
+    result = run()
+    assert result.detail["resumed_from"] == "checkpoint-2"
+    plan = plan_of(taught, **values)
+    folder = taught.files.fetch_folder(plan.weights, taught.settings.home / "seen")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert model.config.num_hidden_layers == 4
+    assert not any("parametrizations" in name for name in load_file(folder / "model.safetensors"))
+    curve = mlflow.MlflowClient(taught.settings.mlflow_tracking_uri).get_metric_history(
+        result.ids["mlflow_run"], "validation_loss"
+    )
+    assert curve[-1].value < curve[0].value, "what rounding has taken from it comes back"
+
+
+def test_known_answers_are_learned_from_and_empty_ones_left_out(taught, monkeypatch):
+    """What a killed run has written is written already."""
     plan = plan_of(taught)
-    written = KEPT.validate_json(taught.files.read_text(plan.answers))
-    [first, second, *_] = written
-    changed = {
-        **written,
-        first: (written[first][0].model_copy(update={"text": ""}),),
-        second: (written[second][0].model_copy(update={"text": "Two words", "is_cut": False}),),
-    }
-    taught.files.write_bytes(plan.answers, KEPT.dump_json(changed))
-    result = taught.run(run_distill, distillation={"max_steps": 2})
-    assert result.detail["samples"] == 5
-    assert "wrote nothing" in result.failures[first]
-    silent = {name: (each[0].model_copy(update={"text": ""}),) for name, each in written.items()}
+    samples = samples_to_learn(taught.job(run_distill), taught.files, plan.twin)
+    written = {each.id: (Candidate(text="Two words", is_cut=False),) for each in samples}
+    assert len(written) == 6
+    first, *_ = written
+    empty = Candidate(text="", is_cut=False)
+    monkeypatch.setattr(candidates, "sampling", lambda *_: pytest.fail("they are known"))
+    silent = dict.fromkeys(written, (empty,))
     taught.files.write_bytes(plan.answers, KEPT.dump_json(silent))
     with pytest.raises(BadDataError, match="wrote nothing to any of 6 samples"):
-        taught.run(run_distill, distillation={"max_steps": 3})
+        taught.run(run_distill)
+    taught.files.write_bytes(plan.answers, KEPT.dump_json({**written, first: (empty,)}))
+    result = taught.run(run_distill)
+    assert result.detail["samples"] == 5
+    assert "wrote nothing" in result.failures[first]
+
+
+def test_a_cut_answer_has_no_end(taught, tiny):
+    job = taught.job(run_distill)
+    samples = samples_to_learn(job, taught.files, plan_of(taught).twin)[:2]
+    chat = ChatFormat.load(tiny)
+    written = {
+        each.id: (Candidate(text="Two words", is_cut=cut),)
+        for each, cut in zip(samples, (False, True), strict=True)
+    }
+    whole, cut = rows_of_answers(job, chat, samples, written)
+    for sample, row, answer in (
+        (samples[0], whole, chat.answer_ids("Two words")),
+        (samples[1], cut, chat.unended_answer_ids("Two words")),
+    ):
+        prompt = prompt_tokens(chat, "Ann", sample)
+        assert row["input_ids"] == prompt + answer
+        assert row["labels"] == [-100] * len(prompt) + answer
+        assert row["length"] == len(prompt + answer)
+    assert chat.end_id in whole["labels"]
+    assert chat.end_id not in cut["labels"]
 
 
 def test_what_does_not_fit_is_named(taught, monkeypatch):
@@ -166,14 +207,11 @@ def test_what_does_not_fit_is_named(taught, monkeypatch):
     [
         {"keep_every": 3}, {"texts": "author"}, {"max_samples": 7}, {"max_tokens": 13},
         {"temperature": 0.1}, {"logits": 0.25}, {"method": "lora"}, {"learning_rate": 1e-5},
+        {"quantised": "int8"}, {"copied": "whole"}, {"copied": "pruned"},
     ],
 )  # fmt: skip
 def test_each_value_makes_another_student(taught_plan, change):
-    [(name, _)] = change.items()
-    before, after = taught_plan(), taught_plan(**change)
-    assert after.root != before.root
-    asked = name in {"max_samples", "max_tokens", "temperature"}
-    assert (after.answers != before.answers) == asked
+    assert taught_plan(**change).root != taught_plan().root
 
 
 @pytest.fixture

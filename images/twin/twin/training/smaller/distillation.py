@@ -77,6 +77,8 @@ class _Pupil:
 
 
 def _distill(job: Job, plan: DistillationPlan, workshop: Workshop, run: TrackingRun) -> None:
+    from twin.training.smaller.rounding import unround
+
     files, section = workshop.files, job.recipe.training.distillation
     twin = merged_twin(job, files, plan.twin, workshop.scratch)
     student = _student(job, plan, twin, workshop.scratch / "student")
@@ -87,6 +89,18 @@ def _distill(job: Job, plan: DistillationPlan, workshop: Workshop, run: Tracking
     validation = _validation(job, files, plan.twin, pupil.chat)
     trainer = _trainer(job, plan, pupil, rows, validation, workshop.scratch / "trainer")
     summary = train(trainer, job, run, workshop, "distillation", kept=section.checkpoints_kept)
+    _report(job, trainer, summary, rows, pupil)
+    unround(trainer.model)
+    trained, whole = workshop.scratch / "trained", workshop.scratch / "weights"
+    save_trained(trainer, trained)
+    merge_adapter(pupil.folder, trained, whole)
+    record_base(whole, plan.base)
+    run.flush()  # before the student is published: after that, nobody would send them
+    workshop.publish(whole, plan.weights)
+    files.remove(plan.answers)
+
+
+def _report(job: Job, trainer: Any, summary: dict[str, float], rows: Rows, pupil: _Pupil) -> None:
     if trainer.eval_dataset is not None:
         job.result.detail["validation_loss"] = validation_loss(trainer)
     job.counts.written = trainer.state.global_step
@@ -98,12 +112,6 @@ def _distill(job: Job, plan: DistillationPlan, workshop: Workshop, run: Tracking
         size_bytes=size_of(pupil.folder),
         twins_size_bytes=size_of(pupil.twin),
     )
-    trained, whole = workshop.scratch / "trained", workshop.scratch / "weights"
-    save_trained(trainer, trained)
-    merge_adapter(pupil.folder, trained, whole)
-    record_base(whole, plan.base)
-    run.flush()  # before the student is published: after that, nobody would send them
-    workshop.publish(whole, plan.weights)
 
 
 def _student(job: Job, plan: DistillationPlan, twin: Path, folder: Path) -> Path:
@@ -116,6 +124,8 @@ def _student(job: Job, plan: DistillationPlan, twin: Path, folder: Path) -> Path
         made = files.fetch_folder(plan.pruned.weights, folder)
         check_base(made, plan.base)
         return made
+    if job.recipe.training.distillation.copied == "whole":
+        return twin
     from twin.training.smaller.layers import evenly, kinds_of_layers, save_copy, with_layers
 
     model = loaded(twin)
@@ -193,6 +203,7 @@ def _trainer(
     from twin.models.formats.trained_end import check_end_is_trained
     from twin.training.smaller.divergence import learn_from
     from twin.training.smaller.pruned import keep_zeros
+    from twin.training.smaller.rounding import BITS, round_weights
 
     section = job.recipe.training.distillation
     recipe = as_fine_tuning(job.recipe.training)
@@ -214,6 +225,8 @@ def _trainer(
             layer.requires_grad_(False)
     if plan.pruned is not None and job.recipe.training.pruning.method == "magnitude":
         keep_zeros(model)
+    if section.quantised != "none":
+        round_weights(model, BITS[section.quantised])
     trainer = sft_trainer(model, chat, recipe, scratch, rows, validation)
     if section.logits:
         learn_from(trainer, loaded(pupil.twin), section.logits)

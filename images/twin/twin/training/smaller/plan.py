@@ -1,9 +1,8 @@
 """What is made of a trained twin, and where it goes: names made of the inputs.
 
-Below the folder of the twin's adapter: ``answers-<fingerprint>.json`` holds what the twin has
-written to the samples, for every student that learns from it, and
-``distilled-<fingerprint>/weights`` a student, ``pruned-<fingerprint>/weights`` what pruning leaves,
-with what is said of it in ``pruned-<fingerprint>/pruning.json``.
+Below the folder of the twin's adapter: ``distilled-<fingerprint>/weights`` is a student, with
+``answers.json`` and ``checkpoints`` beside it while it is unfinished, and
+``pruned-<fingerprint>/weights`` what pruning leaves, with what is said of it in ``pruning.json``.
 """
 
 from dataclasses import dataclass
@@ -15,12 +14,8 @@ from twin.settings import Settings
 from twin.stores.files import FileStore
 from twin.training.plan import TrainingPlan, fingerprint
 
-ANSWERING = ("max_samples", "max_tokens", "temperature")
-"""Values of the recipe that the twin's answers depend on."""
-
-
-PRUNER = "1"
-"""Version of the code that prunes: raise it when results change."""
+DISTILLER, PRUNER = "1", "1"
+"""Versions of the code that distils and prunes: raise one when its results change."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +73,16 @@ class DistillationPlan:
     is_copy: bool
     pruned: PruningPlan | None
     root: str
-    answers: str
 
     @property
     def weights(self) -> str:
         """Folder of the student, with all its weights."""
         return f"{self.root}/weights"
+
+    @property
+    def answers(self) -> str:
+        """File of what the twin has written so far, while the student is unfinished."""
+        return f"{self.root}/answers.json"
 
     def check(self, files: FileStore) -> None:
         """Refuse what goes on from the student where there is none yet.
@@ -108,6 +107,7 @@ def plan_distillation(twin: TrainingPlan, recipe: Recipe, settings: Settings) ->
     base = twin.base if section.student is None else pin_base_model(section.student, settings)
     pruned = plan_pruning(twin, recipe) if section.copied == "pruned" else None
     inputs = (
+        DISTILLER,
         section.model_dump_json(exclude={"student"}),
         str(section.student is None),
         base.digest,
@@ -115,12 +115,10 @@ def plan_distillation(twin: TrainingPlan, recipe: Recipe, settings: Settings) ->
         *([training.lora.model_dump_json()] if section.method == "lora" else []),
         *([pruned.root] if pruned else []),
     )
-    asked = fingerprint(section.model_dump_json(include=set(ANSWERING)), str(training.seed))
     return DistillationPlan(
         twin=twin,
         base=base,
         is_copy=section.student is None,
         pruned=pruned,
         root=f"{twin.dpo}/distilled-{fingerprint(*inputs)}",
-        answers=f"{twin.dpo}/answers-{asked}.json",
     )
