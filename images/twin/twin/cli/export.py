@@ -51,14 +51,14 @@ def export(
     from twin.training.export.export import ExportOptions, run_export
 
     defaults = ExportOptions(output)
-    version, *beside = model_versions or [None]
+    versions = model_versions or []
     options = ExportOptions(
         output,
-        version,
+        versions[0] if versions else None,
         tuple(formats or defaults.formats),
         index=index,
         measured=measure,
-        beside=tuple(number for number in beside if number),
+        beside=tuple(versions[1:]),
     )
     run_job(
         "export",
