@@ -148,10 +148,7 @@ def test_the_twin_itself_learns_to_be_rounded(taught, is_killed):
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert model.config.num_hidden_layers == 4
     assert not any("parametrizations" in name for name in load_file(folder / "model.safetensors"))
-    curve = mlflow.MlflowClient(taught.settings.mlflow_tracking_uri).get_metric_history(
-        result.ids["mlflow_run"], "validation_loss"
-    )
-    assert curve[-1].value < curve[0].value, "what rounding has taken from it comes back"
+    assert 0 < result.detail["validation_loss"] < 0.1, "of itself: what rounding takes"
 
 
 def test_known_answers_are_learned_from_and_empty_ones_left_out(taught, monkeypatch):

@@ -39,24 +39,26 @@ def test_the_gradient_passes_as_if_nothing_were_rounded():
 def test_training_brings_the_rounded_model_nearer_to_the_whole_one(tmp_path):
     """Which rounding alone does not: less is lost by an export in as many bits."""
     folder = tiny_model.build(tmp_path / "tiny")
-    teacher = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    model = AutoModelForCausalLM.from_pretrained(folder)
     with torch.no_grad():  # a random model is sure of nothing: rounding would change little
-        for each in (teacher, model := AutoModelForCausalLM.from_pretrained(folder)):
-            each.get_output_embeddings().weight.mul_(8)
+        model.get_output_embeddings().weight.mul_(8)
+        for layer in linear_layers(model):
+            layer.weight.mul_(4)
     model.save_pretrained(folder)
-    recipe = section(max_steps=16, learning_rate=5e-4, evaluations=1)
+    teacher = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+    recipe = section(max_steps=16, learning_rate=1e-4, evaluations=1)
     recipe = recipe.model_copy(update={"method": "full"})
     rows = instruct_rows(8)
     trainer = tiny_trainer(folder, tmp_path / "out", recipe, rows, rows)
     for layer in (trainer.model.get_input_embeddings(), trainer.model.get_output_embeddings()):
         layer.requires_grad_(False)
     learn_from(trainer, teacher, 1.0)
-    assert trainer.evaluate()["eval_loss"] < 0.01, "the same model"
+    assert trainer.evaluate()["eval_loss"] < 0.001, "the same model"
     round_weights(trainer.model, 4)
     before = trainer.evaluate()["eval_loss"]
-    assert before > 0.02
+    assert before > 0.005
     trainer.train()
-    assert trainer.evaluate()["eval_loss"] < 0.8 * before
+    assert trainer.evaluate()["eval_loss"] < 0.85 * before
     weights = [layer.weight.detach().clone() for layer in linear_layers(trainer.model)]
     unround(trainer.model)
     for rounded, layer in zip(weights, linear_layers(trainer.model), strict=True):

@@ -7,13 +7,17 @@ each, since memory that one model took is not given back before the next.
 """
 
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any
 
 from twin.models.engines.llama_server import LlamaServer, ServerOptions
-from twin.training.export.measured_run import KIB, PROMPT_TEXT, PROMPT_TOKENS, WRITTEN_TOKENS
+from twin.training.export.measured_run import (
+    PROMPT_TEXT,
+    PROMPT_TOKENS,
+    WRITTEN_TOKENS,
+    peak_memory_bytes,
+)
 
 
 def measure(file: Path, threads: int) -> dict[str, float]:
@@ -29,7 +33,7 @@ def measure(file: Path, threads: int) -> dict[str, float]:
     return {
         "prompt_tokens_per_second": timings["prompt_per_second"],
         "tokens_per_second": timings["predicted_per_second"],
-        "peak_memory_bytes": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB),
+        "peak_memory_bytes": peak_memory_bytes(),
     }
 
 

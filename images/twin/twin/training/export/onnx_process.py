@@ -12,7 +12,6 @@ line that is printed is JSON too.
 """
 
 import json
-import resource
 import shutil
 import sys
 import time
@@ -24,7 +23,12 @@ import numpy as np  # noqa: TID253 - a process of its own
 import onnxruntime
 import onnxruntime_genai
 
-from twin.training.export.measured_run import KIB, PROMPT_TEXT, PROMPT_TOKENS, WRITTEN_TOKENS
+from twin.training.export.measured_run import (
+    PROMPT_TEXT,
+    PROMPT_TOKENS,
+    WRITTEN_TOKENS,
+    peak_memory_bytes,
+)
 
 MODEL = "model.onnx"
 WARM_UP = 4
@@ -154,7 +158,7 @@ def run(folder: Path, threads: int) -> dict[str, float]:
     return {
         "prompt_tokens_per_second": len(ids) / read,
         "tokens_per_second": WRITTEN_TOKENS / wrote,
-        "peak_memory_bytes": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB),
+        "peak_memory_bytes": peak_memory_bytes(),
     }
 
 
