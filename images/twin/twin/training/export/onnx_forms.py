@@ -71,16 +71,23 @@ def prepare_onnx(weights: Path, form: str, settings: Settings, texts: Texts) -> 
         for left in folder.iterdir():  # by an attempt that was killed
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         if form == STATIC:
-            source = prepare_onnx(weights, F32, settings, ())
-            with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
-                json.dump(list(texts), file)
-                file.flush()
-                _call(settings, "quantise", str(source), str(folder), file.name)
+            _make_static(weights, folder, settings, texts)
         else:
             _call(settings, "build", str(weights), str(folder), _PRECISIONS[form])
 
-    # In float32 embedding and head lie apart, where both are one matrix.
-    return weights_cache(settings).folder(f"{key}-{form}", 8 * parameters, fill)
+    # In float32, twice while ranges are fixed, of which the smoothed weights are as much again.
+    return weights_cache(settings).folder(f"{key}-{form}", 16 * parameters, fill)
+
+
+def _make_static(weights: Path, folder: Path, settings: Settings, texts: Texts) -> None:
+    smooth, whole, said = folder / "smooth", folder / "whole", folder / "texts.json"
+    said.write_text(json.dumps(list(texts)), encoding="utf-8")
+    _call(settings, "smooth", str(weights), str(smooth), str(said))
+    _call(settings, "build", str(smooth), str(whole), _PRECISIONS[F32])
+    _call(settings, "quantise", str(whole), str(folder), str(said))
+    for made in (smooth, whole):
+        shutil.rmtree(made)
+    said.unlink()
 
 
 def score(

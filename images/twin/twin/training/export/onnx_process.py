@@ -1,14 +1,15 @@
 """Builds, quantises, scores and times ONNX models; runs as a process of its own.
 
     python -m twin.training.export.onnx_process build FOLDER TARGET fp32|int8
+    python -m twin.training.export.onnx_process smooth FOLDER TARGET TEXTS
     python -m twin.training.export.onnx_process quantise SOURCE TARGET TEXTS
     python -m twin.training.export.onnx_process score FOLDER TEXTS
     python -m twin.training.export.onnx_process run FOLDER THREADS
 
 A process each: onnxruntime lies in a folder of its own, which `twin.training.export.onnx_forms`
 puts on the path, and memory that one model took is not given back before the next. TEXTS is a file
-of JSON, a list of token ids (quantise), or of prompts and answers as token ids (score). The last
-line that is printed is JSON too.
+of JSON, a list of token ids (smooth, quantise), or of prompts and answers as token ids (score). The
+last line that is printed is JSON too.
 """
 
 import json
@@ -31,6 +32,8 @@ from twin.training.export.measured_run import (
 )
 
 MODEL = "model.onnx"
+HEAD = "/lm_head/MatMul"
+"""What the builder calls the product with the head."""
 WARM_UP = 4
 """Tokens that are written before the clock starts."""
 
@@ -71,6 +74,21 @@ def _gemma3(known: Any) -> Any:
     return Gemma3
 
 
+def smoothed(folder: Path, target: Path, texts: Sequence[Sequence[int]]) -> None:
+    """Write a model folder anew, in float32 and equal, with activations that are easier to pack."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from twin.training.export.smoothing import smooth
+
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    )
+    smooth(model, texts)
+    model.save_pretrained(target)
+    AutoTokenizer.from_pretrained(folder, local_files_only=True).save_pretrained(target)
+
+
 class _Session:
     """A graph that is asked for the scores of whole texts."""
 
@@ -102,7 +120,9 @@ class _Session:
 
 
 def quantise(source: Path, target: Path, texts: Sequence[Sequence[int]]) -> None:
-    """Pack weights and activations of all matrix products into eight bits, by fixed ranges.
+    """Pack weights and activations of the layers' products into eight bits, by fixed ranges.
+
+    The head stays in float32: as one matrix with the embedding it would be unpacked for each word.
 
     Args:
         source: folder that `build` has made in ``fp32``.
@@ -135,6 +155,7 @@ def quantise(source: Path, target: Path, texts: Sequence[Sequence[int]]) -> None
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
         use_external_data_format=True,
+        nodes_to_exclude=[HEAD],
     )
 
 
@@ -182,6 +203,8 @@ def _main(what: str, *arguments: str) -> Any:
     if what == "run":
         return run(Path(arguments[0]), int(arguments[1]))
     texts = json.loads(Path(arguments[-1]).read_text("utf-8"))
+    if what == "smooth":
+        return smoothed(Path(arguments[0]), Path(arguments[1]), texts)
     if what == "quantise":
         return quantise(Path(arguments[0]), Path(arguments[1]), texts)
     return score(Path(arguments[0]), texts)

@@ -73,6 +73,27 @@ def importance_of_channels(model: Any, texts: Sequence[Sequence[int]]) -> list[t
     ]
 
 
+def largest_inputs(
+    model: Any, readers: Sequence[Any], texts: Sequence[Sequence[int]]
+) -> list[torch.Tensor]:
+    """A tensor a reader, (channels,): the largest absolute value that each of its inputs has.
+
+    Args:
+        model: a causal model of transformers.
+        readers: linear layers of it.
+        texts: token ids.
+    """
+    largest = [torch.zeros(reader.in_features) for reader in readers]
+
+    def watch(number: int, inputs: Any, _output: Any) -> None:
+        states = _states(inputs).float().abs().flatten(0, -2).amax(0).cpu()
+        largest[number] = torch.maximum(largest[number], states)
+
+    with _watched(readers, watch):
+        _read(model, texts)
+    return largest
+
+
 def gated_parts(model: Any) -> list[Any]:
     """The feed-forward part of each layer: ``down_proj(act(gate_proj(x)) * up_proj(x))``.
 
