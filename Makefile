@@ -196,7 +196,7 @@ test-quick: setup tools abilities onnx ## The tests that take seconds
 	$(JOBS)/bin/python -m pytest -m "not slow and not nightly and not e2e and not images" tests/twin tests/docs tests/helm tests/images tests/ci
 
 .PHONY: test-slow
-test-slow: setup qlora vllm clients ## What test leaves out: more model families, then vLLM on processors
+test-slow: setup qlora onnx vllm clients ## What test leaves out: more model families, then vLLM on processors
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -m nightly --durations=15 tests/twin tests/e2e tests/helm
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -s tests/vllm
 

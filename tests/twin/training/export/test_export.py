@@ -97,6 +97,7 @@ def test_a_version_becomes_a_folder_that_runs_elsewhere(packaged, tmp_path, is_k
     assert result.ids["model_version"] == champion
 
 
+@pytest.mark.nightly
 def test_it_becomes_onnx_models_beside_gguf_files(packaged, tmp_path, root):
     packages = {"onnx_packages": root / ".venvs" / "onnx"}
     packaged.settings = packaged.settings.model_copy(update=packages)
