@@ -12,6 +12,7 @@ AIRFLOW := .venvs/airflow
 VLLM := .venvs/vllm
 CONVERT := .venvs/convert
 QLORA := .venvs/qlora
+ONNX := .venvs/onnx
 ABILITIES := .venvs/abilities
 CLIENTS := .venvs/clients
 CORPORA := .venvs/corpora
@@ -88,6 +89,15 @@ qlora: $(QLORA)/.ready ## Fetch what packs weights into four bits (125 MB), for 
 $(QLORA)/.ready: $(UV) $(REQUIREMENTS)/qlora.txt
 	rm -rf $(QLORA)
 	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(QLORA) -r $(REQUIREMENTS)/qlora.txt
+	touch $@
+
+.PHONY: onnx
+onnx: $(ONNX)/.ready ## Fetch onnxruntime and its builder (110 MB), for `twin export --format onnx-…`
+
+# A folder like the converter's: in the environment, it would be in every pod for one command.
+$(ONNX)/.ready: $(UV) $(REQUIREMENTS)/onnx.txt
+	rm -rf $(ONNX)
+	$(UV) pip install --quiet --no-deps --require-hashes --python-version 3.11 --target $(ONNX) -r $(REQUIREMENTS)/onnx.txt
 	touch $@
 
 .PHONY: abilities
@@ -177,16 +187,16 @@ test-airflow: setup tools ## Tests of the DAGs and of what they import, with a l
 
 # tests/conftest.py says which tests one process runs; each takes the next when it is done.
 .PHONY: test-jobs
-test-jobs: setup tools abilities ## Tests of the jobs, the chart and the images, and the whole loop, in three processes
+test-jobs: setup tools abilities onnx ## Tests of the jobs, the chart and the images, and the whole loop, in three processes
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) --durations=40 --numprocesses=3 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0 -m "not images and not nightly" tests/twin tests/e2e tests/docs tests/helm tests/images tests/ci
 
 .PHONY: test-quick
-test-quick: setup tools abilities ## The tests that take seconds
+test-quick: setup tools abilities onnx ## The tests that take seconds
 	$(AIRFLOW)/bin/python -m pytest -m "not slow and not e2e" tests/dags tests/include tests/plugins
 	$(JOBS)/bin/python -m pytest -m "not slow and not nightly and not e2e and not images" tests/twin tests/docs tests/helm tests/images tests/ci
 
 .PHONY: test-slow
-test-slow: setup qlora vllm clients ## What test leaves out: more model families, then vLLM on processors
+test-slow: setup qlora onnx vllm clients ## What test leaves out: more model families, then vLLM on processors
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -m nightly --durations=15 tests/twin tests/e2e tests/helm
 	$(JOBS)/bin/python -m pytest $(call hangs_after,1600) -s tests/vllm
 
@@ -433,6 +443,7 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/weights.txt $(REQUIREMENTS)/weights.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/convert.txt $(REQUIREMENTS)/convert.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/qlora.txt $(REQUIREMENTS)/qlora.in
+	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/onnx.txt $(REQUIREMENTS)/onnx.in
 	$(COMPILE) --no-header --no-deps --output-file $(REQUIREMENTS)/abilities.txt $(REQUIREMENTS)/abilities.in
 	$(COMPILE) --no-header --output-file tests/clients/clients.txt tests/clients/clients.in
 	$(COMPILE) --no-header --no-deps --output-file tests/bench/corpora/corpora.txt tests/bench/corpora/corpora.in

@@ -44,7 +44,17 @@ LEFT_OUT = {
     ("docs/pages/how-to/check-samples.md", "twin datasets prepare"),
     ("docs/pages/how-to/train.md", ".venvs/jobs/bin/twin training sft"),
     ("docs/pages/how-to/train.md", ".venvs/jobs/bin/twin training sweep"),
-    ("docs/pages/how-to/export.md", ".venvs/jobs/bin/twin export"),
+    ("docs/pages/how-to/train.md", ".venvs/jobs/bin/twin training distill"),
+    ("docs/pages/how-to/train.md", ".venvs/jobs/bin/twin training prune"),
+    (
+        "docs/pages/how-to/export.md",
+        ".venvs/jobs/bin/twin export --recipe handbook --output handbook-export",
+    ),
+    (
+        "docs/pages/how-to/export.md",
+        ".venvs/jobs/bin/twin export --recipe handbook --output compared",
+    ),
+    ("docs/pages/how-to/export.md", "make onnx"),
     ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin models fetch"),
     ("docs/pages/how-to/own-model.md", ".venvs/jobs/bin/twin training pretrain"),
     ("docs/pages/how-to/promote-and-roll-back.md", ".venvs/jobs/bin/twin evaluation pairs"),

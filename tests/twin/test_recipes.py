@@ -80,6 +80,26 @@ def test_names_that_it_may_not(tmp_path: Path, name: str) -> None:
             "rerank_candidates exceeds what the arms bring",
         ),
         ({"features": {"chunk_token": 3}}, "did you mean 'chunk_tokens'? allowed are embedder"),
+        (
+            {"training": {"distillation": {"student": "gemma3-270m", "copied": "pruned"}}},
+            "leave one of them out",
+        ),
+        (
+            {
+                "training": {
+                    "distillation": {"copied": "pruned", "method": "lora"},
+                    "pruning": {"method": "magnitude"},
+                }
+            },
+            "set distillation.method to full",
+        ),
+        ({"training": {"distillation": {"copied": "whole"}}}, "nothing to learn from itself"),
+        (
+            {"training": {"distillation": {"quantised": "int8", "method": "lora"}}},
+            "set method to full",
+        ),
+        ({"training": {"distillation": {"keep_every": 1}}}, "keep_every = 1: should be greater"),
+        ({"training": {"pruning": {"share": 1.0}}}, "training.pruning.share = 1.0: should be less"),
         ({"training": {"sft": {"epoch": 3}}}, "unknown key 'training.sft.epoch': did you mean"),
         ({"features": {"chunk_tokens": -3}}, "features.chunk_tokens = -3: should be greater"),
         ({"crawl": {"max_page_bytes": 0}}, "crawl.max_page_bytes = 0: should be greater than 0"),

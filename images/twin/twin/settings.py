@@ -154,6 +154,10 @@ class Settings(BaseSettings):
     """Folder of bitsandbytes (``make qlora``), apart from the other packages since whatever trains
     would load it, and half of PyTorch's compiler with it, whether it is needed or not."""
 
+    onnx_packages: Path = Path(".venvs/onnx")
+    """Folder of onnxruntime and its builder of language models (``make onnx``), apart from the
+    other packages since only `twin export` needs it, for formats that few ask for."""
+
     abilities_packages: Path = Path(".venvs/abilities")
     """Folder of lm-eval (``make abilities``), apart from the other packages for its 17,000 files,
     which only recipes with ``evaluation.abilities`` need."""

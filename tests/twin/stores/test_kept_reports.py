@@ -6,7 +6,7 @@ import pytest
 
 from twin.domain.errors import BadDataError
 from twin.stores.files import open_files
-from twin.stores.kept_reports import FORGOTTEN, KeptReports, begin, end, redact
+from twin.stores.kept_reports import FORGOTTEN, KeptReports, begin, end, measured, redact
 
 REPORT = {
     "mlflow_run": "http://host/#/experiments/1/runs/2",
@@ -78,3 +78,16 @@ def test_a_damaged_report_is_named(files):
 def test_all_of_a_model(files):
     KeptReports(files).remove("twin-x")
     assert files.names("reports") == []
+
+
+def test_what_was_measured_of_a_candidate_is_read_by_name(settings):
+    store = open_files(settings)
+    figures = [
+        {"name": "rouge_l", "values": {"candidate": {"value": 0.2}, "base": {"value": 0.1}}},
+        {"name": "style_similarity", "values": {"base": {"value": 0.9}}},
+    ]
+    store.write_json("reports/twin-ann/7/report.json", {"figures": figures})
+    assert measured(store, "twin-ann", "7", "rouge_l") == 0.2
+    assert measured(store, "twin-ann", "7", "style_similarity") is None
+    assert measured(store, "twin-ann", "7", "meaning") is None
+    assert measured(store, "twin-ann", "8", "rouge_l") is None

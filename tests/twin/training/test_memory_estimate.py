@@ -119,6 +119,10 @@ def test_this_machine_is_asked_and_samples_count_as_long_as_they_are(base, monke
     found = check_room("big", base, section, longest=100)
     short = recipe(sft={"batch_size": 1, "max_length": 100})
     assert found == estimate_memory(LLAMA_8B, 1000, short, accelerated=False).total
+    monkeypatch.setattr(memory_estimate, "available_memory", lambda: found + 9)
+    assert check_room("big", base, section, longest=100, taken=9) == found
+    with pytest.raises(BadDataError, match="training big takes about"):
+        check_room("big", base, section, longest=100, taken=10)
     monkeypatch.setattr(memory_estimate, "available_memory", lambda: found - 1)
     with pytest.raises(BadDataError, match="training big takes about"):
         check_room("big", base, section, longest=100)
@@ -127,6 +131,8 @@ def test_this_machine_is_asked_and_samples_count_as_long_as_they_are(base, monke
 def test_of_a_family_with_other_names_the_weights_are_known(base, monkeypatch):
     (base / "config.json").write_text(json.dumps({"n_embd": 64}))
     assert check_room("odd", base, recipe(), longest=100) == 2000 + LIBRARIES
+    with pytest.raises(BadDataError, match="other processes"):
+        check_room("odd", base, recipe(), longest=100, taken=10**15)
     monkeypatch.setattr("twin.models.bases.memory.available_memory", lambda: 1)
     with pytest.raises(BadDataError, match="base model odd can't be held"):
         check_room("odd", base, recipe(), longest=100)

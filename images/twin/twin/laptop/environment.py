@@ -111,6 +111,7 @@ def jobs_settings(laptop: LaptopSettings, keys: Secrets) -> Settings:
         recipes=laptop.project.resolve() / "include" / "recipes",
         gguf_converter=laptop.project.resolve() / ".venvs" / "convert",
         qlora_packages=laptop.project.resolve() / ".venvs" / "qlora",
+        onnx_packages=laptop.project.resolve() / ".venvs" / "onnx",
         abilities_packages=laptop.project.resolve() / ".venvs" / "abilities",
         mongo_uri=SecretStr(
             f"{mongo}/?journal=true&directConnection=true&serverSelectionTimeoutMS=5000"
@@ -136,6 +137,7 @@ def _twin(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "TWIN_RECIPES": str(settings.recipes),
         "TWIN_GGUF_CONVERTER": str(settings.gguf_converter),
         "TWIN_QLORA_PACKAGES": str(settings.qlora_packages),
+        "TWIN_ONNX_PACKAGES": str(settings.onnx_packages),
         "TWIN_ABILITIES_PACKAGES": str(settings.abilities_packages),
         "TWIN_MONGO_URI": settings.mongo_uri.get_secret_value(),
         "TWIN_FILES_URI": settings.files_root,

@@ -27,6 +27,7 @@ from twin.recipes.resources import ResourcesSection
 from twin.recipes.retrieval import RetrievalSection
 from twin.recipes.section import Section
 from twin.recipes.serving import ServingSection
+from twin.recipes.smaller import DistillationSection, PruningSection
 from twin.recipes.sources import (
     SOURCE_KINDS,
     BucketSource,
@@ -63,6 +64,7 @@ __all__ = [
     "ChunkingSection",
     "CrawlSection",
     "DatasetsSection",
+    "DistillationSection",
     "DpoSection",
     "DuplicatesSection",
     "EvaluationSection",
@@ -77,6 +79,7 @@ __all__ = [
     "OwnBaseSection",
     "PairsSection",
     "PersonalDataSection",
+    "PruningSection",
     "QualitySection",
     "Recipe",
     "ResourcesSection",

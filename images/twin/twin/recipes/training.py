@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt, model_validator
 from twin.recipes.own_base import OwnBaseSection
 from twin.recipes.places import RELATIVE, ModelName
 from twin.recipes.section import Fraction, Section
+from twin.recipes.smaller import DistillationSection, PruningSection
 from twin.recipes.steps import StepsSection
 from twin.recipes.sweep import ChoicesSection, SweepSection
 from twin.recipes.text_classifiers import TextClassifierSection
@@ -210,6 +211,8 @@ class TrainingSection(TrainedSection):
 
     sweep: SweepSection = SweepSection()
     own_base: OwnBaseSection = OwnBaseSection()
+    distillation: DistillationSection = DistillationSection()
+    pruning: PruningSection = PruningSection()
     classifiers: tuple[TextClassifierSection, ...] = Field(
         default=(), description="trained by `twin training classifier fit`, and by no DAG"
     )
@@ -227,6 +230,16 @@ class TrainingSection(TrainedSection):
                 raise ValueError(f"sweep.space: {key} is no value of fine-tuning: sft.… or lora.…")
             for value in ends:
                 self.with_values({key: value})
+        return self
+
+    @model_validator(mode="after")
+    def _zeros_stay(self) -> "TrainingSection":
+        adds = self.distillation.copied == "pruned" and self.distillation.method == "lora"
+        if adds and self.pruning.method == "magnitude":
+            raise ValueError(
+                "distillation.method: lora adds to every weight, also to those that "
+                "pruning.method: magnitude has made zero: set distillation.method to full"
+            )
         return self
 
     @model_validator(mode="after")

@@ -43,6 +43,23 @@ def end(document_id: str) -> str:
     return f"<!-- end of document {escape(document_id)} -->"
 
 
+def measured(files: FileStore, model: str, version: str, figure: str) -> float | None:
+    """What an evaluation has measured of a version; None where there is no report, or not this.
+
+    Args:
+        files: of the reports.
+        model: registered model.
+        version: its number.
+        figure: name of the figure, as in ``report.json``.
+    """
+    path = f"{REPORTS}/{model}/{version}/{REPORT_FILE}"
+    if not files.exists(path):
+        return None
+    values = {each["name"]: each["values"] for each in files.read_json(path)["figures"]}
+    found = values.get(figure, {}).get("candidate")
+    return None if found is None else float(found["value"])
+
+
 @dataclass(frozen=True)
 class RedactedReport:
     """A report without what it quoted of forgotten documents; nothing of it is written yet.

@@ -41,6 +41,8 @@ MANIFEST_FOLDER = "model"
 _LINEAGE_WORDS = {
     "base_model": "Base model",
     "weights": "Kind of weights",
+    "form": "Made of the trained twin",
+    "pruned_to": "What pruning left",
     "recipe": "Recipe",
     "recipe_digest": "Digest of the recipe",
     "dataset_version": "Samples",

@@ -8,6 +8,7 @@ import typer
 from twin.job import RecipeOption, ResultOption, RunIdOption, run_job
 from twin.models.gpus import is_first
 from twin.training.classifiers import commands as classifiers
+from twin.training.form import Form
 
 app = typer.Typer(help="Fine-tune the base model on the samples.", no_args_is_help=True)
 app.add_typer(classifiers.app, name="classifier")
@@ -139,25 +140,88 @@ def dpo(
 
 
 @app.command()
+def distill(
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Train a smaller student on what the trained twin writes (training.distillation).
+
+    Reads the newest samples, the DPO adapter, the base model and the student's. The twin writes to
+    the training questions; the student learns these answers, and at each of their words the twin's
+    probabilities. Writes the student's weights to training/RECIPE/…/distilled-FINGERPRINT in the
+    file store, checkpoints there while it trains, and parameters and metrics to an MLflow run. A
+    killed or interrupted run goes on where it was. `twin training package --form distilled`
+    registers the student.
+    """
+    from twin.stores.champion_prompt import by_champion_prompt
+    from twin.training.smaller.distillation import run_distill
+
+    run_job(
+        "training distill",
+        by_champion_prompt(run_distill),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
+
+
+@app.command()
+def prune(
+    recipe: RecipeOption,
+    changes: SetOption = None,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Leave out of the trained twin what matters least (training.pruning).
+
+    Reads the newest samples, the DPO adapter and the base model. Writes what is left to
+    training/RECIPE/…/pruned-FINGERPRINT in the file store, and what has been measured of each layer
+    to an MLflow run. `twin training distill` with training.distillation.copied: pruned has it
+    recover; `twin training package --form pruned` registers it as it is.
+    """
+    from twin.stores.champion_prompt import by_champion_prompt
+    from twin.training.smaller.pruning import run_prune
+
+    run_job(
+        "training prune",
+        by_champion_prompt(run_prune),
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
+
+
+@app.command()
 def package(
     recipe: RecipeOption,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--form",
+            help="trained: the twin itself; distilled: its student; pruned: what pruning left.",
+        ),
+    ] = Form.TRAINED,
     changes: SetOption = None,
     run_id: RunIdOption = None,
     result: ResultOption = None,
 ) -> None:
     """Register the adapter as a candidate, merged into its base or, shared, as it is.
 
-    Reads the DPO adapter and the base model. Writes bf16 safetensors with tokenizer and chat
-    template to models/twin-RECIPE/DIGEST in the file store, or with serving.adapters: shared the
-    adapter alone and the base to bases/; and a version of the registered model twin-RECIPE with
-    its lineage and the alias `candidate` to MLflow.
+    Reads the DPO adapter, or what was made of it (--form), and the base model. Writes bf16
+    safetensors with tokenizer and chat template to models/twin-RECIPE/DIGEST in the file store, or
+    with serving.adapters: shared the adapter alone and the base to bases/; and a version of the
+    registered model twin-RECIPE with its lineage and the alias `candidate` to MLflow.
     """
     from twin.stores.champion_prompt import by_champion_prompt
     from twin.training.package import run_package
 
     run_job(
         "training package",
-        by_champion_prompt(run_package),
+        by_champion_prompt(lambda job: run_package(job, form)),
         recipe=recipe,
         run_id=run_id,
         result=result if is_first() else None,

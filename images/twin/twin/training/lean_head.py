@@ -10,6 +10,8 @@ cost a pass each over all logits, are metrics only, and read zero.
 """
 
 import functools
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch  # noqa: TID253 - imported by the training functions only
@@ -40,6 +42,38 @@ def use_lean_head(trainer: Any) -> None:
 
 def _patch(model: Any) -> None:
     OutputHead.checked(model)
+    score_answers(
+        model, lambda answers: scored_tokens(answers.states, OutputHead.of(model), answers.targets)
+    )
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A batch where tokens of an answer are predicted.
+
+    Attributes:
+        states: (positions, width), the last hidden states there, in bf16.
+        targets: (positions,), the tokens that come next.
+        mask: (rows, tokens - 1), where in the batch the positions are.
+        inputs: of the model's body, by which another model may be asked of the same batch.
+    """
+
+    states: torch.Tensor
+    targets: torch.Tensor
+    mask: torch.Tensor
+    inputs: dict[str, Any]
+
+
+def score_answers(
+    model: Any, score: Callable[[Answers], tuple[torch.Tensor, torch.Tensor]]
+) -> None:
+    """Have ``score`` say what a batch's tokens are worth when TRL asks for its fused head.
+
+    Args:
+        model: a causal model of transformers without adapter, or the one below the adapter.
+        score: gives to each position a differentiable number, whose negative is the loss there,
+            and whether the target is the likeliest word.
+    """
     original = model.forward
 
     @functools.wraps(type(model).forward)
@@ -49,19 +83,19 @@ def _patch(model: Any) -> None:
         if not fused_lm_head or labels is None:
             return original(*args, labels=labels, **kwargs)
         kwargs.pop("num_items_in_batch", None)
-        return _answer_log_probabilities(model, labels, *args, **{**kwargs, "use_cache": False})
+        inputs = {**kwargs, "use_cache": False}
+        hidden = model.base_model(*args, **inputs).last_hidden_state[:, :-1]
+        targets = labels[:, 1:]
+        mask = targets != -100
+        # In bf16 whatever the weights are in: those of full fine-tuning are in float32.
+        states = hidden[mask].to(torch.bfloat16)
+        return _fused_output(mask, *score(Answers(states, targets[mask], mask, inputs)))
 
     model.forward = forward
 
 
-def _answer_log_probabilities(model: Any, labels: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-    hidden = model.base_model(*args, **kwargs).last_hidden_state[:, :-1]
-    targets = labels[:, 1:]
-    mask = targets != -100
-    # In bf16 whatever the weights are in: those of full fine-tuning are in float32.
-    states = hidden[mask].to(torch.bfloat16)
-    found, likeliest = scored_tokens(states, OutputHead.of(model), targets[mask])
-    unmeasured = torch.zeros(mask.shape)
+def _fused_output(mask: torch.Tensor, found: torch.Tensor, likeliest: torch.Tensor) -> Any:
+    unmeasured = torch.zeros(mask.shape, device=mask.device)
     return FusedCausalLMOutput(
         loss=-found.sum() / mask.sum().clamp(min=1),
         log_probs=unmeasured.masked_scatter(mask, found),

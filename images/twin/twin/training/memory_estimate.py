@@ -227,7 +227,9 @@ def _both(recipe: TrainingSection, **values: Any) -> TrainingSection:
     )
 
 
-def check_room(name: str, folder: Path, recipe: TrainingSection, longest: int) -> int:
+def check_room(
+    name: str, folder: Path, recipe: TrainingSection, longest: int, taken: int = 0
+) -> int:
     """Refuse a training that this machine, or its GPU, has no room for; returns the estimate.
 
     Args:
@@ -235,6 +237,7 @@ def check_room(name: str, folder: Path, recipe: TrainingSection, longest: int) -
         folder: where it is, prepared.
         recipe: its section.
         longest: tokens of the longest sample.
+        taken: bytes that another model holds meanwhile.
 
     Raises:
         BadDataError: it names the smallest change by which the training would fit.
@@ -243,6 +246,7 @@ def check_room(name: str, folder: Path, recipe: TrainingSection, longest: int) -
 
     accelerated = torch.cuda.is_available()
     available = torch.cuda.mem_get_info()[1] if accelerated else available_memory()
+    available -= taken
     config = json.loads((folder / "config.json").read_text("utf-8"))
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     fitted = _both(recipe, max_length=longest) if longest < recipe.sft.max_length else recipe
@@ -252,5 +256,5 @@ def check_room(name: str, folder: Path, recipe: TrainingSection, longest: int) -
         ).total
     except KeyError:  # a family that calls its sizes otherwise: what is known is its weights
         packed = round(FOUR_BITS * weights) if recipe.method == "qlora" else weights
-        check_memory(name, packed)
+        check_memory(name, packed, taken)
         return packed + LIBRARIES

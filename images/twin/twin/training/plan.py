@@ -81,6 +81,19 @@ class TrainingPlan:
                 f"run `twin training sft --recipe {self.manifest.recipe}`"
             )
 
+    def check_trained(self, files: FileStore) -> None:
+        """Refuse what goes on from the trained twin where there is none yet.
+
+        Raises:
+            BadDataError: there is none.
+        """
+        if not files.is_published(self.dpo_adapter):
+            raise BadDataError(
+                f"no adapter for samples {self.manifest.version}: "
+                "run `twin training sft`, `twin training pairs` and "
+                f"`twin training dpo --recipe {self.manifest.recipe}`"
+            )
+
     def log_samples(self, run: TrackingRun, files: FileStore) -> None:
         """Record the samples as what ``run`` trains on."""
         name, version = self.manifest.recipe, self.manifest.version
@@ -96,7 +109,7 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
     manifest = SampleSets(files, recipe.name).latest()
     base = pin_base_model(recipe.training.base_model, settings)
     training = recipe.training
-    sft = _fingerprint(
+    sft = fingerprint(
         manifest.version,
         base.digest,
         recipe.author.name,
@@ -110,7 +123,7 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         *([training.pretraining.model_dump_json()] if training.pretraining.epochs else []),
     )
     root = f"training/{recipe.name}/{sft}"
-    made = _fingerprint(
+    made = fingerprint(
         PAIRER,
         manifest.version,
         sft,
@@ -120,7 +133,7 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         *_judge_of(recipe),
     )
     reviews = read_reviews(files, recipe.name)
-    pairs = _fingerprint(made, reviews.digest) if reviews.digest else made
+    pairs = fingerprint(made, reviews.digest) if reviews.digest else made
     return TrainingPlan(
         manifest=manifest,
         base=base,
@@ -128,7 +141,7 @@ def plan_training(recipe: Recipe, settings: Settings, files: FileStore) -> Train
         made=made,
         reviews=reviews,
         pairs=pairs,
-        dpo=f"{root}/dpo-{_fingerprint(training.dpo.model_dump_json(), pairs)}",
+        dpo=f"{root}/dpo-{fingerprint(training.dpo.model_dump_json(), pairs)}",
     )
 
 
@@ -138,6 +151,7 @@ def _judge_of(recipe: Recipe) -> tuple[str, ...]:
     return () if judge is None else (JUDGE_VERSION, judge.base_url, judge.model)
 
 
-def _fingerprint(*parts: str) -> str:
+def fingerprint(*parts: str) -> str:
+    """Part of a name: twelve hex digits that change with any of the inputs."""
     text = json.dumps([TRAINER, PROMPT_VERSION, *parts])
     return hashlib.sha256(text.encode()).hexdigest()[:12]

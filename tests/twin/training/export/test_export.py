@@ -15,9 +15,16 @@ from twin.job import Job
 from twin.stores.registry import ModelVersion, Registry
 from twin.training.dpo import run_dpo
 from twin.training.export import export as exporting
-from twin.training.export.export import ExportOptions, _scratch_beside, run_export
+from twin.training.export.export import (
+    ExportOptions,
+    _check_same_samples,
+    _scratch_beside,
+    run_export,
+)
+from twin.training.form import Form
 from twin.training.package import run_package
 from twin.training.sft import run_sft
+from twin.training.smaller.pruning import run_prune
 
 FORMATS = ("f16", "q8_0")
 
@@ -90,6 +97,65 @@ def test_a_version_becomes_a_folder_that_runs_elsewhere(packaged, tmp_path, is_k
     assert result.ids["model_version"] == champion
 
 
+@pytest.mark.nightly
+def test_it_becomes_onnx_models_beside_gguf_files(packaged, tmp_path, root):
+    packages = {"onnx_packages": root / ".venvs" / "onnx"}
+    packaged.settings = packaged.settings.model_copy(update=packages)
+    pruning = {"method": "layers", "share": 0.5}
+    packaged.run(run_prune, pruning=pruning)
+    pruned = packaged.run(package_pruned, pruning=pruning).ids["model_version"]
+    report = {"figures": [{"name": "style_similarity", "values": {"candidate": {"value": 0.75}}}]}
+    packaged.files.write_json(f"reports/twin-ann/{pruned}/report.json", report)
+    job = packaged.job(run_export)
+    folder = tmp_path / "out"
+    formats = ("onnx-int8-static", "q8_0")
+    options = ExportOptions(
+        folder, packaged.version, formats, index=False, samples=2, beside=(pruned,)
+    )
+    run_export(job, options)
+    stem = f"twin-ann-v{packaged.version}"
+    model = folder / f"{stem}-onnx-int8-static"
+    assert {"model.onnx", "model.onnx.data", "genai_config.json", "tokenizer.json"} <= {
+        path.name for path in model.iterdir()
+    }
+    [weights, static, q8, other, others_q8] = job.result.detail["products"]
+    other_name = f"v{pruned} (pruned)"
+    assert [each["name"] for each in (static, q8, other, others_q8)] == [
+        "onnx-int8-static", "q8_0", f"{other_name} weights", f"{other_name} q8_0",
+    ]  # fmt: skip
+    assert static["size_bytes"] < 2 * weights["size_bytes"]
+    assert abs(static["worse"]) < 0.1
+    assert static["tokens_per_second"] > 0
+    assert other["size_bytes"] < 0.8 * weights["size_bytes"]
+    assert others_q8["size_bytes"] < 0.8 * q8["size_bytes"]
+    assert other["perplexity"] == pytest.approx(weights["perplexity"] * (1 + other["worse"]))
+    assert others_q8["tokens_per_second"] > 0
+    assert (weights["style"], other["style"]) == (None, 0.75)
+    whole = subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder,
+                           capture_output=True, text=True, check=False)  # fmt: skip
+    assert whole.returncode == 0, whole.stderr
+    assert f"{model.name}/model.onnx: OK" in whole.stdout
+    card = (folder / "README.md").read_text()
+    assert f'Model("{model.name}")' in card
+    assert f"- `{model.name}`: the same, activations by fixed ranges" in card
+    assert f"ollama create twin-ann -f {stem}-q8_0.Modelfile" in card
+    assert not (folder / f"{model.name}.Modelfile").exists()
+    assert f"| `{other_name} weights` |" in card
+    assert not list(folder.glob(f"*v{pruned}*")), "measured, and not exported"
+
+
+def package_pruned(job):
+    run_package(job, Form.PRUNED)
+
+
+def test_a_version_of_other_samples_is_not_measured_on_these():
+    version = ModelVersion("twin-ann", "1", "uri", "digest", None, {"dataset_version": "a"})
+    _check_same_samples(version, [replace(version, version="2")])
+    other = replace(version, version="3", tags={"dataset_version": "b"})
+    with pytest.raises(BadDataError, match="version 3 was trained on other samples than version 1"):
+        _check_same_samples(version, [version, other])
+
+
 def test_of_hidden_folders_beside_it_only_those_of_killed_exports_go(tmp_path):
     target = tmp_path / "pro[j]ect"
     backup, other = tmp_path / ".pro[j]ect-backup", tmp_path / ".project.twin-export-1"
@@ -114,6 +180,8 @@ def test_a_version_that_is_to_write_otherwise_is_another_export(settings, tmp_pa
     key = exporting._key(version, options, job)
     assert exporting._key(other, options, job) == key
     assert exporting._key(chosen, options, job) != key
+    beside = replace(options, beside=("2",))
+    assert exporting._key(version, beside, job) != key
 
 
 def test_what_is_no_export_is_not_written_over(packaged, tmp_path):
@@ -122,7 +190,9 @@ def test_what_is_no_export_is_not_written_over(packaged, tmp_path):
     with pytest.raises(BadDataError, match="holds other files"):
         export(packaged, tmp_path / "mine")
     assert (tmp_path / "mine" / "letter.txt").read_text() == "Dear Ann"
-    with pytest.raises(BadConfigurationError, match="--format q2: there are f16, bf16, q8_0"):
+    with pytest.raises(
+        BadConfigurationError, match=r"--format q2: there are f16, bf16, q8_0.*, onnx-f32"
+    ):
         run_export(packaged.job(run_export), ExportOptions(tmp_path / "new", formats=("q2",)))
     packaged.version = "999999"
     with pytest.raises(BadDataError, match="has no version 999999"):

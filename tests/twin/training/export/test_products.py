@@ -9,8 +9,11 @@ from twin.training.export.products import Product, _perplexity, _worse, draw, ta
 
 
 def test_perplexity_is_of_all_tokens_together():
-    assert _perplexity([(-2.0, 1), (-4.0, 3)]) == pytest.approx(math.exp(6 / 4))
-    assert _perplexity([]) is None
+    scores = [(-2.0, 1), (-4.0, 3)]
+    assert _perplexity(scores, scores) == pytest.approx(math.exp(6 / 4))
+    assert _perplexity([], []) is None
+    # Of another tokenizer: per token of the version's own, so that the two can be compared.
+    assert _perplexity([(-3.0, 2), (-5.0, 9)], scores) == pytest.approx(math.exp(8 / 4))
 
 
 def test_worse_is_relative_and_its_margin_grows_with_what_documents_differ_by():
@@ -33,15 +36,16 @@ def test_worse_is_relative_and_its_margin_grows_with_what_documents_differ_by():
 
 
 PRODUCTS = [
-    Product("weights", 2_000_000, 10.0),
+    Product("weights", 2_000_000, 10.0, style=0.8123),
     Product("q8_0", 1_060_000, 10.1, 0.01, 0.002, 50.04, 400.4, 3e8),
 ]
 
 
 def test_a_table_says_what_is_known_and_no_more():
     lines = table(PRODUCTS).splitlines()
-    assert lines[2] == "| `weights` | 2.0 MB |  |  |  | 10.000 |  |"
-    assert lines[3] == "| `q8_0` | 1.1 MB | 300 MB | 50.0 | 400 | 10.100 | +1.00% ± 0.20% |"
+    assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
+    assert lines[2] == "| `weights` | 2.0 MB |  |  |  | 10.000 |  | 0.812 |"
+    assert lines[3] == "| `q8_0` | 1.1 MB | 300 MB | 50.0 | 400 | 10.100 | +1.00% ± 0.20% |  |"
 
 
 def test_a_picture_has_a_panel_for_each_measure(tmp_path):

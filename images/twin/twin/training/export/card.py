@@ -9,6 +9,9 @@ from twin.stores.registry import ModelVersion
 
 _FILES = {
     ".gguf": "weights for llama.cpp, Ollama, LM Studio",
+    "-onnx-f32": "a folder for onnxruntime-genai, in float32",
+    "-onnx-int8": "the same, weights in eight bits, activations packed as they come",
+    "-onnx-int8-static": "the same, activations by fixed ranges",
     ".Modelfile": "for `ollama create`: template, prompt, stops",
     ".jsonl": "passages with their vectors (`twin` imports it; a JSON object a line)",
     ".png": "the table as a picture",
@@ -30,24 +33,21 @@ def model_card(
     Args:
         version: with its lineage.
         recipe: of the author.
-        files: quantisation to GGUF file.
+        files: form to GGUF file, or to the folder of an ONNX model.
         measured: the table of products; "" if nothing was measured.
         samples: held-out answers that perplexity is of.
         names: of the files beside the card.
     """
-    first = next(iter(files.values()))
     author = printable(recipe.author.name)
     parts = [
-        _front_matter(version),
+        _front_matter(version, files),
         f"# {version.name}, version {version.version}",
         f"Writes and answers in the manner of {author}. It was trained on {author}'s own texts "
         "and says nothing in their name: its texts are a model's, may be wrong, and are to be "
         "marked as such. Without the passages that a question is about it makes facts up.",
         "## Run it",
-        f"```sh\nollama create {version.name} -f {first.stem}.Modelfile\n"
-        f"ollama run {version.name}\n```",
-        f"or `llama-server -m {first.name}`. The Modelfile writes prompts as the model was trained "
-        "on them. `sha256sum --check SHA256SUMS` says whether the files are whole.",
+        *_how(version, files),
+        "`sha256sum --check SHA256SUMS` says whether the files are whole.",
         "## Files",
         "\n".join(f"- `{name}`: {_what(name)}" for name in names),
         *_measured(measured, samples),
@@ -59,9 +59,31 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(version: ModelVersion) -> str:
+def _how(version: ModelVersion, files: Mapping[str, Path]) -> list[str]:
+    """By the first file of each engine."""
+    said = []
+    gguf = next((file for file in files.values() if file.suffix == ".gguf"), None)
+    if gguf is not None:
+        said += [
+            f"```sh\nollama create {version.name} -f {gguf.stem}.Modelfile\n"
+            f"ollama run {version.name}\n```",
+            f"or `llama-server -m {gguf.name}`. The Modelfile writes prompts as the model was "
+            "trained on them.",
+        ]
+    onnx = next((file for file in files.values() if file.suffix != ".gguf"), None)
+    if onnx is not None:
+        said.append(
+            f'With onnxruntime-genai: `onnxruntime_genai.Model("{onnx.name}")`, on prompts by the '
+            "chat template in the folder."
+        )
+    return said
+
+
+def _front_matter(version: ModelVersion, files: Mapping[str, Path]) -> str:
     base = version.tags.get("base_model", "unknown")
-    return f"---\nbase_model: {_cell(base)}\nlibrary_name: gguf\npipeline_tag: text-generation\n---"
+    library = "gguf" if any(file.suffix == ".gguf" for file in files.values()) else "onnx"
+    head = f"base_model: {_cell(base)}\nlibrary_name: {library}\npipeline_tag: text-generation"
+    return f"---\n{head}\n---"
 
 
 def _measured(measured: str, samples: int) -> list[str]:
@@ -69,8 +91,9 @@ def _measured(measured: str, samples: int) -> list[str]:
         return []
     said = (
         f"Perplexity is of {samples} held-out answers, from the numbers in each file; *worse* has "
-        "its 95 % interval over documents. Speed and memory are of llama.cpp on the machine that "
-        "exported, one answer at a time."
+        "its 95 % interval over documents. Speed and memory are of llama.cpp, or onnxruntime, on "
+        "the machine that exported, one answer at a time. Style is likeness to the author's, where "
+        "an evaluation has measured a version's answers; *v…* are other versions, for comparison."
     )
     return ["## What each file takes", measured, said, "![products](products.png)"]
 

@@ -7,23 +7,24 @@ each, since memory that one model took is not given back before the next.
 """
 
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any
 
 from twin.models.engines.llama_server import LlamaServer, ServerOptions
-
-PROMPT_TOKENS = 256
-WRITTEN_TOKENS = 64
-KIB = 1024
+from twin.training.export.measured_run import (
+    PROMPT_TEXT,
+    PROMPT_TOKENS,
+    WRITTEN_TOKENS,
+    peak_memory_bytes,
+)
 
 
 def measure(file: Path, threads: int) -> dict[str, float]:
     """Read one prompt and write one answer, after a short one that warms up."""
     server = LlamaServer(file, ServerOptions(1024, 1024, 1, threads))
     try:
-        [ids] = server.tokenize(["The quick brown fox jumps over the lazy dog. " * 60])
+        [ids] = server.tokenize([PROMPT_TEXT])
         ids = ids[:PROMPT_TOKENS]
         _write(server, ids[:8], 4)
         timings = _write(server, ids, WRITTEN_TOKENS)
@@ -32,7 +33,7 @@ def measure(file: Path, threads: int) -> dict[str, float]:
     return {
         "prompt_tokens_per_second": timings["prompt_per_second"],
         "tokens_per_second": timings["predicted_per_second"],
-        "peak_memory_bytes": float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB),
+        "peak_memory_bytes": peak_memory_bytes(),
     }
 
 

@@ -26,13 +26,30 @@ from twin.stores.chosen_decoding import with_chosen_decoding
 from twin.stores.files import file_digest, open_files
 from twin.stores.index import open_index
 from twin.stores.index_files import export_index
+from twin.stores.kept_reports import measured
 from twin.stores.registry import CHAMPION, ModelVersion, Registry
 from twin.stores.sample_sets import SampleSets
+from twin.training.export import onnx_forms
 from twin.training.export.card import model_card
 from twin.training.export.ollama import modelfile
-from twin.training.export.products import PLOT, Product, draw, measure_products, table
+from twin.training.export.onnx_forms import FORMS as ONNX
+from twin.training.export.products import (
+    PLOT,
+    Beside,
+    Product,
+    Yardstick,
+    draw,
+    measure_products,
+    table,
+)
+from twin.training.form import TAG as FORM
+from twin.training.tokens import instruct_rows
 
-FORMATS = ("f16", "bf16", "q8_0", "q4_k_m")
+GGUF = ("f16", "bf16", "q8_0", "q4_k_m")
+FORMATS = (*GGUF, *ONNX)
+CALIBRATION = 16
+"""Training samples by which ranges of activations are fixed: their smallest and largest values
+settle soon, and the 240 tokens of each are more than a hundred images of the usual advice."""
 CARD, SUMS, NOTE, INDEX = "README.md", "SHA256SUMS", "export.json", "index.jsonl"
 
 log = structlog.get_logger("twin")
@@ -45,10 +62,11 @@ class ExportOptions:
     Attributes:
         folder: that is made; what is there already is not written over unless it is an export.
         version: number of the version; None means the champion.
-        formats: quantisations of the GGUF files.
+        formats: quantisations of the GGUF files, and forms of ONNX models.
         index: whether the index goes with it.
         measured: whether each product is measured.
         samples: held-out answers that perplexity is of, at most.
+        beside: numbers of other versions that are measured too, and not exported.
     """
 
     folder: Path
@@ -57,17 +75,18 @@ class ExportOptions:
     index: bool = True
     measured: bool = True
     samples: int = 100
+    beside: Sequence[str] = ()
 
 
 def run_export(job: Job, options: ExportOptions) -> None:
-    """Write GGUF files with Modelfiles, the index, a card and digests into one folder.
+    """Write GGUF files with Modelfiles, ONNX models, the index, a card and digests in one folder.
 
-    The folder is there whole or not at all. GGUF files are kept on this machine, so a killed export
-    converts none of them again.
+    The folder is there whole or not at all. GGUF files and ONNX models are kept on this machine, so
+    a killed export makes none of them again.
 
     Raises:
         NothingToDo: the folder has this export already.
-        BadDataError: no such version, one that llama.cpp can't run, or the folder has other files.
+        BadDataError: no such version, one that an engine can't run, or the folder has other files.
         BadConfigurationError: a format that nobody knows, or the converter is not installed.
         TryAgainError: a store does not answer, or no space is left.
     """
@@ -76,8 +95,12 @@ def run_export(job: Job, options: ExportOptions) -> None:
         raise BadConfigurationError(
             f"--format {', '.join(unknown) or '(none)'}: there are {', '.join(FORMATS)}"
         )
+    if set(options.formats) & set(ONNX):
+        onnx_forms.check_packages(job.settings)
     with Registry(job.settings) as registry:
         version = _version(registry, job.recipe.model_name, options.version)
+        others = [_version(registry, version.name, number) for number in options.beside]
+    _check_same_samples(version, others)
     job.result.ids.update(model=version.name, model_version=version.version)
     key = _key(version, options, job)
     _check_folder(options.folder, key)
@@ -86,7 +109,7 @@ def run_export(job: Job, options: ExportOptions) -> None:
     with _scratch_beside(target) as scratch:
         made = scratch / "export"
         made.mkdir()
-        _write(job, version, options, made)
+        _write(job, version, others, options, made)
         (made / NOTE).write_text(json.dumps({"key": key}), encoding="utf-8")
         _write_sums(made)
         made.chmod(0o755)
@@ -136,36 +159,101 @@ def _check_folder(folder: Path, key: str) -> None:
         raise NothingToDo(f"{folder} has this export already")
 
 
-def _write(job: Job, version: ModelVersion, options: ExportOptions, folder: Path) -> None:
+def _check_same_samples(version: ModelVersion, others: Sequence[ModelVersion]) -> None:
+    """Refuse to measure a version that may have learnt from what is held out from another.
+
+    Raises:
+        BadDataError: it is of other samples.
+    """
+    of = version.tags.get("dataset_version")
+    for other in others:
+        if other.tags.get("dataset_version") != of:
+            raise BadDataError(
+                f"version {other.version} was trained on other samples than version "
+                f"{version.version}: it may have learnt from those that measure them, so leave out "
+                f"--model-version {other.version}"
+            )
+
+
+def _write(
+    job: Job,
+    version: ModelVersion,
+    others: Sequence[ModelVersion],
+    options: ExportOptions,
+    folder: Path,
+) -> None:
     weights = whole_weights(version, job.settings)
     recipe = with_chosen_decoding(job.recipe, version.version, version.tags)
     files: dict[str, Path] = {}
     with job.progress("export", 2 * len(options.formats) + 2) as advance:
         for kind in options.formats:
-            made = prepare_gguf(weights, kind, job.settings.home.resolve() / "engines")
-            files[kind] = folder / f"{version.name}-v{version.version}-{kind}.gguf"
-            # Copied, not linked: who writes over an export must not change what engines load.
-            shutil.copyfile(made, files[kind])
+            files[kind] = _write_form(job, version, weights, kind, folder)
             advance(1)
-        _write_modelfiles(files, weights, recipe, folder)
+        gguf = {kind: file for kind, file in files.items() if kind in GGUF}
+        _write_modelfiles(gguf, weights, recipe, folder)
         advance(1)
         if options.index:
             _write_index(job, folder / INDEX)
-        samples = _held_out(job, version, options.samples)
-        threads = job.settings.threads or os.cpu_count() or 1
+        # Which it has not learnt from.
+        samples = _samples(job, version, Split.TEST, options.samples)
         products: list[Product] = []
         if options.measured:
-            products = measure_products(weights, files, samples, recipe, job.settings, threads)
+            threads = job.settings.threads or os.cpu_count() or 1
+            by = Yardstick(samples, recipe, job.settings, threads)
+            beside = [_beside(job, other, options.formats) for other in others]
+            products = measure_products(weights, files, by, _style(job, version), beside)
             draw(folder / PLOT, products)
             job.result.detail["products"] = [asdict(product) for product in products]
         advance(len(options.formats) + 1)
     licence = weights / "LICENCE"
     if licence.is_file():
         shutil.copyfile(licence, folder / "LICENCE")
-    measured = table(products) if products else ""
+    said = table(products) if products else ""
     names = sorted(path.name for path in folder.iterdir())
-    card = model_card(version, recipe, files, measured, len(samples), names)
+    card = model_card(version, recipe, files, said, len(samples), names)
     (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def _beside(job: Job, version: ModelVersion, formats: Sequence[str]) -> Beside:
+    """Another version, as a file too in the first GGUF format that is asked for."""
+    weights = whole_weights(version, job.settings)
+    form = next((kind for kind in formats if kind in GGUF), None)
+    file = None
+    if form is not None:
+        file = (form, prepare_gguf(weights, form, job.settings.home.resolve() / "engines"))
+    made = version.tags.get(FORM, "")
+    name = f"v{version.version}" + (f" ({made})" if made else "")
+    return Beside(name, weights, file, _style(job, version))
+
+
+def _style(job: Job, version: ModelVersion) -> float | None:
+    """As its evaluation has measured it."""
+    files = open_files(job.settings)
+    return measured(files, version.name, version.version, "style_similarity")
+
+
+def _write_form(job: Job, version: ModelVersion, weights: Path, kind: str, folder: Path) -> Path:
+    """Write one form of the version; returns its file or folder.
+
+    Copied, not linked: who writes over an export must not change what engines load.
+    """
+    target = folder / f"{version.name}-v{version.version}-{kind}"
+    if kind in ONNX:
+        texts = _calibration(job, version, weights) if kind == onnx_forms.STATIC else []
+        made = onnx_forms.prepare_onnx(weights, kind, job.settings, texts)
+        return Path(shutil.copytree(made, target))
+    made = prepare_gguf(weights, kind, job.settings.home.resolve() / "engines")
+    return Path(shutil.copyfile(made, target.with_name(f"{target.name}.gguf")))
+
+
+def _calibration(job: Job, version: ModelVersion, weights: Path) -> list[list[int]]:
+    """Training samples of the version's own data set, as tokens."""
+    recipe = job.recipe
+    samples = _samples(job, version, Split.TRAIN, CALIBRATION)
+    most = recipe.training.sft.max_length
+    chat = ChatFormat.load(weights)
+    rows = instruct_rows(chat, recipe.author.name, samples, most, lambda *_: None, recipe.prompt)
+    return [row["input_ids"] for row in rows]
 
 
 def _write_modelfiles(files: dict[str, Path], weights: Path, recipe: Recipe, folder: Path) -> None:
@@ -197,14 +285,14 @@ def _write_index(job: Job, path: Path) -> None:
         reader.close()
 
 
-def _held_out(job: Job, version: ModelVersion, most: int) -> list[InstructSample]:
-    """Test samples of the version's own data set, which it has not learnt from; at most so many."""
+def _samples(job: Job, version: ModelVersion, split: Split, most: int) -> list[InstructSample]:
+    """Samples of the version's own data set, at most so many, spread evenly over their ids."""
     sets = SampleSets(open_files(job.settings), job.recipe.name)
     dataset = version.tags.get("dataset_version", "")
     if not dataset or not sets.is_published(dataset):
-        log.warning("no perplexity is measured: the version's data set is gone", dataset=dataset)
+        log.warning("the version's data set is gone", dataset=dataset, split=split)
         return []
-    samples = sorted(sets.instruct(dataset, Split.TEST), key=lambda sample: sample.id)
+    samples = sorted(sets.instruct(dataset, split), key=lambda sample: sample.id)
     return samples[:: max(1, -(-len(samples) // most))]
 
 
@@ -213,7 +301,7 @@ def _key(version: ModelVersion, options: ExportOptions, job: Job) -> str:
     inputs = [
         version.name, version.version, version.weights_digest, sorted(options.formats),
         options.measured, options.samples, job.recipe.digest(), version.tags.get(DECODING),
-        _index_fingerprint(job) if options.index else None,
+        _index_fingerprint(job) if options.index else None, *options.beside,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:16]
 
@@ -225,5 +313,6 @@ def _index_fingerprint(job: Job) -> str | None:
 
 def _write_sums(folder: Path) -> None:
     """Digests as `sha256sum --check` reads them."""
-    lines = [f"{file_digest(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{file_digest(path)}  {path.relative_to(folder)}\n" for path in files]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")

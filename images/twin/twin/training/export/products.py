@@ -1,8 +1,8 @@
 """What becomes of a version when it is made smaller: size, speed, memory, perplexity of each file.
 
-Perplexity is of the author's held-out answers, from the very numbers that a file holds: they are
-read back into bf16 and scored by the reference engine. What llama.cpp rounds while it computes is
-not in it.
+Perplexity is of the author's held-out answers. Of a GGUF file it is from the very numbers that it
+holds: they are read back into bf16 and scored by the reference engine, so what llama.cpp rounds
+while it computes is not in it. Of an ONNX model it is from what onnxruntime computes.
 """
 
 import json
@@ -10,21 +10,25 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from twin.domain.errors import BadDataError
 from twin.domain.sample import InstructSample
 from twin.models.bases.gguf import convert_gguf
-from twin.models.language_model import load_language_model
+from twin.models.formats.chat_format import ChatFormat
+from twin.models.language_model import Message, load_language_model
 from twin.pages.canvas import BLUE, GREY, new_canvas, panels_of, png_of
 from twin.rag.prompt import build_messages
 from twin.recipes import Recipe
 from twin.settings import Settings, inherited_environment
+from twin.training.export import onnx_forms
 
 CONFIDENCE = 0.95
 PLOT = "products.png"
+MOST_FLAT = 4
+"""Names below a panel; of more each is written upwards."""
 WEIGHTS = "weights"
 """Name of what all others were made of: bf16 safetensors."""
 
@@ -42,9 +46,10 @@ class Product:
         perplexity: of the held-out answers; None where there are none.
         worse: by which share the perplexity is above that of the weights; None of these themselves.
         margin: half of the 95 % interval of ``worse``, over documents; None below two documents.
-        tokens_per_second: written, one answer at a time; None of what llama.cpp does not load.
+        tokens_per_second: written, one answer at a time; None of the weights, which are no product.
         prompt_tokens_per_second: read.
         peak_memory_bytes: of a process that has loaded it and writes.
+        style: likeness to the author's style, where an evaluation has measured the version.
     """
 
     name: str
@@ -55,39 +60,103 @@ class Product:
     tokens_per_second: float | None = None
     prompt_tokens_per_second: float | None = None
     peak_memory_bytes: float | None = None
+    style: float | None = None
 
 
-def measure_products(
-    weights: Path, files: dict[str, Path], samples: Sequence[InstructSample], recipe: Recipe,
-    settings: Settings, threads: int,
-) -> list[Product]:  # fmt: skip
-    """The weights and each file made of them.
+@dataclass(frozen=True)
+class Beside:
+    """Another version, which is measured beside the one that is exported.
 
-    Args:
-        weights: folder of a version's weights.
-        files: quantisation to GGUF file.
+    ``name`` is what the table calls it, ``weights`` a folder, ``file`` its weights as GGUF.
+    """
+
+    name: str
+    weights: Path
+    file: tuple[str, Path] | None
+    style: float | None
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """By what products are measured.
+
+    Attributes:
         samples: held out, with answers of the author's.
         recipe: its prompt and author.
         settings: of this machine.
         threads: that compute.
+    """
+
+    samples: Sequence[InstructSample]
+    recipe: Recipe
+    settings: Settings
+    threads: int
+
+
+def measure_products(
+    weights: Path,
+    files: Mapping[str, Path],
+    by: Yardstick,
+    style: float | None = None,
+    beside: Sequence[Beside] = (),
+) -> list[Product]:
+    """The weights, each file made of them, and other versions.
+
+    Args:
+        weights: folder of a version's weights.
+        files: form to GGUF file, or to the folder of an ONNX model.
+        by: what they are measured by.
+        style: of the version, if it has been evaluated.
+        beside: other versions, in their weights and as one file each.
 
     Raises:
-        BadDataError: llama.cpp cannot run a file.
+        BadDataError: an engine cannot run a file.
     """
-    before = _score(weights, samples, recipe, settings)
-    size = sum(path.stat().st_size for path in weights.glob("*.safetensors"))
-    made = [Product(WEIGHTS, size, _perplexity(before))]
-    for name, file in files.items():
-        with tempfile.TemporaryDirectory(prefix="product-") as scratch:
-            folder = Path(scratch) / "weights"
-            convert_gguf(file, folder)
-            for part in _not_weights(weights):
-                (folder / part.name).write_bytes(part.read_bytes())
-            after = _score(folder, samples, recipe, settings)
-        worse, margin = _worse(before, after, [sample.document_id for sample in samples])
-        run = _run(file, threads)
-        made.append(Product(name, file.stat().st_size, _perplexity(after), worse, margin, **run))
+    before = _score(weights, by)
+
+    def product(name: str, size: int, after: Scores, **run: float | None) -> Product:
+        worse, margin = _worse(before, after, [each.document_id for each in by.samples])
+        return Product(name, size, _perplexity(after, before), worse, margin, **run)
+
+    made = [Product(WEIGHTS, _size(weights), _perplexity(before, before), style=style)]
+    made += [
+        product(name, _size(file), _score_file(file, weights, by), **_run(file, by))
+        for name, file in files.items()
+    ]
+    for other in beside:
+        scores = _score(other.weights, by)
+        made.append(
+            product(f"{other.name} {WEIGHTS}", _size(other.weights), scores, style=other.style)
+        )
+        if other.file is not None:
+            form, file = other.file
+            scores = _score_file(file, other.weights, by)
+            made.append(product(f"{other.name} {form}", _size(file), scores, **_run(file, by)))
     return made
+
+
+def _size(product: Path) -> int:
+    if product.is_file():
+        return product.stat().st_size
+    weights = (*product.glob("*.safetensors"), *product.glob("model.onnx*"))
+    return sum(path.stat().st_size for path in weights)
+
+
+def _score_file(file: Path, weights: Path, by: Yardstick) -> Scores:
+    """What a file made of the weights finds of the held-out answers."""
+    if not by.samples:
+        return []
+    if file.is_dir():
+        chat = ChatFormat.load(weights)
+        prompts = [chat.prompt_ids(messages) for messages in _prompts(by)]
+        answers = [chat.answer_ids(sample.answer) for sample in by.samples]
+        return onnx_forms.score(file, by.settings, prompts, answers)
+    with tempfile.TemporaryDirectory(prefix="product-") as scratch:
+        folder = Path(scratch) / "weights"
+        convert_gguf(file, folder)
+        for part in _not_weights(weights):
+            (folder / part.name).write_bytes(part.read_bytes())
+        return _score(folder, by)
 
 
 def _not_weights(folder: Path) -> list[Path]:
@@ -96,23 +165,24 @@ def _not_weights(folder: Path) -> list[Path]:
     return [path for pattern in patterns for path in folder.glob(pattern)]
 
 
-def _score(
-    folder: Path, samples: Sequence[InstructSample], recipe: Recipe, settings: Settings
-) -> Scores:
-    if not samples:
+def _score(folder: Path, by: Yardstick) -> Scores:
+    if not by.samples:
         return []
-    model = load_language_model(folder, settings)
-    prompts = [
-        build_messages(
-            recipe.author.name, each.instruction, each.context, each.history, recipe.prompt
-        )
-        for each in samples
+    model = load_language_model(folder, by.settings)
+    return model.answer_log_likelihood(_prompts(by), [each.answer for each in by.samples])
+
+
+def _prompts(by: Yardstick) -> list[list[Message]]:
+    author, prompt = by.recipe.author.name, by.recipe.prompt
+    return [
+        build_messages(author, each.instruction, each.context, each.history, prompt)
+        for each in by.samples
     ]
-    return model.answer_log_likelihood(prompts, [each.answer for each in samples])
 
 
-def _perplexity(scores: Scores) -> float | None:
-    tokens = sum(count for _, count in scores)
+def _perplexity(scores: Scores, tokens_of: Scores) -> float | None:
+    """By token of the version's own tokenizer, which another version may not have."""
+    tokens = sum(count for _, count in tokens_of)
     return math.exp(-sum(nats for nats, _ in scores) / tokens) if tokens else None
 
 
@@ -142,8 +212,11 @@ def _worse(
     return rise(None), float(t.ppf((1 + CONFIDENCE) / 2, count - 1)) * error
 
 
-def _run(file: Path, threads: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "twin.training.export.engine_run", str(file), str(threads)]
+def _run(file: Path, by: Yardstick) -> dict[str, float]:
+    """Speed and memory, measured in a process of its own."""
+    if file.is_dir():
+        return onnx_forms.run(file, by.settings, by.threads)
+    command = [sys.executable, "-m", "twin.training.export.engine_run", str(file), str(by.threads)]
     done = subprocess.run(  # noqa: S603 - ourselves
         command, env=inherited_environment(), capture_output=True, text=True, check=False
     )
@@ -157,8 +230,9 @@ def _run(file: Path, threads: int) -> dict[str, float]:
 def table(products: Sequence[Product]) -> str:
     """The products as a table of Markdown."""
     head = [
-        "| | size | memory | tokens/s | prompt tokens/s | perplexity | worse than the weights |",
-        "|---|---|---|---|---|---|---|",
+        "| | size | memory | tokens/s | prompt tokens/s | perplexity | worse than the weights "
+        "| style |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     return "\n".join([*head, *map(_row, products)])
 
@@ -175,6 +249,7 @@ def _row(product: Product) -> str:
         _shown(product.prompt_tokens_per_second, lambda value: f"{value:.0f}"),
         _shown(product.perplexity, lambda value: f"{value:.3f}"),
         rise,
+        _shown(product.style, lambda value: f"{value:.3f}"),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -190,12 +265,15 @@ def draw(path: Path, products: Sequence[Product]) -> None:
         "memory (MB)": lambda one: one.peak_memory_bytes and one.peak_memory_bytes / 1e6,
         "tokens/s": lambda one: one.tokens_per_second,
         "perplexity": lambda one: one.perplexity,
+        "style": lambda one: one.style,
     }
+    measures = {title: of for title, of in measures.items() if any(map(of, products))}
     canvas = new_canvas(2.6 * len(measures), 2.8)
     for (title, of), axes in zip(measures.items(), panels_of(canvas, len(measures)), strict=True):
         bars = [(one.name, value) for one in products if (value := of(one)) is not None]
-        colours = [GREY if name == WEIGHTS else BLUE for name, _ in bars]
+        colours = [GREY if name.endswith(WEIGHTS) else BLUE for name, _ in bars]
         axes.bar([name for name, _ in bars], [value for _, value in bars], color=colours)
         axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=7)
+        axes.tick_params(axis="x", rotation=90 if len(bars) > MOST_FLAT else 0)
     path.write_bytes(png_of(canvas))
