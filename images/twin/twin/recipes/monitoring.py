@@ -161,6 +161,22 @@ class RulesSection(Section):
     )
 
 
+class GarbageSection(Section):
+    """What is deleted once nothing needs it (`twin monitoring gc`)."""
+
+    delete: bool = Field(
+        default=False, description="delete what is found; otherwise it is only named"
+    )
+    newest: PositiveInt = Field(
+        default=3, description="versions of the model, and copies of the index, that stay anyway"
+    )
+    least_days: PositiveInt = Field(
+        default=30,
+        description="since a thing was written or registered, before which it stays; the default "
+        "outlasts an evaluation that waits for a person",
+    )
+
+
 class MonitoringSection(Section):
     """The look at a twin in service, hour by hour (`twin monitoring run`)."""
 
@@ -184,6 +200,7 @@ class MonitoringSection(Section):
         default=5, description="callers below which feedback says nothing"
     )
     rules: RulesSection = RulesSection()
+    garbage: GarbageSection = GarbageSection()
 
     @model_validator(mode="after")
     def _one_run_fits_the_budget(self) -> "MonitoringSection":
