@@ -152,13 +152,16 @@ class LineageEvents:
             RunState,
         )
         from openlineage.client.facet_v2 import (
+            DatasetFacet,
+            RunFacet,
             dataset_version_dataset,
             error_message_run,
             job_type_job,
             parent_run,
         )
 
-        outcome, run_facets = self._outcome, {}
+        outcome = self._outcome
+        run_facets: dict[str, RunFacet] = {}
         if (parent := _parent()) is not None:
             namespace, name, identity = parent
             run_facets["parent"] = parent_run.ParentRunFacet(
@@ -169,7 +172,7 @@ class LineageEvents:
                 message=outcome.message, programmingLanguage="python"
             )
 
-        def versioned(each: DataSet) -> dict[str, object]:
+        def versioned(each: DataSet) -> dict[str, DatasetFacet]:
             facet = dataset_version_dataset.DatasetVersionDatasetFacet
             return {"version": facet(datasetVersion=each.version)} if each.version else {}
 
