@@ -13,7 +13,8 @@ run's note: *features*, *datasets*, *training*. Nothing is started while the rec
 On a laptop it runs when a person starts it: each look asks the model questions.
 
 **Reads** the warehouse, the index, the registry, samples, and the endpoint, which it asks.
-**Writes** what it remembers to the file store, and a run a look to MLflow.
+**Writes** what it remembers to the file store, a run a look to MLflow, and Airflow's metrics
+`twin.monitoring.…`.
 """
 
 import datetime
@@ -23,7 +24,7 @@ from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOpe
 from airflow.sdk import DAG, CronTriggerTimetable, TriggerRule
 
 from include.jobs import JobOperator
-from include.monitoring import LOOK, PAUSED, list_starts, tell
+from include.monitoring import LOOK, PAUSED, list_starts, measure, tell
 from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
 from include.runtime import Mode, read_runtime
 
@@ -49,7 +50,7 @@ with DAG(
     ).expand(recipe=recipes)
     starts = list_starts(recipes)
     # Without the last one a run whose job has failed would count as well ended.
-    look >> [tell(recipes), starts, EmptyOperator(task_id="looked")]
+    look >> [tell(recipes), measure(recipes), starts, EmptyOperator(task_id="looked")]
     TriggerDagRunOperator.partial(
         task_id="start",
         skip_when_already_exists=True,

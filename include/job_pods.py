@@ -1,6 +1,8 @@
 """What a job's pod is made of: the profile, what the recipe asks for, and whose pod it is."""
 
+import os
 import re
+import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,8 @@ RUN_ID, MAP_INDEX = "llm-twin/run-id", "llm-twin/map-index"
 
 #: The setting by which a job's audit log names who acts.
 ACTOR = "TWIN_ACTOR"
+#: Variables of OpenLineage: the run that a job's events have as their parent, and whose it is.
+PARENT, LINEAGE_NAMESPACE = "OPENLINEAGE_PARENT_ID", "OPENLINEAGE_NAMESPACE"
 
 
 def pod_name(job: str) -> str:
@@ -113,6 +117,13 @@ def whose(ti: Any) -> dict[str, str]:
         RUN_ID: ti.run_id,
         MAP_INDEX: str(-1 if ti.map_index is None else ti.map_index),
     }
+
+
+def parent_run(ti: Any) -> str:
+    """The DAG's run as OpenLineage names a parent: namespace, name and an id that is a UUID."""
+    namespace = os.environ.get(LINEAGE_NAMESPACE, "llm-twin")
+    identity = uuid.uuid5(uuid.NAMESPACE_URL, f"{namespace}/{ti.dag_id}/{ti.run_id}")
+    return f"{namespace}/{ti.dag_id}/{identity}"
 
 
 def actor(context: "Context") -> str:

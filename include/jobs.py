@@ -30,10 +30,12 @@ from include.job_pods import (
     ACTOR,
     IMAGE_OF_PROFILE,
     IMAGE_OF_STAGE,
+    PARENT,
     SCHEDULE_TIMEOUT,
     STARTUP_TIMEOUT,
     actor,
     asked_for,
+    parent_run,
     pod_name,
     template_of,
     variant_of,
@@ -157,7 +159,11 @@ class JobOperator(KubernetesPodOperator):
         pod = super().build_pod_request_obj(context, dry_run=dry_run)
         if context is not None:
             (base,) = (c for c in pod.spec.containers if c.name == self.base_container_name)
-            base.env = [*(base.env or ()), k8s.V1EnvVar(name=ACTOR, value=actor(context))]
+            told = {ACTOR: actor(context), PARENT: parent_run(context["ti"])}
+            base.env = [
+                *(base.env or ()),
+                *(k8s.V1EnvVar(name=name, value=value) for name, value in told.items()),
+            ]
         return pod
 
     def execute(self, context: "Context") -> None:

@@ -1,8 +1,11 @@
-"""What the DAG *monitoring* does with what its job has found: it tells people and starts DAGs."""
+"""What the DAG *monitoring* does with what its job has found: it tells people, starts DAGs, and
+gives the figures to Airflow's metrics, which outlive the job's pod."""
 
+import re
 from typing import Any
 
 from airflow.sdk import TriggerRule, task
+from airflow.sdk.observability import stats
 
 from include.alerts import Alert, UnsentError
 
@@ -10,6 +13,12 @@ LOOK = "look"
 #: Airflow variable that, while it holds anything, keeps monitoring from starting pipelines.
 SWITCH = "monitoring_paused"
 PAUSED = f"{{{{ '--paused' if var.value.get('{SWITCH}', '') else '' }}}}"
+
+#: Airflow's metrics of what a look has found, as ``FIGURES.<recipe>.<measure>.<figure>``. The chart
+#: maps them to Prometheus' twin_monitoring, with these as labels (airflowChart.statsd).
+FIGURES = "twin.monitoring"
+#: What Airflow takes no metric's name with.
+_REFUSED = re.compile(r"[^A-Za-z0-9_./-]")
 
 Started = dict[str, Any]
 
@@ -35,6 +44,20 @@ def tell(recipes: list[str], *, ti: Any) -> int:
     if unsent:
         raise UnsentError(f"{len(unsent)} of {len(texts)} alerts were not sent: {unsent[0]}")
     return len(texts)
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def measure(recipes: list[str], *, ti: Any) -> int:
+    """Set Airflow's metrics to what the looks have found; returns how many figures."""
+    figures = {
+        _REFUSED.sub("_", f"{FIGURES}.{recipe}.{name}.{figure}"): value
+        for recipe, detail in zip(recipes, _details(recipes, ti), strict=True)
+        for name, found in detail.get("figures", {}).items()
+        for figure, value in found.items()
+    }
+    for name, value in figures.items():
+        stats.gauge(name, value)
+    return len(figures)
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)

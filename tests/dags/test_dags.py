@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jinja2
 import kubernetes_validate
 import pytest
 import yaml
@@ -42,6 +43,7 @@ ALL = [
     "cleanup",
     "monitoring",
     "questions",
+    "garbage",
     "reconcile",
     "retention",
     "steering",
@@ -67,6 +69,7 @@ JOBS = {
     "evaluation reject",
     "monitoring run",
     "monitoring questions",
+    "monitoring gc",
     "rollout start",
     "rollout reconcile",
     "rollout promote",
@@ -578,3 +581,13 @@ def test_base_models_are_fetched_by_the_job_that_reaches_the_web(bag: DagBag) ->
         assert re.fullmatch(pattern, model)
     for option in ("--recipe=other", "-x", "a b", "a\n"):
         assert not re.fullmatch(pattern, option)
+
+
+@pytest.mark.parametrize(("delete", "option"), [(True, "--delete"), (False, "")])
+def test_garbage_is_deleted_only_if_the_form_or_the_recipe_says_so(
+    bag: DagBag, delete: bool, option: str
+) -> None:
+    (collect,) = (task for task in jobs(bag) if task.job == "monitoring gc")
+    (template,) = collect.options
+    assert jinja2.Template(template).render(params={"delete": delete}) == option
+    assert bag.dags["garbage"].params["delete"] is False

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,13 @@ class TestMonitors:
             assert given(manifests, chart)["metrics"]["serviceMonitor"]["enabled"] is True
 
 
+#: Names of `twin.monitoring`'s measures, which runs in an environment of its own.
+MEASURES_OF_LOOKS = (
+    *("fresh.my.site", "index.behind", "samples.behind", "data.changed", "canaries", "feedback"),
+    *("live.errors", "drift.questions", "drift.languages", "component.warehouse"),
+)
+
+
 def twins_metrics(expression: str) -> set[str]:
     """Names of the twin's own metrics in an expression."""
     return set(re.findall(r"ray_twin_\w+", expression))
@@ -169,7 +177,7 @@ class TestDashboard:
 
         labels = {label for one in MEASURES for label in one.labels}
         of_cluster = {"namespace", "le", "application", "deployment"}
-        for one in expressions:
+        for one in (one for one in expressions if "twin_monitoring" not in one):
             for selector in re.findall(r"\{([^}]*)\}", one):
                 assert 'namespace="$namespace"' in selector
                 assert set(re.findall(r'(\w+)=~?"', selector)) <= labels | of_cluster
@@ -189,6 +197,35 @@ class TestDashboard:
             capture_output=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+
+    def test_looks_are_shown_by_what_the_exporter_makes_of_airflows_metrics(
+        self, expressions, render
+    ):
+        (mapping,) = given(render(PRODUCTION), "airflowChart")["statsd"]["extraMappings"]
+        assert given(render(PRODUCTION), "airflowChart")["statsd"]["enabled"] is True
+        # Without its client Airflow sends nothing, and says so in a log only.
+        assert re.search(r"^statsd==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+        shown = [one for one in expressions if "twin_monitoring" in one]
+        assert len(shown) >= 6
+        names = {name for one in shown for name in re.findall(r"(\w+)\{", one)}
+        assert names == {mapping["name"]}
+        # What include/monitoring.py sends, with Airflow's prefix.
+        source = (ROOT / "include" / "monitoring.py").read_text()
+        (figures,) = re.findall(r'^FIGURES = "([a-z._]+)"', source, re.MULTILINE)
+        sent = f"airflow.{figures}.handbook.{{}}.{{}}"
+        labels = mapping["labels"]
+        for measure, figure in product(MEASURES_OF_LOOKS, ("value", "low", "high", "good")):
+            found = re.fullmatch(mapping["match"], sent.format(measure, figure))
+            assert found.expand(labels["measure"].replace("$", "\\")) == measure
+            assert found.expand(labels["figure"].replace("$", "\\")) == figure
+            assert found.expand(labels["recipe"].replace("$", "\\")) == "handbook"
+        assert re.fullmatch(mapping["match"], "airflow.twin.jobs_out_of_memory") is None
+        for one in shown:
+            selector = dict(re.findall(r'(\w+)=~?"([^"]*)"', one))
+            assert selector.keys() <= {"namespace", *labels}
+            assert 'namespace="$namespace"' in one
+            wanted = selector.get("measure", ".*")
+            assert any(re.fullmatch(wanted, each) for each in MEASURES_OF_LOOKS), one
 
     def test_panels_do_not_overlap(self, board):
         places = [tuple(panel["gridPos"].values()) for panel in board["panels"]]

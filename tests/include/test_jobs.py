@@ -5,6 +5,7 @@ import re
 import signal
 import threading
 import time
+import uuid
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -92,6 +93,10 @@ def test_the_audit_log_can_name_who_started_the_run(stand_in: StandIn) -> None:
     task.execute(made)
     actors = [call["environment"]["TWIN_ACTOR"] for call in stand_in.calls]
     assert actors == ["airflow", "airflow:ada"]
+    parents = [call["environment"]["OPENLINEAGE_PARENT_ID"].split("/") for call in stand_in.calls]
+    (first, second), ti = parents, made["ti"]
+    assert first[:2] == ["llm-twin", ti.dag_id] and str(uuid.UUID(first[2])) == first[2]
+    assert second == first  # of the same run of the DAG
 
 
 def test_nothing_but_a_web_address_becomes_a_link(stand_in: StandIn) -> None:

@@ -1,12 +1,16 @@
 """The arguments with which pipelines are started, from what the jobs have left."""
 
+import socket
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import statsd
+from airflow.sdk._shared.observability.metrics.statsd_logger import get_statsd_logger
 
+from include import monitoring
 from include.alerts import Alert, UnsentError
-from include.monitoring import list_starts, tell
+from include.monitoring import list_starts, measure, tell
 
 START = {"pipeline": "features", "run_id": "monitoring__features__1", "reason": "2 are behind"}
 DETAILS = [
@@ -57,3 +61,44 @@ def test_what_reaches_nobody_fails_the_task_after_the_others(
     with pytest.raises(UnsentError, match="1 of 3 alerts were not sent: ConnectionError"):
         tell.function(RECIPES, ti=TI)
     assert sent == ["c is bad", "c is good again"]
+
+
+def test_figures_become_airflows_metrics_by_recipe_measure_and_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_to: dict[str, float] = {}
+    monkeypatch.setattr(monitoring.stats, "gauge", set_to.__setitem__)
+    found = {
+        "a": {"drift.questions": {"value": 0.25, "good": 0.0}, "fresh.Åse's blog": {"good": 1.0}},
+        "b": None,
+        "c": {"feedback": {"value": 0.5, "low": 0.25, "high": 0.75}, "canaries": {}},
+    }
+
+    def pull(task_ids: str, key: str, map_indexes: int) -> Any:
+        figures = found[RECIPES[map_indexes]]
+        return None if figures is None else {"figures": figures}
+
+    assert measure.function(RECIPES, ti=SimpleNamespace(xcom_pull=pull)) == 6
+    assert set_to == {
+        "twin.monitoring.a.drift.questions.value": 0.25,
+        "twin.monitoring.a.drift.questions.good": 0.0,
+        "twin.monitoring.a.fresh._se_s_blog.good": 1.0,
+        "twin.monitoring.c.feedback.value": 0.5,
+        "twin.monitoring.c.feedback.low": 0.25,
+        "twin.monitoring.c.feedback.high": 0.75,
+    }
+
+
+def test_a_statsd_server_gets_them_by_airflows_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        client = get_statsd_logger(
+            stats_class=statsd.StatsClient, host="127.0.0.1", port=server.getsockname()[1],
+            prefix="airflow",
+        )  # fmt: skip
+        monkeypatch.setattr(monitoring.stats, "gauge", client.gauge)
+        detail = {"figures": {"fresh.Åse's: blog|x@y": {"good": 1.0}}}
+        measure.function(["handbook"], ti=SimpleNamespace(xcom_pull=lambda **_: detail))
+        expected = b"airflow.twin.monitoring.handbook.fresh._se_s__blog_x_y.good:1.0|g"
+        assert server.recv(999) == expected

@@ -30,6 +30,7 @@ from twin.domain.errors import (
     disk_is_full,
 )
 from twin.domain.result import Counts, JobResult
+from twin.lineage_events import LineageEvents
 from twin.recipes import Recipe, load_recipe
 from twin.recipes.changes import split_assignments
 from twin.settings import Settings, get_settings
@@ -205,12 +206,14 @@ def _run(
 ) -> ExitCode:
     started = time.monotonic()
     ending: TwinError | Stopped | None = None
+    events = LineageEvents(outcome)
     try:
         settings = get_settings()
         recipe = load_recipe(
             outcome.recipe, settings.recipes, settings.overrides, changes, name.partition(" ")[0]
         )
         made = tuple(split_assignments(changes))
+        events.start(recipe, settings)
         with _disk_errors_explained():
             body(Job(recipe, settings, outcome.run_id, outcome, made))
     except (TwinError, Stopped) as error:
@@ -224,6 +227,8 @@ def _run(
         outcome.seconds = round(time.monotonic() - started, 3)
         outcome.peak_memory_mb = round(_peak_memory_mb(), 1)
         _report(outcome, destination)
+        # After the result: a collector that is slow costs the job nothing that others wait for.
+        events.end(stopped=isinstance(ending, Stopped))
     if ending is None:
         return ExitCode.DONE
     _say(name, ending)

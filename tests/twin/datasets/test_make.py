@@ -4,6 +4,7 @@ import json
 import os
 import uuid
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 from mlflow import MlflowClient
@@ -46,10 +47,12 @@ def make(settings, recipe, shards=1) -> JobResult:
 
 def test_samples_are_published_with_card_and_manifest(ann):
     settings, recipe = ann
+    before = datetime.now(UTC)
     result = make(settings, recipe)
     files = open_files(settings)
     sets = SampleSets(files, "ann")
     manifest = sets.latest()
+    assert before < manifest.dealt < datetime.now(UTC)
     assert manifest.version == result.ids["dataset_version"]
     assert result.uris["dataset"] == files.uri(f"datasets/ann/{manifest.version}")
     assert result.counts.read == 32

@@ -79,13 +79,14 @@ def join(settings, recipe, of=1) -> JobResult:
 
 
 def published(settings):
-    """Version and content of the newest samples' files."""
+    """Content of the newest samples' files; of the manifest all but when they were dealt."""
     files = open_files(settings)
     sets = SampleSets(files, "ann")
     manifest = sets.latest()
     names = ("instruct/train.parquet", "instruct/validation.parquet", "instruct/test.parquet",
-             "manifest.json", "README.md")  # fmt: skip
-    return [files.read_bytes(f"{sets.folder(manifest.version)}/{name}") for name in names]
+             "README.md")  # fmt: skip
+    content = [files.read_bytes(f"{sets.folder(manifest.version)}/{name}") for name in names]
+    return [manifest.model_copy(update={"dealt": None}), *content]
 
 
 def forget_samples(settings):

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from tests.twin.monitoring.seen import DAY, HOUR, NOW, measure
 from twin.domain.monitoring import Held, MonitoringState, Record, Standing, Start
+from twin.monitoring.accepted import ACCEPTED
 from twin.monitoring.decide import REMEMBERED, decide, remember
 from twin.recipes.monitoring import MonitoringSection, TrainingRule
 
@@ -147,3 +148,96 @@ def test_a_pause_is_shorter_than_starts_are_remembered():
     assert timedelta(days=longest) < REMEMBERED
     with pytest.raises(ValidationError, match="less than or equal to 90"):
         TrainingRule(cool_down_days=90.1)
+
+
+def online(**rule):
+    rules = {
+        "online": {
+            "least_pairs": 5,
+            "hour": 12,
+            "budget": {"gpu_hours": 3, "gpu_hours_a_run": 1},
+            **rule,
+        }
+    }
+    return MonitoringSection.model_validate({"rules": rules})
+
+
+def waiting(pairs, *bad, cause="c", starts=()):
+    """A state in which so many accepted pairs wait; None: unknown."""
+    last = measure(ACCEPTED, G if pairs is not None else U, value=pairs, cause=cause)
+    found = state(*bad, starts=starts)
+    records = {**found.records, ACCEPTED: Record(standing=G, since=NOW, last=last)}
+    return found.model_copy(update={"records": records})
+
+
+@pytest.mark.parametrize(
+    ("pairs", "outcome"), [(5.0, [("online", "start")]), (4.0, []), (None, [])]
+)
+def test_enough_accepted_feedback_starts_a_round_of_the_training_pipeline(pairs, outcome):
+    found = decide(waiting(pairs), online(), NOW)
+    assert decided(waiting(pairs), online()) == outcome
+    for each in found:
+        assert (each.pipeline, each.causes, each.gpu_hours) == ("training", ("c",), 1.0)
+        assert each.run_id.startswith("monitoring__online__")
+
+
+def test_without_its_rule_accepted_feedback_starts_nothing():
+    assert decided(waiting(99.0)) == []
+
+
+def test_a_round_begins_in_its_hour():
+    assert decided(waiting(5.0), online(hour=11)) == [
+        ("online", "it begins between 11:00 and 11:59 UTC")
+    ]
+    assert decided(waiting(5.0), online(hour=11), NOW - HOUR) == [("online", "start")]
+
+
+def test_a_round_comes_once_for_the_same_pairs():
+    before = [earlier("online", causes=["c"])]
+    assert decided(waiting(5.0, starts=before), online()) == [
+        ("online", "the same cause has started it before")
+    ]
+
+
+@pytest.mark.parametrize("rule", ["training", "online"])
+@pytest.mark.parametrize(("ago", "starts"), [(DAY, True), (DAY - timedelta(seconds=1), False)])
+def test_a_round_waits_after_any_training(rule, ago, starts):
+    before = Start(rule=rule, pipeline="training", at=NOW - ago, reason="", gpu_hours=0.5)
+    [(_, outcome)] = decided(waiting(5.0, starts=[before]), online())
+    assert (outcome == "start") is starts
+    assert starts or outcome.startswith("paused until")
+
+
+def test_a_round_waits_for_the_training_that_the_same_look_starts():
+    rules = online().rules.model_copy(update={"training": TrainingRule()})
+    both = online().model_copy(update={"rules": rules})
+    found = decided(waiting(5.0, "data.changed"), both)
+    assert found[0] == ("training", "start")
+    assert found[1][1].startswith("paused until")
+
+
+def test_a_round_has_a_budget_of_its_own_and_needs_an_index_and_samples_of_today():
+    spent = [earlier("online", ago=n * DAY, hours=1.0) for n in (2, 3, 4)]
+    at = NOW.replace(day=20)
+    spent = [each.model_copy(update={"at": at - n * DAY}) for n, each in enumerate(spent, 2)]
+    assert (
+        "budget of 3 GPU hours: 3 are spent"
+        in decided(waiting(5.0, starts=spent), online(), at)[0][1]
+    )
+    assert decided(waiting(5.0, starts=spent[1:]), online(), at) == [("online", "start")]
+    behind = decided(waiting(5.0, "samples.behind"), online())
+    assert behind[-1] == ("online", "index and samples are brought up to date first")
+    paused = online().model_copy(update={"paused": True})
+    assert decided(waiting(5.0), paused) == [("online", "monitoring.paused")]
+
+
+def test_a_round_gives_drift_a_new_reference():
+    after = remember(waiting(5.0), decide(waiting(5.0), online(), NOW), NOW)
+    assert (after.reference_since, after.reference_until) == (NOW, None)
+
+
+@pytest.mark.parametrize("name", ["training", "online"])
+def test_a_budget_that_fits_no_run_is_refused(name):
+    rules = {name: {"budget": {"gpu_hours": 1, "gpu_hours_a_run": 2}}}
+    with pytest.raises(ValidationError, match=rf"rules\.{name}\.budget"):
+        MonitoringSection.model_validate({"rules": rules})

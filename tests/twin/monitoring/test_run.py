@@ -118,6 +118,9 @@ def test_a_look_finds_what_is_behind_and_starts_it_once_and_tells_of_its_end(loo
     fine = look()
     assert standing(fine, "index.behind") == standing(fine, "fresh.texts") == "good"
     assert standing(fine, "canaries") == "good"
+    assert fine["figures"]["canaries"] == {"value": 1.0, "good": 1.0}
+    assert fine["figures"]["component.registry"] == {"good": 0.0}
+    assert fine["figures"]["data.changed"] == {}
     # By the name of the version that most callers have, which routers observe nothing of.
     assert endpoint["asked"] == [("twin-tiny-v2", "Where does a job run?")]
     assert standing(fine, "data.changed") == "unknown"  # MLflow is away

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
 from twin.stores.files import MARKER, FileStore, _publish_locally, folder_digest, open_files
+from twin.stores.stored_file import stored_file
 
 
 @pytest.fixture(params=["folder", "objects"])
@@ -78,6 +80,58 @@ def test_an_unfinished_folder_is_not_there(store, tmp_path):
     assert not store.is_published("models/x")
     with pytest.raises(BadDataError, match="nothing complete"):
         store.fetch_folder("models/x", tmp_path)
+
+
+def test_markers_go_first_also_those_of_folders_within(store, made):
+    for name in ("all", "all/x", "all/deep/y"):
+        store.publish_folder(made, name)
+    store.write_text("all/z.txt", "z")
+    removed, remove = [], store._fs.rm
+
+    def rm(path, **options):
+        removed.append(path.partition("/files/")[2])
+        if len(removed) == 4:
+            raise KeyboardInterrupt
+        remove(path, **options)
+
+    store._fs.rm = rm
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            store.remove("all")
+    finally:
+        store._fs.rm = remove
+    assert removed == [
+        f"all/{MARKER}", f"all/deep/y/{MARKER}", f"all/x/{MARKER}", "all",
+    ]  # fmt: skip
+    assert not any(store.is_published(name) for name in ("all", "all/x", "all/deep/y"))
+    assert store.exists("all/x/weights.bin")
+    store.remove("all")
+    assert not store.exists("all")
+
+
+def test_a_folder_of_nothing_but_a_marker_is_removed(store, made):
+    (made / "weights.bin").unlink()
+    (made / "deep" / "card.md").unlink()
+    store.publish_folder(made, "x")
+    store.remove("x")
+    assert not store.is_published("x")
+
+
+def test_a_listing_says_when_each_file_was_written(store, tmp_path):
+    before = datetime.now(UTC) - timedelta(seconds=2)
+    store.write_text("a/b.txt", "b")
+    [file] = store.listing()
+    assert file.name == "a/b.txt" and file.size == 1
+    assert before < file.changed <= datetime.now(UTC) + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    "told", [{"LastModified": datetime(2026, 5, 1, tzinfo=UTC)}, {"mtime": 1777593600.0}]
+)
+def test_the_time_of_a_file_is_the_stores_own(told):
+    file = stored_file("b/f", {"size": 1, **told}, "b")
+    assert file.changed == datetime(2026, 5, 1, tzinfo=UTC)
+    assert stored_file("b/f", {"size": 1}, "b").changed is None
 
 
 def test_the_digest_ignores_order_but_not_names_or_bytes(tmp_path):

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from twin.domain.errors import BadDataError
-from twin.stores.files import open_files
-from twin.stores.kept_reports import FORGOTTEN, KeptReports, begin, end, measured, redact
+from twin.stores.files import FileStore, open_files
+from twin.stores.kept_reports import FORGOTTEN, Asked, KeptReports, begin, end, measured, redact
 
 REPORT = {
     "mlflow_run": "http://host/#/experiments/1/runs/2",
@@ -91,3 +91,25 @@ def test_what_was_measured_of_a_candidate_is_read_by_name(settings):
     assert measured(store, "twin-ann", "7", "style_similarity") is None
     assert measured(store, "twin-ann", "7", "meaning") is None
     assert measured(store, "twin-ann", "8", "rouge_l") is None
+
+
+def test_a_report_asks_for_its_samples_its_opponents_and_its_answers(tmp_path):
+    files = FileStore(str(tmp_path / "files"))
+    kept = KeptReports(files)
+    lineage = {"dataset_version": "d1", "champion": "3", "reference": "1"}
+    files.write_json("reports/m/4/report.json", {"lineage": lineage})
+    rows = [{"kept": {"candidate": "k1", "base": "k2"}}, {"kept": {"candidate": "k3"}}, {}]
+    files.write_json("reports/m/4/answers.json", {"dataset_version": "d0", "rows": rows})
+    files.write_json("reports/m/5/report.json", {"lineage": {"champion": "none"}})
+    asked = kept.asked_by("m", "4")
+    assert asked.samples == {"d0", "d1"}
+    assert asked.versions == {"1", "3"}
+    assert asked.answers == {"k1", "k2", "k3"}
+    assert kept.asked_by("m", "5") == kept.asked_by("m", "6") == Asked()
+    assert list(kept.of()) == [("m", "4"), ("m", "5")]
+    both = asked | Asked(frozenset({"d9"}), frozenset({"9"}), frozenset({"k9"}))
+    assert (both.samples, both.versions) == ({"d0", "d1", "d9"}, {"1", "3", "9"})
+    assert both.answers == {"k1", "k2", "k3", "k9"}
+    files.write_text("reports/m/4/answers.json", "{")
+    with pytest.raises(BadDataError, match="damaged"):
+        kept.asked_by("m", "4")

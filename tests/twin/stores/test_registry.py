@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from tests import servers
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
-from twin.stores.registry import CANDIDATE, CHAMPION, PREVIOUS, REFERENCE, Registry
+from twin.stores.registry import CANDIDATE, CHAMPION, PREVIOUS, REFERENCE, WEIGHTS_DELETED, Registry
 from twin.stores.tracking import tracking_run
 
 
@@ -327,3 +327,18 @@ def test_what_was_registered_survives_a_restart_of_the_server(settings, tmp_path
         registry.promote("twin-x", made.version)
     with servers.mlflow_server(folder, port), Registry(live) as registry:
         assert registry.by_alias("twin-x", CHAMPION) == made
+
+
+def test_a_version_whose_weights_are_deleted_is_promoted_once_they_are_back(
+    registry, register, name
+):
+    register("aa")
+    registry.note_deleted(name, "1", datetime(2026, 5, 1, tzinfo=UTC))
+    assert registry.version(name, "1").tags[WEIGHTS_DELETED] == "2026-05-01T00:00:00+00:00"
+    with pytest.raises(BadDataError, match="were deleted on 2026-05-01"):
+        registry.promote(name, "1")
+    assert registry.by_alias(name, CHAMPION) is None
+    register("aa")
+    assert WEIGHTS_DELETED not in registry.version(name, "1").tags
+    registry.promote(name, "1")
+    assert registry.by_alias(name, CHAMPION).version == "1"

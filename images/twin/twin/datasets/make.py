@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -130,6 +131,8 @@ def _make(
     job: Job, files: FileStore, reader: IndexReader, verdicts: Sequence[Verdict], shards: int
 ) -> None:
     sets = SampleSets(files, job.recipe.name)
+    # Before the index is read: what changes while they are made is in none of them.
+    dealt = datetime.now(UTC)
     fingerprint = reader.fingerprint()  # another index may have been published in between
     version = sample_set_version(job.recipe, fingerprint, verdicts)
     redactor = Redactor(job.recipe.datasets.personal_data, job.recipe.author.name)
@@ -159,6 +162,7 @@ def _make(
     _check(made)
     manifest = _manifest(job, version, fingerprint, made).model_copy(
         update={
+            "dealt": dealt,
             "redacted": dict(sorted(redactor.counts.items())),
             "verdicts": reviews.outcome(made.samples) if verdicts else {},
             "refused": reviews.reasons(),

@@ -15,8 +15,6 @@ from twin.evaluation.held_out import HeldOut
 from twin.evaluation.transcripts import Transcript
 from twin.models.language_model import Message
 
-SHEET_FILE = "answers.json"
-
 
 class SheetRow(BaseModel):
     """One question.

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from twin.domain.errors import BadDataError
-from twin.evaluation.answer_sheet import SHEET_FILE, AnswerSheet
+from twin.evaluation.answer_sheet import AnswerSheet
 from twin.evaluation.report import (
     EvaluationReport,
     parse_report,
@@ -17,7 +17,7 @@ from twin.evaluation.report import (
 )
 from twin.settings import Settings
 from twin.stores.files import open_files
-from twin.stores.kept_reports import REPORT_FILE, RUN_FOLDER
+from twin.stores.kept_reports import REPORT_FILE, RUN_FOLDER, SHEET_FILE
 from twin.stores.mlflow_connection import mlflow_client, mlflow_errors
 from twin.stores.registry import CANDIDATE, CHAMPION, PREVIOUS, REFERENCE, Registry
 

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from twin.evaluation.answer_sheet import SHEET_FILE, sheet_of
+from twin.evaluation.answer_sheet import sheet_of
 from twin.evaluation.examination import Findings
 from twin.evaluation.gate import BASE
 from twin.evaluation.plots import draw_plots
@@ -18,7 +18,7 @@ from twin.evaluation.report_markdown import markdown
 from twin.evaluation.report_page import render_report
 from twin.evaluation.style_plot import draw_style
 from twin.stores.files import FileStore
-from twin.stores.kept_reports import REPORT_FILE, RUN_FOLDER
+from twin.stores.kept_reports import REPORT_FILE, RUN_FOLDER, SHEET_FILE
 from twin.stores.tracking import TrackingRun
 
 

@@ -78,30 +78,29 @@ def costs(
 
 
 @app.command()
-def unneeded(
+def gc(
     recipe: RecipeOption,
-    newest: Annotated[
-        int, typer.Option("--newest", min=1, help="Versions of the model that are kept anyway.")
-    ] = 3,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete it, as with monitoring.garbage.delete.")
+    ] = False,
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
 ) -> None:
-    """Name weights, sample sets and rerankers that nothing needs any more. Deletes nothing.
+    """Name what nothing needs any more, with its size; delete it with --delete.
 
-    Kept are what an alias points at, serves or would be gone back to, the newest, and what these
-    learnt from. Reads the registry, rollout states and the file store. Deleting is yours: a version
-    whose weights are gone can't be brought into service again.
+    Weights, trainings with their adapters and checkpoints, rerankers, sample sets with their pairs
+    and tables of generations, copies of the index, answers and scores of evaluations. Kept is what
+    an alias points at, serves or would be gone back to, is being trained, measured or rolled out,
+    is among the newest, is younger than `monitoring.garbage.least_days`, is asked for by the report
+    of such a version, and all that it learnt from. A version whose weights are deleted says so in
+    the registry, and can't be promoted. Ends with 99, nothing to do, where there is no garbage.
     """
-    from twin.monitoring.show_unneeded import find_unneeded
-    from twin.recipes import load_recipe
-    from twin.settings import get_settings
+    from twin.monitoring.collect import collect_garbage
 
-    with plain_errors("monitoring unneeded"):
-        settings = get_settings()
-        loaded = load_recipe(recipe, settings.recipes, settings.overrides)
-        found = find_unneeded(settings, loaded, newest)
-    for each in found:
-        of = f"  (of version {', '.join(each.of)})" if each.of else ""
-        typer.echo(f"{each.kind:<11} {each.place}{of}")
-    typer.echo(f"{len(found)} folders that nothing needs; none was deleted")
+    def body(job: Job) -> None:
+        collect_garbage(job, delete=delete)
+
+    run_job("monitoring gc", body, recipe=recipe, run_id=run_id, result=result)
 
 
 @app.command()

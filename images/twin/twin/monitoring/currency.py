@@ -80,12 +80,12 @@ def data_changed(
     since: datetime | None,
     limit: float | None,
 ) -> Measure:
-    """Share of documents that are new, changed or gone since the newest model was made.
+    """Share of documents that are new, changed or gone since the newest model's samples were dealt.
 
     Args:
         live: by id.
         learnt: documents that its samples were dealt from.
-        since: when it was registered; None: there is no model, so all of them are new.
+        since: when that was; None: there is no model, so all of them are new.
         limit: from which it is bad; None: never.
     """
     changed = {id_ for id_, each in live.items() if since is None or each.changed > since}

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from twin.domain.monitoring import Held, MonitoringState, Record, Standing, Start
-from twin.monitoring import currency, drift, opinion
-from twin.recipes.monitoring import BudgetSection, MonitoringSection, TrainingRule
+from twin.monitoring import accepted, currency, drift, opinion
+from twin.recipes.monitoring import BudgetSection, MonitoringSection, OnlineRule, TrainingRule
 
 #: Longer than any pause and than a month, which budgets need.
 REMEMBERED = timedelta(days=100)
@@ -31,7 +31,14 @@ class _Wish:
     reason: str
     causes: tuple[str, ...]
     pause: timedelta
-    gpu_hours: float = 0.0
+    budget: BudgetSection | None = None
+    pipeline: str = ""
+    hour: int | None = None
+
+    @property
+    def starts(self) -> str:
+        """The pipeline that it wants."""
+        return self.pipeline or self.rule
 
 
 def decide(state: MonitoringState, section: MonitoringSection, now: datetime) -> list[Decision]:
@@ -42,7 +49,12 @@ def decide(state: MonitoringState, section: MonitoringSection, now: datetime) ->
         section: of the recipe.
         now: the time of the look.
     """
-    return [_decision(wish, state, section, now) for wish in _wishes(state, section)]
+    made: list[Decision] = []
+    for wish in _wishes(state, section):
+        # What this look starts counts for the wishes after it.
+        so_far = remember(state, made, now)
+        made.append(_decision(wish, so_far, section, now))
+    return made
 
 
 def remember(
@@ -51,7 +63,7 @@ def remember(
     """The state with what was started; a training gives drift a new reference."""
     started = tuple(each for each in decisions if isinstance(each, Start))
     kept = tuple(each for each in state.starts if now - each.at < REMEMBERED)
-    trains = any(each.rule == "training" for each in started)
+    trains = any(each.pipeline == "training" for each in started)
     return state.model_copy(
         update={
             "starts": (*kept, *started),
@@ -77,10 +89,21 @@ def _wishes(state: MonitoringState, section: MonitoringSection) -> list[_Wish]:
                 "; ".join(record.last.says for record in grounds),
                 _causes(grounds),
                 timedelta(days=rules.training.cool_down_days),
-                rules.training.budget.gpu_hours_a_run,
+                rules.training.budget,
             )
         )
+    if rules.online and (record := state.records.get(accepted.ACCEPTED)):
+        wishes += _online(record, rules.online)
     return wishes
+
+
+def _online(record: Record, rule: OnlineRule) -> list[_Wish]:
+    """The wish for a round on accepted feedback, where enough of it waits."""
+    if record.last.value is None or record.last.value < rule.least_pairs:
+        return []
+    pause = timedelta(days=rule.cool_down_days)
+    causes = _causes([record])
+    return [_Wish("online", record.last.says, causes, pause, rule.budget, "training", rule.hour)]
 
 
 def _grounds(state: MonitoringState, rule: TrainingRule) -> list[Record]:
@@ -124,11 +147,11 @@ def _decision(
         return Held(rule=wish.rule, reason=wish.reason, why_not=why_not)
     return Start(
         rule=wish.rule,
-        pipeline=wish.rule,
+        pipeline=wish.starts,
         at=now,
         reason=wish.reason,
         causes=causes,
-        gpu_hours=wish.gpu_hours,
+        gpu_hours=wish.budget.gpu_hours_a_run if wish.budget else 0.0,
     )
 
 
@@ -145,14 +168,25 @@ def _why_not(
         return "the same cause has started it before"
     if section.paused:
         return "monitoring.paused"
-    newest = max((each.at for each in before), default=None)
-    if newest and now - newest < wish.pause:
-        return f"paused until {newest + wish.pause:%Y-%m-%d %H:%M} UTC"
-    if wish.rule != "training" or section.rules.training is None:
+    if later := _later(wish, before, state, now):
+        return later
+    if wish.budget is None:
         return ""
     if not all(_is_good(state, name) for name in (currency.INDEX, currency.SAMPLES)):
         return "index and samples are brought up to date first"
-    return _beyond_budget(section.rules.training.budget, before, now)
+    return _beyond_budget(wish.budget, before, now)
+
+
+def _later(wish: _Wish, before: Sequence[Start], state: MonitoringState, now: datetime) -> str:
+    """Why it is too early; empty if it is not."""
+    if wish.hour is not None and now.hour != wish.hour:
+        return f"it begins between {wish.hour:02}:00 and {wish.hour:02}:59 UTC"
+    # A round after another rule's training would learn the same once more.
+    alike = [each for each in state.starts if wish.pipeline and each.pipeline == wish.pipeline]
+    newest = max((each.at for each in (*before, *alike)), default=None)
+    if newest and now - newest < wish.pause:
+        return f"paused until {newest + wish.pause:%Y-%m-%d %H:%M} UTC"
+    return ""
 
 
 def _beyond_budget(budget: BudgetSection, before: Sequence[Start], now: datetime) -> str:

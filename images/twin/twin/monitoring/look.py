@@ -14,6 +14,7 @@ from twin.domain.seen_answer import SeenAnswer
 from twin.job import Job, log
 from twin.models.embedder import load_embedder
 from twin.monitoring import currency, drift, live, opinion
+from twin.monitoring.accepted import ACCEPTED, accepted, waiting_pairs
 from twin.monitoring.canaries import CANARIES, Asked, ask_all, canaries, questions_of, remembered
 from twin.monitoring.freshness import SourceSeen, freshness
 from twin.monitoring.remembering import newest_window, reference_window
@@ -117,6 +118,8 @@ class Look:
             yield self._index_behind(documents, index)
         yield self._samples_behind(manifest, index)
         yield self._data_changed(seen[1] if seen else None)
+        if self._section.rules.online:
+            yield self._accepted(manifest)
 
     def _live_documents(
         self, warehouse: Warehouse
@@ -163,19 +166,29 @@ class Look:
             return unknown(currency.CHANGED, "the warehouse or the registry is away")
         rule = self._section.rules.training
         newest = currency.newest_trained(versions)
-        return currency.data_changed(
-            documents,
-            self._learnt(newest) if newest else (),
-            newest.created if newest else None,
-            rule.changed if rule else None,
-        )
+        learnt, since = self._learnt(newest) if newest else ((), None)
+        return currency.data_changed(documents, learnt, since, rule.changed if rule else None)
 
-    def _learnt(self, version: ModelVersion) -> Collection[str]:
-        """Documents that a version's own samples were dealt from; none where they are gone."""
+    def _accepted(self, manifest: SampleSetManifest | None) -> Measure:
+        """Of a model that is of the newest samples: others are trained on these first."""
+        versions = self._from(REGISTRY, self._versions)
+        newest = currency.newest_trained(versions or ())
+        if manifest is None or newest is None:
+            return unknown(ACCEPTED, "no model is registered yet, or the registry is away")
+        if newest.tags.get("dataset_version") != manifest.version:
+            return unknown(ACCEPTED, "the newest model is of earlier samples")
+        files = open_files(self._job.settings)
+        return accepted(waiting_pairs(files, self._recipe.name, manifest))
+
+    def _learnt(self, version: ModelVersion) -> tuple[Collection[str], datetime | None]:
+        """Documents that a version's own samples were dealt from, and when: where that is not
+        noted or the samples are gone, when the version was registered."""
         sets = SampleSets(open_files(self._job.settings), self._recipe.name)
         made_of = version.tags.get("dataset_version", "")
-        is_there = made_of and sets.is_published(made_of)
-        return sets.manifest(made_of).documents if is_there else ()
+        if not made_of or not sets.is_published(made_of):
+            return (), version.created
+        manifest = sets.manifest(made_of)
+        return manifest.documents, manifest.dealt or version.created
 
     def _versions(self) -> list[ModelVersion]:
         with Registry(self._job.settings) as registry:

@@ -67,6 +67,7 @@ def _report(
     job.result.uris["state"] = MonitoringStates(job.settings).uri(recipe)
     job.result.detail |= {
         "measures": {each.name: f"{each.standing.value}: {each.says}" for each in measures},
+        "figures": _figures(measures),
         "told": [told(event, section, recipe) for event in state.events],
         # Whether the DAG got an earlier start, the job can't know: a pause stops it nevertheless.
         "starts": []
@@ -92,7 +93,7 @@ def _track(job: Job, measures: Sequence[Measure], decisions: Sequence[Decision])
         with tracking_run(
             job.settings, experiment=experiment_of(job.recipe.name), name="look", key=job.run_id
         ) as run:
-            run.log_metrics(_figures(measures))
+            run.log_metrics(_metrics(measures))
             started = [each.rule for each in decisions if isinstance(each, Start)]
             run.set_tags({"started": ", ".join(started), "run_id": job.run_id})
             run.log_text(
@@ -104,12 +105,20 @@ def _track(job: Job, measures: Sequence[Measure], decisions: Sequence[Decision])
         log.warning("the look is not in MLflow", reason=str(error))
 
 
-def _figures(measures: Sequence[Measure]) -> dict[str, float]:
-    """Metrics of MLflow: the figure with its interval, and 1 for good, 0 for bad."""
-    figures: dict[str, float] = {}
+def _figures(measures: Sequence[Measure]) -> dict[str, dict[str, float]]:
+    """Of each measure its value with its interval, and 1 for good, 0 for bad, as far as known."""
+    figures: dict[str, dict[str, float]] = {}
     for each in measures:
-        named = {"": each.value, ".low": each.low, ".high": each.high}
-        figures |= {f"{each.name}{end}": value for end, value in named.items() if value is not None}
-        if each.standing in _FIGURE:
-            figures[f"{each.name}.good"] = _FIGURE[each.standing]
+        found = {"value": each.value, "low": each.low, "high": each.high}
+        found["good"] = _FIGURE.get(each.standing)
+        figures[each.name] = {name: value for name, value in found.items() if value is not None}
     return figures
+
+
+def _metrics(measures: Sequence[Measure]) -> dict[str, float]:
+    """The figures as MLflow names them: the value by the measure's own name."""
+    return {
+        name if figure == "value" else f"{name}.{figure}": value
+        for name, figures in _figures(measures).items()
+        for figure, value in figures.items()
+    }

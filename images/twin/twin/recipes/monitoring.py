@@ -147,6 +147,29 @@ class TrainingRule(Section):
     budget: BudgetSection = BudgetSection()
 
 
+class OnlineRule(Section):
+    """When a round of preference training takes in accepted feedback (online learning).
+
+    Nothing is learnt that a person has not accepted, and what comes of it is a candidate like any
+    other: evaluation's gate, people's approval and the rollout stand before it.
+    """
+
+    least_pairs: PositiveInt = Field(
+        default=20, description="accepted pairs that no model has learnt from"
+    )
+    hour: int = Field(default=1, ge=0, le=23, description="of the day (UTC) in which it may begin")
+    cool_down_days: float = Field(
+        default=1.0,
+        ge=0,
+        le=90,
+        description="since the last training that monitoring has started, whatever for",
+    )
+    budget: BudgetSection = Field(
+        default=BudgetSection(gpu_hours=10.0, gpu_hours_a_run=1.0),
+        description="of its own, beside that of `training`",
+    )
+
+
 class RulesSection(Section):
     """What is started of itself."""
 
@@ -158,6 +181,27 @@ class RulesSection(Section):
     features_hours: float = Field(default=6.0, ge=0, description="between two starts of it")
     training: TrainingRule | None = Field(
         default=None, description="unset: each new version of the samples is trained on at once"
+    )
+    online: OnlineRule | None = Field(
+        default=None,
+        description="a nightly round of preference training on accepted feedback; unset: feedback "
+        "waits for the next training",
+    )
+
+
+class GarbageSection(Section):
+    """What is deleted once nothing needs it (`twin monitoring gc`)."""
+
+    delete: bool = Field(
+        default=False, description="delete what is found; otherwise it is only named"
+    )
+    newest: PositiveInt = Field(
+        default=3, description="versions of the model, and copies of the index, that stay anyway"
+    )
+    least_days: PositiveInt = Field(
+        default=30,
+        description="since a thing was written or registered, before which it stays; the default "
+        "outlasts an evaluation that waits for a person",
     )
 
 
@@ -184,13 +228,14 @@ class MonitoringSection(Section):
         default=5, description="callers below which feedback says nothing"
     )
     rules: RulesSection = RulesSection()
+    garbage: GarbageSection = GarbageSection()
 
     @model_validator(mode="after")
     def _one_run_fits_the_budget(self) -> "MonitoringSection":
-        rule = self.rules.training
-        if rule and rule.budget.gpu_hours_a_run > rule.budget.gpu_hours:
-            raise ValueError(
-                "rules.training.budget: gpu_hours_a_run exceeds gpu_hours, so nothing would ever "
-                "be trained"
-            )
+        for name, rule in (("training", self.rules.training), ("online", self.rules.online)):
+            if rule and rule.budget.gpu_hours_a_run > rule.budget.gpu_hours:
+                raise ValueError(
+                    f"rules.{name}.budget: gpu_hours_a_run exceeds gpu_hours, so nothing would "
+                    "ever be trained"
+                )
         return self

@@ -183,11 +183,14 @@ class FileStore:
 
     def remove(self, relative: str) -> None:
         """Delete a file or folder; not being there is fine."""
+        path = self._path(relative)
         with _plainly(self.uri(relative)):
-            # The marker first, so that a half-deleted folder does not look complete.
-            for path in (f"{self._path(relative)}/{MARKER}", self._path(relative)):
-                if self._fs.exists(path):
-                    self._fs.rm(path, recursive=True)
+            self._fs.invalidate_cache()
+            # Markers first, so that no half-deleted folder looks complete, nor one within it.
+            markers = [each for each in self._fs.find(path) if PurePosixPath(each).name == MARKER]
+            for each in (*sorted(markers), path):
+                if self._fs.exists(each):
+                    self._fs.rm(each, recursive=True)
 
     def is_published(self, relative: str) -> bool:
         """Whether there is a complete folder of this name."""

@@ -4,12 +4,11 @@ They quote samples: prompts with their passages, and the author's answers.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from twin.settings import Settings
 from twin.stores.lineage import SampleSet
-from twin.stores.mlflow_rest import MlflowRest
+from twin.stores.mlflow_rest import MlflowRest, tags_of
 
 TABLE = "generations.json"
 """Artifact of the run, and file of each checkpoint: a resumed training goes on with its rows."""
@@ -20,7 +19,6 @@ COLUMNS = ("step", "prompt", "answer", "written")
 _TABLES_TAG = "mlflow.loggedArtifacts"
 _PROXY = "mlflow-artifacts:/"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
-_PAGE = 1_000
 
 
 def forget_in_generations(
@@ -64,9 +62,10 @@ class GenerationTables(MlflowRest):
             How many were emptied, and those that MLflow's server does not keep itself.
         """
         emptied, left = 0, list[str]()
-        for run in self._runs(experiment, dataset_version):
-            tags = {tag["key"]: tag["value"] for tag in run.get("data", {}).get("tags", [])}
-            if TABLE not in tags.get(_TABLES_TAG, ""):
+        trained_on = f"tags.dataset_version = '{dataset_version}'"
+        # A run that somebody has deleted has its artifacts still.
+        for run in self._search_runs(experiment, filter=trained_on, run_view_type="ALL"):
+            if TABLE not in tags_of(run).get(_TABLES_TAG, ""):
                 continue
             artifacts = run["info"]["artifact_uri"]
             if not artifacts.startswith(_PROXY):
@@ -81,21 +80,3 @@ class GenerationTables(MlflowRest):
             self._post("runs/set-tag", tag)
             emptied += 1
         return emptied, left
-
-    def _runs(self, experiment: str, dataset_version: str) -> Iterator[dict[str, Any]]:
-        found = self._get("experiments/get-by-name", experiment_name=experiment)
-        if found is None:
-            return
-        body = {
-            "experiment_ids": [found["experiment"]["experiment_id"]],
-            "filter": f"tags.dataset_version = '{dataset_version}'",
-            # A run that somebody has deleted has its artifacts still.
-            "run_view_type": "ALL",
-            "max_results": _PAGE,
-        }
-        while True:
-            page = self._post("runs/search", body)
-            yield from page.get("runs", [])
-            if not page.get("next_page_token"):
-                return
-            body = {**body, "page_token": page["next_page_token"]}

@@ -20,6 +20,8 @@ from twin.stores.files import FileStore
 
 REPORTS = "reports"
 REPORT_FILE = "report.json"
+SHEET_FILE = "answers.json"
+"""What each model answered, question by question; older reports have none."""
 RUN_FOLDER = "report"
 """Of the files among the artifacts of the MLflow run."""
 JUDGE_REPLIES = "evaluation/judge"
@@ -77,6 +79,29 @@ class RedactedReport:
     samples: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What reports ask for: it is wanted to compare a version once more, or to look into it.
+
+    Attributes:
+        samples: version of the test samples.
+        versions: of the model, that the reported one was measured against.
+        answers: keys of the answers that models gave.
+    """
+
+    samples: frozenset[str] = frozenset()
+    versions: frozenset[str] = frozenset()
+    answers: frozenset[str] = frozenset()
+
+    def __or__(self, other: "Asked") -> "Asked":
+        """What either asks for."""
+        return Asked(
+            self.samples | other.samples,
+            self.versions | other.versions,
+            self.answers | other.answers,
+        )
+
+
 class KeptReports:
     """The reports of all models in a file store."""
 
@@ -85,11 +110,10 @@ class KeptReports:
 
     def quoting(self, document_ids: Collection[str]) -> Iterator[RedactedReport]:
         """The reports that quote one of these documents, as they are without it."""
-        for model in self._files.names(REPORTS):
-            for version in self._files.names(f"{REPORTS}/{model}"):
-                redacted = self._redacted(f"{REPORTS}/{model}/{version}", document_ids)
-                if redacted.files:
-                    yield redacted
+        for model, version in self.of():
+            redacted = self._redacted(f"{REPORTS}/{model}/{version}", document_ids)
+            if redacted.files:
+                yield redacted
 
     def replace(self, redacted: RedactedReport) -> None:
         """Write a report without what it quoted."""
@@ -102,6 +126,32 @@ class KeptReports:
             for name, text in redacted.files.items():
                 (folder / name).write_text(text, encoding="utf-8")
             self._files.publish_folder(folder, redacted.folder, replace=True)
+
+    def of(self) -> Iterator[tuple[str, str]]:
+        """Model and version of every report, whole or not."""
+        for model in self._files.names(REPORTS):
+            yield from ((model, version) for version in self._files.names(f"{REPORTS}/{model}"))
+
+    def asked_by(self, model: str, version: str) -> Asked:
+        """What a version's report asks for; nothing where it has none.
+
+        Raises:
+            BadDataError: it is damaged.
+        """
+        report = self._value(f"{REPORTS}/{model}/{version}/{REPORT_FILE}")
+        sheet = self._value(f"{REPORTS}/{model}/{version}/{SHEET_FILE}")
+        lineage = report.get("lineage", {})
+        against = {lineage.get(role, "none") for role in ("champion", "reference")} - {"none"}
+        samples = {lineage.get("dataset_version"), sheet.get("dataset_version")} - {None}
+        answers = (key for row in sheet.get("rows", ()) for key in row.get("kept", {}).values())
+        return Asked(frozenset(samples), frozenset(against), frozenset(answers))
+
+    def _value(self, name: str) -> dict[str, Any]:
+        if not self._files.exists(name):
+            return {}
+        where = self._files.uri(name)
+        value = _parsed(self._files.read_text(name), where)
+        return value if isinstance(value, dict) else {}
 
     def remove(self, model: str) -> None:
         """Erase all reports of a model."""

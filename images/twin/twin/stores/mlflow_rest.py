@@ -5,7 +5,7 @@ with nothing to do may last in all, and not every image has it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ API = "/api/2.0/mlflow"
 
 _TIMEOUT = httpx.Timeout(HTTP_TIMEOUT_SECONDS, connect=3.0)
 _CONNECT_RETRIES = 2
+_RUNS_OF_A_PAGE = 1_000
 
 
 class MlflowRest:
@@ -70,6 +71,22 @@ class MlflowRest:
         except NotFoundError as error:
             raise BadDataError(str(error)) from None
 
+    def _search_runs(self, experiment: str, **body: Any) -> Iterator[dict[str, Any]]:
+        """Runs of an experiment, by its name; one that is not there has none."""
+        found = self._get("experiments/get-by-name", experiment_name=experiment)
+        if found is None:
+            return
+        body |= {
+            "experiment_ids": [found["experiment"]["experiment_id"]],
+            "max_results": _RUNS_OF_A_PAGE,
+        }
+        while True:
+            page = self._post("runs/search", body)
+            yield from page.get("runs", [])
+            if not page.get("next_page_token"):
+                return
+            body["page_token"] = page["next_page_token"]
+
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         return _json(self._request(method, path, **arguments), self._settings)
 
@@ -94,6 +111,11 @@ class NotFoundError(Exception):
 
 class AlreadyExistsError(Exception):
     """MLflow has one of that name already."""
+
+
+def tags_of(run: Mapping[str, Any]) -> dict[str, str]:
+    """Tags of a run as MLflow tells of it."""
+    return {tag["key"]: tag.get("value", "") for tag in run.get("data", {}).get("tags", [])}
 
 
 def _failure(response: httpx.Response, settings: Settings) -> Exception:

@@ -35,6 +35,8 @@ MODEL_PREFIX = "twin-"
 
 WEIGHTS_URI = "weights_uri"
 WEIGHTS_DIGEST = "weights_digest"
+#: Tag of a version whose weights are garbage that was collected: when (ISO 8601).
+WEIGHTS_DELETED = "weights_deleted"
 MANIFEST_FOLDER = "model"
 
 #: Tags that a version's page shows, and what it calls them.
@@ -100,6 +102,9 @@ class Registry(MlflowRest):
             log.info("registered", model=name, version=found.version, weights=weights_uri)
         elif found.weights_uri != weights_uri:
             found = self._moved(found, {**tags, WEIGHTS_URI: weights_uri})
+        if WEIGHTS_DELETED in found.tags:  # they are there again
+            body = {"name": name, "version": found.version, "key": WEIGHTS_DELETED}
+            self._send("DELETE", "model-versions/delete-tag", body)
         self._set_alias(name, CANDIDATE, found.version)
         return found
 
@@ -134,11 +139,17 @@ class Registry(MlflowRest):
         ``reference`` yet, it is the champion that was, or the first one.
 
         Raises:
-            BadDataError: there is no such version.
+            BadDataError: there is no such version, or its weights are deleted.
         """
-        if self.version(name, version) is None:
+        found = self.version(name, version)
+        if found is None:
             page = f"{ui_url(self._settings)}/#/models/{name}"
             raise BadDataError(f"{name} has no version {version}: see {page}")
+        if deleted := found.tags.get(WEIGHTS_DELETED):
+            raise BadDataError(
+                f"the weights of version {version} of {name} were deleted on {deleted[:10]}: "
+                "train it again with its recipe"
+            )
         champion = self.by_alias(name, CHAMPION)
         if champion is not None and champion.version == version:
             return
@@ -202,6 +213,14 @@ class Registry(MlflowRest):
         """
         body = {"name": name, "version": version, "key": key, "value": value}
         self._post("model-versions/set-tag", body)
+
+    def note_deleted(self, name: str, version: str, when: datetime) -> None:
+        """Say on a version that its weights are being deleted: it can't be promoted any more.
+
+        Raises:
+            BadDataError: there is no such version.
+        """
+        self.tag(name, version, WEIGHTS_DELETED, when.isoformat(timespec="seconds"))
 
     def describe(self, version: ModelVersion, verdict: str = "") -> None:
         """Say on the version's page what it was made of, and below that its ``verdict``.

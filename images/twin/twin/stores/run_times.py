@@ -6,12 +6,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from twin.stores.mlflow_rest import MlflowRest
+from twin.stores.mlflow_rest import MlflowRest, tags_of
 from twin.stores.tracking import GPUS_TAG
 
 #: MLflow's own tag: a trial of a sweep has it, and runs while its parent does.
 PARENT_TAG = "mlflow.parentRunId"
-_PAGE = 1_000
 
 
 class RunTime(BaseModel):
@@ -52,32 +51,15 @@ class RunTimes(MlflowRest):
             end: of the span, which is not in it.
             now: until which a run that has not ended counts.
         """
-        found = self._get("experiments/get-by-name", experiment_name=experiment)
-        if found is None:
-            return
-        body = {
-            "experiment_ids": [found["experiment"]["experiment_id"]],
-            "filter": f"attributes.start_time >= {int(begin.timestamp() * 1000)} "
-            f"and attributes.start_time < {int(end.timestamp() * 1000)}",
-            "max_results": _PAGE,
-        }
-        runs = list(self._pages(body))
+        span = (
+            f"attributes.start_time >= {int(begin.timestamp() * 1000)} "
+            f"and attributes.start_time < {int(end.timestamp() * 1000)}"
+        )
+        runs = list(self._search_runs(experiment, filter=span))
         told = {run["info"]["run_id"] for run in runs}
         for run in runs:
-            if _tags(run).get(PARENT_TAG) not in told:
+            if tags_of(run).get(PARENT_TAG) not in told:
                 yield _run_time(run, experiment, min(now, end))
-
-    def _pages(self, body: dict[str, Any]) -> Iterator[Mapping[str, Any]]:
-        while True:
-            page = self._post("runs/search", body)
-            yield from page.get("runs", [])
-            if not page.get("next_page_token"):
-                return
-            body = {**body, "page_token": page["next_page_token"]}
-
-
-def _tags(run: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["key"]: tag["value"] for tag in run.get("data", {}).get("tags", [])}
 
 
 def _run_time(run: Mapping[str, Any], experiment: str, now: datetime) -> RunTime:
@@ -88,5 +70,5 @@ def _run_time(run: Mapping[str, Any], experiment: str, now: datetime) -> RunTime
     return RunTime(
         step=name[0] if name else "other",
         hours=(last - datetime.fromtimestamp(start, UTC)).total_seconds() / 3600,
-        gpus=int(_tags(run).get(GPUS_TAG, "0")),
+        gpus=int(tags_of(run).get(GPUS_TAG, "0")),
     )

@@ -12,6 +12,7 @@ import json
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,10 @@ class SampleSetManifest(BaseModel):
     recipe_digest: str
     prompt_version: str
     documents: dict[str, Split] = Field(description="document id to the split it belongs to")
+    dealt: datetime | None = Field(
+        default=None,
+        description="when the index was read for them, no input; None: before it was noted",
+    )
     split_seed: int | None = Field(
         default=None, description="that the documents were dealt by; None: before it was noted"
     )
