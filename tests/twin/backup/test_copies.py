@@ -20,8 +20,8 @@ from twin.domain.result import JobResult
 from twin.job import Job
 from twin.recipes import Recipe
 from twin.settings import Settings
-from twin.stores.files import open_files
 from twin.stores.index import open_index
+from twin.stores.streamed_files import open_streams
 from twin.stores.warehouse import open_warehouse
 
 RECIPE = Recipe.model_validate(
@@ -46,7 +46,7 @@ def back_up(settings: Settings, keep: int = 14) -> str:
 
 
 def backups(settings: Settings) -> Backups:
-    return Backups(open_files(settings), "toy")
+    return Backups(open_streams(settings), "toy")
 
 
 def records(settings: Settings) -> dict[str, list]:

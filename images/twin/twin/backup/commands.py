@@ -70,11 +70,11 @@ def list_backups(recipe: RecipeOption) -> None:
     from twin.backup.copies import Backups
     from twin.recipes import load_recipe
     from twin.settings import get_settings
-    from twin.stores.files import open_files
+    from twin.stores.streamed_files import open_streams
 
     with plain_errors("backup list"):
         settings = get_settings()
-        backups = Backups(open_files(settings), load_recipe(recipe, settings.recipes).name)
+        backups = Backups(open_streams(settings), load_recipe(recipe, settings.recipes).name)
         for name in backups.names():
             manifest = backups.manifest(name)
             held = ", ".join(f"{count} {what}" for what, count in manifest.warehouse.items())
