@@ -8,30 +8,22 @@ of embedded stores can be restored into servers.
 They go from store to store as streams: no disk of this machine holds one.
 """
 
-import uuid
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from twin.backup.folders import MANIFEST, BackupFolders, new_name
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
 from twin.recipes import Recipe
 from twin.settings import Settings
 from twin.stores.index import IndexState, open_index
 from twin.stores.index_files import import_index, write_index
-from twin.stores.streamed_files import (
-    PACKED,
-    PackedFile,
-    Publication,
-    StreamedFiles,
-    open_streams,
-)
+from twin.stores.streamed_files import Publication, StreamedFiles, open_streams
 from twin.stores.warehouse import open_warehouse
 from twin.stores.warehouse_files import import_warehouse, write_warehouse
 
-WAREHOUSE, INDEX, MANIFEST = "warehouse.jsonl", "index.jsonl", "manifest.json"
-#: Names sort by age.
-MOMENT = "%Y%m%dT%H%M%SZ"
+WAREHOUSE, INDEX = "warehouse.jsonl", "index.jsonl"
 
 
 class Manifest(BaseModel):
@@ -50,26 +42,11 @@ class Manifest(BaseModel):
     """SHA-256 of the files before they were packed: equal for equal stores."""
 
 
-def new_name(now: datetime) -> str:
-    """Name of a backup that is made now; two within a second have different ones."""
-    return f"{now.strftime(MOMENT)}-{uuid.uuid4().hex[:8]}"
-
-
-class Backups:
+class Backups(BackupFolders):
     """The backups of one recipe."""
 
     def __init__(self, files: StreamedFiles, recipe: str) -> None:
-        self._files = files
-        self._recipe = recipe
-        self._root = f"backups/{recipe}"
-
-    def names(self) -> list[str]:
-        """Names of the complete ones, oldest first."""
-        return [name for name in self._files.names(self._root) if self._is_complete(name)]
-
-    def folder(self, name: str) -> str:
-        """Relative name in the file store."""
-        return f"{self._root}/{name}"
+        super().__init__(files, f"backups/{recipe}", f"recipe {recipe}", "twin backup create")
 
     def manifest(self, name: str) -> Manifest:
         """What a backup holds.
@@ -77,53 +54,12 @@ class Backups:
         Raises:
             BadDataError: there is no such backup, or its manifest is damaged.
         """
-        if name not in self.names():
-            known = ", ".join(self.names()) or "none yet: run `twin backup create`"
-            raise BadDataError(f"recipe {self._recipe} has no backup {name!r}: there are {known}")
-        path = f"{self.folder(name)}/{MANIFEST}"
+        path = f"{self.folder(self.choose(name))}/{MANIFEST}"
         try:
             return Manifest.model_validate(self._files.read_json(path))
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise BadDataError(f"{self._files.uri(path)}: damaged: {reason}") from None
-
-    def newest(self) -> str | None:
-        """Name of the newest complete one."""
-        names = self.names()
-        return names[-1] if names else None
-
-    def check(self, name: str) -> None:
-        """Read a backup whole.
-
-        Raises:
-            BadDataError: a byte is not what was published.
-        """
-        try:
-            self._files.check_published(self.folder(name))
-        except BadDataError as error:
-            raise BadDataError(f"{error}: restore an older one with --name") from None
-
-    def file(self, name: str, file: str) -> PackedFile:
-        """A file of a backup, by its name before it was packed."""
-        return self._files.packed(f"{self.folder(name)}/{file}{PACKED}")
-
-    def prune(self, keep: int) -> list[str]:
-        """Delete all but the newest, and what a killed backup left; returns what was deleted."""
-        complete = self.names()
-        kept = set(complete[-keep:])
-        newest = complete[-1] if complete else ""
-        # An incomplete one that is younger than the newest may still be being written.
-        old = [
-            name
-            for name in self._files.names(self._root)
-            if name not in kept and (name in complete or name < newest)
-        ]
-        for name in old:
-            self._files.remove(self.folder(name))
-        return old
-
-    def _is_complete(self, name: str) -> bool:
-        return self._files.is_published(self.folder(name))
 
 
 def create(job: Job, *, keep: int) -> None:
@@ -157,7 +93,7 @@ def create(job: Job, *, keep: int) -> None:
             digests=made.digests,
         )
         made.plain(MANIFEST, manifest.model_dump_json(indent=2))
-    job.result.uris["backup"] = files.uri(backups.folder(name))
+    job.result.uris["backup"] = backups.uri(name)
     job.counts.written = sum(records.values())
     job.result.ids["backup"] = name
     job.result.detail["records"] = dict(records)
@@ -195,12 +131,7 @@ def choose(job: Job, backups: Backups, name: str | None) -> tuple[str, Manifest]
     Raises:
         BadDataError: there is none, or it is of another author.
     """
-    name = name or backups.newest()
-    if name is None:
-        raise BadDataError(
-            f"recipe {job.recipe.name} has no backup in {job.settings.files_root}: does "
-            "TWIN_FILES_URI name the store that `twin backup create` wrote to?"
-        )
+    name = backups.choose(name)
     manifest = backups.manifest(name)
     if manifest.author_id != job.recipe.author.id:
         raise BadDataError(
