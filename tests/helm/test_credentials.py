@@ -59,6 +59,17 @@ class TestCredentials:
         assert readers == {"backup"}
         assert "backup" not in self.held(render), "without any there is no Secret"
 
+    def test_trainers_may_have_a_user_of_their_own(self, render):
+        held = self.held(render, "credentials.parts.training.TWIN_MLFLOW_USERNAME=training")
+        assert held["training"] == {"TWIN_MLFLOW_USERNAME": "training"}
+        assert held["job"]["TWIN_MLFLOW_USERNAME"] == "of-all"
+        external = render(PRODUCTION, "credentials.external.keys.training=llm-twin/training")
+        (entry,) = (
+            item["spec"]["dataFrom"][0]["extract"]["key"]
+            for item in find(external, "ExternalSecret", "twin-credentials-training")
+        )
+        assert entry == "llm-twin/training"
+
     def test_jobs_cannot_read_what_only_servers_and_airflow_need(self, render):
         secrets = find(render(DEV), "Secret")
         assert len(secrets) == 7

@@ -9,11 +9,13 @@
 {{- $values = merge (deepCopy (index $.Values.credentials.parts $part | default dict)) $values }}
 {{- $secrets = append $secrets (list (printf "twin-credentials-%s" $part) $it.namespace $values (index $.Values.credentials.external.keys $part)) }}
 {{- end }}
-{{- /* Of the databases: only where backups are to hold them, and for the profile backup alone. */}}
-{{- $databases := index .Values.credentials.parts "backup" | default dict }}
-{{- $entry := .Values.credentials.external.keys.backup | default "" }}
-{{- if or $databases (and $entry (eq .Values.credentials.source "external")) }}
-{{- $secrets = append $secrets (list "twin-credentials-backup" .Values.jobs.namespace $databases $entry) }}
+{{- /* Beside those of the profile, where they are given: of backups and of the stage training alone. */}}
+{{- range list "backup" "training" }}
+{{- $values := index $.Values.credentials.parts . | default dict }}
+{{- $entry := index $.Values.credentials.external.keys . | default "" }}
+{{- if or $values (and $entry (eq $.Values.credentials.source "external")) }}
+{{- $secrets = append $secrets (list (printf "twin-credentials-%s" .) $.Values.jobs.namespace $values $entry) }}
+{{- end }}
 {{- end }}
 {{- if .Values.install.airflow }}
 {{- $secrets = append $secrets (list "twin-airflow" .Release.Namespace .Values.credentials.airflowValues .Values.credentials.external.airflowKey) }}

@@ -77,6 +77,10 @@ class Settings(BaseSettings):
 
     mlflow_tracking_uri: str = "http://127.0.0.1:5100"
     """Tracking server and model registry."""
+    separate_candidates: bool = False
+    """Whether training registers versions in a model of its own, ``twin-NAME-candidates``, from
+    which the gate takes them: then a trainer whose user in MLflow may edit that one alone can
+    promote nothing (``twin evaluation separate``). The same for all jobs."""
     mlflow_ui_url: str | None = None
     """MLflow as people's browsers reach it; unset means ``mlflow_tracking_uri``."""
     mlflow_username: str | None = None

@@ -18,6 +18,7 @@ from twin.stores.author_records import AuthorRecords
 from twin.stores.evaluation_forgetting import forget_in_evaluations, remove_evaluations
 from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import FileStore, open_files
+from twin.stores.streamed_files import open_streams
 from twin.stores.generation_tables import forget_in_generations
 from twin.stores.index import open_index_of
 from twin.stores.lineage import SampleSet, models_trained_on, sample_sets
@@ -129,7 +130,7 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
     say("raw pages: removed")
     files = open_files(settings)
     for recipe, name in found.backups:
-        files.remove(Backups(files, recipe).folder(name))
+        files.remove(Backups(open_streams(settings), recipe).folder(name))
     say("backups: removed")
     forget_in_evaluations(settings, found.documents)
     for recipe in {recipe for recipe, _ in found.sample_sets}:
@@ -192,7 +193,7 @@ def _chunks(settings: Settings, documents: set[str]) -> Iterator[tuple[str, int]
 def _backups(settings: Settings, author: str) -> Iterator[tuple[str, str]]:
     files = open_files(settings)
     for recipe in files.names("backups"):
-        backups = Backups(files, recipe)
+        backups = Backups(open_streams(settings), recipe)
         yield from (
             (recipe, name) for name in backups.names() if backups.manifest(name).author_id == author
         )

@@ -57,15 +57,15 @@ class PostgresDatabase:
             self._running(command, stdout=subprocess.PIPE) as process,
             io.BufferedWriter(sink, CHUNK_BYTES) as file,
         ):
-            return _pass_on(process.stdout, file)
+            return _pass_on(_pipe(process.stdout), file)
 
     def restore(self, source: ByteSource) -> None:
         """Run the script of a copy in one transaction."""
         command = [*_PSQL, "--single-transaction", f"--dbname={self._url}"]
         with self._running(command, stdin=subprocess.PIPE) as process:
             try:
-                with source.open("rb") as file, process.stdin:
-                    shutil.copyfileobj(file, process.stdin, CHUNK_BYTES)
+                with source.open("rb") as file, _pipe(process.stdin) as script:
+                    shutil.copyfileobj(file, script, CHUNK_BYTES)
             except BrokenPipeError:
                 process.wait()  # what it said is told below
 
@@ -91,10 +91,12 @@ class PostgresDatabase:
     def _ask(self, query: str) -> list[str]:
         command = [*_PSQL, "--tuples-only", "--no-align", "--command", query]
         with self._running([*command, f"--dbname={self._url}"], stdout=subprocess.PIPE) as process:
-            return [line.decode().rstrip("\n") for line in process.stdout]
+            return [line.decode().rstrip("\n") for line in _pipe(process.stdout)]
 
     @contextmanager
-    def _running(self, command: Sequence[str], **pipes: int) -> Iterator["subprocess.Popen[bytes]"]:
+    def _running(
+        self, command: Sequence[str], *, stdin: int | None = None, stdout: int = subprocess.DEVNULL
+    ) -> Iterator["subprocess.Popen[bytes]"]:
         """A program at work; when the block ends it has ended, well.
 
         Raises:
@@ -111,7 +113,7 @@ class PostgresDatabase:
         with tempfile.TemporaryFile() as said:
             process = subprocess.Popen(  # noqa: S603 - no shell
                 [binary(program), *arguments],
-                env=environment, stderr=said, **{"stdout": subprocess.DEVNULL, **pipes},
+                env=environment, stdin=stdin, stdout=stdout, stderr=said,
             )  # fmt: skip
             try:
                 yield process
@@ -207,11 +209,11 @@ def _tail(folder: Path) -> str:
     return " ".join(lines[-1].split()) if lines else "it said nothing"
 
 
-def _pass_on(lines: Iterable[bytes] | None, file: IO[bytes]) -> dict[str, int]:
+def _pass_on(lines: Iterable[bytes], file: IO[bytes]) -> dict[str, int]:
     """Write a script and count the rows in it by table."""
     counts: dict[str, int] = {}
     table = ""
-    for line in lines or ():
+    for line in lines:
         file.write(line)
         if table and line == _END_OF_ROWS:
             table = ""
@@ -221,6 +223,12 @@ def _pass_on(lines: Iterable[bytes] | None, file: IO[bytes]) -> dict[str, int]:
             table = begun["table"].decode()
             counts[table] = 0
     return counts
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise TypeError("the program was started without this pipe")
+    return pipe
 
 
 def _end(process: "subprocess.Popen[bytes]", patience: float = 5) -> None:
