@@ -444,6 +444,8 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	$(COMPILE) --no-header --output-file docs/requirements.txt docs/requirements.in
 	$(COMPILE) --no-header --output-file requirements.txt images/airflow/requirements.in
 	$(COMPILE) --no-header --constraints requirements.txt \
+	  --output-file images/airflow/requirements-oidc.txt images/airflow/requirements-oidc.in
+	$(COMPILE) --no-header --constraints requirements.txt \
 	  --output-file images/airflow/requirements-dev.txt images/airflow/requirements-dev.in
 
 .PHONY: clean

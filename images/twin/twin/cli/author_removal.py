@@ -18,7 +18,6 @@ from twin.stores.author_records import AuthorRecords
 from twin.stores.evaluation_forgetting import forget_in_evaluations, remove_evaluations
 from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import FileStore, open_files
-from twin.stores.streamed_files import open_streams
 from twin.stores.generation_tables import forget_in_generations
 from twin.stores.index import open_index_of
 from twin.stores.lineage import SampleSet, models_trained_on, sample_sets
@@ -28,6 +27,7 @@ from twin.stores.question_reports import remove_report
 from twin.stores.registry import MODEL_PREFIX
 from twin.stores.rollout_states import RolloutStates
 from twin.stores.sample_sets import WRITERS, SampleSets, parts_of, replies_of
+from twin.stores.streamed_files import open_streams
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
 
