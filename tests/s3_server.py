@@ -34,7 +34,15 @@ class _Handler(BaseHTTPRequestHandler):
     objects: dict[str, bytes]
     uploads: dict[str, dict[int, bytes]]
     broken_part: int
+    requests: list[tuple[str, str]]
+    refusing: bool
     lock: threading.Lock
+
+    def parse_request(self) -> bool:
+        read = super().parse_request()
+        if read:
+            self.requests.append((self.command, urlsplit(self.path).path))
+        return read
 
     def do_HEAD(self) -> None:
         self._object(with_body=False)
@@ -66,7 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
         content, query = self._content(), self._query()
         if "delete" in query:
             for key in re.findall(r"<Key>(.*?)</Key>", content.decode()):
-                self.objects.pop(f"{urlsplit(self.path).path.rstrip('/')}/{key}", None)
+                path = f"{urlsplit(self.path).path.rstrip('/')}/{key}"
+                self.requests.append(("DELETE", path))
+                self.objects.pop(path, None)
             return self._send(200, b"<DeleteResult/>", "application/xml")
         if "uploads" in query:
             upload = uuid.uuid4().hex
@@ -117,7 +127,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _object(self, *, with_body: bool) -> None:
         found = self.objects.get(urlsplit(self.path).path)
-        if found is None:
+        if self.refusing:
+            self._refuse(403, "AccessDenied", with_body=with_body)
+        elif found is None:
             self._refuse(404, "NoSuchKey", with_body=with_body)
         elif asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
             first, last = int(asked[1]), int(asked[2] or len(found) - 1)
@@ -169,6 +181,15 @@ class S3Server:
         """Uploads that were begun and neither completed nor aborted: parts by number."""
         return self._handler.uploads
 
+    @property
+    def requests(self) -> list[tuple[str, str]]:
+        """Method and path of each request; deletions of several are there one by one."""
+        return self._handler.requests
+
+    def refuse(self) -> None:
+        """Let nobody read from now on."""
+        self._handler.refusing = True
+
     def break_part(self, number: int) -> None:
         """Refuse parts of this number from now on; 0 refuses none."""
         self._handler.broken_part = number
@@ -177,7 +198,10 @@ class S3Server:
 @contextlib.contextmanager
 def s3_bucket() -> Iterator[S3Server]:
     """Run one until the block ends."""
-    state = {"objects": {}, "uploads": {}, "broken_part": 0, "lock": threading.Lock()}
+    state = {
+        "objects": {}, "uploads": {}, "broken_part": 0, "requests": [], "refusing": False,
+        "lock": threading.Lock(),
+    }  # fmt: skip
     handler = type("Handler", (_Handler,), state)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
