@@ -12,6 +12,7 @@ import yaml
 from tests.helm.manifests import CHART, DEV, PRODUCTION, ROOT, pods
 
 SCRIPT = ROOT / "helm" / "images.py"
+RELEASE = ("images.tag=v9", "airflowChart.defaultAirflowTag=v9")
 LISTED = runpy.run_path(str(SCRIPT))
 
 
@@ -35,7 +36,7 @@ def test_every_container_and_every_job_is_in_it(render, values):
 
 def test_those_of_jobs_follow_tag_and_digest(render):
     digest = "sha256:" + "0a" * 32
-    listed = LISTED["images"](render(DEV, "images.tag=v9", f"images.digests.train={digest}"))
+    listed = LISTED["images"](render(DEV, *RELEASE, f"images.digests.train={digest}"))
     named = {image.rpartition("/")[2] for image in listed}
     assert {"crawl:v9", f"train@{digest}", "train-cuda:v9"} <= named and "train:v9" not in named
 
