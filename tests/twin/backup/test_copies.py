@@ -238,6 +238,13 @@ class TestDrill:
         with pytest.raises(BadDataError, match="documents: 2 for 3"):
             drill(job(full))
 
+    def test_a_name_with_a_dot_is_no_hindrance(self, full: Settings) -> None:
+        dotted = RECIPE.model_copy(update={"name": "toy-1.5"})
+        create(job(full, dotted), keep=1)
+        done = job(full, dotted)
+        drill(done)
+        assert done.result.detail["records"]["documents"] == 2
+
     def test_without_a_backup_there_is_nothing_to_drill(self, full: Settings) -> None:
         with pytest.raises(BadDataError, match="recipe toy has no backup"):
             drill(job(full))

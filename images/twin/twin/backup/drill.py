@@ -60,7 +60,8 @@ def _scratch(settings: Settings, recipe: Recipe) -> Iterator[Settings]:
 
     The database's name is the same each time, so that what a killed drill left goes with the next.
     """
-    database = f"{settings.mongo_database[:20]}_drill_{recipe.name[:30]}"
+    name = recipe.name.replace(".", "_")  # which no name of a database may have
+    database = f"{settings.mongo_database[:20]}_drill_{name}"  # MongoDB takes 63 bytes
     with tempfile.TemporaryDirectory(prefix="drill-") as home:
         scratch = settings.model_copy(
             update={"mongo_database": database, "home": Path(home), "index_url": None}
