@@ -430,9 +430,11 @@ VLLM_LOCK := --no-header --excludes $(REQUIREMENTS)/serve-vllm-excludes.txt
 
 .PHONY: lock
 lock: $(UV) ## Resolve the locked requirements afresh
-	for extra in crawl features train serve dev; do \
+	for extra in crawl train serve dev; do \
 	  $(COMPILE) --no-header --no-emit-package torch --extra $$extra \
 	    --output-file $(REQUIREMENTS)/$$extra.txt images/twin/pyproject.toml || exit 1; done
+	$(COMPILE) --no-header --no-emit-package torch --extra features --extra databases \
+	  --output-file $(REQUIREMENTS)/features.txt images/twin/pyproject.toml
 	$(COMPILE) --no-header --extra crawl --extra browser \
 	  --output-file $(REQUIREMENTS)/crawl-browser.txt images/twin/pyproject.toml
 	$(COMPILE) $(VLLM_LOCK) --no-emit-package torch --output-file $(REQUIREMENTS)/serve-vllm-cpu.txt \
@@ -452,6 +454,8 @@ lock: $(UV) ## Resolve the locked requirements afresh
 	$(COMPILE) --no-header --output-file images/mlflow/requirements.txt images/mlflow/requirements.in
 	$(COMPILE) --no-header --output-file docs/requirements.txt docs/requirements.in
 	$(COMPILE) --no-header --output-file requirements.txt images/airflow/requirements.in
+	$(COMPILE) --no-header --constraints requirements.txt \
+	  --output-file images/airflow/requirements-oidc.txt images/airflow/requirements-oidc.in
 	$(COMPILE) --no-header --constraints requirements.txt \
 	  --output-file images/airflow/requirements-dev.txt images/airflow/requirements-dev.in
 

@@ -1,11 +1,13 @@
 """
 # Backup
 
-Copies warehouse and index of each recipe into the file store: every night before the crawl, or by
-hand with the form. The newest are kept; a night in which nothing changed costs seconds.
+Copies warehouse and index of each recipe into the file store, and the databases of MLflow and
+Airflow where `TWIN_DATABASES` names them: every night before the crawl, or by hand with the form.
+The newest are kept. Copies go from store to store as streams: no disk has to hold one.
 
-**Reads** the warehouse and the index. **Writes** `backups/<recipe>/<moment>/` in the file store.
-`twin backup restore` is the way back; the chart's README says how.
+**Reads** the warehouse, the index and the databases. **Writes** `backups/<recipe>/<moment>/` and
+`database-backups/<moment>/` in the file store. The DAG `restore` is the way back, `twin backup
+restore-database` that of a database; the DAG `drill` proves every week that there is one.
 """
 
 import datetime
@@ -17,7 +19,7 @@ from include.pipelines import RECIPE_OF_JOB, pipeline, which_recipes
 
 with DAG(
     "backup",
-    description="Copy warehouse and index into the file store.",
+    description="Copy warehouse, index and databases into the file store.",
     schedule=CronTriggerTimetable(
         "0 1 * * *", timezone="UTC", run_immediately=datetime.timedelta(0)
     ),
@@ -43,9 +45,18 @@ with DAG(
         JobOperator(
             task_id="create",
             job="backup create",
+            profile="backup",
             recipe=recipe,
             options=["--keep", "{{ params.keep }}"],
             map_index_template=RECIPE_OF_JOB,
         )
 
     one_backup.expand(recipe=which_recipes())
+    # They belong to all recipes, so any of them will do.
+    JobOperator(
+        task_id="databases",
+        job="backup databases",
+        profile="backup",
+        recipe="{{ params.recipe }}",
+        options=["--keep", "{{ params.keep }}"],
+    )

@@ -39,6 +39,7 @@ with DAG(
         JobOperator(
             task_id="restore",
             job="backup restore",
+            profile="backup",
             recipe=recipe,
             options=["{{ '--name=' ~ params.name if params.name else '' }}"],
             map_index_template=RECIPE_OF_JOB,

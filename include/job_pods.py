@@ -37,6 +37,10 @@ IMAGE_OF_STAGE = {
     "serving": "serve",
 }
 
+#: Secret, if there is one, whose variables go before those of the profile's, by stage: training may
+#: come to the model registry as a user that can promote nothing.
+CREDENTIALS_OF_STAGE = {"training": "twin-credentials-training"}
+
 #: Target for jobs whose profile has a browser beside them: of another image than their stage's.
 IMAGE_OF_PROFILE = {"crawl-browser": "crawl-browser"}
 

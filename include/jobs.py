@@ -28,6 +28,7 @@ from include.job_endings import (
 )
 from include.job_pods import (
     ACTOR,
+    CREDENTIALS_OF_STAGE,
     IMAGE_OF_PROFILE,
     IMAGE_OF_STAGE,
     PARENT,
@@ -157,12 +158,15 @@ class JobOperator(KubernetesPodOperator):
             self.annotations = whose(context["ti"])
         self.arguments = self._arguments(runtime, context)
         pod = super().build_pod_request_obj(context, dry_run=dry_run)
+        (base,) = (c for c in pod.spec.containers if c.name == self.base_container_name)
+        if own := CREDENTIALS_OF_STAGE.get(self.stage):
+            secret = k8s.V1SecretEnvSource(name=own, optional=True)
+            base.env_from = [*(base.env_from or ()), k8s.V1EnvFromSource(secret_ref=secret)]
         if context is not None:
-            (base,) = (c for c in pod.spec.containers if c.name == self.base_container_name)
-            told = {ACTOR: actor(context), PARENT: parent_run(context["ti"])}
+            values = {ACTOR: actor(context), PARENT: parent_run(context["ti"])}
             base.env = [
                 *(base.env or ()),
-                *(k8s.V1EnvVar(name=name, value=value) for name, value in told.items()),
+                *(k8s.V1EnvVar(name=name, value=value) for name, value in values.items()),
             ]
         return pod
 

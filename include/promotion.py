@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MODEL_PREFIX = "twin-"
 #: After a registered model's name: the prompt that it is asked by.
 PROMPT_SUFFIX = "_prompt"
+#: After a registered model's name: where trainers register what only the gate may take from there
+#: (`twin.stores.registry`). Whoever sets an alias in one promotes nothing.
+CANDIDATES_SUFFIX = "-candidates"
 ALIAS = "champion"
 REQUEST_SECONDS = 10
 LONGEST_PAUSE_SECONDS = 300.0
@@ -70,6 +73,8 @@ async def _aliased(session: "aiohttp.ClientSession", url: str, wanted: str) -> d
         query = {"filter": wanted, "max_results": MODELS_A_PAGE}
         answer = await _search(session, url, {**query, **({"page_token": page} if page else {})})
         for model in answer.get("registered_models", ()):
+            if model["name"].removesuffix(PROMPT_SUFFIX).endswith(CANDIDATES_SUFFIX):
+                continue
             for alias in model.get("aliases", ()):
                 if alias["alias"] == ALIAS:
                     found[model["name"]] = str(alias["version"])

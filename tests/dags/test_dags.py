@@ -37,6 +37,7 @@ CHAIN = ["crawl", "features", "datasets", "training", "evaluation", "rollout"]
 ALL = [
     *CHAIN,
     "backup",
+    "drill",
     "restore",
     "forget",
     "models",
@@ -76,6 +77,9 @@ JOBS = {
     "rollout abort",
     "rollout {{ params.action }}",
     "backup create",
+    "backup databases",
+    "backup drill",
+    "backup drill-databases",
     "backup restore",
     "serving prune-traces",
 }
@@ -438,10 +442,14 @@ def test_every_pod_is_as_restricted_as_pod_security_asks(
         own = {volume["name"] for volume in spec["volumes"]}
         assert set(mounts.values()) == {name for name in own if not name.startswith("browser-")}
         hub = {"configMapRef": {"name": "twin-settings-fetch", "optional": True}}
+        trainers = {"secretRef": {"name": "twin-credentials-training", "optional": True}}
+        databases = {"secretRef": {"name": "twin-credentials-backup", "optional": True}}
         assert container["envFrom"] == [
             {"configMapRef": {"name": "twin-settings"}},
             *([hub] if task.profile == "fetch" else ()),
             {"secretRef": {"name": spec["serviceAccountName"].replace("-", "-credentials-")}},
+            *([databases] if task.profile == "backup" else ()),
+            *([trainers] if task.stage == "training" else ()),
         ]
 
 

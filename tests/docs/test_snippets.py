@@ -78,6 +78,7 @@ LEFT_OUT = {
     ("docs/pages/how-to/watch.md", "helm upgrade twin"),
     ("docs/pages/how-to/cluster.md", "make chart-dependencies"),
     ("docs/pages/how-to/cluster.md", "twin recipe check jane.yaml"),
+    ("docs/pages/how-to/cluster.md", "helm template twin"),
     ("docs/pages/how-to/open-webui.md", "docker run"),
     ("docs/pages/how-to/langchain.md", "pip install langchain-openai"),
     (

@@ -49,8 +49,9 @@ def test_pods_find_what_they_refer_to(render, values):
         assert pod["spec"]["serviceAccountName"] == f"twin-{part}"
         assert {"configMapRef": {"name": "twin-settings"}} in sources
         assert {"secretRef": {"name": f"twin-credentials-{part}"}} in sources
-        secrets = [source for source in sources if "secretRef" in source]
-        assert len(secrets) == 1, "no part has the credentials of another"
+        own = [{"secretRef": {"name": "twin-credentials-backup", "optional": True}}]
+        more = [source for source in sources if "secretRef" in source][1:]
+        assert more == (own if profile == "backup" else []), "no part has those of another"
         assert "twin-settings" in made("ConfigMap", namespace)
 
 
@@ -137,7 +138,7 @@ def test_namespace_of_jobs_enforces_restricted_pods_and_outlives_the_release(ren
     ("sets", "expected"),
     [
         (["--set", "credentials.source=existing"], "secret generic twin-credentials-crawl"),
-        (["--values", PRODUCTION], "entries llm-twin/production/credentials/crawl, llm-twin/"),
+        (["--values", PRODUCTION], "entries llm-twin/production/credentials/backup, llm-twin/"),
         (["--set", "networkPolicy.enabled=false"], "WARNING: networkPolicy.enabled is false"),
         (["--values", PRODUCTION], "https://twin.example.com/v1/models"),
         (["--values", DEV], "port-forward svc/twin-api-server 8080"),

@@ -10,6 +10,7 @@ from tests.helm.manifests import (
     PRODUCTION,
     find,
     only,
+    profiles,
 )
 
 
@@ -38,12 +39,36 @@ class TestCredentials:
         }
         assert where == {
             ("twin-credentials-serving", "twin"),
-            *((f"twin-credentials-{part}", "twin-jobs") for part in self.PARTS),
+            *((f"twin-credentials-{part}", "twin-jobs") for part in (*self.PARTS, "backup")),
             ("twin-airflow", "twin"),
             ("twin-stores", "twin"),
         }
         entries = {item["spec"]["dataFrom"][0]["extract"]["key"] for item in external}
-        assert len(entries) == 7, "each Secret has an entry of its own"
+        assert len(entries) == 8, "each Secret has an entry of its own"
+
+    def test_addresses_of_databases_are_for_backups_alone(self, render):
+        held = self.held(render, "credentials.parts.backup.TWIN_DATABASES=of-backups")
+        assert held.pop("backup") == {"TWIN_DATABASES": "of-backups"}
+        assert not any("TWIN_DATABASES" in values for values in held.values())
+        readers = {
+            name
+            for name, pod in profiles().items()
+            for source in pod["spec"]["containers"][0]["envFrom"]
+            if source.get("secretRef", {}).get("name") == "twin-credentials-backup"
+        }
+        assert readers == {"backup"}
+        assert "backup" not in self.held(render), "without any there is no Secret"
+
+    def test_trainers_may_have_a_user_of_their_own(self, render):
+        held = self.held(render, "credentials.parts.training.TWIN_MLFLOW_USERNAME=training")
+        assert held["training"] == {"TWIN_MLFLOW_USERNAME": "training"}
+        assert held["job"]["TWIN_MLFLOW_USERNAME"] == "of-all"
+        external = render(PRODUCTION, "credentials.external.keys.training=llm-twin/training")
+        (entry,) = (
+            item["spec"]["dataFrom"][0]["extract"]["key"]
+            for item in find(external, "ExternalSecret", "twin-credentials-training")
+        )
+        assert entry == "llm-twin/training"
 
     def test_jobs_cannot_read_what_only_servers_and_airflow_need(self, render):
         secrets = find(render(DEV), "Secret")

@@ -152,6 +152,17 @@ class TestCrawler:
 
 
 class TestOtherJobs:
+    def test_backups_alone_reach_the_sql_databases(self, render):
+        inside = Place(
+            "twin",
+            {"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "twin"},
+        )
+        for values, database in ((PRODUCTION, outside("10.0.17.1")), (DEV, inside)):
+            policies = find(render(values), "NetworkPolicy")
+            reach = {name for name in profiles() if allowed(policies, job(name), database, 5432)}
+            assert reach == {"backup"}
+            assert not allowed(policies, job("backup"), database, 22)
+
     @pytest.mark.parametrize("profile", sorted(profiles()))
     def test_each_reaches_names_and_the_stores_that_it_works_with(self, policies, profile):
         assert allowed(policies, job(profile), DNS, 53)

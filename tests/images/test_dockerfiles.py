@@ -166,6 +166,7 @@ LOCKS = [
     *(REQUIREMENTS / f"serve-vllm-{kind}.txt" for kind in ("cpu", "cuda")),
     ROOT / "requirements.txt",
     ROOT / "images/mlflow/requirements.txt",
+    ROOT / "images/airflow/requirements-oidc.txt",
 ]
 
 
@@ -180,6 +181,15 @@ def test_locks_that_meet_in_one_environment_agree():
     for name in ("crawl", "crawl-browser", "features", "train", "serve"):
         for package, version in hashed(REQUIREMENTS / f"{name}.txt").items():
             assert seen.setdefault(package, version) == version, package
+
+
+def test_what_airflow_logs_people_in_with_changes_nothing_that_was_tested():
+    """The image has both files; this project's tests run with the first."""
+    tested, more = (
+        hashed(ROOT / name) for name in ("requirements.txt", "images/airflow/requirements-oidc.txt")
+    )
+    assert {name: tested.get(name, version) for name, version in more.items()} == more
+    assert {"apache-airflow-providers-fab", "authlib"} <= set(more) - set(tested)
 
 
 def test_vllm_s_environment_has_serving_s_ray_and_lacks_what_breaks_it():

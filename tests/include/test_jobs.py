@@ -225,7 +225,7 @@ def test_a_job_killed_from_outside_is_retried(stand_in: StandIn) -> None:
 
 
 def test_an_unknown_profile_is_refused_when_the_dag_is_parsed() -> None:
-    known = "cpu, crawl, crawl-browser, fetch, gpu-1, gpu-n"
+    known = "backup, cpu, crawl, crawl-browser, fetch, gpu-1, gpu-n"
     with pytest.raises(ValueError, match=f"no profile 'gpv'.*there are {known}"):
         operator(profile="gpv")
 
@@ -299,9 +299,21 @@ def test_a_cluster_may_have_profiles_of_its_own(
     # The others stay the shipped ones.
     pod = operator(profile="crawl").build_pod_request_obj(dry_run=True)
     assert pod.spec.containers[0].resources.limits["memory"] == "2Gi"
-    known = "cpu, crawl, crawl-browser, fetch, gpu-1, gpu-n, huge, rollout"
+    known = "backup, cpu, crawl, crawl-browser, fetch, gpu-1, gpu-n, huge, rollout"
     with pytest.raises(ValueError, match=f"there are {known}"):
         operator(profile="hug")
+
+
+def test_training_may_come_to_the_registry_as_a_user_of_its_own(stand_in: StandIn) -> None:
+    """What is named last goes before what the profile's Secret has."""
+    for job, own in (("training package", True), ("evaluation run", False)):
+        pod = operator(job, profile="cpu").build_pod_request_obj(dry_run=True)
+        (base,) = pod.spec.containers
+        secrets = [each.secret_ref for each in base.env_from if each.secret_ref]
+        assert secrets[0].name == "twin-credentials-job"
+        assert [(each.name, each.optional) for each in secrets[1:]] == (
+            [("twin-credentials-training", True)] if own else []
+        )
 
 
 def test_images_by_digest(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,6 +220,19 @@ def test_all_pages_are_read(registry: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert {"twin-page-one", "twin-page-two", "twin-page-three"} <= found.keys()
 
 
+def test_an_alias_in_a_model_of_candidates_promotes_nothing(registry: str) -> None:
+    """There trainers may do as they like."""
+
+    async def scenario() -> dict[str, str]:
+        await promote(registry, "twin-own", 1)
+        await promote(registry, "twin-own-candidates", 1)
+        async with aiohttp.ClientSession() as session:
+            return await champions(session, registry)
+
+    found = asyncio.run(scenario())
+    assert found["twin-own"] == "1" and "twin-own-candidates" not in found
+
+
 def test_the_champion_of_one_model(registry: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__TWIN__MLFLOW_URL", registry)
     asyncio.run(promote(registry, "twin-one", 2))

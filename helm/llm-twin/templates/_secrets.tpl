@@ -9,6 +9,14 @@
 {{- $values = merge (deepCopy (index $.Values.credentials.parts $part | default dict)) $values }}
 {{- $secrets = append $secrets (list (printf "twin-credentials-%s" $part) $it.namespace $values (index $.Values.credentials.external.keys $part)) }}
 {{- end }}
+{{- /* Beside those of the profile, where they are given: of backups and of the stage training alone. */}}
+{{- range list "backup" "training" }}
+{{- $values := index $.Values.credentials.parts . | default dict }}
+{{- $entry := index $.Values.credentials.external.keys . | default "" }}
+{{- if or $values (and $entry (eq $.Values.credentials.source "external")) }}
+{{- $secrets = append $secrets (list (printf "twin-credentials-%s" .) $.Values.jobs.namespace $values $entry) }}
+{{- end }}
+{{- end }}
 {{- if .Values.install.airflow }}
 {{- $secrets = append $secrets (list "twin-airflow" .Release.Namespace .Values.credentials.airflowValues .Values.credentials.external.airflowKey) }}
 {{- end }}

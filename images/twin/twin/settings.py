@@ -4,6 +4,7 @@ Every setting is ``TWIN_<NAME>`` in the environment. The defaults are those of a
 ``make up``; a cluster sets them from ConfigMaps and Secrets.
 """
 
+import json
 import os
 import subprocess
 from functools import cache
@@ -70,8 +71,16 @@ class Settings(BaseSettings):
     """Folder or bucket of the raw pages that crawls have fetched (WARC files);
     unset means ``snapshots`` among the files."""
 
+    databases: Annotated[dict[str, SecretStr], NoDecode] = {}
+    """SQL databases that backups hold too, as a JSON object of names and addresses:
+    ``{"mlflow": "postgresql://USER:PASSWORD@HOST/NAME", "airflow": "sqlite:////ABSOLUTE/PATH"}``."""
+
     mlflow_tracking_uri: str = "http://127.0.0.1:5100"
     """Tracking server and model registry."""
+    separate_candidates: bool = False
+    """Whether training registers versions in a model of its own, ``twin-NAME-candidates``, from
+    which the gate takes them: then a trainer whose user in MLflow may edit that one alone can
+    promote nothing (``twin evaluation separate``). The same for all jobs."""
     mlflow_ui_url: str | None = None
     """MLflow as people's browsers reach it; unset means ``mlflow_tracking_uri``."""
     mlflow_username: str | None = None
@@ -201,6 +210,16 @@ class Settings(BaseSettings):
     code_version: str = Field(default_factory=checkout_version)
     """Git commit or image digest of this code, recorded with every model; unset means what
     ``git describe`` says of the checkout, and "unknown" outside of one."""
+
+    @field_validator("databases", mode="before")
+    @classmethod
+    def _parse_databases(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value or "{}")
+        except ValueError:  # whose own text might show a password
+            raise ValueError("not a JSON object of names and addresses") from None
 
     @field_validator("api_keys", mode="before")
     @classmethod

@@ -9,19 +9,21 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from pymongo import MongoClient
 
 from tests.forked_twin import run_twin
 from tests.twin.stores.chunks import DIMENSION, SPEC, vector
 from tests.twin.stores.chunks import document as indexed
 from tests.twin.stores.documents import document
 from twin.backup.copies import Backups, create, restore
+from twin.backup.drill import drill
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.domain.result import JobResult
 from twin.job import Job
 from twin.recipes import Recipe
 from twin.settings import Settings
-from twin.stores.files import open_files
 from twin.stores.index import open_index
+from twin.stores.streamed_files import open_streams
 from twin.stores.warehouse import open_warehouse
 
 RECIPE = Recipe.model_validate(
@@ -46,7 +48,7 @@ def back_up(settings: Settings, keep: int = 14) -> str:
 
 
 def backups(settings: Settings) -> Backups:
-    return Backups(open_files(settings), "toy")
+    return Backups(open_streams(settings), "toy")
 
 
 def records(settings: Settings) -> dict[str, list]:
@@ -182,6 +184,72 @@ def test_what_a_killed_backup_left_is_passed_over_and_swept_up(full: Settings, l
     assert backups(full).names() == [name] and not folder.exists()
 
 
+def database_names(settings: Settings) -> list[str]:
+    with MongoClient(settings.mongo_uri.get_secret_value()) as client:
+        return client.list_database_names()
+
+
+class TestDrill:
+    def test_what_is_restored_is_what_was_saved(self, full: Settings) -> None:
+        name = back_up(full)
+        before, state = records(full), open_index(full, RECIPE).state()
+        with open_warehouse(full) as warehouse:
+            warehouse.upsert(document("newer"))
+        done = job(full)
+        drill(done)
+        assert done.result.ids["backup"] == name
+        assert done.result.detail["records"]["documents"] == len(before["documents"]) == 2
+        assert done.result.detail["digests"] == backups(full).manifest(name).digests
+        assert set(done.result.detail["digests"]) == {"warehouse.jsonl", "index.jsonl"}
+        assert done.counts.read == 6
+        assert len(records(full)["documents"]) == 3, "the warehouse itself was left alone"
+        assert open_index(full, RECIPE).state() == state
+
+    def test_it_leaves_nothing_and_clears_what_a_killed_one_left(self, full: Settings) -> None:
+        back_up(full)
+        scratch = full.model_copy(update={"mongo_database": f"{full.mongo_database}_drill_toy"})
+        with open_warehouse(scratch) as warehouse:
+            warehouse.upsert(document("left"))
+        assert scratch.mongo_database in database_names(full)
+        drill(job(full))
+        assert not [name for name in database_names(full) if "_drill_" in name]
+
+    @pytest.mark.parametrize("file", ["warehouse.jsonl", "index.jsonl"])
+    def test_other_content_fails(self, full: Settings, tmp_path: Path, file: str) -> None:
+        name = back_up(full)
+        folder = Path(full.files_root) / "backups" / "toy" / name
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["digests"][file] = "0" * 64
+        other = shutil.copytree(folder, tmp_path / "other")
+        (other / "manifest.json").write_text(json.dumps(manifest))
+        open_streams(full).publish_folder(other, f"backups/toy/{name}", replace=True)
+        with pytest.raises(BadDataError, match=f"restored of {file} is not what was saved"):
+            drill(job(full))
+        assert not [name for name in database_names(full) if "_drill_" in name]
+
+    def test_other_counts_fail(self, full: Settings, tmp_path: Path) -> None:
+        name = back_up(full)
+        folder = Path(full.files_root) / "backups" / "toy" / name
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["warehouse"]["documents"] = 3
+        other = shutil.copytree(folder, tmp_path / "other")
+        (other / "manifest.json").write_text(json.dumps(manifest))
+        open_streams(full).publish_folder(other, f"backups/toy/{name}", replace=True)
+        with pytest.raises(BadDataError, match="documents: 2 for 3"):
+            drill(job(full))
+
+    def test_a_name_with_a_dot_is_no_hindrance(self, full: Settings) -> None:
+        dotted = RECIPE.model_copy(update={"name": "toy-1.5"})
+        create(job(full, dotted), keep=1)
+        done = job(full, dotted)
+        drill(done)
+        assert done.result.detail["records"]["documents"] == 2
+
+    def test_without_a_backup_there_is_nothing_to_drill(self, full: Settings) -> None:
+        with pytest.raises(BadDataError, match="recipe toy has no backup"):
+            drill(job(full))
+
+
 def test_another_authors_backup_is_refused(full: Settings, lost: Settings):
     back_up(full)
     other = RECIPE.model_copy(update={"author": RECIPE.author.model_copy(update={"id": "bob"})})
@@ -191,7 +259,7 @@ def test_another_authors_backup_is_refused(full: Settings, lost: Settings):
 
 def test_an_unknown_name_says_which_there_are(full: Settings, lost: Settings):
     name = back_up(full)
-    with pytest.raises(BadDataError, match=f"no backup 'x': there are {name}"):
+    with pytest.raises(BadDataError, match=f"no backup 'x' in .*: there are {name}"):
         restore(job(lost), "x")
 
 

@@ -1,6 +1,8 @@
 """The registry against a real MLflow server."""
 
 import http.server
+import inspect
+import re
 import subprocess
 import sys
 import threading
@@ -16,8 +18,20 @@ from pydantic import SecretStr
 
 from tests import servers
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
-from twin.stores.registry import CANDIDATE, CHAMPION, PREVIOUS, REFERENCE, WEIGHTS_DELETED, Registry
+from twin.monitoring.canaries import CANARIES
+from twin.stores import registry as registry_module
+from twin.stores.champion_prompt import PROMPT_DIGEST, PROMPT_VERSION
+from twin.stores.registry import (
+    CANDIDATE,
+    CHAMPION,
+    PREVIOUS,
+    REFERENCE,
+    TRIAL,
+    WEIGHTS_DELETED,
+    Registry,
+)
 from twin.stores.tracking import tracking_run
+from twin.training import package
 
 
 @pytest.fixture
@@ -342,3 +356,75 @@ def test_a_version_whose_weights_are_deleted_is_promoted_once_they_are_back(
     assert WEIGHTS_DELETED not in registry.version(name, "1").tags
     registry.promote(name, "1")
     assert registry.by_alias(name, CHAMPION).version == "1"
+
+
+class TestSeparateCandidates:
+    @pytest.fixture
+    def trainer(self, live):
+        separate = live.model_copy(update={"separate_candidates": True})
+        with Registry(separate) as registry:
+            yield registry
+
+    @pytest.fixture
+    def offer(self, trainer, name, run_id):
+        def offer(digest, **tags):
+            return trainer.register(
+                name,
+                weights_uri=f"s3://bucket/models/{digest}",
+                weights_digest=digest,
+                run_id=run_id,
+                tags=tags,
+            )
+
+        return offer
+
+    def test_training_registers_in_a_model_of_its_own(self, trainer, offer, name):
+        offered = offer("d1", recipe="a")
+        assert (offered.name, offered.version) == (f"{name}-candidates", "1")
+        assert trainer.aliases(name) == {} and trainer.versions(name) == []
+
+    def test_the_gate_takes_each_once(self, trainer, offer, name, run_id):
+        offer("d1", recipe="a", dataset_version="s1", adapter="models/x")
+        taken = trainer.take_candidate(name)
+        assert (taken.name, taken.version, taken.weights_digest) == (name, "1", "d1")
+        assert (taken.weights_uri, taken.run_id) == ("s3://bucket/models/d1", run_id)
+        assert taken.tags.items() >= {
+            "recipe": "a", "dataset_version": "s1", "adapter": "models/x",
+        }.items()  # fmt: skip
+        assert trainer.take_candidate(name) == taken
+        offer("d2")
+        assert trainer.take_candidate(name).version == "2"
+        assert trainer.by_alias(name, CANDIDATE).weights_digest == "d2"
+        offer("d1")
+        assert trainer.take_candidate(name).version == "1", "the same weights are the same version"
+        assert len(trainer.versions(name)) == 2
+
+    def test_no_verdict_comes_along(self, trainer, offer, name):
+        offered = offer("d1", recipe="a", gate="promote", evaluation="measured", rejected="no")
+        trainer.tag(offered.name, offered.version, "report", "s3://forged")
+        assert set(trainer.take_candidate(name).tags) == {
+            "recipe", "weights_uri", "weights_digest",
+        }  # fmt: skip
+
+    def test_every_tag_of_a_package_comes_along(self):
+        source = inspect.getsource(package)
+        literal = set(re.findall(r'"(\w+)": ', source[source.index("def _weights_tags") :]))
+        lineage = {*literal, PROMPT_VERSION, PROMPT_DIGEST, CANARIES, TRIAL} - {"model_version"}
+        assert len(lineage) > 12
+        assert lineage <= registry_module._TAKEN_ALONG
+
+    def test_a_champion_of_candidates_is_no_model_to_serve(self, trainer, offer, name):
+        offered = offer("d1")
+        trainer.promote(offered.name, offered.version)
+        assert offered.name not in trainer.models()
+        assert trainer.by_alias(name, CHAMPION) is None
+
+    def test_without_a_candidate_there_is_none_to_take(self, trainer, registry, name):
+        assert trainer.take_candidate(name) is None
+        assert registry.take_candidate(name) is None
+        assert trainer.versions(name) == []
+
+    def test_with_one_model_the_candidate_is_taken_where_it_is(self, registry, register, name):
+        version = register("d1")
+        assert version.name == registry.offered(name) == name
+        assert registry.take_candidate(name) == version

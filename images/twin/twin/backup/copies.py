@@ -1,32 +1,29 @@
 """Backups of a recipe: a copy of its part of the warehouse and of its index, in the file store.
 
-``backups/<recipe>/<moment>-<digest>/`` holds ``warehouse.jsonl.gz``, ``index.jsonl.gz`` (if there
+``backups/<recipe>/<moment>-<suffix>/`` holds ``warehouse.jsonl.gz``, ``index.jsonl.gz`` (if there
 is an index) and ``manifest.json``. Each is a published folder: it is there whole or not at all, and
 its digests are recorded. Both files are independent of the stores that they came from, so a backup
 of embedded stores can be restored into servers.
+
+They go from store to store as streams: no disk of this machine holds one.
 """
 
-import gzip
-import hashlib
-import json
-import shutil
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from twin.backup.folders import MANIFEST, BackupFolders, new_name
 from twin.domain.errors import BadDataError, NothingToDo
 from twin.job import Job
-from twin.stores.files import FileStore, file_digest, folder_digest, open_files
-from twin.stores.index import open_index
-from twin.stores.index_files import export_index, import_index
-from twin.stores.warehouse import Warehouse, open_warehouse
-from twin.stores.warehouse_files import export_warehouse, import_warehouse
+from twin.recipes import Recipe
+from twin.settings import Settings
+from twin.stores.index import IndexState, open_index
+from twin.stores.index_files import import_index, write_index
+from twin.stores.streamed_files import Publication, StreamedFiles, open_streams
+from twin.stores.warehouse import open_warehouse
+from twin.stores.warehouse_files import import_warehouse, write_warehouse
 
-WAREHOUSE, INDEX, MANIFEST = "warehouse.jsonl", "index.jsonl", "manifest.json"
-#: Names sort by age.
-MOMENT = "%Y%m%dT%H%M%SZ"
+WAREHOUSE, INDEX = "warehouse.jsonl", "index.jsonl"
 
 
 class Manifest(BaseModel):
@@ -45,21 +42,11 @@ class Manifest(BaseModel):
     """SHA-256 of the files before they were packed: equal for equal stores."""
 
 
-class Backups:
+class Backups(BackupFolders):
     """The backups of one recipe."""
 
-    def __init__(self, files: FileStore, recipe: str) -> None:
-        self._files = files
-        self._recipe = recipe
-        self._root = f"backups/{recipe}"
-
-    def names(self) -> list[str]:
-        """Names of the complete ones, oldest first."""
-        return [name for name in self._files.names(self._root) if self._is_complete(name)]
-
-    def folder(self, name: str) -> str:
-        """Relative name in the file store."""
-        return f"{self._root}/{name}"
+    def __init__(self, files: StreamedFiles, recipe: str) -> None:
+        super().__init__(files, f"backups/{recipe}", f"recipe {recipe}", "twin backup create")
 
     def manifest(self, name: str) -> Manifest:
         """What a backup holds.
@@ -67,56 +54,12 @@ class Backups:
         Raises:
             BadDataError: there is no such backup, or its manifest is damaged.
         """
-        if name not in self.names():
-            known = ", ".join(self.names()) or "none yet: run `twin backup create`"
-            raise BadDataError(f"recipe {self._recipe} has no backup {name!r}: there are {known}")
-        path = f"{self.folder(name)}/{MANIFEST}"
+        path = f"{self.folder(self.choose(name))}/{MANIFEST}"
         try:
             return Manifest.model_validate(self._files.read_json(path))
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
             raise BadDataError(f"{self._files.uri(path)}: damaged: {reason}") from None
-
-    def newest(self) -> str | None:
-        """Name of the newest complete one."""
-        names = self.names()
-        return names[-1] if names else None
-
-    def publish(self, folder: Path, name: str) -> str:
-        """Put a folder in as a backup; returns its URI."""
-        return self._files.publish_folder(folder, self.folder(name))
-
-    def fetch(self, name: str, cache: Path) -> Path:
-        """A local copy whose every byte is what was published.
-
-        Raises:
-            BadDataError: it is not there, or it is not what was published.
-        """
-        folder = self._files.fetch_folder(self.folder(name), cache)
-        if folder_digest(folder) != self._files.published_digest(self.folder(name)):
-            raise BadDataError(
-                f"{self._files.uri(self.folder(name))}: the bytes are not those published: "
-                "restore an older one with --name"
-            )
-        return folder
-
-    def prune(self, keep: int) -> list[str]:
-        """Delete all but the newest, and what a killed backup left; returns what was deleted."""
-        complete = self.names()
-        kept = set(complete[-keep:])
-        newest = complete[-1] if complete else ""
-        # An incomplete one that is younger than the newest may still be being written.
-        old = [
-            name
-            for name in self._files.names(self._root)
-            if name not in kept and (name in complete or name < newest)
-        ]
-        for name in old:
-            self._files.remove(self.folder(name))
-        return old
-
-    def _is_complete(self, name: str) -> bool:
-        return self._files.is_published(self.folder(name))
 
 
 def create(job: Job, *, keep: int) -> None:
@@ -127,38 +70,30 @@ def create(job: Job, *, keep: int) -> None:
         keep: how many backups are kept, this one included.
 
     Raises:
-        NothingToDo: the newest backup holds the same.
+        NothingToDo: the newest backup holds the same; this one is thrown away.
         BadDataError: the warehouse has no document of the author; a backup of nothing would
             push out good ones.
     """
-    files = open_files(job.settings)
+    files = open_streams(job.settings)
     backups = Backups(files, job.recipe.name)
-    with tempfile.TemporaryDirectory(prefix="backup-") as scratch:
-        folder, packed = Path(scratch) / "plain", Path(scratch) / "packed"
-        folder.mkdir()
-        packed.mkdir()
-        with open_warehouse(job.settings) as warehouse:
-            records = _copy_warehouse(job, warehouse, folder / WAREHOUSE)
-        fingerprint = _copy_index(job, folder / INDEX)
-        digests = {path.name: file_digest(path) for path in sorted(folder.iterdir())}
+    now = datetime.now(UTC)
+    name = new_name(now)
+    with files.publishing(backups.folder(name)) as made:
+        records = _copy_warehouse(job, made)
+        state = _copy_index(job.settings, job.recipe, made)
         newest = backups.newest()
-        if newest and backups.manifest(newest).digests == digests:
+        if newest and backups.manifest(newest).digests == made.digests:
             raise NothingToDo(f"backup {newest} of recipe {job.recipe.name} holds the same")
-        now = datetime.now(UTC)
-        # Two within a second must not take each other for the same.
-        name = f"{now.strftime(MOMENT)}-{_short_digest(digests)}"
-        for path in folder.iterdir():
-            _pack(path, packed / f"{path.name}.gz")
         manifest = Manifest(
             recipe=job.recipe.name,
             author_id=job.recipe.author.id,
             created=now,
             warehouse=records,
-            index_fingerprint=fingerprint,
-            digests=digests,
+            index_fingerprint=state.fingerprint if state else None,
+            digests=made.digests,
         )
-        (packed / MANIFEST).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
-        job.result.uris["backup"] = backups.publish(packed, name)
+        made.plain(MANIFEST, manifest.model_dump_json(indent=2))
+    job.result.uris["backup"] = backups.uri(name)
     job.counts.written = sum(records.values())
     job.result.ids["backup"] = name
     job.result.detail["records"] = dict(records)
@@ -168,7 +103,8 @@ def create(job: Job, *, keep: int) -> None:
 def restore(job: Job, name: str | None = None) -> None:
     """Put a backup back: the warehouse's records by id, the index as one new release.
 
-    Documents that are in the warehouse and not in the backup stay. Restoring again changes nothing.
+    Documents that are in the warehouse and not in the backup stay, and what has been forgotten
+    stays forgotten. Restoring again changes nothing.
 
     Args:
         job: names the recipe.
@@ -178,36 +114,56 @@ def restore(job: Job, name: str | None = None) -> None:
         BadDataError: there is no such backup, it is damaged, or it is of another author.
         TryAgainError: a store is away.
     """
-    backups = Backups(open_files(job.settings), job.recipe.name)
-    name = name or backups.newest()
-    if name is None:
-        raise BadDataError(
-            f"recipe {job.recipe.name} has no backup in {job.settings.files_root}: does "
-            "TWIN_FILES_URI name the store that `twin backup create` wrote to?"
-        )
+    backups = Backups(open_streams(job.settings), job.recipe.name)
+    name, manifest = choose(job, backups, name)
+    records, state = put_back(job.settings, job.recipe, backups, name)
+    if state:
+        job.result.detail["index_fingerprint"] = state.fingerprint
+    job.counts.read = sum(manifest.warehouse.values())
+    job.counts.written = sum(records.values())
+    job.result.ids["backup"] = name
+    job.result.detail["records"] = dict(records)
+
+
+def choose(job: Job, backups: Backups, name: str | None) -> tuple[str, Manifest]:
+    """A backup of the job's recipe, by its name or else the newest, and what it holds.
+
+    Raises:
+        BadDataError: there is none, or it is of another author.
+    """
+    name = backups.choose(name)
     manifest = backups.manifest(name)
     if manifest.author_id != job.recipe.author.id:
         raise BadDataError(
             f"backup {name} is of author {manifest.author_id!r}, recipe {job.recipe.name} of "
             f"{job.recipe.author.id!r}"
         )
-    source = backups.fetch(name, job.settings.home / "cache")
-    with tempfile.TemporaryDirectory(prefix="restore-") as scratch:
-        folder = Path(scratch)
-        for file in sorted(manifest.digests):
-            _unpack(source / f"{file}.gz", folder / file)
-        with open_warehouse(job.settings) as warehouse:
-            records = import_warehouse(warehouse, folder / WAREHOUSE)
-        if INDEX in manifest.digests:
-            state = import_index(open_index(job.settings, job.recipe), folder / INDEX)
-            job.result.detail["index_fingerprint"] = state.fingerprint
-    job.counts.written = sum(records.values())
-    job.result.ids["backup"] = name
-    job.result.detail["records"] = dict(records)
+    return name, manifest
 
 
-def _copy_warehouse(job: Job, warehouse: Warehouse, path: Path) -> dict[str, int]:
-    records = export_warehouse(warehouse, path, job.recipe.author.id)
+def put_back(
+    settings: Settings, recipe: Recipe, backups: Backups, name: str
+) -> tuple[dict[str, int], IndexState | None]:
+    """Write a backup into the stores of the settings, once every byte of it has been checked.
+
+    Returns:
+        Records by collection, and what the index holds now; None if the backup has no index.
+
+    Raises:
+        BadDataError: the backup is damaged; nothing was written.
+        TryAgainError: a store is away.
+    """
+    backups.check(name)
+    with open_warehouse(settings) as warehouse:
+        records = import_warehouse(warehouse, backups.file(name, WAREHOUSE))
+    if INDEX not in backups.manifest(name).digests:
+        return records, None
+    return records, import_index(open_index(settings, recipe), backups.file(name, INDEX))
+
+
+def _copy_warehouse(job: Job, made: Publication) -> dict[str, int]:
+    with open_warehouse(job.settings) as warehouse, made.text(WAREHOUSE) as file:
+        records = write_warehouse(warehouse, file, job.recipe.author.id)
     if not records["documents"]:
         raise BadDataError(
             f"the warehouse holds no document of author {job.recipe.author.id!r}: nothing was "
@@ -217,34 +173,13 @@ def _copy_warehouse(job: Job, warehouse: Warehouse, path: Path) -> dict[str, int
     return records
 
 
-def _copy_index(job: Job, path: Path) -> str | None:
-    index = open_index(job.settings, job.recipe)
+def _copy_index(settings: Settings, recipe: Recipe, made: Publication) -> IndexState | None:
+    index = open_index(settings, recipe)
     if index.state() is None:
         return None
     reader = index.read()
     try:
-        return export_index(reader, path).fingerprint
+        with made.text(INDEX) as file:
+            return write_index(reader, file)
     finally:
         reader.close()
-
-
-def _short_digest(digests: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _pack(source: Path, target: Path) -> None:
-    """Compress a file; the same bytes for the same content, whenever it is done."""
-    with (
-        source.open("rb") as plain,
-        target.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-    ):
-        shutil.copyfileobj(plain, packed)
-
-
-def _unpack(source: Path, target: Path) -> None:
-    try:
-        with gzip.open(source, "rb") as packed, target.open("wb") as plain:
-            shutil.copyfileobj(packed, plain)
-    except (OSError, EOFError) as error:
-        raise BadDataError(f"{source}: cannot be unpacked: {error}") from None

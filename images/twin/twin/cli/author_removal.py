@@ -27,6 +27,7 @@ from twin.stores.question_reports import remove_report
 from twin.stores.registry import MODEL_PREFIX
 from twin.stores.rollout_states import RolloutStates
 from twin.stores.sample_sets import WRITERS, SampleSets, parts_of, replies_of
+from twin.stores.streamed_files import open_streams
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
 
@@ -129,7 +130,7 @@ def remove(settings: Settings, author: str, found: Holdings, say: Say) -> None:
     say("raw pages: removed")
     files = open_files(settings)
     for recipe, name in found.backups:
-        files.remove(Backups(files, recipe).folder(name))
+        files.remove(Backups(open_streams(settings), recipe).folder(name))
     say("backups: removed")
     forget_in_evaluations(settings, found.documents)
     for recipe in {recipe for recipe, _ in found.sample_sets}:
@@ -192,7 +193,7 @@ def _chunks(settings: Settings, documents: set[str]) -> Iterator[tuple[str, int]
 def _backups(settings: Settings, author: str) -> Iterator[tuple[str, str]]:
     files = open_files(settings)
     for recipe in files.names("backups"):
-        backups = Backups(files, recipe)
+        backups = Backups(open_streams(settings), recipe)
         yield from (
             (recipe, name) for name in backups.names() if backups.manifest(name).author_id == author
         )

@@ -297,3 +297,30 @@ def decoding(
     run_job(
         "evaluation decoding", by_champion_prompt(body), recipe=recipe, run_id=run_id, result=result
     )
+
+
+@app.command()
+def separate(
+    recipe: RecipeOption,
+    trainer: Annotated[
+        str, typer.Option("--trainer", help="User of MLflow that the jobs of training come as.")
+    ] = "training",
+    run_id: RunIdOption = None,
+    result: ResultOption = None,
+) -> None:
+    """Take from a user of MLflow the right to promote, once for a recipe.
+
+    Run it as MLflow's administrator. Writes: the registered models `twin-NAME` and
+    `twin-NAME-candidates`, if they are not there, and the user's rights: to edit the second, and
+    nothing in the first and in its prompt. With TWIN_SEPARATE_CANDIDATES training
+    registers in the second, and the gate copies from there.
+    """
+
+    def body(job: Job) -> None:
+        from twin.stores.registry_rights import RegistryRights
+
+        with RegistryRights(job.settings) as rights:
+            rights.separate(job.recipe.model_name, trainer)
+        job.counts.written = 2
+
+    run_job("evaluation separate", body, recipe=recipe, run_id=run_id, result=result)

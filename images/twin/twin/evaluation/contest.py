@@ -10,7 +10,6 @@ from twin.evaluation.own_tasks import tasks_digest
 from twin.recipes import Recipe
 from twin.stores.files import file_digest
 from twin.stores.registry import (
-    CANDIDATE,
     CHAMPION,
     REFERENCE,
     TRIAL,
@@ -67,7 +66,7 @@ class Contest:
 def find_contest(
     registry: Registry, recipe: Recipe, *, run_id: str, again: bool = False
 ) -> Contest:
-    """The contest that is due. Light: three questions to the registry.
+    """The contest that is due. Light: a few questions to the registry.
 
     Where a person must approve, a candidate that the gate does not reject is due again for the run
     that asked (its retry, when the first answer was lost on the way), and for any run once the
@@ -84,7 +83,7 @@ def find_contest(
         NothingToDo: the candidate serves already, or has been measured against this champion.
     """
     name = recipe.model_name
-    candidate = registry.by_alias(name, CANDIDATE)
+    candidate = registry.take_candidate(name)
     if candidate is None:
         raise BadDataError(f"{name} has no candidate: run twin training package first")
     champion = registry.by_alias(name, CHAMPION)

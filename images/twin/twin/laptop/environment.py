@@ -117,6 +117,10 @@ def jobs_settings(laptop: LaptopSettings, keys: Secrets) -> Settings:
             f"{mongo}/?journal=true&directConnection=true&serverSelectionTimeoutMS=5000"
         ),
         files_uri=str(home / "files"),
+        databases={
+            "airflow": SecretStr(f"sqlite:///{home}/airflow/airflow.db"),
+            "mlflow": SecretStr(f"sqlite:///{home}/mlflow.db"),
+        },
         mlflow_tracking_uri=f"http://127.0.0.1:{laptop.mlflow_port}",
         serve_api_url=f"http://127.0.0.1:{laptop.ray_dashboard_port}",
         endpoint_url=f"http://127.0.0.1:{laptop.endpoint_port}",
@@ -141,6 +145,9 @@ def _twin(laptop: LaptopSettings, keys: Secrets) -> dict[str, str]:
         "TWIN_ABILITIES_PACKAGES": str(settings.abilities_packages),
         "TWIN_MONGO_URI": settings.mongo_uri.get_secret_value(),
         "TWIN_FILES_URI": settings.files_root,
+        "TWIN_DATABASES": json.dumps(
+            {name: url.get_secret_value() for name, url in settings.databases.items()}
+        ),
         "TWIN_MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
         "TWIN_SERVE_API_URL": settings.serve_api_url,
         "TWIN_ENDPOINT_URL": settings.endpoint_url,

@@ -103,6 +103,15 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _the_name_is_no_model_of_candidates(self) -> "Recipe":
+        if self.name.endswith("-candidates"):
+            raise ValueError(
+                f"name {self.name}: twin-{self.name} is where candidates of another recipe may be "
+                "registered: choose a name that ends otherwise"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _whoever_decides_is_there(self) -> "Recipe":
         if self.evaluation.judge.decides and self.judge is None:
             raise ValueError("evaluation.judge.decides needs a judge: name one in the key judge")

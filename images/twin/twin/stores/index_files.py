@@ -19,6 +19,7 @@ from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
 from twin.stores.index import Index, IndexedDocument, IndexReader, IndexSpec, IndexState
 from twin.stores.index_release import check
+from twin.stores.streamed_files import ByteSource
 
 FORMAT = "llm-twin-index"
 VERSION = 1
@@ -39,7 +40,13 @@ class Head(BaseModel):
 
 
 def export_index(reader: IndexReader, path: Path) -> IndexState:
-    """Write all that is published to a file.
+    """Write all that is published to a file, as `write_index`."""
+    with path.open("w", encoding="utf-8") as file:
+        return write_index(reader, file)
+
+
+def write_index(reader: IndexReader, file: IO[str]) -> IndexState:
+    """Write all that is published to an open file. Equal indexes give equal bytes.
 
     Returns:
         What the file holds.
@@ -58,16 +65,15 @@ def export_index(reader: IndexReader, path: Path) -> IndexState:
         dimension=dimension,
         min_score=state.min_score,
     )
-    with path.open("w", encoding="utf-8") as file:
-        file.write(head.model_dump_json() + "\n")
-        count = sum(_write(file, item) for item in reader.documents())
-        file.write(json.dumps({"end": count}) + "\n")
+    file.write(head.model_dump_json() + "\n")
+    count = sum(_write(file, item) for item in reader.documents())
+    file.write(json.dumps({"end": count}) + "\n")
     return state
 
 
 def import_index(
     index: Index,
-    path: Path,
+    path: ByteSource,
     advance: Callable[[int], None] = lambda _: None,
     only: Collection[str] | None = None,
 ) -> IndexState:
@@ -112,7 +118,7 @@ def import_index(
     return state
 
 
-def read_index(path: Path) -> tuple[Head, Iterator[IndexedDocument]]:
+def read_index(path: ByteSource) -> tuple[Head, Iterator[IndexedDocument]]:
     """What an export was made with, and its documents, each checked as it is read.
 
     Raises:
@@ -136,15 +142,16 @@ def _write(file: IO[str], document: IndexedDocument) -> int:
     return 1
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: ByteSource) -> Iterator[tuple[int, str]]:
     try:
-        with path.open(encoding="utf-8") as file:
-            yield from enumerate(file, start=1)
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield number, line.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadDataError(f"{path} cannot be read: {error}") from None
 
 
-def _head(path: Path, line: str) -> Head:
+def _head(path: ByteSource, line: str) -> Head:
     try:
         head = Head.model_validate_json(line)
     except ValidationError:
@@ -158,7 +165,7 @@ def _head(path: Path, line: str) -> Head:
 
 
 def _documents(
-    path: Path, head: Head, lines: Iterator[tuple[int, str]]
+    path: ByteSource, head: Head, lines: Iterator[tuple[int, str]]
 ) -> Iterator[IndexedDocument]:
     number, count, end = 1, 0, None
     try:

@@ -33,6 +33,11 @@ TRIAL = "trial"
 #: Registered models of this system start so (`Recipe.model_name`); others are left alone.
 MODEL_PREFIX = "twin-"
 
+#: After a model's name: where training registers, if trainers may not touch the model itself
+#: (TWIN_SEPARATE_CANDIDATES). MLflow's right to edit a model covers versions and aliases alike, so
+#: what a trainer may not promote has to be another model. No recipe's name ends so.
+CANDIDATES_SUFFIX = "-candidates"
+
 WEIGHTS_URI = "weights_uri"
 WEIGHTS_DIGEST = "weights_digest"
 #: Tag of a version whose weights are garbage that was collected: when (ISO 8601).
@@ -51,6 +56,23 @@ _LINEAGE_WORDS = {
     "code_version": "Commit",
     TRIAL: "Trial with",
 }
+
+#: Tags that a version takes along from the model of candidates. A verdict is none of them: it is
+#: for the gate alone to write.
+_TAKEN_ALONG = frozenset(
+    {
+        *_LINEAGE_WORDS,
+        WEIGHTS_URI,
+        WEIGHTS_DIGEST,
+        "index_fingerprint",
+        "base_digest",
+        "base_uri",
+        "prompt_version",
+        "prompt_digest",
+        "adapter",
+        "canaries",
+    }
+)
 
 _PAGE = 100
 
@@ -86,7 +108,7 @@ class Registry(MlflowRest):
         run_id: str,
         tags: Mapping[str, str],
     ) -> ModelVersion:
-        """Register weights as a version of ``name`` and point the alias ``candidate`` at it.
+        """Register weights as a version of `offered`, and point the alias ``candidate`` at it.
 
         Weights with the same digest are the same version: registering them again moves the alias,
         so a job killed half-way may simply run again, and notes where the weights are now (the
@@ -95,6 +117,7 @@ class Registry(MlflowRest):
         Raises:
             BadDataError: MLflow refuses the name, a tag, or does not know the run.
         """
+        name = self.offered(name)
         found = self.by_digest(name, weights_digest)
         if found is None:
             lineage = {**tags, WEIGHTS_URI: weights_uri, WEIGHTS_DIGEST: weights_digest}
@@ -107,6 +130,27 @@ class Registry(MlflowRest):
             self._send("DELETE", "model-versions/delete-tag", body)
         self._set_alias(name, CANDIDATE, found.version)
         return found
+
+    def offered(self, name: str) -> str:
+        """The registered model that training registers in, for the model ``name``."""
+        return f"{name}{CANDIDATES_SUFFIX}" if self._settings.separate_candidates else name
+
+    def take_candidate(self, name: str) -> ModelVersion | None:
+        """The version of ``name`` that waits for the gate; None if there is none.
+
+        Where training registers in a model of its own, its newest version is copied into ``name``
+        first (as MLflow's ``copy_model_version`` does), once for the same weights, and the alias
+        ``candidate`` moves to it. Its lineage goes along, and nothing that passes for a verdict.
+
+        Raises:
+            BadConfigurationError: these credentials may not edit ``name``.
+        """
+        offered = self.by_alias(self.offered(name), CANDIDATE)
+        if offered is None or offered.name == name:
+            return offered
+        taken = self.by_digest(name, offered.weights_digest) or self._copy(offered, name)
+        self._set_alias(name, CANDIDATE, taken.version)
+        return taken
 
     def by_alias(self, name: str, alias: str) -> ModelVersion | None:
         """The version that ``alias`` points at; None if the model or the alias is not there."""
@@ -185,10 +229,11 @@ class Registry(MlflowRest):
         log.info("reference champion", model=name, version=version)
 
     def models(self) -> list[str]:
-        """Names of the registered models of this system, sorted."""
+        """Names of the registered models of this system that may be served, sorted."""
         query = {"filter": f"name LIKE '{MODEL_PREFIX}%'"}
         found = self._search("registered-models", **query)
-        return sorted(model["name"] for model in found)
+        names = (str(model["name"]) for model in found)
+        return sorted(name for name in names if not name.endswith(CANDIDATES_SUFFIX))
 
     def versions(self, name: str) -> list[ModelVersion]:
         """All versions of a model, oldest first; none if there is no such model."""
@@ -257,6 +302,22 @@ class Registry(MlflowRest):
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
         return _parse(self._post("model-versions/create", body)["model_version"])
+
+    def _copy(self, offered: ModelVersion, name: str) -> ModelVersion:
+        self._create_model(name)
+        tags = {key: value for key, value in offered.tags.items() if key in _TAKEN_ALONG}
+        body = {
+            "name": name,
+            "source": f"models:/{offered.name}/{offered.version}",
+            "run_id": offered.run_id,
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
+        taken = _parse(self._post("model-versions/create", body)["model_version"])
+        log.info(
+            "copied", model=name, version=taken.version, of=f"{offered.name} {offered.version}"
+        )
+        self.describe(taken)
+        return taken
 
     def _moved(self, version: ModelVersion, tags: Mapping[str, str]) -> ModelVersion:
         """``version`` with the URIs among ``tags`` as its own."""

@@ -331,6 +331,11 @@ class Warehouse(Documents):
                 query = {"author_id": author_id}
             yield from self.collection(collection).find(query).sort("_id", 1)
 
+    def drop(self) -> None:
+        """Delete the whole database. For scratch ones."""
+        with self.plain_errors():
+            self._database.client.drop_database(self._database.name)
+
     def restore(self, collection: str, records: Iterable[Record]) -> int:
         """Write raw records, replacing those of the same id; returns how many were new."""
         from pymongo import ReplaceOne

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from twin.domain.crawl import CrawlRecord, DocumentChange, FetchedPage, QuarantinedItem
 from twin.domain.document import Document, Forgotten, Revision, revision_of
 from twin.domain.errors import BadDataError
+from twin.stores.streamed_files import ByteSource
 from twin.stores.warehouse import COLLECTIONS, Warehouse
 from twin.stores.warehouse_connection import Record
 from twin.stores.warehouse_documents import revision_key
@@ -51,7 +52,7 @@ def export_warehouse(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            counts = _write(warehouse, file, author_id)
+            counts = write_warehouse(warehouse, file, author_id)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -62,7 +63,19 @@ def export_warehouse(
     return counts
 
 
-def _write(warehouse: Warehouse, file: IO[str], author_id: str | None) -> dict[str, int]:
+def write_warehouse(
+    warehouse: Warehouse, file: IO[str], author_id: str | None = None
+) -> dict[str, int]:
+    """Write everything, or everything of one author, to an open file.
+
+    Equal warehouses give equal bytes.
+
+    Returns:
+        Records by collection.
+
+    Raises:
+        TwinError: the warehouse is away.
+    """
     from bson import json_util
 
     counts: Counter[str] = Counter(dict.fromkeys(COLLECTIONS, 0))
@@ -80,7 +93,7 @@ def _write(warehouse: Warehouse, file: IO[str], author_id: str | None) -> dict[s
 
 
 def import_warehouse(
-    warehouse: Warehouse, path: Path, advance: Callable[[int], None] = lambda _: None
+    warehouse: Warehouse, path: ByteSource, advance: Callable[[int], None] = lambda _: None
 ) -> dict[str, int]:
     """Write a file's records to the warehouse; those of the same id are replaced.
 
@@ -113,7 +126,7 @@ def import_warehouse(
     return {name: counts[name] for name in COLLECTIONS}
 
 
-def read_records(path: Path) -> Iterator[tuple[str, Record]]:
+def read_records(path: ByteSource) -> Iterator[tuple[str, Record]]:
     """Records of an export with their collections, each checked.
 
     Raises:
@@ -140,7 +153,7 @@ def read_records(path: Path) -> Iterator[tuple[str, Record]]:
         raise BadDataError(f"{path}, line {number}: {error}; nothing was imported") from None
 
 
-def _numbered(path: Path) -> Iterator[tuple[int, str]]:
+def _numbered(path: ByteSource) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with path.open("rb") as file:

@@ -105,7 +105,7 @@ def run_package(job: Job, form: Form = Form.TRAINED) -> None:
         tags = {"dataset_version": plan.manifest.version, "stage": "package", "run_id": job.run_id}
         key = product.note
         # Of an attempt that was killed after it had registered them: its run goes on.
-        known = registry.by_digest(job.recipe.model_name, digest)
+        known = registry.by_digest(registry.offered(job.recipe.model_name), digest)
         with tracking_run(
             job.settings,
             experiment=job.recipe.name,
@@ -140,7 +140,7 @@ def _registered(
     note = files.read_json(note_file)
     if "version" not in note or not files.is_published(files.relative(note["uri"])):
         return None
-    found = registry.version(job.recipe.model_name, str(note["version"]))
+    found = registry.version(registry.offered(job.recipe.model_name), str(note["version"]))
     return found if found is not None and found.weights_digest == note["digest"] else None
 
 
