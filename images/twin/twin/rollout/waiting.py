@@ -70,21 +70,20 @@ def wait_for_weights(state: RolloutState, endpoint: Endpoint, attend: Callable[[
     Raises:
         TryAgainError: one does not in time.
     """
-    wanted = {item.version: state.weights.get(item.version, 0) for item in state.running}
     deadline = time.monotonic() + WEIGHTS_SECONDS
     while True:
         attend()
         late = [
             report.replica
             for report in endpoint.reports(state.model)
-            if (report.generation, report.weights) != (state.generation, wanted)
+            if (report.generation, report.weights) != (state.generation, state.shares)
         ]
         if not late:
             return
         if time.monotonic() > deadline:
             raise TryAgainError(
                 f"replicas {', '.join(sorted(late))} of the router have not taken over the weights "
-                f"{wanted} in {WEIGHTS_SECONDS:.0f} s"
+                f"{state.shares} in {WEIGHTS_SECONDS:.0f} s"
             )
         time.sleep(WEIGHTS_POLL_SECONDS)
 
