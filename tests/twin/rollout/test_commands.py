@@ -165,7 +165,8 @@ def test_a_failed_champion_stays_if_the_recipe_says_so_and_is_told_of(make_platf
     platform.twin("start", expected=ExitCode.BAD_DATA)
     assert platform.champion() == "2"
     told = platform.twin("reconcile", expected=ExitCode.BAD_DATA)
-    assert "champion of twin-tiny is version 2, whose rollout has failed" in told.stderr
+    assert "champion of twin-tiny is version 2 with configuration" in told.stderr
+    assert "whose rollout has failed" in told.stderr
     assert platform.weights == {"1": 100}
     platform.serve.manners["2"] = Manner()
     platform.twin("start")

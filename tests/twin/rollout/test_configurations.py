@@ -1,4 +1,4 @@
-"""A change of configuration alone goes the way of a version: started beside, canary, full or back."""
+"""A change of configuration alone goes the way of a version: beside, canary, then full or back."""
 
 import copy
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError, TwinError
 from twin.domain.rollout import RolloutEvent, RolloutState, ServedVersion
 from twin.job import Job, log
+from twin.models.embedder import load_embedder
 from twin.rollout.naming import is_as
 from twin.rollout.running import champion_of, holding, switch
 from twin.rollout.shift import Shift
@@ -13,8 +14,9 @@ from twin.rollout.transitions import ROLLED_BACK, baseline, retired
 from twin.rollout.waiting import runs
 from twin.stores.deployments import open_deployments
 from twin.stores.endpoint import Endpoint
+from twin.stores.index import open_index
 from twin.stores.rollout_states import RolloutStates
-from twin.stores.serve_config import ROUTER, applications_of, served_version
+from twin.stores.serve_config import ROUTER, applications_of, recipe_of, served_version
 
 
 def reconcile(job: Job) -> None:
@@ -110,6 +112,15 @@ def _last(state: RolloutState, wanted: ServedVersion) -> RolloutEvent | None:
     return next((item for item in reversed(state.history) if item.is_of(wanted)), None)
 
 
+def _lacks_index(job: Job, serving: ServedVersion | None) -> bool:
+    """Whether the recipe names another embedder than what serves has, and it has no index yet."""
+    embedder = job.recipe.features.embedder
+    if serving is None or recipe_of(serving).features.embedder == embedder:
+        return False
+    index = open_index(job.settings, job.recipe).state()
+    return index is None or index.spec.embedder != load_embedder(embedder, job.settings).id
+
+
 def _follow(job: Job, shift: Shift, wanted: ServedVersion | None) -> None:
     """Roll the champion out if that was missed; a rollout that failed is not begun again."""
     state = RolloutStates(job.settings).load(job.recipe.model_name)
@@ -123,6 +134,11 @@ def _follow(job: Job, shift: Shift, wanted: ServedVersion | None) -> None:
             f"champion of {state.model} is {what}, whose rollout has failed ({last.message}), and "
             f"version {served} serves: move the alias, change the recipe, or run `twin rollout "
             f"start --recipe {job.recipe.name}` once what failed is mended"
+        )
+    if _lacks_index(job, state.serving):
+        raise NothingToDo(
+            f"{state.model}: the index is not built with {job.recipe.features.embedder} yet; "
+            f"{what} is rolled out after `twin features build`"
         )
     log.warning("the champion is not in service: rolling it out", champion=what, serves=served)
     switch(job, shift, wanted, job.recipe)
