@@ -20,6 +20,7 @@ from twin.rollout.analysis import Measured
 from twin.rollout.evidence import Evidence, are_clear, as_words, named
 from twin.rollout.lease import LostLeaseError, Owner
 from twin.rollout.probing import check_smoke, check_version, check_weights
+from twin.rollout.room import check_room
 from twin.rollout.transitions import (
     ROLLED_BACK,
     WAITS,
@@ -122,6 +123,7 @@ class Shift:
         base = baseline(before)
         with self._backing_out(new, before):
             check_weights(open_files(self._settings), new)
+            check_room(self._owner.states.all(), self.model, new, self._settings, self._endpoint)
             self._start_beside(new, serving)
             self._ask(application_name(self.model, new.name), new, serving)
             evidence = self._evidence(new, other_than(base, new), serving)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from twin.domain.answer import Answer
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
-from twin.domain.observation import RouterReport, RouterReports
+from twin.domain.observation import Gpus, RouterReport, RouterReports
 from twin.settings import Settings
 
 CONNECT_SECONDS = 5.0
@@ -47,10 +47,21 @@ class Endpoint:
             BadDataError: what comes back is none of that.
             TryAgainError: nothing comes back, or a replica does not answer.
         """
+        return self._reports(model, since).replicas
+
+    def gpus(self, model: str) -> Gpus | None:
+        """GPUs of the cluster behind the endpoint; None where it does not say.
+
+        Raises:
+            BadDataError, TryAgainError: as `reports`.
+        """
+        return self._reports(model, None).gpus
+
+    def _reports(self, model: str, since: datetime | None) -> RouterReports:
         asked = {"since": since.isoformat()} if since else {}
         response = self._call("GET", f"/v1/rollouts/{model}", timeout=REPORT_SECONDS, params=asked)
         try:
-            return RouterReports.model_validate(response.json()).replicas
+            return RouterReports.model_validate(response.json())
         except (ValueError, ValidationError):
             raise BadDataError(f"{self._url}/v1/rollouts/{model} gave no reports") from None
 

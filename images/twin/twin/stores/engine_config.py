@@ -93,6 +93,14 @@ def _decided(serving: ServingSection, settings: Settings) -> ServingSection:
     return serving.model_copy(update=decided)
 
 
+def reserved_gpus(serving: ServingSection, settings: Settings) -> float:
+    """GPUs that an engine's replicas reserve when it starts."""
+    serving = _decided(serving, settings)
+    scaling = serving.scale(serving.replicas or 1, 1)
+    replicas = scaling.get("num_replicas") or scaling["autoscaling_config"]["initial_replicas"]
+    return float(serving.gpus_per_replica * replicas)
+
+
 def requests_at_once(serving: ServingSection) -> int:
     """Requests that a replica takes: what it writes at once, and of llama.cpp as many again, so
     that the next prompt is at hand when an answer ends."""
