@@ -89,6 +89,7 @@ def make_platform(settings, mlflow_url):
                 "home": home,
                 "recipes": home / "recipes",
                 "api_keys": (SecretStr("key"),),
+                "router_replicas": 1,
                 "mlflow_tracking_uri": mlflow_url,
             }
         )
@@ -111,6 +112,7 @@ def make_platform(settings, mlflow_url):
             "TWIN_HOME": str(home),
             "TWIN_RECIPES": str(own.recipes),
             "TWIN_API_KEYS": "key",
+            "TWIN_ROUTER_REPLICAS": "1",
             "TWIN_MLFLOW_TRACKING_URI": mlflow_url,
             "TWIN_MONGO_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300",
             "TWIN_ENDPOINT_URL": with_port.endpoint_url,

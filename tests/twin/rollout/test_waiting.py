@@ -27,13 +27,19 @@ def state(settings, tmp_path):
     return RolloutState(model=MODEL, generation=7, versions=(one, two), weights={"1": 75, "2": 25})
 
 
+MISSING = "Serve knows the first one alone"
+
+
 class TwoReplicas:
     """A router of two replicas; each look lets the second one go on by one of its tables."""
 
     def __init__(self, settings, first, *second):
         self.settings = settings.model_copy(update={"api_keys": (SecretStr("key"),)})
         self.first = RoutingTable.model_validate(routes([first]))
-        self.second = [item and RoutingTable.model_validate(routes([item])) for item in second]
+        self.second = [
+            RoutingTable.model_validate(routes([item])) if isinstance(item, RolloutState) else item
+            for item in second
+        ]
         self.replicas = (Observations("one"), Observations("two"))
         self.looks = 0
 
@@ -42,10 +48,10 @@ class TwoReplicas:
         self.looks += 1
         if table is None:
             raise ApiError.unavailable("router")
-        tables = (self.first, table)
+        tables = (self.first,) if table is MISSING else (self.first, table)
         found = [
             replica.report(each, model, since)
-            for replica, each in zip(self.replicas, tables, strict=True)
+            for replica, each in zip(self.replicas, tables, strict=False)
         ]
         return RouterReports(replicas=tuple(found))
 
@@ -64,7 +70,15 @@ def other_weights(state):
     return state.model_copy(update={"weights": {"1": 100}})
 
 
-@pytest.mark.parametrize("lag", [older, other_weights, lambda _: None])
+def away(_):
+    return None
+
+
+def missing(_):
+    return MISSING
+
+
+@pytest.mark.parametrize("lag", [older, other_weights, away, missing])
 def test_the_last_replica_is_waited_for(state, settings, lag):
     router = TwoReplicas(settings, state, lag(state), lag(state), state)
     waiting.wait_for_weights(state, router.endpoint, lambda: None)
@@ -73,7 +87,11 @@ def test_the_last_replica_is_waited_for(state, settings, lag):
 
 @pytest.mark.parametrize(
     ("lag", "says"),
-    [(older, "replicas two of the router"), (lambda _: None, "does not answer|unavailable|503")],
+    [
+        (older, "replicas two of the router"),
+        (away, "failed: HTTP 503"),
+        (missing, "1 of 2 replicas answer"),
+    ],
 )
 def test_a_replica_that_never_confirms_is_named(state, settings, monkeypatch, lag, says):
     monkeypatch.setattr(waiting, "WEIGHTS_SECONDS", 0.3)

@@ -63,7 +63,8 @@ def wait_for_weights(state: RolloutState, endpoint: Endpoint, attend: Callable[[
     """Wait until every replica of the router, on whichever node, routes by this state.
 
     One that does not answer holds this up as one that routes by older weights does: it may be on
-    its way from a node that was lost to another.
+    its way from a node that was lost to another. So does one that is missing: Serve takes a replica
+    that is about to get a new table out of those that it knows, and then it is not asked.
 
     Args:
         state: with the generation that its change has got.
@@ -97,7 +98,10 @@ def _lacking(state: RolloutState, endpoint: Endpoint) -> str:
         for report in reports
         if (report.generation, report.weights) != (state.generation, state.shares)
     )
-    return f"replicas {', '.join(late)} of the router route by others" if late else ""
+    if late:
+        return f"replicas {', '.join(late)} of the router route by others"
+    known = len({report.replica for report in reports})
+    return f"{known} of {endpoint.replicas} replicas answer" if known < endpoint.replicas else ""
 
 
 def wait_until_gone(

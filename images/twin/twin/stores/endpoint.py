@@ -26,11 +26,15 @@ class Endpoint:
     Args:
         settings: the endpoint's address, and the first of its keys.
         http: a client of that endpoint; None: one of its own.
+
+    Attributes:
+        replicas: that the router has while none is missing.
     """
 
     def __init__(self, settings: Settings, http: httpx.Client | None = None) -> None:
         if not settings.api_keys:
             raise BadConfigurationError("the endpoint is asked with a key: set TWIN_API_KEYS")
+        self.replicas = settings.router_replicas
         self._url = settings.endpoint_url
         key = settings.api_keys[0].get_secret_value()
         self._http = http or httpx.Client(base_url=self._url, timeout=CONNECT_SECONDS)
