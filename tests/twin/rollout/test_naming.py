@@ -93,6 +93,9 @@ def test_a_state_of_older_code_is_read_as_this_one_writes_it(seven, settings):
     older = old.model_copy(update={"recipe": recipe})
     assert is_as(older, old)
     assert called(state_of(older), old, settings).name == "7"
+    # Gone back to, it keeps its name, and is written as recipes are now.
+    back = called(state_of(seven(min_score=0.2), previous=older), older, settings)
+    assert (back.name, back.configuration) == ("7", old.configuration)
     assert not is_as(older, seven(min_score=0.2))
     assert not is_as(None, old)
     # One that nobody can read can't be gone back to, and stops nothing.

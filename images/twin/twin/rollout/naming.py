@@ -18,9 +18,13 @@ def called(state: RolloutState, new: ServedVersion, settings: Settings) -> Serve
 
     Args:
         state: of its model.
-        new: to be served.
+        new: to be served; maybe once written down by older code.
         settings: of the platform.
+
+    Raises:
+        BadDataError: its recipe is none that this code can read.
     """
+    new = as_written_now(new)
     known = list(_known(state, new.version))
     for item in known:
         if item.answers_like(new):

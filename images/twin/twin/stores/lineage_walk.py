@@ -126,7 +126,8 @@ class _Walk:
             if "@" in name:
                 version = registry.by_alias(*name.split("@", 1))
             elif ":" in name:
-                version = registry.version(*name.split(":", 1))
+                model, served = name.split(":", 1)
+                version = registry.version(model, registered_number(served))
             else:
                 versions = registry.versions(name)
                 version = versions[-1] if versions else None
