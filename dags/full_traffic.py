@@ -37,7 +37,7 @@ with DAG(
         params={
             "version": Param(
                 type="string",
-                pattern="^[0-9]+$",
+                pattern="^[0-9]+(-[0-9a-f]{8})?$",
                 title="Version",
                 description="That waits for approval, see `twin rollout status`; about any other "
                 "the answer does nothing.",

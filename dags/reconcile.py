@@ -3,8 +3,9 @@
 
 Compares what the model registry says, what should be in service and what is, and repairs what
 differs: a rollout that was killed is backed out, Ray Serve is told anew what it has lost, a
-champion that was never rolled out is, and a version that was kept warm long enough is retired. A
-champion whose rollout has failed is told of, as a failure of this DAG.
+champion that was never rolled out is, or not with the recipe as it is now, and a version that was
+kept warm long enough is retired. A champion whose rollout has failed is told of, as a failure of
+this DAG.
 
 Promotions themselves start the DAG *rollout* within seconds. This one is for what went wrong. On a
 laptop it runs when a person starts it: each look would be a process more beside a training.

@@ -5,7 +5,8 @@ Brings the champion into service: starts it beside the serving version, asks it 
 shifts the traffic, and puts the old version back if anything fails.
 
 It runs when a model was promoted: by *evaluation*, or by anyone who moved the alias `champion`
-in the MLflow UI. Rolling back is moving the alias back.
+in the MLflow UI. Rolling back is moving the alias back. It runs for a promoted prompt likewise:
+the same version with another configuration goes the same steps.
 
 With `serving.rollout.require_approval` in the recipe the new version keeps its last share, and the
 DAG *full_traffic* asks a person about the rest.

@@ -45,7 +45,7 @@ with DAG(
             "version": Param(
                 "",
                 type="string",
-                pattern="^[0-9]*$",
+                pattern="^([0-9]+(-[0-9a-f]{8})?)?$",
                 title="Version",
                 description="Of a rollback: which version to go back to; empty means the one that "
                 "served before. Of promote and abort: only if this one is being brought in.",

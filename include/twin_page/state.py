@@ -18,9 +18,15 @@ class _Part(BaseModel):
 
 
 class Version(_Part):
-    """A model version that runs, or ran."""
+    """A model version that runs, or ran; ``name`` says in which configuration, if not its first."""
 
     version: str
+    name: str = ""
+
+    @property
+    def called(self) -> str:
+        """Its name; in what older code has written it has none but its number."""
+        return self.name or self.version
 
 
 class Lease(_Part):
@@ -95,16 +101,16 @@ class RolloutState(_Part):
         """The version that is being brought in."""
         if self.progress is not None:
             return self.progress.version
-        return self.versions[-1].version if self.is_half_done else None
+        return self.versions[-1].called if self.is_half_done else None
 
     def rows(self) -> Iterator[Row]:
         """The running versions, the settled one first."""
-        known = {item.version for item in self.versions}
+        known = {item.called for item in self.versions}
         for place, item in enumerate(self.versions):
-            role = "serves" if place == 0 and item.version in self.weights else "is brought in"
-            yield Row(version=item.version, share=self.weights.get(item.version, 0), role=role)
-        if self.warm is not None and self.warm.version not in known:
-            yield Row(version=self.warm.version, share=0, role="kept warm")
+            role = "serves" if place == 0 and item.called in self.weights else "is brought in"
+            yield Row(version=item.called, share=self.weights.get(item.called, 0), role=role)
+        if self.warm is not None and self.warm.called not in known:
+            yield Row(version=self.warm.called, share=0, role="kept warm")
 
     def actions(self, now: datetime) -> dict[Action, str]:
         """What a person may do now; each with the version that it is about."""
@@ -116,4 +122,4 @@ class RolloutState(_Part):
             return {first: brought, "abort": brought}
         if self.is_half_done:
             return {"abort": brought}
-        return {"rollback": self.previous.version} if self.previous else {}
+        return {"rollback": self.previous.called} if self.previous else {}

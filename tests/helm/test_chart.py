@@ -76,6 +76,31 @@ def test_addresses_follow_from_names(render):
     }
 
 
+@pytest.mark.parametrize(
+    ("values", "gpus"),
+    [
+        ((), None),
+        (("serving.engines.enabled=true",), None),
+        (("serving.autoscaling.enabled=true",), "0"),
+        (("serving.autoscaling.enabled=true", "serving.engines.enabled=true"), "2"),
+        (
+            (
+                "serving.autoscaling.enabled=true",
+                "serving.engines.enabled=true",
+                "serving.engines.maxReplicas=3",
+                r"serving.engines.resources.limits.nvidia\.com/gpu=2",
+                r"serving.engines.resources.requests.nvidia\.com/gpu=2",
+            ),
+            "6",
+        ),
+    ],
+)
+def test_a_rollout_knows_how_many_gpus_there_may_be(render, values, gpus):
+    """Only where workers come as they are asked for; else Ray says how many there are."""
+    for config in find(render(None, *values), "ConfigMap", "twin-settings"):
+        assert config["data"].get("TWIN_RAY_MOST_GPUS") == gpus
+
+
 def test_without_serving_nothing_of_it_is_left(render):
     manifests = render(None, "serving.enabled=false")
     assert not find(manifests, "RayService") and not find(manifests, "PodDisruptionBudget")

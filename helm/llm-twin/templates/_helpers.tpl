@@ -65,6 +65,17 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end }}
 
+{{/* GPUs of all workers when the autoscaler has started as many as it may. */}}
+{{- define "llm-twin.mostGpus" -}}
+{{- $most := 0 -}}
+{{- $groups := list .workers -}}
+{{- if .engines.enabled }}{{ $groups = append $groups .engines }}{{ end -}}
+{{- range $groups -}}
+{{- $most = add $most (mul .maxReplicas (index .resources.limits "nvidia.com/gpu" | default 0 | int)) -}}
+{{- end -}}
+{{- $most -}}
+{{- end }}
+
 {{/* Settings that follow from names, then those of .Values.settings, then stores of this release. */}}
 {{- define "llm-twin.settings" -}}
 {{- $derived := dict -}}
@@ -72,6 +83,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $host := printf "%s.svc.cluster.local" .Release.Namespace -}}
 {{- $_ := set $derived "TWIN_RAY_SERVICE" (printf "%s/%s" .Release.Namespace .Values.serving.name) -}}
 {{- $_ := set $derived "TWIN_ROUTER_REPLICAS" .Values.serving.router.replicas -}}
+{{- if .Values.serving.autoscaling.enabled -}}
+{{- $_ := set $derived "TWIN_RAY_MOST_GPUS" (include "llm-twin.mostGpus" .Values.serving) -}}
+{{- end -}}
 {{- $_ := set $derived "TWIN_SERVE_API_URL" (printf "http://%s-head-svc.%s:8265" .Values.serving.name $host) -}}
 {{- $_ := set $derived "TWIN_ENDPOINT_URL" (printf "http://%s-serve-svc.%s:8000" .Values.serving.name $host) -}}
 {{- end -}}

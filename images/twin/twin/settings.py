@@ -127,6 +127,9 @@ class Settings(BaseSettings):
     ray_cpus: int | None = None
     """CPUs that ``twin serving start`` lets Ray hand out; unset means room for two engines with
     all cores of this machine, which a rollout runs side by side."""
+    ray_most_gpus: float | None = None
+    """GPUs that Ray's cluster has when its autoscaler has made it as large as it may be; unset
+    means that it stays as it is. A rollout that needs more begins nothing."""
     serve_haproxy: bool = True
     """Whether HAProxy takes requests in before the routers; else Ray Serve's own proxy does, at a
     fifth of the requests a second."""

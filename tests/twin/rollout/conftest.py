@@ -52,6 +52,7 @@ def make_stage(settings):
                 "home": home,
                 "recipes": home / "recipes",
                 "api_keys": (SecretStr("key"),),
+                "router_replicas": 1,
             }
         )
         knobs = {"traffic_steps": [50, 100], "step_seconds": 0, **serving}

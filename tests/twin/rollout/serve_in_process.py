@@ -25,6 +25,7 @@ from twin.rag.query import AnswerPart, Query
 from twin.recipes import load_recipe
 from twin.rollout import shift as shift_module
 from twin.rollout.lease import Owner
+from twin.rollout.naming import called
 from twin.serving.access import Keys
 from twin.serving.api import create_app
 from twin.serving.errors import ApiError
@@ -53,6 +54,7 @@ class Manner:
         version: that its answers say they are of; None: its own.
         first_seconds: until the first word.
         refuses: everything.
+        refuses_but: everything but this question; None: as `refuses` says.
         answers_all: even what nobody has written about.
         cites: whether a source supports what it says.
         text: of its answers.
@@ -63,6 +65,7 @@ class Manner:
     version: str | None = None
     first_seconds: float = 0.002
     refuses: bool = False
+    refuses_but: str | None = None
     answers_all: bool = False
     cites: bool = True
     text: str = SAID
@@ -117,7 +120,8 @@ class ServeInProcess:
         if manner.fails_after is not None and manner.asked > manner.fails_after:
             raise ApiError.unavailable(target.application)
         await asyncio.sleep(manner.first_seconds)
-        refused = manner.refuses or (query.question == UNANSWERABLE and not manner.answers_all)
+        refused = manner.refuses or manner.refuses_but not in (None, query.question)
+        refused = refused or (query.question == UNANSWERABLE and not manner.answers_all)
         for word in manner.text.split():
             yield AnswerPart(text=f"{word} ", refused=refused)
         yield AnswerPart(answer=_answer(manner, target, query.question, refused=refused))
@@ -224,5 +228,6 @@ def roll(
     recipe = recipe_of(to)
     with Owner(states, MODEL, f"to-{to.version}", wait_seconds=wait_seconds) as owner:
         shift = shift_module.Shift(owner, settings, serve, Endpoint(settings, client))
+        to = called(states.load(MODEL), to, settings)
         if not shift.is_serving(to):
             shift.to(to, recipe.serving)

@@ -53,6 +53,28 @@ def test_a_state_in_the_middle_of_a_rollout():
     assert page.progress.figures == ("errors: passed",)
 
 
+def test_two_configurations_of_one_version_are_told_apart():
+    other = served("2").model_copy(update={"name": "2-0123abcd"})
+    state = RolloutState(
+        model="twin-a", versions=(served("2"), other), weights={"2": 75, "2-0123abcd": 25}
+    )
+    rows = [(row.version, row.share, row.role) for row in shown(state).rows()]
+    assert rows == [("2", 75, "serves"), ("2-0123abcd", 25, "is brought in")]
+    assert shown(state).actions(NOW) == {"abort": "2-0123abcd"}
+    kept = RolloutState(model="twin-a", versions=(other,), weights={"2-0123abcd": 100})
+    kept = kept.model_copy(update={"warm": served("2"), "previous": served("2")})
+    rows = [(row.version, row.share, row.role) for row in shown(kept).rows()]
+    assert rows == [("2-0123abcd", 100, "serves"), ("2", 0, "kept warm")]
+    assert shown(kept).actions(NOW) == {"rollback": "2"}
+
+
+def test_a_state_of_older_code_has_numbers_alone():
+    old = Shown.model_validate(
+        {"model": "twin-a", "versions": [{"version": "2"}], "weights": {"2": 100}}
+    )
+    assert [(row.version, row.share) for row in old.rows()] == [("2", 100)]
+
+
 def test_a_settled_state_goes_back_to_where_a_rollback_goes():
     state = RolloutState(
         model="twin-a", versions=(served("2"),), weights={"2": 100}, previous=served("1")

@@ -89,6 +89,7 @@ def make_platform(settings, mlflow_url):
                 "home": home,
                 "recipes": home / "recipes",
                 "api_keys": (SecretStr("key"),),
+                "router_replicas": 1,
                 "mlflow_tracking_uri": mlflow_url,
             }
         )
@@ -111,6 +112,7 @@ def make_platform(settings, mlflow_url):
             "TWIN_HOME": str(home),
             "TWIN_RECIPES": str(own.recipes),
             "TWIN_API_KEYS": "key",
+            "TWIN_ROUTER_REPLICAS": "1",
             "TWIN_MLFLOW_TRACKING_URI": mlflow_url,
             "TWIN_MONGO_URI": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300",
             "TWIN_ENDPOINT_URL": with_port.endpoint_url,
@@ -165,7 +167,8 @@ def test_a_failed_champion_stays_if_the_recipe_says_so_and_is_told_of(make_platf
     platform.twin("start", expected=ExitCode.BAD_DATA)
     assert platform.champion() == "2"
     told = platform.twin("reconcile", expected=ExitCode.BAD_DATA)
-    assert "champion of twin-tiny is version 2, whose rollout has failed" in told.stderr
+    assert "champion of twin-tiny is version 2 with configuration" in told.stderr
+    assert "whose rollout has failed" in told.stderr
     assert platform.weights == {"1": 100}
     platform.serve.manners["2"] = Manner()
     platform.twin("start")

@@ -8,6 +8,7 @@ believed. Each test brings the version that it needs, in an order in which that 
 
 import concurrent.futures
 import json
+import re
 import signal
 import time
 
@@ -71,7 +72,7 @@ def test_status_says_what_serves(serving_platform, bring):
     assert found["router"]["1"] == 100
     assert found["rollout"] is None
     told = serving_platform.twin("rollout", "history", "--recipe", "tiny").stdout
-    assert "v1     serving" in told
+    assert re.search(r"v1     [0-9a-f]{8} serving", told)
     assert "v1" in serving_platform.twin("rollout", "status", "--recipe", "tiny").stdout
 
 
@@ -237,7 +238,8 @@ def test_a_rollout_that_is_killed_is_run_again(serving_platform, bring, registry
     assert states.load("twin-tiny").previous.version == "1"
 
 
-def test_another_recipe_changes_the_replicas_in_their_place(serving_platform, bring):
+def test_another_recipe_is_brought_in_beside_what_serves(serving_platform, bring):
+    """A second application of the same version, on the engine of the first."""
     bring("2")
     recipes = serving_platform.settings.recipes
     knobs = load_recipe("tiny", recipes).serving.model_dump(exclude_unset=True)
@@ -247,6 +249,14 @@ def test_another_recipe_changes_the_replicas_in_their_place(serving_platform, br
     response = serving_platform.client().post("/v1/answers", json={"question": "x" * 60})
     assert response.status_code == 400
     assert load.failures == []
+    state = RolloutStates(serving_platform.settings).load("twin-tiny")
+    name = f"2-{state.serving.configuration}"
+    assert weights(serving_platform) == {name: 100}
+    assert (state.serving.engine, state.previous.name) == ("2", "2")
+    body = serving_platform.client().post("/v1/answers", json={"question": "Why pods?"}).json()
+    assert (body["model_version"], body["configuration"]) == (name, state.serving.configuration)
+    asked = {"question": "Why pods?", "model": f"twin-tiny-v{name}"}
+    assert serving_platform.client().post("/v1/answers", json=asked).is_success
 
 
 @pytest.mark.slow

@@ -54,10 +54,13 @@ def test_one_that_waits_is_asked_about_again_with_another_prompt(stage):
     job = switch(stage, other)
     assert job.result.detail["decision"] == "awaiting approval"
     state = stage.state()
-    assert (state.awaits, state.version("2")) == ("2", other)
-    assert state.weights == {"1": 50, "2": 50}
-    assert events(stage)[-1] == "2 waits for approval"
-    with pytest.raises(NothingToDo, match="version 2 waits for a person"):
+    name = f"2-{other.configuration}"
+    assert (state.awaits, state.version(name).recipe) == (name, other.recipe)
+    assert state.weights == {"1": 50, name: 50}
+    assert events(stage)[-1] == f"{name} waits for approval"
+    assert job.result.ids["model_version"] == name
+    assert job.result.ids["configuration"] == other.configuration
+    with pytest.raises(NothingToDo, match=f"version {name} waits for a person"):
         switch(stage, other)
 
 

@@ -11,10 +11,12 @@ from twin.rollout.transitions import (
     event,
     mirrored,
     noted,
+    progressed,
     retired,
     settled,
     shares,
     shifted,
+    with_figures,
 )
 
 
@@ -62,7 +64,7 @@ def test_the_first_version_has_nobody_to_share_with_and_nothing_to_go_back_to():
     assert dark(dark(NOTHING, version(1)), version(2)).versions == (version(2),)
 
 
-def test_the_same_version_with_another_recipe_takes_its_own_place():
+def test_the_same_version_with_more_replicas_takes_its_own_place():
     wider = version(7, replicas=4)
     state = dark(SEVEN, wider)
     assert state.versions == (wider,)
@@ -108,20 +110,23 @@ def test_whenever_it_is_killed_running_it_again_ends_the_same(first, second):
 def test_history_keeps_the_newest():
     state = NOTHING
     for number in range(MAX_EVENTS + 5):
-        line = event(datetime(2026, 1, 1, tzinfo=UTC), "run", "starting", str(number))
+        line = event(datetime(2026, 1, 1, tzinfo=UTC), "run", "starting", version(number))
         state = noted(state, line)
     assert len(state.history) == MAX_EVENTS
     assert state.history[-1].version == str(MAX_EVENTS + 4)
 
 
-@pytest.mark.parametrize("section", ["author", "features", "retrieval", "serving"])
+@pytest.mark.parametrize("section", ["author", "features", "prompt", "retrieval", "serving"])
 def test_only_what_a_replica_reads_makes_another_service(section):
     recipe = {"name": "a", section: {"knob": 2}, "crawl": {"max_pages": 1}}
     one = version(7).model_copy(update={"recipe": recipe})
     crawled = one.model_copy(update={"recipe": {**recipe, "crawl": {"max_pages": 2}}})
     other = one.model_copy(update={"recipe": {**recipe, section: {"knob": 3}}})
     assert one.serves_like(crawled)
+    assert one.configuration == crawled.configuration
     assert not one.serves_like(other)
+    assert not one.answers_like(other)
+    assert one.configuration != other.configuration
     assert not one.serves_like(one.model_copy(update={"version": "8"}))
     assert not one.serves_like(one.model_copy(update={"weights_digest": "e"}))
     assert not one.serves_like(one.model_copy(update={"base_digest": "e"}))
@@ -136,7 +141,9 @@ def test_an_adapter_names_its_base():
 
 def test_an_event_keeps_its_reason():
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert event(now, "run", "failed", "7", "no memory").message == "no memory"
+    line = event(now, "run", "failed", version(7), "no memory")
+    assert (line.message, line.event, line.run_id, line.time) == ("no memory", "failed", "run", now)
+    assert (line.version, line.configuration) == ("7", version(7).configuration)
 
 
 def test_the_version_before_is_warm_until_its_time_is_over():
@@ -181,3 +188,44 @@ def test_what_only_a_rollout_reads_is_no_other_service():
         assert one.serves_like(other), key
     longer = one.model_copy(update={"recipe": {"serving": {**knobs, "max_new_tokens": 10}}})
     assert not one.serves_like(longer)
+
+
+@pytest.mark.parametrize(
+    "key", ["replicas", "autoscaling", "version_replicas", "max_queued_requests"]
+)
+def test_how_many_answer_changes_no_answer(key):
+    one = version(7).model_copy(update={"recipe": {"serving": {"max_new_tokens": 9}}})
+    other = one.model_copy(update={"recipe": {"serving": {"max_new_tokens": 9, key: 3}}})
+    assert one.answers_like(other)
+    assert one.configuration == other.configuration
+    assert not one.serves_like(other)
+    # The engine that adapters share is named by these two: another one starts beside it.
+    adapters = [
+        item.model_copy(update={"weights": "adapter", "base_uri": "b", "base_digest": "b"})
+        for item in (one, other)
+    ]
+    alike = adapters[0].answers_like(adapters[1])
+    assert alike == (key in ("version_replicas", "max_queued_requests"))
+
+
+def test_two_configurations_of_one_version_share_the_traffic():
+    other = version(7).model_copy(update={"name": "7-0123abcd"})
+    state = dark(SEVEN, other)
+    assert [item.name for item in state.running] == ["7", "7-0123abcd"]
+    state = shifted(state, other, 20)
+    assert state.shares == {"7": 80, "7-0123abcd": 20}
+    assert state.version("7-0123abcd") == other
+    assert (baseline(state).versions, baseline(state).shares) == ((version(7),), {"7": 100})
+    end = settled(shifted(state, other, 100), other, NOW, warm_seconds=60)
+    assert (end.serving, end.previous, end.warm) == (other, version(7), version(7))
+    assert end.shares == {"7-0123abcd": 100, "7": 0}
+    back = settled(shifted(dark(end, version(7)), version(7), 100), version(7), NOW)
+    assert (back.shares, back.previous) == ({"7": 100}, other)
+
+
+def test_figures_are_kept_at_the_step_that_they_are_of():
+    assert with_figures(SEVEN, ["errors: passed"]) == SEVEN
+    begun = progressed(SEVEN, NOW, "10%", "8")
+    found = with_figures(begun, ["errors: passed", "speed: undecided"])
+    assert found.progress.figures == ("errors: passed", "speed: undecided")
+    assert (found.progress.step, found.progress.version) == ("10%", "8")

@@ -29,6 +29,20 @@ def test_a_version_without_weight_answers_those_who_pin_it():
     assert target.application == "twin-handbook-v8"
 
 
+def test_a_configuration_is_pinned_by_its_digest_and_a_number_by_the_first():
+    routes = table(twin_a={"7": 0, "7-0123abcd": 60, "7-89abcdef": 40, "8": 0})
+    for name in ("7", "7-0123abcd", "7-89abcdef"):
+        target = routes.target(f"twin-a-v{name}")
+        assert (target.model, target.version, target.pinned) == ("twin-a", name, True)
+        assert target.application == f"twin-a-v{name}"
+    assert routes.only(frozenset({"twin-a"})).target("twin-a-v7-89abcdef").version == "7-89abcdef"
+    later = table(twin_a={"7-89abcdef": 40, "7-0123abcd": 60, "8": 0})
+    assert later.target("twin-a-v7").version == "7-0123abcd"
+    for unknown in ("7-0123abce", "7-0123abcdx", "7-", "9"):
+        with pytest.raises(ApiError, match="twin-a"):
+            later.target(f"twin-a-v{unknown}")
+
+
 @given(st.integers(0, 100), st.floats(0, 1, exclude_max=True))
 def test_a_draw_falls_to_a_version_by_its_weight(weight, draw):
     routes = table(twin_a={"1": 100 - weight, "2": weight})

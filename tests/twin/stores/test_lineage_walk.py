@@ -26,6 +26,8 @@ from twin.stores.warehouse import open_warehouse
 
 NOW = datetime.now(UTC)
 
+CONFIGURED = {"model_version": "1-0123abcd", "configuration": "0123abcd"}
+
 
 @pytest.fixture
 def live(stores_settings, mlflow_url):
@@ -64,7 +66,9 @@ def twin(live):
         warehouse.upsert(source)
         for number in range(12):
             given = answer(f"a{number}", text="SECRET WORDS", sources=(shown,))
-            given = given.model_copy(update={"model": f"twin-{name}"})
+            # The last is of another configuration, the first of another version.
+            more = {0: {"model_version": "10"}, 11: CONFIGURED}.get(number, {})
+            given = given.model_copy(update={"model": f"twin-{name}", **more})
             created = NOW + timedelta(seconds=number)
             kept = KeptAnswer(answer=given, created=created, expires=NOW + timedelta(days=1))
             AnswerRecords(warehouse).add([("caller", kept)])
@@ -101,10 +105,18 @@ def test_a_document_and_a_model_lead_both_ways(live, twin):
     assert of_document.count("\n  chunk ") == 2
     assert f"model version twin-{twin['name']}:1" in of_document
     assert "answer a11" in of_document
-    for name in ("", ":1", "@candidate"):
-        found = lineage_of(live, f"twin-{twin['name']}{name}").text()
+    for name in ("", ":1", ":1-0123abcd", "@candidate"):
+        graph = lineage_of(live, f"twin-{twin['name']}{name}")
+        found = graph.text()
         assert f"document {twin['document'].id}" in found
         assert "answer a11" in found
+        assert graph.left_out["answers"] == 11 - SHOWN
+
+
+def test_an_answer_in_another_configuration_is_of_the_same_version(live, twin):
+    text = lineage_of(live, "a11").text()
+    assert "configuration: 0123abcd" in text
+    assert f"model version twin-{twin['name']}:1  code: abc" in text
 
 
 @pytest.mark.parametrize("thing", ["nothing", "twin-nobody", "twin-nobody:3", "twin-x@champion"])

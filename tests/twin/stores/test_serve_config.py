@@ -6,9 +6,16 @@ from ray.serve.schema import ServeDeploySchema
 
 from twin.domain.errors import BadDataError
 from twin.domain.rollout import RolloutState, ServedVersion
-from twin.recipes import load_recipe
+from twin.recipes import ServingSection, load_recipe
 from twin.stores.registry import ModelVersion
-from twin.stores.serve_config import applications_of, recipe_of, render, routes, served_version
+from twin.stores.serve_config import (
+    applications_of,
+    engines_alike,
+    recipe_of,
+    render,
+    routes,
+    served_version,
+)
 
 
 @pytest.fixture
@@ -358,3 +365,78 @@ def test_adapters_of_other_scaling_are_in_another_engine(state, settings):
         scaled = with_serving(shared(state(v7=100)), replicas=None, **serving)
         names |= {name for name in applications(render([scaled], settings)) if "engine" in name}
     assert len(names) == 3
+
+
+def test_two_configurations_of_one_version_share_its_engine(state, settings):
+    first = state(v7=100).versions[0]
+    retrieval = {**first.recipe["retrieval"], "min_score": 0.3}
+    other = first.model_copy(
+        update={"name": "7-0123abcd", "recipe": {**first.recipe, "retrieval": retrieval}}
+    )
+    both = state(v7=100).model_copy(update={"versions": (first, other)})
+    config = render([both], settings)
+    assert list(applications(config)) == [
+        "router",
+        "twin-handbook-v7-engine",
+        "twin-handbook-v7",
+        "twin-handbook-v7-0123abcd",
+    ]
+    assert applications(config)["twin-handbook-v7-0123abcd"]["args"]["engine"] == (
+        "twin-handbook-v7-engine"
+    )
+    alone = render([both.model_copy(update={"versions": (other,), "weights": {}})], settings)
+    for name in ("twin-handbook-v7-engine", "twin-handbook-v7-0123abcd"):
+        assert applications(config)[name] == applications(alone)[name]
+    assert engines_alike(first, other, settings)
+    knobs = {**first.recipe["serving"], "cpus_per_replica": 9}
+    another = first.model_copy(update={"recipe": {**first.recipe, "serving": knobs}})
+    assert not engines_alike(first, another, settings)
+    assert not engines_alike(first, first.model_copy(update={"weights_digest": "e"}), settings)
+    adapters = shared(both).versions
+    assert not engines_alike(adapters[0], adapters[1], settings)
+    assert not engines_alike(first, adapters[1], settings)
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"probe_question": "Why?"},
+        {"temperature": 0.9},
+        {"replicas": 5},
+        {"max_queued_requests": 5},
+        {"notice": "An AI."},
+        {"rollout": {"shadow_percent": 5}},
+    ],
+)
+def test_an_engines_arguments_hold_only_what_it_reads(state, settings, knobs):
+    """Whatever else changes would replace its replicas."""
+    engine = "twin-handbook-v7-engine"
+    before, after = (
+        applications(render([each], settings))[engine]["args"]
+        for each in (state(v7=100), with_serving(state(v7=100), **knobs))
+    )
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("engine", "knobs"),
+    [
+        ("llama.cpp", {"llama_cpp": {"parallel": 3}}),
+        ("llama.cpp", {"cpus_per_replica": 3}),
+        ("transformers", {"answers_at_once": 3}),
+        ("transformers", {"gpus_per_replica": 1}),
+        ("vllm", {"vllm": {"options": {"max_num_seqs": 3}}}),
+        ("vllm", {"repetition_penalty": 1.3}),
+        ("vllm", {"answer_timeout_seconds": 33}),
+        ("vllm", {"replicas": 3}),
+        ("vllm", {"adapters": "shared"}),
+    ],
+)
+def test_an_engines_arguments_hold_what_it_reads(state, settings, engine, knobs):
+    found = with_serving(state(v7=100), engine=engine, **knobs)
+    serving = recipe_of(found.versions[0]).serving
+    arguments = applications(render([found], settings))["twin-handbook-v7-engine"]["args"]
+    read = ServingSection.model_validate(arguments["serving"])
+    assert read.engine_kind == engine
+    for key in knobs:
+        assert getattr(read, key) == getattr(serving, key)

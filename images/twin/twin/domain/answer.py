@@ -70,7 +70,15 @@ class Answer(BaseModel):
         default=False, description="the answer is that the author has not written about it"
     )
     model: str = Field(description="registered model, e.g. twin-handbook")
-    model_version: str
+    model_version: str = Field(
+        description="name of the version: its number in the registry, with the configuration after "
+        "it where that is not the first that it is served with"
+    )
+    configuration: str = Field(
+        default="",
+        description="digest of all that shaped the answer beside the weights: prompt, retrieval, "
+        "decoding, guardrails; empty in answers kept by older code",
+    )
     prompt_version: str = Field(
         default="",
         description="of the words around the question: registry-7 is version 7 in the prompt "

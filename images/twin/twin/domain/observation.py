@@ -67,9 +67,19 @@ class RouterReport(BaseModel):
     verdicts: tuple[Verdict, ...] = ()
 
 
+class Gpus(BaseModel):
+    """GPUs of all nodes of the cluster that serves, by what Ray has reserved of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    total: float
+    free: float
+
+
 class RouterReports(BaseModel):
-    """What all replicas of the router tell."""
+    """What all replicas of the router tell; ``gpus`` is None where that is not known."""
 
     model_config = ConfigDict(frozen=True)
 
     replicas: tuple[RouterReport, ...]
+    gpus: Gpus | None = None

@@ -1,5 +1,7 @@
 """What is in service: model versions, their shares of traffic, and how it came to that."""
 
+import hashlib
+import json
 from datetime import datetime
 from typing import Any, Literal, Self
 
@@ -14,6 +16,13 @@ MAX_EVENTS = 50
 SERVED_SECTIONS = ("name", "author", "features", "prompt", "retrieval", "serving")
 #: Of `serving`, what only a rollout reads.
 ROLLOUT_KEYS = frozenset({"rollout", "traffic_steps", "step_seconds", "start_timeout_seconds"})
+#: Of `serving`, what changes how many answer, and no answer: Serve scales what runs.
+SIZE_KEYS = frozenset({"replicas", "autoscaling", "version_replicas", "max_queued_requests"})
+#: Of these, what makes a shared engine another one, which has to start beside the first.
+SHARED_SIZE_KEYS = frozenset({"replicas", "autoscaling"})
+
+#: What a served version is called: its number, and its configuration if it is not the first.
+NAME = r"[0-9]+(?:-[0-9a-f]{8})?"
 
 
 class ServedVersion(BaseModel):
@@ -21,11 +30,18 @@ class ServedVersion(BaseModel):
 
     ``recipe`` is the whole recipe as it was when the rollout started. ``weights`` says what lies at
     ``weights_uri``: a whole model, or a LoRA adapter of the base model at ``base_uri``.
+
+    One ``version`` of the registry may be served in several configurations, side by side. ``name``
+    tells them apart: 7 is version 7 as it was first served, 7-1f3a09bc the same with the
+    configuration of that digest. ``engine`` is the name of the one whose engine writes: its own, or
+    one that has run with the same weights and knobs.
     """
 
     model_config = ConfigDict(frozen=True)
 
     version: str = Field(pattern=r"^[0-9]+$")
+    name: str = Field(default_factory=lambda data: data.get("version", ""), pattern=f"^{NAME}$")
+    engine: str = Field(default_factory=lambda data: data.get("name", ""), pattern=f"^{NAME}$")
     weights_uri: str
     weights_digest: str
     weights: Literal["merged", "adapter"] = "merged"
@@ -46,19 +62,37 @@ class ServedVersion(BaseModel):
             return self.base_uri or "", self.base_digest or ""
         return self.weights_uri, self.weights_digest
 
+    @property
+    def configuration(self) -> str:
+        """Digest of all that shapes an answer beside the weights: prompt, retrieval, decoding.
+
+        Of an adapter also how many replicas its engine has, which it shares with others.
+        """
+        kept = SHARED_SIZE_KEYS if self.weights == "adapter" else frozenset()
+        sections = _served_sections(self.recipe, ROLLOUT_KEYS | SIZE_KEYS - kept)
+        content = json.dumps(sections, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:8]
+
+    def answers_like(self, other: Self) -> bool:
+        """Whether both answer alike: same weights, same configuration."""
+        return (*self._weights, self.configuration) == (*other._weights, other.configuration)
+
     def serves_like(self, other: Self) -> bool:
-        """Whether replicas of both would answer alike: same weights, same sections."""
-        mine, others = (_served_sections(item.recipe) for item in (self, other))
-        return (self.version, self.weights_digest, self.base_digest, mine) == (
-            other.version,
-            other.weights_digest,
-            other.base_digest,
-            others,
-        )
+        """Whether both answer alike, and as many replicas do."""
+        mine, others = (_served_sections(item.recipe, ROLLOUT_KEYS) for item in (self, other))
+        return (*self._weights, mine) == (*other._weights, others)
+
+    @property
+    def _weights(self) -> tuple[str | None, ...]:
+        return (self.version, self.weights_digest, self.base_digest)
 
 
 class RolloutEvent(BaseModel):
-    """One line of a model's rollout history."""
+    """One line of a model's rollout history.
+
+    ``version`` is the name of what was served, ``configuration`` the digest of its own, which lines
+    of older code have not.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,6 +101,12 @@ class RolloutEvent(BaseModel):
     event: str
     version: str
     message: str = ""
+    configuration: str = ""
+
+    def is_of(self, served: ServedVersion) -> bool:
+        """Whether it is about this version in this configuration."""
+        known = self.configuration in ("", served.configuration)
+        return known and registered_number(self.version) == served.version
 
 
 class Lease(BaseModel):
@@ -103,7 +143,7 @@ class RolloutState(BaseModel):
     """What should be in service for one registered model.
 
     ``versions`` should run, the settled one first and one that is being brought in after it;
-    ``weights`` (version to percent) says who answers callers that do not pin a version;
+    ``weights`` (name of a version to percent) says who answers callers that do not pin a version;
     ``previous`` is what was settled before. ``warm`` runs on without traffic until ``warm_until``,
     so that going back to it is a change of weights. ``shadow`` percent of the questions are asked
     of the version that is being brought in too, whose answers nobody gets. ``generation`` grows
@@ -133,7 +173,7 @@ class RolloutState(BaseModel):
 
     @model_validator(mode="after")
     def _weights_are_of_versions(self) -> Self:
-        unknown = set(self.weights) - {item.version for item in self.versions}
+        unknown = set(self.weights) - {item.name for item in self.versions}
         if unknown:
             raise ValueError(f"weights of versions that should not run: {sorted(unknown)}")
         if self.weights and sum(self.weights.values()) != ALL:
@@ -156,9 +196,14 @@ class RolloutState(BaseModel):
     @property
     def running(self) -> tuple[ServedVersion, ...]:
         """All versions that should run: those of ``versions``, and the warm one."""
-        known = {item.version for item in self.versions}
-        kept = (self.warm,) if self.warm and self.warm.version not in known else ()
+        known = {item.name for item in self.versions}
+        kept = (self.warm,) if self.warm and self.warm.name not in known else ()
         return (*self.versions, *kept)
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """Percent of the traffic of everything that should run, by name: what routers have."""
+        return {item.name: self.weights.get(item.name, 0) for item in self.running}
 
     def serves_as(self, other: Self) -> bool:
         """Whether the same is in service by both: versions, weights and what is mirrored."""
@@ -167,18 +212,28 @@ class RolloutState(BaseModel):
         )
         return mine == others
 
-    def version(self, version: str) -> ServedVersion | None:
-        """One of the versions that should run."""
-        return next((item for item in self.versions if item.version == version), None)
+    def version(self, name: str) -> ServedVersion | None:
+        """One of the versions that should run, by its name."""
+        return next((item for item in self.versions if item.name == name), None)
 
 
 def application_name(model: str, version: str) -> str:
-    """Name of the Serve application of a model version; also how a caller pins it."""
+    """Name of the Serve application of a served version; also how a caller pins it.
+
+    Args:
+        model: registered model.
+        version: name of the version (`ServedVersion.name`).
+    """
     return f"{model}-v{version}"
 
 
-def _served_sections(recipe: dict[str, Any]) -> dict[str, Any]:
+def registered_number(name: str) -> str:
+    """The registry's version of what is served under a name: 7 of 7-1f3a09bc."""
+    return name.partition("-")[0]
+
+
+def _served_sections(recipe: dict[str, Any], without: frozenset[str]) -> dict[str, Any]:
     sections = {name: recipe.get(name) for name in SERVED_SECTIONS}
     serving = sections["serving"] or {}
-    kept = {key: value for key, value in serving.items() if key not in ROLLOUT_KEYS}
+    kept = {key: value for key, value in serving.items() if key not in without}
     return {**sections, "serving": kept}

@@ -57,11 +57,13 @@ GRACE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Lineage:
-    """Which version answers: its model and number, and its adapter's name in a shared engine."""
+    """Which version answers: its model and name, its adapter's name in a shared engine, and the
+    digest of the configuration that it is served with."""
 
     model: str
     version: str
     adapter: str | None = None
+    configuration: str = ""
 
 
 def load_chain(
@@ -97,7 +99,7 @@ def load_chain(
     finder: Finder = FromMemory()
     if reader is not None:
         finder = make_retriever(recipe, reader, embedder, writer=writer, settings=settings)
-    spans = AnswerSpans(lineage.model, lineage.version, recipe.prompt.label)
+    spans = AnswerSpans(lineage.model, lineage.version, recipe.prompt.label, lineage.configuration)
     rails = recipe.serving.guardrails
     prompts = PromptWriter(
         recipe,
@@ -365,6 +367,7 @@ class Chain:
             refused=not prompt.answerable or text == self._dont_know.strip(),
             model=self._lineage.model,
             model_version=self._lineage.version,
+            configuration=self._lineage.configuration,
             prompt_version=self._prompt_version,
             trace_id=trace,
             finish_reason=generation.finish_reason,

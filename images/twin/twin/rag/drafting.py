@@ -73,6 +73,7 @@ class Drafter:
         conflicts: Conflicts,
     ) -> None:
         self.model, self.version = spans.model, spans.version
+        self.configuration = spans.configuration
         self.serving = recipe.serving
         self.dont_know = recipe.retrieval.dont_know
         self.checks = DraftChecks(verifier)
@@ -317,6 +318,7 @@ class _Drafting:
             **answer_fields(work, self.drafter.dont_know),
             model=self.drafter.model,
             model_version=self.drafter.version,
+            configuration=self.drafter.configuration,
             trace_id=trace_id(self.span),
             finish_reason="length" if self.unfinished else "stop",
             prompt_tokens=sum(each.prompt_tokens for each in self.answers),

@@ -25,11 +25,15 @@ USAGE = "mlflow.chat.tokenUsage"
 
 
 class AnswerSpans:
-    """Begins the spans of one model version's answers, asked by one version of the prompt."""
+    """Begins the spans of one model version's answers, asked by one version of the prompt.
 
-    def __init__(self, model: str, version: str, prompt: str) -> None:
+    ``configuration`` is the digest of all that shapes its answers; "" where it is not served.
+    """
+
+    def __init__(self, model: str, version: str, prompt: str, configuration: str = "") -> None:
         self.model = model
         self.version = version
+        self.configuration = configuration
         self._prompt = prompt
         self._tracer = trace.get_tracer("twin.rag")
 
@@ -46,6 +50,7 @@ class AnswerSpans:
         span.set_attribute("twin.model", self.model)
         span.set_attribute("twin.model_version", self.version)
         span.set_attribute("twin.prompt_version", self._prompt)
+        span.set_attribute("twin.configuration", self.configuration)
         try:
             yield span
         except Exception as error:

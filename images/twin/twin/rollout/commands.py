@@ -14,7 +14,11 @@ app = typer.Typer(help="Bring the promoted model into service, or back out.", no
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 ToOption = Annotated[
     str | None,
-    typer.Option("--to", help="Version to go back to; the one that served before if not given."),
+    typer.Option(
+        "--to",
+        help="Version to go back to, by its number, or by its name in `status` (7-1f3a09bc); the "
+        "one that served before if not given.",
+    ),
 ]
 
 
@@ -35,10 +39,13 @@ def start(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption
     """Bring the champion into service, without losing a request.
 
     Reads the alias `champion` of the model, and that of its prompt, from the registry, once. Starts
-    that version beside what serves, asks it real questions, mirrors callers' questions to it if the
-    recipe says so, and shifts the traffic to it by the recipe's steps while its answers are
-    compared with the running version's; before the last step it may wait for a person, by recipe.
-    Whatever fails puts the old weights back and, by recipe, the alias. Waits for another rollout of
+    that version, with the recipe's configuration, beside what serves, asks it real questions,
+    mirrors callers' questions to it if the recipe says so, and shifts the traffic to it by the
+    recipe's steps while its answers are compared with the running version's; before the last step
+    it may wait for a person, by recipe.
+    Whatever fails puts the old weights back and, by recipe, the alias. Where only the prompt, the
+    retrieval or the decoding has changed, the same is done: nothing that serves is replaced before
+    the new configuration is proven, and both share one engine. Waits for another rollout of
     this model. Writes `rollouts/<model>.json` to the file store and the configuration to Ray Serve
     (or KubeRay's RayService).
     """
@@ -59,8 +66,10 @@ def rollback(
     run_id: RunIdOption = None,
     result: ResultOption = None,
 ) -> None:
-    """Bring the version that served before back into service, and make it champion again.
+    """Bring what served before back into service, and make it champion again.
 
+    That is another version, or another configuration of the same one, which keeps the recipe that
+    it served with; the recipe's file stays as it is, and is not rolled out again by itself.
     A rollout that is under way is ended first. After one that was killed half-way, the version
     from which it started is meant. Reads `rollouts/<model>.json`, so it works while MLflow is down,
     unless `--to` names a version that has not served of late; the alias `champion` is then left to
@@ -146,8 +155,9 @@ def reconcile(
     """Compare registry, wanted state and what serves; repair what differs.
 
     A rollout that was killed is backed out, Serve is told anew what it has lost, a warm version
-    whose time is over is retired, and a champion that never was rolled out is. One whose rollout
-    has failed is told of (exit code 65). Ends with 99 where all agree.
+    whose time is over is retired, and a champion that never was rolled out is, or not with the
+    recipe as it is now. One whose rollout has failed is told of (exit code 65). Ends with 99 where
+    all agree.
     """
 
     def body(job: Job) -> None:

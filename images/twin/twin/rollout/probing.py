@@ -25,8 +25,8 @@ def check_weights(files: FileStore, new: ServedVersion) -> None:
 
 def check_version(name: str, answer: Answer, new: ServedVersion) -> None:
     """Raises `BadDataError` where another version has answered."""
-    if answer.model_version != new.version:
-        raise BadDataError(f"{name} answered as version {answer.model_version}, not {new.version}")
+    if answer.model_version != new.name:
+        raise BadDataError(f"{name} answered as version {answer.model_version}, not {new.name}")
 
 
 def check_smoke(name: str, answer: Answer, smoke: SmokeQuestion) -> None:

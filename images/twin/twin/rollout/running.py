@@ -8,6 +8,8 @@ from twin.domain.rollout import RolloutState, ServedVersion
 from twin.job import Job, log
 from twin.recipes import Recipe
 from twin.rollout.lease import WAIT_SECONDS, LostLeaseError, Owner
+from twin.rollout.naming import called, is_as
+from twin.rollout.prompts import move_prompt, restore_prompt
 from twin.rollout.shift import Shift
 from twin.rollout.steering import (
     ask_to_end,
@@ -20,7 +22,6 @@ from twin.rollout.steering import (
 from twin.rollout.transitions import baseline
 from twin.stores.deployments import open_deployments
 from twin.stores.endpoint import Endpoint
-from twin.stores.prompts import Prompts, prompt_name
 from twin.stores.registry import CHAMPION, ModelVersion, Registry
 from twin.stores.rollout_states import RolloutStates
 from twin.stores.serve_config import recipe_of, served_version
@@ -104,8 +105,9 @@ def rollback(job: Job, to: str | None) -> None:
     with holding(job, ends_others=True) as shift:
         version = rollback_target(job, to)
         _move_champion(job, version)
+        shift.note_rolled_back(version)
         switch(job, shift, version, recipe_of(version), asks=False)
-    what = f"{job.recipe.model_name} version {version.version}"
+    what = f"{job.recipe.model_name} version {version.name}"
     detail = {"alias": job.result.detail["alias"]}
     note_action(job.settings, "rolled back", what, job.run_id, detail)
 
@@ -125,7 +127,7 @@ def promote(job: Job, version: str | None, *, only_waiting: bool = False) -> Non
     with holding(job) as shift:
         state = states.load(model)
         check_waits(state, version)
-        approved = next(item for item in state.versions if item.version == state.awaits)
+        approved = next(item for item in state.versions if item.name == state.awaits)
         recipe = recipe_of(approved)
         bring(job, approved, recipe, lambda: shift.finish(approved, recipe.serving))
 
@@ -140,7 +142,7 @@ def abort(job: Job, version: str | None = None, *, only_waiting: bool = False) -
     if baseline(state).serves_as(state):
         raise NothingToDo(f"no rollout of {model} is under way")
     check_brought(state, version)
-    brought = state.versions[-1].version
+    brought = state.versions[-1]
     with holding(job, ends_others=not only_waiting, ends_version=version) as shift:
         state = states.load(model)
         if only_waiting:
@@ -149,7 +151,9 @@ def abort(job: Job, version: str | None = None, *, only_waiting: bool = False) -
         job.counts.written += 1
 
 
-def _end(job: Job, shift: Shift, state: RolloutState, brought: str, version: str | None) -> None:
+def _end(
+    job: Job, shift: Shift, state: RolloutState, brought: ServedVersion, version: str | None
+) -> None:
     """Put back what served before ``brought``, and the alias, now that nothing moves any more.
 
     Raises:
@@ -157,18 +161,18 @@ def _end(job: Job, shift: Shift, state: RolloutState, brought: str, version: str
         TryAgainError: the old weights are not in force yet.
     """
     model, serving = state.model, baseline(state).serving
-    job.result.ids.update(model=model, model_version=serving.version if serving else "")
+    job.result.ids.update(model=model, model_version=serving.name if serving else "")
     has_ended = baseline(state).serves_as(state)
-    if has_ended and serving is not None and serving.version == brought:
+    if has_ended and serving is not None and serving.name == brought.name:
         raise NothingToDo(
-            f"the rollout of {model} version {brought} has ended meanwhile, and it serves: "
+            f"the rollout of {model} version {brought.name} has ended meanwhile, and it serves: "
             "`twin rollout rollback` goes back"
         )
     if not has_ended:
         check_brought(state, version)
     if serving is not None:
         # First: who tries again after what follows has failed finds no rollout any more.
-        restore_champion(job, serving.version, failed=brought)
+        restore_champion(job, serving, failed=brought)
     if not has_ended:
         shift.back_out(BadDataError(f"ended by hand (run {job.run_id})"))
 
@@ -188,7 +192,7 @@ def rollback_target(job: Job, to: str | None) -> ServedVersion:
         return target
     # One that is known from serving is taken as it served, also while the registry is away.
     for known in (target, *state.running):
-        if known is not None and known.version == to:
+        if known is not None and to in (known.name, known.version):
             return known
     with Registry(job.settings) as registry:
         registered = registry.version(model, to)
@@ -229,8 +233,12 @@ def switch(
         BadDataError: it was not taken, see `Shift.to`; the champion is what the recipe says.
         TryAgainError: a store failed.
     """
-    name = f"{recipe.model_name} version {version.version}"
-    job.result.ids.update(model=recipe.model_name, model_version=version.version)
+    state = RolloutStates(job.settings).load(recipe.model_name)
+    version = called(state, version, job.settings)
+    name = f"{recipe.model_name} version {version.name}"
+    job.result.ids.update(
+        model=recipe.model_name, model_version=version.name, configuration=version.configuration
+    )
     job.result.uris.update(endpoint=job.settings.endpoint_url, weights=version.weights_uri)
     job.counts.read += 1
     steps = len(recipe.serving.traffic_steps) + 4
@@ -239,10 +247,9 @@ def switch(
         if shift.is_serving(version):
             job.counts.skipped += 1
             raise NothingToDo(f"{name} is in service")
-        state = RolloutStates(job.settings).load(recipe.model_name)
         waits = state.version(state.awaits) if state.awaits else None
         # With another prompt, say, it is another one: a person was not asked about that.
-        if asks and waits is not None and waits.serves_like(version):
+        if asks and is_as(waits, version):
             job.counts.skipped += 1
             # Whoever was to ask may have been killed.
             job.result.detail |= approval_request(state)
@@ -269,32 +276,42 @@ def bring(job: Job, version: ServedVersion, recipe: Recipe, shift: Callable[[], 
     except LostLeaseError:
         raise
     except BadDataError as error:
-        _note_outcome(job, version.version, f"failed: {error}")
-        restores = recipe.serving.rollout.failed_champion == "restore"
-        if restores and serving is not None and serving.version != version.version:
-            restore_champion(job, serving.version, failed=version.version)
+        _note_outcome(job, version, f"failed: {error}", serving)
+        if recipe.serving.rollout.failed_champion == "restore" and serving is not None:
+            restore_champion(job, serving, failed=version)
         raise
     job.counts.written += 1
     if not settled:
         job.result.detail |= approval_request(states.load(recipe.model_name))
-    _note_outcome(job, version.version, "serving" if settled else "waits for approval")
+    _note_outcome(job, version, "serving" if settled else "waits for approval", serving)
 
 
-def restore_champion(job: Job, version: str, *, failed: str) -> None:
-    """Point the alias back at what serves, if it still is where the failed rollout began."""
+def restore_champion(job: Job, serving: ServedVersion, *, failed: ServedVersion) -> None:
+    """Point the alias back at what serves, if it still is where the failed rollout began.
+
+    Where only the configuration has failed, it is the alias of its prompt.
+    """
     model = job.recipe.model_name
+    if serving.version == failed.version:
+        restore_prompt(job, serving, failed=failed)
+        return
 
     def restore(registry: Registry) -> None:
-        registry.restore_champion(model, version, failed=failed)
+        registry.restore_champion(model, serving.version, failed=failed.version)
 
     _tell_registry(job, "the alias champion is not restored", restore)
 
 
-def _note_outcome(job: Job, version: str, outcome: str) -> None:
+def _note_outcome(
+    job: Job, version: ServedVersion, outcome: str, before: ServedVersion | None
+) -> None:
+    """Tag the model version; where it serves on in another configuration, with what this one is."""
     model = job.recipe.model_name
+    if before is not None and before.version == version.version and outcome != "serving":
+        outcome = f"serving; configuration {version.configuration} {outcome}"
 
     def note(registry: Registry) -> None:
-        registry.tag(model, version, OUTCOME, outcome[:LONGEST_REASON])
+        registry.tag(model, version.version, OUTCOME, outcome[:LONGEST_REASON])
 
     _tell_registry(job, "the model version does not say how its rollout ended", note)
 
@@ -313,7 +330,7 @@ def _move_champion(job: Job, version: ServedVersion) -> None:
     try:
         with Registry(job.settings) as registry:
             registry.promote(job.recipe.model_name, version.version)
-        _move_prompt(job, version)
+        move_prompt(job, version)
         job.result.detail["alias"] = "moved"
     except TryAgainError as error:
         job.result.detail["alias"] = "not moved"
@@ -323,15 +340,3 @@ def _move_champion(job: Job, version: ServedVersion) -> None:
             version=version.version,
             reason=str(error),
         )
-
-
-def _move_prompt(job: Job, version: ServedVersion) -> None:
-    """Move the prompt's alias to what the version was asked by, if that was a registered one."""
-    prompt = recipe_of(version).prompt
-    if prompt.version is None:
-        return
-    try:
-        with Prompts(job.settings) as prompts:
-            prompts.promote(prompt_name(job.recipe.model_name), str(prompt.version))
-    except BadDataError as error:
-        log.warning("the prompt's alias champion is not moved", reason=str(error))

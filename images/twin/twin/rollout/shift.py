@@ -20,7 +20,9 @@ from twin.rollout.analysis import Measured
 from twin.rollout.evidence import Evidence, are_clear, as_words, named
 from twin.rollout.lease import LostLeaseError, Owner
 from twin.rollout.probing import check_smoke, check_version, check_weights
+from twin.rollout.room import check_room
 from twin.rollout.transitions import (
+    ROLLED_BACK,
     WAITS,
     awaiting,
     awaiting_again,
@@ -35,6 +37,7 @@ from twin.rollout.transitions import (
     settled,
     shares,
     shifted,
+    with_figures,
 )
 from twin.rollout.waiting import (
     POLL_SECONDS,
@@ -48,7 +51,7 @@ from twin.settings import Settings
 from twin.stores.deployments import Deployments
 from twin.stores.endpoint import Endpoint
 from twin.stores.files import open_files
-from twin.stores.serve_config import ROUTER, applications_of, render
+from twin.stores.serve_config import ROUTER, applications_of, as_written_now, render
 
 #: How long an old version's last answers are waited for; it ends by itself in any case.
 RETIRE_SECONDS = 150.0
@@ -96,16 +99,14 @@ class Shift:
     def is_serving(self, version: ServedVersion) -> bool:
         """Whether ``version`` alone should serve, and does."""
         state = self._owner.state()
-        if len(state.versions) != 1 or not state.versions[0].serves_like(version):
+        if len(state.versions) != 1 or state.shadow:
             return False
-        if state.weights != {version.version: ALL} or state.shadow:
+        [settled] = state.versions
+        if not as_written_now(settled).serves_like(version) or state.weights != {settled.name: ALL}:
             return False
         found = self._deployments.applications()
-        running = {name for name, app in found.items() if runs(app)}
-        if not {ROUTER, *applications_of(self.model, version)} <= running:
-            return False
-        wanted = {item.version: state.weights.get(item.version, 0) for item in state.running}
-        return self._endpoint.weights(self.model) == wanted
+        up = all(runs(found.get(each)) for each in (ROUTER, *applications_of(self.model, settled)))
+        return up and self._endpoint.weights(self.model) == state.shares
 
     def to(self, new: ServedVersion, serving: ServingSection, *, asks: bool = True) -> bool:
         """Make ``new`` what serves; returns False where it keeps a share until it is approved.
@@ -122,8 +123,9 @@ class Shift:
         base = baseline(before)
         with self._backing_out(new, before):
             check_weights(open_files(self._settings), new)
+            check_room(self._owner.states.all(), self.model, new, self._settings, self._endpoint)
             self._start_beside(new, serving)
-            self._ask(application_name(self.model, new.version), new, serving)
+            self._ask(application_name(self.model, new.name), new, serving)
             evidence = self._evidence(new, other_than(base, new), serving)
             self._shadow(new, evidence, serving)
             *some, _ = shares(self._owner.state(), new, serving.traffic_steps)
@@ -178,6 +180,13 @@ class Shift:
             raise type(failed)(f"not backed out, see `twin rollout reconcile`: {failed}")
         return baseline(state).serving
 
+    def note_rolled_back(self, to: ServedVersion) -> None:
+        """Write down what a person has had enough of, so that nothing begins it again by itself."""
+        left = self.serving
+        if left is not None and left.name != to.name:
+            line = event(datetime.now(UTC), self._owner.run_id, ROLLED_BACK, left)
+            self._owner.change(lambda state: noted(state, line))
+
     def retire_warm(self) -> bool:
         """End the warm version if its time is over; returns whether it was."""
         now = datetime.now(UTC)
@@ -223,16 +232,16 @@ class Shift:
     def _evidence(
         self, new: ServedVersion, old: ServedVersion | None, serving: ServingSection
     ) -> Evidence:
-        before = old.version if old else None
-        return Evidence(self._endpoint, self.model, new.version, before, serving.rollout.analysis)
+        former = old.name if old else None
+        return Evidence(self._endpoint, self.model, new.name, former, serving.rollout.analysis)
 
     def _shadow(self, new: ServedVersion, evidence: Evidence, serving: ServingSection) -> None:
         """Have it asked what callers ask, for as long as the recipe says."""
         rollout = serving.rollout
         if evidence.old is None or not (rollout.shadow_percent and rollout.shadow_seconds):
             return
-        state = self._make_so("shadow", new, lambda state: mirrored(state, rollout.shadow_percent))
-        self._wait_for_weights(state)
+        percent = rollout.shadow_percent
+        self._wait_for_weights(self._make_so("shadow", new, lambda it: mirrored(it, percent)))
         self._watch(new, evidence, 0, rollout.shadow_seconds, patient=True)
 
     def _give_all(self, new: ServedVersion, evidence: Evidence, serving: ServingSection) -> None:
@@ -341,7 +350,7 @@ class Shift:
         self, new: ServedVersion, error: BaseException, change: Change = baseline
     ) -> TwinError | None:
         """Put back what served before; returns its own failure, which must not hide the first."""
-        log.warning("backing out", model=self.model, version=new.version, reason=str(error))
+        log.warning("backing out", model=self.model, version=new.name, reason=str(error))
         begun = time.monotonic()
         # What is no fault of the version may be tried again.
         name = "failed" if isinstance(error, BadDataError) else "interrupted"
@@ -359,12 +368,12 @@ class Shift:
         self, name: str, version: ServedVersion, change: Change, message: str = ""
     ) -> RolloutState:
         """Write down a step and tell Serve; returns the state with the generation that it got."""
-        log.info("rollout", model=self.model, version=version.version, step=name)
+        log.info("rollout", model=self.model, version=version.name, step=name)
         now = datetime.now(UTC)
-        line = event(now, self._owner.run_id, name, version.version, message)
+        line = event(now, self._owner.run_id, name, version, message)
 
         state = self._owner.change(
-            lambda state: noted(progressed(change(state), now, name, version.version), line)
+            lambda state: noted(progressed(change(state), now, name, version.name), line)
         )
         self._apply()
         return state
@@ -375,14 +384,7 @@ class Shift:
     def _note_figures(self, figures: Sequence[Measured]) -> None:
         lines = tuple(map(str, figures))
         log.info("figures", model=self.model, figures=lines)
-
-        def with_figures(state: RolloutState) -> RolloutState:
-            if state.progress is None:
-                return state
-            progress = state.progress.model_copy(update={"figures": lines})
-            return state.model_copy(update={"progress": progress})
-
-        self._owner.change(with_figures)
+        self._owner.change(lambda state: with_figures(state, lines))
 
     def _apply(self) -> None:
         self._deployments.apply(lambda: render(self._owner.states.all(), self._settings))
@@ -392,9 +394,7 @@ def _with_outcome(error: BaseException, new: ServedVersion, after: RolloutState)
     """The same kind of error, which also says what serves now, or waits."""
     if not isinstance(error, TwinError):
         return error
-    outcome = f"version {after.serving.version} serves on" if after.serving else "nothing serves"
+    outcome = f"version {after.serving.name} serves on" if after.serving else "nothing serves"
     if after.awaits:
         outcome = "it waits as before"
-    return type(error)(
-        f"{after.model} version {new.version} is not in service ({outcome}): {error}"
-    )
+    return type(error)(f"{after.model} version {new.name} is not in service ({outcome}): {error}")

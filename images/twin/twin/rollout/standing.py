@@ -8,6 +8,7 @@ from twin.settings import Settings
 from twin.stores.deployments import open_deployments
 from twin.stores.endpoint import Endpoint
 from twin.stores.rollout_states import RolloutStates
+from twin.stores.serve_config import recipe_of
 
 #: Lines of history that a look shows; `twin rollout history` shows all.
 LINES = 10
@@ -20,9 +21,11 @@ def standing(model: str, settings: Settings) -> dict[str, Any]:
     running = open_deployments(settings).applications()
     versions = {}
     for item in state.running:
-        application = running.get(application_name(model, item.version))
-        versions[item.version] = {
-            "weight": state.weights.get(item.version, 0),
+        application = running.get(application_name(model, item.name))
+        versions[item.name] = {
+            "weight": state.weights.get(item.name, 0),
+            "configuration": item.configuration,
+            "prompt": recipe_of(item).prompt.label,
             "status": application.status if application else "not there",
             "message": application.message if application else "",
             "weights": item.weights_uri,
@@ -32,7 +35,7 @@ def standing(model: str, settings: Settings) -> dict[str, Any]:
         "model": model,
         "generation": state.generation,
         "versions": versions,
-        "previous": previous.version if previous else None,
+        "previous": previous.name if previous else None,
         "warm_until": state.warm_until.isoformat() if state.warm_until else None,
         "rollout": state.progress.model_dump(mode="json") if under_way and state.progress else None,
         "wish": state.wish,
@@ -51,7 +54,9 @@ def table(found: dict[str, Any]) -> str:
     """A standing as lines for people."""
     lines = [f"{found['model']}   (rollback goes to version {found['previous'] or '-'})"]
     for version, item in found["versions"].items():
-        lines.append(f"  v{version:<5} {item['weight']:>4}%  {item['status']}  {item['message']}")
+        what = f"configuration {item['configuration']}, prompt {item['prompt']}"
+        state = f"{item['status']}  {item['message']}".rstrip()
+        lines.append(f"  v{version:<5} {item['weight']:>4}%  {what}  {state}")
     if rollout := found["rollout"]:
         paused = "  PAUSED" if found["wish"] == "pause" else ""
         lines.append(f"  v{rollout['version']} at step {rollout['step']}{paused}")
@@ -64,6 +69,7 @@ def table(found: dict[str, Any]) -> str:
 def history_lines(events: list[dict[str, Any]]) -> list[str]:
     """A line of text for each event."""
     return [
-        f"  {item['time'][:19]}  v{item['version']:<5} {item['event']}  {item['message']}"
+        f"  {item['time'][:19]}  v{item['version']:<5} {item['configuration'] or '-':<8} "
+        f"{item['event']}  {item['message']}".rstrip()
         for item in events
     ]

@@ -61,7 +61,7 @@ def check_brought(state: RolloutState, version: str | None) -> None:
     Raises:
         NothingToDo: it is not, or not any more.
     """
-    last = state.versions[-1].version if state.versions else "none"
+    last = state.versions[-1].name if state.versions else "none"
     brought = state.progress.version if state.progress else last
     if version not in (None, brought):
         raise NothingToDo(
@@ -77,7 +77,7 @@ def check_not_broken_off(state: RolloutState, version: str | None) -> None:
     """
     if state.awaits or is_under_way(state) or baseline(state).serves_as(state):
         return
-    brought = state.versions[-1].version
+    brought = state.versions[-1].name
     if version in (None, brought):
         raise BadDataError(
             f"the job that brought version {brought} of {state.model} in was killed, and the "

@@ -21,6 +21,8 @@ from twin.domain.rollout import (
 
 #: Step of a version that keeps its share until a person has approved it.
 WAITS = "waits for approval"
+#: Of what a person went back from.
+ROLLED_BACK = "rolled back"
 #: Of a state in which no other version is brought in.
 ALONE = {"shadow": 0, "awaits": None}
 
@@ -35,15 +37,15 @@ def baseline(state: RolloutState) -> RolloutState:
     if not (state.versions and state.weights):
         return state.model_copy(update={"versions": (), "weights": {}, **ALONE})
     first = state.versions[0]
-    update = {"versions": (first,), "weights": {first.version: ALL}, **ALONE}
+    update = {"versions": (first,), "weights": {first.name: ALL}, **ALONE}
     return state.model_copy(update=update)
 
 
 def dark(state: RolloutState, new: ServedVersion) -> RolloutState:
     """``new`` runs beside what serves, and only those who pin it reach it.
 
-    Where it is the version that serves, with another recipe, it takes its own place, and Serve
-    replaces the replicas one after the other. One that is still warm goes on running.
+    Where it is what serves, with another number of replicas, it takes its own place, and Serve
+    scales it. One that is still warm goes on running.
     """
     base = baseline(state)
     before = other_than(base, new)
@@ -64,14 +66,14 @@ def shifted(state: RolloutState, new: ServedVersion, share: int) -> RolloutState
     """``new`` takes ``share`` percent of the traffic, the one before it the rest."""
     before = other_than(state, new)
     if before is None:
-        return state.model_copy(update={"weights": {new.version: ALL}, **ALONE})
-    weights = {before.version: ALL - share, new.version: share}
+        return state.model_copy(update={"weights": {new.name: ALL}, **ALONE})
+    weights = {before.name: ALL - share, new.name: share}
     return state.model_copy(update={"weights": weights, **ALONE})
 
 
 def awaiting(state: RolloutState, new: ServedVersion) -> RolloutState:
     """``new`` keeps its share until a person has approved it."""
-    return state.model_copy(update={"awaits": new.version})
+    return state.model_copy(update={"awaits": new.name})
 
 
 def awaiting_again(state: RolloutState, before: RolloutState) -> RolloutState:
@@ -87,7 +89,7 @@ def settled(
 
     It runs on for ``warm_seconds``, without traffic.
     """
-    after = state.model_copy(update={"versions": (new,), "weights": {new.version: ALL}, **ALONE})
+    after = state.model_copy(update={"versions": (new,), "weights": {new.name: ALL}, **ALONE})
     before = other_than(state, new)
     if before is None:
         return after
@@ -118,16 +120,33 @@ def progressed(state: RolloutState, now: datetime, name: str, version: str) -> R
     return state.model_copy(update={"progress": progress})
 
 
+def with_figures(state: RolloutState, lines: Sequence[str]) -> RolloutState:
+    """The state with the figures of the step that it is at."""
+    if state.progress is None:
+        return state
+    progress = state.progress.model_copy(update={"figures": tuple(lines)})
+    return state.model_copy(update={"progress": progress})
+
+
 def noted(state: RolloutState, event: RolloutEvent) -> RolloutState:
     """The state with one more line of history."""
     return state.model_copy(update={"history": (*state.history, event)[-MAX_EVENTS:]})
 
 
-def event(now: datetime, run_id: str, name: str, version: str, message: str = "") -> RolloutEvent:
+def event(
+    now: datetime, run_id: str, name: str, version: ServedVersion, message: str = ""
+) -> RolloutEvent:
     """A line of history."""
-    return RolloutEvent(time=now, run_id=run_id, event=name, version=version, message=message)
+    return RolloutEvent(
+        time=now,
+        run_id=run_id,
+        event=name,
+        version=version.name,
+        configuration=version.configuration,
+        message=message,
+    )
 
 
 def other_than(state: RolloutState, new: ServedVersion) -> ServedVersion | None:
     """The settled version, unless that is ``new``."""
-    return next((item for item in state.versions[:1] if item.version != new.version), None)
+    return next((item for item in state.versions[:1] if item.name != new.name), None)

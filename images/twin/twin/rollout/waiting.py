@@ -62,6 +62,10 @@ def wait_for_applications(
 def wait_for_weights(state: RolloutState, endpoint: Endpoint, attend: Callable[[], object]) -> None:
     """Wait until every replica of the router, on whichever node, routes by this state.
 
+    One that does not answer holds this up as one that routes by older weights does: it may be on
+    its way from a node that was lost to another. So does one that is missing: Serve takes a replica
+    that is about to get a new table out of those that it knows, and then it is not asked.
+
     Args:
         state: with the generation that its change has got.
         endpoint: of the router.
@@ -70,23 +74,34 @@ def wait_for_weights(state: RolloutState, endpoint: Endpoint, attend: Callable[[
     Raises:
         TryAgainError: one does not in time.
     """
-    wanted = {item.version: state.weights.get(item.version, 0) for item in state.running}
     deadline = time.monotonic() + WEIGHTS_SECONDS
     while True:
         attend()
-        late = [
-            report.replica
-            for report in endpoint.reports(state.model)
-            if (report.generation, report.weights) != (state.generation, wanted)
-        ]
-        if not late:
+        lacking = _lacking(state, endpoint)
+        if not lacking:
             return
         if time.monotonic() > deadline:
             raise TryAgainError(
-                f"replicas {', '.join(sorted(late))} of the router have not taken over the weights "
-                f"{wanted} in {WEIGHTS_SECONDS:.0f} s"
+                f"the weights {state.shares} are not in force in {WEIGHTS_SECONDS:.0f} s: {lacking}"
             )
         time.sleep(WEIGHTS_POLL_SECONDS)
+
+
+def _lacking(state: RolloutState, endpoint: Endpoint) -> str:
+    """What keeps a state's weights from being in force, in words; "" if nothing does."""
+    try:
+        reports = endpoint.reports(state.model)
+    except TryAgainError as error:
+        return str(error)
+    late = sorted(
+        report.replica
+        for report in reports
+        if (report.generation, report.weights) != (state.generation, state.shares)
+    )
+    if late:
+        return f"replicas {', '.join(late)} of the router route by others"
+    known = len({report.replica for report in reports})
+    return f"{known} of {endpoint.replicas} replicas answer" if known < endpoint.replicas else ""
 
 
 def wait_until_gone(

@@ -169,6 +169,7 @@ def lineage(answer: Answer) -> dict[str, Any]:
         "grounded": answer.grounded,
         "refused": answer.refused,
         "model_version": answer.model_version,
+        "configuration": answer.configuration,
         "prompt_version": answer.prompt_version,
         "trace_id": answer.trace_id,
     }

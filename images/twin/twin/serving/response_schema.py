@@ -105,6 +105,7 @@ class AnswerLineage(BaseModel):
     grounded: bool
     refused: bool
     model_version: str
+    configuration: str = Field(description="digest of what shaped it beside the weights")
     prompt_version: str
     trace_id: str
 

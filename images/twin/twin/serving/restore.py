@@ -70,8 +70,12 @@ def _champion(registry: Registry, model: str, settings: Settings) -> RolloutStat
     recipe = with_champion_prompt(recipe, settings)
     served = served_version(found, recipe)
     event = RolloutEvent(
-        time=datetime.now(UTC), run_id="serving", event="restored", version=found.version
+        time=datetime.now(UTC),
+        run_id="serving",
+        event="restored",
+        version=served.name,
+        configuration=served.configuration,
     )
     return RolloutState(
-        model=model, versions=(served,), weights={served.version: ALL}, history=(event,)
+        model=model, versions=(served,), weights={served.name: ALL}, history=(event,)
     )

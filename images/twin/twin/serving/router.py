@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import ray  # noqa: TID253 - only Serve imports this module
 from grpc import RpcError
 from ray import serve  # noqa: TID253 - only Serve imports this module
 from ray.exceptions import RayActorError, RayError, RayTaskError  # noqa: TID253
@@ -16,7 +17,7 @@ from ray.serve.exceptions import (  # noqa: TID253
 
 from twin.domain.answer import Answer
 from twin.domain.errors import BadDataError, OverloadedError, TryAgainError, TwinError
-from twin.domain.observation import RouterReports
+from twin.domain.observation import Gpus, RouterReports
 from twin.job import configure_logging
 from twin.rag.query import AnswerPart, EmbeddedTexts, FoundPassages, Query, TextsQuery
 from twin.serving.access import Keys, default_limits
@@ -206,7 +207,19 @@ async def _report_of_all(model: str, since: datetime | None) -> RouterReports:
         found = await asked.results_async(timeout_s=REPORT_SECONDS)
     except (*BROKEN_OFF, *NEVER_BEGUN, TimeoutError) as error:
         raise ApiError.unavailable(ROUTER) from error
-    return RouterReports.model_validate({"replicas": found})
+    gpus = await asyncio.to_thread(_gpus)
+    return RouterReports.model_validate({"replicas": found, "gpus": gpus})
+
+
+def _gpus() -> Gpus | None:
+    """Those of all nodes; a head that is away keeps nothing else of a report."""
+    try:
+        total, free = (
+            found.get("GPU", 0.0) for found in (ray.cluster_resources(), ray.available_resources())
+        )
+    except (RayError, RpcError, TimeoutError):
+        return None
+    return Gpus(total=total, free=free)
 
 
 def build(_: dict[str, Any]) -> "Application":

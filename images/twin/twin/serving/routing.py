@@ -7,11 +7,11 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from twin.domain.rollout import application_name
+from twin.domain.rollout import NAME, application_name, registered_number
 from twin.serving.errors import ApiError
 from twin.serving.sticky import Sticky
 
-PINNED = re.compile(r"(?P<model>.+)-v(?P<version>[0-9]+)")
+PINNED = re.compile(rf"(?P<model>.+)-v(?P<version>{NAME})")
 
 #: Of tables that older code has written.
 DAYS_KEPT = 30
@@ -20,7 +20,7 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 
 
 class ModelRoute(BaseModel):
-    """A model's running versions with their weights (0: answers only those who pin it).
+    """A model's running versions, by name, with their weights (0: answers only those who pin it).
 
     ``prompts`` names the prompt that each version is asked by; ``probe_question`` is what a version
     is tried with; ``notice`` is what the page says of who answers. ``generation`` is of the
@@ -76,7 +76,10 @@ class RoutingTable(BaseModel):
         return cls()
 
     def target(self, name: str | None, *, draw: float | None = None) -> Target:
-        """The version that answers a request for ``name``: a model, or one pinned (``…-v7``).
+        """The version that answers a request for ``name``: a model, or one pinned.
+
+        ``…-v7-1f3a09bc`` pins version 7 in one configuration; ``…-v7`` the first, and where that
+        does not run any more the one with the largest share.
 
         ``draw`` in [0, 1) decides among weighted versions; drawn at random if not given.
 
@@ -91,8 +94,9 @@ class RoutingTable(BaseModel):
             version = self._draw(name, random.random() if draw is None else draw)  # noqa: S311
             return self._target(name, version)
         pinned = PINNED.fullmatch(name)
-        if pinned and pinned["version"] in self._versions(pinned["model"]):
-            return self._target(pinned["model"], pinned["version"], pinned=True)
+        found = self._named(pinned["model"], pinned["version"]) if pinned else None
+        if pinned and found:
+            return self._target(pinned["model"], found, pinned=True)
         raise ApiError.unknown_model(name, sorted(self._served()))
 
     def sticky(self, name: str | None) -> Sticky:
@@ -150,6 +154,14 @@ class RoutingTable(BaseModel):
     def _versions(self, model: str) -> dict[str, int]:
         route = self.models.get(model)
         return route.versions if route else {}
+
+    def _named(self, model: str, name: str) -> str | None:
+        """The running version of this name, or of this number."""
+        versions = self._versions(model)
+        if name in versions:
+            return name
+        same = [each for each in versions if registered_number(each) == name]
+        return max(same, key=versions.__getitem__, default=None)
 
     def _draw(self, model: str, draw: float) -> str:
         weights = self._versions(model)

@@ -130,7 +130,7 @@ def _load_chain(
     served = arguments.served
     tokenizer = fetch_tokenizer(*served.model_source, settings)
     import_transformers_without_torch()
-    lineage = Lineage(arguments.model, served.version, arguments.adapter)
+    lineage = Lineage(arguments.model, served.name, arguments.adapter, served.configuration)
     return load_chain(recipe, engine, tokenizer, settings, lineage, embedder=embedder, caches=True)
 
 

@@ -81,7 +81,10 @@ def build(args: dict[str, Any]) -> "Application":
 
     spec = EngineSpec.model_validate(args)
     deployment = serve.deployment(name="Engine", **deployment_options(spec, get_settings()))
-    return deployment(SERVER).bind(spec.model_dump(mode="json"))
+    # How many replicas there are is no concern of one: Serve would replace them all for it.
+    one = spec.serving.model_copy(update={"replicas": None, "autoscaling": None})
+    bound = spec.model_copy(update={"serving": one})
+    return deployment(SERVER).bind(bound.model_dump(mode="json"))
 
 
 def deployment_options(spec: EngineSpec, settings: Settings) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from twin.domain.answer import Answer
 from twin.domain.errors import BadConfigurationError, BadDataError, TryAgainError
-from twin.domain.observation import RouterReport, RouterReports
+from twin.domain.observation import Gpus, RouterReport, RouterReports
 from twin.settings import Settings
 
 CONNECT_SECONDS = 5.0
@@ -26,11 +26,15 @@ class Endpoint:
     Args:
         settings: the endpoint's address, and the first of its keys.
         http: a client of that endpoint; None: one of its own.
+
+    Attributes:
+        replicas: that the router has while none is missing.
     """
 
     def __init__(self, settings: Settings, http: httpx.Client | None = None) -> None:
         if not settings.api_keys:
             raise BadConfigurationError("the endpoint is asked with a key: set TWIN_API_KEYS")
+        self.replicas = settings.router_replicas
         self._url = settings.endpoint_url
         key = settings.api_keys[0].get_secret_value()
         self._http = http or httpx.Client(base_url=self._url, timeout=CONNECT_SECONDS)
@@ -47,10 +51,21 @@ class Endpoint:
             BadDataError: what comes back is none of that.
             TryAgainError: nothing comes back, or a replica does not answer.
         """
+        return self._reports(model, since).replicas
+
+    def gpus(self, model: str) -> Gpus | None:
+        """GPUs of the cluster behind the endpoint; None where it does not say.
+
+        Raises:
+            BadDataError, TryAgainError: as `reports`.
+        """
+        return self._reports(model, None).gpus
+
+    def _reports(self, model: str, since: datetime | None) -> RouterReports:
         asked = {"since": since.isoformat()} if since else {}
         response = self._call("GET", f"/v1/rollouts/{model}", timeout=REPORT_SECONDS, params=asked)
         try:
-            return RouterReports.model_validate(response.json()).replicas
+            return RouterReports.model_validate(response.json())
         except (ValueError, ValidationError):
             raise BadDataError(f"{self._url}/v1/rollouts/{model} gave no reports") from None
 

@@ -20,17 +20,27 @@ SHUTDOWN_MARGIN_SECONDS = 15
 
 Config = dict[str, Any]
 
+#: Of `serving`, what an engine's replica reads: a change of anything else is none to it, and what
+#: stands in its arguments replaces it when it changes.
+ENGINE_KEYS = frozenset(
+    {"engine", "adapters", "llama_cpp", "vllm", "answers_at_once"}
+    | {"cpus_per_replica", "gpus_per_replica"}
+)
+#: What the application of vLLM reads beside it, which says its own replicas and options.
+VLLM_KEYS = frozenset({"replicas", "autoscaling", "answer_timeout_seconds", "repetition_penalty"})
+
 
 def engine_name(model: str, served: ServedVersion, serving: ServingSection) -> str | None:
     """Name of the engine application that answers for a version; None if it runs elsewhere.
 
-    Merged weights have an engine of their own; adapters share one with all versions, of any twin,
-    of the same base and the same knobs.
+    Merged weights have an engine of their own, which configurations of one version share if they
+    want the same of it; adapters share one with all versions, of any twin, of the same base and the
+    same knobs.
     """
     if serving.engine_kind == "remote":
         return None
     if served.weights == "merged":
-        return f"{application_name(model, served.version)}-engine"
+        return f"{application_name(model, served.engine)}-engine"
     knobs = {"base": served.base_digest, **_knobs(serving)}
     digest = hashlib.sha256(json.dumps(knobs, sort_keys=True).encode()).hexdigest()
     return f"engine-{digest[:12]}"
@@ -56,7 +66,7 @@ def engine_application(
         "args": {
             "weights_uri": uri,
             "weights_digest": digest,
-            "serving": serving.model_dump(mode="json"),
+            "serving": serving.model_dump(mode="json", include=_read_by(serving)),
         },
         "deployments": [
             {
@@ -69,6 +79,10 @@ def engine_application(
     }
 
 
+def _read_by(serving: ServingSection) -> set[str]:
+    return {*ENGINE_KEYS, *(VLLM_KEYS if serving.engine_kind == "vllm" else ())}
+
+
 def _decided(serving: ServingSection, settings: Settings) -> ServingSection:
     """The section with what it leaves open decided for the place where the engine runs."""
     on_cluster = bool(settings.ray_service)
@@ -77,6 +91,14 @@ def _decided(serving: ServingSection, settings: Settings) -> ServingSection:
     if serving.autoscaling is None:
         decided["replicas"] = serving.replicas or (2 if on_cluster else 1)
     return serving.model_copy(update=decided)
+
+
+def reserved_gpus(serving: ServingSection, settings: Settings) -> float:
+    """GPUs that an engine's replicas reserve when it starts."""
+    serving = _decided(serving, settings)
+    scaling = serving.scale(serving.replicas or 1, 1)
+    replicas = scaling.get("num_replicas") or scaling["autoscaling_config"]["initial_replicas"]
+    return float(serving.gpus_per_replica * replicas)
 
 
 def requests_at_once(serving: ServingSection) -> int:

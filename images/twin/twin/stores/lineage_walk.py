@@ -4,10 +4,12 @@ Nothing is recorded for this: each store's own manifests name what they were mad
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from twin.domain.chunk import Chunk
 from twin.domain.errors import BadDataError
 from twin.domain.lineage import Kind, Lineage, Node
+from twin.domain.rollout import registered_number
 from twin.domain.sample import InstructSample, Split
 from twin.settings import Settings
 from twin.stores.answer_records import ANSWERS
@@ -58,6 +60,7 @@ class _Walk:
             "answer.model": 1,
             "answer.model_version": 1,
             "answer.prompt_version": 1,
+            "answer.configuration": 1,
             "answer.trace_id": 1,
             "answer.sources": 1,
         }
@@ -69,6 +72,7 @@ class _Walk:
         facts = {
             "given": f"{record['created']:%Y-%m-%d %H:%M} UTC",
             "prompt": given.get("prompt_version") or "unknown",
+            "configuration": given.get("configuration") or "unknown",
             "trace": given["trace_id"],
         }
         answer = Node(kind=Kind.ANSWER, id=identity, facts=facts)
@@ -122,7 +126,8 @@ class _Walk:
             if "@" in name:
                 version = registry.by_alias(*name.split("@", 1))
             elif ":" in name:
-                version = registry.version(*name.split(":", 1))
+                model, served = name.split(":", 1)
+                version = registry.version(model, registered_number(served))
             else:
                 versions = registry.versions(name)
                 version = versions[-1] if versions else None
@@ -130,7 +135,10 @@ class _Walk:
             raise BadDataError(f"{name}: the registry has no such version")
         graph = Lineage(about=_model(version).key)
         node = self._join_origins(graph, version)
-        query = {"answer.model": version.name, "answer.model_version": version.version}
+        number, field = version.version, "answer.model_version"
+        # In whichever configuration: 7, or 7-1f3a09bc; "." comes after "-".
+        either = [{field: number}, {field: {"$gte": f"{number}-", "$lt": f"{number}."}}]
+        query = {"answer.model": version.name, "$or": either}
         self._join_answers(graph, node, query)
         return graph
 
@@ -192,7 +200,7 @@ class _Walk:
         for reranker in rerankers_trained_on(self._settings, chosen):
             graph.join(samples, Node(kind=Kind.RERANKER, id=reranker), "trained on")
 
-    def _join_answers(self, graph: Lineage, node: Node, query: dict[str, str]) -> None:
+    def _join_answers(self, graph: Lineage, node: Node, query: dict[str, Any]) -> None:
         """Add the newest answers that a query finds, and count the others."""
         with self._warehouse.plain_errors():
             answers = self._warehouse.collection(ANSWERS)
@@ -206,7 +214,7 @@ class _Walk:
 
     def _version(self, name: str, version: str) -> ModelVersion | None:
         with Registry(self._settings) as registry:
-            return registry.version(name, version)
+            return registry.version(name, registered_number(version))
 
     def _indexes(self) -> Iterator[str]:
         yield from open_index_of(self._settings, "any").recipes()

@@ -64,7 +64,17 @@ def render(states: Iterable[RolloutState], settings: Settings) -> Config:
 def applications_of(model: str, served: ServedVersion) -> set[str]:
     """Names of the applications that answer as this version: its own, and its engine's."""
     engine = engine_name(model, served, recipe_of(served).serving)
-    return {application_name(model, served.version), *([engine] if engine else [])}
+    return {application_name(model, served.name), *([engine] if engine else [])}
+
+
+def engines_alike(one: ServedVersion, other: ServedVersion, settings: Settings) -> bool:
+    """Whether merged weights are the same, and written with by the same engine."""
+    if "adapter" in (one.weights, other.weights):
+        return False
+    applications = [
+        engine_application("", "", item, recipe_of(item).serving, settings) for item in (one, other)
+    ]
+    return applications[0] == applications[1]
 
 
 def routes(states: Iterable[RolloutState]) -> Config:
@@ -127,7 +137,7 @@ def _engines(states: list[RolloutState], settings: Settings) -> list[Config]:
 def _version_application(model: str, served: ServedVersion, settings: Settings) -> Config:
     serving = recipe_of(served).serving
     return {
-        "name": application_name(model, served.version),
+        "name": application_name(model, served.name),
         "route_prefix": None,
         "import_path": VERSION_IMPORT_PATH,
         "args": {
@@ -153,10 +163,10 @@ def _version_application(model: str, served: ServedVersion, settings: Settings) 
 
 def _route(state: RolloutState) -> Config:
     recipe = recipe_of(state.serving or state.running[-1])
-    brought = state.versions[-1].version if len(state.versions) > 1 else None
+    brought = state.versions[-1].name if len(state.versions) > 1 else None
     return {
         "generation": state.generation,
-        "versions": {item.version: state.weights.get(item.version, 0) for item in state.running},
+        "versions": state.shares,
         "sticky": recipe.serving.rollout.sticky,
         "shadow": state.shadow,
         "mirror": brought,
@@ -164,7 +174,7 @@ def _route(state: RolloutState) -> Config:
         "answers_kept_days": recipe.serving.answers_kept_days,
         "author": recipe.author.name,
         "probe_question": recipe.serving.probe_question,
-        "prompts": {item.version: recipe_of(item).prompt.label for item in state.versions},
+        "prompts": {item.name: recipe_of(item).prompt.label for item in state.versions},
         "notice": recipe.serving.notice.replace("{author}", recipe.author.name),
     }
 
@@ -196,6 +206,16 @@ def served_version(found: ModelVersion, recipe: Recipe) -> ServedVersion:
         base_digest=found.tags.get("base_digest") if adapter else None,
         recipe=recipe.model_dump(mode="json"),
     )
+
+
+def as_written_now(served: ServedVersion) -> ServedVersion:
+    """A version as this code writes it down: a key that newer recipes have by default, and its own
+    has not, makes it no other configuration.
+
+    Raises:
+        BadDataError: as `recipe_of`.
+    """
+    return served.model_copy(update={"recipe": recipe_of(served).model_dump(mode="json")})
 
 
 def recipe_of(served: ServedVersion) -> Recipe:
