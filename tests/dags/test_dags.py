@@ -67,6 +67,7 @@ JOBS = {
     "evaluation reject",
     "monitoring run",
     "monitoring questions",
+    "monitoring topics",
     "rollout start",
     "rollout reconcile",
     "rollout promote",
