@@ -10,7 +10,8 @@ from twin.monitoring.unneeded import (
     unneeded_weights,
 )
 from twin.stores.registry import ModelVersion
-from twin.stores.rerankers import Gain, RerankerReport
+from twin.stores.rerankers import RerankerReport
+from twin.stores.trained_models import Gain
 
 
 def version(number, *, weights=None, samples=None):

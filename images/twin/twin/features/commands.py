@@ -160,5 +160,31 @@ def train_reranker(
     run_job("features train-reranker", body, recipe=recipe, run_id=run_id, result=result)
 
 
+@app.command()
+def finetune_embedder(
+    recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None
+) -> None:
+    """Train the embedder on by the data set's questions, and offer it where it finds more.
+
+    Of the passages of a step each question's own is to be the nearest (multiple negatives ranking).
+    The index's chunks are embedded anew beside the index, the search is asked the questions of the
+    validation split with either embedder, and the gain in nDCG@10 decides; the test split's is
+    told. Where it wins, the result says what to set features.embedder to; `twin features build`
+    then makes the index anew, while servers answer from the old one. Minutes on two cores; a killed
+    training goes on from its last checkpoint.
+
+    Reads: the recipe's index, the newest samples, the embedder.
+    Writes: embedders/RECIPE/VERSION in the file store, with report.json, and if it wins
+    embedders/RECIPE/latest.json. Ends with 99, nothing to do, when that version is there.
+    """
+
+    def body(job: Job) -> None:
+        from twin.features.finetune_embedder import finetune_embedder as finetune
+
+        finetune(job)
+
+    run_job("features finetune-embedder", body, recipe=recipe, run_id=run_id, result=result)
+
+
 def _counted(items: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in sorted(items.items()))

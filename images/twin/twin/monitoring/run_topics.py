@@ -1,7 +1,7 @@
 """`twin monitoring topics`: what the author writes about, month by month, beside what is asked."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from twin.domain.chunk import Chunk
 from twin.domain.errors import NothingToDo
@@ -18,6 +18,9 @@ from twin.stores.question_reports import TOPICS, remove_report, write_report
 from twin.stores.seen_answers import SeenAnswers
 from twin.stores.warehouse import open_warehouse
 
+if TYPE_CHECKING:
+    from twin.monitoring.topics import Vectors
+
 PAGE = "topics.html"
 
 
@@ -31,8 +34,6 @@ def report_topics(job: Job) -> None:
         NothingToDo: it has too few passages to tell topics.
         TryAgainError: the warehouse, the index or the file store is away.
     """
-    import numpy as np
-
     recipe, now = job.recipe, datetime.now(UTC)
     section = recipe.monitoring.topics
     files = open_files(job.settings)
@@ -40,22 +41,21 @@ def report_topics(job: Job) -> None:
     embedder = load_embedder(recipe.features.embedder, job.settings)
     reader = open_index(job.settings, recipe).read(embedder.id)
     try:
-        chunks, vectors = _passages(reader)
+        chunks, vectors = _read(reader)
         least = reader.min_score or 0.0
     finally:
         reader.close()
     job.counts.read = len(chunks)
     if len(chunks) < FEWEST:
         raise NothingToDo(f"the index has {len(chunks)} passages, topics need {FEWEST}")
-    found = np.asarray(vectors, dtype=np.float32)
-    labels = cluster(found, section.count)
+    labels = cluster(vectors, section.count)
     named = telling_words(
         [chunk.text for chunk in chunks],
         labels,
         section.words,
         {chunk.language for chunk in chunks if chunk.language},
     )
-    passages = Passages(chunks, found, labels)
+    passages = Passages(chunks, vectors, labels)
     asked = _asked(job, now)
     topics = nearest_topics(
         embedder.encode_questions([each.question for each in asked]) if asked else [],
@@ -84,14 +84,17 @@ def report_topics(job: Job) -> None:
     )
 
 
-def _passages(reader: IndexReader) -> tuple[list[Chunk], list[Sequence[float]]]:
+def _read(reader: IndexReader) -> tuple[list[Chunk], "Vectors"]:
     """Every chunk with its vector, in order of document and place."""
+    import numpy as np
+
     chunks: list[Chunk] = []
-    vectors: list[Sequence[float]] = []
+    vectors: list[Vectors] = []
     for document in reader.documents():
-        chunks += document.chunks
-        vectors += document.vectors
-    return chunks, vectors
+        if document.chunks:
+            chunks += document.chunks
+            vectors.append(np.asarray(document.vectors, dtype=np.float32))
+    return chunks, np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
 
 
 def _asked(job: Job, now: datetime) -> list[SeenAnswer]:
