@@ -11,6 +11,17 @@ from twin.job import Job, RecipeOption, ResultOption, RunIdOption, plain_errors,
 
 app = typer.Typer(help="Turn documents into a searchable index of chunks.", no_args_is_help=True)
 
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A value for this build instead of the recipe's, as in features.workers=2 or "
+        "features.embedder=all-minilm-l6-v2; several with commas or several times. The next build "
+        "without it goes back to the recipe's.",
+    ),
+]
+
 
 @app.command()
 def build(
@@ -18,6 +29,7 @@ def build(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Make the index anew from nothing.")
     ] = False,
+    changes: SetOption = None,
     run_id: RunIdOption = None,
     result: ResultOption = None,
 ) -> None:
@@ -34,7 +46,14 @@ def build(
 
         build_index(job, rebuild=rebuild)
 
-    run_job("features build", body, recipe=recipe, run_id=run_id, result=result)
+    run_job(
+        "features build",
+        body,
+        recipe=recipe,
+        run_id=run_id,
+        result=result,
+        changes=changes or (),
+    )
 
 
 @app.command()
