@@ -66,6 +66,7 @@ LEFT_OUT = {
     ("docs/pages/how-to/rerank.md", ".venvs/jobs/bin/twin features train-reranker"),
     ("docs/pages/how-to/tune-embedder.md", ".venvs/jobs/bin/twin features finetune-embedder"),
     ("docs/pages/how-to/index-at-work.md", ".venvs/jobs/bin/twin features build"),
+    ("docs/pages/how-to/index-at-work.md", "twin models picture find"),
     ("docs/pages/how-to/clients.md", ".venvs/jobs/bin/twin serving batch"),
     ("docs/pages/how-to/watch.md", "helm upgrade twin"),
     ("docs/pages/how-to/cluster.md", "make chart-dependencies"),
