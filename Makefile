@@ -244,7 +244,7 @@ bench-features: setup ## Indexing against the obvious way; a second run; memory
 
 .PHONY: bench-retrieval
 bench-retrieval: setup ## Every arm of retrieval on the retrieval set, and latency at 100,000 chunks
-	$(JOBS)/bin/python -m pytest -s tests/bench/test_retrieval.py tests/bench/test_parts.py tests/bench/test_retrieval_latency.py tests/bench/test_reranker.py tests/bench/test_dont_know.py
+	$(JOBS)/bin/python -m pytest -s tests/bench/test_retrieval.py tests/bench/test_parts.py tests/bench/test_retrieval_latency.py tests/bench/test_reranker.py tests/bench/test_embedder_tuning.py tests/bench/test_graph.py tests/bench/test_dont_know.py
 
 .PHONY: bench-serving
 bench-serving: setup ## Engine against raw llama.cpp, endpoint against the engine: tokens/s, first token, requests/s

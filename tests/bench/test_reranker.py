@@ -17,7 +17,8 @@ from tests.bench.retrieval.questions import BLOG
 from tests.bench.test_retrieval import EMBEDDER, OUTPUT, corpus, sure, told
 from tests.conftest import ROOT
 from twin.evaluation.resampling import difference, mean_of
-from twin.features.reranker_fit import fit, steps_of
+from twin.features.fitting import steps_of
+from twin.features.reranker_fit import fit
 from twin.features.reranker_gain import K, Scored, best_weight
 from twin.features.reranker_questions import (
     DRAWN_FROM,

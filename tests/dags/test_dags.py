@@ -70,6 +70,7 @@ JOBS = {
     "evaluation reject",
     "monitoring run",
     "monitoring questions",
+    "monitoring topics",
     "monitoring gc",
     "rollout start",
     "rollout reconcile",

@@ -43,9 +43,11 @@ from twin.stores.kept_replies import KeptReplies, KeptReply
 from twin.stores.kept_reports import JUDGE_REPLIES
 from twin.stores.question_reports import write_report
 from twin.stores.registry import Registry
-from twin.stores.rerankers import Gain, RerankerReport, Rerankers
+from twin.stores.rerankers import RerankerReport, Rerankers
 from twin.stores.rollout_states import RolloutStates
 from twin.stores.sample_sets import SampleSetManifest, SampleSets, parts_of, replies_of
+from twin.stores.trained_models import Gain
+from twin.stores.tuned_embedders import EmbedderReport, TunedEmbedders
 from twin.stores.verdicts import Verdicts
 from twin.stores.warehouse import open_warehouse
 from twin.stores.warehouse_files import export_warehouse, import_warehouse
@@ -119,7 +121,7 @@ def publish_samples(recipe: Path, settings: Settings, version: str, documents: s
 
 
 def rerank(settings: Settings, name: str, dataset: str, folder: Path) -> None:
-    """Publish a reranker that was trained on a sample set."""
+    """Publish a reranker and an embedder that were trained on a sample set."""
     folder.mkdir()
     gain = Gain(questions=9, documents=9, before=0.5, after=0.6)
     report = RerankerReport(
@@ -128,6 +130,11 @@ def rerank(settings: Settings, name: str, dataset: str, folder: Path) -> None:
         wins=False,
     )  # fmt: skip
     Rerankers(open_files(settings), name).publish(folder, report)
+    tuned = EmbedderReport(
+        version=f"embedder-{dataset}", embedder="e@1", dataset_version=dataset,
+        index_fingerprint="f", trained_on=40, validation=gain, wins=False,
+    )  # fmt: skip
+    TunedEmbedders(open_files(settings), name).publish(folder, tuned)
 
 
 def register(recipe: Path, settings: Settings, dataset: str) -> None:
@@ -214,6 +221,7 @@ def test_it_is_erased_everywhere_and_the_models_are_named(live: Settings, recipe
         "sample sets that hold it": [f"{name}/with"],
         "model versions trained on it": [f"twin-{name} version 1"],
         "rerankers trained on it": [f"{name}/reranker-with"],
+        "embedders trained on it": [f"{name}/embedder-with"],
         "traces erased": 0,
     }
     assert files.read_json(f"reports/twin-{name}/1/report.json") == {"side_by_side": [kept]}

@@ -312,3 +312,17 @@ def test_parts_are_not_samples(ann):
     sets = SampleSets(open_files(settings), "ann")
     assert sets.versions() == []
     assert sets.find_latest() is None
+
+
+def test_no_sample_is_made_of_a_figure(ann, monkeypatch):
+    settings, recipe = ann
+    read = EmbeddedReader.chunks
+
+    def with_a_figure(reader, document_ids=None):
+        for place, chunk in enumerate(read(reader, document_ids)):
+            yield chunk.model_copy(update={"kind": "figure"}) if place == 2 else chunk
+
+    monkeypatch.setattr(EmbeddedReader, "chunks", with_a_figure)
+    seen = counting(monkeypatch)
+    join(settings, recipe)
+    assert len(seen) == open_index(settings, recipe).state().chunks - 1

@@ -478,6 +478,26 @@ def test_a_kill_in_mid_upsert_on_a_server_is_made_good(stores_settings, tmp_path
         assert twin("verify") == 0
 
 
+def test_a_build_may_have_values_of_its_own_and_the_next_one_goes_back(stores_settings, tmp_path):
+    """As for another embedder under a running server: what it reads stays beside."""
+    store(stores_settings, PODS)
+    run(stores_settings)
+    index = open_index(stores_settings, RECIPE)
+    own, before = index.state(), index.read()
+    line, environment = command(stores_settings, tmp_path, "--set", "features.chunk_tokens=64")
+    done = CliRunner().invoke(app, line[1:], env=environment)
+    assert done.exit_code == 0, done.output
+    assert index.state().spec.chunker != own.spec.chunker and "/64/" in index.state().spec.chunker
+    assert {chunk.chunker for chunk in index.read().stored_chunks()} == {index.state().spec.chunker}
+    run(stores_settings)
+    assert index.state() == own
+    assert {chunk.id for chunk in index.read().stored_chunks()} == {
+        chunk.id for chunk in before.chunks()
+    }
+    refused = CliRunner().invoke(app, [*line[1:-1], "training.seed=1"], env=environment)
+    assert refused.exit_code == 65
+
+
 def test_the_plan_is_the_difference():
     spec = IndexSpec(embedder="e", chunker="c")
     documents = {

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +73,42 @@ def test_a_section_keeps_the_heading_that_stands_further_out():
         section(10, path=["B"], start=115, headings=[111], heading_tokens=2),
     )
     assert [span.path for span in spans] == [("A",), ("A", "A2"), ("B",)]
+
+
+def test_a_torn_sentence_costs_more_than_a_chunk_that_is_less_full():
+    units = [Unit(0, 40, 40), Unit(40, 90, 50, harshness=0.8), Unit(90, 140, 50)]
+    assert sizes(packed(UnitsOfSection((), units))) == [40, 100]
+
+
+@pytest.mark.parametrize(("size", "spans"), [(30, 1), (40, 2)])
+def test_sections_are_joined_where_each_is_under_a_third(size, spans):
+    found = packed(section(size, headings=[0]), section(size, start=size, headings=[size]))
+    assert len(found) == spans
+
+
+@pytest.mark.parametrize(("own", "following", "spans"), [(4, 2, 1), (60, 2, 2), (4, 80, 2)])
+def test_headings_that_would_stand_in_a_chunk_count_for_its_size(own, following, spans):
+    found = packed(
+        section(20, path=["A", "B"], start=12, headings=[0, 5], heading_tokens=own),
+        section(20, path=["A", "C"], start=40, headings=[35], heading_tokens=following),
+    )
+    assert len(found) == spans
+
+
+def test_a_join_ends_where_a_section_does():
+    found = packed(
+        section(20, path=["A"], start=2, headings=[0], heading_tokens=1),
+        section(20, 90, path=["B"], start=24, headings=[22], heading_tokens=1),
+    )
+    assert [span.path for span in found] == [("A",), ("B",), ("B",)]
+
+
+def test_paths_share_what_they_have_in_common_from_the_outside_only():
+    [joined] = packed(
+        section(15, path=["A", "X"], start=4, headings=[0, 2], heading_tokens=2),
+        section(15, path=["B", "X"], start=25, headings=[20, 22], heading_tokens=2),
+    )
+    assert joined.path == ()
 
 
 @given(

@@ -3,8 +3,16 @@
 import pytest
 from scipy import stats
 
-from twin.features.reranker_gain import LEAST_GROUPS, WEIGHTS, Scored, _t, best_weight, gain_of
-from twin.stores.rerankers import Gain
+from twin.features.reranker_gain import (
+    LEAST_GROUPS,
+    WEIGHTS,
+    Scored,
+    _t,
+    best_weight,
+    gain_of,
+    paired_gain,
+)
+from twin.stores.trained_models import Gain
 
 IDS = ("a", "b", "c")
 
@@ -79,3 +87,12 @@ def test_students_t_is_that_of_the_tables(freedom):
 
 def test_zero_is_no_proof():
     assert not Gain(questions=9, documents=9, before=0, after=0, low=0.0, high=0.1).is_proved
+
+
+def test_questions_that_were_measured_twice_are_compared_pair_by_pair():
+    measured = [(f"d{n}", 0.2 + n / 100, 0.4 + n / 100) for n in range(LEAST_GROUPS)]
+    gain = paired_gain(measured)
+    assert (gain.before, gain.after) == (pytest.approx(0.235), pytest.approx(0.435))
+    assert gain.low == pytest.approx(0.2) and gain.high == pytest.approx(0.2)
+    assert not paired_gain([(name, was, is_) for name, is_, was in measured]).is_proved
+    assert paired_gain([]) is None

@@ -13,7 +13,8 @@ from twin.domain.chunk import Chunk, chunk_id
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
 from twin.domain.result import JobResult
 from twin.domain.sample import Split
-from twin.features.reranker_fit import fit, steps_of
+from twin.features.fitting import steps_of
+from twin.features.reranker_fit import fit
 from twin.features.reranker_questions import Candidates
 from twin.features.train_reranker import train_reranker
 from twin.job import Job, Stopped

@@ -9,7 +9,8 @@ from twin.domain.rollout import Lease, RolloutState, ServedVersion
 from twin.monitoring.needed import needed_rerankers, needed_versions, running
 from twin.stores.job_runs import JobRun
 from twin.stores.registry import ModelVersion
-from twin.stores.rerankers import Gain, RerankerReport
+from twin.stores.rerankers import RerankerReport
+from twin.stores.trained_models import Gain
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 DAY, SECOND = timedelta(days=1), timedelta(seconds=1)

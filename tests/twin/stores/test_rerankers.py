@@ -8,13 +8,13 @@ from tests.twin import twins
 from twin.domain.errors import BadDataError
 from twin.stores.files import open_files
 from twin.stores.rerankers import (
-    Gain,
     RerankerReport,
     Rerankers,
     fetch_reranker,
     pinned_reranker,
     with_pinned_reranker,
 )
+from twin.stores.trained_models import Gain
 
 
 def report(version="v1", *, wins=True):

@@ -16,7 +16,13 @@ from twin.stores.feedback_pairs import FeedbackPairs
 from twin.stores.files import open_files
 from twin.stores.generation_tables import forget_in_generations
 from twin.stores.kept_replies import KeptReplies
-from twin.stores.lineage import SampleSet, models_trained_on, rerankers_trained_on, sample_sets
+from twin.stores.lineage import (
+    SampleSet,
+    embedders_trained_on,
+    models_trained_on,
+    rerankers_trained_on,
+    sample_sets,
+)
 from twin.stores.question_reports import remove_reports
 from twin.stores.registry import MODEL_PREFIX
 from twin.stores.rollout_states import RolloutStates
@@ -186,6 +192,7 @@ def _report(
 ) -> None:
     versions = models_trained_on(job.settings, sets)
     job.result.detail["rerankers trained on it"] = rerankers_trained_on(job.settings, sets)
+    job.result.detail["embedders trained on it"] = embedders_trained_on(job.settings, sets)
     job.counts.read = len(notes)
     job.counts.written = texts + chunks
     job.result.ids["document"] = notes[0].id

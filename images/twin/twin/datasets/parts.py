@@ -13,6 +13,7 @@ from pathlib import Path
 
 from twin.datasets.personal_data import Redactor
 from twin.datasets.prepared import PREPARED, Prepared
+from twin.domain.chunk import FIGURE
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
 from twin.job import Job
 from twin.recipes import Recipe
@@ -143,7 +144,8 @@ class Parts:
     def _fill(self, prepared: Prepared, part: Part, redactor: Redactor) -> None:
         with self._job.progress("reading chunks", part.chunks) as advance:
             for chunk in self._reader.chunks(set(part.document_ids)):
-                prepared.add(redactor.chunk(chunk))
+                if chunk.kind != FIGURE:  # its words are in a passage of the text
+                    prepared.add(redactor.chunk(chunk))
                 advance(1)
 
     def _fetch(self, prepared: Prepared, part: Part, redactor: Redactor) -> None:

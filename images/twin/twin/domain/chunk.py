@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from twin.domain.document import NAMESPACE
 
+FIGURE = "figure"
+"""Kind of a chunk that is a picture's description and caption; they are in a passage of the text
+too, and it has no neighbours."""
+
 
 class Quality(BaseModel):
     """Signals of how much of a passage is language, for thresholds that a recipe may set."""
@@ -41,7 +45,7 @@ class Chunk(BaseModel):
         ge=1, description="tokens of embedded_text by the embedder's tokenizer"
     )
     chunker: str = Field(description="version of the chunker and its settings")
-    kind: str = "article"
+    kind: str = Field(default="article", description="that of its document, or figure")
     platform: str = "web"
     source: str = ""
     language: str | None = None
@@ -49,7 +53,11 @@ class Chunk(BaseModel):
     section: tuple[int, int] | None = Field(
         default=None, description="first and last ordinal of the chunks of its section"
     )
-    chunks_of_document: int | None = Field(default=None, ge=1)
+    chunks_of_document: int | None = Field(
+        default=None,
+        ge=1,
+        description="those of its text; of a figure, so many that none comes after it",
+    )
     quality: Quality | None = None
     personal_data: tuple[str, ...] | None = Field(
         default=None,
@@ -66,7 +74,7 @@ class Chunk(BaseModel):
     @property
     def previous_id(self) -> str | None:
         """Id of the chunk before this one in the document, if there is one."""
-        return self._id_of(self.ordinal - 1) if self.ordinal else None
+        return self._id_of(self.ordinal - 1) if self.ordinal and self.kind != FIGURE else None
 
     @property
     def next_id(self) -> str | None:

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     MODEL = "model version"
     BASE = "base model"
     RERANKER = "reranker"
+    EMBEDDER = "embedder"
     ANSWER = "answer"
 
 

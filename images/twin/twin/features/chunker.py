@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from itertools import groupby
 
-from twin.domain.chunk import Chunk, chunk_id
+from twin.domain.chunk import FIGURE, Chunk, chunk_id
 from twin.domain.document import Document
 from twin.domain.errors import BadDataError
 from twin.features.clean import clean
+from twin.features.figures import figures_of
 from twin.features.frames import framed
 from twin.features.markdown import Section, blocks_of, sections_of
 from twin.features.overlap import overlapping
@@ -120,6 +121,8 @@ class Chunker:
         title = self._short_title(" ".join(self.clean(document.title).split()), budget)
         found = self._fitting(text, title, budget, overlap)
         spans = [span for span in found if says_something(_slice(text, span))]
+        texts = len(spans)
+        spans += self._figures(text, title, budget) if self.knobs.figures else []
         qualities = {passage: quality_of(passage) for passage in (_slice(text, s) for s in spans)}
         unfit = {
             passage: reason
@@ -129,8 +132,11 @@ class Chunker:
         refused = [
             (passage, unfit[passage]) for s in spans if (passage := _slice(text, s)) in unfit
         ]
-        spans = [span for span in spans if _slice(text, span) not in unfit]
-        language = document_language(document.language, text) if spans else None
+        figures = [span for span in spans[texts:] if _slice(text, span) not in unfit]
+        spans = [span for span in spans[:texts] if _slice(text, span) not in unfit]
+        placed = [*zip(spans, _sections(spans), strict=True)]
+        placed += [(span, (place, place)) for place, span in enumerate(figures, len(spans))]
+        language = document_language(document.language, text) if placed else None
         chunker = chunker_of(self.version, variant)
 
         @cache
@@ -145,7 +151,8 @@ class Chunker:
                     "ordinal": ordinal,
                     "chunker": chunker,
                     "section": section,
-                    "chunks_of_document": len(spans),
+                    "chunks_of_document": max(len(spans), ordinal + 1),
+                    "kind": document.kind if ordinal < len(spans) else FIGURE,
                     "language": passage_language(_slice(text, span), language),
                     "personal_data": _listed(
                         held_above(span.path)
@@ -153,7 +160,7 @@ class Chunker:
                     ),
                 }
             )
-            for ordinal, (span, section) in enumerate(zip(spans, _sections(spans), strict=True))
+            for ordinal, (span, section) in enumerate(placed)
         ]
         return Cut(
             text,
@@ -201,18 +208,28 @@ class Chunker:
         raise BadDataError(f"{title!r:.80} can't be cut into chunks of {budget} tokens")
 
     def _spans(self, text: str, title: str, budget: int) -> list[Span]:
-        @cache
-        def tokens_of(path: Path) -> int:
-            return self._count_embedded(title, path, "")
+        sections = self._sections(text, title, budget)
+        units = list(self._units(text, title, sections, budget))
+        return pack(units, budget, cache(lambda path: self._count_embedded(title, path, "")))
 
+    def _sections(self, text: str, title: str, budget: int) -> list[Section]:
+        @cache
         def fits(path: Path) -> bool:
             # Half the budget at least is for the text.
-            return tokens_of(_below_title(path, title)) <= budget // 2
+            return self._count_embedded(title, _below_title(path, title), "") <= budget // 2
 
         # A heading over nothing but a rule leads nowhere, and must not go with it.
         blocks = [b for b in blocks_of(text) if b.heading or _WORD.search(text[b.start : b.end])]
-        sections = sections_of(blocks, fits)
-        return pack(list(self._units(text, title, sections, budget)), budget, tokens_of)
+        return sections_of(blocks, fits)
+
+    def _figures(self, text: str, title: str, budget: int) -> list[Span]:
+        """Each figure once; one over the budget is in its passage of the text alone."""
+        found: dict[str, Span] = {}
+        for figure in figures_of(text, self._sections(text, title, budget)):
+            span = Span(figure.start, figure.end, _below_title(figure.path, title))
+            if self._count_embedded(title, span.path, _slice(text, span)) <= budget:
+                found.setdefault(_slice(text, span), span)
+        return list(found.values())
 
     def _units(
         self, text: str, title: str, sections: list[Section], budget: int

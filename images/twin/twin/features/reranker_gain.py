@@ -2,12 +2,12 @@
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from twin.rag.ranking import ndcg
 from twin.rag.rerank import mixed
-from twin.stores.rerankers import Gain
+from twin.stores.trained_models import Gain
 
 K = 10
 #: Of its scores, beside the search's; 0 would be the search alone.
@@ -39,16 +39,25 @@ def best_weight(scored: Sequence[Scored]) -> float:
 
 
 def gain_of(scored: Sequence[Scored], weight: float) -> Gain | None:
-    """The gain over the search alone; None without a question.
+    """The gain over the search alone; None without a question."""
+    return paired_gain((each.document, each.ndcg(0), each.ndcg(weight)) for each in scored)
+
+
+def paired_gain(measured: Iterable[tuple[str, float, float]]) -> Gain | None:
+    """The gain of questions that were measured twice; None without a question.
 
     Questions about one document hang together, so the interval is over documents: the mean of
     their mean gains, and Student's t for their spread.
+
+    Args:
+        measured: of each question its document, and nDCG@10 before and after.
     """
-    if not scored:
+    pairs = list(measured)
+    if not pairs:
         return None
     groups: dict[str, list[float]] = defaultdict(list)
-    for each in scored:
-        groups[each.document].append(each.ndcg(weight) - each.ndcg(0))
+    for document, before, after in pairs:
+        groups[document].append(after - before)
     means = [statistics.fmean(gains) for gains in groups.values()]
     interval: dict[str, float] = {}
     if len(means) >= LEAST_GROUPS:
@@ -56,10 +65,10 @@ def gain_of(scored: Sequence[Scored], weight: float) -> Gain | None:
         reach = _t(len(means) - 1) * statistics.stdev(means) / len(means) ** 0.5
         interval = {"low": middle - reach, "high": middle + reach}
     return Gain(
-        questions=len(scored),
+        questions=len(pairs),
         documents=len(means),
-        before=statistics.fmean(each.ndcg(0) for each in scored),
-        after=statistics.fmean(each.ndcg(weight) for each in scored),
+        before=statistics.fmean(before for _, before, _ in pairs),
+        after=statistics.fmean(after for _, _, after in pairs),
         **interval,
     )
 

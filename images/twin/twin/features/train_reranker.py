@@ -14,18 +14,19 @@ from pathlib import Path
 import structlog
 
 from twin.domain.chunk import Chunk
-from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
+from twin.domain.errors import BadConfigurationError, NothingToDo
 from twin.domain.sample import Split
-from twin.features.reranker_fit import check_installed, fit, steps_of
+from twin.features.fitting import check_installed, steps_of
+from twin.features.reranker_fit import fit
 from twin.features.reranker_gain import Scored, best_weight, gain_of
 from twin.features.reranker_questions import (
     DRAWN_FROM,
     AskedQuestion,
     Candidates,
-    asked_questions,
     candidates_of,
     documents_of,
 )
+from twin.features.training_questions import Questions, read_questions
 from twin.job import Job
 from twin.models.embedder import FolderEmbedder, load_embedder
 from twin.rag.rerank import CrossEncoderReranker, Reranker
@@ -37,11 +38,6 @@ from twin.stores.sample_sets import SampleSetManifest, SampleSets
 
 TRAINER = "2"
 """Version of this code, part of a reranker's: raise it when the same inputs give another one."""
-
-LEAST_QUESTIONS = 30
-"""Of fewer, nothing is learned that would hold for others."""
-
-Questions = Mapping[Split, Sequence[AskedQuestion]]
 
 log = structlog.get_logger("twin")
 
@@ -55,7 +51,7 @@ def train_reranker(job: Job) -> None:
         BadConfigurationError: an embedder without weights to begin with, or a library is missing.
     """
     recipe, settings = job.recipe, job.settings
-    check_installed()
+    check_installed("a reranker")
     embedder = load_embedder(recipe.features.embedder, settings)
     if not isinstance(embedder, FolderEmbedder):
         raise BadConfigurationError(
@@ -78,7 +74,7 @@ def train_reranker(job: Job) -> None:
     )
     retriever = make_retriever(plain, reader, embedder)
     indexed = {chunk.id: chunk for chunk in reader.chunks()}
-    questions = _questions(job, sets, manifest, indexed)
+    questions = read_questions(job, sets, manifest, indexed)
     work = settings.home.resolve() / "rerankers" / version
     work.mkdir(parents=True, exist_ok=True)
     candidates = _candidates(job, questions[Split.TRAIN], manifest, retriever, indexed)
@@ -102,26 +98,6 @@ def _version(job: Job, embedder: str, reader: IndexReader, manifest: SampleSetMa
         job.recipe.retrieval.model_copy(update={"rerank": "off"}).model_dump_json(),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-def _questions(
-    job: Job, sets: SampleSets, manifest: SampleSetManifest, indexed: Mapping[str, Chunk]
-) -> Questions:
-    found: dict[Split, Sequence[AskedQuestion]] = {}
-    for split in Split:
-        samples = sets.instruct(manifest.version, split)
-        found[split], gone = asked_questions(samples, indexed)
-        job.counts.read += len(found[split])
-        job.counts.skipped += gone
-    short = {split: len(found[split]) for split in (Split.TRAIN, Split.VALIDATION)}
-    if short[Split.TRAIN] < LEAST_QUESTIONS or not short[Split.VALIDATION]:
-        raise BadDataError(
-            f"samples {manifest.version} have {short[Split.TRAIN]} questions to train on and "
-            f"{short[Split.VALIDATION]} to validate on: {LEAST_QUESTIONS} and 1 are the least. "
-            "Write questions (datasets.written) or name a teacher (datasets.teacher), then run "
-            "`twin datasets make`"
-        )
-    return found
 
 
 def _candidates(
@@ -167,7 +143,7 @@ def _weighed(
     }
     weight = best_weight(scored[Split.VALIDATION])
     validation = gain_of(scored[Split.VALIDATION], weight)
-    assert validation is not None  # noqa: S101 - `_questions` has seen to it
+    assert validation is not None  # noqa: S101 - `read_questions` has seen to it
     return RerankerReport(
         version=version,
         embedder=embedder,

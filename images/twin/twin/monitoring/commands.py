@@ -53,6 +53,21 @@ def questions(
 
 
 @app.command()
+def topics(recipe: RecipeOption, run_id: RunIdOption = None, result: ResultOption = None) -> None:
+    """Write the page of what the author writes about, month by month, beside what readers ask for.
+
+    Topics are groups of the index's passages, named by their words; the same index gives the same
+    ones. A reader counts once, and a topic that readers ask for more than is written of it, beyond
+    chance, is marked. Writes `topics.html`, `topics.md` and `topics.json` to
+    `monitoring/topics/<recipe>` of the file store; `monitoring.topics` of the recipe has the knobs.
+    Ends with 99, nothing to do, where the index has too few passages.
+    """
+    from twin.monitoring.run_topics import report_topics
+
+    run_job("monitoring topics", report_topics, recipe=recipe, run_id=run_id, result=result)
+
+
+@app.command()
 def costs(
     recipe: RecipeOption,
     month: Annotated[

@@ -10,7 +10,7 @@ from twin.monitoring.canaries import questions_of
 from twin.monitoring.failing_questions import groups
 from twin.monitoring.questions_report import as_markdown, as_page, as_proposals
 from twin.stores.files import open_files
-from twin.stores.question_reports import remove_report, write_report
+from twin.stores.question_reports import QUESTIONS, remove_report, write_report
 from twin.stores.seen_answers import SeenAnswers
 from twin.stores.warehouse import open_warehouse
 from twin.text.personal_data import PersonalDataDetector, PersonalDataKind, redacted
@@ -33,7 +33,7 @@ def report_questions(job: Job) -> None:
     recipe, now = job.recipe, datetime.now(UTC)
     section = recipe.monitoring.questions
     files = open_files(job.settings)
-    remove_report(files, recipe.name)
+    remove_report(files, recipe.name, QUESTIONS)
     own = {each.question for each in questions_of(job.settings, recipe)}
     own.add(recipe.serving.probe_question)
     with open_warehouse(job.settings) as warehouse:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from twin.recipes.embedder_tuning import EmbedderTuningSection
 from twin.recipes.places import RELATIVE, ModelName
 from twin.recipes.reranker import RerankerSection
 from twin.recipes.section import Fraction, Section
@@ -66,7 +67,8 @@ class FeaturesSection(Section):
 
     embedder: ModelName = Field(
         default="all-minilm-l6-v2:int8",
-        description=f"name, folder ({RELATIVE}) or hub id; with :int8 it runs on processors in "
+        description=f"name, folder ({RELATIVE}), hub id, or tuned/RECIPE/VERSION of `twin features "
+        "finetune-embedder`; with :int8 it runs on processors in "
         "8-bit integers, which finds as much in less time; without, on a GPU where there is one",
     )
     chunk_tokens: int = Field(
@@ -84,8 +86,14 @@ class FeaturesSection(Section):
     boilerplate: BoilerplateSection = BoilerplateSection()
     duplicates: DuplicatesSection = DuplicatesSection()
     quality: QualitySection = QualitySection()
+    figures: bool = Field(
+        default=False,
+        description="index each picture's description and caption as a chunk of its own too, of "
+        "kind figure",
+    )
     batch_size: PositiveInt = 32
     reranker: RerankerSection = RerankerSection()
+    tuning: EmbedderTuningSection = EmbedderTuningSection()
     workers: PositiveInt = Field(
         default=1, description="processes that chunk and embed, by Ray Data; 1: this one"
     )
@@ -111,7 +119,7 @@ class FeaturesSection(Section):
     @property
     def cut_otherwise(self) -> str:
         """Digest of what shapes chunks besides budget and embedder; "" if all is default."""
-        own = {"embedder", "chunk_tokens", "batch_size", "workers", "reranker"}
+        own = {"embedder", "chunk_tokens", "batch_size", "workers", "reranker", "tuning"}
         data = self.model_dump(mode="json", exclude=own, exclude_defaults=True)
         if not data:
             return ""

@@ -110,6 +110,23 @@ class QuestionsSection(Section):
     most: PositiveInt = Field(default=5_000, description="answers that are looked at")
 
 
+class TopicsSection(Section):
+    """What the author writes about, beside what readers ask."""
+
+    count: int | None = Field(
+        default=None,
+        ge=2,
+        le=100,
+        description="topics; none: as many as tell passages apart best, 25 at most",
+    )
+    words: int = Field(default=6, ge=1, le=20, description="that name a topic")
+    days: PositiveInt = Field(default=30, description="whose questions are looked at")
+    least_callers: PositiveInt = Field(
+        default=2, description="who must ask about a topic before its figures are shown"
+    )
+    most: PositiveInt = Field(default=5_000, description="questions that are looked at")
+
+
 class BudgetSection(Section):
     """What trainings that monitoring starts may take in a calendar month (UTC)."""
 
@@ -223,6 +240,7 @@ class MonitoringSection(Section):
     live: LiveSection = LiveSection()
     freshness: FreshnessSection = FreshnessSection()
     questions: QuestionsSection = QuestionsSection()
+    topics: TopicsSection = TopicsSection()
     feedback_days: PositiveInt = Field(default=14, description="whose feedback counts")
     feedback_callers: PositiveInt = Field(
         default=5, description="callers below which feedback says nothing"

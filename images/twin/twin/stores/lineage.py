@@ -8,6 +8,7 @@ from twin.settings import Settings
 from twin.stores.files import open_files
 from twin.stores.rerankers import Rerankers
 from twin.stores.sample_sets import SampleSetManifest, SampleSets, recipes_with_samples
+from twin.stores.tuned_embedders import TunedEmbedders
 
 if TYPE_CHECKING:
     from twin.stores.registry import ModelVersion
@@ -59,11 +60,29 @@ def rerankers_trained_on(settings: Settings, sets: Sequence[SampleSet]) -> list[
         BadDataError: a report is damaged.
         TryAgainError: the file store is away.
     """
+    return _trained_on(settings, sets, Rerankers)
+
+
+def embedders_trained_on(settings: Settings, sets: Sequence[SampleSet]) -> list[str]:
+    """Recipe and version of the tuned embedders that learnt from one of these sample sets.
+
+    Raises:
+        BadDataError: a report is damaged.
+        TryAgainError: the file store is away.
+    """
+    return _trained_on(settings, sets, TunedEmbedders)
+
+
+def _trained_on(
+    settings: Settings,
+    sets: Sequence[SampleSet],
+    kind: type[Rerankers] | type[TunedEmbedders],
+) -> list[str]:
     files = open_files(settings)
     return [
         f"{recipe}/{version}"
         for recipe in sorted({recipe for recipe, _ in sets})
-        for version, report in Rerankers(files, recipe).reports()
+        for version, report in kind(files, recipe).reports()
         if (recipe, report.dataset_version) in sets
     ]
 

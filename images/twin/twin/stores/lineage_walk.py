@@ -15,7 +15,12 @@ from twin.settings import Settings
 from twin.stores.answer_records import ANSWERS
 from twin.stores.files import open_files
 from twin.stores.index import open_index_of
-from twin.stores.lineage import models_trained_on, rerankers_trained_on, sample_sets
+from twin.stores.lineage import (
+    embedders_trained_on,
+    models_trained_on,
+    rerankers_trained_on,
+    sample_sets,
+)
 from twin.stores.registry import MODEL_PREFIX, ModelVersion, Registry
 from twin.stores.sample_sets import SampleSets, recipes_with_samples
 from twin.stores.warehouse import Warehouse, open_warehouse
@@ -199,6 +204,8 @@ class _Walk:
             graph.join(samples, _model(model), "trained on")
         for reranker in rerankers_trained_on(self._settings, chosen):
             graph.join(samples, Node(kind=Kind.RERANKER, id=reranker), "trained on")
+        for embedder in embedders_trained_on(self._settings, chosen):
+            graph.join(samples, Node(kind=Kind.EMBEDDER, id=embedder), "trained on")
 
     def _join_answers(self, graph: Lineage, node: Node, query: dict[str, Any]) -> None:
         """Add the newest answers that a query finds, and count the others."""

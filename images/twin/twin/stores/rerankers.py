@@ -1,121 +1,33 @@
-"""Trained rerankers in the file store, versioned beside the index that they were trained on.
+"""Trained rerankers in the file store, versioned beside the index that they were trained on."""
 
-``rerankers/<recipe>/<version>/`` holds the cross-encoder (safetensors) and ``report.json``;
-``rerankers/<recipe>/latest.json`` names the version that is offered, if one has won.
-"""
-
-from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from twin.domain.errors import BadDataError
 from twin.recipes import Recipe
 from twin.settings import Settings
-from twin.stores.files import FileStore, open_files
+from twin.stores.files import open_files
+from twin.stores.trained_models import TrainedModels, TrainedReport
 from twin.stores.weights import fetch_checked, weights_cache
 
-FOLDER = "rerankers"
-REPORT = "report.json"
 #: `retrieval.rerank` of a recipe, and with the version after it of what a rollout serves.
 TRAINED = "trained"
 PINNED = "trained@"
 
 
-class Gain(BaseModel):
-    """How much better than the search alone, over groups of questions about one document.
-
-    ``low`` is None where there are too few groups for an interval.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    questions: int
-    documents: int
-    before: float = Field(description="nDCG@10 of the search alone")
-    after: float = Field(description="nDCG@10 after reranking")
-    low: float | None = Field(default=None, description="of the gain, 95 % interval")
-    high: float | None = None
-
-    @property
-    def is_proved(self) -> bool:
-        """Whether it is above zero beyond chance."""
-        return self.low is not None and self.low > 0
-
-
-class RerankerReport(BaseModel):
+class RerankerReport(TrainedReport):
     """What was trained, on what, and what it gains: chosen by validation, told of test."""
 
-    model_config = ConfigDict(frozen=True)
-
-    version: str
-    embedder: str
-    dataset_version: str
-    index_fingerprint: str
     weight: float = Field(ge=0, le=1, description="of its scores beside the search's")
     max_length: int
-    trained_on: int = Field(description="questions")
-    validation: Gain
-    test: Gain | None = None
-    wins: bool = Field(description="whether the gain on validation questions is proved")
 
 
-class Rerankers:
-    """The trained rerankers of one recipe."""
+class Rerankers(TrainedModels[RerankerReport]):
+    """The trained rerankers of one recipe; `retrieval.rerank: trained` is the offered one."""
 
-    def __init__(self, files: FileStore, recipe: str) -> None:
-        self._files = files
-        self._recipe = recipe
-        self._root = f"{FOLDER}/{recipe}"
-
-    def folder(self, version: str) -> str:
-        """Relative name of a version's folder."""
-        return f"{self._root}/{version}"
-
-    def report(self, version: str) -> RerankerReport | None:
-        """The report of a version; None if it is not there.
-
-        Raises:
-            BadDataError: it is damaged.
-        """
-        if not self._files.is_published(self.folder(version)):
-            return None
-        name = f"{self.folder(version)}/{REPORT}"
-        try:
-            return RerankerReport.model_validate_json(self._files.read_bytes(name))
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise BadDataError(f"{self._files.uri(name)} is no report: {reason}") from None
-
-    def reports(self) -> Iterator[tuple[str, RerankerReport]]:
-        """Every version with its report, by name.
-
-        Raises:
-            BadDataError: one is damaged.
-        """
-        for version in self._files.names(self._root):
-            report = self.report(version)
-            if report is not None:
-                yield version, report
-
-    def publish(self, folder: Path, report: RerankerReport) -> str:
-        """Publish a version with its report, and offer it if it wins; returns its URI."""
-        (folder / REPORT).write_text(report.model_dump_json(indent=2), encoding="utf-8")
-        uri = self._files.publish_folder(folder, self.folder(report.version))
-        self.offer(report)
-        return uri
-
-    def offer(self, report: RerankerReport) -> None:
-        """Make a version that wins the one that `retrieval.rerank: trained` means."""
-        if report.wins and self.offered() != report.version:
-            self._files.write_json(f"{self._root}/latest.json", {"version": report.version})
-
-    def offered(self) -> str | None:
-        """The version that is offered, if one has won."""
-        name = f"{self._root}/latest.json"
-        if not self._files.exists(name):
-            return None
-        return str(self._files.read_json(name)["version"])
+    FOLDER = "rerankers"
+    REPORT_TYPE = RerankerReport
 
 
 def pinned_reranker(name: str, recipe: str, settings: Settings) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from twin.domain.errors import BadConfigurationError, BadDataError, NothingToDo
 from twin.job import Job, ResultOption, RunIdOption, plain_errors, run_job
+from twin.models import picture_commands
 from twin.models.bases.fetch import Advance, Progress, fetch_base_model, find_kept
 from twin.models.bases.kept import KeptBase, KeptBases
 from twin.models.bases.memory import GIB, serving_memory, training_memory
@@ -18,6 +19,7 @@ app = typer.Typer(
     help="Base models: fetched, pinned to a revision, kept once in the file store.",
     no_args_is_help=True,
 )
+app.add_typer(picture_commands.app, name="picture")
 
 ModelArgument = Annotated[
     str, typer.Argument(help="ID or ID@REVISION, as `twin models list` shows it.")
