@@ -164,10 +164,8 @@ class JobOperator(KubernetesPodOperator):
             base.env_from = [*(base.env_from or ()), k8s.V1EnvFromSource(secret_ref=secret)]
         if context is not None:
             values = {ACTOR: actor(context), PARENT: parent_run(context["ti"])}
-            base.env = [
-                *(base.env or ()),
-                *(k8s.V1EnvVar(name=name, value=value) for name, value in values.items()),
-            ]
+            own_values = [k8s.V1EnvVar(name=name, value=value) for name, value in values.items()]
+            base.env = [*(base.env or ()), *own_values]
         return pod
 
     def execute(self, context: "Context") -> None:

@@ -11,8 +11,9 @@ from twin.monitoring.garbage import Known
 from twin.stores.files import FileStore
 from twin.stores.job_runs import JobRun
 from twin.stores.registry import ModelVersion
-from twin.stores.rerankers import Gain, RerankerReport
+from twin.stores.rerankers import RerankerReport
 from twin.stores.stored_tree import StoredTree
+from twin.stores.trained_models import Gain
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LEAST_AGE = timedelta(days=30)

@@ -22,6 +22,8 @@ from twin.stores.files import open_files
 from twin.stores.generation_tables import COLUMNS, TABLE
 from twin.stores.registry import WEIGHTS_DELETED, Registry
 from twin.stores.tracking import tracking_run
+from twin.stores.trained_models import Gain
+from twin.stores.tuned_embedders import EmbedderReport, TunedEmbedders
 from twin.stores.warehouse import open_warehouse
 
 LATER = datetime.now(UTC) + timedelta(days=31)
@@ -101,6 +103,20 @@ def places_of(recipe, number):
         f"training/{recipe}/bbbbbbbbbbb{number}",
         f"datasets/{recipe}/aaaaaaaaaaa{number}",
     ]
+
+
+def test_samples_that_a_tuned_embedder_has_learnt_from_stay(world, tmp_path):
+    gain = Gain(questions=9, documents=9, before=0.5, after=0.6)
+    report = EmbedderReport(
+        version="ddddddddddd1", embedder="e", dataset_version=SAMPLES[0], index_fingerprint="f",
+        trained_on=40, validation=gain, wins=False,
+    )  # fmt: skip
+    (tmp_path / "tuned").mkdir()
+    TunedEmbedders(world.files, world.recipe.name).publish(tmp_path / "tuned", report)
+    gone = world.collect()
+    samples = {place for place in places_of(world.recipe.name, 1) if place.startswith("datasets/")}
+    assert gone and samples.isdisjoint(gone)
+    assert all(world.files.exists(place) for place in samples)
 
 
 def test_what_is_garbage_goes_and_is_noted_and_nothing_else(world):

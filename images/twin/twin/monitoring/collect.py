@@ -22,6 +22,7 @@ from twin.stores.rerankers import Rerankers
 from twin.stores.rollout_states import RolloutStates
 from twin.stores.sample_sets import SampleSets
 from twin.stores.stored_tree import StoredTree
+from twin.stores.tuned_embedders import TunedEmbedders
 
 #: That a result names; the others are counted.
 NAMED = 200
@@ -83,7 +84,7 @@ class Collection:
         tree = StoredTree(files.listing())
         places = {each.version: _place(files, each.weights_uri) for each in versions}
         latest = sets.find_latest()
-        pairs = PairSets(files, recipe.name)
+        pairs, tuned = PairSets(files, recipe.name), TunedEmbedders(files, recipe.name)
         asked = self._asked(recipe.model_name, needed)
         return Known(
             recipe=recipe.name,
@@ -107,7 +108,7 @@ class Collection:
                 if (version := pairs.newest(samples)) is not None
             },
             runs=runs,
-            asked_samples=asked.samples,
+            asked_samples=asked.samples | {report.dataset_version for _, report in tuned.reports()},
             asked_answers=asked.answers | self._asked_of_others(),
             newest=self._section.newest,
             least_age=timedelta(days=self._section.least_days),

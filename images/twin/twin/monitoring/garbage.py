@@ -13,10 +13,10 @@ from enum import StrEnum
 
 from twin.domain.rollout import RolloutState
 from twin.monitoring.needed import needed_rerankers, running
-from twin.stores import kept_answers, pair_sets, rerankers, sample_sets
+from twin.stores import kept_answers, pair_sets, sample_sets
 from twin.stores.job_runs import JobRun
 from twin.stores.registry import ModelVersion
-from twin.stores.rerankers import RerankerReport
+from twin.stores.rerankers import RerankerReport, Rerankers
 from twin.stores.stored_tree import StoredTree
 
 SCORES = "evaluation/scores"
@@ -72,7 +72,8 @@ class Known:
         offered: the reranker that is offered.
         newest_pairs: samples to their newest pair set.
         runs: of jobs, of the recipe.
-        asked_samples: that reports of needed versions are about.
+        asked_samples: that reports of needed versions are about, or that tuned embedders, which
+            all stay, have learnt from.
         asked_answers: keys of answers that reports ask for, of all models.
         newest: index snapshots that are kept.
         least_age: what has changed since is kept.
@@ -150,7 +151,7 @@ def _weights(known: Known) -> Iterator[Garbage]:
 
 def _rerankers(known: Known) -> Iterator[Garbage]:
     needed = needed_rerankers(known.reports, known.offered, known.state, known.latest)
-    for place in known.old(f"{rerankers.FOLDER}/{known.recipe}"):
+    for place in known.old(f"{Rerankers.FOLDER}/{known.recipe}"):
         if _DIGEST.fullmatch(_name(place)) and _name(place) not in needed:
             yield known.garbage(Kind.RERANKER, place)
 
@@ -206,7 +207,7 @@ def _learnt_by_what_remains(known: Known, gone: set[str]) -> Iterator[str]:
         if training in known.tree and training not in gone:
             yield run.dataset_version
     for version, report in known.reports.items():
-        if f"{rerankers.FOLDER}/{known.recipe}/{version}" not in gone:
+        if f"{Rerankers.FOLDER}/{known.recipe}/{version}" not in gone:
             yield report.dataset_version
 
 
