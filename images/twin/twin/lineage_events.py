@@ -38,33 +38,39 @@ JOBS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "features build": (("documents",), ("index",)),
     "features snapshot": (("index",), ("snapshots",)),
     "features train-reranker": (("index", "samples"), ("rerankers",)),
+    "features finetune-embedder": (("index", "samples"), ("embedders",)),
     "datasets make": (("documents", "index"), ("samples",)),
     "datasets feedback": (("answers",), ("pairs",)),
     "training sft": (("samples",), ("adapters",)),
     "training pairs": (("samples", "adapters"), ("pairs",)),
     "training dpo": (("samples", "pairs", "adapters"), ("adapters",)),
+    "training distill": (("samples", "adapters"), ("adapters",)),
+    "training prune": (("samples", "adapters"), ("adapters",)),
     "training package": (("adapters",), ("weights",)),
     "evaluation run": (("weights", "samples", "index"), ("reports",)),
     "rollout start": (("weights", "index"), ("service",)),
     "monitoring run": (("documents", "index", "samples", "answers"), ("monitoring",)),
     "monitoring questions": (("answers",), ("questions",)),
+    "monitoring topics": (("index", "answers"), ("topics",)),
     "backup create": (("documents", "index"), ("backups",)),
     "backup restore": (("backups",), ("documents", "index")),
 }
 
-#: Folders and files of the file store; R is the recipe's name, M the model's.
+#: Folders and files of the file store.
 _FILES = {
-    "samples": "datasets/R",
-    "adapters": "training/R",
-    "pairs": "pairs/R",
-    "rerankers": "rerankers/R",
-    "snapshots": "snapshots/R",
-    "backups": "backups/R",
-    "weights": "models/M",
-    "reports": "reports/M",
-    "service": "rollouts/M.json",
-    "monitoring": "monitoring/R.json",
-    "questions": "monitoring/questions/R",
+    "samples": "datasets/{recipe}",
+    "adapters": "training/{recipe}",
+    "pairs": "pairs/{recipe}",
+    "rerankers": "rerankers/{recipe}",
+    "embedders": "embedders/{recipe}",
+    "snapshots": "snapshots/{recipe}",
+    "backups": "backups/{recipe}",
+    "weights": "models/{model}",
+    "reports": "reports/{model}",
+    "service": "rollouts/{model}.json",
+    "monitoring": "monitoring/{recipe}.json",
+    "questions": "monitoring/questions/{recipe}",
+    "topics": "monitoring/topics/{recipe}",
 }
 
 #: Which of a result's ids is the version of a data set.
@@ -224,8 +230,7 @@ def _named(word: str, outcome: JobResult, recipe: Recipe, settings: Settings) ->
         where = settings.index_url
         address = _address(where) if where else _address(settings.home.resolve().as_uri())
         return [DataSet(address, f"index/{recipe.name}", version)]
-    path = _FILES[word]
-    name = path.replace("R", recipe.name) if "R" in path else path.replace("M", recipe.model_name)
+    name = _FILES[word].format(recipe=recipe.name, model=recipe.model_name)
     return [_file(settings.files_root, name, version)]
 
 
