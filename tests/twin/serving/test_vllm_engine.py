@@ -123,7 +123,9 @@ class TestEnvironment:
             get_settings.cache_clear()
         deployment = application._bound_deployment
         assert (deployment.name, deployment.func_or_class) == ("Engine", SERVER)
-        assert deployment.init_args == (spec().model_dump(mode="json"),)
+        # How many replicas there are is the deployment's, and none of a replica's arguments.
+        assert deployment.init_args == (spec(replicas=None).model_dump(mode="json"),)
+        assert deployment._deployment_config.num_replicas == (spec().serving.replicas or 1)
 
     def test_the_module_imports_nothing_of_vllm(self):
         code = (

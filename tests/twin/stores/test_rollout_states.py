@@ -78,7 +78,7 @@ def test_the_generation_counts_changes_of_what_is_in_service(settings):
     assert put(weights={"7": 100}) == 2
     assert put(wish="pause") == 2
     assert put(shadow=5) == 3
-    assert put(warm=SEVEN.model_copy(update={"version": "6"})) == 4
+    assert put(warm=SEVEN.model_copy(update={"version": "6", "name": "6"})) == 4
 
 
 def test_what_changes_nothing_writes_nothing(settings):
