@@ -31,7 +31,7 @@ _PICTURE = re.compile(rf"\s*(?:\[{_picture('1')}\]\([^)\n]{{0,2000}}\)|{_picture
 _TITLE = re.compile(r"""["'](?P<title>[^"'\n]{0,1000})["']\s*$""")
 _EMPHASISED = re.compile(r"([*_]{1,3})(?=\S)(?P<words>[^*_]+)(?<=\S)\1")
 _LABELLED = re.compile(
-    r"[*_]{0,3}(?:Fig(?:ure|ura|\.)?|Abb(?:ildung|\.)|\u0420\u0438\u0441(?:\u0443\u043d\u043e\u043a|\.)"
+    r"[*_]{0,3}(?:Figure|Figura|Fig\.?|Abb(?:ildung|\.)|\u0420\u0438\u0441(?:\u0443\u043d\u043e\u043a|\.)"
     r"|[\u56fe\u5716\u56f3]|\uadf8\ub9bc)"
     r"\s*\d",
     re.IGNORECASE,
