@@ -6,12 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 CHROMIUM = Path(os.environ.get("TWIN_CHROMIUM", "/usr/bin/chromium"))
 needs_chromium = pytest.mark.skipif(
     not CHROMIUM.is_file(), reason=f"no Chromium at {CHROMIUM} (TWIN_CHROMIUM names another)"
 )
+
+
+#: That an expectation waits at most, in milliseconds: Playwright's own 5,000 are too few on two
+#: cores that four processes of tests share.
+expect.set_options(timeout=30_000)
 
 
 @contextmanager
