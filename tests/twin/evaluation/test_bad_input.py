@@ -47,7 +47,9 @@ def test_one_document(world):
     assert report.samples == 6
 
 
+@pytest.mark.nightly
 def test_a_second_version_on_few_documents_and_a_first_one_on_the_same(world):
+    """A minute. Buys: two evaluations in a row on a set that is too small for the second."""
     world.data_set("few", {f"article-{number}": None for number in range(8, 13)})
     world.package("trained", dataset_version="few")
     evaluate(world.job())

@@ -108,7 +108,9 @@ def all_points(make_stage):
     return number
 
 
+@pytest.mark.nightly
 def test_two_who_hold_no_lease_wait_for_one_another(make_stage):
+    """Minutes. Buys: every step of a rollout at which another command may come."""
     for point, name in itertools.product(range(all_points(make_stage)), LIVE):
         act, expected = LIVE[name]
         stage = make_stage(f"{name}-{point}")
