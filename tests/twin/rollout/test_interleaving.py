@@ -8,6 +8,8 @@ away for too long. What that buys: no lock is believed in that was not tried at 
 import itertools
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.twin.rollout.serve_in_process import MODEL
 from twin.domain.errors import BadDataError, TryAgainError
 from twin.rollout.lease import LostLeaseError
