@@ -13,6 +13,7 @@ from tests import servers
 from tests.twin.rollout.serve_in_process import MODEL, listening
 from tests.twin.rollout.test_shift import close_looks, events
 from twin.domain.errors import BadDataError, NothingToDo, TryAgainError
+from twin.domain.rollout import RolloutState
 from twin.job import Job, JobResult
 from twin.rollout import running
 from twin.rollout.lease import Owner
@@ -62,6 +63,23 @@ def test_one_that_waits_is_asked_about_again_with_another_prompt(stage):
     assert job.result.ids["configuration"] == other.configuration
     with pytest.raises(NothingToDo, match=f"version {name} waits for a person"):
         switch(stage, other)
+
+
+def test_a_rollback_goes_to_the_very_name_before_any_other_configuration_of_its_version(stage):
+    other = stage.one.model_copy(update={"name": "1-0123abcd"})
+    one_of_two = RolloutState(
+        model=MODEL, versions=(stage.one,), weights={"1": 100}, previous=other
+    )
+    stage.states.save(one_of_two)
+    assert one_of_two.rollback_target == other
+    assert running.rollback_target(job_of(stage), "1") == stage.one
+    assert running.rollback_target(job_of(stage), "1-0123abcd") == other
+
+
+@pytest.mark.parametrize("name", ["1-ffffffff", "9-zzz", "newest", ""])
+def test_a_rollback_to_what_never_served_says_so_without_the_registry(stage, name):
+    with pytest.raises(BadDataError, match=r"no version .* of twin-tiny has served.*history"):
+        running.rollback_target(job_of(stage), name)
 
 
 def test_only_the_version_that_a_person_was_shown_is_promoted(stage):

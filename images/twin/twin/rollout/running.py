@@ -190,10 +190,16 @@ def rollback_target(job: Job, to: str | None) -> ServedVersion:
         if target is None:
             raise BadDataError(f"{model}: no version served before this one; name one by --to")
         return target
-    # One that is known from serving is taken as it served, also while the registry is away.
-    for known in (target, *state.running):
-        if known is not None and to in (known.name, known.version):
-            return known
+    # One that is known from serving is taken as it served, also while the registry is away. The
+    # very name goes first: 7 may serve while 7-1f3a09bc did before.
+    known = [each for each in (target, *state.running) if each is not None]
+    for names in ([each.name for each in known], [each.version for each in known]):
+        if to in names:
+            return known[names.index(to)]
+    if not to.isdecimal():
+        raise BadDataError(
+            f"no version {to!r} of {model} has served: `twin rollout history` names those that have"
+        )
     with Registry(job.settings) as registry:
         registered = registry.version(model, to)
     if registered is None:
